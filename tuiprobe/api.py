@@ -18,8 +18,8 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.engine.job import RunEnd, RunOutcome
 from tuiprobe.engine.opening import PythonObjects
-from tuiprobe.engine.run import RunEnd, RunOutcome
 from tuiprobe.engine.run import run as run_one
 from tuiprobe.engine.run import run_several as run_together
 from tuiprobe.errors import RunError, TuiprobeError, UsageError

@@ -25,7 +25,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
-from tuiprobe.probes.outliers.probe import OutlierFeatures
+from tuiprobe.probes.outliers.describe import OutlierFeatures
 from tuiprobe.request import RunRequest, make_spec
 
 Captured = pytest.CaptureFixture[str]

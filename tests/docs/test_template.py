@@ -30,7 +30,7 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     page = ROOT / "CONTRIBUTING.md"
     assert f'`"lengths": BuiltIn("{LINE.title}", "{LINE.place}"),`' in page.read_text("utf-8")
     (text,) = (block.text for block in blocks(page) if block.language == "py")
-    file = tmp_path / "probes/lengths.py"
+    file = tmp_path / "probes/lengths/__init__.py"
     file.parent.mkdir(parents=True)
     file.write_text(text, "utf-8")
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tuiprobe.api import run
-from tuiprobe.engine.run import RunOutcome
+from tuiprobe.engine.job import RunOutcome
 from tuiprobe.request import RunRequest, make_spec
 
 Run = Callable[..., RunOutcome]

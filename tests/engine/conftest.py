@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.prepared import Forked, Prepared
 from tuiprobe import api
-from tuiprobe.engine.run import RunOutcome
+from tuiprobe.engine.job import RunOutcome
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.status import Event, Listener
 

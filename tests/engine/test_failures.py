@@ -14,7 +14,7 @@ import pytest
 from tests.engine.conftest import SMALL, shard_files, small_job
 from tests.prepared import Prepared
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.outliers.probe import OutlierFeatures
+from tuiprobe.probes.outliers.describe import OutlierFeatures
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.results import read_results

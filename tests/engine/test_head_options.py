@@ -25,10 +25,8 @@ from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.engine.head_building import LongHeadError, write_head
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_fit import probe_split
-from tuiprobe.engine.head_matching import class_of_each_row
+from tuiprobe.engine.head_building import LongHeadError, probe_split, write_head
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import head_row_checks
 from tuiprobe.engine.stopping import Interrupted
@@ -36,8 +34,8 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.models import Head
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.preflight.probe import Preflight
+from tuiprobe.probes.directions.compute import Directions
+from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
@@ -248,7 +246,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
         return made, made.head
 
     def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
-        answers = class_of_each_row(made, choice, choice.classes, "val")
+        answers = class_of_each_row(made.suite, choice, choice.classes, "val")
         assert answers is not None
         return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
 
@@ -326,7 +324,7 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
         numbers = [] if first is None else list(map(str, range(first, first + outputs)))
         classes = {"classes": lines(tmp_path / "numbers", *numbers)} if numbers else {}
         planned = plan(classifier(outputs), data, **classes)
-        answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+        answers = class_of_each_row(planned.suite, planned.head, planned.head.classes, "val")
         return None if answers is None else answers.tolist()
 
     def folders_of(*names: str) -> Any:
@@ -350,7 +348,7 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
         _ = plan(Clip(tmp_path), folders, classes=names).head
     complete = folders_of("2", "3", "4")  # count from 1: there are four
     planned = plan(classifier(4), complete, classes=names)
-    answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+    answers = class_of_each_row(planned.suite, planned.head, planned.head.classes, "val")
     assert answers is not None
     assert answers.tolist() == [-1, 0, 1, 2]
 

@@ -19,8 +19,8 @@ from tests.parts import part
 from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.ablation.targeted import Question, ablate
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.concepts.compute import Concepts
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.result import Robustness

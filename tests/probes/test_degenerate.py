@@ -11,8 +11,8 @@ import pytest
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.directions.probe import PrivilegedDirections
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.directions.compute import Directions
+from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report

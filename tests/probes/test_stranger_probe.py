@@ -15,7 +15,7 @@ from tests.probes import strangers
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.probes.calibration.probe import CalibrationOfTheHead as Calibrated
+from tuiprobe.probes.calibration.describe import CalibrationOfTheHead as Calibrated
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report

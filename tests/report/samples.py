@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.probes import registry
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,

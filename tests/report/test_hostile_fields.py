@@ -40,7 +40,7 @@ from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.forest import describe_headlines
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.runs import Run, with_names
-from tuiprobe.probes.preflight.probe import Preflight
+from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import card_html, sections_html

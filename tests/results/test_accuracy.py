@@ -19,7 +19,7 @@ from tuiprobe.probes import LABELS
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.probe import AccuracyUnderShift
+from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.report.markdown import model_card
 from tuiprobe.results import DataSet, Estimate, NotRun, Part, Report
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence

@@ -29,7 +29,7 @@ from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.engine.run import RunOutcome
+    from tuiprobe.engine.job import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 

@@ -97,11 +97,12 @@ def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     """Returns the suite with target sets as its last sets, each under a unique name.
 
     They come after the concept set, so that no other set is renamed by a target. A target whose
-    name is taken is called `NAME-target`, `NAME-target-2` and so on.
+    name is taken is called `NAME-target`, `NAME-target-2` and so on; of vectors `NAME-2`.
     """
     sets, names = dict(suite.sets), []
     for target in targets:
-        names.append(free_name(safe_name(target.name), sets, "-target"))
+        suffix = "-target" if layout_of(target).alone else ""
+        names.append(free_name(safe_name(target.name), sets, suffix))
         sets[names[-1]] = target
     return replace(suite, sets=sets, targets=tuple(names))
 

@@ -1,18 +1,19 @@
-"""What the stages of one planned run share."""
+"""What the stages of one planned run share, and how a run ends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, StopRequest
+from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.results import Report
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
@@ -105,3 +106,46 @@ class Job:
             self.status.hear(Event("interrupted" if stopped else "failed", message))
             if stopped:
                 self.status.end("interrupted", message)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run that did not fail came to.
+
+    Attributes:
+        directory: The run directory.
+        complete: Whether every image was measured.
+        merged: Whether this process wrote the results.
+        resumed: Number of images that an earlier attempt had measured.
+        untrained: Whether the encoder has random weights.
+        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
+        failures: Why probes failed, one sentence each; the other results hold.
+    """
+
+    directory: RunDir
+    complete: bool
+    merged: bool
+    resumed: int
+    untrained: bool
+    waits: str = ""
+    failures: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that makes this run alone."""
+        return INTERRUPTED if not self.complete else RunError.exit_code if self.failures else 0
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How one of several runs ended.
+
+    Attributes:
+        exit_code: The exit code of a command that makes this run alone.
+        outcome: What it came to; None if it failed, or was stopped before or after measuring.
+        reason: Why there is no outcome.
+    """
+
+    exit_code: int
+    outcome: RunOutcome | None = None
+    reason: str = ""

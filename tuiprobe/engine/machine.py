@@ -37,6 +37,25 @@ SHARE_OF_MEMORY = 0.5
 """Part of the available memory that models opened together may take; the rest is for images."""
 
 
+_measuring_process: int | None = None
+"""The process that has begun to measure; threads that libraries started then exist only there."""
+
+
+def refuse_forked_child() -> None:
+    """Refuses to measure in a process that was forked from one that has measured.
+
+    Raises:
+        UsageError: If this is such a process, which would wait for threads that it does not have.
+    """
+    global _measuring_process
+    if _measuring_process not in (None, os.getpid()):
+        raise UsageError(
+            "this process was forked from one that has measured, and would hang: start it with "
+            "multiprocessing.get_context('spawn'), or measure in the parent alone"
+        )
+    _measuring_process = os.getpid()
+
+
 def available_cores() -> int:
     """Returns how many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)

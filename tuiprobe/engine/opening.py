@@ -14,8 +14,8 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.engine.head_fit import probe_split
-from tuiprobe.engine.head_matching import refuse_unmatched
+from tuiprobe.engine.head_building import probe_split
+from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.job import AskProbes, Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
 from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
@@ -164,7 +164,7 @@ def plan_run(
             plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
-    refuse_unmatched(plan)
+    refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 
 

@@ -14,8 +14,7 @@ from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import prompt_names
 from tuiprobe.engine.decoding import choose_workers, decode_together
 from tuiprobe.engine.head_building import HeadProgress, too_long
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_matching import class_of_each_row, unmatched
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import DamagedFileError
@@ -124,8 +123,7 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
             yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
     if len(dataset.classes) != 1 or not alone:
         return
-    paths = [sample.path.split("/") for sample in dataset.samples]
-    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    deeper = deeper_folders(dataset)
     if len(deeper) > 1:
         yield PreflightCheck(
             name="class folders",
@@ -178,9 +176,9 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightChec
         if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
             continue
         check = PreflightCheck(name="class names", status="warn", detail="", data=name)
-        answers = class_of_each_row(plan, choice, choice.classes, name)
+        answers = class_of_each_row(plan.suite, choice, choice.classes, name)
         if answers is None:
-            detail = unmatched(plan, choice, choice.classes, name)
+            detail = unmatched(plan.suite, choice, choice.classes, name)
             yield check.model_copy(update={"detail": f"no accuracy: {detail}"})
         elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
             fix = "make sure that these are the same classes"
@@ -224,7 +222,7 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
         return skipped.model_copy(update={"detail": "the run uses another head"})
     if choice.kind == "zero-shot":
         left = plan.encoder.prompts_left(choice.classes, choice.templates)
-        if too_long(left, plan, choice):
+        if too_long(left, plan):
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
             return skipped.model_copy(update={"detail": reason})
     spec = plan.spec

@@ -12,10 +12,9 @@ A run is a group of one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
@@ -23,8 +22,9 @@ from typing import Any, NoReturn, TypeAlias
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import write_head
-from tuiprobe.engine.job import AskProbes, Job
+from tuiprobe.engine.job import AskProbes, Job, RunEnd, RunOutcome
 from tuiprobe.engine.live import images_at_ends, write_thumbnails
+from tuiprobe.engine.machine import refuse_forked_child
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.plan import Plan, write_plan
@@ -40,65 +40,17 @@ from tuiprobe.engine.stopping import (
     explaining_failures,
     stop_signals,
 )
-from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.models.trial import out_of_memory
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
 from tuiprobe.run.counting import named_ranks, published_shards, ranks_missing
-from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.run.results import is_partial, write_results
 from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import FINAL_TAP
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
-
-_measuring_process: int | None = None
-"""The process that has begun to measure; threads that libraries started then exist only there."""
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """What a run that did not fail came to.
-
-    Attributes:
-        directory: The run directory.
-        complete: Whether every image was measured.
-        merged: Whether this process wrote the results.
-        resumed: Number of images that an earlier attempt had measured.
-        untrained: Whether the encoder has random weights.
-        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
-        failures: Why probes failed, one sentence each; the other results hold.
-    """
-
-    directory: RunDir
-    complete: bool
-    merged: bool
-    resumed: int
-    untrained: bool
-    waits: str = ""
-    failures: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a command that makes this run alone."""
-        return INTERRUPTED if not self.complete else RunError.exit_code if self.failures else 0
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """How one of several runs ended.
-
-    Attributes:
-        exit_code: The exit code of a command that makes this run alone.
-        outcome: What it came to; None if it failed, or was stopped before or after measuring.
-        reason: Why there is no outcome.
-    """
-
-    exit_code: int
-    outcome: RunOutcome | None = None
-    reason: str = ""
-
 
 Failed: TypeAlias = Callable[[Any, TuiprobeError | Interrupted], None]
 """Called with a run that fails, or is stopped outside measuring, and the error."""
@@ -170,21 +122,6 @@ def run_several(
         outcomes = _Group(requests, opened, failed).run()
     ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
     return [ends[number] for number in range(len(requests))]
-
-
-def refuse_forked_child() -> None:
-    """Refuses to measure in a process that was forked from one that has measured.
-
-    Raises:
-        UsageError: If this is such a process, which would wait for threads that it does not have.
-    """
-    global _measuring_process
-    if _measuring_process not in (None, os.getpid()):
-        raise UsageError(
-            "this process was forked from one that has measured, and would hang: start it with "
-            "multiprocessing.get_context('spawn'), or measure in the parent alone"
-        )
-    _measuring_process = os.getpid()
 
 
 class _Group:

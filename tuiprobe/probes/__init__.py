@@ -38,37 +38,37 @@ class BuiltIn(NamedTuple):
 
 
 BUILT_IN = {
-    "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight.probe:PreflightChecks"),
+    "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight:PreflightChecks"),
     "targets": BuiltIn(
-        "Accuracy on your images", "tuiprobe.probes.targets.probe:ExpectedAccuracy",
+        "Accuracy on your images", "tuiprobe.probes.targets.describe:ExpectedAccuracy",
         ("target", "head"),
     ),
     "calibration": BuiltIn(
-        "Calibration", "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
+        "Calibration", "tuiprobe.probes.calibration.describe:CalibrationOfTheHead",
         ("head", "labels"),
     ),
     "robustness": BuiltIn(
-        "Accuracy under shift", "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+        "Accuracy under shift", "tuiprobe.probes.robustness.describe:AccuracyUnderShift",
         ("head", "labels"),
     ),
     "neighbours": BuiltIn(
-        "Nearest neighbours", "tuiprobe.probes.neighbours.probe:AccuracyOfNeighbours",
+        "Nearest neighbours", "tuiprobe.probes.neighbours:AccuracyOfNeighbours",
         ("no head", "labels"),
     ),
-    "outliers": BuiltIn("Outlier features", "tuiprobe.probes.outliers.probe:OutlierFeatures"),
+    "outliers": BuiltIn("Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures"),
     "ablation": BuiltIn(
-        "Channel ablation", "tuiprobe.probes.ablation.probe:ChannelAblation",
+        "Channel ablation", "tuiprobe.probes.ablation.describe:ChannelAblation",
         ("head", "labels", "channel"),
     ),
     "directions": BuiltIn(
-        "Privileged directions", "tuiprobe.probes.directions.probe:PrivilegedDirections",
+        "Privileged directions", "tuiprobe.probes.directions.describe:PrivilegedDirections",
         ("head",),
     ),
     "concepts": BuiltIn(
-        "Concepts", "tuiprobe.probes.concepts.probe:UniqueConcepts", ("concepts",)
+        "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts", ("concepts",)
     ),
     "quantisation": BuiltIn(
-        "INT8 quantisation", "tuiprobe.probes.quantisation.probe:QuantisationRisk"
+        "INT8 quantisation", "tuiprobe.probes.quantisation.describe:QuantisationRisk"
     ),
 }  # fmt: skip
 """The built-in probes by id, in the order of a report."""

@@ -18,13 +18,13 @@ from tuiprobe.options import probe_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
-from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.probes.per_image import image_values
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
     DataSet,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.spec import FINAL_TAP
 
 LEAST_ROWS = 64

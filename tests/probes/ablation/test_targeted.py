@@ -14,7 +14,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.ablation.result import TargetedAblation
 from tuiprobe.probes.ablation.targeted import Question, ablate, parse_question
-from tuiprobe.probes.proportions import paired_difference
+from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.report.terminal import ablation_text
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir

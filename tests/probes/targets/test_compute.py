@@ -11,7 +11,7 @@ from tuiprobe.probes.confidence import Logits, probabilities
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.probe import ExpectedAccuracy
+from tuiprobe.probes.targets.describe import ExpectedAccuracy
 from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.headlines import TARGET

@@ -10,16 +10,29 @@ import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import validated
-from tuiprobe.probes.ablation.compute import ablate_span, span_of
-from tuiprobe.probes.ablation.result import SetAblation, SetNotRun, TargetedAblation
-from tuiprobe.probes.algebra import fixed_threads
+from tuiprobe.probes.ablation.compute import Removal, paired, predict_without
+from tuiprobe.probes.ablation.result import (
+    Change,
+    SetAblation,
+    SetNotRun,
+    TargetedAblation,
+    Top1,
+)
+from tuiprobe.probes.directions.compute import decompose
+from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of
+from tuiprobe.probes.inputs import Bool, Float32
+from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.spec import AblateMode, RunSpec
 
 SHUFFLE_SEED = 0
+
+
 _PART = re.compile(r"(channel|direction):([0-9]{1,9})")
 
 
@@ -120,3 +133,81 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
         sets=tuple(sets),
         not_run=tuple(not_run),
     )
+
+
+def span_of(
+    head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
+) -> Float32:
+    """Returns an orthonormal basis [C, m] of the span of the named channels and directions.
+
+    Args:
+        head: The linear head.
+        channels: Numbers of channels.
+        directions: Numbers of right singular vectors of W, by singular value, from 0.
+        centred: Take those of W minus its mean row.
+
+    Raises:
+        UsageError: If a channel or direction does not exist.
+    """
+    weight = head.weight.astype(np.float64)
+    units = np.eye(weight.shape[1])
+    v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
+    for kind, numbers, count in (
+        ("channel", channels, len(units)),
+        ("direction", directions, v.shape[1]),
+    ):
+        for number in numbers:
+            if number >= count:
+                raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
+    rest = v[:, list(directions)]
+    rest[list(channels)] = 0  # the channels are removed exactly already
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.hstack([units[:, list(channels)], u[:, s > 1e-6]]).astype(np.float32)
+
+
+def ablate_span(
+    head: HeadArrays, images: SetFeatures, span: Float32, centre: Float32, nonfinite: int
+) -> SetAblation:
+    """Computes the accuracy of one labelled set before and after the ablation of a span.
+
+    A representation of length 0 in float32 counts as wrong, before or after.
+
+    Args:
+        head: The linear head.
+        images: Finite representations with labels.
+        span: [C, m], from `span_of`.
+        centre: float32 [m], the coordinates in the span that replace those of every image, or
+            [n, m] of each.
+        nonfinite: Images that were left out.
+
+    Raises:
+        DataError: If no row of the head answers for a label.
+    """
+    answers_of(images, head.weight.shape[0])
+    given = np.linalg.norm(images.features, axis=1) > 0
+    left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
+    for start in range(0, given.size, ROWS):
+        place = slice(start, start + ROWS)
+        block = images.features[place]
+        rest = block - (block @ span - centres[place]) @ span.T
+        left[place] &= np.linalg.norm(rest, axis=1) > 0
+    predictions = predict_without(head, images, [None, Removal(centre, basis=span)])
+    before, after = predictions[0].right & given, predictions[1].right & left
+    n, change = given.size, paired(before, after)
+    assert change.low is not None
+    assert change.high is not None
+    return SetAblation(
+        name=images.name,
+        n=n,
+        nonfinite=nonfinite,
+        before=_top1(before),
+        after=_top1(after),
+        difference=Change(value=change.value, low=change.low, high=change.high),
+        lost=int((before & ~after).sum()),
+        gained=int((after & ~before).sum()),
+    )
+
+
+def _top1(right: Bool) -> Top1:
+    low, high = wilson_bounds(int(right.sum()), right.size)
+    return Top1(top1=float(right.mean()), low=float(low), high=float(high))

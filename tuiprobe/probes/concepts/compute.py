@@ -5,9 +5,11 @@ present", is at least 0.9 on the train split, where the sign is chosen, and on t
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from tuiprobe.probes.concepts.concept_set import (
     FEWEST,
@@ -17,25 +19,125 @@ from tuiprobe.probes.concepts.concept_set import (
     Split,
     split_up,
 )
-from tuiprobe.probes.concepts.counts import Tested, excess
-from tuiprobe.probes.concepts.result import (
+from tuiprobe.probes.concepts.counts import (
     OF_CENTRED_HEAD,
     OF_HEAD,
     PREVALENCE,
     RANDOM,
     THRESHOLD,
-    Concepts,
-    DirectionConcepts,
-    EncodedConcept,
+    DirectionFamily,
     Family,
+    Tested,
+    excess,
 )
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.base import Count, Counted, Frozen, Many, Real
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.stats import average_precision
+
+
+class EncodedConcept(Frozen):
+    """How well one direction encodes one concept.
+
+    Attributes:
+        name: Name of the concept.
+        category: Category of the concept.
+        train: Average precision on the split that chose the sign.
+        val: Average precision on the other split, with that sign.
+        sign: 1 or -1.
+    """
+
+    name: str
+    category: str
+    train: Real
+    val: Real
+    sign: Annotated[int, Field(ge=-1, le=1)]
+
+
+class DirectionConcepts(Frozen):
+    """The concepts that a leading direction separates best.
+
+    Attributes:
+        index: Its place by singular value, or by variance for principal components.
+        concepts: Best first.
+        largest: Images with the largest projection on it, largest first.
+        smallest: Images with the smallest projection on it, smallest first.
+    """
+
+    index: Count
+    concepts: Many[EncodedConcept]
+    largest: Many[TopImage] = ()
+    smallest: Many[TopImage] = ()
+
+
+class Concepts(ProbeResult):
+    """The concept probe.
+
+    Attributes:
+        data: Concept set.
+        train: Images of the split that chooses signs.
+        val: Images of the split that confirms.
+        tried: Tested concepts: those with enough positives and negatives in both splits.
+        left_out: What was left out.
+        threshold: Threshold of average precision.
+        prevalence: AP is given for; None for the images as they are.
+        negatives: `annotated` for the concept's category, or `all`.
+        excess: Unique concepts of W minus those of random directions of its row space: the
+            headline; without a head, see `excess` of the channels.
+        excess_centred: The same for W minus its mean row.
+        families: Families of directions.
+        top: The concepts that the leading directions of `top_of` separate best.
+        top_of: The family of `top`: principal components where there is no head.
+        not_finite: Images left out because their representation is not finite.
+        balance: `calibrated` to `prevalence` from all negatives, or negatives drawn by `sample`.
+        share: Part of an image from which a concept counts as present.
+        digest: Digest of images, splits and labels; two models are comparable if it is equal.
+        random_space: Where random directions come from.
+    """
+
+    probe: ClassVar[str] = "concepts"
+
+    data: str
+    train: Count
+    val: Count
+    tried: Count
+    left_out: Count
+    threshold: Real
+    prevalence: Real | None
+    negatives: Literal["annotated", "all"]
+    excess: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts",
+            "excess concepts over random directions, W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    excess_centred: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts_centred",
+            "excess concepts over random directions, centred W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    families: Annotated[Many[DirectionFamily], FIGURES]
+    top: Many[DirectionConcepts]
+    top_of: Family = "singular vectors of W"
+    not_finite: Count = 0
+    balance: Literal["calibrated", "sample"] = "calibrated"
+    share: Real | None = None
+    digest: str | None = None
+    random_space: Literal["rows of the head", "representation"] = "rows of the head"
+
 
 TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 

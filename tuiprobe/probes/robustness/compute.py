@@ -28,7 +28,7 @@ from tuiprobe.probes.heads import (
     usable_images,
 )
 from tuiprobe.probes.inputs import Int64
-from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.robustness.result import (
     BaselineModel,
     BaselineModels,

@@ -61,7 +61,7 @@ def _set_line(name: str, snapshot: Snapshot, going: bool) -> SetLine:
         waiting = "waiting" if going else "not measured"
         return SetLine(name, waiting if count is not None else "")
     if answers.right is not None:
-        from tuiprobe.probes.proportions import wilson
+        from tuiprobe.probes.intervals import wilson
         from tuiprobe.results import given
 
         tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"

@@ -1,4 +1,4 @@
-"""The probe of calibration."""
+"""The probe of calibration: what it reads, and its description."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.calibration.result import Bin, Calibration, SetCalibration
+from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
 from tuiprobe.probes.content import heading, prose, series, several, table
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
@@ -35,16 +34,24 @@ NOTE: Final = (
     "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
     "in-distribution set; shifts are scaled with the in-distribution temperature."
 )
+
+
 UNKNOWN: Final = (
     "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
     "no figure before temperature scaling."
 )
+
+
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
 )
+
+
 LISTED: Final = 20
 """Classes that a page lists."""
+
+
 RIGHT: Final = 0.01
 """Gap up to which confidence is called right."""
 

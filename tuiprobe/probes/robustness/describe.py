@@ -1,4 +1,4 @@
-"""The probe of accuracy under shift."""
+"""The probe of accuracy under shift: what it reads, and its description."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.baselines import baselines_for, published_of
+from tuiprobe.probes.robustness.baselines import (
+    PeerChoice,
+    baselines_for,
+    forecast,
+    peers_of,
+    published_of,
+)
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.forecast import PeerChoice, forecast, peers_of
 from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.result import (
     EffectiveRobustness,
@@ -51,12 +56,15 @@ AXES = {
     "val": "full val",
     "own classes": "validation images of the shift's own classes",
 }
+
+
 BASELINE_MODELS = {
     **dict.fromkeys(SUPERVISED, "supervised models"),
     ZERO_SHOT: "zero-shot models",
     "miniature": "supervised runs",
 }
 """What the models of a baseline are called."""
+
 
 ORDERS: Mapping[OrderId, tuple[str, str]] = {
     "reversed": ("in reverse order", "the order of class names (--classes)"),
@@ -73,8 +81,10 @@ ORDERS: Mapping[OrderId, tuple[str, str]] = {
 }
 """What is said of another order that does better, and what is to be checked."""
 
+
 NEAR = 0.02
 """Distance in in-distribution accuracy up to which a model of the baseline is near."""
+
 
 NOTE = (
     "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "

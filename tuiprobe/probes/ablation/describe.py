@@ -1,21 +1,42 @@
-"""Channel ablation: what a head loses without the channels that stand out, beside controls."""
+"""The ablation probe: what it reads, and its description."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS, ablate_channels
+from tuiprobe.probes.ablation.compute import (
+    CONTROL_IMAGES,
+    DRAWS,
+    WHY,
+    Chosen,
+    ablate_channels,
+    acted_on,
+)
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
-from tuiprobe.probes.channels import WHY, ChannelInputs, read_channels
 from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
+from tuiprobe.probes.heads import SetFeatures, usable_images
+from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import Code, Section, Table, Value
+from tuiprobe.run.checked_arrays import HeadArrays
+
+
+@dataclass(frozen=True)
+class ChannelInputs:
+    """A head, the usable images of every set, the channels to act on, and the seed of controls."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    chosen: Chosen
+    seed: int
+
 
 READ = ("before", "after", "difference", "random", "matched", "directions")
 """The figures that a page shows; files hold all of them."""
@@ -32,7 +53,13 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> ChannelInputs | NotRun:
         """Reads head and representations; takes the channels of the outlier probe."""
-        return read_channels(run, results["outliers"])
+        outliers = results["outliers"]
+        if isinstance(run.head, NotRun):
+            return run.head
+        if not isinstance(outliers, OutlierResult):
+            return NotRun(reason="there are no outlier figures")
+        sets = [usable_images(images) for images in run.head_sets]
+        return ChannelInputs(run.head, sets, acted_on(outliers.finals()[0]), run.spec.seed)
 
     def compute(self, inputs: ChannelInputs, options: Options) -> ChannelAblations | NotRun:
         """Sets the channels to zero and to their mean, beside three controls."""

@@ -1,4 +1,4 @@
-"""The quantisation probe: what INT8 costs the activations, and which part few channels cause."""
+"""The quantisation probe: what it reads, and its description."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import ColumnOf, prose, series, table
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
-from tuiprobe.probes.quantisation.compute import TapRows, answers_changed, neighbours_kept, quantise
-from tuiprobe.probes.quantisation.result import (
+from tuiprobe.probes.quantisation.compute import (
     AnswersChanged,
     NeighboursKept,
     Quantisation,
     Quantised,
     Sqnr,
+    TapRows,
+    answers_changed,
+    neighbours_kept,
+    quantise,
 )
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
@@ -42,10 +45,14 @@ NOTE: Final = (
     "integer product sums over channels, and cannot take out a factor that differs from one to "
     "the next."
 )
+
+
 SCHEMES = {
     "tensor": "one scale",
     "channel": "a scale a channel",
 }
+
+
 ROLES: Final[tuple[Drawn, ...]] = ("main", "second")
 
 
