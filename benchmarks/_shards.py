@@ -30,7 +30,6 @@ from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.shards import Shard
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.probes.report import make_report
 from tuiprobe.run.status import Event
 from tuiprobe.spec import RunSpec
 
@@ -142,7 +141,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, make_report, mix=False), view)
+    return Extraction(Job(plan, Clock(), _ignore, mix=False), view)
 
 
 def _ignore(event: Event) -> None:

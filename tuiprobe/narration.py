@@ -39,7 +39,7 @@ def _in_notebook() -> bool:
 
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
-    from tuiprobe.models.downloads import with_sizes
+    from tuiprobe.models.published_weights import with_sizes
 
     loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
     models = [spec.model for spec in loaded if not spec.offline]

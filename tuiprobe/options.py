@@ -11,7 +11,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -340,6 +340,17 @@ def probe_options(
         refuse_unknown(f"--probe {text}: there is no probe", probe, known)
         given.setdefault(probe, {}).setdefault(key.replace("-", "_"), []).append(value)
     return {probe: _probe(probe, known[probe](), keys) for probe, keys in given.items()}
+
+
+def with_options(texts: Iterable[str], changes: Collection[str]) -> list[str]:
+    """Returns options of probes with others in place of those of the same name.
+
+    >>> with_options(["blur.radius=3", "blur.edge=1"], ["blur.radius=5"])
+    ['blur.edge=1', 'blur.radius=5']
+    """
+    names = {text.partition("=")[0].replace("-", "_") for text in changes}
+    others = (text for text in texts if text.partition("=")[0].replace("-", "_") not in names)
+    return [*others, *changes]
 
 
 def _probe(probe: str, kind: type, keys: Mapping[str, list[str]]) -> Any:

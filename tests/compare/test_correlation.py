@@ -131,7 +131,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
     text = text_of(correlations)
-    assert "- left out, partial: not every image was measured: partial" in text
+    assert "- left out, PARTIAL: not all of its images were measured: partial" in text
     assert "No correlation is computed: it takes 8 encoders." in text
 
 

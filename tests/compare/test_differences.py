@@ -12,7 +12,6 @@ from tuiprobe.compare.differences_section import describe
 from tuiprobe.compare.inference import difference
 from tuiprobe.compare.runs import read_run
 from tuiprobe.probes.report import make_report
-from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, given
 from tuiprobe.results.headlines import TARGET
@@ -157,13 +156,6 @@ def test_headline_figures_come_first_and_the_rest_on_request():
     rest = [row for row in comparison.differences if row.headline is None]
     kinds = [row.endswith(("| separate |", "| - |")) for row in others.splitlines()]
     assert sum(kinds) == len(rest)
-
-
-def test_a_page_draws_the_headline_figures():
-    page = sections_html("Comparison", [describe(compare(head_report(), head_report()))])
-    assert page.count('class="chart"') == 1
-    assert "Differences of the headline figures" in page
-    assert "effective robustness" in page
 
 
 def planted(path, seed=0, moved=False):

@@ -38,6 +38,7 @@ from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, Report
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.status import Event, StatusWriter, read_status
@@ -123,7 +124,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
     write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
-    reason = read_head(run)
+    reason = read_head(run).head
     assert isinstance(reason, NotRun)
     assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason.reason
     assert clip.seen == 0
@@ -140,7 +141,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
-    assert not isinstance(read_head(other), NotRun)
+    assert not isinstance(read_head(other).head, NotRun)
     assert clip.seen == 10_020
 
 
@@ -148,7 +149,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
     write_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
-    assert "stopped before the head was built" in str(read_head(run))
+    assert "stopped before the head was built" in str(read_head(run).head)
     assert clip.seen == 0
 
     def check() -> None:
@@ -157,7 +158,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
 
     with pytest.raises(Interrupted):
         write_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
-    assert "the same command goes on with it" in str(read_head(run))
+    assert "the same command goes on with it" in str(read_head(run).head)
     events, status = list[Event](), StatusWriter(run)
 
     def listen(event: Event) -> None:
@@ -200,9 +201,10 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(replace(named, directory=run), lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
-    assert head.weight.shape == (2, WIDTH)
-    assert answers == {}
+    file = read_head(run)
+    assert isinstance(file.head, HeadArrays)
+    assert file.head.weight.shape == (2, WIDTH)
+    assert file.answers == {}
 
 
 def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:

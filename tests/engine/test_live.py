@@ -14,10 +14,9 @@ from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
-from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
+from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
-from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.status import (
     KEPT_MESSAGES,
     Event,
@@ -27,8 +26,9 @@ from tuiprobe.run.status import (
     read_status,
     read_taps,
 )
+from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP, RunSpec
-from tuiprobe.tui.livewatch import outliers_of
+from tuiprobe.tui.widgets.live_panels import outliers_of
 
 WIDTH, BATCH = 64, 16
 
@@ -120,14 +120,14 @@ def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
     view.begin(r[1:])
     with run.locked():
         measure(view, r[1], rows_with_offset(100, 40.0), batches=2)
-        count = images_done(run, StatusWatch(run).look())
+        count = RunView.read(run)
     assert {name: (of_set.done, of_set.total) for name, of_set in count.sets.items()} == {
         "val": (128, 128), "r": (64 + 32, 100),
     }  # fmt: skip
     progress = view._progress()
-    assert (progress["done"], progress["total"]) == (count.done, count.total) == (224, 228)
+    assert (progress["done"], progress["total"]) == (count.measured, count.planned) == (224, 228)
     assert progress["eta"] == pytest.approx(4 / progress["rate"])
-    assert images_done(run, StatusWatch(run).look()).done == 192  # a kill loses the rest
+    assert RunView.read(run).measured == 192  # a kill loses the rest
 
 
 def test_a_shard_that_two_ranks_measure_counts_once(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.run.samples import read_samples
 from tuiprobe.run.status import read_status
@@ -172,7 +172,7 @@ def test_added_later_it_joins_the_head_whose_digest_covers_its_logit_scale(tmp_p
         save_file({"weight": weight, **extra}, file)
         for target in ((), ("miniature:street",), ()):
             probe(run.path, head=str(file), target=target)
-            digests.append(head_digest(run))
+            digests.append(read_head(run).digest)
             assert len(RunReader(run).target_sets) == len(target)
         assert RunReader(run).head.logit_scale == scale
         written = run.head_file.modified()

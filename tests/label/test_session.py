@@ -106,11 +106,12 @@ def test_the_picture_shown_is_the_one_that_was_measured(
 ) -> None:
     labelling = open_labelling(label_runs, "photos")
     assert labelling.image(3).size == (64, 64)
-    path = labelling.path(3)
+    path = labelling.originals.file(labelling.matched.paths[3])
     assert path is not None
     assert path.is_relative_to(runs_on_targets / "photos")
-    assert open_labelling(label_runs, "street").path(3) is None  # the miniature has no files
-    other = labelling.path(4)
+    street = open_labelling(label_runs, "street")
+    assert street.originals.file(street.matched.paths[3]) is None  # the miniature has no files
+    other = labelling.originals.file(labelling.matched.paths[4])
     assert other is not None
     kept = path.read_bytes()
     try:

@@ -19,7 +19,7 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.records import write_preflight
 
@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     )  # fmt: skip
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
-    write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])
+    write_preflight(directory, [Check(name="dtype", status="pass", detail="float32")])
     write_arrays(
         directory.concepts_file,
         {

@@ -51,9 +51,7 @@ def painted(
         )
         for model, answer, confidence in zip(models, answers, confidences, strict=True)
     )  # fmt: skip
-    matched = Matched(
-        candidates, candidates[0], classes, ids, digests, paths, 0, 0, answers, confidences
-    )
+    matched = Matched(candidates, classes, ids, digests, paths, 0, 0, answers, confidences)
     return PaintedLabelling(matched, LabelFiles(folder, "street"))
 
 

@@ -35,21 +35,21 @@ from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.decision import decide
 from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare
+from tuiprobe.compare.differences import compare, compare_runs
 from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import describe_headlines
+from tuiprobe.compare.page import compare_page
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.runs import Run, with_names
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def full_report() -> Report:
         }
     )
     checks = tuple(
-        PreflightCheck(name="n", status=status, detail="d", fix="f", data="val")
+        Check(name="n", status=status, detail="d", fix="f", data="val")
         for status in ("pass", "warn", "fail", "skip")
     )
     nonfinite = {"nonfinite": 2, "nonfinite_images": ("p",)}
@@ -177,13 +177,13 @@ WAYS = {"results": in_results, "report": in_report}
 
 def everything(report: Report) -> dict[str, str]:
     other = report.model_copy(update={"parts": report.parts[1:]})
-    files = files_of(report, None, list(FORMATS))
+    files = files_of(report, None, list(RENDERED))
     begin, files["card.yaml"], files["model-card.md"] = files["model-card.md"].split("---\n", 2)
     assert begin == ""
     pair = with_names([Run(report, {}, NO_RUN), Run(other, {}, NO_RUN)])
     return {
         **files,
-        "several.html": sections_html("Runs", [describe_headlines([report, other])]),
+        "several.html": compare_page(pair, decide(pair), [compare_runs(pair, 1, 0, None)]),
         "summary": summary(report),
         "notebook.html": card_html(report),
         "comparison.md": section_markdown(describe(compare(report, report), everything=True)),

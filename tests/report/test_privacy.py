@@ -13,7 +13,7 @@ from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
 from tuiprobe.probes.paths import without_folders
-from tuiprobe.report.formats import FORMATS, export
+from tuiprobe.report.formats import RENDERED, export
 from tuiprobe.results import DataSet, Report, Skipped
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import resuming_arguments
@@ -46,7 +46,7 @@ def run(home: Path) -> RunDir:
 
 
 def test_no_exported_file_holds_a_folder(run: RunDir, tmp_path: Path) -> None:
-    written = export(Report.read(run.results_file.path), run, list(FORMATS), tmp_path)
+    written = export(Report.read(run.results_file.path), run, list(RENDERED), tmp_path)
     assert len(written) > 12
     for path in (*written, run.results_file.path, run.summary_file.path, run.path / "report.md"):
         assert HOME.encode() not in path.read_bytes(), path

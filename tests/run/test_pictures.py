@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import KEY, PRINT, FakeSet, write_run
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.reading import read_report
@@ -40,7 +40,7 @@ def a_run(path: Path, seed: int = 0) -> RunDir:
             run.shard_file(name, 0),
             {"ids": ids, "images": ids, "digests": digests},
             {"key": KEY, "place": f"{name} 0", "fingerprint": PRINT.model_dump_json(),
-             "skipped": "[]"},
+             "skipped": "[]", "size": str(N)},
         )  # fmt: skip
     return run
 
@@ -76,16 +76,20 @@ def test_least_sure_and_answers_of_a_class_are_in_order(run: RunDir) -> None:
     assert all(p.label is None for p in everything)
 
 
-def test_where_models_differ_each_gives_the_same_images_in_one_order(
+def test_where_models_differ_the_most_sure_answer_of_the_first_leads(
     run: RunDir, tmp_path: Path
 ) -> None:
     sets = [read_pictures(one)["val"] for one in (run, a_run(tmp_path / "other", seed=5))]
-    ours, theirs = (images.at(at) for images, at in zip(sets, differing(sets), strict=True))
+    ours, theirs = (images.at(differing(sets)) for images in sets)
     assert [p.digest for p in ours] == [p.digest for p in theirs]
     assert ours
     assert all(a.answer != b.answer for a, b in zip(ours, theirs, strict=True))
     every = [images.at(images.everything()) for images in sets]
     assert len(ours) == sum(a.answer != b.answer for a, b in zip(*every, strict=True))
+    sure = [p.confidence or 0.0 for p in ours]
+    assert sure == sorted(sure, reverse=True)
+    with pytest.raises(DataError):
+        differing([sets[0], read_pictures(run)["plain"]])
 
 
 def test_predictions_hold_every_image_once_and_give_the_accuracies(run: RunDir) -> None:

@@ -88,8 +88,12 @@ def compare(
     else:
         shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
-        text = _text(runs, decision, comparisons, everything, as_html)
-        print_file(text) if as_html else print(text, end="", flush=True)
+        if as_html:
+            from tuiprobe.compare.page import compare_page
+
+            print_file(compare_page(runs, decision, comparisons, everything))
+        else:
+            print(_text(runs, decision, comparisons, everything), end="", flush=True)
         if decision.take is None and decision.command:
             print(plain(f"next: {decision.command}"), file=sys.stderr)
     for gate, reasons in trips.items():
@@ -110,29 +114,18 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 
 
 def _text(
-    runs: list[Run],
-    decision: Decision,
-    comparisons: list[Comparison],
-    everything: bool,
-    as_html: bool,
+    runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
     from tuiprobe.compare.decision_section import describe_decision
     from tuiprobe.compare.differences_section import describe
-    from tuiprobe.compare.forest import describe_headlines
     from tuiprobe.compare.indicator import correlate
     from tuiprobe.compare.indicator_section import describe_indicator
-    from tuiprobe.report.html import sections_html
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    if as_html:  # its title is the sentence
-        sections = [sections[0].model_copy(update={"headline": ()})]
-        sections.append(describe_headlines([run.report for run in runs]))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
         sections.append(describe_indicator(correlate([run.report for run in runs])))
-    if as_html:
-        return sections_html(decision.sentence.removesuffix("."), sections)
     return "".join(map(section_text, sections))
 
 

@@ -16,7 +16,7 @@ from tuiprobe.cli.options import of_run
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.models.preflight import Check
+    from tuiprobe.results.subject import Check
 
 MARKS = {"pass": "ok", "warn": "!", "fail": "FAIL", "skip": "-"}
 PROGRESS_SECONDS = 5.0
@@ -89,7 +89,8 @@ def check_lines(checks: list[Check]) -> list[str]:
 
     printed = []
     for check in checks:
-        printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {check.detail}"))
+        of_set = f"{check.data}: " if check.data is not None else ""
+        printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {of_set}{check.detail}"))
         if check.fix and check.status in ("warn", "fail"):
             printed.append(plain(f"{'':<20} → {check.fix}"))
     return printed

@@ -59,9 +59,9 @@ def fetch(
     from tuiprobe.cli.doctor import head_progress
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
-    from tuiprobe.models.downloads import printing_downloads
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
+    from tuiprobe.models.published_weights import printing_downloads
 
     fetched: list[Fetched] = []
     for name in models:

@@ -115,13 +115,13 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     return start(first=partial(LabelScreen, runs, target, narrow))
 
 
-def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
+def _answer_from(labelling: Labelling, source: str, after_decision: bool) -> None:
     """Labels pictures by known labels: as they are asked if all have one, else all that have one.
 
     Args:
         labelling: The session.
         source: A folder of class folders, or `miniature`.
-        whole: Whether to go on after the decision.
+        after_decision: Whether to go on after the decision.
     """
     from tuiprobe.label.status import FINAL
 
@@ -141,7 +141,7 @@ def _answer_from(labelling: Labelling, source: str, whole: bool) -> None:
                 labelling.label(place, classes[digest])
         return
     while (picture := labelling.following()) is not None:
-        if labelling.decided.verdict in FINAL and not whole:
+        if labelling.decided.verdict in FINAL and not after_decision:
             return
         labelling.label(picture.place, classes[picture.digest])
 

@@ -237,7 +237,7 @@ def _by_shifts(runs: Sequence[Run]) -> tuple[_Order | None, tuple[str, ...]]:
 
 
 def _beaten(difference: Figure) -> Standing:
-    """Returns what a model that is not the best is called, by the reference minus it."""
+    """Returns the standing of a model that is not the best, by the reference minus it."""
     return "behind" if ends_of(difference)[0] > 0 else "not the best"
 
 

@@ -52,7 +52,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
 
 
 def _beneath(decision: Decision) -> Iterator[Text]:
-    """Yields what weakens a decision, and what would decide it or be stronger evidence."""
+    """Yields the notes that weaken a decision, and the labels that would strengthen it."""
     for note in decision.notes:
         yield Strong(strong="note"), f": {note}"
     would = "decide it" if decision.take is None else "be stronger evidence"

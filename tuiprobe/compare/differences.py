@@ -8,9 +8,10 @@ separate ones (MOVER), which is too wide where both vary together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isinf
 from typing import Final
 
-from tuiprobe.compare.inference import Pairing, difference, excludes_zero
+from tuiprobe.compare.inference import Pairing, difference, ends_of
 from tuiprobe.compare.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.runs import LabelEvidence, Run
@@ -65,8 +66,8 @@ class Difference(Frozen):
     @property
     def differs(self) -> bool | None:
         """Whether its interval excludes zero; None without an interval."""
-        change = self.difference
-        return excludes_zero(change) if given(change) and change.low is not None else None
+        low, high = ends_of(self.difference)
+        return None if isinf(low) else low > 0 or high < 0
 
 
 class FactPair(Frozen):
@@ -159,8 +160,7 @@ def compare(
         overlaps=tuple(overlaps(first, second)) if alike else (),
         notes=(
             *model_notes(first, second),
-            *subject_notes(first),
-            *subject_notes(second),
+            *subject_notes((first, second)),
             *image_notes(first, second, pairing),
             *label_notes((first, second), labels),
         ),

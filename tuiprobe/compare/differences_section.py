@@ -6,10 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import ESTIMATES, Comparison, Difference
-from tuiprobe.compare.forest import (
-    difference_chart,
-    forest_rows,
-)
+from tuiprobe.compare.forest import forest_rows
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
@@ -50,7 +47,7 @@ def describe(
 
 
 def kind(row: Difference) -> str:
-    """Returns how the interval of a difference was obtained, in a word."""
+    """Returns the kind of a difference's interval in a word."""
     if not given(row.difference) or row.difference.low is None:
         return MISSING
     if row.id == LABELLED.id:
@@ -92,8 +89,6 @@ def _headlines(comparison: Comparison) -> Iterator[Content]:
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)
-    if (chart := difference_chart(rows, *comparison.models)) is not None:
-        yield chart
 
 
 def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:
@@ -129,7 +124,7 @@ def _common(comparison: Comparison) -> Iterator[Content]:
 
 
 def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
-    """Returns what two runs have in common, and how much would be by chance.
+    """Describes what two runs have in common, and how much would be by chance.
 
     Args:
         overlap: What they have in common.

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tuiprobe.compare.decision import Decision
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.numbers import suffix
-from tuiprobe.probes.content import prose, series
-from tuiprobe.results import Estimate, Report, given
+from tuiprobe.probes.content import series
+from tuiprobe.results import Estimate, Frozen, Report, given
 from tuiprobe.results.base import Real
-from tuiprobe.results.headlines import BY_RANK, HEADLINES
-from tuiprobe.results.section import Chart, Content, Section, Series
+from tuiprobe.results.headlines import BY_RANK
+from tuiprobe.results.section import Chart, Drawn, Series
+
+MOST_ROWS: Final = 40
+"""Differences up to which those of single sets are shown."""
+
+_ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control", "context")
 
 
 class ForestRow(Difference):
@@ -60,86 +65,87 @@ def forest_rows(comparison: Comparison) -> tuple[ForestRow, ...]:
 
 
 def _scale(row: Difference) -> tuple[str, bool]:
-    """Returns what figures of one scale have in common: the unit, and whether they are outcomes."""
+    """Returns the key of a scale: the unit, and whether figures compare within one kind only."""
     unit = row.difference.unit if given(row.difference) else ""
     return unit, BY_RANK[row.headline or 0].within_kind
 
 
-def difference_chart(rows: Sequence[ForestRow], first: str, second: str) -> Chart | None:
-    """Returns the differences of two runs that share the axis of the first; None without any.
+class PairedRow(Frozen):
+    """One accuracy of the model that leads a decision, minus that of another model.
 
-    That of accuracies is in points. The table has the differences of all figures.
+    Attributes:
+        name: The set, or what else the accuracy is over.
+        model: The other model.
+        difference: The first model minus it, with its interval.
+    """
+
+    name: str
+    model: str
+    difference: Estimate
+
+
+def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[PairedRow, ...]:
+    """Returns the differences that a decision rests on, then those on each set.
 
     Args:
-        rows: The headline figures.
-        first: Name of the model that the other one is compared with.
-        second: Name of the other.
+        decision: The decision.
+        comparisons: Its first model as `second`, with each of the others as `first`, in order.
     """
-    known = [row for row in rows if row.ends is not None]
-    if not known:
+    by_labels = decision.evidence == "labels"
+    name = f"{decision.target} by labels" if by_labels else "mean of shifts"
+    rows = [
+        PairedRow(name=name, model=row.model, difference=row.difference)
+        for row in decision.models
+        if given(row.difference)
+    ]
+    on_sets = [
+        PairedRow(name=row.data, model=comparison.models[0], difference=row.difference)
+        for comparison in comparisons
+        for row in comparison.differences
+        if row.id == "top1" and row.paired and not row.inner and given(row.difference)
+    ]
+    if len(on_sets) <= MOST_ROWS:
+        order = {row.name: place for place, row in reversed(list(enumerate(on_sets)))}
+        rows += sorted(on_sets, key=lambda row: order[row.name])
+    return tuple(rows)
+
+
+def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
+    """Returns the paired differences to one model as a chart; None without any.
+
+    Args:
+        rows: The differences.
+        reference: The model that all others are subtracted from.
+    """
+    if not rows:
         return None
-    drawn = [row for row in known if _scale(row) == _scale(known[0])]
-    unit, _ = _scale(known[0])
-    places = [float(place) for place in range(len(drawn))]
+    models = list(dict.fromkeys(row.model for row in rows))
+    by_model = [
+        series(
+            model,
+            [row.difference for row in rows if row.model == model],
+            _ROLES[i] if len(models) <= len(_ROLES) else "main",
+            "points",
+            [float(place) for place, row in enumerate(rows) if row.model == model],
+        )
+        for i, model in enumerate(models)
+    ]
     zero = Series(
-        name="no difference", x=tuple(places), y=(0.0,) * len(drawn), mark="points",
-        role="reference",
+        name="no difference", x=tuple(map(float, range(len(rows)))), y=(0.0,) * len(rows),
+        mark="points", role="reference",
     )  # fmt: skip
     return Chart(
-        id="forest",
-        title="Differences of the headline figures",
+        id="paired",
+        title=f"Paired differences to {reference}",
         x_label="",
-        y_label=f"{second} minus {first}{suffix(unit) and ','}{suffix(unit)}",
-        series=(series("difference", [row.difference for row in drawn], mark="points"), zero),
-        y_unit=unit,
-        ticks=tuple(row.name for row in drawn),
+        y_label=f"{reference} minus it, points",
+        series=(*by_model, zero),
+        y_unit="points",
+        ticks=tuple(row.name if len(models) == 1 else f"{row.name} · {row.model}" for row in rows),
+        note=f"{rows[0].name}: ranges of all pairs hold together with 95 %. Sets: each interval is "
+        "95 % by itself. All are of the same images for both models.",
         across=True,
     )
-
-
-READ: Final = (
-    "Intervals are 95 %, each of its own run. They may overlap where one run is ahead: the "
-    "decision rests on the differences, paired where runs measured the same images."
-)
-
-
-def describe_headlines(reports: Sequence[Report]) -> Section:
-    """Describes the headline figures of several runs as plots; a row is a run."""
-    content: tuple[Content, ...] = (prose(READ), *forests(reports))
-    return Section(title="Headline figures", content=content)
-
-
-def forests(reports: Sequence[Report]) -> Iterator[Chart]:
-    """Yields a plot of every headline figure that a report has, in the order of ranks."""
-    for headline in HEADLINES:
-        figures = [report.headline(headline.id) for report in reports]
-        known = [named for named in figures if named is not None and given(named.figure)]
-        if not known:
-            continue
-        leading, kind = known[0], reports[0].model.representation
-        rows: dict[str, Estimate] = {}
-        left_out = []
-        for report, named in zip(reports, figures, strict=True):
-            if named is None or not given(named.figure):
-                continue
-            other_kind = report.model.representation != kind
-            if named.data != leading.data or (headline.within_kind and other_kind):
-                left_out.append(report.model.name)
-            else:
-                rows[report.model.name] = named.figure
-        if rows:
-            unit = next(iter(rows.values())).unit
-            yield Chart(
-                id=f"forest_{headline.id.replace('.', '_')}",
-                title=f"{headline.name}, {leading.data}",
-                x_label="",
-                y_label=f"{headline.name}{suffix(unit) and ','}{suffix(unit)}",
-                series=(series(headline.name, rows.values(), mark="points"),),
-                y_unit=unit,
-                ticks=tuple(rows),
-                note=f"Not comparable, left out: {', '.join(left_out)}." if left_out else "",
-                across=True,
-            )
 
 
 def bar_pair(first: Report, second: Report) -> tuple[Chart, Series, Series] | None:

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.compare.notes import reservations
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
@@ -24,6 +25,7 @@ from tuiprobe.results.report import Report
 FEWEST: Final = 8
 """Encoders of the smallest stratum that has a correlation."""
 PERMUTATIONS: Final = 9_999
+NO_OUTCOME: Final = "no effective robustness"
 
 OutcomeKey = tuple[str, tuple[str, ...], str]
 """Baseline, shifts and axis of an effective robustness."""
@@ -134,8 +136,9 @@ def correlate(reports: Sequence[Report]) -> Correlations:
     left_out: list[RunLeftOut] = []
     usable: list[Report] = []
     for report in reports:
-        if reason := _unusable(report):
-            left_out.append(RunLeftOut(run=report.model.name, reason=reason))
+        reasons = [*reservations(report), *([] if _outcomes(report) else [NO_OUTCOME])]
+        if reasons:
+            left_out.append(RunLeftOut(run=report.model.name, reason=reasons[0]))
         else:
             usable.append(report)
     counts = Counter(question for report in usable for question in _outcomes(report))
@@ -177,17 +180,6 @@ def correlate(reports: Sequence[Report]) -> Correlations:
         signatures=probe_indicators(signatures),
         predictors=probe_indicators([(run, _predictors(report)) for run, report in chosen]),
     )
-
-
-def _unusable(report: Report) -> str:
-    """Returns why a run does not count; empty if it may."""
-    if report.model.weights.kind == "untrained":
-        return "untrained: random weights"
-    if report.model.ablated:
-        return "ablated: no longer the model"
-    if report.partial:
-        return "partial: not every image was measured"
-    return "" if _outcomes(report) else "no effective robustness"
 
 
 def _outcomes(report: Report) -> dict[OutcomeKey, Estimate]:

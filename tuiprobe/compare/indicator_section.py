@@ -73,7 +73,7 @@ def _content(result: Correlations) -> Iterator[Content]:
 
 
 def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
-    """Returns which outcome goes with which models, beside what the paper saw.
+    """Returns the models with each outcome, and what the paper saw.
 
     Args:
         runs: Name, training and outcome of each.

@@ -60,14 +60,8 @@ def difference(first: Figure, second: Figure) -> Figure:
     return Estimate(value=value, low=value - down, high=value + up, unit=unit, n=n, method="MOVER")
 
 
-def excludes_zero(change: Estimate) -> bool:
-    """Returns whether a difference has an interval, and zero lies outside it."""
-    low, high = ends_of(change)
-    return low > 0 or high < 0
-
-
 def best_reach(models: int) -> float:
-    """Returns how many standard errors behind another one a model is not the best of several.
+    """Returns the standard errors behind another model from which one is not the best of several.
 
     The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
     models are compared in both directions, as any two figures.

@@ -9,7 +9,7 @@ from tuiprobe.compare.runs import LabelEvidence, Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
-from tuiprobe.results import DataSet, NotRun, Report
+from tuiprobe.results import NotRun, Report
 from tuiprobe.results.accuracy import among_few
 
 NAMED = 4
@@ -19,7 +19,7 @@ NAMED = 4
 def weakening(
     runs: Sequence[Run], reference: int, labels: LabelEvidence | NotRun | None
 ) -> Iterator[str]:
-    """Yields what weakens a decision: a sentence each, with the models that it is about.
+    """Yields the notes that weaken a decision, each with the models that it is about.
 
     Args:
         runs: The runs.
@@ -29,8 +29,7 @@ def weakening(
     reports = [run.report for run in runs]
     warnings = [(text, report) for report in reports for text in report.warnings]
     yield from by_models(warnings, len(runs))
-    for report in reports:
-        yield from subject_notes(report)
+    yield from subject_notes(reports)
     few = [
         (f"answers on {of.data} count among {of.classes:,} of {of.of_classes:,} classes", report)
         for report in reports
@@ -39,9 +38,9 @@ def weakening(
     ]
     yield from by_models(few, len(runs))
     first = runs[reference]
-    beside = f"beside {first.report.model.name}, " if len(runs) > 2 else ""
+    context = f"beside {first.report.model.name}, " if len(runs) > 2 else ""
     images = [
-        (f"{beside}{note}", run.report)
+        (f"{context}{note}", run.report)
         for run in runs
         if run is not first
         for note in image_notes(run.report, first.report, Pairing(run.images, first.images))
@@ -69,24 +68,23 @@ def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[s
         yield note if len(names) == everybody else f"{listed(names, NAMED)}: {note}"
 
 
-def subject_notes(report: Report) -> Iterator[str]:
-    """Yields in what a report is none of a whole trained model."""
-    name = report.model.name
+def subject_notes(reports: Iterable[Report]) -> Iterator[str]:
+    """Yields a note on each report that does not describe a trained model as it is."""
+    for report in reports:
+        yield from (f"{report.model.name} is {text}" for text in reservations(report))
+
+
+def reservations(report: Report) -> Iterator[str]:
+    """Yields why a report does not describe a trained model as it is."""
     if report.model.weights.kind == "untrained":
-        yield f"{name} is UNTRAINED: its weights are random"
+        yield "UNTRAINED: its weights are random"
     if report.partial:
-        yield f"{name} is PARTIAL: not all of its images were measured"
-    for ablation in report.model.ablated:
-        yield f"{name} is ablated: {ablation}"
-
-
-def images_of(data: DataSet) -> tuple[str, int]:
-    """Returns where images come from, without folders, and how many were measured."""
-    return last_part(data.source), data.measured
+        yield "PARTIAL: not all of its images were measured"
+    yield from (f"ablated: {ablation}" for ablation in report.model.ablated)
 
 
 def model_notes(first: Report, second: Report) -> Iterator[str]:
-    """Yields how two models differ in what weakens the comparison."""
+    """Yields the differences of two models that weaken the comparison."""
     kinds = first.model.representation, second.model.representation
     if kinds[0] != kinds[1]:
         yield (
@@ -120,7 +118,8 @@ def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str
         reason = pairing.why_not(data.name)
         if reason and data.name in pairing.first and data.name in pairing.second:
             yield f"{data.name}: differences are not paired: {reason}"
-        if reason and images_of(data) != images_of(other):
+        sources = last_part(data.source), last_part(other.source)
+        if reason and (sources[0] != sources[1] or data.measured != other.measured):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"

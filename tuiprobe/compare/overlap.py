@@ -68,7 +68,7 @@ def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
 
 
 def _counted(overlap: Overlap, first: NamedSet, second: NamedSet) -> Overlap:
-    """Returns what two sets of one kind share, and what only one of them has."""
+    """Returns the members that two sets of one kind share, and those of one set alone."""
     a, b = set(first.members), set(second.members)
     jaccard: Figure = NotRun(reason="neither found any")
     if n := len(a | b):

@@ -8,6 +8,7 @@ from typing import Final
 
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.compare.indicator_section import outcomes_line
+from tuiprobe.compare.notes import reservations
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import markdown_table
@@ -121,10 +122,7 @@ def column_of(preset: Preset) -> str:
 
 def _gaps(report: Report) -> Iterator[Gap]:
     name = report.model.name
-    if report.model.weights.kind == "untrained":
-        yield Gap(model=name, reason="UNTRAINED, its figures describe a random network")
-    if report.partial:
-        yield Gap(model=name, reason="PARTIAL, not all images were measured")
+    yield from (Gap(model=name, reason=reason) for reason in reservations(report))
     for title, id in TABLES.items():
         figure = report.figure(id)
         if given(figure):
@@ -150,7 +148,7 @@ def paper_markdown(content: Paper) -> str:
         figures = {m.model: m.figures[id] for m in content.models}
         cells = {name: f.with_interval() for name, f in figures.items() if given(f)}
         lines += _table(title, content.models, cells)
-        if title == "Effective robustness":
+        if id == EFFECTIVE.id:
             known = [m for m in content.models if m.outcome]
             lines += _table(OUTCOME, content.models, {m.model: m.outcome for m in known})
             if known:

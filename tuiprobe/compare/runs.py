@@ -87,7 +87,7 @@ class LabelEvidence:
 
 
 def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
-    """Returns what labels say of two or more runs, or why they do not say it; None without labels.
+    """Returns the evidence of labels for some runs, or why there is none; None without labels.
 
     Args:
         runs: The runs; the labels are those beside the first one.
@@ -110,7 +110,7 @@ def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvide
 def _evidence(
     paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
 ) -> LabelEvidence | None:
-    """Returns what labels say of run directories; `states` changes where the result may."""
+    """Returns the evidence of labels for run directories; `states` changes whenever it may."""
     from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
     from tuiprobe.label.status import label_status
 

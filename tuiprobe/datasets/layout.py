@@ -15,7 +15,7 @@ from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.sample import Stamp
 
 if TYPE_CHECKING:
-    from tuiprobe.results.subject import PreflightCheck
+    from tuiprobe.results.subject import Check
     from tuiprobe.run.records import StoredFile
     from tuiprobe.spec import RunSpec
 
@@ -134,7 +134,7 @@ class SetLayout:
         """Returns the names of some samples, ascending; empty where they go by their index."""
         return {}
 
-    def checks(self, set_name: str) -> Iterator[PreflightCheck]:
+    def checks(self, set_name: str) -> Iterator[Check]:
         """Yields what a preflight says of the set besides its labels."""
         yield from ()
 

@@ -35,8 +35,8 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
-from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
+from tuiprobe.models.load import IDENTITY
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
@@ -174,7 +174,7 @@ def _classifier(
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
-        more = "" if encoder.loader == LOADER else " or --head probe"
+        more = "" if encoder.loader == IDENTITY else " or --head probe"
         reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice(kind="none", reason=reason)
     if not bool(head.weight.any()):

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, StopRequest
 from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.results import Report
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import Event, EventKind, Listener, StatusWriter
-
-AskProbes: TypeAlias = Callable[[RunDir], Report]
-"""Runs the probes on a merged run and returns the report."""
 
 
 class Clock:
@@ -66,7 +61,6 @@ class Job:
         plan: The plan.
         clock: The clock, started with the run.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         mix: Whether to accept shards with another fingerprint.
 
     Attributes:
@@ -77,10 +71,8 @@ class Job:
         results_before: When the results of an earlier attempt were written; None without.
     """
 
-    def __init__(
-        self, plan: Plan, clock: Clock, listen: Listener, answer: AskProbes, mix: bool
-    ) -> None:
-        self.plan, self.clock, self.answer, self._outside = plan, clock, answer, listen
+    def __init__(self, plan: Plan, clock: Clock, listen: Listener, mix: bool) -> None:
+        self.plan, self.clock, self._outside = plan, clock, listen
         memory_format = plan.encoder.memory_format
         fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
         self.reader = ShardReader(plan, fingerprint, mix)

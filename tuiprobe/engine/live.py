@@ -21,8 +21,8 @@ from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.tap_statistics import Measures
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
+from tuiprobe.run.view import RankView, read_ranks
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationSummary, TopK
 
@@ -62,7 +62,7 @@ class LiveView:
     ) -> None:
         self._directory, self._status = directory, status
         self._sets, self._listen = sets, listen
-        self._ranks = StatusWatch(directory) if status.status.world > 1 else None
+        self._ranks: tuple[RankView, ...] | None = () if status.status.world > 1 else None
         self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
         self._ends_of: dict[str, ChannelEnds] = {}
@@ -147,8 +147,9 @@ class LiveView:
         measuring = [self._status.status]
         if self._ranks is not None:
             self._published |= published_shards(self._directory)
-            others = (v for v in self._ranks.look() if v.runs and v.number != self._status.rank)
-            measuring += [view.status for view in others if view.status.place is not None]
+            self._ranks, _ = read_ranks(self._directory, self._ranks, trusting=True)
+            others = (r for r in self._ranks if r.runs and r.number != self._status.rank)
+            measuring += [rank.status for rank in others if rank.status.place is not None]
         count = count_images(self._sets, self._published, measuring)
         return {
             "unit": "images",

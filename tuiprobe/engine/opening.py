@@ -16,7 +16,7 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_building import probe_split
 from tuiprobe.engine.head_choice import refuse_unmatched
-from tuiprobe.engine.job import AskProbes, Clock, Job
+from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
 from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
@@ -26,8 +26,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
-from tuiprobe.models.identity import identity_encoder
-from tuiprobe.models.load import DTYPES, load_encoder
+from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
@@ -58,7 +57,6 @@ def open_run(
     locks: ExitStack,
     *,
     listen: Listener,
-    answer: AskProbes,
     own: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
@@ -67,7 +65,6 @@ def open_run(
         request: What to measure, where and how.
         locks: Holds the lock.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
     Raises:
@@ -99,7 +96,7 @@ def open_run(
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if request.fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job(plan, clock, listen, answer, request.mix)
+    return Job(plan, clock, listen, request.mix)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:

@@ -122,14 +122,15 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
         job.status.update(unanswered="the head is built after measuring: answers follow then")
         return None
     try:
-        head = read_head(plan.directory)
+        file = read_head(plan.directory)
     except DamagedFileError as error:
-        head = NotRun(reason=str(error))
-    if isinstance(head, NotRun):
-        job.status.update(unanswered=head.reason[:1000])
+        job.status.update(unanswered=str(error)[:1000])
+        return None
+    if isinstance(file.head, NotRun):
+        job.status.update(unanswered=file.head.reason[:1000])
         return None
     job.status.update(unanswered="")
-    answers = LiveAnswers(plan.suite, *head)
+    answers = LiveAnswers(plan.suite, file.head, file.answers)
     own = {shard.place for shard in plan.rank.share(plan.all_shards)}
     for shard in inventory.published:
         if shard.place in own:

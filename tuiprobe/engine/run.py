@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeAlias
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import write_head
-from tuiprobe.engine.job import AskProbes, Job, RunEnd, RunOutcome
+from tuiprobe.engine.job import Job, RunEnd, RunOutcome
 from tuiprobe.engine.live import images_at_ends, write_thumbnails
 from tuiprobe.engine.machine import refuse_forked_child
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
@@ -42,6 +42,7 @@ from tuiprobe.engine.stopping import (
 )
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.models.trial import out_of_memory
+from tuiprobe.probes.report import make_report
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
 from tuiprobe.run.counting import named_ranks, published_shards, ranks_missing
@@ -64,7 +65,6 @@ def run(
     request: RunRequest,
     *,
     listen: Listener = lambda event: None,
-    answer: AskProbes,
     own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
@@ -72,7 +72,6 @@ def run(
     Args:
         request: What to measure, where and how.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
     Raises:
@@ -81,15 +80,14 @@ def run(
     """
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
-        opened = partial(open_run, locks=locks, listen=listen, answer=answer, own=own)
+        opened = partial(open_run, locks=locks, listen=listen, own=own)
         return _Group([request], opened, _raise).run()[0]
 
 
 def run_several(
     requests: Sequence[RunRequest],
     *,
-    listen: Callable[[RunRequest, Event], None],
-    answer: AskProbes,
+    listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
 ) -> list[RunEnd]:
     """Runs several models; decodes each image once for all models that use it.
 
@@ -97,7 +95,6 @@ def run_several(
         requests: What to measure, where and how.
         listen: Receives the events of each run, `failed` and `interrupted` among them, while the
             error is handled.
-        answer: Runs the probes on a merged run.
 
     Returns:
         How each run ended, in the order of `requests`. A failed run does not stop the others.
@@ -117,7 +114,7 @@ def run_several(
     with catching_signals(), ExitStack() as locks:
 
         def opened(request: RunRequest) -> Job:
-            return open_run(request, locks, listen=partial(listen, request), answer=answer)
+            return open_run(request, locks, listen=partial(listen, request))
 
         outcomes = _Group(requests, opened, failed).run()
     ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
@@ -380,7 +377,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
             measured = False
     with job.clock.stage("probe"):
         job.say("stage", "probing", stage="probe")
-        report = job.answer(directory)
+        report = make_report(directory)
         for name in plan.suite.own_keys:  # whose pictures the report shows
             pictured = sorted(report.pictured(name))
             write_thumbnails(directory, name, plan.suite.sets[name], pictured)

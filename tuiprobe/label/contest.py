@@ -167,10 +167,6 @@ class Contest(Survey):
         stakes = np.where(difference + self._unknown <= most, -inf, stakes)
         return np.asarray(np.where(difference - self._unknown > most, inf, stakes))
 
-    def stake(self, a: int, b: int) -> float:
-        """Returns the log of the largest stake against "a is not more often right than b"."""
-        return float(self.stakes()[a, b])
-
     def lead(self, a: int, b: int) -> float:
         """Returns an estimate of the accuracy of a minus that of b on all pictures."""
         lead = (self.duels[a, b].lead() - self.duels[b, a].lead()) / 2

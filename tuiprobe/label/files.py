@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -77,11 +76,6 @@ def csv_cell(text: str) -> str:
 def csv_content(cell: str) -> str:
     """Returns the text of a cell that `csv_cell` wrote."""
     return cell.removeprefix("'")
-
-
-def now() -> str:
-    """Returns the time of a label."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -251,7 +245,7 @@ class LabelFiles:
             self._descriptor = None
 
     def questions(self) -> tuple[Questions, ...]:
-        """Returns what was asked, by set of pictures; nothing without a file.
+        """Returns the questions, one per set of pictures; none without a file.
 
         Raises:
             DamagedFileError: If the file is damaged.

@@ -36,7 +36,6 @@ class Matched:
 
     Attributes:
         candidates: The candidates.
-        source_run: The candidate whose pictures are shown, the first that the user gave.
         classes: Class names, sorted.
         ids: int64 `[N]`, sample ids of its pictures, ascending.
         digests: SHA-256 of each picture.
@@ -48,7 +47,6 @@ class Matched:
     """
 
     candidates: tuple[Candidate, ...]
-    source_run: Candidate
     classes: tuple[str, ...]
     ids: Ints
     digests: tuple[str, ...]
@@ -57,6 +55,11 @@ class Matched:
     doubles: int
     answers: Ints
     confidences: Floats
+
+    @property
+    def source_run(self) -> Candidate:
+        """The candidate whose pictures are shown, the first that the user gave."""
+        return self.candidates[0]
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -133,23 +136,22 @@ def match(candidates: Sequence[Candidate]) -> Matched:
             row_of.setdefault(candidate.digests[sample], row)
         rows.append([row_of.get(first.digests[sample], -1) for sample in ids])
     places = np.array(rows)
-    there = (places >= 0).all(axis=0)
-    if not there.any():
+    usable = (places >= 0).all(axis=0)
+    if not usable.any():
         raise DataError(f"{first.directory.path} has no readable picture in {first.target}")
     answers, confidences = [], []
-    for candidate, place in zip(candidates, places[:, there], strict=True):
+    for candidate, place in zip(candidates, places[:, usable], strict=True):
         number = np.array([classes.index(name) for name in candidate.classes], dtype=np.int64)
         answers.append(number[candidate.answers[place]])
         confidences.append(candidate.confidences[place])
-    kept = np.array(ids, dtype=np.int64)[there]
+    chosen = np.array(ids, dtype=np.int64)[usable]
     return Matched(
         candidates=tuple(candidates),
-        source_run=first,
         classes=classes,
-        ids=kept,
-        digests=tuple(first.digests[i] for i in kept.tolist()),
-        paths=tuple(first.paths[i] for i in kept.tolist()),
-        left_out=len(first.digests) - doubles - len(kept),
+        ids=chosen,
+        digests=tuple(first.digests[i] for i in chosen.tolist()),
+        paths=tuple(first.paths[i] for i in chosen.tolist()),
+        left_out=len(first.digests) - doubles - len(chosen),
         doubles=doubles,
         answers=np.array(answers),
         confidences=np.array(confidences),
@@ -186,16 +188,16 @@ def _distinct(candidate: Candidate) -> tuple[list[int], int]:
         DataError: If pictures of equal contents got different answers.
     """
     answer = dict(zip(candidate.ids.tolist(), candidate.answers.tolist(), strict=True))
-    kept: dict[str, int] = {}
+    first: dict[str, int] = {}
     readable = sorted(i for i, d in candidate.digests.items() if d != UNREADABLE_PICTURE)
     for i in readable:
-        before = kept.setdefault(candidate.digests[i], i)
+        before = first.setdefault(candidate.digests[i], i)
         if i in answer and before in answer and answer[i] != answer[before]:
             raise DataError(
                 f"{candidate.paths[i]} and {candidate.paths[before]} are the same picture and "
                 f"{candidate.model} answers them differently: measure the run again"
             )
-    return sorted(kept.values()), len(readable) - len(kept)
+    return sorted(first.values()), len(readable) - len(first)
 
 
 class CountedLabel(NamedTuple):

@@ -154,7 +154,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
 
 
 def labels_beside(folder: Path) -> tuple[object, ...]:
-    """Returns what changes where the labels in a folder of runs do; empty where there are none."""
+    """Returns a state that changes with the labels in a folder of runs; empty without labels."""
     names = label_targets(folder)
     if not names:
         return ()
@@ -163,17 +163,15 @@ def labels_beside(folder: Path) -> tuple[object, ...]:
 
 
 def labels_state(
-    directory: RunDir, beside: Callable[[Path], tuple[object, ...]] = labels_beside
+    directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = labels_beside
 ) -> tuple[object, ...]:
-    """Returns what changes where the labels beside a run may say something else.
-
-    It is empty where there are none.
+    """Returns a state that changes with a run and the labels beside it; empty without labels.
 
     Args:
         directory: The run.
-        beside: `labels_beside`, or what remembers it for the runs of one list.
+        folder_state: `labels_beside`, or a cache of it for the runs of one list.
     """
-    state = beside(directory.path.resolve().parent)
+    state = folder_state(directory.path.resolve().parent)
     if not state:
         return ()
     return (*state, directory.results_file.changed(), directory.at(MANIFEST).changed())
@@ -224,7 +222,7 @@ def _labelled_sets(
 
 
 def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
-    """Returns what labels say of a set, with the classes among which the run answered there."""
+    """Returns a labelled set with the number of classes among which the run answered there."""
     known = best_accuracy(report, data.data)
     if isinstance(known, NotRun):
         return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.datasets.load import load_dataset
-from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.datasets.originals import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.label.candidates import read_candidate
 from tuiprobe.label.contest import UNDECIDED, Contest, Verdict
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions, now
+from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
@@ -26,9 +26,6 @@ from tuiprobe.run.directory import RunDir, distinct_names
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from tuiprobe.datasets.dataset import Dataset
-    from tuiprobe.datasets.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -217,38 +214,17 @@ class Labelling:
         return pictures
 
     @cached_property
-    def _dataset(self) -> Dataset:
-        source = self.matched.source_run.source
-        kind = source.partition(":")[0]
-        if kind not in SOURCES.builtin_names:
-            raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
-        return load_dataset(source)
-
-    @cached_property
-    def _samples(self) -> dict[str, Sample]:
-        return {sample.path: sample for sample in self._dataset.samples}
+    def originals(self) -> Originals:
+        """The pictures where they came from."""
+        return Originals(self.matched.source_run.source)
 
     def image(self, place: int) -> Image:
-        """Returns a picture, RGB.
+        """Returns a picture, RGB; errors as for `Originals.open`.
 
         Args:
             place: Its place in the pool.
-
-        Raises:
-            DataError: If it cannot be read, or is not the picture that the runs measured.
         """
-        path = self.matched.paths[place]
-        if path not in self._samples:
-            raise DataError(f"{plain(path)} is no longer in {self._dataset.source}")
-        content = self._dataset.read(self._samples[path])
-        if content.digest().hex() != self.matched.digests[place]:
-            raise DataError(f"{plain(path)} has changed since the runs measured it: run them again")
-        return content.image()
-
-    def path(self, place: int) -> Path | None:
-        """Returns the file of a picture; None where pictures are no files of their own."""
-        folder = getattr(self._dataset, "folder", None)
-        return None if folder is None else Path(folder) / self.matched.paths[place]
+        return self.originals.open(self.matched.paths[place], self.matched.digests[place])
 
     # Answers.
 
@@ -273,7 +249,8 @@ class Labelling:
         if asked != self.asked:  # another program asked about further candidates
             self.asked = asked
             self._replay(self.counted)
-        line = LabelLine(path, digest, plain(label), now())
+        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = LabelLine(path, digest, plain(label), time)
         self.files.append(line)
         for labelling in (self, self.first):
             if labelling is not None:

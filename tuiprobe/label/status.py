@@ -104,7 +104,7 @@ class LabelStatus:
         return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
-        """Returns what is decided, in words.
+        """Returns the decision in words.
 
         Args:
             names: Whether models are named, rather than A, B and C.
@@ -132,7 +132,7 @@ class LabelStatus:
         return f"label {self.target} · {self.labelled:,} labelled{more}"
 
     def remarks(self) -> list[str]:
-        """Returns what else the labeller must know, one sentence each."""
+        """Returns remarks for the labeller, one sentence each."""
         counts = (
             (self.unsure, "unsure: counted against whoever would gain by it"),
             (self.skipped, "listed and not answered, and asked again at the end"),

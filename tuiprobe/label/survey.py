@@ -109,11 +109,6 @@ class LabelledAccuracy:
         return self.evidence != "open"
 
     @property
-    def ends(self) -> str:
-        """Its range in words."""
-        return ends((self.low + self.high) / 2, self.low, self.high, "share") + " %"
-
-    @property
     def figure(self) -> Figure:
         """It as a figure of a report, or what labels prove in words."""
         if not self.known:
@@ -121,7 +116,8 @@ class LabelledAccuracy:
                 return NotRun(reason="no labels")
             drawn = "" if self.labels else ", which were not drawn at random"
             counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
-            return NotRun(reason=f"{counts}: that proves {self.ends}")
+            proven = ends((self.low + self.high) / 2, self.low, self.high, "share")
+            return NotRun(reason=f"{counts}: that proves {proven} %")
         return Estimate(
             value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
             method=METHODS[self.evidence],
@@ -219,14 +215,14 @@ class Survey:
         """
         samples = []
         for block in np.unique(blocks):
-            taken = np.zeros(self.pool.pictures, dtype=bool)
+            sampled = np.zeros(self.pool.pictures, dtype=bool)
             for order in (self.pool.order, self.pool.other):
                 inside = order[blocks[order] == block]
                 gaps = np.flatnonzero(self._waiting[inside])
                 end = int(gaps[0]) if len(gaps) else len(inside)
                 listed = end < len(inside) and int(inside[end]) in self.skipped
-                taken[inside[: end + listed]] = True
-            pictures = np.flatnonzero(taken)
+                sampled[inside[: end + listed]] = True
+            pictures = np.flatnonzero(sampled)
             samples.append(
                 BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
             )

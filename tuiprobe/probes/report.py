@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tuiprobe import __version__, limits
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.options import probe_options
+from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
@@ -38,13 +38,13 @@ from tuiprobe.results import (
 )
 from tuiprobe.results.card import title
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import class_name, head_digest, read_class_names
+from tuiprobe.run.head_file import class_name
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,
     PlanRecord,
-    changed_spec,
+    read_spec,
     write_baseline,
     write_spec,
 )
@@ -95,8 +95,12 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
     run = RunReader(directory)
     if baseline is not None:
         run.baseline = refuse_baseline(run.plan.sets, baseline)
+    if "probe" in changes:
+        probe_options(changes["probe"])
+        chosen = with_options(run.spec.probe, changes["probe"])
+        changes = {**changes, "probe": chosen}
     if changes:
-        run.spec = changed_spec(directory, changes)
+        run.spec = read_spec(directory, changes)
     timings = _timings_again(directory, run.plan.key)
     report = _ask_all(run).model_copy(update={"timings": timings})
     images = image_values(run)
@@ -244,7 +248,7 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
 def _probe_key(run: RunReader) -> str:
     spec = run.spec
     content: dict[str, Any] = {
-        "head": head_digest(run.directory),
+        "head": run.head_file.digest,
         "seed": spec.seed,
         "concepts": [spec.concept_share, spec.balance, spec.negatives],
     }
@@ -308,7 +312,7 @@ def _constant_answers(run: RunReader) -> Iterator[str]:
             continue
         rows = answered_rows(run.head, usable_images(images))
         if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
-            answer = class_name(read_class_names(run.directory), int(rows[0]))
+            answer = class_name(run.head_file.classes, int(rows[0]))
             yield (
                 f"all {len(rows):,} images of {images.name} get one answer, {answer}: see whether "
                 "the weights of the head were loaded, and what preprocess makes of a picture"

@@ -23,7 +23,16 @@ Files = dict[str, str]
 
 
 class ReplacedFilesError(UsageError):
-    """Files with other content would be replaced."""
+    """Files with other content would be replaced.
+
+    Attributes:
+        what: The first of them, and how many more there are.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+        self.what = f"{plain(str(files[0]))}{more} would be replaced"
+        super().__init__(f"{self.what}; --replace allows it, or name another directory")
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,9 @@ FORMATS: Final = {
     )
 }
 
+RENDERED: Final = tuple(name for name in FORMATS if name != "predictions")
+"""Formats of what is in a report; the others take files of its run."""
+
 WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 
@@ -159,10 +171,10 @@ def files_of(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
-    beside = "csv" in formats if linked is None else linked
+    linked_tables = "csv" in formats if linked is None else linked
     files: Files = {}
     for name in formats:
-        files |= FORMATS[name].files(report, run, beside)
+        files |= FORMATS[name].files(report, run, linked_tables)
     return files
 
 
@@ -184,8 +196,8 @@ def export(
         with_pictures: Whether formats that hold pictures show the run's small ones.
         replace: Whether files of other content are replaced elsewhere than in the run's directory.
     """
-    beside = "csv" in formats or _is_of(run, to)
-    files = files_of(report, run if with_pictures else None, formats, beside)
+    linked = "csv" in formats or _is_of(run, to)
+    files = files_of(report, run if with_pictures else None, formats, linked)
     return write_files(files, run, to, replace)
 
 
@@ -224,11 +236,7 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
     content = {name: text.encode("utf-8", "replace") for name, text in files.items()}
     others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
     if others:
-        more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
-        raise ReplacedFilesError(
-            f"{plain(str(to / others[0]))}{more} would be replaced; --replace allows it, or name "
-            "another directory"
-        )
+        raise ReplacedFilesError([to / name for name in others])
     written = []
     for name, text in content.items():
         file = Entry(to, name)

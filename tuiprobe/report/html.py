@@ -82,9 +82,22 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     )  # fmt: skip
 
 
-def sections_html(title: str, sections: Sequence[Section]) -> str:
-    """Returns sections that are of no single report as one HTML file, a comparison for example."""
-    return render("sections.html", title, page=PageState(open=True), sections=sections)
+def sections_html(
+    title: str,
+    sections: Sequence[Section],
+    folded: Sequence[Section] = (),
+    pictures: Pictures | None = None,
+) -> str:
+    """Returns sections that are of no single report as one HTML file, a comparison for example.
+
+    Args:
+        title: Of the page.
+        sections: What stands open.
+        folded: What follows, each section folded.
+        pictures: Small JPEG files to show.
+    """
+    page = PageState(pictures or {}, open=True)
+    return render("sections.html", title, page=page, sections=sections, folded=folded)
 
 
 def card_html(report: Report) -> str:

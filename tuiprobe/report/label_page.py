@@ -1,8 +1,8 @@
 """The page to label pictures in a browser: one file that works without a server.
 
-It holds the next pictures to label, made anew and so without position or camera, the classes that
-candidates answer, and no name of a model. Everything from outside is data in JSON, which the page's
-script sets as text alone.
+It holds the next pictures to label, encoded again and so without position or camera, the classes
+that candidates answer, and no name of a model. Everything from outside is data in JSON, which the
+page's script sets as text alone.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class PageState:
         ]
         rest = [piece for piece in visible if piece not in on_card]
         charts = [piece for piece in rest if isinstance(piece, Chart) and not piece.folded]
-        first = charts[:1] if not on_card else []
+        first = charts[:1] if not (on_card or self.open) else []
         rest = [piece for piece in rest if piece not in first]
         opening = rest[: opening_pieces(rest)]
         parts: list[tuple[Heading, list[Content]]] = []
@@ -161,7 +161,7 @@ class PageState:
 
 
 def opening_pieces(content: Sequence[Content]) -> int:
-    """Returns how many pieces open a section: those before the second of its parts."""
+    """Returns the number of pieces that open a section: those before the second of its parts."""
     places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
     return next(places, len(content))
 
@@ -196,7 +196,7 @@ def only_in_a_file(table: Table) -> bool:
 
 
 def rows_listed(table: Table) -> int:
-    """Returns how many rows of a table a page lists: as many as it asks for, if a file has all."""
+    """Returns the rows of a table that a page lists: as many as it asks for, if a file has all."""
     return min(table.shown or LISTED_ROWS, LISTED_ROWS) if table.file else LISTED_ROWS
 
 

@@ -100,14 +100,14 @@ def summary(report: Report) -> str:
         for block in card(report)
         for number, text in enumerate(block.lines)
     ]
-    lines.append((plain(provenance(report).removeprefix("Measured ")), "Measured"))
+    lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
         rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)
     return "\n".join(rows) + "\n"
 
 
 def ablation_text(answer: TargetedAblation) -> str:
-    """Returns what `tuiprobe reprobe --ablate` took out, then one line per set."""
+    """Returns the ablated parts of `tuiprobe reprobe --ablate`, then one line per set."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]

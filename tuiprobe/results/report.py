@@ -139,7 +139,7 @@ class Report(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _computed_anew(cls, value: Any) -> Any:
+    def _without_accuracies(cls, value: Any) -> Any:
         """Drops the accuracies of a file: they follow from its figures."""
         if isinstance(value, dict):
             return {name: field for name, field in value.items() if name != "accuracies"}
@@ -168,7 +168,7 @@ class Report(Frozen):
         return "\n".join(lines)
 
     def part_of(self, probe: str) -> Part | None:
-        """Returns what a probe found, as plain data; None where it is not in this report."""
+        """Returns the part of a probe, as plain data; None where it is not in this report."""
         return next((part for part in self.parts if part.probe == probe), None)
 
     def part(self, kind: type[_Result]) -> _Result | None:

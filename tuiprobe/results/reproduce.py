@@ -21,16 +21,21 @@ _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
-def provenance(report: Report) -> str:
-    """Returns when a run was measured and by which version, and when it was probed again."""
+def provenance(report: Report, verb: str = "Measured") -> str:
+    """Returns when a run was measured and by which version, and when it was probed again.
+
+    Args:
+        report: The report.
+        verb: The first word; empty behind a heading that says it.
+    """
     timings = report.timings
     again = timings.reprobed is not None
     version = timings.measured_by or ("" if again else report.tuiprobe)
-    text = f"Measured {timings.finished[:10]}" if timings.finished else "Measured"
+    text = f"{verb} {timings.finished[:10]}" if timings.finished else verb
     text += f" with tuiprobe {version}" if version else ""
     if timings.reprobed is not None:
         text += f", reprobed {timings.reprobed[:10]} with tuiprobe {report.tuiprobe}"
-    return text
+    return text.lstrip(" ,")
 
 
 def command(report: Report) -> str:
@@ -45,7 +50,7 @@ def command(report: Report) -> str:
 
 
 def command_note(report: Report) -> str:
-    """Returns what a reader must know of the command; empty if there is nothing."""
+    """Returns a note on the command, such as that paths are cut; empty without one."""
     try:
         command_of(report.spec)
     except OptionError:
@@ -72,7 +77,7 @@ def software(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def speed(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields how long the run took, as names and values; nothing where that is not known."""
+    """Yields the speed and duration of a run, as names and values; nothing if unknown."""
     timings = report.timings
     if timings.images_per_second is not None:
         yield "speed", (timings.images_per_second, " images/s")
@@ -82,6 +87,6 @@ def speed(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def verified(report: Report) -> Section | None:
-    """Returns what was verified of encoder and labels before the first image."""
+    """Returns the section on the checks of encoder and labels before the first image."""
     part = report.part_of(PROBE)
     return None if part is None else part.section

@@ -243,7 +243,7 @@ class Chart(Frozen):
         values = [x for series in self.series for x in series.x]
         low, high = min(values, default=0.0), max(values, default=1.0)
         bars = any(series.mark == "bars" for series in self.series)
-        return (low - 0.5, high + 0.5) if bars else _apart(low, high)
+        return (low - 0.5, high + 0.5) if bars else _separated(low, high)
 
     def y_range(self) -> tuple[float, float]:
         """Returns the smallest and largest y, intervals included; bars start at zero.
@@ -256,10 +256,10 @@ class Chart(Frozen):
         low, high = min(values, default=0.0), max(values, default=1.0)
         if any(series.mark == "bars" for series in self.series):
             low = min(low, 0.0)
-        return _apart(low, high)
+        return _separated(low, high)
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
+def _separated(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic import dataclasses as checked
 
-from tuiprobe.results.base import MOST_CHANNELS, ByName, Count, Frozen, Many, Real
+from tuiprobe.results.base import LONGEST_TEXT, MOST_CHANNELS, ByName, Count, Frozen, Many, Real
 
 Representation = Literal["projected", "pooled", "token"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -142,7 +143,7 @@ class Fingerprint(Frozen):
     processor: str = ""
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
-        """Returns what differs, the processor's model aside: by name, this value and the other."""
+        """Returns the differences but that of the processor: by name, this value and the other."""
         ours, theirs = self._compared(), other._compared()
         return {
             name: (ours.get(name, "unknown"), theirs.get(name, "unknown"))
@@ -163,8 +164,9 @@ PROBE: Final = "preflight"
 """Id of the probe that reports these checks."""
 
 
-class PreflightCheck(Frozen):
-    """One finding of the preflight (docs/models.md).
+@checked.dataclass(frozen=True, config=ConfigDict(extra="forbid", str_max_length=LONGEST_TEXT))
+class Check:
+    """One finding of the preflight or of `tuiprobe doctor` (docs/models.md).
 
     Attributes:
         name: What was checked.

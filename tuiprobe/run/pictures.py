@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.results.report import Report
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import class_name, read_class_names
+from tuiprobe.run.head_file import class_name, read_head
 from tuiprobe.run.per_image import Answers, SetValues, read_per_image
 from tuiprobe.run.records import SetRecord, read_plan, read_shard
 from tuiprobe.run.samples import SampleRecord, read_samples
@@ -33,47 +34,67 @@ class Pictures:
     """The images of a set and what the model answers on them.
 
     Attributes:
-        set: Name of the set.
-        ids: int64 [n], sample ids, ascending.
-        paths: Their paths.
-        digests: SHA-256 of their contents; empty for stored vectors.
-        labels: Class of the label of each; None without one.
-        answers: What the head answers; None without a head.
+        directory: The run.
+        record: The set.
+        key: Key of the run.
+        values: What the run keeps of each image; its ids are ascending.
+        samples: Samples of the set by id.
         names: The class of each row of the head.
     """
 
-    set: str
-    ids: NDArray[np.int64]
-    paths: tuple[str, ...]
-    digests: tuple[str, ...]
-    labels: tuple[str | None, ...]
-    answers: Answers | None
+    directory: RunDir
+    record: SetRecord
+    key: str
+    values: SetValues
+    samples: Mapping[int, SampleRecord]
     names: tuple[str, ...]
+
+    @property
+    def answers(self) -> Answers | None:
+        """What the head answers; None without a head."""
+        return self.values.answers
+
+    @cached_property
+    def digests(self) -> Mapping[int, str]:
+        """SHA-256 of the images by sample id; empty for stored vectors.
+
+        Raises:
+            DamagedFileError: If a shard is missing or damaged.
+        """
+        if self.record.files:
+            return {}
+        return read_digests(self.directory, self.record, self.key)
 
     def at(self, places: Places) -> list[Prediction]:
         """Returns images at some places, in that order."""
-        return [self._picture(place) for place in places.tolist()]
+        return [self._prediction(place) for place in places.tolist()]
 
-    def _picture(self, place: int) -> Prediction:
-        given = self.answers
-        answer = None if given is None else self._name(int(given.answer[place]))
+    def _prediction(self, place: int) -> Prediction:
+        given, id = self.answers, int(self.values.ids[place])
+        rows = [-1] * 3 if given is None else [
+            int(of[place]) for of in (given.truth, given.answer, given.second)
+        ]  # fmt: skip
+        label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
         return Prediction(
-            set=self.set,
-            id=int(self.ids[place]),
-            path=self.paths[place],
-            digest=self.digests[place] if self.digests else "",
-            label=self.labels[place],
+            set=self.record.name,
+            id=id,
+            path=self.samples[id].path,
+            digest=self.digests.get(id, ""),
+            label=label or self._set_name(self.samples[id].label),
             answer=answer,
-            confidence=None if given is None or not answer else float(given.confidence[place]),
-            second=None if given is None else self._name(int(given.second[place])),
+            confidence=None if given is None or answer is None else float(given.confidence[place]),
+            second=second,
         )
 
-    def _name(self, row: int) -> str | None:
-        return None if row < 0 else class_name(self.names, row)
+    def _set_name(self, label: int | None) -> str | None:
+        """Returns the set's own name of a class, which no row of the head answers for."""
+        if label is None:
+            return None
+        return self.record.classes[label] if label < len(self.record.classes) else f"class {label}"
 
     def everything(self) -> Places:
         """Returns the places of all images."""
-        return np.arange(len(self.ids))
+        return np.arange(len(self.values.ids))
 
     def wrong(self, label: str | None = None, answer: str | None = None) -> Places:
         """Returns the images that the model answers wrongly, most sure first.
@@ -125,14 +146,14 @@ def read_pictures(directory: RunDir) -> dict[str, Pictures]:
         DamagedFileError: If a file of the run is missing or damaged.
     """
     plan, samples = read_plan(directory), read_samples(directory)
-    names, values = read_class_names(directory), read_per_image(directory)
+    names, values = read_head(directory).classes, read_per_image(directory)
     return {
-        record.name: _of_set(
-            record, samples[record.name], values[record.name], names,
-            {} if record.files else read_digests(directory, record, plan.key),
+        record.name: Pictures(
+            directory, record, plan.key, values[record.name], samples[record.name], names
         )
-        for record in plan.sets if record.name in values
-    }  # fmt: skip
+        for record in plan.sets
+        if record.name in values
+    }
 
 
 def predictions(report: Report) -> list[Prediction]:
@@ -168,49 +189,27 @@ def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, st
     return digests
 
 
-def _of_set(
-    record: SetRecord,
-    samples: Mapping[int, SampleRecord],
-    values: SetValues,
-    names: tuple[str, ...],
-    digests: Mapping[int, str],
-) -> Pictures:
-    ids, given = values.ids.tolist(), values.answers
-    truth = [-1] * len(ids) if given is None else given.truth.tolist()
-    return Pictures(
-        set=record.name,
-        ids=values.ids,
-        paths=tuple(samples[i].path for i in ids),
-        digests=tuple(digests[i] for i in ids) if digests else (),
-        labels=tuple(
-            class_name(names, row) if row >= 0 else _own_name(record, samples[i].label)
-            for i, row in zip(ids, truth, strict=True)
-        ),
-        answers=given,
-        names=names,
-    )
-
-
-def _own_name(record: SetRecord, label: int | None) -> str | None:
-    """Returns the name that a set itself gives to a class, where no row of the head answers it."""
-    if label is None:
-        return None
-    return record.classes[label] if label < len(record.classes) else f"class {label}"
-
-
-def differing(sets: Sequence[Pictures]) -> list[Places]:
-    """Returns the images on which models differ, for each model, most sure answer first.
+def differing(sets: Sequence[Pictures]) -> Places:
+    """Returns the images on which models differ, those first that the first model is most sure of.
 
     Args:
-        sets: The images of one set as each model answers them; the order is that of the first.
+        sets: The same images as each model answers them.
+
+    Raises:
+        DataError: If the images are not the same; says what differs.
     """
-    answers = [
-        {p.digest: p.answer for p in pictures.at(pictures.everything()) if p.answer}
-        for pictures in sets
-    ]
-    shared = set.intersection(*(set(one) for one in answers))
-    differ = {digest for digest in shared if len({one[digest] for one in answers}) > 1}
     first = sets[0]
-    order = [place for place in first.least_sure()[::-1].tolist() if first.digests[place] in differ]
-    places = [{digest: i for i, digest in enumerate(pictures.digests)} for pictures in sets]
-    return [np.array([at[first.digests[i]] for i in order], dtype=np.int64) for at in places]
+    for other in sets[1:]:
+        if reason := other.values.differs_from(first.values):
+            raise DataError(f"{first.record.name}: {reason}")
+    names = [
+        np.array([class_name(of.names, row) if row >= 0 else "" for row in of.answers.answer])
+        for of in sets
+        if of.answers is not None
+    ]
+    if len(names) < len(sets):
+        return np.empty(0, dtype=np.int64)
+    differ = np.any([name != names[0] for name in names], axis=0)
+    sure = first.least_sure()[::-1]
+    places: Places = sure[differ[sure]]
+    return places

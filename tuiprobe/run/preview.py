@@ -148,6 +148,7 @@ class Preview(Frozen):
         templates: Prompts for each class; 0 for as many as the model has of its own.
     """
 
+    schema_version: Literal[1] = 1
     spec: RunSpec
     sets: Many[PlannedSet] | Unknown
     taps: Many[str] | Unknown
@@ -163,6 +164,11 @@ class Preview(Frozen):
     def known_sets(self) -> tuple[PlannedSet, ...]:
         """The sets, as far as they are known."""
         return () if isinstance(self.sets, Unknown) else self.sets
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether it is certain that nothing will be answered, for want of a head."""
+        return isinstance(self.head, NotRun)
 
     @property
     def images(self) -> int:

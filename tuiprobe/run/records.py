@@ -14,7 +14,7 @@ from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
 from tuiprobe.results.report import MOST_SETS
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
@@ -34,7 +34,7 @@ ROW_SAMPLE = "row_sample"
 LISTED_LOST = 100
 """Samples of a set that are named for not being finite."""
 
-_CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
+_CHECKS = TypeAdapter(tuple[Check, ...])
 
 _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
@@ -180,23 +180,23 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
     write_record(directory.spec_file, spec.to_json())
 
 
-def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
-    """Returns the spec of a run with other options that do not affect measured numbers.
+def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> RunSpec:
+    """Returns `spec.json` of a run, with other options that do not affect measured numbers.
 
     Raises:
-        UsageError: If a value is invalid for its option.
-        DamagedFileError: If the run's specification is missing or damaged.
+        UsageError: If a changed value is invalid for its option.
+        DamagedFileError: If it is missing, altered, or of another version.
     """
-    fields = read_record(directory.spec_file, limits.SPEC_BYTES)
+    file, changes = directory.spec_file, changes or {}
+    fields = read_record(file, limits.SPEC_BYTES)
     if not isinstance(fields, dict):
-        raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
+        raise DamagedFileError(_FOREIGN.format(file, "it is no specification"))
     try:
         return validated(RunSpec, {**fields, **changes})
     except OptionError as error:
         if error.name in changes:
             raise
-        message = f"{directory.spec_file}: {error.name}: {error.cause}"
-        raise DamagedFileError(message) from error
+        raise DamagedFileError(_FOREIGN.format(file, f"{error.name}: {error.cause}")) from error
 
 
 def saved_by_watch(directory: RunDir) -> bool:
@@ -238,14 +238,6 @@ def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
     return record
 
 
-def read_spec(directory: RunDir) -> RunSpec:
-    """Returns `spec.json` of a run; errors as for `read_plan`."""
-    try:
-        return validated(RunSpec, read_record(directory.spec_file, limits.SPEC_BYTES))
-    except OptionError as error:
-        raise DamagedFileError(_FOREIGN.format(directory.spec_file, error.cause)) from error
-
-
 def write_baseline(directory: RunDir, text: str) -> None:
     """Publishes the user's CSV of baseline models."""
     write_named(directory.baseline_file, text)
@@ -259,12 +251,12 @@ def kept_baseline(directory: RunDir) -> str | None:
     return read_named(file, 2 * limits.BASELINE_BYTES).decode("utf-8", "replace")
 
 
-def write_preflight(directory: RunDir, checks: list[PreflightCheck]) -> None:
+def write_preflight(directory: RunDir, checks: list[Check]) -> None:
     """Publishes the checks of a preflight, which precede the first image."""
     write_record(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(checks))})
 
 
-def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
+def read_preflight(directory: RunDir) -> tuple[Check, ...]:
     """Returns the checks of a run's preflight; empty if there was none.
 
     Raises:
@@ -280,10 +272,10 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
         raise DamagedFileError(f"{file} is damaged: {error}") from error
 
 
-def check_sentence(check: PreflightCheck) -> str:
+def check_sentence(check: Check) -> str:
     """Formats a check as one sentence.
 
-    >>> check = PreflightCheck(name="dtype", status="warn", detail="float16", fix="use float32")
+    >>> check = Check(name="dtype", status="warn", detail="float16", fix="use float32")
     >>> check_sentence(check)
     'dtype: float16: use float32'
     """
@@ -292,7 +284,7 @@ def check_sentence(check: PreflightCheck) -> str:
     return f"{check.name}{where}: {check.detail}{fix}"
 
 
-def warnings_of(checks: tuple[PreflightCheck, ...]) -> tuple[str, ...]:
+def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
     """Returns the warnings that the report does not give elsewhere."""
     return tuple(
         f"preflight, {check_sentence(check)}"

@@ -49,7 +49,7 @@ class TorchFile(ABC):
 
     @abstractmethod
     def offset(self, storage: Storage) -> int:
-        """Returns where the data of a storage begin in the file, without reading them."""
+        """Returns the offset of a storage's data in the file, without reading them."""
 
     @abstractmethod
     def data(self, storage: Storage) -> Tensor:
@@ -99,7 +99,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
-    """Returns where the content of a stored entry begins, by its local header.
+    """Returns the offset of a stored entry's content, by its local header.
 
     Raises:
         ValueError: If there is no such header.

@@ -191,7 +191,7 @@ def allowed_global(module: Any, name: Any) -> Global:
 
 
 def rebuilt(function: Any, arguments: Any) -> object:
-    """Returns what a known function would return, without calling it."""
+    """Returns the result of a known function without calling it."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ValueError("its pickle is damaged")
     if function.module.partition(".")[0] == "__torch__":

@@ -8,13 +8,14 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.request import rows_name
-from tuiprobe.results import NotRun
-from tuiprobe.run.preview import Preview
 from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
+
+if TYPE_CHECKING:
+    from tuiprobe.run.preview import Preview
 
 FIRST = ("data", "target", "concepts", "sample")
 MORE = (
@@ -173,7 +174,7 @@ def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
         return again if done >= total else f"resumes {done:,} of {total:,}"
     if not total:
         return "start"
-    start = "! start without answers" if isinstance(previews[0].head, NotRun) else "start"
+    start = "! start without answers" if previews[0].unanswered else "start"
     return f"{start}: {total:,} {previews[0].spec.kind}"
 
 

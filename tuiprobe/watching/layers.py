@@ -133,11 +133,11 @@ class LayerStatistics:
             self._trim()
 
     def _trim(self) -> None:
-        kept = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
+        chosen = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
         home = self._rows[-1].device
         rows = torch.cat([block.to(home) for block in self._rows])
-        self._rows = [rows[torch.from_numpy(kept).to(home)]]
-        self._ranks = self._ranks[kept]
+        self._rows = [rows[torch.from_numpy(chosen).to(home)]]
+        self._ranks = self._ranks[chosen]
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
@@ -158,10 +158,10 @@ class LayerStatistics:
         parts = list(self._parts.values())
         if len(parts) == 1:
             return parts[0]
-        whole = ActivationStats(self.tap.channels, k=self.k)
+        merged = ActivationStats(self.tap.channels, k=self.k)
         for part in parts:
-            whole.merge(part)
-        return whole
+            merged.merge(part)
+        return merged
 
 
 class Layer:

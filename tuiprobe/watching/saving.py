@@ -142,13 +142,13 @@ def _model(watched: ObservedModel, final: Outliers, last: LayerStatistics) -> Mo
 
 
 def _data(seen: LayerStatistics) -> DataSet:
-    kept = min(seen.images, MAX_ROWS)
+    sampled = min(seen.images, MAX_ROWS)
     return DataSet(
         name=SET,
         source="tuiprobe.watch",
         images=seen.images,
         measured=seen.images,
-        sampled=None if kept == seen.images else kept,
+        sampled=None if sampled == seen.images else sampled,
     )
 
 

@@ -12,7 +12,7 @@ from tests.parts import part
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import baseline as own_runs
+from tuiprobe.miniature import data as own_runs
 from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,

@@ -21,7 +21,7 @@ from tuiprobe.datasets.set_names import refuse_undecodable
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
 from tuiprobe.request import rows_name
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.records import StoredFile
 from tuiprobe.run.samples import row_name
 from tuiprobe.spec import VECTORS, RunSpec
@@ -187,11 +187,11 @@ class RowSet(SetLayout):
         """Returns the names of some rows, ascending; empty without an id column."""
         return self.vectors.names([*map(int, ids)])
 
-    def checks(self, set_name: str) -> Iterator[PreflightCheck]:
+    def checks(self, set_name: str) -> Iterator[Check]:
         """Yields how many rows of which width and type there are."""
         vectors = self.vectors
         detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
-        yield PreflightCheck(name="vectors", status="pass", detail=detail, data=set_name)
+        yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 
 
 class _Samples(Sequence[Sample]):

@@ -27,7 +27,6 @@ from tuiprobe.results.section import (
     Text,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.head_file import read_class_names
 
 NOTE: Final = (
     "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
@@ -80,7 +79,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         first = run.head_sets[0]
         if first.labels is None:
             return NotRun(reason=first.unmatched or f"{first.name} has no labels")
-        return Inputs(run.head, run.head_sets, read_class_names(run.directory))
+        return Inputs(run.head, run.head_sets, run.head_file.classes)
 
     def compute(self, inputs: Inputs, options: Options) -> Calibration:
         """Computes calibration errors and accuracy by class."""

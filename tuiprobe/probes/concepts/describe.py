@@ -175,7 +175,7 @@ def _headline(result: Concepts) -> Text:
     """Returns what the leading family separates, and how many more concepts than random ones."""
     lead = result.families[0]
     over = result.excess if given(result.excess) else lead.excess
-    family = lead.family.replace(" of W", " of the head")
+    family = "singular vectors of the head" if lead.family == OF_HEAD else lead.family
     text = f"In image representations, {lead.directions} {family} separate "
     text += f"{lead.unique.alone()} of {result.tried} concepts"
     if over is not None and given(over):

@@ -258,27 +258,27 @@ def clause(figures: RowFigures) -> str:
     outcome = figures.outcome
     if outcome is Outcome.WITHHELD:
         return "outlier outcome withheld"
-    channels, highest, skewed = figures.outlier_channels, "", False
-    names = "; ".join(_in_words(row) for row in channels[:NAMED])
+    channels, skewed = figures.outlier_channels, False
     more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    notes = []
+    if outcome is Outcome.CHANNELS:
+        notes.append("; ".join(_in_words(row) for row in channels[:NAMED]) + more)
     if isinstance(figures.heights, Heights):
         skewed, first = figures.heights.skewed, figures.heights.leading[0]
-        highest = f" (channel {first.channel}: {first.height.alone()})"
+        if outcome in (Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT):
+            notes.append(f"channel {first.channel}: {first.height.alone()}")
     text = {
-        Outcome.CHANNELS: f"{several(len(channels), 'outlier channel')} ({names}{more})",
-        Outcome.OFFSET: f"concentrated offset{highest}",
+        Outcome.CHANNELS: several(len(channels), "outlier channel"),
+        Outcome.OFFSET: "concentrated offset",
         Outcome.MOVING: "moving tails, no outlier channel",
-        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{highest}",
+        Outcome.MOVING_AND_CONSTANT: "moving tails, one constant channel",
         Outcome.UNEVEN: "uneven channels, no outlier channel",
         Outcome.NONE: "no channel stands out",
         Outcome.UNDETERMINED: "outlier features undetermined",
     }[outcome]
-    notes = ["skewed, not comparable"] if skewed else []
+    notes += ["skewed, not comparable"] if skewed else []
     notes += ["provisional"] if figures.finding.provisional else []
-    if not notes:
-        return text
-    start = f"{text.removesuffix(')')}, " if text.endswith(")") else f"{text} ("
-    return f"{start}{', '.join(notes)})"
+    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def _in_words(row: OutlierChannel) -> str:

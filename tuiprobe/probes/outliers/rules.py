@@ -73,7 +73,9 @@ CRITERIA = {
     ),
 }
 """Source, rule and unit of the related criteria, by name."""
-NO_STREAM = "magnitude rules need a transformer's residual stream; this tap is not one"
+_STREAM = "magnitude rules need a transformer's residual stream"
+NO_STREAM = f"{_STREAM}; this tap is not one"
+NO_STREAMS = f"{_STREAM}; no tap is one"
 
 
 @dataclass(frozen=True)
@@ -345,7 +347,7 @@ def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
     """
     stream = [tap for tap in taps if tap.kind == "token" and tap.tokens != "mean"]
     if not stream:
-        return _criterion(INT8, NO_STREAM.replace("this tap is not one", "no tap is one"))
+        return _criterion(INT8, NO_STREAMS)
     if not all_blocks:
         return _criterion(INT8, "needs all blocks; only some are tapped")
     if len({tap.channels for tap in stream}) > 1:

@@ -13,7 +13,7 @@ from tuiprobe.results import NotRun
 from tuiprobe.results.base import Many
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import Code, Section, Strong, Value
-from tuiprobe.results.subject import PROBE, CheckStatus, PreflightCheck
+from tuiprobe.results.subject import PROBE, Check, CheckStatus
 from tuiprobe.run.records import read_preflight, warnings_of
 
 
@@ -26,7 +26,7 @@ class Preflight(ProbeResult):
 
     probe: ClassVar[str] = "preflight"
 
-    checks: Many[PreflightCheck]
+    checks: Many[Check]
 
 
 _STATUS: dict[CheckStatus, Value] = {
@@ -35,7 +35,7 @@ _STATUS: dict[CheckStatus, Value] = {
 }  # fmt: skip
 
 
-class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
+class PreflightChecks(Probe[tuple[Check, ...], Preflight]):
     """What was checked of encoder and labels before any image was measured."""
 
     id = PROBE
@@ -45,12 +45,12 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
 
     def inputs(
         self, run: RunReader, options: Options, results: Results
-    ) -> tuple[PreflightCheck, ...] | NotRun:
+    ) -> tuple[Check, ...] | NotRun:
         """Reads the findings of the preflight."""
         checks = read_preflight(run.directory)
         return checks or NotRun(reason="the run holds no preflight")
 
-    def compute(self, inputs: tuple[PreflightCheck, ...], options: Options) -> Preflight:
+    def compute(self, inputs: tuple[Check, ...], options: Options) -> Preflight:
         """Takes the findings as they are."""
         return Preflight(checks=inputs)
 

@@ -49,7 +49,6 @@ from tuiprobe.results.section import (
     Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.head_file import read_class_names
 
 AXES = {
     "imagenet": "full validation set",
@@ -123,7 +122,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
-        names = read_class_names(run.directory)
+        names = run.head_file.classes
         ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
         numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
         return Inputs(

@@ -37,7 +37,6 @@ from tuiprobe.results.section import (
     Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.head_file import read_class_names
 
 UNCALIBRATED = Fig(
     "target.uncalibrated", "average confidence, not calibrated", "average-confidence",
@@ -68,7 +67,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
         if isinstance(run.head, NotRun):
             return run.head
         first, *shifts = run.head_sets
-        names = read_class_names(run.directory)
+        names = run.head_file.classes
         listed = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets

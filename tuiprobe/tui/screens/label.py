@@ -330,7 +330,7 @@ class LabelScreen(ProbeScreen):
         """Opens the file of the picture in the program that the system has for it."""
         if self.picture is None or self._labelling is None or self.view is None:
             return
-        path = None if self.view.reason else self._labelling.path(self.picture.place)
+        path = None if self.view.reason else self._labelling.originals.file(self.picture.name)
         if path is None:
             self.app.fail("this picture has no file of its own to open")
         else:

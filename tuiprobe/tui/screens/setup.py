@@ -6,9 +6,8 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ValidationError
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,7 +15,6 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Select, Static
 
 from tuiprobe.errors import RunError, WeightsError
-from tuiprobe.run.preview import Preview, preview_lines
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
@@ -25,6 +23,9 @@ from tuiprobe.tui.runsetup import YES, Setup, SetupMemory, specs_of, start_words
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.form import EXPLAINED, FIELDS, RunForm
+
+if TYPE_CHECKING:
+    from tuiprobe.run.preview import Preview
 
 PAUSE_SECONDS = 0.3
 """Seconds without a key until the data are looked at."""
@@ -124,10 +125,8 @@ class SetupScreen(ProbeScreen):
         self._show()
         answer = await ask(setup.dry_run(self.app.runs))
         try:
-            self._previews = list(map(Preview.model_validate_json, answer.out.splitlines()))
-        except ValidationError:
-            self._previews = []
-        if not self._previews:
+            self._previews = _previews_of(answer)
+        except ValueError:
             self._note = f"✗ {answer.reason}"
         self._show()
         self._try_anew()
@@ -161,7 +160,12 @@ class SetupScreen(ProbeScreen):
         command = shown_command(setup.arguments(self.app.runs))
         self.form.show(setup, wrong, start_words(previews, wrong), command)
         lines = [f"✗ {reason}" for name, reason in wrong.items() if name not in FIELDS]
-        lines += preview_lines(previews) if previews else [self._note]
+        if previews:
+            from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
+
+            lines += preview_lines(previews)
+        else:
+            lines.append(self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []
         self.query_one("#understood", Static).update(inert_lines(lines))
         self.title_line.show(self.PLACE, specs_of(setup, self._memory))
@@ -290,6 +294,19 @@ class SetupScreen(ProbeScreen):
         text = f"✗ {cause}"
         self.form.refuse("" if marked else text)
         self.notify(text, severity="error", markup=False)
+
+
+def _previews_of(answer: ProcessOutput) -> list[Preview]:
+    """Returns what the runs of a command would do.
+
+    Raises:
+        ValueError: If the command could not tell.
+    """
+    from tuiprobe.run.preview import Preview
+
+    if not answer.out:
+        raise ValueError("there is no answer")
+    return list(map(Preview.model_validate_json, answer.out.splitlines()))
 
 
 def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str]:
