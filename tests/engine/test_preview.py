@@ -150,14 +150,16 @@ def test_it_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:
         "import sys; from tuiprobe.cli.app import run_cli; code = run_cli(sys.argv[1:]);"
         "assert not {'torch', 'open_clip', 'timm'} & set(sys.modules); sys.exit(code)"
     )
-    words = ["--headless", "--layers", "layer*", "--dry-run", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    result = Preview.model_validate_json(done.stdout)
-    assert (result.images, result.taps) == (15_500, Unknown(depends_on="model"))
-    assert not list(tmp_path.iterdir())
+    np.save(tmp_path / "x.npy", np.ones((40, 16), dtype=np.float32))
+    for words, images in (
+        (["--layers", "layer*"], 15_500),
+        (["--embeddings", "x.npy", "--threads", "1"], 40),
+    ):
+        command = [sys.executable, "-c", code, "--headless", *words, "--dry-run", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert Preview.model_validate_json(done.stdout).images == images
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
 def test_several_models_have_a_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,9 @@
 """What a run would do, before it starts: `tuiprobe --headless --dry-run`.
 
-The setup screen asks this with every change of the form, so it loads no model and no torch, opens
-no socket and writes nothing. What it says of images comes from the functions that the engine plans
-with; what is done already comes from the plan in the run directory.
+The setup screen asks this with every change of the form, so it loads no model, opens no socket and
+writes nothing; it imports torch only to describe vectors in a file of torch. What it says of images
+comes from the functions that the engine plans with; what is done already comes from the plan in the
+run directory.
 """
 
 from __future__ import annotations

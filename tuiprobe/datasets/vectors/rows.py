@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import Content
@@ -180,6 +179,8 @@ class RowSet(SetLayout):
             DataError: If a file cannot be read, or changed since it was opened.
         """
         values = self.vectors.read(int(ids[0]), int(ids[-1]) + 1)
+        import torch  # rows are described without it
+
         norms = torch.linalg.vector_norm(torch.from_numpy(values), dim=1, dtype=torch.float32)
         return Block(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
 
