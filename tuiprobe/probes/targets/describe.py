@@ -196,7 +196,7 @@ def _strips(result: Targets) -> list[Strip]:
             strips.append(
                 Strip(
                     id=f"pictures_{number}",
-                    title=("What pictures were taken for, and how surely",),
+                    title=("The model's answers: least sure, most common",),
                     data=target.data,
                     ends=ends,
                     folded=number > 0,
