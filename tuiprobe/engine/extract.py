@@ -203,7 +203,7 @@ class _Current:
         self.started = time.monotonic()
 
 
-Sampled: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.bool_] | None]
+Sampled: TypeAlias = Callable[[NDArray[np.int64], int], NDArray[np.bool_] | None]
 """Returns which of some samples are kept with their representation; None for all."""
 
 
@@ -230,7 +230,7 @@ class TapMeasure:
         spec: RunSpec,
         device: str,
         rows_wanted: int = 0,
-        sampled: Sampled = lambda ids: None,
+        sampled: Sampled = lambda ids, seed: None,
     ) -> None:
         self.tap = tap
         self.kept: torch.Tensor | slice = slice(None)
@@ -257,7 +257,7 @@ class TapMeasure:
         if x.device.type != self._device.type:  # no kernels there
             x = x.to(self._device)
         ids_there = ids if there is None else there
-        if (sampled := self._sampled(ids.numpy())) is not None:
+        if (sampled := self._sampled(ids.numpy(), self._spec.seed)) is not None:
             self._every = self._every or ChannelStats(x.shape[1], k=self.stats.k)
             self._every.update(x, ids_there)
             self.kept = torch.from_numpy(sampled)

@@ -74,7 +74,7 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    if spec.embeddings is None:  # of another package, hidden by a built-in name
+    if spec.kind == "images":  # of another package, hidden by a built-in name
         sources = [
             name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
         ]
@@ -120,7 +120,7 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     Raises:
         UsageError: If this machine has no such device.
     """
-    if spec.embeddings is not None:  # no network runs
+    if spec.kind == "vectors":  # no network runs
         return replace(spec, device="cpu")
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     kept = before.batch_size if before is not None else None
@@ -148,7 +148,7 @@ def plan_run(
     encoder = _encoder(spec, suite, own)
     planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
-    if output is None and not fresh and spec.embeddings is None:
+    if output is None and not fresh and spec.kind == "images":
         if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)

@@ -102,7 +102,8 @@ class ShardReader:
             lost = CheckedArrays(file.entry, file.arrays).shaped("lost", "i8", None)
             if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
                 raise DamagedFileError(f"{file.entry} is damaged: it left out other samples")
-            if (sampled := self.plan.layouts[set_name].sampled(readable)) is not None:
+            sampled = self.plan.layouts[set_name].sampled(readable, self.plan.spec.seed)
+            if sampled is not None:
                 readable = readable[sampled]
             readable = readable[~np.isin(readable, lost)]
             if not 1 <= int(file.metadata["pieces"]) <= _MOST_PIECES:

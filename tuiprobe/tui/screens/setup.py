@@ -146,7 +146,9 @@ class SetupScreen(ProbeScreen):
 
     def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
         """Returns what is wrong, by option: what the texts show, the data, and the model."""
-        wrong = {one.option: one.reason for preview in previews for one in preview.wrong}
+        wrong = {
+            setup.field_of(one.option): one.reason for preview in previews for one in preview.wrong
+        }
         return wrong | self._trial_wrong | setup.problems()
 
     # What is shown.
