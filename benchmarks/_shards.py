@@ -151,4 +151,4 @@ def _ignore(event: Event) -> None:
 def merged(plan: Plan) -> dict[str, MergedSet]:
     """Merges a run as the engine does."""
     reader = reader_of(plan)
-    return {name: merge_set(plan, reader, shards) for name, shards in plan.shards.items()}
+    return {name: merge_set(reader, shards) for name, shards in plan.shards.items()}

@@ -29,8 +29,6 @@ from tuiprobe.options import (
     words_of,
 )
 from tuiprobe.request import (
-    OF_EMBEDDINGS,
-    OF_IMAGES,
     RunRequest,
     arguments_of,
     command_of,
@@ -150,15 +148,20 @@ def drawn(option: OptionField) -> st.SearchStrategy[Any]:
     return values_of(option)
 
 
-OF_VECTORS = ("embeddings", *OF_EMBEDDINGS)
-GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in run_options() if o.name not in OF_VECTORS})
+def of_kind(*kinds: str) -> list[OptionField]:
+    return [o for o in run_options() if o.option.fits in kinds and not o.option.stands_for]
+
+
+GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in of_kind("", "images")})
 VECTORS = st.fixed_dictionaries(
     {
-        o.name: st.none() if o.name in ("model", "data", "head") else drawn(o)
-        for o in run_options()
-        if o.name not in (*OF_IMAGES, "embeddings")
+        o.name: st.none() if o.name in ("model", "data", "head", "target") else drawn(o)
+        for o in of_kind("", "vectors")
     }
-    | {"embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"])}
+    | {
+        "embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"]),
+        "target_embeddings": st.none() | st.just(["x.npy", "-y.npy"]),
+    }
 )
 
 

@@ -41,7 +41,7 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
     from tuiprobe.models.published_weights import with_sizes
 
-    loaded = [spec for spec in specs if spec.checkpoint is None and spec.embeddings is None]
+    loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
     models = [spec.model for spec in loaded if not spec.offline]
     if words := download_words(with_sizes(missing_weights(models))):
         listen(Event("stage", words))

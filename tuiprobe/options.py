@@ -27,6 +27,9 @@ T = TypeVar("T")
 Changes = Literal["measurement", "bits", "answers", "nothing"]
 """What a different value changes: what is measured, its last bits, only the answers, or nothing."""
 
+Kind = Literal["images", "vectors"]
+"""What samples are: images, or vectors that an encoder made of them."""
+
 PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages register their probes."""
 
@@ -44,6 +47,8 @@ class Option:
         typed_none: What a user types for None; None if leaving the option out means None.
         several: Whether several values on one command line start several runs.
         changes: What a different value changes.
+        fits: The kind of data that alone has a use for it; empty for any.
+        stands_for: The field of which it is a short form.
         ge, gt, le: Bounds of a number.
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
@@ -58,6 +63,8 @@ class Option:
     typed_none: int | str | None = None
     several: bool = False
     changes: Changes = "measurement"
+    fits: Kind | Literal[""] = ""
+    stands_for: str = ""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -27,10 +27,12 @@ from tuiprobe.spec import (
     DEFAULT_DATA,
     DEFAULT_MODEL,
     DEFAULT_SAMPLE,
-    EMBEDDED,
     MINIATURE_CONCEPT_SAMPLE,
+    NO_TARGET,
+    VECTORS,
     WATCHED,
     RunSpec,
+    kind_of,
     run_option,
     run_options,
 )
@@ -40,16 +42,6 @@ DIRECTORY = "Run directory"
 
 MINIATURE_TARGET = "miniature:street"
 """The target set that the miniature brings."""
-
-OF_IMAGES = (
-    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
-    "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights",
-)  # fmt: skip
-"""Options that stored vectors have no use for."""
-
-OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
-"""Options that only stored vectors have a use for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +88,7 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     """Returns the spec that the options describe.
 
     Args:
-        model: Encoder; None for the embedded one, or with `embeddings`.
+        model: Encoder; None for the embedded one, or where the data are vectors.
         data: Data source; None for the miniature.
         options: Further fields of `RunSpec`. None means the default. In `sample` and
             `concept_sample`, 0 means all images.
@@ -110,11 +102,18 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     values = {name: value for name, value in options.items() if value is not None}
     values = {name: typed(name, value) for name, value in values.items()}
     model, data = typed("model", model), typed("data", data)
-    if values.get("embeddings") is not None:
-        values |= _embedded(model, data, values)
-    else:
-        _refuse_options(values, OF_EMBEDDINGS, "belongs to --embeddings FILE")
-        values |= {"model": model or DEFAULT_MODEL, "data": data or DEFAULT_DATA}
+    if (vectors := values.pop("embeddings", None)) is not None:
+        if model is not None or data is not None:
+            cause = "--embeddings takes the place of --model, --data and --suite: choose one"
+            raise OptionError("data" if model is None else "model", cause, cause)
+        data = f"{VECTORS}{vectors}"
+    targets = [f"{VECTORS}{target}" for target in values.pop("target_embeddings", ())]
+    if targets:
+        values["target"] = (*values.get("target", ()), *targets)
+    values["data"] = data = data or DEFAULT_DATA
+    _refuse_unfit(model, data, values)
+    of_vectors = kind_of(data) == "vectors"
+    values["model"] = rows_name(data) if of_vectors else model or DEFAULT_MODEL
     spec = validated(RunSpec, {**values, **filled(values)})
     try:
         probe_options(spec.probe)
@@ -149,44 +148,48 @@ def _text(option: OptionField, value: Any) -> Any:
     return value
 
 
-def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns placeholders for model and data when vectors are given.
+def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> None:
+    """Refuses options that these data have no use for, unless they have their default.
 
     Raises:
-        OptionError: If an option is about images or a model.
+        OptionError: If an option is of another kind of data.
     """
-    if model is not None or data is not None:
-        cause = "--embeddings takes the place of --model, --data and --suite: choose one"
-        raise OptionError("data" if model is None else "model", cause, cause)
-    of_images = {name: value for name, value in values.items() if (name, value) != ("sample", 0)}
-    _refuse_options(of_images, OF_IMAGES, "is about images; --embeddings has none")
-    if values.get("head") in ("probe", "zero-shot"):
+    kind = kind_of(data)
+    causes = {
+        "images": "belongs to --embeddings FILE",
+        "vectors": "is about images; --embeddings has none",
+    }
+    for option in run_options():
+        value = values.get(option.name, option.default)
+        unset = value == option.default or (option.name, value) == ("sample", 0)
+        if option.option.fits not in ("", kind) and not unset:
+            raise OptionError(option.name, causes[kind], f"{option.flag} {causes[kind]}")
+    for target in values.get("target", ()):
+        if target != NO_TARGET and kind_of(target) != kind:
+            cause = f"{target} is of {kind_of(target)}, and the data are {kind}"
+            raise OptionError("target", cause, f"--target {cause}")
+    if kind == "vectors" and model is not None:
+        cause = "the data are vectors, which have an encoder already: leave out --model"
+        raise OptionError("model", cause, cause)
+    if kind == "vectors" and values.get("head") in ("probe", "zero-shot"):
         cause = f"{values['head']} needs an encoder: pass --head FILE"
         raise OptionError("head", cause, f"--head {cause}")
-    return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
-
-
-def _refuse_options(values: Mapping[str, Any], names: Iterable[str], cause: str) -> None:
-    """Refuses options that a run has no use for, unless they have their default."""
-    for name in names:
-        option = run_option(name)
-        if values.get(name, option.default) != option.default:
-            raise OptionError(name, cause, f"{option.flag} {cause}")
 
 
 def rows_name(source: str) -> str:
-    """Returns a name for stored vectors: the last part of their path that is no pattern.
+    """Returns a name for the encoder of `vectors:FILE`: the last part of it that is no pattern.
 
-    >>> rows_name("/data/clip/vitb32.npy"), rows_name("laion/img_emb/img_emb_*.npy")
+    >>> rows_name("vectors:/data/vitb32.npy"), rows_name("vectors:img_emb/img_emb_*.npy")
     ('vitb32', 'img_emb')
-    >>> rows_name("store.npz::train")
+    >>> rows_name("vectors:store.npz::train")
     'store-train'
     """
+    source = source.removeprefix(VECTORS)
     file, colons, member = source.rpartition("::")
     path = PurePosixPath(file if colons else source)
     while path.name and any(letter in path.name for letter in "*?["):
         path = path.parent
-    stem = path.stem or EMBEDDED
+    stem = path.stem or "vectors"
     return f"{stem}-{member}" if colons else stem
 
 
@@ -197,9 +200,10 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
     are measured whole, because a concept needs 30 positives in each split.
     """
-    if values.get("embeddings") is not None:
-        return {"sample": None, "concepts": None, "concept_sample": None}
     model, data, sample = values["model"], values["data"], values.get("sample")
+    if kind_of(data) == "vectors":
+        targets = values.get("target") or ()
+        return {"sample": None, "concepts": None, "concept_sample": None, "target": targets}
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
     own_model = model.startswith("mini_")
     demonstration = own_model and data == DEFAULT_DATA
@@ -240,6 +244,7 @@ def differing(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionF
         option
         for option in run_options()
         if option.option.changes in changes
+        and not option.option.stands_for
         and getattr(settled, option.name) != getattr(before, option.name)
     ]
 
@@ -257,12 +262,12 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
     # Each default depends on the ones before.
     unset = {"sample": None, "concepts": None, "concept_sample": None, "target": ()}
     given = {**vars(spec), **unset}
-    if spec.embeddings is not None:
-        given |= {"model": None, "data": None}
     for name, nothing in unset.items():
         value = getattr(spec, name)
-        if spec.embeddings is None and filled(given)[name] != value:
+        if filled(given)[name] != value:
             given[name] = run_option(name).option.typed_none if value == nothing else value
+    if spec.kind == "vectors":
+        given["model"] = None
     if given["data"] == DEFAULT_DATA:  # a folder may have this name where the command is run
         given["data"] = None
     known = [option for option in run_options() if names is None or option.name in names]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tuiprobe.engine import running
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
-from tuiprobe.engine.tap_statistics import TapMeasure
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
@@ -72,7 +72,7 @@ def view_of(place: Path, *shards: Shard) -> LiveView:
 def measure(view: LiveView, shard: Shard, rows: np.ndarray, batches: int | None = None) -> None:
     """Measures a shard, or the first batches of it."""
     tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), RunSpec(model="m", data="d"), "cpu")
-    view.begin_shard(shard, {FINAL_TAP: tap})
+    view.begin_shard(shard, {FINAL_TAP: tap.stats})
     features: list[torch.Tensor] = []
     for ids in shard.batches[:batches]:
         features.append(torch.from_numpy(rows[ids]))

@@ -86,7 +86,7 @@ WRONG: list[tuple[str, list[str], str]] = [
     ("concept_share", ["--concept-share", "7"], "less than or equal to 1"),
     ("probe", ["--probe", "x"], "write ID.KEY=VALUE"),
     ("labels", ["--labels", "x.txt"], "belongs to --embeddings"),
-    ("embeddings", ["--embeddings", "/gone.npy"], "/gone.npy"),
+    ("data", ["--embeddings", "/gone.npy"], "/gone.npy"),
     ("output", ["--output", "."], "is not empty"),
 ]
 
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
     assert run_cli(["--headless", *words, "--dry-run"]) == code
     assert f"✗ --{option.replace('_', '-')}: " in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
-    small = [] if option in ("embeddings", "labels") else ["--sample", "8", "--workers", "0"]
+    small = [] if words[0] in ("--embeddings", "--labels") else ["--sample", "8", "--workers", "0"]
     assert run_cli(["--headless", *words, *small]) == code
 
 
@@ -141,8 +141,8 @@ def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
     assert (rows.planned, rows.channels, rows.role) == (40, 16, "unlabelled")
     assert list(wrong(vectors(labels=str(tmp_path / "l.txt")))) == ["labels"]
     narrow = vectors(target_embeddings=[str(tmp_path / "narrow.npy")])
-    assert "8 channels" in wrong(narrow)["target_embeddings"]
-    assert list(wrong(looked_at(None, embeddings="/gone.npy"))) == ["embeddings"]
+    assert "8 channels" in wrong(narrow)["target"]
+    assert list(wrong(looked_at(None, embeddings="/gone.npy"))) == ["data"]
 
 
 def test_it_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.engine.conftest import measured, shard_files
-from tests.engine.test_extract import OPTIONS, write_numbers
+from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe import api
 from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
@@ -60,10 +60,13 @@ def test_each_measures_what_it_would_have_measured_alone(workers, numbers, alone
 
 
 def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(numbers, alone):
-    well, crowded = together(numbers, {}, {"build": "small", "top_k": 4})
+    events = list[Event]()
+    changes: list[dict[str, Any]] = [{}, {"build": "small", "top_k": 4}]
+    well, crowded = together(numbers, *changes, listen=events.append)
     assert same_shards(alone, well.directory.path)
     assert crowded.complete
     assert len(shard_files(crowded.directory.path)) == len(shard_files(alone))
+    assert sum(event.kind == "skipped" for event in events) == 2 * len(BROKEN)  # each once a run
 
 
 def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone):

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.machine import current_fingerprint
-from tuiprobe.engine.tap_statistics import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder

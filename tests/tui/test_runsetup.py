@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests.tui.child_answers import image_set, previewed
-from tuiprobe.request import OF_EMBEDDINGS, OF_IMAGES
 from tuiprobe.run.preview import PlannedDirectory, Unknown
-from tuiprobe.spec import run_option
+from tuiprobe.spec import run_option, run_options
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.runsetup import Setup
 
@@ -49,11 +48,13 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     )  # fmt: skip
     words = setup.options()
     assert words == [
-        "--headless", "--embeddings", "img_emb/*.npy", "--labels", "l.txt", "--training",
-        "zero-shot", "--target-embeddings", "a.npy", "--target-embeddings", "b.npy",
+        "--headless", "--embeddings", "img_emb/*.npy", "--target-embeddings", "a.npy",
+        "--target-embeddings", "b.npy", "--labels", "l.txt", "--training", "zero-shot",
     ]  # fmt: skip
-    assert not {*setup.asked} & {"data", *OF_IMAGES}
-    assert not {*Setup(("m",)).asked} & {*OF_EMBEDDINGS}
+    fits = {option.name: option.option.fits for option in run_options()}
+    assert not {"data", "target"} & {*setup.asked}
+    assert "images" not in {fits[name] for name in setup.asked}
+    assert "vectors" not in {fits[name] for name in Setup(("m",)).asked}
     assert setup.directory(Path("runs")).name.startswith("img_emb-embeddings-")
 
 

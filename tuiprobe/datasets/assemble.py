@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.sample import Sample, Stamp
@@ -72,7 +73,7 @@ class Target:
         return self.images.open(sample)
 
 
-def load_target(source: str) -> Target:
+def load_target(source: str) -> Dataset:
     """Opens the images named by `--target`.
 
     Args:
@@ -89,18 +90,19 @@ def load_target(source: str) -> Target:
             raise DataError("it has no image")
     except (DataError, UsageError) as error:
         raise DataError(f"--target {source}: {error}") from error
-    return Target(sets[0])
+    return Target(sets[0]) if sets[0].classes else sets[0]
 
 
-def with_targets(suite: Suite, targets: Sequence[Target]) -> Suite:
+def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     """Returns the suite with target sets as its last sets, each under a unique name.
 
     They come after the concept set, so that no other set is renamed by a target. A target whose
-    name is taken is called `NAME-target`, `NAME-target-2` and so on.
+    name is taken is called `NAME-target`, `NAME-target-2` and so on; of vectors `NAME-2`.
     """
     sets, names = dict(suite.sets), []
     for target in targets:
-        names.append(free_name(safe_name(target.name), sets, "-target"))
+        suffix = "-target" if layout_of(target).alone else ""
+        names.append(free_name(safe_name(target.name), sets, suffix))
         sets[names[-1]] = target
     return replace(suite, sets=sets, targets=tuple(names))
 
@@ -159,14 +161,23 @@ def open_suite(spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite
         UsageError: If a source is unknown.
         DataError: If a source cannot be used.
     """
-    if spec.embeddings is not None:
-        from tuiprobe.datasets.vectors import open_rows
-
-        names = written_classes(spec.classes) if spec.classes is not None else ()
-        return open_rows(spec, names)
     own = own or {}
     suite = suite_of(own[spec.data]) if spec.data in own else load_suite(spec.data)
-    return add_targets(add_concepts(suite, spec), spec, own)
+    return add_targets(add_concepts(with_options(suite, spec), spec), spec, own)
+
+
+def with_options(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with what options say of its sets: labels and names in files of their own.
+
+    Raises:
+        UsageError: If an option is invalid.
+        DataError: If a file that an option names cannot be used, or does not fit a set.
+    """
+    names = written_classes(spec.classes) if spec.labels and spec.classes else ()
+    sets = {
+        name: layout_of(dataset).with_options(spec, names) for name, dataset in suite.sets.items()
+    }
+    return replace(suite, sets=sets)
 
 
 def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
@@ -189,13 +200,21 @@ def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None =
         UsageError: If `none` is not the only one.
         DataError: If a source cannot be used, or a path or a class has a name that is not UTF-8.
     """
-    sources = tuple(dict.fromkeys(spec.target))
+    sources = spec.target if spec.kind == "vectors" else tuple(dict.fromkeys(spec.target))
     if NO_TARGET in sources:
         if len(sources) > 1:
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
     own = own or {}
     targets = [Target(own[source]) if source in own else load_target(source) for source in sources]
+    first = next(iter(suite.sets.values()))
+    width = layout_of(first).width
+    for target in targets:
+        if (other := layout_of(target).width) != width:
+            raise DataError(
+                f"{target.source} has {other:,} channels and {first.source} has {width:,}: a "
+                "target set is measured by the same encoder"
+            )
     suite = with_targets(suite, targets)
     for dataset in suite.sets.values():
         refuse_undecodable(dataset.source, "the path")

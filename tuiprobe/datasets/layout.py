@@ -17,6 +17,7 @@ from tuiprobe.datasets.sample import Stamp
 if TYPE_CHECKING:
     from tuiprobe.results.subject import Check
     from tuiprobe.run.records import StoredFile
+    from tuiprobe.spec import RunSpec
 
 Ids: TypeAlias = NDArray[np.int64] | Sequence[int]
 
@@ -66,6 +67,10 @@ class SetLayout:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
+    def with_options(self, spec: RunSpec, names: tuple[str, ...]) -> Dataset:
+        """Returns the set with what options say of it; `names` are the class names of the user."""
+        return self.dataset
+
     @property
     def files(self) -> tuple[StoredFile, ...]:
         """The files that samples lie in together; none if each has a stamp."""
@@ -113,7 +118,7 @@ class SetLayout:
         """Returns the SHA-256 of samples that are read at once; `UNREADABLE` if none."""
         return digest_of(self.dataset, self.dataset.samples[int(ids[0])])
 
-    def sampled(self, ids: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    def sampled(self, ids: NDArray[np.int64], seed: int) -> NDArray[np.bool_] | None:
         """Returns which samples, ascending, are kept with their representation; None for all."""
         return None
 

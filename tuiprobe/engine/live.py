@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
-from tuiprobe.engine.tap_statistics import Measures
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
 from tuiprobe.run.view import RankView, read_ranks
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import ActivationSummary, TopK
+from tuiprobe.stats import ActivationStats, ActivationSummary, TopK
 
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
 SIZE = 96
@@ -70,7 +69,7 @@ class LiveView:
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers
         self._shard: Shard | None = None
-        self._measures: Measures = {}
+        self._stats: Mapping[str, ActivationStats] = {}
         self._pace, self._telling = live_pace(), live_pace()
         self.begin(())
 
@@ -80,9 +79,9 @@ class LiveView:
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
 
-    def begin_shard(self, shard: Shard, measures: Measures) -> None:
-        """Starts a shard, perhaps not for the first time."""
-        self._shard, self._measures = shard, measures
+    def begin_shard(self, shard: Shard, stats: Mapping[str, ActivationStats]) -> None:
+        """Starts a shard, perhaps not for the first time, with the statistics of each tap."""
+        self._shard, self._stats = shard, stats
         self._within = 0
         self._published.discard(shard.place)
         self._heights = dict(self._finished)
@@ -130,13 +129,13 @@ class LiveView:
         if self._answers is not None:
             self._answers.end_shard()
         self._taps |= self._current()
-        name, measure = self._shard.set_name, self._measures.get(FINAL_TAP)
-        if measure is not None and name not in self._ends_of:
+        name, stats = self._shard.set_name, self._stats.get(FINAL_TAP)
+        if stats is not None and name not in self._ends_of:
             share_sum = self._taps[name, FINAL_TAP].share_sum
-            self._ends_of[name] = ends_of(measure.stats.compute(), share_sum)
+            self._ends_of[name] = ends_of(stats.compute(), share_sum)
             self._thumbs.begin(self._ends_of)
         self._finished = dict(self._heights)
-        self._measures = {}
+        self._stats = {}
         self._published.add(self._shard.place)
         self._left -= self._shard.size
         self._before, self._within = self._before + self._within, 0
@@ -165,10 +164,11 @@ class LiveView:
     def _current(self) -> dict[tuple[str, str], RunningTap]:
         assert self._shard is not None
         current = {}
-        for tap, measure in self._measures.items():
-            place, width = (self._shard.set_name, tap), measure.tap.channels
+        for tap, stats in self._stats.items():
+            place, samples = (self._shard.set_name, tap), stats.samples.compute()
+            width = len(samples.share_sum)
             before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            current[place] = before.plus(measure.stats.samples.compute())
+            current[place] = before.plus(samples)
         return current
 
     def _answer(

@@ -23,7 +23,6 @@ from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader, UnusableShardError
 from tuiprobe.engine.shards import Shard, split_states
-from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
@@ -78,29 +77,13 @@ class MergedSet:
             and the `shard_...` sums of each shard.
         features: float32 `[n, C]`, final representations in processing order.
         ids: int64 `[n]`, their sample ids.
-        skipped: Sample id and reason of each unreadable image.
-        shards: Number of shards merged.
-        fingerprints: The distinct fingerprints among them.
-        pieces: Largest number of forward passes per batch.
-        contents: SHA-256 over ids and digests of all images read, in the order of their ids.
-        read: Number of samples that were read.
-        lost: int64 `[m]`, those of them that were left out because they are not finite.
-        contradicting: Number of images whose content is there with another label too.
-        contradiction: Paths of two such images.
+        record: How it was measured.
     """
 
     arrays: Arrays
     features: NDArray[np.float32]
     ids: NDArray[np.int64]
-    skipped: list[tuple[int, str]]
-    shards: int
-    fingerprints: list[Fingerprint]
-    pieces: int
-    contents: str
-    read: int
-    lost: NDArray[np.int64]
-    contradicting: int
-    contradiction: tuple[str, ...]
+    record: MeasuredRecord
 
 
 def merge_tree(
@@ -128,7 +111,7 @@ def merge_tree(
     return left
 
 
-def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
+def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     """Merges one or more shards of a set; checks each as it is read.
 
     Raises:
@@ -138,7 +121,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
     """
     spares = deque[TapStats]()
     leaves: list[_Leaf] = []
-    branches = _branches(plan, reader, shards, spares)
+    branches = _branches(reader, shards, spares)
 
     def load(branch: int) -> TapStats:
         states, merged_leaves = next(branches)
@@ -147,33 +130,36 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
     with closing(branches):
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
-    fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
-    ids = np.concatenate([leaf.ids for leaf in leaves])
-    dataset = plan.suite.sets[shards[0].set_name]
+    set_name, ids = shards[0].set_name, np.concatenate([leaf.ids for leaf in leaves])
+    dataset = reader.plan.suite.sets[set_name]
     lost = np.concatenate([leaf.lost for leaf in leaves])
     if len(lost) and not len(ids):
         raise DataError(f"{dataset.source} holds no finite vector")
-    skipped = [entry for leaf in leaves for entry in leaf.skipped]
-    alone = plan.layouts[shards[0].set_name].alone
-    contradicting, contradiction = _contradicting(dataset, leaves) if alone else (0, ())
-    return MergedSet(
-        arrays=_flatten(merged, leaves),
-        features=np.concatenate([leaf.features for leaf in leaves]),
-        ids=ids,
-        skipped=skipped,
+    skipped = tuple(entry for leaf in leaves for entry in leaf.skipped)
+    contents = zip(*(leaf.contents for leaf in leaves), strict=True)
+    read, digests = (np.concatenate(column) for column in contents)
+    alone = reader.plan.layouts[set_name].alone
+    contradicting, contradiction = _contradicting(dataset, ids, read, digests) if alone else (0, ())
+    fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
+    order = np.argsort(read)
+    record = MeasuredRecord(
         shards=len(shards),
-        fingerprints=list(fingerprints.values()),
+        skipped=skipped,
+        fingerprints=tuple(fingerprints.values()),
         pieces=max(leaf.pieces for leaf in leaves),
-        contents=_contents(leaves),
+        contents=hashlib.sha256(read[order].tobytes() + digests[order].tobytes()).hexdigest(),
         read=sum(shard.size for shard in shards) - len(skipped),
-        lost=lost,
+        lost=len(lost),
+        lost_ids=tuple(lost[:LISTED_LOST].tolist()),
         contradicting=contradicting,
         contradiction=contradiction,
     )
+    features = np.concatenate([leaf.features for leaf in leaves])
+    return MergedSet(arrays=_flatten(merged, leaves), features=features, ids=ids, record=record)
 
 
 def _branches(
-    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
+    reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
 ) -> Generator[tuple[TapStats, list[_Leaf]]]:
     """Yields the branches of the tree in order; threads merge those that follow."""
 
@@ -181,7 +167,7 @@ def _branches(
         leaves: list[_Leaf] = []
 
         def load(leaf: int) -> TapStats:
-            states, others = _load(plan, reader, shards[leaf], spares)
+            states, others = _load(reader, shards[leaf], spares)
             leaves.append(others)
             return states
 
@@ -201,16 +187,14 @@ def _branches(
                 future.cancel()
 
 
-def _load(
-    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[TapStats]
-) -> tuple[TapStats, _Leaf]:
+def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[TapStats, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
     file = reader.read(shard)
     arrays = file.arrays
     try:
         states = spares.pop()
     except IndexError:
-        states = accumulators(plan)
+        states = reader.plan.accumulators()
     parts = split_states(arrays, reader.states)
     try:
         for tap, stats in states.items():
@@ -230,24 +214,21 @@ def _load(
     )
 
 
-def _contents(leaves: Sequence[_Leaf]) -> str:
-    columns = zip(*(leaf.contents for leaf in leaves), strict=True)
-    ids, digests = (np.concatenate(column) for column in columns)
-    order = np.argsort(ids)
-    return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
-
-
-def _contradicting(dataset: Dataset, leaves: Sequence[_Leaf]) -> tuple[int, tuple[str, ...]]:
+def _contradicting(
+    dataset: Dataset,
+    measured: NDArray[np.int64],
+    images: NDArray[np.int64],
+    digests: NDArray[np.uint8],
+) -> tuple[int, tuple[str, ...]]:
     """Counts measured images whose content is there with another label too, and names a pair.
 
     Eight bytes of a digest tell contents apart.
     """
     if len(dataset.classes) <= 1:
         return 0, ()
-    images, digests = map(np.concatenate, zip(*(leaf.contents for leaf in leaves), strict=True))
     samples = dataset.samples
     labels = np.array([-1 if (label := samples[i].label) is None else label for i in images])
-    counted = (labels >= 0) & np.isin(images, np.concatenate([leaf.ids for leaf in leaves]))
+    counted = (labels >= 0) & np.isin(images, measured)
     images, labels = images[counted], labels[counted]
     digests = np.ascontiguousarray(digests[counted, :8])
     _, content = np.unique(digests.view("<u8")[:, 0], return_inverse=True)
@@ -273,18 +254,7 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
         arrays: Arrays = {"features": of_set.features, "ids": of_set.ids}
         write_arrays(directory.features_file(name), arrays, {"key": key})
         statistics |= {f"{name}/{field}": array for field, array in of_set.arrays.items()}
-        records[name] = MeasuredRecord(
-            shards=of_set.shards,
-            skipped=tuple(of_set.skipped),
-            fingerprints=tuple(of_set.fingerprints),
-            pieces=of_set.pieces,
-            contents=of_set.contents,
-            read=of_set.read,
-            lost=len(of_set.lost),
-            lost_ids=tuple(of_set.lost[:LISTED_LOST].tolist()),
-            contradicting=of_set.contradicting,
-            contradiction=of_set.contradiction,
-        )
+        records[name] = of_set.record
     write_arrays(directory.statistics_file, statistics, {"key": key})
     measured = Measured(key=key, sets=records)
     write_record(directory.measured_file, measured.model_dump(mode="json"))
@@ -299,7 +269,9 @@ def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
             of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
             for end in ("largest", "smallest")
         )
-        shown = np.unique(np.concatenate([of_set.ids, *ends, of_set.lost[:LISTED_LOST]]))
+        shown = np.unique(np.concatenate([of_set.ids, *ends, of_set.record.lost_ids])).astype(
+            np.int64
+        )
         numbers = shown[shown >= 0].tolist()
         labels = layout.labels() if layout.dataset.classes else None
         names = layout.names(numbers)

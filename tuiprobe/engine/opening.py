@@ -18,7 +18,7 @@ from tuiprobe.engine.head_building import probe_split
 from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
-from tuiprobe.engine.plan import Plan, file_stamps, list_images, make_plan
+from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
@@ -74,7 +74,7 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    if spec.embeddings is None:  # of another package, hidden by a built-in name
+    if spec.kind == "images":  # of another package, hidden by a built-in name
         sources = [
             name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
         ]
@@ -120,7 +120,7 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     Raises:
         UsageError: If this machine has no such device.
     """
-    if spec.embeddings is not None:  # no network runs
+    if spec.kind == "vectors":  # no network runs
         return replace(spec, device="cpu")
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     kept = before.batch_size if before is not None else None
@@ -143,14 +143,12 @@ def plan_run(
     given, output, fresh = request.spec, request.output, request.fresh
     spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     suite = open_suite(spec, own.images)
-    files, listed = file_stamps(spec), list_images(suite, spec)
+    listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
-    planned = partial(
-        make_plan, listed=listed, files=files, rank=rank, output=output, runs=request.runs
-    )
+    planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
-    if output is None and not fresh and spec.embeddings is None:
+    if output is None and not fresh and spec.kind == "images":
         if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)

@@ -40,9 +40,13 @@ from tuiprobe.run.records import (
     read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+from tuiprobe.stats import ActivationStats
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
 _SOURCES = ("data", "concepts")
+
+INNER_TOP_K = 8
+"""Images stored per channel and end of an inner tap."""
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
 """Names of transformer blocks in open_clip and timm."""
@@ -109,7 +113,12 @@ class Plan:
     def set_plans(self) -> tuple[SetPlan, ...]:
         """What `plan.json` says of each set, for counting images."""
         return tuple(
-            SetPlan(name, sum(shard.size for shard in shards), len(shards), shards[0].size)
+            SetPlan(
+                name=name,
+                images=sum(shard.size for shard in shards),
+                shards=len(shards),
+                shard_images=shards[0].size,
+            )
             for name, shards in self.shards.items()
         )
 
@@ -122,6 +131,11 @@ class Plan:
             WeightsError: If the file with the head cannot be used.
         """
         return choose_head(self.spec, self.encoder, self.suite)
+
+    def accumulators(self) -> dict[str, ActivationStats]:
+        """Returns empty statistics of each tap, into which those of shards are loaded."""
+        inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in self.taps}
+        return {FINAL_TAP: ActivationStats(self.encoder.width, k=self.spec.top_k), **inner}
 
     @property
     def images(self) -> int:
@@ -142,21 +156,24 @@ class PlannedImages:
         suite: The sets of images.
         order: Sample ids to measure, by set.
         stamps: As in `Plan`.
+        files: As in `Plan`.
     """
 
     suite: Suite
     order: dict[str, Ids]
     stamps: dict[str, dict[int, Stamp]]
+    files: dict[str, Stamp]
 
 
 def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
-    """Determines which images of each set are measured, and takes their stamps.
+    """Determines which images are measured; takes stamps of them and of the files of options.
 
     Raises:
         DataError: If a set holds no image.
     """
     order: dict[str, Ids] = {}
     stamps: dict[str, dict[int, Stamp]] = {}
+    files = file_stamps(spec)
     planned = planned_images(suite, spec)
     for name, dataset in suite.sets.items():
         layout = layout_of(dataset)
@@ -164,7 +181,7 @@ def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
         if not len(order[name]):
             raise DataError(f"{dataset.source}: no image to measure")
         stamps[name] = layout.stamps(order[name])
-    return PlannedImages(suite, order, stamps)
+    return PlannedImages(suite=suite, order=order, stamps=stamps, files=files)
 
 
 def make_plan(
@@ -172,7 +189,6 @@ def make_plan(
     encoder: Encoder,
     listed: PlannedImages,
     *,
-    files: Mapping[str, Stamp] | None = None,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     output: Path | None = None,
     runs: Path = Path("runs"),
@@ -183,7 +199,6 @@ def make_plan(
         spec: The spec of the run.
         encoder: The loaded encoder.
         listed: The images.
-        files: Stamps of the files that options name; see `file_stamps`.
         rank: Rank of this process.
         output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
         runs: Folder of run directories.
@@ -224,11 +239,23 @@ def make_plan(
         keys[name] = content_key({"run": key, **own})
     blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
     tapped = tuple(tap.name for tap in taps if tap.name in blocks)
-    all_blocks = bool(blocks) and len(tapped) == len(blocks)
     return Plan(
-        spec, encoder, model, taps, tapped, all_blocks, suite, shards, listed.stamps, key, keys,
-        directory, rank, files or {}, trial,
-    )  # fmt: skip
+        spec=spec,
+        encoder=encoder,
+        model=model,
+        taps=taps,
+        blocks=tapped,
+        all_blocks=bool(blocks) and len(tapped) == len(blocks),
+        suite=suite,
+        shards=shards,
+        stamps=listed.stamps,
+        key=key,
+        set_keys=keys,
+        directory=directory,
+        rank=rank,
+        files=listed.files,
+        signature=trial,
+    )
 
 
 def _identified(

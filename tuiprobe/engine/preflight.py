@@ -110,10 +110,9 @@ def _refuse(checks: list[Check]) -> None:
 
 
 def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
-    if name in plan.suite.targets:
+    dataset, alone = plan.suite.sets[name], plan.layouts[name].alone
+    if alone and name in plan.suite.targets:
         return
-    dataset = plan.suite.sets[name]
-    alone = plan.layouts[name].alone
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),

@@ -110,7 +110,12 @@ def extraction_of(job: Job, inventory: Inventory) -> Extraction:
     plan = job.plan
     answers = _live_answers(job, inventory) if inventory.missing else None
     live = LiveView(
-        plan.directory, job.status, plan.set_plans, job.listen, plan.suite.sets, answers
+        plan.directory,
+        job.status,
+        plan.set_plans,
+        job.listen,
+        pictured=plan.suite.sets,
+        answers=answers,
     )
     return Extraction(job, live, inventory.missing, inventory.unreadable)
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tuiprobe.catalog.cached import missing_weights
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, open_suite, planned_images
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.set_names import safe_name
@@ -114,10 +114,8 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         found.refuse(error.name, error.cause, error.exit_code)
     _check_files(found)
     later = _read_later(spec)
-    if spec.embeddings is not None:
-        _open_vectors(found)
-    elif not later and "data" not in found.wrong:
-        _open_images(found)
+    if not later and "data" not in found.wrong:
+        _open_sets(found)
     sets = _described(found)
     names, templates = _prompts(found)
     downloads = _downloads(spec, later)
@@ -143,8 +141,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
 def _read_later(spec: RunSpec) -> list[str]:
     """Returns the sources that only the run reads."""
     sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
-    later = [source for source in sources if source.partition(":")[0] in _READ_LATER]
-    return [] if spec.embeddings is not None else later
+    return [source for source in sources if source.partition(":")[0] in _READ_LATER]
 
 
 def _check_files(found: _Findings) -> None:
@@ -160,11 +157,15 @@ def _check_files(found: _Findings) -> None:
             found.refuse(name, str(error), exit_code)
 
 
-def _open_images(found: _Findings) -> None:
+def _open_sets(found: _Findings) -> None:
     spec = found.spec
-    suite = found.tried("data", lambda: load_suite(spec.data))
-    if suite is None:
+    without = replace(spec, labels=None, classes=None)
+    first = found.tried("data", lambda: with_options(load_suite(spec.data), without))
+    if first is None:
         return
+    suite = first
+    if "labels" not in found.wrong:
+        suite = found.tried("labels", lambda: with_options(first, spec)) or first
     with_concepts = found.tried("concepts", lambda: add_concepts(suite, spec)) or suite
     found.suite = found.tried("target", lambda: add_targets(with_concepts, spec)) or suite
     for dataset in found.suite.sets.values():
@@ -177,17 +178,6 @@ def _open_images(found: _Findings) -> None:
     if spec.baseline is not None and "baseline" not in found.wrong:
         complete, path = found.suite, spec.baseline
         found.tried("baseline", lambda: _read_baseline(complete, path))
-
-
-def _open_vectors(found: _Findings) -> None:
-    without: dict[str, Any] = {"labels": None, "classes": None, "target_embeddings": ()}
-    found.suite = found.tried("embeddings", lambda: open_suite(replace(found.spec, **without)))
-    for options in (("labels", "classes"), ("target_embeddings",)):
-        name, more = options[0], {o: value for o, value in without.items() if o not in options}
-        if found.suite is not None and name not in found.wrong:
-            changed = replace(found.spec, **more)
-            suite = found.tried(name, lambda spec=changed: open_suite(spec))  # type: ignore[misc]
-            found.suite, without = (found.suite, without) if suite is None else (suite, more)
 
 
 def _described(found: _Findings) -> tuple[PlannedSet, ...]:
@@ -262,7 +252,7 @@ def _read_baseline(suite: Suite, path: str) -> None:
 
 
 def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
-    loads = spec.checkpoint is None and spec.embeddings is None
+    loads = spec.checkpoint is None and spec.kind == "images"
     weights = [
         Download(kind="weights", name=missing.model, least=missing.size or missing.tower or 0)
         for missing in (missing_weights([spec.model]) if loads else ())

@@ -21,7 +21,6 @@ from tuiprobe.datasets.layout import KEYED_CONTENTS, Ids
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.plan import Plan, record_of
 from tuiprobe.engine.shards import Shard, TapStates, check_shard
-from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
@@ -61,7 +60,7 @@ class ShardReader:
         """The empty state of each tap."""
         return {
             tap: {name: field.numpy() for name, field in stats.state_dict().items()}
-            for tap, stats in accumulators(self.plan).items()
+            for tap, stats in self.plan.accumulators().items()
         }
 
     def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
@@ -103,7 +102,8 @@ class ShardReader:
             lost = CheckedArrays(file.entry, file.arrays).shaped("lost", "i8", None)
             if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
                 raise DamagedFileError(f"{file.entry} is damaged: it left out other samples")
-            if (sampled := self.plan.layouts[set_name].sampled(readable)) is not None:
+            sampled = self.plan.layouts[set_name].sampled(readable, self.plan.spec.seed)
+            if sampled is not None:
                 readable = readable[sampled]
             readable = readable[~np.isin(readable, lost)]
             if not 1 <= int(file.metadata["pieces"]) <= _MOST_PIECES:

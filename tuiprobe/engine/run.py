@@ -403,7 +403,7 @@ def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
 
     def merged() -> dict[str, MergedSet]:
         return {
-            name: merge_set(job.plan, job.reader, of_set)
+            name: merge_set(job.reader, of_set)
             for name in job.plan.shards
             if (of_set := [shard for shard in shards if shard.set_name == name])
         }

@@ -76,11 +76,11 @@ class RunningTap:
         kurtosis = np.asarray(samples.kurtosis)
         kurtosis = kurtosis[np.isfinite(kurtosis)]
         return RunningTap(
-            self.share_sum + np.asarray(samples.share_sum),
-            self.leading_count + np.asarray(samples.leading_count),
-            self.images + len(kurtosis),
-            self.kurtosis_sum + float(kurtosis.sum()),
-            self.kurtosis_square_sum + float((kurtosis**2).sum()),
+            share_sum=self.share_sum + np.asarray(samples.share_sum),
+            leading_count=self.leading_count + np.asarray(samples.leading_count),
+            images=self.images + len(kurtosis),
+            kurtosis_sum=self.kurtosis_sum + float(kurtosis.sum()),
+            kurtosis_square_sum=self.kurtosis_square_sum + float((kurtosis**2).sum()),
         )
 
     def figures(self, heights: RunningHeights | None = None) -> LiveTap:

@@ -93,7 +93,12 @@ def split_into_shards(
     if shard_batches is None:
         shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), most_batches)
     return tuple(
-        Shard(set_name, number, tuple(batches[first : first + shard_batches]), first * batch_size)
+        Shard(
+            set_name=set_name,
+            number=number,
+            batches=tuple(batches[first : first + shard_batches]),
+            start=first * batch_size,
+        )
         for number, first in enumerate(range(0, len(batches), shard_batches))
     )
 
@@ -191,11 +196,11 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: TapStates) -> Iterator[Ta
         KeyError: If an array is missing that says how many images there are.
     """
     final = np.array([len(arrays[FINAL_IDS])])
-    yield TapGroup(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
+    yield TapGroup(prefix=_FINAL, taps=(FINAL_TAP,), states=(states[FINAL_TAP],), lengths=final)
     inner = _inner(states)
     if inner:
         empty = tuple(states[tap] for tap in inner)
-        yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
+        yield TapGroup(prefix=_INNER, taps=inner, states=empty, lengths=arrays[LENGTHS])
 
 
 def _inner(states: TapStates) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,
     command_note,
+    next_step,
     provenance,
     software,
     verified,
@@ -65,6 +66,8 @@ def markdown(report: Report) -> str:
     """Returns the report as GitHub-flavoured Markdown."""
     lines = [f"# {escaped(report.title)}", *_warnings(report), escaped(provenance(report)), ""]
     lines += _card(report)
+    if following := next_step(report):
+        lines += [f"**Next:** {markdown_text(following)}", ""]
     files: dict[str, list[tuple[str, Table]]] = {}
     for probe, name, table in table_files(report):
         files.setdefault(probe, []).append((name, table))

@@ -68,6 +68,7 @@ class PageState:
         open: Whether tables stand open.
         on_card: Figures beside the card, by probe and id.
         tables: Path and rows of the tables that only files hold in full, by probe.
+        card_text: The lines of the card, which sections do not repeat.
     """
 
     small: Pictures = field(default_factory=dict)
@@ -75,6 +76,7 @@ class PageState:
     open: bool = False
     on_card: Collection[tuple[str, str]] = ()
     tables: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    card_text: str = ""
     _used: dict[str, Term] = field(default_factory=dict)
     _in_section: set[str] = field(default_factory=set)
 
@@ -82,6 +84,10 @@ class PageState:
     def terms(self) -> list[Term]:
         """The terms used so far, by name."""
         return sorted(self._used.values(), key=lambda term: term.name.casefold())
+
+    def repeats(self, text: Text) -> bool:
+        """Returns whether a line stands on the card already."""
+        return line_of(text) in self.card_text
 
     def begin_section(self) -> None:
         """Begins a section, which marks its terms again."""

@@ -13,7 +13,7 @@ from tuiprobe.plaintext import GAP, plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
-from tuiprobe.results.reproduce import provenance
+from tuiprobe.results.reproduce import next_step, provenance
 from tuiprobe.results.section import Heading, Points, Prose, Section, Table
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def summary(report: Report) -> str:
         for block in card(report)
         for number, text in enumerate(block.lines)
     ]
+    if following := next_step(report):
+        lines.append((line(following), "Next"))
     lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
         rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)

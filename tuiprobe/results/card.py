@@ -140,8 +140,8 @@ def sets_axis(report: Report) -> Chart | None:
         ticks=tuple(names),
         across=True,
         series=tuple(series for series in drawn if series.x),
-        note="Lines are 95 % intervals of what labels measured"
-        + (", and the 80 % range of the estimate." if estimated else "."),
+        note="Lines are 95 % intervals of what was measured"
+        + (", and the range that holds 80 % of such estimates." if estimated else "."),
     )
 
 

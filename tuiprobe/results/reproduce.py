@@ -11,6 +11,8 @@ from typing import Final
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError
 from tuiprobe.request import command_of
+from tuiprobe.results.accuracy import on_your_pictures
+from tuiprobe.results.base import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
@@ -60,6 +62,22 @@ def command_note(report: Report) -> str:
     values = (report.spec.get(name) for name in path_options())
     texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
     return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
+
+
+def next_step(report: Report) -> Text:
+    """Returns what to do next, with the command; empty where nothing follows from the report."""
+    accuracy = on_your_pictures(report)
+    if report.partial or report.model.weights.kind == "untrained":
+        return ()
+    if isinstance(accuracy, NotRun):
+        remedies = (part.remedy for part in report.parts if part.not_run is not None
+                    if part.block == "your images" and part.applies)  # fmt: skip
+        remedy = next((text for text in remedies if text), "")
+        return (remedy,) if remedy else ()
+    if accuracy.evidence in ("labels", "measured"):
+        return ("compare it with another model on the same pictures: ",
+                Code(code="tuiprobe compare RUN OTHER"))  # fmt: skip
+    return ("labels of some pictures say how right it is: ", Code(code="tuiprobe label RUN"))
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:

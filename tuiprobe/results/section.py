@@ -248,10 +248,14 @@ class Chart(Frozen):
     def y_range(self) -> tuple[float, float]:
         """Returns the smallest and largest y, intervals included; bars start at zero.
 
+        Shares of named places are drawn from 0 to 100 %: one run can be held against another.
+
         >>> points = Series(name="s", x=(0,), y=(1,), low=(0.5,), high=(3.0,))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()
         (0.5, 3.0)
         """
+        if self.across and self.y_unit == "share":
+            return 0.0, 1.0
         values = [y for series in self.series for y in (*series.y, *series.low, *series.high)]
         low, high = min(values, default=0.0), max(values, default=1.0)
         if any(series.mark == "bars" for series in self.series):

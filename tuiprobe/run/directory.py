@@ -112,7 +112,7 @@ class RunDir:
         self.path = Path(path)
         self.kept_names: frozenset[str] = frozenset()
 
-    # SetLayout.
+    # Layout.
 
     def at(self, name: str) -> Entry:
         """Returns a file by its path below the directory."""

@@ -25,7 +25,7 @@ _NAMED_LAYERS = 6
 
 _DECIDED_BY = {
     "labels": ("labels",),
-    "target": ("target", "target_embeddings"),
+    "target": ("target",),
     "concepts": ("concepts",),
 }
 """Options that decide whether a need is met."""
@@ -55,13 +55,13 @@ class Unknown(Frozen):
 
 
 class PlannedSet(Frozen):
-    """A set of images or of stored vectors.
+    """A set of images, or of samples that are encoded already.
 
     Attributes:
         found: Images of the set; the first of the processing order are measured.
         planned: Images to measure.
         classes: Number of its classes; 0 without labels.
-        channels: Width of stored vectors; 0 for images.
+        channels: Width of samples that are encoded already; 0 for images.
         notes: What is remarkable about it.
     """
 
@@ -230,8 +230,8 @@ def expected_head(
         return "yes" if classes else NotRun(reason="--head probe takes labelled images")
     if spec.head not in (None, "zero-shot"):
         return "yes"
-    if spec.embeddings is not None:
-        return NotRun(reason="stored vectors bring no head", remedy="pass --head FILE")
+    if spec.kind == "vectors":
+        return NotRun(reason="vectors bring no head", remedy="pass --head FILE")
     preset = presets().get(spec.model)
     captioned = preset is not None and preset.training in _CAPTIONED
     if model is None and not captioned:
@@ -268,8 +268,7 @@ def _unmet(
         if roles[:1] != ["labelled"]:
             unmet["labels"] = NotRun(reason="the images have no labels")
         if "target" not in roles and roles[:1] != ["unlabelled"]:  # which is a target itself
-            option = "--target-embeddings FILE" if preview.spec.embeddings else "--target SOURCE"
-            remedy = f"pass {option}; it needs no labels"
+            remedy = "pass --target SOURCE; it needs no labels"
             unmet["target"] = NotRun(reason="no target set", remedy=remedy)
         if "concepts" not in roles:
             remedy = "pass --concepts broden:DIR"

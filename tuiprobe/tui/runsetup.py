@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.options import OptionField, words_of
-from tuiprobe.request import OF_EMBEDDINGS, OF_IMAGES, rows_name
-from tuiprobe.spec import run_option, run_options
+from tuiprobe.request import rows_name
+from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
 
 if TYPE_CHECKING:
     from tuiprobe.run.preview import Preview
@@ -22,7 +22,7 @@ MORE = (
     "layers", "head", "device", "baseline", "checkpoint", "classes", "templates",
     "concept_sample", "batch_size", "tokens", "dtype", "offline",
 )  # fmt: skip
-VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
+OF_VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
 """The options that the form asks for; the rest are for the command line."""
 
 NO, YES = "no", "yes"
@@ -68,20 +68,37 @@ class Setup:
 
     @property
     def of_vectors(self) -> bool:
-        """Whether stored vectors take the place of model and data."""
-        return bool(self["embeddings"])
+        """Whether the data are vectors, which have an encoder already."""
+        return kind_of(self.data) == "vectors"
+
+    @property
+    def data(self) -> str:
+        """The data source: as typed, or what its short form stands for."""
+        return f"{VECTORS}{self['embeddings']}" if self["embeddings"] else self["data"]
+
+    def field_of(self, name: str) -> str:
+        """Returns the field in which an option was typed: that of its short form, if it was."""
+        shorts = [option for option in run_options() if option.option.stands_for == name]
+        return next((short.name for short in shorts if self[short.name]), name)
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The options that this run has a use for, in the order of the form."""
-        everything = (*FIRST, *MORE, *VECTORS)
-        without = ("data", *OF_IMAGES) if self.of_vectors else OF_EMBEDDINGS
-        return tuple(name for name in everything if name not in without)
+        kind = kind_of(self.data)
+        asked = []
+        for name in (*FIRST, *MORE, *OF_VECTORS):
+            option = run_option(name).option
+            by_short_form = name in ("data", "target") and bool(self["embeddings"])
+            if kind == "images" and option.stands_for:
+                by_short_form = name != "embeddings"
+            if option.fits in ("", kind) and not by_short_form:
+                asked.append(name)
+        return tuple(asked)
 
     def problems(self) -> dict[str, str]:
         """Returns what is wrong, by option, as far as the texts alone show it."""
         problems = {}
-        if not self.of_vectors and not self["data"]:
+        if not self.data:
             problems["data"] = "name a data set; ctrl+o picks a folder"
         for name in self.asked:
             option, text = run_option(name), self[name]
@@ -115,7 +132,7 @@ class Setup:
         words = [*models, *self.words(*names)]
         digest = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:8]
         if self.of_vectors:
-            return runs / f"{_safe(rows_name(self['embeddings']))}-embeddings-{digest}"
+            return runs / f"{_safe(rows_name(self.data))}-embeddings-{digest}"
         what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
         return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest}"
 
@@ -158,7 +175,7 @@ def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
     if not total:
         return "start"
     start = "! start without answers" if previews[0].unanswered else "start"
-    return f"{start}: {total:,} {'images' if previews[0].spec.embeddings is None else 'vectors'}"
+    return f"{start}: {total:,} {previews[0].spec.kind}"
 
 
 def first_text(option: OptionField) -> str:

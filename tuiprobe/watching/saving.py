@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tuiprobe import __version__
+from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.running import RunningTap, live_pace
-from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.errors import DataError
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,17 @@ from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.layout import Block, Ids, SetLayout
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
+from tuiprobe.datasets.set_names import refuse_undecodable
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
-from tuiprobe.errors import DataError
 from tuiprobe.request import rows_name
 from tuiprobe.results.subject import Check
 from tuiprobe.run.records import StoredFile
 from tuiprobe.run.samples import row_name
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import VECTORS, RunSpec
 
 ROWS = "rows"
-"""Name of the set of the vectors themselves; target sets go by the names of their files."""
+"""Name of the set that `--data` names; target sets go by the names of their files."""
 
 SAMPLED_ROWS = 50_000
 """Rows per set whose vectors are kept, for figures that need vectors and for intervals."""
@@ -44,9 +43,7 @@ class RowSet(SetLayout):
     """A set of stored vectors, and their layout: rows that are read in blocks.
 
     Args:
-        name: Name of the set.
         vectors: The vectors.
-        seed: Seed of the sample of rows whose vectors are kept.
         labels: Their labels; None without.
 
     Raises:
@@ -58,14 +55,12 @@ class RowSet(SetLayout):
     most_batches = 32  # at most 262,144 rows are measured again after an interruption
     notes: tuple[str, ...] = ()
 
-    def __init__(
-        self, name: str, vectors: Vectors, seed: int, labels: RowLabels | None = None
-    ) -> None:
+    def __init__(self, vectors: Vectors, labels: RowLabels | None = None) -> None:
         super().__init__(self)
         self.layout = self
-        self.name, self.vectors, self.source = name, vectors, vectors.source
-        self.width = vectors.channels
-        self._seed, self._labels = seed, labels
+        self.vectors, self._labels = vectors, labels
+        self.source = f"{VECTORS}{vectors.source}"
+        self.name, self.width = rows_name(self.source), vectors.channels
         self.classes = () if labels is None else labels.classes
         for matrix in vectors.matrices:
             refuse_undecodable(str(matrix.path.absolute()), "the path")
@@ -87,6 +82,22 @@ class RowSet(SetLayout):
         """Refuses: there is no image."""
         return self.read(sample)
 
+    def with_options(self, spec: RunSpec, names: tuple[str, ...]) -> RowSet:
+        """Returns the set with the labels of `--labels`, and names of rows by `--id-column`.
+
+        Raises:
+            DataError: If labels or names cannot be used, or do not fit the vectors.
+            UsageError: If there is no column of names.
+        """
+        vectors, column = self.vectors, spec.id_column
+        if column is not None:
+            vectors = open_vectors(vectors.source, column)
+        if spec.labels is None:
+            return RowSet(vectors)
+        ids = vectors.all_names if column is not None else None
+        path = Path(spec.labels)
+        return RowSet(vectors, read_labels(path, vectors.rows, names, id_column=column, ids=ids))
+
     @property
     def files(self) -> tuple[StoredFile, ...]:
         """The files with their stamps, as `plan.json` holds them."""
@@ -99,18 +110,14 @@ class RowSet(SetLayout):
             for matrix in self.vectors.matrices
         )
 
-    @cached_property
-    def _sampled(self) -> NDArray[np.int64]:
-        return sampled_rows(self.vectors.rows, self._seed)
-
     @property
     def remarks(self) -> tuple[str, ...]:
         """How the labels were understood, and what is of a sample of the rows."""
         remarks = [] if self._labels is None else [self._labels.in_words()]
-        if self.vectors.rows > len(self._sampled):
+        if self.vectors.rows > SAMPLED_ROWS:
             remarks.append(
                 f"{self.name}: moments and top rows are of all {self.vectors.rows:,} rows; figures "
-                f"that need vectors are of a seeded sample of {len(self._sampled):,}"
+                f"that need vectors are of a seeded sample of {SAMPLED_ROWS:,}"
             )
         return tuple(remarks)
 
@@ -159,11 +166,11 @@ class RowSet(SetLayout):
         """Returns the SHA-256 of consecutive rows as they are read."""
         return hashlib.sha256(self.vectors.read(int(ids[0]), int(ids[-1]) + 1).data).digest()
 
-    def sampled(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def sampled(self, ids: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
         """Returns which of some rows, ascending, are sampled."""
-        ends = (ids[0], ids[-1] + 1) if len(ids) else (0, 0)
-        first, stop = np.searchsorted(self._sampled, ends)
-        return np.isin(ids, self._sampled[first:stop], assume_unique=True)
+        sample = sampled_rows(self.vectors.rows, seed)
+        first, stop = np.searchsorted(sample, (ids[0], ids[-1] + 1) if len(ids) else (0, 0))
+        return np.isin(ids, sample[first:stop], assume_unique=True)
 
     def read_block(self, ids: Ids) -> Block:
         """Reads consecutive rows; those that are finite, and whose norm in float32 is, are usable.
@@ -205,38 +212,22 @@ class _Samples(Sequence[Sample]):
         return (self[row] for row in range(self._rows))
 
 
-def open_rows(spec: RunSpec, names: tuple[str, ...] = ()) -> Suite:
-    """Opens all sets of stored vectors of a run.
-
-    Args:
-        spec: The spec of the run.
-        names: Class names in label order, by `--classes`; empty for those in the labels.
+def open_rows(source: str) -> RowSet:
+    """Opens the vectors of a file, pattern or folder as a set without labels.
 
     Raises:
-        DataError: If vectors or labels cannot be used, or do not fit together.
-        UsageError: If an option is invalid.
+        DataError: If they cannot be used.
     """
-    source = spec.embeddings or ""
-    vectors = open_vectors(source, spec.id_column)
-    labels, width = None, vectors.channels
-    if spec.labels is not None:
-        ids = vectors.all_names if spec.id_column is not None else None
-        labels = read_labels(
-            Path(spec.labels), vectors.rows, names, id_column=spec.id_column, ids=ids
-        )
-    sets = {ROWS: RowSet(ROWS, vectors, spec.seed, labels)}
-    for target in spec.target_embeddings:
-        name = free_name(safe_name(rows_name(target)), sets)
-        vectors = open_vectors(target)
-        if vectors.channels != width:
-            raise DataError(
-                f"{target} has {vectors.channels:,} channels and {source} has "
-                f"{width:,}: a target set is measured by the same encoder"
-            )
-        sets[name] = RowSet(name, vectors, spec.seed)
-    return Suite(ROWS, source, dict(sets), targets=tuple(name for name in sets if name != ROWS))
+    return RowSet(open_vectors(source))
 
 
+def open_row_suite(source: str) -> Suite:
+    """Opens vectors as the only set of a run; errors as for `open_rows`."""
+    rows = open_rows(source)
+    return Suite(ROWS, rows.source, {ROWS: rows})
+
+
+@lru_cache
 def sampled_rows(rows: int, seed: int) -> NDArray[np.int64]:
     """Returns the rows whose vectors are kept, in ascending order: all, or a seeded sample.
 

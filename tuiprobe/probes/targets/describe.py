@@ -62,8 +62,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             if planned:
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
-            option = "--target-embeddings FILE" if run.spec.embeddings else "--target SOURCE"
-            return NotRun(reason="no target set", remedy=f"pass {option}; it needs no labels")
+            remedy = "pass --target SOURCE; it needs no labels"
+            return NotRun(reason="no target set", remedy=remedy)
         if isinstance(run.head, NotRun):
             return run.head
         first, *shifts = run.head_sets
@@ -196,7 +196,7 @@ def _strips(result: Targets) -> list[Strip]:
             strips.append(
                 Strip(
                     id=f"pictures_{number}",
-                    title=("What pictures were taken for, and how surely",),
+                    title=("The model's answers: least sure, most common",),
                     data=target.data,
                     ends=ends,
                     folded=number > 0,

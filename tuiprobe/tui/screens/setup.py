@@ -58,6 +58,7 @@ class SetupScreen(ProbeScreen):
         self._seen: dict[str, str] = {}
         self._previews: list[Preview] = []  # empty until the answer is there
         self._note = ""
+        self._refused = ""  # why there is no preview of what was typed
         self._trial_note = ""
         self._trial_wrong: dict[str, str] = {}
         self._last_trial: tuple[str, ...] = ()  # what determines the trial that was begun last
@@ -111,7 +112,7 @@ class SetupScreen(ProbeScreen):
         self.form.refuse("")
         if self.setup.trial_options != before:
             self._trial_note, self._trial_wrong = "", {}
-        self._note = "looking at what was typed"
+        self._note, self._refused = "looking at what was typed", ""
         self._show()
         self._ask_about_data(PAUSE_SECONDS)
 
@@ -121,13 +122,13 @@ class SetupScreen(ProbeScreen):
         if pause:
             await asyncio.sleep(pause)
         setup = self.setup
-        self._previews, self._note = [], "looking at the data"
+        self._previews, self._note, self._refused = [], "looking at the data", ""
         self._show()
         answer = await ask(setup.dry_run(self.app.runs))
         try:
             self._previews = _previews_of(answer)
         except ValueError:
-            self._note = f"✗ {answer.reason}"
+            self._refused = answer.reason
         self._show()
         self._try_anew()
         if self._waits:
@@ -145,7 +146,9 @@ class SetupScreen(ProbeScreen):
 
     def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
         """Returns what is wrong, by option: what the texts show, the data, and the model."""
-        wrong = {one.option: one.reason for preview in previews for one in preview.wrong}
+        wrong = {
+            setup.field_of(one.option): one.reason for preview in previews for one in preview.wrong
+        }
         return wrong | self._trial_wrong | setup.problems()
 
     # What is shown.
@@ -163,7 +166,7 @@ class SetupScreen(ProbeScreen):
 
             lines += preview_lines(previews)
         else:
-            lines.append(self._note)
+            lines.append(f"✗ {self._refused}" if self._refused else self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []
         self.query_one("#understood", Static).update(inert_lines(lines))
         self.title_line.show(self.PLACE, specs_of(setup, self._memory))
@@ -249,7 +252,7 @@ class SetupScreen(ProbeScreen):
     @on(Button.Pressed, "#run")
     def action_run(self) -> None:
         """Starts the engine, as soon as what was typed has been looked at."""
-        if not self._previews and not self.setup.problems() and not self._note.startswith("✗"):
+        if not self._previews and not self.setup.problems() and not self._refused:
             self._waits = True
             self.notify("starts once the data were looked at", timeout=2)
             return
