@@ -143,7 +143,7 @@ async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
         assert all(map(term, terms))
         await pilot.press("d", "slash", *"persistence")
         assert figures.rows
-        assert all("persistence" in row.name for _, row in figures.rows)
+        assert all("persistence" in f"{row.name} {row.id}" for _, row in figures.rows)
         await pilot.press("enter", "escape")
         assert list(figures.rows) == everything
         await pilot.press("escape")
