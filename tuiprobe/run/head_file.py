@@ -77,7 +77,7 @@ def read_head(directory: RunDir) -> HeadFile:
     return HeadFile(
         head,
         answers=_by_set(arrays, ANSWERS),
-        unmatched=_by_set(metadata, UNMATCHED),
+        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, UNMATCHED).items()},
         own_names=_own_names(CheckedArrays(file, arrays), arrays, metadata),
         classes=tuple(classes),
         digest=_digest(arrays, metadata),
