@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import unicodedata
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,8 @@ def planted(value: Any, text: str) -> Planted:
     def plant(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return planted_model(value)
+        if isinstance(value, Check):
+            return planted_check(value)
         if isinstance(value, tuple | list):
             return type(value)(plant(item) for item in value)
         if isinstance(value, dict):
@@ -137,6 +140,12 @@ def planted(value: Any, text: str) -> Planted:
             if new != getattr(value, name):
                 places.add(f"{type(value).__name__}.{name}")
             value = value.model_copy(update={name: new})
+        return value
+
+    def planted_check(value: Check) -> Check:
+        for name in ("name", "detail", "fix", "data"):
+            places.add(f"Check.{name}")
+            value = replace(value, **{name: plant(getattr(value, name))})
         return value
 
     return planted_model(value), places
