@@ -7,6 +7,7 @@ the first run has must be in the second, and must agree.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +57,11 @@ RENAMED = {
 }
 """How paths of the base begin, and what stands there now."""
 
-NO_RANK = ("figures/directions/top_share|", "figures/concepts/excess_concepts|")
-"""Begin the paths of figures that had a rank among the headlines which nothing read."""
+GONE = re.compile(
+    r"figures/(directions/top_share|concepts/excess_concepts)\|.*/headline"
+    r"|parts/calibration/result/classes/\d+/(reason|compared|fell|rose|worst/#)"
+)
+"""Paths of the base that may be missing: ranks that nothing read; counts where there are none."""
 
 Leaves = dict[str, Any]
 """Values of a run by path."""
@@ -169,7 +173,7 @@ def compare(base: Leaves, now: Leaves) -> RunDifference:
     base = {renamed(path): value for path, value in base.items()}
     difference = RunDifference(new=[path for path in now if path not in base])
     for path, value in base.items():
-        if path.startswith(NO_RANK) and path.endswith("/headline"):
+        if GONE.fullmatch(path) and (path not in now or now[path] is None):
             continue
         exact = path.startswith("arrays/") and not path.startswith(DERIVED_ARRAYS)
         reason = "" if path not in now else difference_of(value, now[path], exact)

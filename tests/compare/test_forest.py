@@ -3,8 +3,8 @@
 import pytest
 
 from tests.report.samples import estimate, outlier_channel, outliers, report
-from tuiprobe.compare.differences import Comparison, Difference, compare
-from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows
+from tuiprobe.comparing.differences import Comparison, Difference, compare
+from tuiprobe.comparing.forest import ForestRow, bar_pair, forest_rows
 from tuiprobe.probes.outliers.result import Heights
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.figures import Fig

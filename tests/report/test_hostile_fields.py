@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import unicodedata
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,13 @@ from tests.report.samples_head import calibration, head_results, quantisation, t
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare, compare_runs
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.page import compare_page
-from tuiprobe.compare.paper import paper, paper_markdown
-from tuiprobe.compare.runs import Run, with_names
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import compare, compare_runs
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.paper import paper, paper_markdown
+from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import RENDERED, files_of
@@ -121,6 +122,8 @@ def planted(value: Any, text: str) -> Planted:
     def plant(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return planted_model(value)
+        if isinstance(value, Check):
+            return planted_check(value)
         if isinstance(value, tuple | list):
             return type(value)(plant(item) for item in value)
         if isinstance(value, dict):
@@ -137,6 +140,12 @@ def planted(value: Any, text: str) -> Planted:
             if new != getattr(value, name):
                 places.add(f"{type(value).__name__}.{name}")
             value = value.model_copy(update={name: new})
+        return value
+
+    def planted_check(value: Check) -> Check:
+        for name in ("name", "detail", "fix", "data"):
+            places.add(f"Check.{name}")
+            value = replace(value, **{name: plant(getattr(value, name))})
         return value
 
     return planted_model(value), places

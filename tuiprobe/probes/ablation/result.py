@@ -8,6 +8,7 @@ from tuiprobe.results.base import (
     Figure,
     Frozen,
     Many,
+    NotRun,
     PerChannel,
     Points,
     Real,
@@ -158,11 +159,10 @@ class SetAblation(Frozen):
     gained: Count
 
 
-class SetNotRun(Frozen):
-    """A set without an accuracy, and the reason."""
+class SetNotRun(NotRun):
+    """Why a set has no accuracy."""
 
     name: str
-    reason: str
 
 
 class TargetedAblation(Frozen):

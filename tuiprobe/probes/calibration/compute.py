@@ -79,6 +79,12 @@ class ClassChange(Frozen):
     taken: Count = 0
 
 
+class ShiftNotCompared(NotRun):
+    """Why classes are not compared on a shift."""
+
+    data: str
+
+
 class ShiftClasses(Frozen):
     """Accuracy by class between the in-distribution set and one shift.
 
@@ -88,7 +94,6 @@ class ShiftClasses(Frozen):
         fell: Classes whose interval of change lies below 0.
         rose: Classes whose interval of change lies above 0.
         worst: The classes that fell most by the upper end of the interval, worst first.
-        reason: Why nothing is compared; empty where something is.
     """
 
     data: str
@@ -96,7 +101,6 @@ class ShiftClasses(Frozen):
     fell: Count = 0
     rose: Count = 0
     worst: Many[ClassChange] = ()
-    reason: str = ""
 
 
 class Calibration(ProbeResult):
@@ -116,7 +120,12 @@ class Calibration(ProbeResult):
     temperature: Annotated[Figure, Fig("temperature", "temperature", "temperature")]
     scale_known: bool
     sets: Annotated[Many[SetCalibration], FIGURES]
-    classes: Many[ShiftClasses] = ()
+    classes: Many[ShiftClasses | ShiftNotCompared] = ()
+
+    @property
+    def compared(self) -> list[ShiftClasses]:
+        """The shifts on which classes are compared."""
+        return [shift for shift in self.classes if isinstance(shift, ShiftClasses)]
 
 
 WORST = 20
@@ -185,11 +194,11 @@ def _calibration(scores: Confidences | NotRun) -> tuple[Figure, tuple[Bin, ...]]
 
 def _by_class(
     head: HeadArrays, first: SetFeatures, images: SetFeatures, names: Sequence[str]
-) -> ShiftClasses:
+) -> ShiftClasses | ShiftNotCompared:
     rows = head.weight.shape[0]
     source = on_classes_of(rows, first, images)
     if isinstance(source, NotRun):
-        return ShiftClasses(data=images.name, reason=source.reason)
+        return ShiftNotCompared(data=images.name, **dict(source))
     mask = images.classes_of_rows(rows)
     classes, at = np.unique(mask[mask >= 0], return_index=True)
     called = [class_name(names, int(row)) for row in np.flatnonzero(mask >= 0)[at]]
@@ -197,7 +206,7 @@ def _by_class(
     compared = [c for c, counts in enumerate(zip(own, shifted, strict=True))
                 if all(n for _, n in counts)]  # fmt: skip
     if not compared:
-        return ShiftClasses(data=images.name, reason="no class has images in both sets")
+        return ShiftNotCompared(data=images.name, reason="no class has images in both sets")
     changes = [newcombe(own[c], shifted[c]) for c in compared]
     # Newcombe's interval always has both ends.
     ends = np.array([(change.low, change.high) for change in changes], dtype=np.float64)

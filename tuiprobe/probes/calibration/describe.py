@@ -153,7 +153,7 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
 
 def _worst_class_line(result: Calibration) -> Iterator[Text]:
     """Yields the accuracy of the class that falls most, and what its images are taken for."""
-    fallen = [shift for shift in result.classes if shift.worst and shift.fell]
+    fallen = [shift for shift in result.compared if shift.worst and shift.fell]
     changes = [(shift.worst[0].change, shift) for shift in fallen]
     if not changes:
         return
@@ -225,13 +225,13 @@ def _classes(result: Calibration) -> Iterator[Content]:
     yield heading("Accuracy by class")
     yield prose(BY_CHANCE)
     for shift in result.classes:
-        if shift.reason:
+        if isinstance(shift, NotRun):
             yield prose(Code(code=shift.data), f": not compared: {shift.reason}.")
         else:
             classes = several(shift.compared, "class", "classes")
             changed = f"{shift.fell:,} fell and {shift.rose:,} rose"
             yield prose(Code(code=shift.data), f": of {classes}, {changed}.")
-    fallen = [(row.change, shift.data, row) for shift in result.classes for row in shift.worst]
+    fallen = [(row.change, shift.data, row) for shift in result.compared for row in shift.worst]
     fallen.sort(key=lambda row: (given(row[0]) and row[0].high) or 0.0)
     yield table(
         "classes_fallen",

@@ -143,10 +143,9 @@ TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 
 
 def probe_concepts(
-    head: HeadArrays | None,
+    head: HeadArrays | NotRun,
     concepts: ConceptSet,
     *,
-    no_head: str = "the model brings no head",
     negatives: Negatives = "annotated",
     balance: Balance = "calibrated",
     seed: int = 0,
@@ -154,11 +153,10 @@ def probe_concepts(
     """Counts the unique concepts of every family of directions, and of random directions.
 
     Args:
-        head: Whose singular vectors are probed, and whose row space random directions come from;
-            without one, random directions come from the whole space of the representation.
+        head: Whose singular vectors are probed, and whose row space random directions come from.
+            Without one, random directions come from the whole space of the representation.
         concepts: Images, what is in them, and their representations; images whose representation
             is not finite are left out.
-        no_head: Why there is none.
         negatives: Which images without the concept count.
         balance: `calibrated` brings AP to `PREVALENCE` from all negatives; `sample` draws as many
             negatives as positives instead, once for each concept and split.
@@ -167,13 +165,13 @@ def probe_concepts(
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
     """
-    if head is not None and not head.weight.any():
-        head, no_head = None, "the head is all zero"
+    if not isinstance(head, NotRun) and not head.weight.any():
+        head = NotRun(reason="the head is all zero")
     splits, kept = split_up(concepts, negatives, balance, seed)
     if not kept.size:
         return NotRun(reason=_why_none(concepts, splits))
     prevalence = None if balance == "sample" else PREVALENCE
-    bases, space = _bases(head, splits[0].features)
+    bases, space = _bases(None if isinstance(head, NotRun) else head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
     tested = Tested(concepts.categories, np.asarray(concepts.category_of)[kept], fewest)
     names = np.asarray(concepts.names, dtype=object)[kept]
@@ -181,7 +179,7 @@ def probe_concepts(
         tested.count(precision_of(np.asarray(space @ turn), splits, prevalence).confirmed)
         for turn in random_rotations(space.shape[1], seed)
     ]
-    lead: Family = OF_HEAD if head is not None else "principal components"
+    lead: Family = "principal components" if isinstance(head, NotRun) else OF_HEAD
     families = []
     over_random: dict[Family, Figure] = {}
     top: tuple[DirectionConcepts, ...] = ()
@@ -199,7 +197,8 @@ def probe_concepts(
         if name == lead:
             top = _top(precision, concepts, kept, basis)
     families.append(tested.family(RANDOM, space.shape[1], random))
-    missing = NotRun(reason="all rows of the head are alike" if head is not None else no_head)
+    alike = NotRun(reason="all rows of the head are alike")
+    missing = head if isinstance(head, NotRun) else alike
     return Concepts(
         data=concepts.name,
         train=splits[0].features.shape[0],
@@ -213,7 +212,7 @@ def probe_concepts(
         negatives=negatives,
         share=concepts.share,
         digest=concepts.digest,
-        random_space="representation" if head is None else "rows of the head",
+        random_space="representation" if isinstance(head, NotRun) else "rows of the head",
         excess=over_random.get(OF_HEAD, missing),
         excess_centred=over_random.get(OF_CENTRED_HEAD, missing),
         families=tuple(families),

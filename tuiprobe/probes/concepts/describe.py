@@ -73,11 +73,9 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 
     def compute(self, inputs: Inputs, options: Options) -> Concepts | NotRun:
         """Counts concepts in every family of directions."""
-        head = inputs.head
         return probe_concepts(
-            None if isinstance(head, NotRun) else head,
+            inputs.head,
             inputs.concepts,
-            no_head=head.reason if isinstance(head, NotRun) else "",
             negatives=inputs.spec.negatives,
             balance=inputs.spec.balance,
             seed=inputs.spec.seed,

@@ -104,9 +104,9 @@ def baselines_for(
                 "shifts of its own, so there is nothing to compare; name ImageNet and its shifts "
                 "in a --suite"
             )
-        return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
+        return {}, Baselines(nothing=NotRun(reason=f"no baseline applies to {sets[0].source}"))
     if not family.measured:
-        return {}, Baselines(reason="no shift that a baseline has was measured")
+        return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
     lines: list[Baseline] = []
     not_run: list[BaselineNotRun] = []
     measured = set(family.measured.values())
@@ -152,7 +152,7 @@ def baselines_for(
         known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
         add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
-    return dict(family.measured), Baselines(lines, not_run, reason="; ".join(reasons))
+    return dict(family.measured), Baselines(lines, not_run, NotRun(reason="; ".join(reasons)))
 
 
 def published_of(model: Model) -> ModelAccuracies | None:

@@ -139,13 +139,12 @@ class EffectiveRobustness(Frozen):
         return f"robustness by {self.axis}"
 
 
-class BaselineNotRun(Frozen):
-    """A baseline without a line for a target, and the reason."""
+class BaselineNotRun(NotRun):
+    """Why a baseline has no line for a target."""
 
     baseline: str
     target: Many[str]
     axis: str
-    reason: str
 
 
 class BaselineModel(Frozen):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.decision import Decision
-from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.differences import Comparison, Difference
 from tuiprobe.probes.content import series
 from tuiprobe.results import Estimate, Frozen, Report, given
 from tuiprobe.results.base import Real
