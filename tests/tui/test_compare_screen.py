@@ -16,10 +16,10 @@ from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
-from tuiprobe.compare.decision import DecidedModel, decide
-from tuiprobe.compare.differences import compare_runs
-from tuiprobe.compare.forest import paired_rows
-from tuiprobe.compare.runs import read_runs
+from tuiprobe.comparing.decision import DecidedModel, decide
+from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.forest import paired_rows
+from tuiprobe.comparing.runs import read_runs
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import read_pictures
 from tuiprobe.run.results import write_results

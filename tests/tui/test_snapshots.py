@@ -25,8 +25,8 @@ from tests.tui.child_answers import answered, image_set
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tests.tui.live_run import live_run, write_live, write_pictures
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
+from tuiprobe.labelling import session
+from tuiprobe.labelling.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Unknown, Wrong

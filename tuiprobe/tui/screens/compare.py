@@ -15,12 +15,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
-from tuiprobe.compare.decision import DecidedModel, Decision, decide
-from tuiprobe.compare.decision_section import beneath
-from tuiprobe.compare.differences import Comparison, Difference, compare_runs
-from tuiprobe.compare.differences_section import headline_name, kind, overlap_line
-from tuiprobe.compare.forest import paired_rows
-from tuiprobe.compare.runs import Run, label_evidence, read_runs
+from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.decision_section import beneath
+from tuiprobe.comparing.differences import Comparison, Difference, compare_runs
+from tuiprobe.comparing.differences_section import headline_name, kind, overlap_line
+from tuiprobe.comparing.forest import paired_rows
+from tuiprobe.comparing.runs import Run, label_evidence, read_runs
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all, plain

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tuiprobe.compare.decision import Decision
-from tuiprobe.compare.differences import Comparison
+from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.differences import Comparison
 from tuiprobe.probes.content import series
 from tuiprobe.results import Estimate, Frozen, given
 from tuiprobe.results.section import Chart, Drawn, Series

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.differences import ESTIMATES, Comparison, Difference
-from tuiprobe.compare.overlap import Overlap
+from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference
+from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import heading, points, prose, table
