@@ -22,6 +22,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Chart,
+    Code,
     Content,
     Heading,
     Points,
@@ -79,7 +80,8 @@ class SubjectTable(RowTable[int]):
         """The set that the row under the cursor is about; empty for none."""
         if self.current is None or not of_sets(self.of):
             return ""
-        return line((self.of.rows[self.current][0],))
+        cell = self.of.rows[self.current][0]
+        return cell.code if isinstance(cell, Code) else str(cell)
 
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.

@@ -259,6 +259,7 @@ class PictureScreen(ModalScreen[int]):
     def __init__(self, pictures: Sequence[tuple[str, Picture]], index: int) -> None:
         super().__init__()
         self._pictures, self._index = pictures, index
+        self._about: list[str] = []
 
     def compose(self) -> ComposeResult:
         """Lays out the picture above its text, in the size that it keeps."""
@@ -281,9 +282,8 @@ class PictureScreen(ModalScreen[int]):
 
     def _show(self) -> None:
         heading, picture = self._pictures[self._index]
-        self.query_one("#enlarged-about", Static).update(
-            inert_lines([f"{heading}: {picture.value}", *picture.about, picture.name])
-        )
+        self._about = [f"{heading}: {picture.value}", *picture.about, picture.name]
+        self.query_one("#enlarged-about", Static).update(inert_lines(self._about))
         self._open(picture)
         frame = self.query_one("#enlarged")
         frame.border_title = f"{self._index + 1} of {len(self._pictures)}"
@@ -300,7 +300,7 @@ class PictureScreen(ModalScreen[int]):
             self.query_one("#enlarged-picture", WholePicture).show_image(image)
             if image is None:
                 about = self.query_one("#enlarged-about", Static)
-                about.update(inert_lines([picture.name, "no picture of it is at hand"]))
+                about.update(inert_lines([*self._about, "the run keeps no picture of it"]))
 
     def action_move(self, by: int) -> None:
         """Shows the picture before or after."""
