@@ -13,9 +13,8 @@ from typing import Any
 from benchmarks.tui import Screen, measuring
 from tests.engine.conftest import write_pictures
 from tests.prepared import Prepared
-from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.ranks import StatusWatch
+from tuiprobe.run.view import RunView
 
 TERMINALS, WINDOW = 8, 15.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +52,7 @@ def listing(folder: Path, count: int) -> dict[str, float]:
 
 def images_measured(run: Path) -> tuple[float, int]:
     """Returns the time and how many images an engine has measured."""
-    return time.perf_counter(), images_done(RunDir(run), StatusWatch(RunDir(run)).look()).done
+    return time.perf_counter(), RunView.read(RunDir(run)).measured
 
 
 def rate(run: Path) -> float:

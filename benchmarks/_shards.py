@@ -17,22 +17,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from tuiprobe.answer.report import answer
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
 from tuiprobe.datasets.content import DIGEST_BYTES, Content
 from tuiprobe.datasets.sample import Stamp
-from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.job import Job
+from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.merge import MergedSet, merge_set
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.shards import Shard
-from tuiprobe.events import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.run.status import Event
 from tuiprobe.spec import RunSpec
 
 
@@ -143,7 +141,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, answer, mix=False), view)
+    return Extraction(Job(plan, Clock(), _ignore, mix=False), view)
 
 
 def _ignore(event: Event) -> None:
@@ -153,4 +151,4 @@ def _ignore(event: Event) -> None:
 def merged(plan: Plan) -> dict[str, MergedSet]:
     """Merges a run as the engine does."""
     reader = reader_of(plan)
-    return {name: merge_set(plan, reader, shards) for name, shards in plan.shards.items()}
+    return {name: merge_set(reader, shards) for name, shards in plan.shards.items()}

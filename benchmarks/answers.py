@@ -29,15 +29,16 @@ _MEASURE = """
 import json, sys
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec_defaults import make_spec
-print(run(make_spec(None, None, json.loads(sys.argv[1])), output=Path(sys.argv[2])).directory.path)
+from tuiprobe.request import RunRequest, make_spec
+spec = make_spec(None, None, json.loads(sys.argv[1]))
+print(run(RunRequest(spec=spec, output=Path(sys.argv[2]))).directory.path)
 """
 
 _ASK = """
 import json, sys, time
 from pathlib import Path
 from tuiprobe.probes import registry
-from tuiprobe.probes.algebra import fixed_threads
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Report

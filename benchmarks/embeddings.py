@@ -27,14 +27,14 @@ _CHILD = """
 import json, sys
 from pathlib import Path
 from tuiprobe.api import run
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import RunRequest, make_spec
 def peak():
     # ru_maxrss would hold what the parent had when it started this process
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(one.split()[1]) for one in lines if one.startswith("VmHWM"))
 spec = make_spec(None, None, {"embeddings": sys.argv[1]})
 before = peak()
-end = run(spec, output=Path(sys.argv[2]))
+end = run(RunRequest(spec=spec, output=Path(sys.argv[2])))
 seconds = json.loads(end.directory.results_file.read_text())["timings"]["seconds"]
 print(json.dumps({"libraries": before, "peak": peak(), "seconds": seconds}))
 """

@@ -7,8 +7,8 @@ training each. On corrupted copies (35 rows of CIFAR-C) the ratio of drops is .7
 Four of the five ways besides plain training adapt to the shifted images, and no model is a CLIP.
 
 How often a range holds the truth is counted over rows and over data sets, which then count equally.
-The constants of `tuiprobe.probes.targets.scaling` were chosen on these rows; so the ratio of drops
-and the width are also refitted without each data set and tried on that one.
+The constants of `tuiprobe.probes.targets.estimators` were chosen on these rows; so the ratio of
+drops and the width are also refitted without each data set and tried on that one.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from tuiprobe.miniature import world
 from tuiprobe.probes.protocol import Options
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets.compute import shift_estimates
-from tuiprobe.probes.targets.probe import ExpectedAccuracy
-from tuiprobe.probes.targets.result import HEADLINE
-from tuiprobe.probes.targets.scaling import (
+from tuiprobe.probes.targets.describe import ExpectedAccuracy
+from tuiprobe.probes.targets.estimators import (
     FLOOR,
     PRIOR_K,
     PRIOR_K_DIFFERENCE,
@@ -43,6 +42,7 @@ from tuiprobe.probes.targets.scaling import (
     left_out_errors,
     scaled_by,
 )
+from tuiprobe.probes.targets.result import HEADLINE
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from benchmarks._common import command
-from tuiprobe.engine.tap_statistics import INNER_TOP_K, TapMeasure
-from tuiprobe.globs import matches
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.taps import Tap
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.plaintext import matches
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
 TITLE = "Extraction overhead"
 TARGET = 0.97
@@ -50,8 +50,9 @@ def measure(architecture: str, layers: str, batch: int, pairs: int) -> dict[str,
     taps = [tap for tap in encoder.taps() if matches(tap.name, layers)]
     images = torch.randn(batch, 3, *encoder.preprocessing.size)
     ids = torch.arange(batch)
-    measures = {tap.name: TapMeasure(tap, "all", INNER_TOP_K, "cpu", 0, 0) for tap in taps}
-    final = TapMeasure(Tap(FINAL_TAP, "vector", encoder.width, -1, 0), "all", 32, "cpu", 0, 0)
+    spec = RunSpec(model=architecture, data="random")
+    measures = {tap.name: TapMeasure(tap, spec, "cpu") for tap in taps}
+    final = TapMeasure(Tap(FINAL_TAP, "vector", encoder.width, -1, 0), spec, "cpu")
 
     def plain() -> None:
         encoder.encode(images)

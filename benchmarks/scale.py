@@ -20,9 +20,9 @@ import torch
 
 from benchmarks._common import command, machine, markdown, row
 from benchmarks._shards import batch_of, extraction_of, merged, plan_of, reader_of
+from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.engine.merge import merge_set, write_merged
 from tuiprobe.engine.plan import Plan
-from tuiprobe.engine.tap_statistics import MAX_ROWS
 from tuiprobe.stats import average_precision
 
 TITLE = "Scale"
@@ -117,7 +117,7 @@ def sizes() -> list[dict[str, Any]]:
             _write_shards(plan)
             wrote = time.process_time() - begin
             begin = time.process_time()
-            merge_set(plan, reader_of(plan), plan.all_shards[-LAST:])
+            merge_set(reader_of(plan), plan.all_shards[-LAST:])
             last = plan.directory.shard_file("val", count - 1).status()
             assert last is not None
             figures.append(

@@ -15,14 +15,14 @@ def on_the_path(folder: str) -> None:
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
-    from tuiprobe.engine import stages, stopping
+    from tuiprobe.engine import preparing, run, stopping
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    for place in (api, stages):
+    for place in (api, preparing, run):
         if hasattr(place, name):
             setattr(place, name, hang)
 

@@ -24,14 +24,14 @@ def imported(code: str) -> set[str]:
     ("code", "allowed"),
     [
         (
-            "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.events, tuiprobe.tui.start,"
+            "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.tui.start,"
             "tuiprobe.catalog.baselines, tuiprobe.catalog.presets,"
             "tuiprobe.catalog.published_models",
             set(),
         ),
         (
             "import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory, tuiprobe.report,"
-            "tuiprobe.compare.decision_section, tuiprobe.compare.forest",
+            "tuiprobe.comparing.decision_section, tuiprobe.comparing.forest",
             {"numpy", "pydantic"},
         ),
         (

@@ -15,7 +15,7 @@ from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import Outcome, OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results.card import card

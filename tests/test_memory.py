@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.files import DamagedFileError
-from tuiprobe.memory import available_memory, refuse_beyond_memory
+from tuiprobe.files import DamagedFileError, refuse_beyond_memory
+from tuiprobe.limits import available_memory
 
 MIB = 2**20
 
@@ -132,7 +132,7 @@ def limited() -> Iterator[Path]:
 def test_a_process_in_a_limited_group_knows_its_limit(limited: Path, tmp_path: Path) -> None:
     script = (
         "import sys, os; open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
-        "from tuiprobe.memory import available_memory; print(available_memory())"
+        "from tuiprobe.limits import available_memory; print(available_memory())"
     )
     words = [sys.executable, "-c", script, str(limited)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import tuiprobe
-from tuiprobe.engine import run
+from tuiprobe.engine import machine
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.load import load_encoder
 from tuiprobe.results import Report
@@ -81,7 +81,7 @@ def test_a_part_is_asked_for_by_its_class(tmp_path: Path) -> None:
 
 
 def test_one_value_stands_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuiprobe.spec_defaults import make_spec
+    from tuiprobe.request import make_spec
 
     spec = make_spec("mini_clip", None, {"target": Path("/a/b"), "layers": "layer*"})
     assert (spec.target, spec.layers) == (("/a/b",), ("layer*",))
@@ -89,7 +89,7 @@ def test_one_value_stands_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_forked_child_of_a_process_that_measured_is_refused() -> None:
-    run.refuse_forked_child()  # as a run begins
+    machine.refuse_forked_child()  # as a run begins
     child = os.fork()
     if child == 0:
         try:
@@ -99,4 +99,4 @@ def test_a_forked_child_of_a_process_that_measured_is_refused() -> None:
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    run.refuse_forked_child()  # the parent goes on
+    machine.refuse_forked_child()  # the parent goes on

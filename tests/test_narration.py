@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import tuiprobe
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.events import Event
+from tuiprobe.engine.shards import Rank
 from tuiprobe.narration import _Bar, _Lines, _NotebookCell, is_interactive, narrated
 from tuiprobe.plaintext import plain
+from tuiprobe.run.status import Event
 
 STATE = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
 

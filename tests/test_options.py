@@ -28,9 +28,13 @@ from tuiprobe.options import (
     validated,
     words_of,
 )
+from tuiprobe.request import (
+    RunRequest,
+    arguments_of,
+    command_of,
+    make_spec,
+)
 from tuiprobe.spec import RunSpec, run_option, run_options
-from tuiprobe.spec_commands import arguments_of, command_of
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES, make_spec
 
 
 def help_text(width: int, **meta: bool) -> str:
@@ -45,12 +49,13 @@ def parsed(words: list[str]) -> list[RunSpec]:
     """Returns the specs that the program would run."""
     asked: list[RunSpec] = []
 
-    def run_models(models: list, *, data: str | None, options: dict, **_: Any) -> int:
-        asked.extend(make_spec(model, data, options) for model in models or [None])
+    def run_requests(requests: list[RunRequest], *_: Any) -> int:
+        asked.extend(request.spec for request in requests)
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(headless, "run_models", run_models)
+        patch.setattr(headless, "user_spec", make_spec)  # the folders need not exist
+        patch.setattr(headless, "run_requests", run_requests)
         assert app.run_cli(["--headless", *words]) == 0
     return asked
 
@@ -143,15 +148,20 @@ def drawn(option: OptionField) -> st.SearchStrategy[Any]:
     return values_of(option)
 
 
-OF_VECTORS = ("embeddings", *OF_EMBEDDINGS)
-GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in run_options() if o.name not in OF_VECTORS})
+def of_kind(*kinds: str) -> list[OptionField]:
+    return [o for o in run_options() if o.option.fits in kinds and not o.option.stands_for]
+
+
+GIVEN = st.fixed_dictionaries({o.name: drawn(o) for o in of_kind("", "images")})
 VECTORS = st.fixed_dictionaries(
     {
-        o.name: st.none() if o.name in ("model", "data", "head") else drawn(o)
-        for o in run_options()
-        if o.name not in (*OF_IMAGES, "embeddings")
+        o.name: st.none() if o.name in ("model", "data", "head", "target") else drawn(o)
+        for o in of_kind("", "vectors")
     }
-    | {"embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"])}
+    | {
+        "embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"]),
+        "target_embeddings": st.none() | st.just(["x.npy", "-y.npy"]),
+    }
 )
 
 
@@ -226,8 +236,7 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
 def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         tuiprobe.probe("mini_clip", "miniature", **given)
-    notes = getattr(caught.value, "__notes__", [])
-    assert notes == ([ARGUMENTS] if "--" in str(caught.value) else [])
+    assert caught.value.__notes__ == [ARGUMENTS]
 
 
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:

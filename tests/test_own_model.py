@@ -26,8 +26,7 @@ from tuiprobe.results import Report
 from tuiprobe.results.reproduce import command, command_note
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
-from tuiprobe.run_options import RunOptions
-from tuiprobe.spec import run_options
+from tuiprobe.spec import RunOptions, run_options
 from tuiprobe.tui.child import resuming_arguments
 
 NAMES = ("red", "green", "blue")
@@ -158,7 +157,7 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
     written = shard.stat().st_mtime_ns
     assert run(lambda image: image).key == first.key
     assert shard.stat().st_mtime_ns == written
-    with pytest.raises(DataError, match="is not the image that run was begun with"):
+    with pytest.raises(DataError, match="the content is not that which run was begun with"):
         run(lambda image: image.rotate(90))
     assert run(lambda image: image.rotate(90), fresh=True).key != first.key
 

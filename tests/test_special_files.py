@@ -24,7 +24,8 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.reading import picture_file, pictures
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.livewatch import Watch, runs_of
+from tuiprobe.run.view import RunView
+from tuiprobe.tui.livewatch import Tail, runs_of
 from tuiprobe.tui.widgets.thumbnail import read_picture
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
@@ -106,9 +107,8 @@ def put(path: Path, kind: Callable[[Path, Path], None], outside: Path) -> None:
 
 def screens(run: Path) -> None:
     """Reads what the live screen, the results and the pictures read."""
-    watch = Watch(run)
-    for _ in range(2):
-        assert not any(SECRET in line for line in watch.poll().log)
+    RunView.read(RunDir(run), RunView.read(RunDir(run), live=True), live=True)
+    assert not any(SECRET in line for line in Tail(RunDir(run).log_file).lines())
     runs_of(run)
     runs_of(run.parent)
     file = picture_file(RunDir(run), "val", 5)

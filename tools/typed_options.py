@@ -1,7 +1,7 @@
-"""Writes tuiprobe/run_options.py, the types of `probe`'s options: `python -m tools.typed_options`.
+"""Writes the types of `probe`'s options into tuiprobe/spec.py: `python -m tools.typed_options`.
 
-Type checkers read a class, and not what a program makes; the options are declared in
-`tuiprobe/spec.py` alone.
+Type checkers read a class, and not what a program makes; the options are declared as the fields of
+`RunSpec` alone.
 """
 
 from __future__ import annotations
@@ -11,31 +11,19 @@ from pathlib import Path
 from tuiprobe.options import OptionField
 from tuiprobe.spec import run_options
 
-FILE = Path(__file__).resolve().parent.parent / "tuiprobe" / "run_options.py"
+FILE = Path(__file__).resolve().parent.parent / "tuiprobe" / "spec.py"
 
 OWN = ("model", "data", "target", "head", "classes")
 """Options that `probe` names itself, since it takes objects for them too."""
 
-HEAD = '''\
-"""The options of `tuiprobe.probe` by type; made by `python -m tools.typed_options`."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from os import PathLike
-from typing import Literal, TypedDict
-
-
-class RunOptions(TypedDict, total=False):
-    """Options of a run, as fields of `tuiprobe.spec.RunSpec`; None stands for the default."""
-
-'''
-
 
 def module() -> str:
-    """Returns the module as text."""
+    """Returns the module with the types that its options have; they are its end."""
+    before, name, types = FILE.read_text("utf-8").partition("class RunOptions(")
+    head = types[: types.index("    checkpoint:")]
     fields = [option for option in run_options() if option.name not in OWN]
-    return HEAD + "".join(f"    {field.name}: {_annotation(field)} | None\n" for field in fields)
+    lines = (f"    {field.name}: {_annotation(field)} | None\n" for field in fields)
+    return before + name + head + "".join(lines)
 
 
 def _annotation(option: OptionField) -> str:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 
-    from tuiprobe.events import Event
     from tuiprobe.models.encoder import Encoder
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
-    from tuiprobe.run_options import RunOptions
+    from tuiprobe.run.status import Event
+    from tuiprobe.spec import RunOptions
     from tuiprobe.watching import Watched
 
     ImageSource: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]

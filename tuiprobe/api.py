@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,26 +12,23 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
-from tuiprobe.engine.group import RunEnd
-from tuiprobe.engine.group import run_several as run_together
 from tuiprobe.engine.opening import PythonObjects
-from tuiprobe.engine.run import run as run_one
-from tuiprobe.engine.stages import RunOutcome
+from tuiprobe.engine.run import run, run_several
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.events import Listener
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.narration import announce_downloads, is_interactive, narrated
 from tuiprobe.report import read_report, write_reports
+from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
+from tuiprobe.run.status import Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -39,21 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "run_probe", "run_several"]
 
-ARGUMENTS = "in Python, --batch-size 8 is batch_size=8 and --fresh is fresh=True"
+ARGUMENTS = "in Python, an option --batch-size 8 is batch_size=8, and --fresh is fresh=True"
 """Note on an error whose message names an option."""
 
 _SETS = (str, os.PathLike, Dataset)
 """Types of an argument that names one set of images, or is one."""
-
-
-def run(spec: RunSpec, **options: Any) -> RunOutcome:
-    """Measures one model and asks every probe; see `tuiprobe.engine.run.run`."""
-    return run_one(spec, answer=answer, **options)
-
-
-def run_several(specs: Sequence[RunSpec], **options: Any) -> list[RunEnd]:
-    """Measures several models over the same images; see `tuiprobe.engine.group.run_several`."""
-    return run_together(specs, answer=answer, **options)
 
 
 def run_probe(
@@ -77,11 +64,10 @@ def run_probe(
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
         with _listener(progress) as listen:
             announce_downloads([spec], listen)
-            folder = Path(output) if output else None
-            outcome = run(spec, output=folder, fresh=fresh, listen=listen, own=own)
+            request = RunRequest(spec=spec, output=Path(output) if output else None, fresh=fresh)
+            outcome = run(request, listen=listen, own=own)
     except TuiprobeError as error:
-        if "--" in str(error):
-            error.add_note(ARGUMENTS)
+        error.add_note(ARGUMENTS)
         raise
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")

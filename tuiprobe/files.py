@@ -29,6 +29,9 @@ UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_SMALL = 2**25
+"""Bytes that any process can take: asking for the limits takes longer than reading them."""
+
 _CHUNK_BYTES = 2**20
 _STALE_SECONDS = 24 * 3600
 
@@ -49,6 +52,26 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
         DamagedFileError: If it is too large, or a pipe, a device, a socket or a directory.
     """
     return _checked(os.open(path, _READ), path, limit)
+
+
+def refuse_beyond_memory(path: object, size: int) -> None:
+    """Refuses data that there is no memory for; the kernel would end the process.
+
+    Args:
+        path: The file, for the message.
+        size: Bytes that are wanted.
+
+    Raises:
+        DamagedFileError: If it is more than is available. Only Linux says so.
+    """
+    if size < _SMALL:
+        return
+    available = limits.available_memory()
+    if available is not None and size > available:
+        raise DamagedFileError(
+            f"{path} holds {size:,} bytes, and {available:,} bytes of memory are available; "
+            "read it on a machine or in a container with more"
+        )
 
 
 class BoundedReads:

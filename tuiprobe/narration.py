@@ -6,17 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tuiprobe.catalog.cached import download_words, missing_weights
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.events import Event, Listener
 from tuiprobe.plaintext import clock, plain
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
+
+if TYPE_CHECKING:
+    from tuiprobe.engine.shards import Rank
 
 _LINE_SECONDS = 5.0
 _NOTEBOOK_SECONDS = 0.2
@@ -37,9 +39,9 @@ def _in_notebook() -> bool:
 
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
-    from tuiprobe.models.downloads import with_sizes
+    from tuiprobe.models.published_weights import with_sizes
 
-    loaded = [spec for spec in specs if spec.checkpoint is None and spec.embeddings is None]
+    loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
     models = [spec.model for spec in loaded if not spec.offline]
     if words := download_words(with_sizes(missing_weights(models))):
         listen(Event("stage", words))

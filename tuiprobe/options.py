@@ -11,7 +11,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 Changes = Literal["measurement", "bits", "answers", "nothing"]
 """What a different value changes: what is measured, its last bits, only the answers, or nothing."""
+
+Kind = Literal["images", "vectors"]
+"""What samples are: images, or vectors that an encoder made of them."""
 
 PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages register their probes."""
@@ -44,6 +47,8 @@ class Option:
         typed_none: What a user types for None; None if leaving the option out means None.
         several: Whether several values on one command line start several runs.
         changes: What a different value changes.
+        fits: The kind of data that alone has a use for it; empty for any.
+        stands_for: The field of which it is a short form.
         ge, gt, le: Bounds of a number.
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
@@ -58,6 +63,8 @@ class Option:
     typed_none: int | str | None = None
     several: bool = False
     changes: Changes = "measurement"
+    fits: Kind | Literal[""] = ""
+    stands_for: str = ""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
@@ -333,6 +340,17 @@ def probe_options(
         refuse_unknown(f"--probe {text}: there is no probe", probe, known)
         given.setdefault(probe, {}).setdefault(key.replace("-", "_"), []).append(value)
     return {probe: _probe(probe, known[probe](), keys) for probe, keys in given.items()}
+
+
+def with_options(texts: Iterable[str], changes: Collection[str]) -> list[str]:
+    """Returns options of probes with others in place of those of the same name.
+
+    >>> with_options(["blur.radius=3", "blur.edge=1"], ["blur.radius=5"])
+    ['blur.edge=1', 'blur.radius=5']
+    """
+    names = {text.partition("=")[0].replace("-", "_") for text in changes}
+    others = (text for text in texts if text.partition("=")[0].replace("-", "_") not in names)
+    return [*others, *changes]
 
 
 def _probe(probe: str, kind: type, keys: Mapping[str, list[str]]) -> Any:

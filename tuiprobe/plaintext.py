@@ -1,15 +1,20 @@
-"""Text for people: escapes untrusted strings, formats durations, matches filter words."""
+"""Text for people: untrusted strings, lists, durations, filters and globs, aligned tables."""
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+GAP = "  "
+"""Between two columns of a table."""
 
 
 def plain(text: str) -> str:
@@ -134,5 +139,74 @@ def holds_all(text: str, words: Iterable[str]) -> bool:
     return all(word.lower() in lowered for word in words)
 
 
+@dataclass(frozen=True)
+class TextColumn:
+    """One column of an aligned table.
+
+    Attributes:
+        title: Heading.
+        right: Whether its cells are aligned to the right, as numbers are.
+    """
+
+    title: str
+    right: bool = False
+
+
+def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yields headings and rows as aligned lines; nothing without rows.
+
+    Args:
+        columns: The columns; the last one is not padded.
+        rows: One cell a column; text from outside must be inert already.
+
+    >>> two = [TextColumn("model"), TextColumn("top-1", right=True)]
+    >>> list(text_table(two, [("mini_clip", "93.2 %"), ("other", "4 %")]))
+    ['model       top-1', 'mini_clip  93.2 %', 'other         4 %']
+    >>> list(text_table(two, []))
+    []
+    """
+    lines = [[column.title for column in columns], *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for cells in lines if len(lines) > 1 else ():
+        padded = (
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for column, width, cell in zip(columns, widths, cells, strict=True)
+        )
+        yield GAP.join(padded).rstrip()
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns the lines of a Markdown table; cells must be escaped already."""
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Says whether a layer's name matches a glob: `*` stops at a dot, `**` does not.
+
+    >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
+    (True, False, True)
+    >>> matches("blocks.3.attn.qkv", "blocks.**.qkv"), matches("blocks.3", "**")
+    (True, True)
+    """
+    return _matches(name.split("."), pattern.split("."))
+
+
+def _matches(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_matches(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    return (
+        bool(names)
+        and fnmatch.fnmatchcase(names[0], patterns[0])
+        and _matches(names[1:], patterns[1:])
+    )

@@ -2,17 +2,19 @@
 
 Each option is declared once, here: its type, default, bounds, help and group. The command line,
 the form on the screens, copied commands and docs/options.md are generated from it. Defaults that
-depend on other options are in `spec_defaults`.
+depend on other options are in `request`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from os import PathLike
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 
-from tuiprobe.options import Option, OptionField, options_of
+from tuiprobe.options import Kind, Option, OptionField, options_of
 
 DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
@@ -66,8 +68,8 @@ PROBES = "Probes of other packages"
 EMBEDDINGS = "Embeddings instead of images"
 MACHINE = "How it runs"
 
-EMBEDDED = "embeddings"
-"""The data of a run of stored vectors."""
+VECTORS = "vectors:"
+"""Begins the data of a run whose samples are encoded already."""
 
 AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
 """What replaces ablated channels: their mean, zero, or the values of another image."""
@@ -94,14 +96,18 @@ class RunSpec:
     checkpoint: Annotated[
         str | None,
         Option(
-            "Weights to load in place of the published ones.", WHAT, common=True, metavar="FILE"
+            "Weights to load in place of the published ones.",
+            WHAT,
+            common=True,
+            metavar="FILE",
+            fits="images",
         ),
     ] = None
     data: Annotated[
         str,
         Option(
             "Images: a folder or another source. Class folders are labels; miniature, "
-            "webdataset:SHARDS, suite:FILE.toml and others are in docs/data.md.",
+            "webdataset:SHARDS, suite:FILE.toml, vectors:FILE and others are in docs/data.md.",
             WHAT,
             common=True,
             metavar="SOURCE",
@@ -118,6 +124,7 @@ class RunSpec:
             unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
             ge=1,
+            fits="images",
         ),
     ] = None
     target: Annotated[
@@ -141,11 +148,16 @@ class RunSpec:
             MEASURED,
             common=True,
             metavar="GLOB",
+            fits="images",
         ),
     ] = ()
     tokens: Annotated[
         Literal["all", "class", "mean"],
-        Option("Tokens of a transformer's layers that count.", MEASURED),
+        Option(
+            "Tokens of a transformer's layers that count.",
+            MEASURED,
+            fits="images",
+        ),
     ] = "all"
     top_k: Annotated[
         int,
@@ -162,6 +174,7 @@ class RunSpec:
             "Channels of inner layers to replace, such as layer3:17,40.",
             MEASURED,
             metavar="TAP:CHANNELS",
+            fits="images",
         ),
     ] = ()
     ablate_mode: Annotated[
@@ -170,6 +183,7 @@ class RunSpec:
             "What replaces ablated channels: their mean over in-distribution images, zero, or the "
             "values of another image.",
             MEASURED,
+            fits="images",
         ),
     ] = "mean"
     device: Annotated[
@@ -186,7 +200,11 @@ class RunSpec:
     ] = AUTO
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],
-        Option("Floating point type the encoder runs in.", MACHINE),
+        Option(
+            "Floating point type the encoder runs in.",
+            MACHINE,
+            fits="images",
+        ),
     ] = "float32"
     batch_size: Annotated[
         int | None,
@@ -196,6 +214,7 @@ class RunSpec:
             unset=f"{CPU_BATCH} on a CPU, {GPU_BATCH} on a GPU",
             ge=1,
             le=65536,
+            fits="images",
         ),
     ] = None
     shard_batches: Annotated[
@@ -205,6 +224,7 @@ class RunSpec:
             MACHINE,
             unset="1 to 8, by the size of the data",
             ge=1,
+            fits="images",
         ),
     ] = None
     threads: Annotated[
@@ -220,11 +240,18 @@ class RunSpec:
             changes="nothing",
             ge=0,
             le=1024,
+            fits="images",
         ),
     ] = None
     max_unreadable: Annotated[
         float,
-        Option("Share of unreadable images above which the run stops.", MACHINE, ge=0, le=1),
+        Option(
+            "Share of unreadable images above which the run stops.",
+            MACHINE,
+            ge=0,
+            le=1,
+            fits="images",
+        ),
     ] = 0.05
     head: Annotated[
         str | None,
@@ -264,17 +291,7 @@ class RunSpec:
             HEAD,
             metavar="FILE",
             changes="answers",
-        ),
-    ] = None
-    embeddings: Annotated[
-        str | None,
-        Option(
-            "Vectors in place of --model and --data. A file, a pattern or a folder of "
-            "docs/embeddings.md.",
-            EMBEDDINGS,
-            common=True,
-            metavar="FILE",
-            min_length=1,
+            fits="images",
         ),
     ] = None
     labels: Annotated[
@@ -284,27 +301,25 @@ class RunSpec:
             EMBEDDINGS,
             common=True,
             metavar="FILE",
+            fits="vectors",
         ),
     ] = None
     training: Annotated[
         Literal["zero-shot", "supervised", "finetuned", "unknown"],
-        Option("How the encoder of the vectors was trained.", EMBEDDINGS),
+        Option(
+            "How the encoder of the vectors was trained.",
+            EMBEDDINGS,
+            fits="vectors",
+        ),
     ] = "unknown"
     representation: Annotated[
         Literal["projected", "pooled", "token"],
         Option(
             "What the vectors are: after a CLIP's projection, before a classifier, or of a token.",
             EMBEDDINGS,
+            fits="vectors",
         ),
     ] = "projected"
-    target_embeddings: Annotated[
-        tuple[str, ...],
-        Option(
-            "Vectors of images without labels, by the same encoder: a target set.",
-            EMBEDDINGS,
-            metavar="FILE",
-        ),
-    ] = ()
     id_column: Annotated[
         str | None,
         Option(
@@ -312,6 +327,7 @@ class RunSpec:
             EMBEDDINGS,
             metavar="NAME",
             unset="rows go by their index",
+            fits="vectors",
         ),
     ] = None
     baseline: Annotated[
@@ -332,6 +348,7 @@ class RunSpec:
             metavar="SOURCE",
             unset="what the suite names; the miniature brings its own",
             typed_none=NO_CONCEPTS,
+            fits="images",
         ),
     ] = None
     concept_sample: Annotated[
@@ -342,6 +359,7 @@ class RunSpec:
             unset=f"--sample if given, else all; for miniature {MINIATURE_CONCEPT_SAMPLE}",
             typed_none=0,
             ge=1,
+            fits="images",
         ),
     ] = None
     concept_share: Annotated[
@@ -381,12 +399,22 @@ class RunSpec:
         ),
     ] = ()
     require_weights: Annotated[
-        bool, Option("Refuse an encoder without trained weights (exit 3).", MACHINE)
+        bool,
+        Option(
+            "Refuse an encoder without trained weights (exit 3).",
+            MACHINE,
+            fits="images",
+        ),
     ] = False
     offline: Annotated[
         bool,
         Option("Open no socket: cached weights only.", MACHINE, common=True, changes="nothing"),
     ] = False
+
+    @property
+    def kind(self) -> Kind:
+        """What the samples of the data are."""
+        return kind_of(self.data)
 
     @property
     def batch(self) -> int:
@@ -401,10 +429,48 @@ class RunSpec:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShortForms:
+    """Options that put `vectors:` before their value and stand for another option with it."""
+
+    embeddings: Annotated[
+        str | None,
+        Option(
+            "Short for --data vectors:FILE, in place of --model. A file, a pattern or a folder of "
+            "docs/embeddings.md.",
+            EMBEDDINGS,
+            common=True,
+            metavar="FILE",
+            min_length=1,
+            stands_for="data",
+        ),
+    ] = None
+    target_embeddings: Annotated[
+        tuple[str, ...],
+        Option(
+            "Short for --target vectors:FILE, by the same encoder.",
+            EMBEDDINGS,
+            metavar="FILE",
+            stands_for="target",
+        ),
+    ] = ()
+
+
+def kind_of(source: str) -> Kind:
+    """Returns what the samples of a data source are.
+
+    >>> kind_of("vectors:clip.npy"), kind_of("photos")
+    ('vectors', 'images')
+    """
+    return "vectors" if source.startswith(VECTORS) else "images"
+
+
 @cache
 def run_options() -> tuple[OptionField, ...]:
-    """Returns the options of a run, in the order of the fields."""
-    return options_of(RunSpec)
+    """Returns the options of a run, in the order of the fields; short forms before their group."""
+    fields = options_of(RunSpec)
+    at = [option.option.group for option in fields].index(EMBEDDINGS)
+    return (*fields[:at], *options_of(ShortForms), *fields[at:])
 
 
 def run_option(name: str) -> OptionField:
@@ -432,3 +498,43 @@ def content_key(content: dict[str, Any]) -> str:
 
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of a run, as `tuiprobe.probe` takes them; None stands for the default.
+
+    Made from `RunSpec` by `python -m tools.typed_options`: type checkers read no fields.
+    """
+
+    checkpoint: str | PathLike[str] | None
+    sample: int | None
+    seed: int | None
+    layers: str | Sequence[str] | None
+    tokens: Literal["all", "class", "mean"] | None
+    top_k: int | None
+    ablate: str | Sequence[str] | None
+    ablate_mode: Literal["mean", "zero", "shuffle"] | None
+    device: str | None
+    dtype: Literal["float32", "float16", "bfloat16"] | None
+    batch_size: int | None
+    shard_batches: int | None
+    threads: int | None
+    workers: int | None
+    max_unreadable: float | None
+    answers_among: Literal["set", "all"] | None
+    templates: str | PathLike[str] | None
+    embeddings: str | PathLike[str] | None
+    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
+    labels: str | PathLike[str] | None
+    training: Literal["zero-shot", "supervised", "finetuned", "unknown"] | None
+    representation: Literal["projected", "pooled", "token"] | None
+    id_column: str | None
+    baseline: str | PathLike[str] | None
+    concepts: str | PathLike[str] | None
+    concept_sample: int | None
+    concept_share: float | None
+    balance: Literal["calibrated", "sample"] | None
+    negatives: Literal["annotated", "all"] | None
+    probe: str | Sequence[str] | None
+    require_weights: bool | None
+    offline: bool | None

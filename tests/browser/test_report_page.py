@@ -12,16 +12,14 @@ import pytest
 from PIL import Image, ImageStat
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
-from tests.report.samples import model, report
+from tests.report.samples import NO_RUN, model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import describe_headlines
-from tuiprobe.compare.runs import Run
-from tuiprobe.report.html import html, sections_html
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.runs import Run
+from tuiprobe.report.html import html
 from tuiprobe.results import Report
 
 pytestmark = [
@@ -70,17 +68,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = {("val", 3): picture(), ("val", 9): picture(), ("val", 7): picture()}
     (made / "report.html").write_text(html(found, shown, linked=True), "utf-8")
     other = found.model_copy(update={"key": "ef" * 32})
-    several = [Run(found, {}), Run(other, {}), Run(sample(model=model(name="third")), {})]
-    decision = decide(several[:2])
-    sections = [describe_decision(decision, several[:2])]
-    sections.append(describe(compare(found, other), everything=True))
-    (made / "compare.html").write_text(sections_html(decision.sentence, sections), "utf-8")
-    decision, reports = decide(several), [run.report for run in several]
-    sections = [
-        describe_decision(decision, several),
-        describe_headlines(reports),
-    ]
-    (made / "several.html").write_text(sections_html(decision.sentence, sections), "utf-8")
+    several = [Run(each, {}, NO_RUN) for each in (found, other, sample(model=model(name="third")))]
+    for name, runs, everything in (
+        ("compare.html", several[:2], True),
+        ("several.html", several, False),
+    ):
+        decision = decide(runs)
+        first, *rest = (row.place for row in decision.models)
+        pairs = [compare_runs(runs, place, first, None) for place in rest]
+        (made / name).write_text(compare_page(runs, decision, pairs, everything), "utf-8")
     return made
 
 

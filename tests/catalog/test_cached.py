@@ -11,10 +11,10 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import cached
 from tuiprobe.catalog.cached import download_words, missing_weights
-from tuiprobe.events import Event
-from tuiprobe.models.downloads import with_sizes
+from tuiprobe.models.published_weights import with_sizes
 from tuiprobe.narration import announce_downloads
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import make_spec
+from tuiprobe.run.status import Event
 
 TWO = ["vitb16_openai", "vitb32_openai"]
 

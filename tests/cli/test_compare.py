@@ -85,11 +85,11 @@ def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, cap
     for name, mean in (("a", 0.3), ("b", 0.6)):
         figures = (
             NamedFigure(
-                id="mean_shift", name="mean", data="val", place="", headline=MEAN_SHIFT,
+                id="mean_shift", name="mean", data="val", place="", headline=MEAN_SHIFT.headline,
                 figure=estimate(mean, 0.02),
             ),
             NamedFigure(
-                id="target", name="estimate", data="photos", place="", headline=TARGET,
+                id="target", name="estimate", data="photos", place="", headline=TARGET.headline,
                 figure=estimate(mean, 0.02), role="estimate",
             ),
         )  # fmt: skip

@@ -19,14 +19,14 @@ from tuiprobe import miniature
 from tuiprobe.catalog.presets import presets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.headless import paper_models, read_models
-from tuiprobe.engine.group import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
+from tuiprobe.engine.machine import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable
 from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.weights import FOLDER
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
-from tuiprobe.probes.outliers.probe import OutlierFeatures
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.probes.outliers.describe import OutlierFeatures
+from tuiprobe.request import RunRequest, make_spec
 
 Captured = pytest.CaptureFixture[str]
 
@@ -142,7 +142,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert opened == ["mini_clip"]
     opened.clear()
     (folder / "models.txt").write_text("mini_supervised\n")
-    monkeypatch.setattr("tuiprobe.engine.finished.__version__", "0.0.1")
+    monkeypatch.setattr("tuiprobe.engine.earlier.__version__", "0.0.1")
     assert probe() == 0
     assert opened == ["mini_supervised"]
 
@@ -304,12 +304,12 @@ def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> N
 
 def test_models_are_opened_together_only_as_memory_allows(tmp_path: Path) -> None:
     names = ["mini_clip", "mini_supervised", "py:a:b", "mini_clip", "mini_finetuned", "mini_clip"]
-    specs = [make_spec(name, None, {}) for name in names]
+    requests = [RunRequest(spec=make_spec(name, None, {})) for name in names]
     two = 2 * presets()["mini_clip"].parameters * BYTES_A_PARAMETER / SHARE_OF_MEMORY
 
     def sizes(available: float | None) -> list[int]:
-        groups = affordable(specs, None if available is None else int(available))
-        assert [spec for group in groups for spec in group] == specs
+        groups = affordable(requests, None if available is None else int(available))
+        assert [request for group in groups for request in group] == requests
         return [len(group) for group in groups]
 
     assert sizes(None) == [1] * 6
@@ -319,5 +319,6 @@ def test_models_are_opened_together_only_as_memory_allows(tmp_path: Path) -> Non
 
     file = tmp_path / "own.pt"
     file.write_bytes(bytes(1000))
-    specs = [make_spec("timm:resnet18", None, {"checkpoint": str(file)})] * 3
+    spec = make_spec("timm:resnet18", None, {"checkpoint": str(file)})
+    requests = [RunRequest(spec=spec)] * 3
     assert sizes(2 * FILE_SIZES * 1000 / SHARE_OF_MEMORY + 1) == [2, 1]

@@ -7,10 +7,9 @@ import os
 import pytest
 
 from tests.report.samples import report
-from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.content import table
-from tuiprobe.report.formats import FORMATS
+from tuiprobe.report.formats import RENDERED, json_schema
 from tuiprobe.report.tables import tables
 from tuiprobe.results.section import Section
 from tuiprobe.run.directory import RunDir
@@ -83,7 +82,7 @@ def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, capsys):
     assert run_cli(["report", str(run), "--to", str(tmp_path / "all")]) == 0
     assert "data:image/jpeg" in (tmp_path / "all" / "report.html").read_text()
     to = tmp_path / "private"
-    every = [word for name in FORMATS for word in ("--format", name)]
+    every = [word for name in RENDERED for word in ("--format", name)]
     assert run_cli(["report", str(run), *every, "--no-pictures", "--to", str(to)]) == 0
     files = [path for path in to.rglob("*") if path.is_file()]
     assert len(files) > 12

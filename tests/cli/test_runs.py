@@ -74,7 +74,7 @@ def test_edited_results_are_refused_by_the_list_as_by_every_reader(root, edit, c
     if "restored" in edit:
         os.utime(file.path, ns=(written, written))
     assert by_name(root)["first"].state == "damaged"
-    assert isinstance(by_name(root)["first"].kurtosis, NotRun)
+    assert isinstance(by_name(root)["first"].summary.kurtosis, NotRun)
     with pytest.raises(DamagedFileError, match=r"checksum|no manifest"):
         read_report(run)
     assert run_cli(["verify", str(run.path)]) != 0
@@ -88,10 +88,10 @@ def test_a_row_comes_from_the_summary_or_from_results_without_one(root, monkeypa
         patch.setattr(results, "read_results", None)
         assert results.summary(run).kurtosis == outliers().kurtosis
     run.summary_file.unlink()
-    assert by_name(root)["first"].kurtosis == outliers().kurtosis
+    assert by_name(root)["first"].summary.kurtosis == outliers().kurtosis
     other = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
     write_results(run, other)
-    assert by_name(root)["first"].kurtosis.value == 4.0
+    assert by_name(root)["first"].summary.kurtosis.value == 4.0
 
 
 @pytest.mark.parametrize("kind", ["altered", "no summary", "link"])
@@ -109,7 +109,11 @@ def test_a_summary_that_cannot_be_read_is_not_used(root, kind):
         if kind != "altered":
             vouch(RunDir(root / "first"))
     row = by_name(root)["first"]
-    assert (row.state, row.title, row.images) == ("done", report().title, report().data[0].measured)
+    assert (row.state, row.summary.title, row.summary.images) == (
+        "done",
+        report().title,
+        report().data[0].measured,
+    )
 
 
 def test_verify_compares_the_summary_with_the_results(root, capsys):
@@ -139,7 +143,7 @@ def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
         shutil.copy(other.path / name, run.path / name)
     row = by_name(root)["first"]
     assert row.state == "damaged"
-    assert isinstance(row.kurtosis, NotRun)
+    assert isinstance(row.summary.kurtosis, NotRun)
     for command in (["report", str(run.path), "--to", "-", "--format", "md"],
                     ["compare", str(other.path), str(run.path)]):  # fmt: skip
         assert run_cli(command) == 4
@@ -157,11 +161,11 @@ def test_states_and_figures_come_from_the_directories_and_links_are_not_followed
         "first": "done", "group/second": "done", "half": "partial", EVIL: "unfinished",
         "strange": "done", "torn": "damaged",
     }  # fmt: skip
-    assert rows["first"].kurtosis == rows["strange"].kurtosis == outliers().kurtosis
-    assert rows["group/second"].kurtosis.value == 4.0
-    assert rows[EVIL].model == EVIL
-    assert isinstance(rows[EVIL].kurtosis, NotRun)
-    assert "results.json" in rows["torn"].title
+    assert rows["first"].summary.kurtosis == rows["strange"].summary.kurtosis == outliers().kurtosis
+    assert rows["group/second"].summary.kurtosis.value == 4.0
+    assert rows[EVIL].summary.model == EVIL
+    assert isinstance(rows[EVIL].summary.kurtosis, NotRun)
+    assert "results.json" in rows["torn"].summary.title
 
 
 def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):

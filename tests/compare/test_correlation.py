@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.samples import estimate, outliers, retold
+from tests.report.samples import NO_RUN, estimate, outliers, retold
 from tests.report.samples import report as sample
 from tests.report.samples_head import head_results, one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
-from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.runs import Run
+from tuiprobe.comparing.indicator import Correlations, backbone_of, correlate, values_of
+from tuiprobe.comparing.indicator_section import describe_indicator
+from tuiprobe.comparing.runs import Run
 from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
@@ -57,7 +57,8 @@ def rising(count: int, **model: Any) -> dict[str, Report]:
 
 
 def correlated(reports: dict[str, Report]) -> Correlations:
-    return correlate(reports.items())
+    models = {name: old.model.model_copy(update={"name": name}) for name, old in reports.items()}
+    return correlate([old.model_copy(update={"model": models[n]}) for n, old in reports.items()])
 
 
 def text_of(result: Correlations) -> str:
@@ -130,7 +131,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
     text = text_of(correlations)
-    assert "- left out, partial: not every image was measured: partial" in text
+    assert "- left out, PARTIAL: not all of its images were measured: partial" in text
     assert "No correlation is computed: it takes 8 encoders." in text
 
 
@@ -254,8 +255,9 @@ def planted() -> list[Run]:
     reports = rising(3, training="zero-shot") | rising(
         3, architecture="resnet50", representation="pooled", tag="a1_in1k", training="supervised"
     )
+    models = {name: old.model.model_copy(update={"name": name}) for name, old in reports.items()}
     return [
-        Run(old.model_copy(update={"model": old.model.model_copy(update={"name": name})}), {})
+        Run(old.model_copy(update={"model": models[name]}), {}, NO_RUN)
         for name, old in reports.items()
     ]
 
@@ -274,7 +276,9 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     (series,) = charts[3].series
     points = sorted(zip(series.names, series.x, series.y, strict=True))
     assert [(name, x) for name, x, _ in points] == [("x-0", 3.0), ("x-1", 4.0), ("x-2", 5.0)]
-    assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
+    assert [y for *_, y in points] == [
+        run.report.figure("effective_robustness").value for run in runs[:3]
+    ]
     assert (series.name, series.role) == ("zero-shot", "main")
     assert charts[0].series[0].role == "control"
 

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.report.samples import estimate, model, report
+from tests.report.samples import NO_RUN, estimate, model, report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.decision_section import describe_decision, write_decision
-from tuiprobe.compare.inference import best_reach, joint_reach
-from tuiprobe.compare.paired import METHOD
-from tuiprobe.compare.runs import Run, with_names
+from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decision_section import describe_decision, write_decision
+from tuiprobe.comparing.inference import METHOD, best_reach, joint_reach
+from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.report.text import line
@@ -37,11 +36,13 @@ def figure(
 def run(name: str, *figures: NamedFigure, images: dict[str, SetValues] | None = None) -> Run:
     plain = report(model=model(name=name))
     part = Part(probe="planted", title="Planted", figures=figures)
-    return Run(plain.model_copy(update={"parts": (*plain.parts, part)}), images or {})
+    return Run(plain.model_copy(update={"parts": (*plain.parts, part)}), images or {}, NO_RUN)
 
 
 def shifted(name: str, value: float, half: float = 0.02, **more: Any) -> Run:
-    return run(name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT, **more))
+    return run(
+        name, figure("mean_shift", estimate(value, half), "val", MEAN_SHIFT.headline, **more)
+    )
 
 
 def costing(run: Run, parameters: int, speed: float | None = None) -> Run:
@@ -158,8 +159,8 @@ def test_neither_apart_nor_equal_is_undecided() -> None:
 
 def test_no_number_of_labels_is_promised_before_the_first_one(tmp_path: Path) -> None:
     def seen(name: str, value: float, pictures: int) -> Run:
-        estimated = figure("target", estimate(0.5, 0.2), "photos", TARGET, role="estimate")
-        mean = figure("mean_shift", estimate(value, 0.02), "val", MEAN_SHIFT)
+        estimated = figure("target", estimate(0.5, 0.2), "photos", TARGET.headline, role="estimate")
+        mean = figure("mean_shift", estimate(value, 0.02), "val", MEAN_SHIFT.headline)
         measured = with_target(run(name, mean, estimated), "photos", pictures)
         return measured._replace(directory=RunDir(tmp_path / name))
 
@@ -195,9 +196,9 @@ def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
     def known(name: str, estimated: float, top1: float) -> Run:
         made = run(
             name,
-            figure("target", estimate(estimated, 0.02), "photos", TARGET, role="estimate"),
-            figure(TARGET_ERROR, estimate(0.09, 0.02), "val"),
-            figure("top1", estimate(top1, 0.001), "val", TOP1),
+            figure("target", estimate(estimated, 0.02), "photos", TARGET.headline, role="estimate"),
+            figure(TARGET_ERROR.id, estimate(0.09, 0.02), "val"),
+            figure("top1", estimate(top1, 0.001), "val", TOP1.headline),
         )
         return with_target(made, "photos", 500)
 
@@ -261,10 +262,10 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
     runs = [
         run(
             name,
-            figure("top1", estimate(0.9, 0.01), "val", TOP1),
-            figure("top1", estimate(0.6, 0.01), "r", TOP1),
+            figure("top1", estimate(0.9, 0.01), "val", TOP1.headline),
+            figure("top1", estimate(0.6, 0.01), "r", TOP1.headline),
             figure("id_own_classes", estimate(0.7, 0.01), "r"),
-            figure("top1", estimate(0.5, 0.01), "a", TOP1),
+            figure("top1", estimate(0.5, 0.01), "a", TOP1.headline),
         )
         for name in "ab"
     ]
@@ -273,7 +274,7 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
 
 def test_the_table_fits_a_terminal_and_has_no_empty_column() -> None:
     named = [shifted(f"open_clip:ViT-H-14-quickgelu-{at}", 0.5 - at / 10) for at in range(3)]
-    text = text_of(*named, Run(strange_report(), {}))
+    text = text_of(*named, Run(strange_report(), {}, NO_RUN))
     assert max(map(len, text.splitlines())) <= WIDTH == 100
     rule = next(row for row in text.splitlines() if row.startswith("---"))
     assert len(rule.split()) == 5
@@ -364,5 +365,4 @@ def test_equal_names_are_told_apart_by_directories_then_paths(tmp_path: Path) ->
     same = at("m", "1", "x"), at("m", "2", "x")
     assert names(*same) == [str(tmp_path / "1" / "x"), str(tmp_path / "2" / "x")]
     twice = names(at("m", "x"), at("m", "x"))
-    assert len(set(twice)) == 2
-    assert names(run("m"), run("m"))[0].startswith("m (")
+    assert twice == [str(tmp_path / "x"), f"{tmp_path / 'x'} (2)"]

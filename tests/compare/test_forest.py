@@ -3,21 +3,21 @@
 import pytest
 
 from tests.report.samples import estimate, outlier_channel, outliers, report
-from tuiprobe.compare.differences import Comparison, Difference, compare
-from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows
+from tuiprobe.comparing.differences import Comparison, Difference, compare
+from tuiprobe.comparing.forest import ForestRow, bar_pair, forest_rows
 from tuiprobe.probes.outliers.result import Heights
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.results.headlines import HEADLINES, KURTOSIS, MEAN_SHIFT, TOP1
+from tuiprobe.results.figures import Fig
+from tuiprobe.results.headlines import KURTOSIS, MEAN_SHIFT, TOP1
 
 
-def moved(rank: int, value: float, half: float = 0.01) -> Difference:
+def moved(fig: Fig, value: float, half: float = 0.01) -> Difference:
     """A headline figure that moved by `value`."""
-    headline = next(headline for headline in HEADLINES if headline.rank == rank)
-    unit = "points" if headline.place else "none"
+    unit = "points" if fig.is_accuracy else "none"
     figure = Estimate(value=value, low=value - half, high=value + half, unit=unit, n=9, method="")
     return Difference(
-        probe="p", data="val", place="", id=headline.id, name=headline.name, first=figure,
-        second=figure, difference=figure, paired=True, headline=rank,
+        probe="p", data="val", place="", id=fig.id, name=fig.name, first=figure,
+        second=figure, difference=figure, paired=True, headline=fig.headline,
     )  # fmt: skip
 
 

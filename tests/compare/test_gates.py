@@ -5,8 +5,8 @@ import pytest
 from tests.report.samples import estimate, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.gates import parse_gate, tripped
+from tuiprobe.comparing.differences import compare
+from tuiprobe.comparing.gates import parse_gate, tripped
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun
@@ -117,7 +117,7 @@ def test_a_figure_that_only_one_has_is_left_out():
     full = head_report()
     bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
     comparison = compare(retold(full, robustness=bare), full)
-    assert not {"effective", "value"} & {difference.id for difference in comparison.differences}
+    assert "effective_robustness" not in {row.id for row in comparison.differences}
 
 
 def test_a_probe_that_is_not_installed_has_gates():

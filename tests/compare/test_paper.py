@@ -11,10 +11,10 @@ from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.paper import OUTCOME, Paper, paper, paper_markdown
+from tuiprobe.comparing.paper import OUTCOME, Paper, paper, paper_markdown
 from tuiprobe.errors import UsageError
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.concepts.compute import Concepts
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.directory import RunDir

@@ -9,7 +9,7 @@ from tests.datasets.broden_tree import write_tree
 from tuiprobe.datasets.assemble import add_concepts
 from tuiprobe.datasets.concepts import concept_dataset, with_concepts
 from tuiprobe.datasets.load import load_concepts, load_suite
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import make_spec
 
 
 def test_the_concept_set_comes_last_under_a_name_of_its_own() -> None:

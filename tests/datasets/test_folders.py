@@ -10,14 +10,12 @@ import tuiprobe
 from tests.datasets.trees import write_folders, write_images
 from tests.plugin.conftest import register
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.engine.preview import preview
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.request import command_of, make_spec
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec_commands import command_of
-from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +74,8 @@ def test_a_name_of_both_is_refused_with_both_spellings(
         out, err = capsys.readouterr()
         assert out == ""
         assert f"error: {option}: 'miniature' is the name of a data set and of a folder" in err
-    setup = preview(["mini_clip"], {"target": ["miniature"]}, None)
-    assert setup.problems.keys() == {"target"}
+    _, refused = usable_spec("mini_clip", None, {"target": ["miniature"]})
+    assert [error.name for error in refused] == ["target"]
 
 
 def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path) -> None:

@@ -17,7 +17,7 @@ from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import given

@@ -11,7 +11,7 @@ from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, read_suite
-from tuiprobe.engine.head_matching import answers_for
+from tuiprobe.engine.head_choice import answers_for
 from tuiprobe.errors import DataError, UsageError
 
 ALL = ("imagenet", *SHIFTS)

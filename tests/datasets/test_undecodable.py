@@ -15,8 +15,8 @@ from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.spec import RunSpec
-from tuiprobe.spec_defaults import make_spec
 
 NAME = os.fsdecode(b"caf\xe9")
 
@@ -94,7 +94,7 @@ def test_options_and_vectors_of_such_names_are_refused(
     working_folder(tmp_path)
     np.save("x.npy", np.zeros((4, 8), np.float32))
     with pytest.raises(DataError, match=r"the path .*x\.npy' has a name that is not UTF-8"):
-        plan_run(make_spec(None, None, {"embeddings": "x.npy"}))
+        plan_run(RunRequest(spec=make_spec(None, None, {"embeddings": "x.npy"})))
 
 
 def test_a_file_of_names_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.docs.blocks import (
     spans,
 )
 from tuiprobe.cli import app, headless
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import make_spec
 
 OF_OTHERS = {"--max-restarts", "--index", "--from", "--spec"}
 """Options of torchrun, podman and uvx."""
@@ -40,16 +40,14 @@ Check = Callable[[list[str]], int]
 def check() -> Iterator[Check]:
     """Yields a function that parses a command line, with its options, and runs nothing."""
 
-    def run_models(models: list[Any], *, data: str | None, options: Any, **_: Any) -> int:
-        for model in [*models] or [None]:
-            make_spec(model, data, options)
-        return 0
-
     def nothing(**_: Any) -> None:
         pass
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(headless, "run_models", run_models)
+        patch.setattr(headless, "user_spec", make_spec)  # the folders of examples do not exist
+        patch.setattr(headless, "read_models", lambda path: [("mini_clip", None)])
+        patch.setattr(headless, "run_requests", lambda *_: 0)
+        patch.setattr(headless, "dry_run", lambda *asked: asked[-1] or 0)
         for command in commands():
             if not hasattr(command, "commands"):
                 patch.setattr(command, "callback", nothing)

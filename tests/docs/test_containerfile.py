@@ -12,7 +12,8 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tuiprobe.cli import app, headless
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.spec import RunSpec
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -43,13 +44,13 @@ def test_it_starts_the_program_of_the_project_and_not_as_root(instructions: Any)
 def test_the_default_run_is_the_main_job_offline(
     instructions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[RunSpec] = []
 
-    def run_models(models: list[Any], *, data: str | None, options: Any, **_: Any) -> int:
-        asked.append(make_spec(None, data, options))
+    def run_requests(requests: list[RunRequest], *_: Any) -> int:
+        asked.extend(request.spec for request in requests)
         return 0
 
-    monkeypatch.setattr(headless, "run_models", run_models)
+    monkeypatch.setattr(headless, "run_requests", run_requests)
     (command,) = instructions["CMD"]
     assert app.run_cli(json.loads(command)) == 0
     assert asked == [make_spec(None, None, {"offline": True})]

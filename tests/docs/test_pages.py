@@ -10,9 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.docs.blocks import PAGES, ROOT, name
-from tuiprobe.answer.schema import json_schema
 from tuiprobe.engine.stopping import INTERRUPTED
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.report.formats import json_schema
 from tuiprobe.results.headlines import HEADLINES
 
 

@@ -16,47 +16,48 @@ from tuiprobe import plugins
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine import preview
 from tuiprobe.options import PROBE_GROUP
-from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes import BUILT_IN, BuiltIn, registry
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, Report
 from tuiprobe.run.directory import RunDir
 
-PLACE = "tuiprobe.probes.lengths.probe:Lengths"
+LINE = BuiltIn("Lengths", "tuiprobe.probes.lengths:Lengths")
 
 
 @pytest.fixture
-def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Returns the files of the template, once its folder and its line are there."""
+def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the file of the template, once it and its line are there."""
     page = ROOT / "CONTRIBUTING.md"
-    assert f'`"lengths": "{PLACE}"`' in page.read_text("utf-8")
-    texts = [block.text for block in blocks(page) if block.language == "py"]
-    files = [tmp_path / "probes/lengths" / name for name in ("__init__.py", "probe.py")]
-    files[0].parent.mkdir(parents=True)
-    for file, text in zip(files, texts, strict=True):
-        file.write_text(text, "utf-8")
+    assert f'`"lengths": BuiltIn("{LINE.title}", "{LINE.place}"),`' in page.read_text("utf-8")
+    (text,) = (block.text for block in blocks(page) if block.language == "py")
+    file = tmp_path / "probes/lengths/__init__.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(text, "utf-8")
     monkeypatch.setattr(
         tuiprobe.probes, "__path__", [*tuiprobe.probes.__path__, str(tmp_path / "probes")]
     )
-    monkeypatch.setitem(BUILT_IN, "lengths", PLACE)
-    probes = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
-    monkeypatch.setattr(tuiprobe.probes, "PROBES", probes)
+    monkeypatch.setitem(BUILT_IN, "lengths", LINE)
+    places = {id: probe.place for id, probe in BUILT_IN.items()}
+    monkeypatch.setattr(
+        tuiprobe.probes, "PROBES", plugins.Registry(PROBE_GROUP, "probe", type, places)
+    )
     registry.cache_clear()
-    return files
+    return file
 
 
 def test_the_template_answers_a_run_and_is_announced(
-    template: list[Path], runs_on_targets: Path, tmp_path: Path
+    template: Path, runs_on_targets: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs_on_targets / "runs/mini_clip_soft", run)
     try:
         assert run_cli(["reprobe", str(run)]) == 0
-        assert preview._probes()[len(BUILT_IN) - 1]["title"] == "Lengths"
+        assert preview._probes()[len(BUILT_IN) - 1].title == "Lengths"
     finally:
         registry.cache_clear()
         for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:
             del sys.modules[name]
-    report = Report.read(RunDir(run).results_file)
+    report = Report.read(RunDir(run).results_file.path)
     part = report.part_of("lengths")
     assert part is not None
     assert part.section is not None
@@ -64,11 +65,12 @@ def test_the_template_answers_a_run_and_is_announced(
     features = RunReader(RunDir(run)).features("val")["features"]
     assert isinstance(figure.figure, Estimate)
     assert figure.figure.value == pytest.approx(np.linalg.norm(features, axis=1).mean(), rel=1e-5)
+    assert (figure.id, figure.data, figure.place) == ("length", "val", "lengths")
     assert "Lengths" in (run / "report.md").read_text("utf-8")
 
 
-def test_the_template_is_short_and_passes_the_linter(template: list[Path]) -> None:
-    assert sum(len(file.read_text("utf-8").splitlines()) for file in template) <= 70
+def test_the_template_is_short_and_passes_the_linter(template: Path) -> None:
+    assert len(template.read_text("utf-8").splitlines()) <= 40
     pytest.importorskip("ruff", reason="run by .ci/lint, which installs it")
     ruff = [
         sys.executable,
@@ -80,5 +82,5 @@ def test_the_template_is_short_and_passes_the_linter(template: list[Path]) -> No
         "--extend-select=ANN",  # as mypy asks
         f"--config={ROOT / 'pyproject.toml'}",
     ]
-    done = subprocess.run([*ruff, *template], capture_output=True, text=True, check=False)
+    done = subprocess.run([*ruff, template], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

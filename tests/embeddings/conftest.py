@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tuiprobe.api import run
-from tuiprobe.engine.stages import RunOutcome
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.engine.job import RunOutcome
+from tuiprobe.request import RunRequest, make_spec
 
 Run = Callable[..., RunOutcome]
 
@@ -34,6 +34,7 @@ def measure(tmp_path: Path) -> Run:
         fresh = options.pop("fresh", False)
         listen = options.pop("listen", lambda event: None)
         spec = make_spec(None, None, {"embeddings": str(source), **options})
-        return run(spec, output=tmp_path / output, fresh=fresh, listen=listen)
+        request = RunRequest(spec=spec, output=tmp_path / output, fresh=fresh)
+        return run(request, listen=listen)
 
     return go

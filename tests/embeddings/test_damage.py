@@ -63,7 +63,7 @@ def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) 
 @pytest.mark.slow
 def test_a_named_file_is_never_opened(run: RunDir, path: str) -> None:
     plan = json.loads(run.plan_file.read_text())
-    plan["sets"][0]["rows"]["files"][0]["path"] = path
+    plan["sets"][0]["files"][0]["path"] = path
     run.plan_file.write_json(plan)
     vouch(run)
     assert run_cli(["verify", str(run.path)]) == 0

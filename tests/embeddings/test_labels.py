@@ -18,9 +18,9 @@ from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.events import Event
 from tuiprobe.report import read_report
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.run.status import Event
 
 ROWS = 6
 TRUTH = [2, 0, 1, 1, 0, 2]
@@ -210,7 +210,7 @@ def planned(folder: Path, labels: Sequence[object], rows: int = 3, **options: An
     given = {"embeddings": folder / "x.npy", "labels": folder / "l.txt"}
     given["head"] = folder / "head.safetensors"
     spec = make_spec(None, None, {**{name: str(value) for name, value in given.items()}, **options})
-    return plan_run(spec)
+    return plan_run(RunRequest(spec=spec))
 
 
 NAMES = ["cat", "ant", "bee", "bee", "ant", "cat"]
@@ -275,7 +275,8 @@ def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ids, "v": list(planted(6, 8))}), tmp_path / "x.parquet")
     (tmp_path / "l.csv").write_text(column([f"{i}.png,{TRUTH[i]}" for i in range(6)], "id,label"))
     options = {"embeddings": str(tmp_path / "x.parquet"), "labels": str(tmp_path / "l.csv")}
-    rows = plan_run(make_spec(None, None, {**options, "id_column": "id"})).suite.sets["rows"]
+    spec = make_spec(None, None, {**options, "id_column": "id"})
+    rows = plan_run(RunRequest(spec=spec)).suite.sets["rows"]
     assert [sample.label for sample in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
     with pytest.raises(DataError, match="name the vectors' own ids in Parquet by --id-column"):
-        plan_run(make_spec(None, None, options))
+        plan_run(RunRequest(spec=make_spec(None, None, options)))

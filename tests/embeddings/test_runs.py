@@ -13,7 +13,6 @@ from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors import rows as sampling
 from tuiprobe.datasets.vectors.rows import sampled_rows
-from tuiprobe.engine import shards as cutting
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
@@ -32,7 +31,7 @@ FIGURES = ("statistics.safetensors", "features/rows/images.safetensors", "rows/r
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes batches of 64 rows and a sample of 500, so that small matrices have many shards."""
-    monkeypatch.setattr(cutting, "BATCH_ROWS", 64)
+    monkeypatch.setattr(sampling, "BATCH_ROWS", 64)
     monkeypatch.setattr(sampling, "SAMPLED_ROWS", 500)
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from tests.prepared import Forked, Prepared
 from tuiprobe import api
-from tuiprobe.engine.stages import RunOutcome
-from tuiprobe.events import Event, Listener
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.engine.job import RunOutcome
+from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.run.status import Event, Listener
 
 SMALL = "timm:test_resnet.r160_in1k"
 """A real, tiny timm architecture: fast enough to run whole jobs in a test."""
@@ -110,7 +110,7 @@ def measured(
     source = data if isinstance(data, str) else f"imagefolder:{data}"
     given = {"batch_size": 4, "threads": 1, "workers": 0, **options}
     spec = make_spec(f"py:tests.engine.{model}:build", source, given)
-    return api.run(spec, output=output, listen=listen, mix=mix)
+    return api.run(RunRequest(spec=spec, output=output, mix=mix), listen=listen)
 
 
 def when_measuring(act: Callable[[], object]) -> Listener:

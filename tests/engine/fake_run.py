@@ -14,11 +14,12 @@ import torch
 
 from tuiprobe.engine.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.files import DamagedFileError
-from tuiprobe.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
 from tuiprobe.run.arrays import checksum_of, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import FILES, FOLDERS, write_manifest
+from tuiprobe.run.records import MeasuredRecord
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
@@ -124,11 +125,10 @@ def _merged(features: np.ndarray) -> MergedSet:
     arrays = {f"{FINAL_TAP}/{name}": array for name, array in flatten_summary(summary).items()}
     for name, value in zip(SHARD_FIELDS, shard_sums(summary.samples), strict=True):
         arrays[f"{FINAL_TAP}/shard_{name}"] = np.array([value])
-    return MergedSet(
-        arrays=arrays,
-        features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
-        contents="0" * 64,
-    )  # fmt: skip
+    record = MeasuredRecord(
+        shards=1, skipped=(), fingerprints=(PRINT,), pieces=1, read=len(ids), contents="0" * 64
+    )
+    return MergedSet(arrays=arrays, features=h.numpy(), ids=ids, record=record)
 
 
 def vouch(run: RunDir) -> None:

@@ -20,8 +20,8 @@ from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.locks import held_locks, this_host
-from tuiprobe.run.state import Observer, run_state
+from tuiprobe.run.locks import this_host
+from tuiprobe.run.view import RunView
 
 HOUR = 3600.0
 Jumping = Callable[[], None]
@@ -86,9 +86,9 @@ def test_a_clock_set_back_hides_no_failure(back: float, tmp_path: Path) -> None:
     failed = written(
         tmp_path / "failed", begun=begun, time=begun + 9 - back, phase="failed", message="why"
     )
-    assert run_state(failed, held_locks()).words == "failed: why"
+    assert RunView.read(failed).words == "failed: why"
     again = written(tmp_path / "again", begun=begun + 99 - back, phase="load")
-    assert run_state(again, held_locks()).kind == "unfinished"
+    assert RunView.read(again).state == "unfinished"
 
 
 def test_locks_and_heartbeats_know_no_clock(tmp_path, monkeypatch):
@@ -98,16 +98,16 @@ def test_locks_and_heartbeats_know_no_clock(tmp_path, monkeypatch):
         for hours in (-9, 9):
             monkeypatch.setattr(time, "time", lambda hours=hours: 1e9 + hours * HOUR)
             os.utime(directory.path / "lock", (1e9 + hours * HOUR,) * 2)
-            assert run_state(directory, held_locks()).kind == "running"
-    observer, clock = Observer(trusting=True), [now]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+            assert RunView.read(directory).state == "running"
+    view, clock = None, [now]
     (directory.path / "lock").write_text("process 1 on another-host\n")
     for sequence, later, state in ((1, 0, "running"), (1, 19, "running"), (1, 21, "unfinished")):
         directory.status_file(0).write_json({"sequence": sequence, "host": "another-host"})
         moment = 1e9 + sequence * HOUR
         os.utime(directory.status_file(0).path, (moment, moment))
         clock[0] = now + later
-        assert observer.state(directory, held_locks()).kind == state
+        view = RunView.read(directory, view, live=True, now=lambda: clock[0])
+        assert view.state == state
 
 
 def test_temporary_files_of_this_host_are_judged_by_their_process(tmp_path: Path) -> None:

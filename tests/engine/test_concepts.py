@@ -20,7 +20,7 @@ from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays

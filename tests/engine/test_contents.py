@@ -18,11 +18,11 @@ from tests.datasets.broden_tree import write_map, write_tree
 from tests.datasets.trees import picture
 from tests.engine.conftest import measured, results, shard_files, when_measuring
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.samples import read_samples
+from tuiprobe.run.status import Event, Listener
 
 IMAGES, BATCH = 24, 4
 LATE = 10
@@ -74,7 +74,7 @@ def go(source: Path | str, run: Path, *, listen: Listener = lambda event: None, 
     result = results(run)
     figures = {part["probe"]: part["result"] for part in result["parts"]}
     planned = sum(dataset["images"] for dataset in result["data"])
-    compared = any("comparing the contents" in event.message for event in events)
+    compared = any("comparing " in event.message for event in events)
     return Attempt(run, figures, planned - outcome.resumed, compared)
 
 

@@ -14,10 +14,10 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.decoding import Batch, uploaded
 from tuiprobe.engine.machine import choose_device, statistics_device
 from tuiprobe.engine.opening import with_device
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
+from tuiprobe.request import make_spec
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
-from tuiprobe.spec_defaults import make_spec
 
 
 @pytest.fixture

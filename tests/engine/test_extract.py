@@ -13,13 +13,12 @@ from safetensors.numpy import load_file
 
 from tests.engine.conftest import measured, results, when_measuring
 from tests.engine.spread import memory
-from tuiprobe.engine import live
+from tuiprobe.engine import running
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.errors import RunError
-from tuiprobe.events import Event
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import read_status, read_taps
+from tuiprobe.run.status import Event, read_status, read_taps
 from tuiprobe.stats import native_build
 from tuiprobe.stats._native import native
 
@@ -91,8 +90,8 @@ def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
 
 
 def test_the_live_view_agrees_with_the_end(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(live, "MIN_SECONDS", 0.0)  # it follows every batch
-    monkeypatch.setattr(live, "MAX_COST", 1e9)
+    monkeypatch.setattr(running, "MIN_SECONDS", 0.0)  # it follows every batch
+    monkeypatch.setattr(running, "MAX_COST", 1e9)
     result, events = extract(numbers, tmp_path)
     run = RunDir(tmp_path)
     state = read_status(run, 0)

@@ -14,11 +14,10 @@ import pytest
 from tests.engine.conftest import SMALL, shard_files, small_job
 from tests.prepared import Prepared
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.outliers.probe import OutlierFeatures
+from tuiprobe.probes.outliers.describe import OutlierFeatures
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import held_locks
 from tuiprobe.run.results import read_results
-from tuiprobe.run.state import run_state
+from tuiprobe.run.view import RunView
 
 pytestmark = [
     pytest.mark.slow,
@@ -98,7 +97,7 @@ def test_a_probe_that_raises_costs_its_own_part_and_the_exit_code_tells(
     )
     run = RunDir(tmp_path / "run")
     assert [part.probe for part in read_results(run).parts if part.failed] == ["outliers"]
-    assert run_state(run, held_locks()).kind == "done"
+    assert RunView.read(run).state == "done"
 
 
 class Bomb:

@@ -25,25 +25,23 @@ from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.engine.head_building import LongHeadError, write_head
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_fit import probe_split
-from tuiprobe.engine.head_matching import class_of_each_row
+from tuiprobe.engine.head_building import LongHeadError, probe_split, write_head
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import head_row_checks
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event
 from tuiprobe.models import Head
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.preflight.probe import Preflight
+from tuiprobe.probes.directions.compute import Directions
+from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, Report
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.status import StatusWriter, read_status
+from tuiprobe.run.status import Event, StatusWriter, read_status
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 WIDTH = 6
@@ -126,7 +124,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
     write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
-    reason = read_head(run)
+    reason = read_head(run).head
     assert isinstance(reason, NotRun)
     assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason.reason
     assert clip.seen == 0
@@ -143,7 +141,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
     write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
-    assert not isinstance(read_head(other), NotRun)
+    assert not isinstance(read_head(other).head, NotRun)
     assert clip.seen == 10_020
 
 
@@ -151,7 +149,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
     write_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
-    assert "stopped before the head was built" in str(read_head(run))
+    assert "stopped before the head was built" in str(read_head(run).head)
     assert clip.seen == 0
 
     def check() -> None:
@@ -160,7 +158,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
 
     with pytest.raises(Interrupted):
         write_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
-    assert "the same command goes on with it" in str(read_head(run))
+    assert "the same command goes on with it" in str(read_head(run).head)
     events, status = list[Event](), StatusWriter(run)
 
     def listen(event: Event) -> None:
@@ -203,9 +201,10 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(replace(named, directory=run), lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
-    assert head.weight.shape == (2, WIDTH)
-    assert answers == {}
+    file = read_head(run)
+    assert isinstance(file.head, HeadArrays)
+    assert file.head.weight.shape == (2, WIDTH)
+    assert file.answers == {}
 
 
 def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
@@ -249,7 +248,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
         return made, made.head
 
     def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
-        answers = class_of_each_row(made, choice, choice.classes, "val")
+        answers = class_of_each_row(made.suite, choice, choice.classes, "val")
         assert answers is not None
         return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
 
@@ -327,7 +326,7 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
         numbers = [] if first is None else list(map(str, range(first, first + outputs)))
         classes = {"classes": lines(tmp_path / "numbers", *numbers)} if numbers else {}
         planned = plan(classifier(outputs), data, **classes)
-        answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+        answers = class_of_each_row(planned.suite, planned.head, planned.head.classes, "val")
         return None if answers is None else answers.tolist()
 
     def folders_of(*names: str) -> Any:
@@ -351,7 +350,7 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
         _ = plan(Clip(tmp_path), folders, classes=names).head
     complete = folders_of("2", "3", "4")  # count from 1: there are four
     planned = plan(classifier(4), complete, classes=names)
-    answers = class_of_each_row(planned, planned.head, planned.head.classes, "val")
+    answers = class_of_each_row(planned.suite, planned.head, planned.head.classes, "val")
     assert answers is not None
     assert answers.tolist() == [-1, 0, 1, 2]
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.engine.head_matching import answers_for
+from tuiprobe.engine.head_choice import answers_for
 
 IMAGES = 120
 

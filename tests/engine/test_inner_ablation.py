@@ -11,10 +11,10 @@ import pytest
 from tests.engine.conftest import job, shard_files
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare
+from tuiprobe.comparing.differences import compare
 from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.report import make_report
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -44,7 +44,7 @@ def layer(run: RunDir, figure: str) -> np.ndarray:
 def test_an_ablated_layer_makes_another_run(command, tmp_path, capsys):
     run = RunDir(tmp_path / "run")
     assert run_cli(command(run, "--ablate", "layer2:3,0", "--ablate-mode", "zero")) == 0
-    report = Report.read(run.results_file)
+    report = Report.read(run.results_file.path)
     assert report.model.ablated == ("layer2 without channels 0, 3 (set to zero)",)
     assert "ABLATED (layer2 without channels 0, 3 (set to zero))" in report.title
     reasons = part(report, OutlierResult).finals()[0].finding.reasons
@@ -64,7 +64,7 @@ def test_means_are_measured_once_and_kept(command: Command, tmp_path: Path) -> N
     plain, run = RunDir(tmp_path / "plain"), RunDir(tmp_path / "run")
     ablated = command(run, "--ablate", "layer2:3,0")
     assert run_cli(command(plain)) == run_cli(ablated) == 0
-    (ablation,) = Report.read(run.results_file).model.ablated
+    (ablation,) = Report.read(run.results_file.path).model.ablated
     assert ablation == "layer2 without channels 0, 3 (set to their mean)"
     kept, about = read_arrays(run.ablation_file)
     if about["images"] == "8":  # one shard: the means are those of the whole set
@@ -98,7 +98,7 @@ SAID = "x without channel 1 (set to zero)"
 def answered(path: Path, **about: object) -> Report:
     """The report of a run of twelve images without labels."""
     h = np.random.default_rng(0).standard_normal((12, 6))
-    return answer(write_run(path, {"val": FakeSet(h, None)}, None, about=about))
+    return make_report(write_run(path, {"val": FakeSet(h, None)}, None, about=about))
 
 
 def test_titles_and_comparisons_name_what_is_ablated(tmp_path: Path) -> None:

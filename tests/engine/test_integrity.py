@@ -370,7 +370,7 @@ def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
 
 
 def test_altered_results_are_noticed(run: RunDir, finished: Path, capsys: Capture) -> None:
-    value = str(Report.read(run.results_file).figure("kurtosis").value)
+    value = str(Report.read(run.results_file.path).figure("kurtosis").value)
     text = run.results_file.read_text()
     assert value in text
     run.results_file.path.write_text(text.replace(value, "1.5", 1))

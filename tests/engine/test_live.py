@@ -8,20 +8,27 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine import live
+from tuiprobe.engine import running
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
-from tuiprobe.engine.tap_statistics import TapMeasure
-from tuiprobe.events import Event
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
-from tuiprobe.run.counting import SetPlan, count_images, images_done, published_shards
+from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
-from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import KEPT_MESSAGES, LiveTap, Status, StatusWriter, read_status, read_taps
-from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.livewatch import outliers_of
+from tuiprobe.run.status import (
+    KEPT_MESSAGES,
+    Event,
+    LiveTap,
+    Status,
+    StatusWriter,
+    read_status,
+    read_taps,
+)
+from tuiprobe.run.view import RunView
+from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.tui.widgets.live_panels import outliers_of
 
 WIDTH, BATCH = 64, 16
 
@@ -29,8 +36,8 @@ WIDTH, BATCH = 64, 16
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates the view after every batch."""
-    monkeypatch.setattr(live, "MIN_SECONDS", 0.0)
-    monkeypatch.setattr(live, "MAX_COST", 1e9)
+    monkeypatch.setattr(running, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(running, "MAX_COST", 1e9)
 
 
 def rows_with_offset(n: int, height: float, seed: int = 0) -> np.ndarray:
@@ -64,8 +71,8 @@ def view_of(place: Path, *shards: Shard) -> LiveView:
 
 def measure(view: LiveView, shard: Shard, rows: np.ndarray, batches: int | None = None) -> None:
     """Measures a shard, or the first batches of it."""
-    tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), "all", 8, "cpu", 0, 0)
-    view.begin_shard(shard, {FINAL_TAP: tap})
+    tap = TapMeasure(Tap(FINAL_TAP, "vector", WIDTH, -1, 0), RunSpec(model="m", data="d"), "cpu")
+    view.begin_shard(shard, {FINAL_TAP: tap.stats})
     features: list[torch.Tensor] = []
     for ids in shard.batches[:batches]:
         features.append(torch.from_numpy(rows[ids]))
@@ -113,14 +120,14 @@ def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
     view.begin(r[1:])
     with run.locked():
         measure(view, r[1], rows_with_offset(100, 40.0), batches=2)
-        count = images_done(run, StatusWatch(run).look())
+        count = RunView.read(run)
     assert {name: (of_set.done, of_set.total) for name, of_set in count.sets.items()} == {
         "val": (128, 128), "r": (64 + 32, 100),
     }  # fmt: skip
     progress = view._progress()
-    assert (progress["done"], progress["total"]) == (count.done, count.total) == (224, 228)
+    assert (progress["done"], progress["total"]) == (count.measured, count.planned) == (224, 228)
     assert progress["eta"] == pytest.approx(4 / progress["rate"])
-    assert images_done(run, StatusWatch(run).look()).done == 192  # a kill loses the rest
+    assert RunView.read(run).measured == 192  # a kill loses the rest
 
 
 def test_a_shard_that_two_ranks_measure_counts_once(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine.tap_statistics import sampled_rows, select_tokens
+from tuiprobe.engine.extract import sampled_rows, select_tokens
 from tuiprobe.models.taps import Tap
 
 TOKENS = Tap("blocks.0", "token", 5, -1, 1)

@@ -17,12 +17,12 @@ from tests.engine.conftest import write_pictures
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe import probe
-from tuiprobe.answer.ablation import Question, ablate
-from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.ablation.targeted import Question, ablate
+from tuiprobe.probes.concepts.compute import Concepts
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
@@ -187,7 +187,7 @@ def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
     for name, (some, truth) in {"all": (spoiled, labels), "kept": (h[kept], labels[kept])}.items():
         val = FakeSet(some, truth, classes=tuple("abcdefgh"))
         paths[name] = write_run(tmp_path / name, {"val": val}, weight)
-    ours, theirs = answer(paths["all"]), answer(paths["kept"])
+    ours, theirs = make_report(paths["all"]), make_report(paths["kept"])
     assert part(ours, Directions) == part(theirs, Directions)
     assert part(ours, Robustness) == part(theirs, Robustness)
     assert ours.data[0].nonfinite == 150

@@ -11,8 +11,9 @@ import torch
 
 from tests.engine.oracle import Figures, figures_of
 from tests.parts import part
-from tuiprobe.cli.headless import run_models
+from tuiprobe.cli.headless import run_requests
 from tuiprobe.probes.outliers.result import ChannelShare, Heights, Outcome, OutlierResult, Outliers
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
 
@@ -43,11 +44,9 @@ def checkpoint(clip: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) 
 def probe(
     model: str, checkpoint: Path, data: Path, output: Path, layers: tuple[str, ...] = ()
 ) -> Report:
-    options = {"checkpoint": str(checkpoint), "layers": layers, "workers": 0}
-    code = run_models(
-        [model], data=f"imagefolder:{data}", output=output, fresh=False, mix=False, options=options
-    )
-    assert code == 0
+    options = {"checkpoint": checkpoint, "layers": layers, "workers": 0}
+    spec = make_spec(model, f"imagefolder:{data}", options)
+    assert run_requests([RunRequest(spec=spec, output=output)], listed=False) == 0
     return Report.model_validate_json((output / "results.json").read_text())
 
 

@@ -30,7 +30,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = RunDir(tmp_path / "run")
-    robustness = part(Report.read(run.results_file), Robustness)
+    robustness = part(Report.read(run.results_file.path), Robustness)
     # both protocols, each named
     usual = next(accuracy for accuracy in robustness.accuracies if accuracy.data == "objectnet")
     (own,) = robustness.own_names

@@ -12,6 +12,7 @@ from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.errors import DataError
 from tuiprobe.models.load import load_encoder
+from tuiprobe.request import RunRequest
 from tuiprobe.spec import RunSpec
 
 
@@ -47,4 +48,4 @@ def test_a_missing_folder_is_refused_before_the_model_is_loaded(
     folder = str(tmp_path / "fotos")
     for data, options in ((folder, {}), (None, {"target": [folder]})):
         with pytest.raises(DataError, match=r"did you mean .*/photos\?"):
-            plan_run(user_spec("mini_clip", data, options))
+            plan_run(RunRequest(spec=user_spec("mini_clip", data, options)))

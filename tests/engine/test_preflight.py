@@ -25,16 +25,16 @@ from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import preflight
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
-from tuiprobe.events import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.known_answer import SAMPLE, sample_of
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_preflight
+from tuiprobe.run.status import Event
 
 NAME = "timm:resnet50.a1_in1k"
 SIZE = 224
@@ -181,7 +181,7 @@ def test_a_folder_around_the_classes_is_warned_of(tmp_path: Path) -> None:
     assert "class folders" not in {check.name for check in both}
 
 
-def preflight_of(photos: Path, run: Path) -> tuple[PreflightCheck, ...]:
+def preflight_of(photos: Path, run: Path) -> tuple[Check, ...]:
     probe("py:tests.engine.colors:build", f"imagefolder:{photos}", output=run, workers=0)
     return read_preflight(RunDir(run))
 

@@ -1,4 +1,4 @@
-"""What a run would measure, beside what runs measure."""
+"""What a run would do, beside what runs do."""
 
 from __future__ import annotations
 
@@ -7,78 +7,126 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tuiprobe.engine.preview import Preview, preview
+from tuiprobe import api
+from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.assemble import usable_spec
+from tuiprobe.engine.preview import preview
 from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.run_preview import probe_lines
-from tuiprobe.tui.runsetup import Setup
+from tuiprobe.run.preview import Preview, Unknown
 
 
-def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Preview:
-    return preview(models, {"data": "miniature", **options}, None)
+def looked_at(
+    model: str | None = "mini_clip", output: Path | None = None, **options: Any
+) -> Preview:
+    spec, refused = usable_spec(model, options.pop("data", None), options)
+    return preview(RunRequest(spec=spec, output=output), refused)
 
 
 def planned(result: Preview) -> dict[str, int]:
-    return {record["name"]: record["planned"] for record in result.sets}
+    return {record.name: record.planned for record in result.known_sets}
+
+
+def wrong(result: Preview) -> dict[str, str]:
+    return {each.option: each.reason for each in result.wrong}
 
 
 def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> None:
     result = looked_at()
     labelled = dict.fromkeys(("val", "v2", "r", "sketch", "a", "objectnet"), 2000)
     assert planned(result) == {**labelled, "concepts": 3000, "street": 500}
-    assert result.images == {"mini_clip": 15_500}
-    assert not result.problems
-    announced = {probe["id"]: probe["title"] for probe in result.probes}
+    assert result.images == 15_500
+    assert (result.wrong, result.head, result.exit_code) == ((), "yes", 0)
+    announced = {probe.id: probe.title for probe in result.probes}
     assert list(announced) == list(BUILT_IN)
     assert announced == {probe.id: probe.title for probe in registry().probes}
-    both = looked_at(("mini_clip", "rn50_openai"))
-    assert both.images == {"mini_clip": 15_500, "rn50_openai": 6 * 64}  # without concepts
-    result = looked_at(sample=64, concepts="none", target=["none"])
-    assert result.images == {"mini_clip": 6 * 64}
-    assert looked_at(sample=0, concept_sample=10).images == {"mini_clip": 14_000 + 10 + 500}
-    remote = looked_at(data="hf:owner/name:val")
-    assert remote.later == "hf:owner/name:val is looked at when the run starts"
-    assert not remote.problems
+    assert looked_at("rn50_openai").images == 6 * 64  # without concepts
+    assert looked_at(sample=64, concepts="none", target=["none"]).images == 6 * 64
+    assert looked_at(sample=0, concept_sample=10).images == 14_000 + 10 + 500
+    for source in ("hf:owner/name:val", "torchvision:CIFAR10:/data"):
+        remote = looked_at(data=source)
+        assert remote.sets == Unknown(depends_on="data")
+        assert not remote.wrong
+        assert any(download.name == source for download in remote.downloads) == ("hf" in source)
 
 
-def test_what_is_wrong_is_told_at_its_option() -> None:
-    wrong: list[tuple[str, Any, str]] = [
-        ("data", "nonsense", "unknown data source 'nonsense'"),
-        ("data", "imagefolder:/gone", "/gone"),
-        ("target", ["imagefolder:/gone"], "/gone"),
-        ("concepts", "broden:/gone", "/gone"),
-        ("baseline", "/gone.csv", "No such file"),
-        ("classes", "/gone.txt", "No such file"),
-        ("templates", "/", "is a directory, not a file"),
-        ("head", "/gone.pt", "No such file"),
-        ("checkpoint", "/gone.pt", "No such file"),
-        ("concept_share", 7, "less than or equal to 1"),
-    ]
-    for field, value, message in wrong:
-        result = looked_at(**{field: value})
-        assert message in result.problems[field]
-        assert list(result.problems) == [field]
-    assert "write ID.KEY=VALUE" in looked_at(probe=["x"]).problems["data"]
+def test_weights_that_are_missing_are_downloads_and_refused_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
+    (weights,) = looked_at("vitb16_openai").downloads
+    assert (weights.kind, weights.name) == ("weights", "vitb16_openai")
+    assert weights.least > 3e8
+    offline = looked_at("vitb16_openai", offline=True)
+    assert [(each.option, each.exit_code) for each in offline.wrong] == [("offline", 3)]
+    assert looked_at("vitb16_openai", checkpoint="x.pt").downloads == ()
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+WRONG: list[tuple[str, list[str], str]] = [
+    ("data", ["--data", "nonsense"], "unknown data source 'nonsense'"),
+    ("data", ["--data", "imagefolder:/gone"], "/gone"),
+    ("target", ["--target", "imagefolder:/gone"], "/gone"),
+    ("concepts", ["--concepts", "broden:/gone"], "/gone"),
+    ("baseline", ["--baseline", "/gone.csv"], "No such file"),
+    ("classes", ["--classes", "/gone.txt"], "No such file"),
+    ("templates", ["--templates", "/"], "is a directory, not a file"),
+    ("head", ["--head", "/gone.pt"], "No such file"),
+    ("checkpoint", ["--checkpoint", "/gone.pt"], "No such file"),
+    ("concept_share", ["--concept-share", "7"], "less than or equal to 1"),
+    ("probe", ["--probe", "x"], "write ID.KEY=VALUE"),
+    ("labels", ["--labels", "x.txt"], "belongs to --embeddings"),
+    ("data", ["--embeddings", "/gone.npy"], "/gone.npy"),
+    ("output", ["--output", "."], "is not empty"),
+]
+
+
+@pytest.mark.parametrize(("option", "words", "message"), WRONG, ids=[w[1][1] for w in WRONG])
+def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
+    option: str,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "note.txt").write_text("of a user")
+    code = run_cli(["--headless", *words, "--dry-run", "--json"])
+    (named,) = json.loads(capsys.readouterr().out)["wrong"]
+    assert named["option"] == option
+    assert message in named["reason"]
+    assert code == named["exit_code"]
+    assert run_cli(["--headless", *words, "--dry-run"]) == code
+    assert f"✗ --{option.replace('_', '-')}: " in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+    small = [] if words[0] in ("--embeddings", "--labels") else ["--sample", "8", "--workers", "0"]
+    assert run_cli(["--headless", *words, *small]) == code
+
+
+def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("model,other\n")
     (tmp_path / "c.txt").write_text("one\ntwo\n")
     result = looked_at(
         target=["imagefolder:/gone"], concepts="broden:/gone", baseline=str(tmp_path / "b.csv"),
-        classes=str(tmp_path / "c.txt"),
+        classes=str(tmp_path / "c.txt"), batch_size=0, tokens="some",
     )  # fmt: skip
-    assert result.problems.keys() == {"target", "concepts", "baseline", "classes"}
-    assert "lacks the column" in result.problems["baseline"]
-    assert not result.images  # no count that would be wrong
+    assert wrong(result).keys() == {
+        "target", "concepts", "baseline", "classes", "batch_size", "tokens",
+    }  # fmt: skip
+    assert "lacks the column" in wrong(result)["baseline"]
+    unsure = {probe.id for probe in result.probes if probe.outcome == Unknown(depends_on="options")}
+    assert {"targets", "concepts"} <= unsure
 
 
 def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
@@ -87,30 +135,75 @@ def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a\n" * 39)
 
     def vectors(**options: Any) -> Preview:
-        return preview(["mini_clip"], {"embeddings": str(tmp_path / "x.npy"), **options}, None)
+        return looked_at(None, embeddings=str(tmp_path / "x.npy"), **options)
 
-    result = vectors()
-    assert (result.images, result.sets[0]["width"]) == ({"embeddings": 40}, 16)
-    assert result.sets[0]["role"] == "unlabelled"
-    assert "labels" in vectors(labels=str(tmp_path / "l.txt")).problems
-    assert (
-        "8 channels"
-        in vectors(target_embeddings=[str(tmp_path / "narrow.npy")]).problems["target_embeddings"]
-    )
-    gone = preview(["m"], {"embeddings": "/gone.npy"}, None)
-    assert "embeddings" in gone.problems
+    (rows,) = vectors().known_sets
+    assert (rows.planned, rows.channels, rows.role) == (40, 16, "unlabelled")
+    assert list(wrong(vectors(labels=str(tmp_path / "l.txt")))) == ["labels"]
+    narrow = vectors(target_embeddings=[str(tmp_path / "narrow.npy")])
+    assert "8 channels" in wrong(narrow)["target"]
+    assert list(wrong(looked_at(None, embeddings="/gone.npy"))) == ["data"]
 
 
-def test_it_runs_without_torch(tmp_path: Path) -> None:
-    asked = json.dumps({"models": ["mini_clip"], "options": {"data": "miniature"}})
+def test_it_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:
     code = (
-        "import sys; from tuiprobe.engine.preview import main; main(sys.argv[1:]);"
-        "assert 'torch' not in sys.modules"
+        "import sys; from tuiprobe.cli.app import run_cli; code = run_cli(sys.argv[1:]);"
+        "assert not {'torch', 'open_clip', 'timm'} & set(sys.modules); sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, asked], capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout)["images"] == {"mini_clip": 15_500}
+    np.save(tmp_path / "x.npy", np.ones((40, 16), dtype=np.float32))
+    for words, images in (
+        (["--layers", "layer*"], 15_500),
+        (["--embeddings", "x.npy", "--threads", "1"], 40),
+    ):
+        command = [sys.executable, "-c", code, "--headless", *words, "--dry-run", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert Preview.model_validate_json(done.stdout).images == images
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_several_models_have_a_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--headless", "--model", "mini_clip", "--model", "mini_supervised", "--dry-run"]
+    assert run_cli([*words, "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["spec"]["model"] for line in lines] == words[2:5:2]
+    assert run_cli([*words, "--batch-size", "0"]) == 2
+
+
+def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs") / "one"
+
+    def request(output: Path | None = run, fresh: bool = False, **changes: Any) -> RunRequest:
+        given = {"batch_size": 4, "threads": 1, "workers": 0, "layers": ["layer*"]}
+        spec = make_spec("mini_clip", f"imagefolder:{pictures}", given)
+        return RunRequest(spec=replace(spec, **changes), output=output, fresh=fresh)
+
+    def state(**changes: Any) -> tuple[str, int, tuple[str, ...]]:
+        directory = preview(request(**changes)).directory
+        return directory.state, directory.done, directory.replaced
+
+    before = preview(request())
+    assert (before.directory.state, before.taps) == ("new", Unknown(depends_on="model"))
+    assert preview(request(output=None)).directory.path.endswith("-*")
+    api.run(request())
+    images = preview(request()).images
+    assert images > 0
+    assert state() == ("replaced", images, ())
+    assert state(answers_among="all") == ("replaced", images, ("answers_among",))
+    taps = preview(request()).taps
+    assert not isinstance(taps, Unknown)
+    assert (taps[0], len(taps) > 1) == ("embedding", True)
+    found = preview(request(output=None, workers=1)).directory
+    assert (found.path, found.state) == ("runs/one", "replaced")
+    assert state(fresh=True) == ("deleted", 0, ())
+    min((run / "shards").iterdir()).unlink()
+    assert state() == ("resumed", images_done(RunDir(run)).done, ())
+    assert 0 < state()[1] < images
+    other = preview(request(data="miniature:val"))
+    assert [(each.option, each.exit_code) for each in other.wrong] == [("output", 4)]
 
 
 RUNS: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
@@ -145,28 +238,23 @@ def test_a_run_measures_and_answers_what_was_announced(name, prepared, default_r
         (run,) = (tmp_path / "runs").iterdir()
     else:
         run = shutil.copytree(default_run[1], tmp_path / "run")
-    result = preview([model], {"data": "miniature", **options}, run)
+    result = looked_at(model, run, **options)
     report = Report.read(run / "results.json")
-    measured = {dataset.name: dataset.measured for dataset in report.data}
-    assert planned(result) == measured
-    assert sum(result.images.values()) == sum(measured.values()) == result.done
+    counts = {dataset.name: dataset.measured for dataset in report.data}
+    assert planned(result) == counts
+    assert result.images == sum(counts.values()) == result.directory.done
 
-    texts = {"data": str(options.get("data", "miniature"))}
-    first, *others = probe_lines(Setup((model,), texts), TRIALS[name], vars(result))
-    announced = {probe["id"] for probe in result.probes if probe["title"] in first.split("✓ ")[1]}
+    loaded = result.with_model({"taps": [], "cost": {"device": "cpu"}, **TRIALS[name]})
+    announced = {probe.id for probe in loaded.probes if probe.outcome == "runs"}
+    refused = {probe.id for probe in loaded.probes if isinstance(probe.outcome, NotRun)}
     ran = {p.probe for p in report.parts if p.result is not None}
     assert announced <= ran
     assert ran - announced <= {"ablation"}  # "if a channel stands out"
-    for part in report.parts:
-        if part.result is None and part.probe != "ablation":
-            assert any(line.startswith("- ") and part.title in line for line in others), others
+    assert refused == {p.probe for p in report.parts if p.result is None} - {"ablation"}
 
     shards = sorted((run / "shards").iterdir())
     shards[0].unlink()
     left = images_done(RunDir(run)).done
-    assert 0 < left < result.done
-    again = preview([model], {"data": "miniature", **options}, run)
-    assert again.done == left
-    other = preview([model], {"data": "miniature:val", "sample": 64}, run)
-    assert other.done == 0
-    assert "other images" in other.kept
+    assert 0 < left < result.images
+    again = looked_at(model, run, **options)
+    assert (again.directory.state, again.directory.done) == ("resumed", left)

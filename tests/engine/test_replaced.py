@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from tests.engine.colors import WIDTH
 from tests.engine.conftest import write_pictures
 from tuiprobe import probe
-from tuiprobe.events import Event
 from tuiprobe.results import Report
+from tuiprobe.run.status import Event
 
 
 @pytest.mark.slow

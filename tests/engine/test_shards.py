@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuiprobe.engine.ranks import Rank, current_rank
-from tuiprobe.engine.shards import split_into_shards
+from tuiprobe.engine.shards import Rank, current_rank, split_into_shards
 from tuiprobe.errors import UsageError
 from tuiprobe.run.counting import SetPlan, in_turns, ranks_missing
 

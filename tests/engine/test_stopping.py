@@ -86,11 +86,11 @@ def start(prepared: Prepared, one_red: Path, tmp_path: Path) -> Iterator[Start]:
     [
         (signal.SIGTERM, "load", []),
         (signal.SIGINT, "merge_set", []),
-        (signal.SIGTERM, "answer", TWO),
+        (signal.SIGTERM, "make_report", TWO),
         pytest.param(signal.SIGINT, "load", [], marks=pytest.mark.nightly),
         pytest.param(signal.SIGTERM, "preflight", [], marks=pytest.mark.nightly),
         pytest.param(signal.SIGTERM, "merge_set", [], marks=pytest.mark.nightly),
-        pytest.param(signal.SIGINT, "answer", [], marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, "make_report", [], marks=pytest.mark.nightly),
         pytest.param(signal.SIGTERM, "load", TWO, marks=pytest.mark.nightly),
     ],
 )

@@ -19,21 +19,21 @@ from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.candidates import read_candidate
+from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.probes.targets.result import Targets
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.run.samples import read_samples
 from tuiprobe.run.status import read_status
 from tuiprobe.run.verify import verify
-from tuiprobe.spec_defaults import make_spec
 
 pytestmark = pytest.mark.slow
 
@@ -140,7 +140,7 @@ def test_a_plan_that_no_engine_writes_is_refused(default: Path) -> None:
 
 def test_none_leaves_the_target_out(default: Path, tmp_path: Path) -> None:
     options = {"sample": 60, "target": ("none",), "concepts": "none"}
-    plan = plan_run(make_spec("mini_clip", "miniature", options))
+    plan = plan_run(RunRequest(spec=make_spec("mini_clip", "miniature", options)))
     assert not plan.suite.targets
     assert plan.key == Report.read(default / "results.json").key
     with pytest.raises(UsageError, match="--target none"):
@@ -172,7 +172,7 @@ def test_added_later_it_joins_the_head_whose_digest_covers_its_logit_scale(tmp_p
         save_file({"weight": weight, **extra}, file)
         for target in ((), ("miniature:street",), ()):
             probe(run.path, head=str(file), target=target)
-            digests.append(head_digest(run))
+            digests.append(read_head(run).digest)
             assert len(RunReader(run).target_sets) == len(target)
         assert RunReader(run).head.logit_scale == scale
         written = run.head_file.modified()
@@ -224,7 +224,7 @@ def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
             for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
                 patch.setenv(name, value)
             spec = make_spec(MODEL, data, {"workers": 0, "threads": 1, "sample": 40, **options})
-            tuiprobe.api.run(spec, output=tmp_path / "ranks")
+            tuiprobe.api.run(RunRequest(spec=spec, output=tmp_path / "ranks"))
     shared = Report.read(tmp_path / "ranks" / "results.json")
     assert shared.without_timings() == whole.without_timings()
     for shard in sorted((tmp_path / "whole" / "shards").glob("one-*"))[1::2]:
@@ -249,9 +249,8 @@ def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_
             (tmp_path / "run" / "cancel").touch()
 
     options = {"workers": 0, "threads": 1, "sample": 40, "target": targets, "batch_size": 4}
-    outcome = tuiprobe.api.run(
-        make_spec(MODEL, data, options), output=tmp_path / "run", listen=cancel
-    )
+    request = RunRequest(spec=make_spec(MODEL, data, options), output=tmp_path / "run")
+    outcome = tuiprobe.api.run(request, listen=cancel)
     assert not outcome.complete
     assert not (tmp_path / "run" / "results.json").exists()
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.engine.conftest import measured, shard_files
-from tests.engine.test_extract import OPTIONS, write_numbers
+from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe import api
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
 from tuiprobe.files import Entry
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.arrays import read_arrays
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.run.status import Event
 
 
 @pytest.fixture
@@ -29,12 +29,14 @@ def alone(numbers: Path, tmp_path: Path) -> Path:
 
 
 def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event: None) -> list:
-    specs = []
+    requests = []
     for more in changes:
         options = {**OPTIONS, "threads": 1, "workers": 0, **more}
         model = f"py:tests.engine.{options.pop('model')}:{options.pop('build', 'build')}"
-        specs.append(make_spec(model, f"imagefolder:{numbers}", options))
-    return api.run_several(specs, runs=numbers.parent / "runs", listen=listen)
+        spec = make_spec(model, f"imagefolder:{numbers}", options)
+        requests.append(RunRequest(spec=spec, runs=numbers.parent / "runs"))
+    ends = api.run_several(requests, listen=lambda _, event: listen(event))
+    return [end.outcome or end for end in ends]
 
 
 def same_shards(first: Path, other: Path) -> bool:
@@ -58,10 +60,13 @@ def test_each_measures_what_it_would_have_measured_alone(workers, numbers, alone
 
 
 def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(numbers, alone):
-    well, crowded = together(numbers, {}, {"build": "small", "top_k": 4})
+    events = list[Event]()
+    changes: list[dict[str, Any]] = [{}, {"build": "small", "top_k": 4}]
+    well, crowded = together(numbers, *changes, listen=events.append)
     assert same_shards(alone, well.directory.path)
     assert crowded.complete
     assert len(shard_files(crowded.directory.path)) == len(shard_files(alone))
+    assert sum(event.kind == "skipped" for event in events) == 2 * len(BROKEN)  # each once a run
 
 
 def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone):
@@ -74,5 +79,5 @@ def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone)
     changes: list[dict[str, Any]] = [{"top_k": 4}, {"top_k": 5, "max_unreadable": 0.0}, {}]
     cancelled, strict, well = together(numbers, *changes, listen=cancel)
     assert not cancelled.complete
-    assert isinstance(strict, DataError)
+    assert strict.exit_code == DataError.exit_code
     assert same_shards(alone, well.directory.path)

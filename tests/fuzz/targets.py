@@ -29,18 +29,15 @@ from tests.fuzz.damage import damaged_arrays, damaged_json
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
-from tests.fuzz.test_readers import make_template, read_ranks
-from tuiprobe.answer.paths import without_folders
-from tuiprobe.answer.report import answer
+from tests.fuzz.test_readers import ask_about_ranks, make_template
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import describe_headlines
-from tuiprobe.compare.runs import Run as Compared
-from tuiprobe.compare.runs import with_names
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import compare
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.runs import Run as Compared
+from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
@@ -50,22 +47,24 @@ from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.prompt_heads import read_templates
 from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.reading import pictures
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
 from tuiprobe.results.section import Section
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.results import read_summary
 from tuiprobe.run.verify import verify
+from tuiprobe.run.view import RunView
 from tuiprobe.torchfiles.pickles import PickleReader
-from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
@@ -360,12 +359,13 @@ def reports(place: Path) -> Target:
     whole = Report.parse(run.files["results.json"], "whole")
 
     renderers: list[Callable[[Report], object]] = [
-        *(partial(files_of, run=None, formats=[form]) for form in FORMATS),
+        *(partial(files_of, run=None, formats=[form]) for form in RENDERED),
         partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
-        lambda report: describe_headlines([whole, report]),
-        lambda report: decided(with_names([Compared(whole, {}), Compared(report, {})])),
+        lambda report: decided(
+            with_names([Compared(each, {}, run.directory) for each in (whole, report)])
+        ),
     ]
 
     def ask(content: bytes) -> object:
@@ -390,12 +390,12 @@ def look(run: Run, name: str) -> None:
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
     readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: read_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
+        "plan.json": [lambda: ask_about_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
-            lambda: pictures(Report.read(kept.results_file), kept),
+            lambda: pictures(Report.read(kept.results_file.path), kept),
         ],
-        "status/0.json": [lambda: read_ranks(kept), *watched],
+        "status/0.json": [lambda: ask_about_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         "head.safetensors": [  # its header is read before its checksum is compared
@@ -409,9 +409,7 @@ def look(run: Run, name: str) -> None:
 
 
 def watch(run: Run) -> None:
-    view = Watch(run.path)
-    view.poll()
-    view.poll()
+    RunView.read(run.directory, RunView.read(run.directory, live=True), live=True)
 
 
 def listed(run: Run) -> str:
@@ -464,12 +462,12 @@ def arrays(place: Path) -> Target:
 
     def read() -> object:
         verify(run.directory)
-        for reader in (read_per_image, read_class_names):
+        for reader in (read_per_image, read_head):
             with suppress(TuiprobeError):
                 reader(run.directory)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            return answer(run.directory)
+            return make_report(run.directory)
 
     return Target(DRAWS, ask)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.engine.fake_run import PRINT, vouch
-from tests.fuzz.test_readers import read_ranks
+from tests.fuzz.test_readers import ask_about_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import read_labels
@@ -25,8 +25,8 @@ from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.ranks import StatusWatch
 from tuiprobe.run.verify import verify
+from tuiprobe.run.view import read_ranks
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -218,7 +218,7 @@ def test_the_model_of_a_spec_has_a_largest_length(run: RunDir) -> None:
     vouch(run)
     assert run_cli(["reprobe", str(run.path)]) == 4
     (row,) = list_runs(run.path)
-    assert len(row.model) < 70_000
+    assert len(row.summary.model) < 70_000
 
 
 SURROGATES = [b'"\\ud800"', b'"\\uDFFF x"', b'"\xed\xa0\x80"', b'{"\\udc80": 1}', b'"\xff"']
@@ -314,7 +314,7 @@ def test_progress_of_ranks_is_a_number_or_unknown(
     text = (run.path / name).read_text()
     assert before in text
     (run.path / name).write_text(text.replace(before, after))
-    read_ranks(run)
+    ask_about_ranks(run)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_progress_of_ranks_is_a_number_or_unknown(
 def test_a_status_that_no_engine_writes_is_left_out(change: dict[str, Any], run: RunDir) -> None:
     file = run.status_file(0)
     file.path.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
-    watch = StatusWatch(run)
-    assert [view.number for view in watch.look()] == [1]
-    assert "0.json is damaged" in watch.damage
-    read_ranks(run)
+    ranks, damage = read_ranks(run)
+    assert [rank.number for rank in ranks] == [1]
+    assert "0.json is damaged" in damage
+    ask_about_ranks(run)

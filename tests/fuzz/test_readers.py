@@ -28,11 +28,8 @@ from tuiprobe.report.reading import pictures
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import held_locks
-from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.state import Observer
 from tuiprobe.run.status import StatusWriter, read_status
-from tuiprobe.tui.livewatch import Watch
+from tuiprobe.run.view import RunView, read_ranks
 from tuiprobe.tui.progress import ranks_line
 
 SECONDS = seconds("readers")
@@ -126,31 +123,28 @@ def write_ranks(run: RunDir) -> None:
         writer.write()
 
 
-def read_ranks(run: RunDir) -> None:
+def ask_about_ranks(run: RunDir) -> None:
     """Asks what lists, the live screen and another rank ask of the statuses."""
-    views = StatusWatch(run).look()
-    count = images_done(run, views)
+    ranks, _ = read_ranks(run)
+    count = images_done(run, [rank.status for rank in ranks if rank.runs])
     assert 0 <= count.done <= count.total
-    words = Observer(trusting=True).state(run, held_locks()).words
-    assert len(words) < 10_000
-    snapshot = Watch(run.path).poll()
-    assert snapshot.eta is None or math.isfinite(snapshot.eta)
-    ranks_line(snapshot.ranks, 80)
+    view = RunView.read(run, live=True)
+    assert len(view.words) < 10_000
+    assert view.progress[3] is None or math.isfinite(view.progress[3])
+    ranks_line(view.ranks, 80)
 
 
 def ask(reader: str, root: Path, name: str) -> None:
     """Asks one reader; anything but an answer or a sentence of ours is an error of the test."""
     run = root / "run"
     if reader == "screens":
-        watch = Watch(run)
-        watch.poll()
-        watch.poll()
+        RunView.read(RunDir(run), RunView.read(RunDir(run), live=True), live=True)
         try:
             pictures(read_report(RunDir(run)), RunDir(run))
         except TuiprobeError:
             return
     elif reader == "ranks":
-        read_ranks(RunDir(run))
+        ask_about_ranks(RunDir(run))
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.label.contest import Contest
-from tuiprobe.label.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
+from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.labelling.contest import Contest
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]
@@ -53,13 +53,13 @@ def test_two_models_are_told_apart_as_the_method_says() -> None:
     contest = Contest(street([1, 3], 0))
     labelled(contest, 20)
     assert list(contest.labels)[:6] == [334, 375, 378, 290, 308, 181]
-    assert contest.stake(0, 1) == pytest.approx(1.847, abs=6e-4)
+    assert contest.stakes()[0, 1] == pytest.approx(1.847, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-10.06, 34.88]
     accuracies = contest.accuracies()
     assert in_points(x.value for x in accuracies) == [54.33, 39.20]
     assert {x.evidence for x in accuracies} == {"open"}  # more than 25 points to either side
     labelled(contest, 40)
-    assert contest.stake(0, 1) == pytest.approx(2.220, abs=6e-4)
+    assert contest.stakes()[0, 1] == pytest.approx(2.220, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-7.28, 21.20]
     accuracies = contest.accuracies()
     assert in_points(x.value for x in accuracies) == [51.35, 43.75]
@@ -88,7 +88,7 @@ def test_four_models_are_dropped_one_by_one() -> None:
     labelled(contest, 40)
     first = [334, 375, 378, 205, 466, 290, 181, 227, 41, 52, 55, 408]
     assert list(contest.labels)[:12] == first
-    assert contest.stake(1, 3) == pytest.approx(2.348, abs=6e-4)
+    assert contest.stakes()[1, 3] == pytest.approx(2.348, abs=6e-4)
     assert in_points(contest.bounds(1, 3)) == [-13.56, 27.90]
     assert in_points(x.value for x in contest.accuracies()) == [48.91, 53.49, 52.0, 44.75]
     labelled(contest, 69)
@@ -130,7 +130,7 @@ def test_a_hypothesis_that_cannot_come_true_any_more_is_refuted() -> None:
     contest.add(first, 0)
     assert contest.verdict == "open"
     contest.add(second, 0)  # two of three are won, whatever the last one shows
-    assert contest.stake(0, 1) == float("inf")
+    assert contest.stakes()[0, 1] == float("inf")
     assert (contest.verdict, contest.winner) == ("best", 0)
 
 
@@ -309,7 +309,7 @@ def test_a_pair_of_a_further_question_is_one_test_whoever_is_asked_about_too() -
     for picture in np.random.default_rng(0).permutation(500)[:300].tolist():
         add(pair, [picture])
         add(four, [picture])
-    assert pair.stake(0, 1) == four.stake(1, 3)
+    assert pair.stakes()[0, 1] == four.stakes()[1, 3]
     assert pair.bounds(0, 1) == four.bounds(1, 3)
     assert pair.needed == four.needed == pytest.approx(np.log(12 / 0.05))
 
@@ -343,7 +343,7 @@ def facts(contest: Contest) -> tuple[object, ...]:
     models = range(contest.pool.candidates)
     pairs = [(a, b) for a in models for b in models if a != b]
     bounds = [np.round(contest.bounds(a, b), 6).tolist() for a, b in pairs]
-    stakes = [round(contest.stake(a, b), 9) for a, b in pairs]
+    stakes = [round(contest.stakes()[a, b], 9) for a, b in pairs]
     return stakes, bounds, contest.survivors
 
 

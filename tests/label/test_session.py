@@ -14,10 +14,10 @@ import pytest
 
 from tuiprobe import probe
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.answer_table import TakenAnswers, take_answers, todo_text
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.status import label_status
+from tuiprobe.labelling.answer_table import TakenAnswers, take_answers, todo_text
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, open_labelling
+from tuiprobe.labelling.status import label_status
 from tuiprobe.miniature import world
 
 MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
@@ -106,11 +106,12 @@ def test_the_picture_shown_is_the_one_that_was_measured(
 ) -> None:
     labelling = open_labelling(label_runs, "photos")
     assert labelling.image(3).size == (64, 64)
-    path = labelling.path(3)
+    path = labelling.originals.file(labelling.matched.paths[3])
     assert path is not None
     assert path.is_relative_to(runs_on_targets / "photos")
-    assert open_labelling(label_runs, "street").path(3) is None  # the miniature has no files
-    other = labelling.path(4)
+    street = open_labelling(label_runs, "street")
+    assert street.originals.file(street.matched.paths[3]) is None  # the miniature has no files
+    other = labelling.originals.file(labelling.matched.paths[4])
     assert other is not None
     kept = path.read_bytes()
     try:
@@ -223,7 +224,8 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
 
 def test_no_torch_is_loaded_for_labels(label_runs: list[Path]) -> None:
     program = (
-        "import sys; from pathlib import Path; from tuiprobe.label.session import open_labelling;"
+        "import sys; from pathlib import Path;"
+        "from tuiprobe.labelling.session import open_labelling;"
         f"open_labelling([Path({str(label_runs[0])!r})], 'photos').following();"
         "print({'torch', 'textual'} & set(sys.modules))"
     )

@@ -4,7 +4,7 @@ import pytest
 
 from tools.train.command import write_baseline
 from tuiprobe.miniature import weights
-from tuiprobe.miniature.baseline import FILE, baseline_rows
+from tuiprobe.miniature.data import BASELINE, baseline_rows
 from tuiprobe.miniature.profiles import SHIFTS
 
 
@@ -18,7 +18,7 @@ def test_the_table_is_written_and_read_back(
 ) -> None:
     recipe = {"images": 2000, "steps": 120}
     cards = [{"name": "mini_tiny", "seed": 4, "recipe": recipe, "accuracy": card(0.5, 0.25)}]
-    write_baseline(cards, tmp_path / FILE)
+    write_baseline(cards, tmp_path / BASELINE)
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     (row,) = baseline_rows()
     assert (row.model, row.tag, row.imagenet) == ("tiny", "seed 4", 0.5)

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.hub_cache import put_tiny
-from tuiprobe.models.building import quiet
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.published_weights import quiet
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ import torch
 import torchvision
 from torch import nn
 
+from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.machine import current_fingerprint
-from tuiprobe.engine.tap_statistics import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
 from tuiprobe.run.arrays import Arrays
+from tuiprobe.spec import RunSpec
 
 CONVOLUTIONAL = ("timm:test_resnet", "torchvision:mobilenet_v3_small")
 
@@ -62,7 +63,9 @@ def test_figures_are_those_of_maps_with_channels_second(name: str, tmp_path: Pat
     assert taps == [tap for tap in other.taps() if tap.kind == "map"][::9]
     results, strides = [], []
     for encoded in (encoder, other):
-        measures = {tap.name: TapMeasure(tap, "all", 2, "cpu", 4, 0) for tap in taps}
+        measures = {
+            tap.name: TapMeasure(tap, RunSpec(model="m", data="d"), "cpu", 4) for tap in taps
+        }
 
         def take(tap, x, measures=measures):  # type: ignore[no-untyped-def]
             strides.append(x.stride(tap.channel_dim) == 1)

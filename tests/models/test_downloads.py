@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.cached import hub_cache, url_folder
-from tuiprobe.models.downloads import printing_downloads
+from tuiprobe.models.published_weights import printing_downloads
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_the_command_narrates_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tuiprobe.cli.app import run_cli
-    from tuiprobe.models import downloads, fetch
+    from tuiprobe.models import fetch, published_weights
 
     fetched: list[str] = []
 
@@ -72,7 +72,7 @@ def test_the_command_narrates_on_request(
         fetched.append(name)
         return ()
 
-    monkeypatch.setattr(downloads, "SECONDS", 0.01)
+    monkeypatch.setattr(published_weights, "SECONDS", 0.01)
     monkeypatch.setattr(fetch, "fetch", slow)
     for progress in (True, False):
         assert run_cli(["fetch", "vitb16_openai", *["--progress"] * progress]) == 0

@@ -20,10 +20,11 @@ from tuiprobe.datasets.sample import Sample
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.known_answer import ClassifierSetup, activation, known_answer, sample_of
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import Check, check_encoder
+from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.trial import check_trial, made_images
+from tuiprobe.results.subject import Check
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")
 WNIDS = list(imagenet_wnids())

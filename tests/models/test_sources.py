@@ -47,7 +47,7 @@ def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:
     assert encoder.preprocessing.source.startswith("preprocessing assumed")
     with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
         load_encoder("torchvision:resnet5O")
-    with pytest.raises(WeightsError, match="it has IMAGENET1K_V1, IMAGENET1K_V2"):
+    with pytest.raises(WeightsError, match="its tags are IMAGENET1K_V1, IMAGENET1K_V2"):
         load_encoder("torchvision:resnet50/V9")
     with pytest.raises(WeightsError, match="names no weights"):
         load_encoder("torchvision:resnet50")

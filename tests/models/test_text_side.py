@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from tuiprobe.models.from_open_clip import TextSide
 from tuiprobe.models.prompt_heads import TextTower, prompt_rows
-from tuiprobe.models.text_side import TextSide
 
 VISION = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}

@@ -111,6 +111,22 @@ def test_answering_again_without_the_package_leaves_the_part_out(
     assert part(tmp_path, "copy") == part(runs, "a")
 
 
+def test_its_options_are_tried_on_a_finished_run(
+    runs: Path, stranger: Path, typed: Typed, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "a", tmp_path / "copy")
+    done = typed(stranger, "reprobe", "copy", "--probe", "lengths.longest=5")
+    assert done.returncode == 0, done.stderr
+    assert len(part(tmp_path, "copy")["result"]["longest"]) == 5
+    spec = json.loads((tmp_path / "copy" / "spec.json").read_text())
+    assert spec["probe"] == ["lengths.longest=5"]
+    assert typed(stranger, "reprobe", "copy").returncode == 0  # and it is kept
+    assert len(part(tmp_path, "copy")["result"]["longest"]) == 5
+    refused = typed(stranger, "reprobe", "copy", "--probe", "lengths.longst=3")
+    assert refused.returncode == 2
+    assert "did you mean longest?" in refused.stderr
+
+
 SCREENS = """
 import asyncio, sys
 from pathlib import Path

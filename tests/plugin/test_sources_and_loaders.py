@@ -18,8 +18,8 @@ from tuiprobe.models import load_encoder
 from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
 from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
+from tuiprobe.request import make_spec
 from tuiprobe.run.records import SetRecord
-from tuiprobe.spec_defaults import make_spec
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.records import write_preflight
 
@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     )  # fmt: skip
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
-    write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])
+    write_preflight(directory, [Check(name="dtype", status="pass", detail="float32")])
     write_arrays(
         directory.concepts_file,
         {
@@ -149,7 +149,7 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
         "height",
         "offset.share",
         "kurtosis",
-        "persistence.value",
+        "persistence",
         "outlier_channels",
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
@@ -157,8 +157,8 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
     assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
-    assert {"before", "after", "difference"} <= figures["ablation"]
-    assert {"excess", "excess_centred", "unique"} <= figures["concepts"]
+    assert {"ablation.before", "ablation.after", "ablation.difference"} <= figures["ablation"]
+    assert {"excess_concepts", "excess_concepts_centred", "unique_concepts"} <= figures["concepts"]
     assert [fact.id for fact in named["outliers"].facts] == ["outcome"]
     assert {each.id for each in named["outliers"].sets} == {"channels"}
     assert {each.id for each in named["concepts"].sets} == {"concepts"}
@@ -183,7 +183,7 @@ def test_every_heading_that_people_read_is_in_the_glossary(
             continue
         for column in table.columns:
             heading = words(column.title)
-            known = named(heading) or mentioned(heading) or heading in EVERYDAY
+            known = column.term or named(heading) or mentioned(heading) or heading in EVERYDAY
             counted = heading.startswith(">=") or heading.endswith(")")  # thresholds, categories
             assert known or counted, f"{heading!r} of {id}: {table.id} is not in glossary.toml"
 

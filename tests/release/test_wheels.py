@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tuiprobe.stats import _native
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packages" / "cuda"}
+REPOSITORY = "tuiprobe/tuiprobe"
 EVERY = pytest.mark.parametrize("name", PROJECTS)
 INSTALLED = {distribution.name.replace("_", "-") for distribution in distributions()}
 
@@ -57,6 +59,26 @@ def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
     assert ours["tool"]["cibuildwheel"]["config-settings"] == {"cmake.define.TUIPROBE_CUDA": "OFF"}
 
 
+def test_the_description_of_the_wheel_has_no_relative_link() -> None:
+    from tests.release.wheel_contents import dead_links
+
+    hook = settings("tuiprobe")["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    (part,) = hook["fragments"]
+    text = (ROOT / part["path"]).read_text("utf-8")
+    assert len([*dead_links(text)]) > 20
+    for one in hook["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    assert [*dead_links(text)] == []
+    assert settings("tuiprobe")["project"]["urls"]["Source"] == f"https://github.com/{REPOSITORY}"
+    version = r"v\$HFPR_VERSION"
+    pages = re.findall(rf"\]\(https://github\.com/{REPOSITORY}/blob/{version}/([^)#]+)", text)
+    pages += re.findall(
+        rf"https://raw\.githubusercontent\.com/{REPOSITORY}/{version}/([^)]+)", text
+    )
+    assert len(pages) > 20
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
 def write_wheel(path: Path, members: dict[str, Path | bytes]) -> Path:
     """Writes a wheel with these members."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -80,9 +102,13 @@ LINKED = ["needs libc10.so", "needs libgomp", "needs the symbol _ZN3c10"]
         ({"tuiprobe/_native.so": TORCH}, LINKED),
         ({"tuiprobe/_native.so": MODULE, "a.libs/libgomp-1.so.1": b""}, ["folders", "shared"]),
         ({"tuiprobe/__init__.py": b""}, ["shared libraries: none"]),
+        (
+            {"tuiprobe/_native.so": MODULE, "a.dist-info/METADATA": b"[see](docs/a.md)"},
+            ["relative link docs/a.md"],
+        ),
         ({"tuiprobe/_native.so": MODULE, "tuiprobe/big": bytes(25_000_000)}, ["MB, limit 25 MB"]),
     ],
-    ids=["good", "torch", "vendored", "pure", "big"],
+    ids=["good", "torch", "vendored", "pure", "links", "big"],
 )  # fmt: skip
 def test_a_wheel_that_is_not_as_it_should_be_is_refused(
     members: dict[str, Path | bytes], words: list[str], tmp_path: Path

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 
 from tests.release import tag
 from tests.release.test_wheels import PYTHONS
+from tuiprobe import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -100,3 +102,20 @@ def test_a_tag_must_fit_version_and_changelog(name: str, changelog: str, words: 
     problems_found = tag.problems(name, changelog, "1.2.0")
     assert len(problems_found) == len(words)
     assert all(word in line for word, line in zip(words, problems_found, strict=True))
+
+
+def test_the_citation_has_this_version_and_a_release_its_date() -> None:
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    fields = yaml.safe_load(citation)
+    released = f"## [{__version__}] - {fields['date-released']}\n"
+    assert tag.citation_problems(citation, released, __version__) == []
+    assert len(tag.citation_problems(citation, "## [9.9.9] - 2030-01-01\n", "9.9.9")) == 2
+
+
+def test_a_release_of_another_repository_is_refused() -> None:
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    source = tomllib.loads(project)["project"]["urls"]["Source"]
+    repository = source.removeprefix("https://github.com/")
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"] == source
+    assert tag.address_problems(project, repository) == []
+    assert len(tag.address_problems(project, "somebody/else")) == 1

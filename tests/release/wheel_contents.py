@@ -7,6 +7,7 @@ runtime: the loops use the runtime that torch has loaded.
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -45,10 +46,20 @@ def problems(wheel: Path) -> Iterator[str]:
         modules = [name for name in names if ".so" in PurePosixPath(name).suffixes]
         if [PurePosixPath(name).name.partition(".")[0] for name in modules] != ["_native"]:
             yield f"shared libraries: {', '.join(modules) or 'none'}; one is expected, _native"
+        for name in names:
+            if name.endswith(".dist-info/METADATA"):
+                yield from dead_links(archive.read(name).decode("utf-8"))
         for name in modules:
             data = archive.read(name)
             if data.startswith(b"\x7fELF"):  # delocate checks those of macOS
                 yield from (f"{name}: {text}" for text in linked(data))
+
+
+def dead_links(description: str) -> Iterator[str]:
+    """Yields the links of a package's description that lead nowhere outside the repository."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", description):
+        if not link.startswith("https://"):
+            yield f"the description has the relative link {link}"
 
 
 def linked(library: bytes) -> Iterator[str]:

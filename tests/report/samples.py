@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from tuiprobe.answer.report import part
 from tuiprobe.probes import registry
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
@@ -25,6 +25,7 @@ from tuiprobe.probes.outliers.result import (
     UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.results import (
     DataSet,
     Estimate,
@@ -42,6 +43,10 @@ from tuiprobe.results import (
 )
 from tuiprobe.results.card import title
 from tuiprobe.results.section import Chart
+from tuiprobe.run.directory import RunDir
+
+NO_RUN = RunDir(Path("/nowhere/run"))
+"""Where reports that no run wrote are said to lie."""
 
 NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
 PROBES = {item.id: item for item in registry().probes}

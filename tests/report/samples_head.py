@@ -7,19 +7,14 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.ablation.compute import ablate_channels
+from tuiprobe.probes.ablation.compute import Chosen, ablate_channels
 from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.calibration.result import Calibration
-from tuiprobe.probes.channels import Chosen
-from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
+from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.compute import probe_directions
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.directions.compute import Directions, probe_directions
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.quantisation.compute import TapRows, quantise
-from tuiprobe.probes.quantisation.result import Quantisation
+from tuiprobe.probes.quantisation.compute import Quantisation, TapRows, quantise
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.probes.targets.compute import Images, estimate_targets

@@ -20,10 +20,10 @@ from tests.report.samples_head import (
 )
 from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.neighbours.compute import LabelledRows, classify
+from tuiprobe.probes.neighbours import LabelledRows, classify
 from tuiprobe.probes.outliers.describe import PAPER
 from tuiprobe.probes.outliers.result import Outcome
-from tuiprobe.probes.quantisation.result import AnswersChanged
+from tuiprobe.probes.quantisation.compute import AnswersChanged
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from tests.report.samples import report
-from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
-from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.tables import tables
 from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays

@@ -10,7 +10,7 @@ from tests.report.samples import charts, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.test_reports import layered
 from tuiprobe.errors import UsageError
-from tuiprobe.report.formats import FORMATS, export, files_of
+from tuiprobe.report.formats import RENDERED, export, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.reading import LARGEST, pictures
 from tuiprobe.report.svg import svg
@@ -107,7 +107,7 @@ def test_each_format_writes_its_files_and_never_the_results_over_themselves(tmp_
     write_results(run, report())
     before = run.results_file.read_text()
     for to in (tmp_path / "out", run.path):
-        written = export(report(), run, list(FORMATS), to)
+        written = export(report(), run, list(RENDERED), to)
         names = {path.relative_to(to).as_posix() for path in written}
         assert {"report.html", "report.md", "results.json", "model-card.md"} <= names
         assert {"tables/figures.csv", "figures/heights.svg"} <= names

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import unicodedata
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,29 +20,38 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
 from tests.engine.fake_run import vouch
-from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
+from tests.report.samples import (
+    NO_RUN,
+    PROBES,
+    data_sets,
+    estimate,
+    model,
+    outliers,
+    report,
+    retold,
+)
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import describe_headlines
-from tuiprobe.compare.paper import paper, paper_markdown
-from tuiprobe.compare.runs import Run, with_names
-from tuiprobe.probes.preflight.probe import Preflight
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import compare, compare_runs
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.paper import paper, paper_markdown
+from tuiprobe.comparing.runs import Run, with_names
+from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
+from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.section import Chart, Series, Strip, Table
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec_commands import command_of
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +90,7 @@ def full_report() -> Report:
         }
     )
     checks = tuple(
-        PreflightCheck(name="n", status=status, detail="d", fix="f", data="val")
+        Check(name="n", status=status, detail="d", fix="f", data="val")
         for status in ("pass", "warn", "fail", "skip")
     )
     nonfinite = {"nonfinite": 2, "nonfinite_images": ("p",)}
@@ -112,6 +122,8 @@ def planted(value: Any, text: str) -> Planted:
     def plant(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return planted_model(value)
+        if isinstance(value, Check):
+            return planted_check(value)
         if isinstance(value, tuple | list):
             return type(value)(plant(item) for item in value)
         if isinstance(value, dict):
@@ -128,6 +140,12 @@ def planted(value: Any, text: str) -> Planted:
             if new != getattr(value, name):
                 places.add(f"{type(value).__name__}.{name}")
             value = value.model_copy(update={name: new})
+        return value
+
+    def planted_check(value: Check) -> Check:
+        for name in ("name", "detail", "fix", "data"):
+            places.add(f"Check.{name}")
+            value = replace(value, **{name: plant(getattr(value, name))})
         return value
 
     return planted_model(value), places
@@ -168,13 +186,13 @@ WAYS = {"results": in_results, "report": in_report}
 
 def everything(report: Report) -> dict[str, str]:
     other = report.model_copy(update={"parts": report.parts[1:]})
-    files = files_of(report, None, list(FORMATS))
+    files = files_of(report, None, list(RENDERED))
     begin, files["card.yaml"], files["model-card.md"] = files["model-card.md"].split("---\n", 2)
     assert begin == ""
-    pair = with_names([Run(report, {}), Run(other, {})])
+    pair = with_names([Run(report, {}, NO_RUN), Run(other, {}, NO_RUN)])
     return {
         **files,
-        "several.html": sections_html("Runs", [describe_headlines([report, other])]),
+        "several.html": compare_page(pair, decide(pair), [compare_runs(pair, 1, 0, None)]),
         "summary": summary(report),
         "notebook.html": card_html(report),
         "comparison.md": section_markdown(describe(compare(report, report), everything=True)),

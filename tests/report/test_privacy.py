@@ -10,10 +10,10 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tests.report.samples import model, report
 from tuiprobe import probe
-from tuiprobe.answer.paths import without_folders
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
-from tuiprobe.report.formats import FORMATS, export
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.report.formats import RENDERED, export
 from tuiprobe.results import DataSet, Report, Skipped
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import resuming_arguments
@@ -46,14 +46,14 @@ def run(home: Path) -> RunDir:
 
 
 def test_no_exported_file_holds_a_folder(run: RunDir, tmp_path: Path) -> None:
-    written = export(Report.read(run.results_file), run, list(FORMATS), tmp_path)
+    written = export(Report.read(run.results_file.path), run, list(RENDERED), tmp_path)
     assert len(written) > 12
     for path in (*written, run.results_file.path, run.summary_file.path, run.path / "report.md"):
         assert HOME.encode() not in path.read_bytes(), path
 
 
 def test_the_last_part_of_each_path_stays(run: RunDir) -> None:
-    result = Report.read(run.results_file)
+    result = Report.read(run.results_file.path)
     assert [item.source for item in result.data] == ["imagefolder:photos", "imagefolder:others"]
     assert result.model.weights.source == "mine.safetensors"
     names = ("checkpoint", "classes", "templates")
@@ -71,9 +71,9 @@ def test_the_spec_resumes_and_runs_print_the_whole_command(
     run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert f"imagefolder:{run.path.parent.parent}/photos" in resuming_arguments(run.path)
-    before = Report.read(run.results_file)
+    before = Report.read(run.results_file.path)
     assert run_cli(resuming_arguments(run.path)) == 0
-    assert Report.read(run.results_file).without_timings() == before.without_timings()
+    assert Report.read(run.results_file.path).without_timings() == before.without_timings()
     capsys.readouterr()
     assert run_cli(["runs", "--root", str(run.path.parent), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]

@@ -10,8 +10,8 @@ import pytest
 from tests.report.samples import model, outliers, report, without_outliers
 from tests.report.samples_head import head_report
 from tuiprobe.errors import DataError
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.concepts.compute import Concepts
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, Persistence
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report import read_report, write_reports

@@ -12,7 +12,7 @@ import pytest
 from tests.report.samples import report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
@@ -27,14 +27,14 @@ def full() -> Report:
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     write_results(run, full())
-    every = [word for name in FORMATS for word in ("--format", name)]
+    every = [word for name in RENDERED for word in ("--format", name)]
     subprocess.run(
         [sys.executable, "-m", "tuiprobe", "report", str(run.path), *every, "--to", str(tmp_path)],
         env={**os.environ, "PYTHONHASHSEED": "1"},
         check=True,
         capture_output=True,
     )
-    files = files_of(Report.read(run.results_file), run, list(FORMATS))
+    files = files_of(Report.read(run.results_file.path), run, list(RENDERED))
     for name, text in files.items():
         assert (tmp_path / name).read_bytes() == text.encode(), name
     assert len(files) > 20

@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.samples import PROBES, report
 from tests.report.strangers import strange_report, stranger
-from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
@@ -18,7 +18,7 @@ from tuiprobe.results import Report
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, str]:
-    return files_of(strange_report(), None, list(FORMATS))
+    return files_of(strange_report(), None, list(RENDERED))
 
 
 def rows(text: str) -> list[list[str]]:

@@ -15,16 +15,16 @@ import tuiprobe
 from tests.report.samples import data_sets, model, report
 from tests.report.samples_head import one_hot, targets
 from tuiprobe import miniature
-from tuiprobe.answer.report import part
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.probe import AccuracyUnderShift
+from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.report.markdown import model_card
 from tuiprobe.results import DataSet, Estimate, NotRun, Part, Report
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
-from tuiprobe.results.headlines import LABELLED, LABELLED_ID
+from tuiprobe.results.headlines import LABELLED
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
@@ -39,8 +39,8 @@ def with_target(labelled: Estimate | None = None) -> Report:
     if labelled is None:
         return made
     figure = NamedFigure(
-        id=LABELLED_ID, name="accuracy by labels", data="photos", place="labels",
-        figure=labelled, headline=LABELLED,
+        id=LABELLED.id, name="accuracy by labels", data="photos", place="labels",
+        figure=labelled, headline=LABELLED.headline,
     )  # fmt: skip
     return made.model_copy(
         update={"parts": (*made.parts, Part(probe=LABELS, title="Labels", figures=(figure,)))}

@@ -16,7 +16,7 @@ from tests.report.samples import (
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, OutlierResult
 from tuiprobe.results import Estimate, NotRun, Report, Timings
 from tuiprobe.results.report import ABSENT

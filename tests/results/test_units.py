@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.samples_head import head_report
-from tuiprobe.answer.schema import json_schema
-from tuiprobe.compare.inference import difference
+from tuiprobe.comparing.inference import difference
+from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.base import Frozen, Share, in_unit
 from tuiprobe.results.headlines import BY_ID
@@ -18,7 +18,7 @@ UNITS = {
     "labelled": "share",
     "top1": "share",
     "mean_shift": "share",
-    "value": "points",
+    "effective_robustness": "points",
     "target": "share",
     "height": "sigma",
     "offset.share": "share",

@@ -19,7 +19,7 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.samples import read_samples
-from tuiprobe.tui.livewatch import Watch
+from tuiprobe.run.view import RunView
 
 MEMORY_MB = 640
 VALUES = 3_900_000
@@ -69,9 +69,9 @@ def repeated(before: bytes, piece: bytes, times: int, after: bytes = b"") -> Wri
 
 
 def watch(run: RunDir) -> str:
-    snapshot = Watch(run.path).poll()
-    assert snapshot.state == "unreadable"
-    return snapshot.stage_message
+    view = RunView.read(run, live=True)
+    assert view.unreadable
+    return view.unreadable
 
 
 def report(run: RunDir) -> object:

@@ -28,4 +28,4 @@ def test_a_logit_scale_that_no_engine_writes_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DamagedFileError, match=name):
             read_head(run)
     write_arrays(run.head_file, {**arrays, "logit_scale": np.array([2], np.float32)}, metadata)
-    assert read_head(run)[0].logit_scale == 2.0
+    assert read_head(run).head.logit_scale == 2.0

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
-from tuiprobe.answer.report import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.manifest import read_manifest, write_manifest
+from tuiprobe.probes.report import make_report
+from tuiprobe.run.manifest import read_manifest, write_manifest
 from tuiprobe.run.results import write_results
 
 
@@ -23,7 +23,7 @@ from tuiprobe.run.results import write_results
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     run = write_run(tmp_path_factory.mktemp("version") / "run", {"val": FakeSet(rows, None)}, None)
-    write_results(run, answer(run))
+    write_results(run, make_report(run))
     return run.path
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from tuiprobe.request import make_spec
+from tuiprobe.run.preview import (
+    PlannedDirectory,
+    PlannedProbe,
+    PlannedSet,
+    Preview,
+    Unknown,
+    expected_head,
+)
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.screens import setup
 
@@ -27,36 +37,44 @@ def tried(encoder: dict[str, Any] | None, *failures: str) -> ProcessOutput:
     return ProcessOutput(5 if failures else 0, json.dumps(answer), "")
 
 
-def image_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
-    """Returns a set as the preview describes it."""
-    classes = 40 if role == "labelled" else 0
+def image_set(name: str, planned: int, role: Any = "labelled", **more: Any) -> PlannedSet:
+    """Returns a set of a preview."""
     plain = {"name": name, "source": name, "found": planned, "planned": planned, "role": role}
-    return {**plain, "classes": classes, "notes": [], **more}
+    return PlannedSet(**{**plain, "classes": 40 if role == "labelled" else 0, **more})
 
 
-PREVIEW: dict[str, Any] = {
-    "sets": [
-        image_set("val", 1000, found=4000, notes=["a note"]),
-        image_set("r", 200, notes=["a note"]),
-        image_set("concepts", 300, "concepts"),
-        image_set("street", 50, "target"),
-    ],
-    "images": {"mini_clip": 1550},
-    "templates": None,
-    "named": 0,
-    "probes": [
-        {"id": "outliers", "title": "Outlier features", "needs": []},
-        {"id": "directions", "title": "Privileged directions", "needs": ["head"]},
-        {"id": "targets", "title": "Accuracy on your images", "needs": ["target", "head"]},
-        {"id": "ablation", "title": "Channel ablation", "needs": ["head", "labels", "channel"]},
-        {"id": "concepts", "title": "Concepts", "needs": ["concepts"]},
-        {"id": "blur", "title": "blur", "needs": None},
-    ],
-    "done": 0,
-    "kept": "",
-    "later": "",
-    "problems": {},
-}
+def probe(id: str, title: str, *needs: str) -> PlannedProbe:
+    """Returns a probe whose outcome is not known yet."""
+    return PlannedProbe(id=id, title=title, needs=needs, outcome="runs")
+
+
+SETS = (
+    image_set("val", 1000, found=4000, notes=("a note",)),
+    image_set("r", 200, notes=("a note",)),
+    image_set("concepts", 300, "concepts"),
+    image_set("street", 50, "target"),
+)
+PROBES = (
+    probe("outliers", "Outlier features"),
+    probe("directions", "Privileged directions", "head"),
+    probe("targets", "Accuracy on your images", "target", "head"),
+    probe("ablation", "Channel ablation", "head", "labels", "channel"),
+    probe("concepts", "Concepts", "concepts"),
+    PlannedProbe(id="blur", title="blur", needs=(), outcome=Unknown(depends_on="package")),
+)
+
+
+def previewed(options: dict[str, Any] | None = None, **changes: Any) -> Preview:
+    """Returns the preview of a run of `mini_clip`, or of what the options name."""
+    given = {"model": "mini_clip", "data": None, **(options or {})}
+    spec = make_spec(given.pop("model"), given.pop("data"), given)
+    content: dict[str, Any] = {
+        "spec": spec, "sets": SETS, "taps": ("embedding",), "head": Unknown(depends_on="model"),
+        "probes": PROBES, "downloads": (), "directory": PlannedDirectory(path="runs/x"),
+        "wrong": (),
+    }  # fmt: skip
+    preview = Preview(**{**content, **changes})
+    return preview.with_head(expected_head(preview))
 
 
 class ChildAnswers:
@@ -64,41 +82,43 @@ class ChildAnswers:
 
     Attributes:
         models: The words of each question about a model.
-        data: Each request for a preview.
+        data: The words of each question about a run.
         trial: The next answer about a model.
-        preview: The next preview.
+        options: Options of the spec that is answered.
+        changes: Fields of the preview that is answered; see `previewed`.
     """
 
     def __init__(self) -> None:
         self.models: list[list[str]] = []
-        self.data: list[dict[str, Any]] = []
+        self.data: list[list[str]] = []
         self.trial = tried(TRIAL)
-        self.preview = ProcessOutput(0, json.dumps(PREVIEW), "")
+        self.options: dict[str, Any] = {}
+        self.changes: dict[str, Any] = {}
 
-    def set_preview(self, **changes: Any) -> None:
+    def set_preview(self, options: dict[str, Any] | None = None, **changes: Any) -> None:
         """Changes the preview that is answered from now on."""
-        self.preview = ProcessOutput(0, json.dumps({**PREVIEW, **changes}), "")
+        self.options, self.changes = options or {}, changes
 
     async def ask(self, words: list[str]) -> ProcessOutput:
-        """Answers about a model."""
-        self.models.append(list(words))
-        return self.trial
-
-    async def ask_python(self, words: list[str]) -> ProcessOutput:
-        """Answers what would be measured."""
-        asked = json.loads(words[-1])
-        self.data.append(asked)
-        preview = json.loads(self.preview.out) if self.preview.out else {}
-        if "mini_clip" in preview.get("images", {}):  # as many for each model
-            preview["images"] = dict.fromkeys(asked["models"], preview["images"]["mini_clip"])
-        return ProcessOutput(
-            self.preview.code, json.dumps(preview) if preview else "", self.preview.err
-        )
+        """Answers about a model, or what the runs of a command would do."""
+        if words[0] == "doctor":
+            self.models.append(list(words))
+            return self.trial
+        self.data.append(list(words))
+        models = [value for option, value in pairwise(words) if option == "--model"]
+        layers = tuple(value for option, value in pairwise(words) if option == "--layers")
+        taps = {"taps": Unknown(depends_on="model")} if layers else {}
+        options: list[dict[str, Any]] = [{"model": m, "layers": layers} for m in models]
+        previews = [
+            previewed({**given, **self.options}, **{**taps, **self.changes})
+            for given in options or [{"model": None}]
+        ]
+        out = "".join(f"{preview.model_dump_json()}\n" for preview in previews)
+        return ProcessOutput(previews[0].exit_code, out, "")
 
 
 def answered(monkeypatch: pytest.MonkeyPatch) -> ChildAnswers:
     """Lets the setup ask no process."""
     answers = ChildAnswers()
     monkeypatch.setattr(setup, "ask", answers.ask)
-    monkeypatch.setattr(setup, "ask_python", answers.ask_python)
     return answers

@@ -7,21 +7,10 @@ from pathlib import Path
 from PIL import Image
 
 from tests.report.samples import estimate, model, outlier_channel, outliers, report
-from tuiprobe.probes.concepts.result import (
-    CategoryCount,
-    ConceptPoint,
-    Concepts,
-    DirectionConcepts,
-    DirectionFamily,
-    EncodedConcept,
-)
-from tuiprobe.probes.directions.result import (
-    Basis,
-    Direction,
-    Directions,
-    PruningCurve,
-    PruningPoint,
-)
+from tuiprobe.probes.concepts.compute import Concepts, DirectionConcepts, EncodedConcept
+from tuiprobe.probes.concepts.counts import CategoryCount, ConceptPoint, DirectionFamily
+from tuiprobe.probes.directions.compute import Basis, Direction, Directions
+from tuiprobe.probes.directions.pruning import PruningCurve, PruningPoint
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness, SetAccuracy
 from tuiprobe.results import NotRun

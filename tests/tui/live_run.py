@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,27 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.view import RunView
+
 CHANNELS = 64
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
 WAITING = ("sketch", "a")
 """Sets that wait; they have no images, so that the others make up the total."""
 HOST = "node"
 """Host of all ranks, which is not that of the tests: they run while their status changes."""
+
+
+class Watch:
+    """A reader that looks at a run again and again, as the live screen does."""
+
+    def __init__(self, run: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self.run, self.now = RunDir(run), now
+        self.view: RunView | None = None
+
+    def look(self) -> RunView:
+        self.view = RunView.read(self.run, self.view, live=True, now=self.now)
+        return self.view
 
 
 def ends_of(ids: tuple[int, ...], first: float = -1997.0, last: float = -670.0) -> dict[str, Any]:

@@ -15,10 +15,9 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.request import make_spec
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import run_state
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.run.view import RunView
 from tuiprobe.tui import child
 from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
 
@@ -92,10 +91,10 @@ def test_a_directory_has_one_engine_at_a_time(
     engine = Engine([], run)
     with pytest.raises(RunError, match="an engine works on"):
         Engine([], run)
-    assert run_state(RunDir(run), held_locks()).kind == "waiting"  # seen by every process
+    assert RunView.read(RunDir(run)).state == "waiting"  # seen by every process
     engine.kill()
     wait(lambda: engine.ended() is not None)
-    assert run_state(RunDir(run), held_locks()).kind == "unfinished"
+    assert RunView.read(RunDir(run)).state == "unfinished"
     script("pass")
     again = Engine([], run)
     wait(lambda: again.ended() is not None)

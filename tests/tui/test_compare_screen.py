@@ -160,14 +160,14 @@ def paired_run(path: Path, signal: float) -> Path:
     """Writes and answers a run on images that are the same in every such run."""
     import numpy as np
 
-    from tuiprobe.answer.report import answer
+    from tuiprobe.probes.report import make_report
 
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((6, 16)).astype("f4")
     labels = rng.integers(0, 6, 400)
     h = (signal * weight[labels] + 2 * rng.standard_normal((400, 16))).astype("f4")
     engine_run(path, {"val": FakeSet(h, labels)}, weight)
-    write_results(RunDir(path), answer(RunDir(path)))
+    write_results(RunDir(path), make_report(RunDir(path)))
     return path
 
 

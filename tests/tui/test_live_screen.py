@@ -15,15 +15,18 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tests.results.test_accuracy import with_target
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, say, status_of, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
-from tuiprobe.run import locks
-from tuiprobe.tui import child, livewatch
+from tuiprobe.results.accuracy import Accuracy, best_accuracy, with_range
+from tuiprobe.run import locks, view
+from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
+from tuiprobe.tui.livewatch import WatchThread
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.answers import AnswersSoFar
@@ -277,7 +280,7 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
         "one": {"model": "rn50", "data": "imagenet:val", "weights": "untrained"},
         long: {"model": "mini_clip", "data": "miniature:val", "weights": "pretrained"},
     }
-    monkeypatch.setattr(livewatch, "_about", lambda directory: about.get(directory.path.name, {}))
+    monkeypatch.setattr(view, "_planned", lambda path, written: about.get(path.name, {}))
     for name in about:
         (live_run(tmp_path / name) / "plan.json").write_text("{}")
     app = TuiprobeApp(open_run=tmp_path)
@@ -313,13 +316,13 @@ async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path
         write_run(run, pictures=False)
         say(run, "done", "a title", phase="done")
         await until(pilot, lambda: "✓" in content(app, "#place"))
+        await until(pilot, lambda: "█" not in lines(app, ChannelBars))  # the results have them
         (run / "cancel").unlink()
         await pilot.press("x", "y")
         assert not (run / "cancel").exists()
         shutil.rmtree(run)
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
         await pilot.press("down", "left", "l", "x", "enter")
-        assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
         await pilot.press("escape")
         assert not app.screen.query_one("#log").display  # the log closes first
         await pilot.press("escape")
@@ -407,3 +410,32 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
         await until(pilot, lambda: app.engines[0].ended() == -9)
         await until(pilot, lambda: "killed on request" in content(app, "#warning"))
         assert not any("memory" in notice.message for notice in app._notifications)
+
+
+async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None:
+    run = live_run(tmp_path / "run")
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "57 % (38 to 76)" in answers(app)[0])
+        known = with_target()
+        write_run(run, known, pictures=False)
+        say(run, "done", "a title", phase="done")
+        await until(pilot, lambda: "✓" in content(app, "#place"))
+        photos = best_accuracy(known, "photos")
+        assert isinstance(photos, Accuracy)
+        await until(pilot, lambda: with_range(photos) in answers(app)[0])
+        assert not any("57 % (38 to 76)" in line or "90.0 %" in line for line in answers(app))
+        assert "60.0 %" not in lines(app, ChannelBars)
+
+
+async def test_an_attached_run_says_its_figures_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatchThread, "_loop", lambda thread: None)  # nothing is read again
+    run = live_run(tmp_path / "run")
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open(run)
+        await until(pilot, lambda: app.screen.query(AnswersSoFar) and len(answers(app)) > 2)
+        assert "57 % (38 to 76)" in answers(app)[0]
+        assert "60.0 %" in lines(app, ChannelBars)

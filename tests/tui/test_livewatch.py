@@ -16,23 +16,25 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.tui import live_run as by_hand
-from tests.tui.live_run import CHANNELS, change, live_run, say, shares_of, write_live
+from tests.tui.live_run import CHANNELS, Watch, change, live_run, say, shares_of, write_live
 from tuiprobe.files import Entry
 from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
-from tuiprobe.run.state import RunState
 from tuiprobe.run.status import Ends, LiveTap, StatusWriter
-from tuiprobe.tui.livewatch import Snapshot, Tail, Watch, WatchThread, outliers_of
+from tuiprobe.run.view import RunView
+from tuiprobe.tui import livewatch
+from tuiprobe.tui.livewatch import Tail, WatchThread
 from tuiprobe.tui.progress import ranks_line, title
+from tuiprobe.tui.widgets.live_panels import outliers_of
 
 Damage = Callable[[Path], object]
 
 
-def seen(thread: WatchThread, fits: Callable[[Snapshot], bool]) -> Snapshot:
+def seen(thread: WatchThread, fits: Callable[[RunView], bool]) -> RunView:
     """Waits until a thread shows what fits."""
     deadline = time.monotonic() + 120
-    while not fits(shot := thread.latest):
+    while (shot := thread.latest) is None or not fits(shot):
         assert time.monotonic() < deadline, shot
         time.sleep(0.002)
     return shot
@@ -52,8 +54,8 @@ def test_figures_of_several_ranks_are_those_with_most_images(
 ) -> None:
     write_live(tmp_path, 1, done=100, rank=0, loud=1, kurtosis=10.0)
     write_live(tmp_path, 1, done=300, rank=1, loud=2, kurtosis=20.0)
-    shot = Watch(tmp_path).poll()
-    assert (shot.done, shot.rate) == (400, 424.0)
+    shot = Watch(tmp_path).look()
+    assert shot.progress[:3:2] == (400, 424.0)
     tap = shot.taps["val", "embedding"]
     assert np.allclose(tap.shares, shares_of(2, 0.6))
     assert (tap.kurtosis, tap.n) == (20.0, 300)
@@ -72,26 +74,26 @@ def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
     (tmp_path / "run" / "log.txt").write_text("loading")
     clock = Clock()
     watch = Watch(tmp_path / "run", now=clock)
-    shot = watch.poll()
-    assert (shot.state, shot.log, shot.taps) == ("starting", (), {})
+    shot = watch.look()
+    assert (shot.state, shot.ranks, shot.taps) == ("unfinished", (), {})
     run = live_run(tmp_path / "run")
-    assert watch.poll().state == "running"
+    assert watch.look().state == "running"
     clock.now = 30.0
-    assert watch.poll().silence == 30.0
+    assert watch.look().silence == 30.0
     write_live(run, sequence=2, done=700)
     os.utime(run / "status" / "0.json", (0, 0))  # clocks of two hosts may differ: not looked at
-    shot = watch.poll()
-    assert (shot.silence, shot.done) == (0.0, 700)
+    shot = watch.look()
+    assert (shot.silence, shot.measured) == (0.0, 700)
     say(run, "interrupted", "stopped by SIGTERM", stopped=True, phase="merge")
-    assert watch.poll().state == "running"  # it is still merged and probed
+    assert watch.look().state == "running"  # it is still merged and probed
     say(run, "done", "a title", phase="interrupted")
-    shot = watch.poll()
-    assert (shot.state, shot.stage) == ("ended", "interrupted")
+    shot = watch.look()
+    assert (shot.state, shot.furthest.phase) == ("unfinished", "interrupted")
     say(run, "stage", "measuring 9 images", phase="extract")
-    assert watch.poll().state == "running"
+    assert watch.look().state == "running"
     shutil.rmtree(run)
-    shot = watch.poll()
-    assert (shot.state, shot.log[0]) == ("gone", "loading mini_clip")
+    shot = watch.look()
+    assert (shot.gone, shot.measured) == (True, 700)
 
 
 def state(change: Callable[[dict[str, Any]], object]) -> Damage:
@@ -178,16 +180,16 @@ def test_a_hostile_status_is_told_keeps_the_last_figures_and_whole_files_are_sho
 ) -> None:
     run = live_run(tmp_path)
     watch = Watch(run)
-    whole = watch.poll()
+    whole = watch.look()
     write_live(run, sequence=2)  # arrays are read again once the status has changed
     damage(run)
-    shot = watch.poll()
-    assert "status/0." in title("run", RunState("running"), shot, None, 80)
-    assert (shot.state, shot.done, shot.taps) == ("unreadable", 640, whole.taps)
+    shot = watch.look()
+    assert "status/0." in title("run", shot, None, 80)
+    assert (bool(shot.unreadable), shot.measured, shot.taps) == (True, 640, whole.taps)
     (run / "status" / "0.json").unlink()
     write_live(run, sequence=3, done=900)
-    shot = watch.poll()
-    assert (shot.state, shot.done) == ("running", 900)
+    shot = watch.look()
+    assert (shot.state, shot.unreadable, shot.measured) == ("running", "", 900)
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
@@ -198,60 +200,64 @@ def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
         (run / name).unlink()
     (run / "log.txt").symlink_to(secret)
     os.mkfifo(run / "status" / "0.json")
-    shot = Watch(run).poll()
-    assert (shot.log, shot.state, shot.done) == ((), "unreadable", 0)
+    shot = Watch(run).look()
+    assert (bool(shot.unreadable), shot.measured) == (True, 0)
+    assert Tail(Entry(run, "log.txt")).lines() == ()
 
 
 def test_a_tail_holds_the_last_whole_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
     tail = Tail(Entry(tmp_path, "log"))
-    assert tail.look() == ()
+    assert tail.lines() == ()
     path.write_text("a\nb")
-    assert tail.look() == ("a",)
+    assert tail.lines() == ("a",)
     with path.open("a") as file:
         file.write("c\nd\n")
-    assert tail.look() == ("a", "bc", "d")
+    assert tail.lines() == ("a", "bc", "d")
     path.write_text("new\n")
-    assert tail.look() == ("new",)
+    assert tail.lines() == ("new",)
     path.write_text("x" * 80 + "\n" + "line\n" * 200_000)
-    assert set(tail.look()) == {"line"}
+    assert set(tail.lines()) == {"line"}
     path.unlink()
-    assert len(tail.look()) == 2000
+    assert len(tail.lines()) == 2000
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, MemoryError, RecursionError])
 def test_a_thread_that_cannot_read_says_so_and_goes_on(
     error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> NoReturn:
+    def fail(*_: object) -> NoReturn:
         raise error
 
-    watch = Watch(live_run(tmp_path))
-    monkeypatch.setattr(watch, "poll", fail)
-    thread = WatchThread(watch, seconds=0.005)
-    shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "cannot read the live state" in title("run", RunState("running"), shot, None, 80)
+    run = live_run(tmp_path)
+    monkeypatch.setattr(livewatch, "read_live", fail)
+    thread = WatchThread(run, Entry(run, "log.txt"), seconds=0.005)
+    shot = seen(thread, lambda shot: bool(shot.unreadable))
+    assert "cannot read the live state" in title("run", shot, None, 80)
     monkeypatch.undo()
-    seen(thread, lambda shot: (shot.state, shot.done) == ("running", 640))
+    seen(thread, lambda shot: (shot.state, shot.measured) == ("running", 640))
     write_live(tmp_path, 2, done=900)
-    seen(thread, lambda shot: shot.done == 900)
+    seen(thread, lambda shot: shot.measured == 900)
     thread.stop()
 
 
 def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     shares = shares_of(13, 0.6)
-    first = LiveTap(None, None, None, 1, shares)
+    first = LiveTap(n=1, shares=shares)
     loud = np.eye(CHANNELS)[13]
-    last = LiveTap(54.0, 52.5, 55.5, 640, shares, loud, loud * 0.5, 200)
+    last = LiveTap(
+        kurtosis=54.0, low=52.5, high=55.5, n=640, shares=shares, leads=loud, above=loud * 0.5,
+        scanned=200,
+    )  # fmt: skip
     ends = Ends(largest=((5, -3.0),), smallest=((6, -9.5), (7, -9.0)))
     writer = StatusWriter(run, 3)
     writer.update(
         phase="extract", set="val", shard=0, images=640, rate=212.0, ends={"val": {13: ends}}
     )
     writer.write({("val", "layer1/conv"): first, ("val", "embedding"): last})
-    shot = Watch(tmp_path).poll()
-    assert (shot.state, shot.beat) == ("running", ((0.0, 1),))
+    shot = Watch(tmp_path).look()
+    assert (bool(shot.taps), shot.beat) == (True, ((0.0, 1),))
     assert shot.ends == {("val", 13): ends}
     for place, tap in (("layer1/conv", first), ("embedding", last)):
         read = vars(shot.taps["val", place])
@@ -271,19 +277,19 @@ def test_ranks_are_counted_together_and_each_has_a_state(
         change(run, rank, world=5, set="val", shard=rank, images=50, rate=20.0, phase="extract")
     change(run, 4, world=5, phase="measured")
     watch = Watch(run, now=clock)
-    shot = watch.poll()
+    shot = watch.look()
     assert [(one.number, one.runs) for one in shot.ranks] == [
         (1, True), (2, True), (3, True), (4, False),
     ]  # fmt: skip
     # The shard of rank 1 is published: its images count once.
-    assert (shot.done, shot.total, shot.rate) == (300 + 50 + 50, 1000, 60.0)
+    assert shot.progress[:3] == (300 + 50 + 50, 1000, 60.0)
     clock.now = 19.0
     change(run, 2, sequence=2)
-    watch.poll()
+    watch.look()
     clock.now = 21.0
-    shot = watch.poll()
+    shot = watch.look()
     assert [one.number for one in shot.ranks if one.runs] == [2]
-    assert (shot.done, shot.rate) == (350, 20.0)
+    assert shot.progress[:3:2] == (350, 20.0)
     short = ranks_line(shot.ranks, 80)
     assert short.startswith(
         "4 ranks: 1 measuring · 1 measured · ✗ 1 no sign of life for 0:21 on node"
@@ -293,5 +299,5 @@ def test_ranks_are_counted_together_and_each_has_a_state(
     for rank in (1, 4):
         change(run, rank, host=this_host(), phase="extract")
     with directory.locked("lock-4"):  # a rank of this host runs while it holds its lock
-        ranks = {rank.number: rank.runs for rank in Watch(run).poll().ranks}
+        ranks = {rank.number: rank.runs for rank in Watch(run).look().ranks}
     assert (ranks[1], ranks[4]) == (False, True)

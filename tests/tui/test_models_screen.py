@@ -59,7 +59,6 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
     asked: list[list[str]] = []
     monkeypatch.setattr(models, "ask", answer)
     monkeypatch.setattr(setup, "ask", answer)
-    monkeypatch.setattr(setup, "ask_python", answer)
     app = TuiprobeApp(runs=tmp_path)
     app.asked = asked  # type: ignore[attr-defined]
     return app

@@ -15,7 +15,8 @@ from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.results.accuracy import Evidence, accuracy_from
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow, list_runs
+from tuiprobe.run.listing import list_runs
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -49,6 +50,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def table(app: TuiprobeApp) -> RunTable:
     return app.screen.query_one(RunTable)
+
+
+def changed(view: RunView, **fields: object) -> RunView:
+    return replace(view, summary=view.summary.model_copy(update=fields))
 
 
 def names(app: TuiprobeApp) -> list[str]:
@@ -105,7 +110,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         await pilot.press("enter", "escape")
 
         def models() -> list[str]:
-            return [row.model for row in table(app).rows]
+            return [row.summary.model for row in table(app).rows]
 
         await pilot.press("s")
         assert models() == sorted(models())
@@ -151,7 +156,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
 async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     root: Path, width: int, kept: str
 ) -> None:
-    row = replace(
+    row = changed(
         list_runs(root)[0],
         model="mini_clip",
         source="miniature",
@@ -166,7 +171,7 @@ async def test_an_estimate_is_never_written_with_plus_minus(
     root: Path, evidence: Evidence, shown: bool
 ) -> None:
     target = accuracy_from(estimate(0.532, 0.02), "street", evidence)
-    cells = run_cells(replace(list_runs(root)[0], target=target), marked=False, pinned=False)
+    cells = run_cells(changed(list_runs(root)[0], target=target), marked=False, pinned=False)
     assert any("±" in cell and "53" in cell for cell in cells) == shown
 
 
@@ -221,7 +226,7 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
 ) -> None:
     read, listed = threading.Event(), RunsScreen._listed
 
-    def slowly(screen: RunsScreen) -> list[RunRow]:
+    def slowly(screen: RunsScreen) -> list[RunView]:
         read.wait(60)
         return listed(screen)
 

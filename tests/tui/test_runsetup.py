@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.tui.child_answers import PREVIEW, TRIAL, image_set
-from tuiprobe.spec import run_option
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES
-from tuiprobe.tui import run_preview, runsetup
+from tests.tui.child_answers import image_set, previewed
+from tuiprobe.run.preview import PlannedDirectory, Unknown
+from tuiprobe.spec import run_option, run_options
+from tuiprobe.tui import runsetup
 from tuiprobe.tui.runsetup import Setup
 
 
@@ -48,11 +48,13 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     )  # fmt: skip
     words = setup.options()
     assert words == [
-        "--headless", "--embeddings", "img_emb/*.npy", "--labels", "l.txt", "--training",
-        "zero-shot", "--target-embeddings", "a.npy", "--target-embeddings", "b.npy",
+        "--headless", "--embeddings", "img_emb/*.npy", "--target-embeddings", "a.npy",
+        "--target-embeddings", "b.npy", "--labels", "l.txt", "--training", "zero-shot",
     ]  # fmt: skip
-    assert not {*setup.asked} & {"data", *OF_IMAGES}
-    assert not {*Setup(("m",)).asked} & {*OF_EMBEDDINGS}
+    fits = {option.name: option.option.fits for option in run_options()}
+    assert not {"data", "target"} & {*setup.asked}
+    assert "images" not in {fits[name] for name in setup.asked}
+    assert "vectors" not in {fits[name] for name in Setup(("m",)).asked}
     assert setup.directory(Path("runs")).name.startswith("img_emb-embeddings-")
 
 
@@ -101,78 +103,29 @@ def test_the_same_measurement_goes_to_the_same_directory() -> None:
     assert hostile.name.isprintable()
 
 
-# What is known before the start.
-
-
 @pytest.mark.parametrize(
-    ("trial", "classes", "reason"),
+    ("changes", "wrong", "words"),
     [
-        (TRIAL, 0, "no class names; name a file of them under classes"),
-        (None, 0, "no class names; name a file of them under classes"),  # of a CLIP known at once
-        ({**TRIAL, "text": None}, 0, "the model brings no head; name one under head"),
-        ({**TRIAL, "text": None, "head": {"classes": 40}}, 0, ""),
-        (TRIAL, 40, ""),
-    ],
-)
-def test_a_run_without_answers_says_so_first_and_on_its_button(
-    trial: Any, classes: int, reason: str
-) -> None:
-    role = "labelled" if classes else "unlabelled"
-    sets = [image_set("pics", 12, role, classes=classes, notes=["a note"])]
-    contents = {**PREVIEW, "sets": sets, "images": {"mini_clip": 12}}
-    preview = run_preview.RunPreview(Setup(("mini_clip",)), contents, trial, {}, "downloads")
-    first = f"! no answers: {reason}" if reason else "! downloads"
-    lines = preview.lines("", "! the trial failed")
-    assert lines[0] == first
-    warnings = lines[: lines.index("DATA")]
-    assert {"! downloads", "! a note", "! the trial failed"} <= set(warnings)
-    start = "! start without answers" if reason else "start"
-    assert preview.start_words == f"{start}: 12 images"
-
-
-def probes(
-    texts: dict[str, str] | None = None, trial: Any = TRIAL, **changes: Any
-) -> tuple[str, str]:
-    """Returns the line of the probes that run, and all other lines."""
-    first, *others = run_preview.probe_lines(
-        Setup(("m",), texts or {}), trial, {**PREVIEW, **changes}
-    )
-    return first, "\n".join(others)
-
-
-def test_heads_of_a_thousand_classes_need_not_be_asked_for_if_prompts_are_not_padded() -> None:
-    first, _ = probes(templates=80, sets=[image_set("val", 9, classes=1000)])
-    assert "Privileged directions" in first
-
-
-def test_every_probe_is_told_and_why_it_will_not_run() -> None:
-    first, others = probes()
-    assert first == ("✓ Outlier features, Privileged directions, Accuracy on your images, Concepts")
-    assert "✓ Channel ablation, if a channel stands out" in others
-    assert "… blur: only this package's probe knows" in others
-
-
-@pytest.mark.parametrize(
-    ("texts", "trial", "changes", "parts"),
-    [
-        ({}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
-         ("Channel ablation: no class names",
-          "Concepts: no concept set")),
-        ({}, {**TRIAL, "text": None}, {}, ("the model brings no head; name one",)),
-        ({"head": "probe"}, TRIAL, {"sets": [image_set("x", 9, "unlabelled")]},
-         ("head probe takes labelled images",)),
-        ({}, {**TRIAL, "text": {"templates": 80, "padded": True}},
-         {"sets": [image_set("val", 9, classes=1000)]},
-         ("80,000 prompts take a CPU hours; zero-shot under head",)),
-        ({"embeddings": "x.npy"}, None, {}, ("vectors bring no head; name a file under head",)),
-        ({}, None, {},
-         ("… Privileged directions, Accuracy on your images, Channel ablation: known once",)),
+        ({}, (), "start: 1,550 images"),
+        ({"sets": Unknown(depends_on="data")}, (), "start"),
+        ({"sets": (image_set("pics", 12, "unlabelled"),)}, (),
+         "! start without answers: 12 images"),
+        ({"directory": PlannedDirectory(path="x", done=9)}, (), "resumes 9 of 1,550"),
+        ({"directory": PlannedDirectory(path="x", done=1550)}, (),
+         "all 1,550 are measured: answers again"),
+        ({}, ("concept_sample",), "✗ concept sample needs another value"),
+        ({}, ("output",), "✗ the run directory needs another value"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named(
-    texts: dict[str, str], trial: Any, changes: dict[str, Any], parts: tuple[str, ...]
+def test_the_button_says_what_enter_will_do(
+    changes: dict[str, Any], wrong: tuple[str, ...], words: str
 ) -> None:
-    first, others = probes(texts, trial, **changes)
-    for part in parts:
-        assert part in others, others
-    assert first.startswith("✓ Outlier features")
+    assert runsetup.start_words([previewed(**changes)], wrong) == words
+
+
+def test_texts_that_are_wrong_are_left_out_of_the_question() -> None:
+    setup = Setup(("mini_clip",), {"sample": "many", "layers": "a*"})
+    words = setup.dry_run(Path("runs"))
+    assert "--sample" not in words
+    assert ("--layers", "a*") in pairwise(words)
+    assert words[-2:] == ["--dry-run", "--json"]

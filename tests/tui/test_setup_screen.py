@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from textual.widgets import Button, Input, Select, Static
 
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, tried
 from tests.tui.conftest import until
+from tuiprobe.run.preview import Download, PlannedDirectory, Unknown, Wrong
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
@@ -44,8 +46,9 @@ def understood(app: TuiprobeApp) -> str:
 
 
 def known(app: TuiprobeApp) -> bool:
-    """Returns whether images and layers are known."""
-    return "✓ val" in understood(app) and " of 2" in understood(app)
+    """Returns whether the data are known, and all models were tried."""
+    answered = "✓ val" in understood(app)
+    return answered and not app.screen._trial_note and app.screen._last_trial != ()
 
 
 def command(app: TuiprobeApp) -> str:
@@ -61,6 +64,11 @@ def wrong(app: TuiprobeApp, name: str) -> str:
     """Returns what stands under a field; empty if nothing is shown there."""
     under = app.screen.query_one(f"#{name}-wrong", Static)
     return str(under.content) if under.display else ""
+
+
+def pair(asked: ChildAnswers, option: str, value: str) -> bool:
+    """Returns whether the last question about the run gives a value to an option."""
+    return (option, value) in pairwise(asked.data[-1])
 
 
 def button(app: TuiprobeApp) -> str:
@@ -107,7 +115,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
         preview = understood(app)
         for part in (
             "✓ val: 1,000 of 4,000 images, 40 classes", "✓ concepts: 300 images", "! a note",
-            "none of 2", "✓ Outlier features, Privileged directions",
+            "LAYERS\nnone", "✓ Outlier features, Privileged directions", "runs/x: new",
         ):  # fmt: skip
             assert part in preview
         assert button(app) == "start: 1,550 images"
@@ -116,28 +124,29 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
         await pilot.press("ctrl+y")
         assert app.clipboard.startswith("tuiprobe --headless --model mini_clip --data miniature")
         assert asked.models == [["doctor", "--model", "mini_clip", "--json", "--offline"]]
-        assert asked.data[0]["options"] == {
-            "data": "miniature", "device": "auto", "tokens": "all", "dtype": "float32",
-            "offline": False,
-        }  # fmt: skip
+        place = str(tmp_path / "runs")
+        assert asked.data[0][:5] == ["--headless", "--model", "mini_clip", "--data", "miniature"]
+        assert asked.data[0][5] == "--output"
+        assert asked.data[0][6].startswith(place)
+        assert asked.data[0][7:] == ["--dry-run", "--json"]
 
         before, text = len(asked.data), "suite:mine.toml"
         for end in range(1, len(text) + 1):  # typing asks once the form rests
             fill(app, data=text[:end])
         await until(pilot, lambda: len(asked.data) > before)
-        assert asked.data[-1]["options"]["data"] == text
+        assert pair(asked, "--data", text)
         assert len(asked.data) == before + 1
 
         fill(app, sample="100", layers="layer*", concepts="none", target="none", baseline="b.csv")
         app.screen.query_one("#dtype", Select).value = "bfloat16"
-        await until(pilot, lambda: "✓ layer*: 1 of 2" in understood(app))
+        await until(pilot, lambda: "✓ 1: layer1" in understood(app))
         for part in (
             "--sample 100", "--layers 'layer*'", "--dtype bfloat16", "--concepts none",
             "--target none", "--baseline b.csv",
         ):  # fmt: skip
             assert part in command(app)
-        await until(pilot, lambda: asked.data[-1]["options"].get("sample") == 100)
-        assert asked.data[-1]["options"]["target"] == ["none"]
+        await until(pilot, lambda: pair(asked, "--sample", "100"))
+        assert pair(asked, "--target", "none")
 
 
 async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
@@ -182,10 +191,9 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "✓ val" in understood(app))
-        asked.set_preview(
-            problems={"data": "imagefolder: [red]none[/] does not exist", "target": "it is empty"},
-            sets=[], images={},
-        )  # fmt: skip
+        none = Wrong(option="data", reason="imagefolder: [red]none[/] does not exist", exit_code=4)
+        empty = Wrong(option="target", reason="it is empty", exit_code=4)
+        asked.set_preview(wrong=(none, empty), sets=Unknown(depends_on="options"))
         fill(app, data="imagefolder:none")
         await pilot.pause()
         assert "✓ val" not in understood(app)  # no older answer is shown
@@ -200,7 +208,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
         await pilot.pause()
         assert not wrong(app, "data")
         await until(pilot, lambda: "✓ val" in understood(app))
-        assert asked.data[-1]["options"]["data"] == "imagefolder:there"
+        assert pair(asked, "--data", "imagefolder:there")
 
         plain, cuda = tried(TRIAL), "--device cuda cannot be used here (no driver); use cpu"
         unfit = "w.pt does not fit RN50: 3 missing"
@@ -278,17 +286,15 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         await until(pilot, lambda: known(app) and len(asked.models) == count + 1)
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
-        monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
+        weights = Download(kind="weights", name="vitb16_openai", least=4 * 10**8)
         asked.models.clear()
         asked.trial = tried(TRIAL)
+        asked.set_preview(downloads=(weights,))
         app.push_screen(SetupScreen(["vitb16_openai"]))
         await until(pilot, lambda: is_setup(app) and "the start downloads" in understood(app))
         await until(pilot, lambda: "✓ val" in understood(app))
         assert "! the weights of vitb16_openai are not on" in understood(app)
         assert asked.models == []  # nothing to load, and no error about it
-        app.screen.query_one("#offline", Select).value = "yes"
-        await until(pilot, lambda: "vitb16_openai are not on this machine" in wrong(app, "offline"))
-        app.screen.query_one("#offline", Select).value = "no"
         await pilot.press("ctrl+l")
         await until(pilot, lambda: known(app))
         assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
@@ -320,7 +326,7 @@ async def test_the_picker_walks_folders_and_takes_one(
         await until(pilot, lambda: is_setup(app))
         chosen = f"imagefolder:{tmp_path}/photos"
         assert app.screen.query_one("#data", Input).value == chosen
-        await until(pilot, lambda: asked.data[-1]["options"]["data"] == chosen)
+        await until(pilot, lambda: pair(asked, "--data", chosen))
         await picker()
         app.screen.query_one(Input).focus()
         app.screen.query_one(Input).value = "~nobody-of-this-name/x"
@@ -340,12 +346,13 @@ async def test_the_picker_walks_folders_and_takes_one(
 async def test_the_start_does_what_the_command_says_or_says_why_not(
     asked: ChildAnswers, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
-    asked.set_preview(done=775)
+    asked.set_preview(directory=PlannedDirectory(path="runs/x", state="resumed", done=775))
     app = opened(tmp_path, ["mini_clip", "mini_supervised"])
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "resumes 775 of " in button(app))
+        await until(pilot, lambda: "resumes 1,550 of " in button(app))
         refused = app.screen.query_one("#refused", Static)
-        asked.set_preview(kept="runs/x holds a run of other images: delete it among the runs")
+        other = "runs/x holds a run of other images: choose another one"
+        asked.set_preview(wrong=(Wrong(option="output", reason=other, exit_code=4),))
         fill(app, sample="9")
         await until(pilot, lambda: "✗ runs/x holds a run of other images" in understood(app))
         await pilot.press("enter")

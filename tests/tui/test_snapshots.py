@@ -25,10 +25,11 @@ from tests.tui.child_answers import answered, image_set
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tests.tui.live_run import live_run, write_live, write_pictures
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
+from tuiprobe.labelling import session
+from tuiprobe.labelling.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.help import HelpScreen
@@ -224,7 +225,8 @@ def models(*keys: str) -> Make:
 
 def setup(fields: dict[str, str] | None = None, **finds: Any) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        answered(patch).set_preview(**finds)
+        given = {"model": None, **fields} if fields and "embeddings" in fields else {}
+        answered(patch).set_preview(given, **finds)
         patch.setattr(ModelsScreen, "_list_all", lambda self: None)
         app = TuiprobeApp()
 
@@ -244,7 +246,7 @@ def setup(fields: dict[str, str] | None = None, **finds: Any) -> Make:
             for name, text in (fields or {}).items():
                 app.screen.query_one(f"#{name}", Input).value = text
             await pilot.pause()
-            await until(pilot, lambda: app.screen._contents is not None)
+            await until(pilot, lambda: app.screen._previews)
 
         return app, act
 
@@ -252,7 +254,8 @@ def setup(fields: dict[str, str] | None = None, **finds: Any) -> Make:
 
 
 GONE = "imagefolder:photos: there is no such folder; name one of images"
-ROWS = [image_set("img_emb", 1_000_000, "unlabelled", width=512)]
+MISSING = Wrong(option="data", reason=GONE, exit_code=4)
+ROWS = (image_set("rows", 1_000_000, "unlabelled", channels=512),)
 SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview": ((120, 40), results()),
     "overview_small": ((80, 24), results()),
@@ -283,12 +286,12 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
         (80, 24),
         setup(
             {"data": "imagefolder:photos", "sample": "many"},
-            problems={"data": GONE}, sets=[], images={},
+            wrong=(MISSING,), sets=Unknown(depends_on="options"),
         ),
     ),
     "setup_vectors": (
         (110, 36),
-        setup({"embeddings": "img_emb/*.npy"}, sets=ROWS, images={"embeddings": 1_000_000}),
+        setup({"embeddings": "img_emb/*.npy"}, sets=ROWS),
     ),
 }  # fmt: skip
 

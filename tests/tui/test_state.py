@@ -10,7 +10,9 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -24,11 +26,10 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import Observer, RunState, run_state
+from tuiprobe.run.status import Phase, Status
+from tuiprobe.run.view import RankView, RunView
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.progress import advice, cause_of_end, title
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.live import LiveScreen
@@ -51,8 +52,8 @@ def plan(run: Path, planned: int = 1000, shards: int = 10, published: int = 0) -
     return directory
 
 
-def state(run: Path) -> RunState:
-    return run_state(RunDir(run), held_locks())
+def state(run: Path) -> RunView:
+    return RunView.read(RunDir(run))
 
 
 def here(run: Path, phase: str, rank: int = 0, **fields: object) -> None:
@@ -66,14 +67,14 @@ def here(run: Path, phase: str, rank: int = 0, **fields: object) -> None:
 def test_what_a_kill_leaves_is_told_by_its_shards(tmp_path: Path) -> None:
     run = plan(tmp_path, shards=1000, published=600)
     here(tmp_path, "extract", begun=1.0)
-    assert (state(tmp_path).kind, state(tmp_path).words) == ("unfinished", "stopped at 60 %")
+    assert (state(tmp_path).state, state(tmp_path).words) == ("unfinished", "stopped at 60 %")
     assert state(tmp_path).resumable
     for number in range(600, 999):
         publish(tmp_path, "val", number)
     assert state(tmp_path).words == "stopped at 99 %"  # not at a hundred before it is
     here(tmp_path, "extract", set="val", shard=999, images=1)
     with run.locked():
-        assert state(tmp_path).kind == "running"
+        assert state(tmp_path).state == "running"
     publish(tmp_path, "val", 999)
     assert state(tmp_path).words == "stopped after measuring"
 
@@ -82,27 +83,27 @@ def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> N
     plan(tmp_path, published=4)
     write_run(tmp_path, report(partial=True), pictures=False)
     here(tmp_path, "interrupted", begun=1.0, time=4.0)
-    assert (state(tmp_path).kind, state(tmp_path).words) == ("partial", "stopped at 40 %")
+    assert (state(tmp_path).state, state(tmp_path).words) == ("partial", "stopped at 40 %")
     assert state(tmp_path).results
     write_run(tmp_path, report(), pictures=False)  # of before
     here(tmp_path, "measured", begun=1.0, time=2.0, world=2)
     assert state(tmp_path).words == "stopped at 40 %, waits for shards of ranks 0 and 1"
-    assert state(tmp_path).kind == "partial"
+    assert state(tmp_path).state == "partial"
     for number in range(4, 10):
         publish(tmp_path, "val", number)
     here(tmp_path, "interrupted", begun=1.0, time=3.0, world=1)  # in its head
-    assert (state(tmp_path).kind, state(tmp_path).words) == ("partial", "stopped after measuring")
+    assert (state(tmp_path).state, state(tmp_path).words) == ("partial", "stopped after measuring")
     shutil.rmtree(tmp_path / "shards")
     for rank, phase in enumerate(("done", "measured")):  # whose shards were deleted
         here(tmp_path, phase, rank, begun=4.0, time=5.0, world=2)
-    assert (state(tmp_path).kind, state(tmp_path).words) == ("done", "done")
+    assert (state(tmp_path).state, state(tmp_path).words) == ("done", "done")
 
 
 def test_a_stopped_run_is_listed_as_its_screen_says(tmp_path: Path) -> None:
     plan(tmp_path, published=4)
     here(tmp_path, "extract", begun=1.0)
     (row,) = list_runs(tmp_path)
-    assert (row.status.word, row.status.words, row.images) == ("stopped", "stopped at 40 %", 400)
+    assert (row.word, row.words, row.summary.images) == ("stopped", "stopped at 40 %", 400)
 
 
 def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) 
     here(tmp_path, "extract", begun=time.time() + 1)
 
     def of_an_engine() -> str:
-        return run_state(run, held_locks(), alive=True).kind
+        return RunView.read(run, alive=True).state
 
     assert of_an_engine() == "running"  # its lock is gone, its process not yet
     assert state(tmp_path).words == "stopped at 40 %"
@@ -121,11 +122,11 @@ def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) 
 
 def test_a_damaged_run_says_so_once_and_in_one_line() -> None:
     reason = "runs/x/results.json is damaged: 1 error\n\n  answer: missing"
-    assert RunState("damaged", reason).words == (
+    assert RunView("damaged", reason).words == (
         "runs/x/results.json is damaged: 1 error answer: missing"
     )
     named = "no such folder: runs/it is damaged/photos"  # a name steers nothing
-    assert RunState("failed", named).words == f"failed: {named}"
+    assert RunView("failed", named).words == f"failed: {named}"
 
 
 def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:
@@ -149,16 +150,16 @@ def test_a_failure_counts_until_the_next_attempt(tmp_path: Path) -> None:
     with (early / "log.txt").open("a") as file:
         file.write("$ tuiprobe --headless\nloading x\n")
     words = "stopped before the first image"
-    assert (state(early).kind, state(early).words) == ("unfinished", words)
+    assert (state(early).state, state(early).words) == ("unfinished", words)
 
 
 def test_what_is_no_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    assert (state(tmp_path).kind, state(tmp_path).resumable) == ("none", False)
+    assert (state(tmp_path).state, state(tmp_path).resumable) == ("none", False)
     assert "is no run directory: it holds no key" in state(tmp_path).words
     assert "is no directory" in state(tmp_path / "nowhere").words
     RunDir(tmp_path).key_file.write_text("nonsense")
-    assert state(tmp_path).kind == "damaged"
+    assert state(tmp_path).state == "damaged"
 
 
 def test_hostile_plans_and_statuses_count_nothing(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_hostile_plans_and_statuses_count_nothing(tmp_path: Path) -> None:
     for text in ("[1]", '{"phase": "failed", "time": "x"}', '{"phase": []}', "[" * 100_000):
         (tmp_path / "status").mkdir(exist_ok=True)
         (tmp_path / "status" / "0.json").write_text(text)
-        assert state(tmp_path).kind == "unfinished"
+        assert state(tmp_path).state == "unfinished"
 
 
 def test_a_run_of_another_host_runs_while_its_heartbeat_moves(
@@ -178,14 +179,15 @@ def test_a_run_of_another_host_runs_while_its_heartbeat_moves(
 ) -> None:
     run = plan(tmp_path, published=3)
     run.at("lock").write_text("process 1 on gpu07\n")
-    watcher = Observer()
+    before = RunView.read(run)
     change(tmp_path, host="gpu07", phase="extract", set="val", shard=3, images=50)
-    assert watcher.state(run, held_locks()).words == "stopped at 30 %, or silent on gpu07"
+    before = RunView.read(run, before)
+    assert before.words == "stopped at 30 %, or silent on gpu07"
     change(tmp_path, sequence=2, images=51)
-    running = watcher.state(run, held_locks())
-    assert (running.kind, running.measured) == ("running", 351)
+    running = RunView.read(run, before)
+    assert (running.state, running.measured) == ("running", 351)
     monkeypatch.setattr(locks, "QUIET_SECONDS", 0.0)
-    assert watcher.state(run, held_locks()).kind == "unfinished"
+    assert RunView.read(run, running).state == "unfinished"
 
 
 def test_the_shard_under_way_counts_while_its_rank_runs(tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(
         publish(tmp_path, "val", number)
     here(tmp_path, "measured", begun=1.0, time=5.0, world=3)
     here(tmp_path, "measured", 2, begun=1.0, time=5.0, world=3)
-    assert state(tmp_path).kind == "unfinished"
+    assert state(tmp_path).state == "unfinished"
     assert state(tmp_path).words == "stopped at 70 %, waits for shards of rank 1"
     publish(tmp_path, "val", 1)
     here(tmp_path, "extract", 1, begun=2.0, world=3, set="val", shard=4, images=10)
@@ -251,23 +253,30 @@ def test_an_end_has_the_cause_that_the_directory_cannot_tell() -> None:
 
 
 def test_every_state_says_what_to_do_and_whom_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "r resumes" in advice(RunState("unfinished", measured=1, planned=2), "killed on request")
-    assert "Enter shows the results so far" in advice(RunState("partial", results=True))
-    assert "no weights · r tries again" in advice(RunState("failed", "no weights"), "code 3")
-    assert "r " not in advice(RunState("none", "x is no run directory"))
-    stopped = RunState("unfinished", measured=1, planned=2, waits=(1, 3))
+    assert "r resumes" in advice(RunView("unfinished", measured=1, planned=2), "killed on request")
+    assert "Enter shows the results so far" in advice(RunView("partial", results=True))
+    assert "no weights · r tries again" in advice(RunView("failed", "no weights"), "code 3")
+    assert "r " not in advice(RunView("none", "x is no run directory"))
+    stopped = RunView("unfinished", measured=1, planned=2, waits=(1, 3))
     assert advice(stopped).startswith("stopped at 50 %, waits for shards of ranks 1 and 3 · r ")
-    measuring = Snapshot("running", "extract")
-    line = title("a", RunState("running", waits=(1,)), measuring, None, 80)
-    assert line == "● a: measuring, waits for shards of rank 1"
+
+    def measuring(phase: Phase, silence: float = 0.0, **fields: Any) -> RunView:
+        rank = RankView(0, Status(phase=phase, **fields), silence=silence, runs=True)
+        return RunView("running", ranks=(rank,), waits=(1,) if phase == "load" else ())
+
+    assert title("a", measuring("load"), None, 80) == "● a: loading, waits for shards of rank 1"
     monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
-    running = RunState("running")
-    quiet = Snapshot("running", "extract", silence=30.0)
-    assert "no sign of life for 0:30" in title("a", running, quiet, None, 80)
-    stopping = Snapshot("running", "probe", stopping=True)
-    assert title("a", running, stopping, None, 80) == "● a: stopping: probing"
-    assert "no sign" not in title("a", running, Snapshot("running", "probe"), None, 80)
-    assert "(0:04)" in title("a", RunState("waiting"), Snapshot(), 4.0, 80)
+    assert "no sign of life for 0:30" in title("a", measuring("extract", 30.0), None, 80)
+    stopping = measuring("probe", stopped=True)
+    assert title("a", stopping, None, 80) == "● a: stopping: probing"
+    assert "no sign" not in title("a", measuring("probe", 30.0), None, 80)
+    assert "(0:04)" in title("a", RunView("waiting"), 4.0, 80)
+    half = measuring("extract", set="val", shard=0, images=50, rate=20.0, eta=2.5)
+    half = replace(half, measured=50, planned=100)
+    line = "● mini_clip ━━━━━━━━━━────────── 50 %  20 img/s  0:02 left"
+    assert title("mini_clip", half, None, 60) == line
+    short = title("a_long_name_of_a_run", half, None, 44)
+    assert short == "● a_long_name_of_… 50 %  20 img/s  0:02 left"
 
 
 # The screens.
@@ -462,9 +471,9 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "✓" not in place(app)
         percent, sentence = int(100 * state(run).measured / 400), state(run).words
-        assert state(run).kind == "partial"
+        assert state(run).state == "partial"
         (row,) = list_runs(tmp_path / "runs")
-        assert row.status.words == sentence
+        assert row.words == sentence
         await pilot.press("enter")
         await go(pilot, app, ResultsScreen)
         await until(pilot, lambda: sentence in place(app))

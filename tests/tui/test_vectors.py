@@ -11,7 +11,7 @@ import pytest
 from tests.embeddings.conftest import planted
 from tests.tui.conftest import until
 from tuiprobe.api import run
-from tuiprobe.spec_defaults import make_spec
+from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.results import ResultsScreen
 
@@ -26,7 +26,7 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", planted(300, 24))
     np.save(tmp_path / "y.npy", planted(200, 24, seed=5))
     given = {"embeddings": str(tmp_path / "x.npy"), "target_embeddings": (str(tmp_path / "y.npy"),)}
-    run(make_spec(None, None, given), output=tmp_path / "run")
+    run(RunRequest(spec=make_spec(None, None, given), output=tmp_path / "run"))
     app = TuiprobeApp(open_run=tmp_path / "run")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)

@@ -16,10 +16,10 @@ from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
 from tuiprobe.run.deletion import delete_run
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import BusyError, held_locks
+from tuiprobe.run.locks import BusyError
 from tuiprobe.run.records import read_plan
-from tuiprobe.run.state import run_state
 from tuiprobe.run.status import read_status, read_taps
+from tuiprobe.run.view import RunView
 
 
 def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,8 +60,8 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
         assert (state.set, state.phase) == ("watched", "extract")
         taps = dict(read_taps(run, 0, state))
         assert all(len(tap.shares) in (24, 32) for tap in taps.values())
-        assert run_state(run, held_locks()).kind == "running"
-    assert run_state(run, held_locks()).kind == "done"
+        assert RunView.read(run).state == "running"
+    assert RunView.read(run).state == "done"
     with pytest.raises(DamagedFileError, match=r"saved by tuiprobe\.watch"):
         read_plan(run)  # what needs arrays says that there are none
     assert run_cli(["reprobe", str(run.path)]) == 4
@@ -74,8 +74,8 @@ def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
         tuiprobe.watch(model, "head", output=run.path),
     ):
         model(pictures(4)[:, :2])
-    state = run_state(run, held_locks())
-    assert (state.kind, state.reason) == ("failed", "the block ended with RuntimeError")
+    state = RunView.read(run)
+    assert (state.state, state.reason) == ("failed", "the block ended with RuntimeError")
 
 
 def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import tuiprobe
 from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
-from tuiprobe.engine.tap_statistics import MAX_ROWS
+from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.errors import UsageError
 from tuiprobe.results import Estimate, NotRun
 

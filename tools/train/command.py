@@ -29,7 +29,7 @@ from tools.train.loop import train
 from tools.train.recipes import MODELS, RECIPES, TrainingJob, baseline_trainings, trainings_of
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.miniature import baseline, weights, world
+from tuiprobe.miniature import data, weights, world
 from tuiprobe.miniature.captions import WordTokenizer
 
 Card = dict[str, Any]
@@ -123,7 +123,7 @@ def _finished(training: TrainingJob, folder: Path) -> Card | None:
 
 def write_baseline(cards: Iterable[Card], path: Path) -> None:
     """Writes the accuracies of supervised runs as a table."""
-    rows = [",".join(baseline.COLUMNS)]
+    rows = [",".join(data.BASELINE_COLUMNS)]
     for card in cards:
         rate = {name: entry["hits"] / entry["n"] for name, entry in card["accuracy"].items()}
         recipe = card["recipe"]
@@ -193,4 +193,4 @@ def main() -> None:
                 file = trial_folder(training, args.cache) / f"{training.recipe.name}{suffix}"
                 shutil.copy(file, output)
         if everything:
-            write_baseline((cards[training] for training in others), output / baseline.FILE)
+            write_baseline((cards[training] for training in others), output / data.BASELINE)

@@ -16,7 +16,7 @@ from tools.train import cache
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
 from tuiprobe.miniature.networks import MEAN, STD, Classifier
-from tuiprobe.probes.proportions import wilson_bounds
+from tuiprobe.probes.intervals import wilson_bounds
 
 if TYPE_CHECKING:
     from open_clip import CLIP

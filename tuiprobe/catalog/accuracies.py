@@ -258,7 +258,7 @@ def read_own_baseline(
         raise UsageError(f"{source} is no CSV: {error}") from error
     if not lines:
         raise UsageError(f"{source} holds a header and no model")
-    own = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
+    of_classes = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
     models = []
     for number, cells in lines:
         where = f"{source}, line {number}"
@@ -270,7 +270,7 @@ def read_own_baseline(
             baselines=frozenset({"own"}),
             imagenet=_fraction(cells, id_set, where),
             shifts={shift: _fraction(cells, shift, where) for shift in shifts},
-            own_classes={shift: _fraction(cells, column, where) for shift, column in own.items()},
+            own_classes={s: _fraction(cells, column, where) for s, column in of_classes.items()},
         )
         models.append(row)
     return models

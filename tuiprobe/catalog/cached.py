@@ -68,7 +68,7 @@ def hub_names(model: Published) -> tuple[str, ...]:
 
 
 def url_folder(loader: str) -> Path:
-    """Returns where a library keeps what it downloads from plain URLs."""
+    """Returns the folder of a library's downloads from plain URLs."""
     if loader == "open_clip":
         return Path("~/.cache/clip").expanduser()
     torch_home = os.environ.get("TORCH_HOME") or Path(_cache_home()) / "torch"
@@ -80,7 +80,7 @@ def _cache_home() -> Path:
 
 
 def missing_weights(models: Sequence[str]) -> list[Missing]:
-    """Returns which models of a run have published weights that are not cached."""
+    """Returns the models of a run whose published weights are not cached."""
     missing = []
     for model in dict.fromkeys(models):
         preset = presets().get(model)
@@ -103,7 +103,7 @@ def _at_hub(model: str) -> Published | None:
 
 
 def download_words(missing: Sequence[Missing]) -> str:
-    """Returns what will be downloaded, in one sentence; empty for nothing."""
+    """Describes the downloads in one sentence; empty without any."""
     if not missing:
         return ""
     names = ", ".join(model.model for model in missing)

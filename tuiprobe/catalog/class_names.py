@@ -150,8 +150,8 @@ class ClassMatches:
     def places(self) -> tuple[int, ...] | None:
         """The row of each class, if every class has one of its own."""
         places = tuple(place for place in self.known if place is not None)
-        whole = len(places) == len(self.classes) == len(set(places))
-        return places if whole else None
+        one_to_one = len(places) == len(self.classes) == len(set(places))
+        return places if one_to_one else None
 
     def problems(self, of: str = "the head") -> str:
         """Lists the classes that have no row, several rows, or the row of another class.
@@ -208,9 +208,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     'dgo' is not a class of the head
     """
     named, folded, labelled = (defaultdict[object, list[int]](list) for _ in range(3))
-    whole = of_imagenet(rows)
+    imagenet = of_imagenet(rows)
     meanings = [*map(possible_labels, rows)]
-    if whole:
+    if imagenet:
         meanings = [frozenset((label,)) for label in range(len(rows))]
     for place, row in enumerate(rows):
         named[row].append(place)
@@ -228,7 +228,7 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
         return [place for place in places if meanings[place] == meaning] or places
 
     # In ImageNet "cardigan" is a dog too, so that an equal name alone does not tell.
-    steps = (by_meaning, by_name) if whole else (by_name, by_meaning)
+    steps = (by_meaning, by_name) if imagenet else (by_name, by_meaning)
     candidates = tuple(tuple(steps[0](name) or steps[1](name)) for name in classes)
     return ClassMatches(tuple(classes), tuple(rows), candidates)
 

@@ -114,7 +114,7 @@ class ShiftForecast:
 
 
 def kind_of(training: str, row: ModelAccuracies | None) -> TrainingKind:
-    """Returns which published models a model is compared with.
+    """Returns the published models that a model is compared with.
 
     Args:
         training: Its kind of training, `unknown` if that is not known.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,10 +28,11 @@ from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.options import Option, OptionField, options_of
+from tuiprobe.request import directory_options
 from tuiprobe.spec import WHAT, run_options
 
-DIRECTORY, PROGRAM = "Run directory", "Program"
-"""Groups of options."""
+PROGRAM = "Program"
+"""Group of the options that say what the command does."""
 
 LINE = 57
 """Characters beside an option on the first screen of help, in 80 columns."""
@@ -111,7 +111,7 @@ app.add_typer(miniature.app, name="miniature", short_help=MINIATURE)
 
 @dataclass(frozen=True)
 class Invocation:
-    """The options of the command line besides the spec of the run."""
+    """The options of the command line besides those of a request."""
 
     suite: Annotated[
         str | None,
@@ -132,31 +132,24 @@ class Invocation:
             metavar="FILE",
         ),
     ] = None
-    output: Annotated[
-        str | None,
-        Option(
-            "The run directory. Of several models, the folder of their run directories.",
-            DIRECTORY,
-            common=True,
-            metavar="DIR",
-            unset="below runs/, by content",
-            changes="nothing",
-        ),
-    ] = None
-    fresh: Annotated[
-        bool, Option("Start anew, do not resume.", DIRECTORY, common=True, changes="nothing")
-    ] = False
-    mix: Annotated[
-        bool,
-        Option("Resume although hardware or libraries changed.", DIRECTORY, changes="bits"),
-    ] = False
     headless: Annotated[
         bool, Option("Measure without a screen.", PROGRAM, common=True, changes="nothing")
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Option(
+            "Say what a run would do, and measure nothing. No model is loaded; options that are "
+            "wrong are named.",
+            PROGRAM,
+            common=True,
+            changes="nothing",
+        ),
     ] = False
     json: Annotated[
         bool,
         Option(
-            "Print results.json in place of the summary, one line for each model.",
+            "Print results.json in place of the summary, one line for each model; with --dry-run "
+            "what the run would do.",
             PROGRAM,
             changes="nothing",
         ),
@@ -172,7 +165,7 @@ class Invocation:
 
 def all_options() -> tuple[OptionField, ...]:
     """Returns every option of the main command: of the run first, in the order of `--help`."""
-    return (*run_options(), *options_of(Invocation))
+    return (*run_options(), *directory_options(), *options_of(Invocation))
 
 
 @app.callback(cls=MainCommand, invoke_without_command=True)
@@ -199,20 +192,13 @@ def probe(context: typer.Context, **values: Any) -> None:
         if data is not None:
             raise UsageError("--suite names all sets of images: leave out --data")
         data = f"suite:{invocation.suite}"
-    from tuiprobe.cli.headless import run_models
+    from tuiprobe.cli import headless
 
-    code = run_models(
-        models,
-        listed=invocation.models,
-        data=data,
-        output=None if invocation.output is None else Path(invocation.output),
-        fresh=invocation.fresh,
-        mix=invocation.mix,
-        as_json=invocation.json,
-        debug=invocation.debug,
-        options=values,
-    )
-    raise typer.Exit(code)
+    if invocation.dry_run:
+        raise typer.Exit(headless.dry_run(models, invocation.models, data, values, invocation.json))
+    requests = headless.requests_of(models, invocation.models, data, values)
+    listed = invocation.models is not None
+    raise typer.Exit(headless.run_requests(requests, listed, invocation.json, invocation.debug))
 
 
 @dataclass

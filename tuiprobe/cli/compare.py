@@ -12,10 +12,9 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.compare.decision import Decision
-    from tuiprobe.compare.differences import Comparison
-    from tuiprobe.compare.indicator import Correlations
-    from tuiprobe.compare.runs import Run
+    from tuiprobe.comparing.decision import Decision
+    from tuiprobe.comparing.differences import Comparison
+    from tuiprobe.comparing.runs import Run
 
 SEVERAL = 3
 """With this many runs or more, figures are correlated, and pairs are shown on request."""
@@ -56,11 +55,10 @@ def compare(
     differences of each from the model to take.
     """
     from tuiprobe.cli.output import print_file
-    from tuiprobe.compare.decision import decide
-    from tuiprobe.compare.differences import compare_runs
-    from tuiprobe.compare.gates import parse_gate, tripped
-    from tuiprobe.compare.labels import label_evidence
-    from tuiprobe.compare.runs import read_runs
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.differences import compare_runs
+    from tuiprobe.comparing.gates import parse_gate, tripped
+    from tuiprobe.comparing.runs import label_evidence, read_runs
     from tuiprobe.plaintext import plain
 
     if as_html and as_json:
@@ -90,8 +88,12 @@ def compare(
     else:
         shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
-        text = _text(runs, decision, comparisons, everything, as_html)
-        print_file(text) if as_html else print(text, end="", flush=True)
+        if as_html:
+            from tuiprobe.comparing.page import compare_page
+
+            print_file(compare_page(runs, decision, comparisons, everything))
+        else:
+            print(_text(runs, decision, comparisons, everything), end="", flush=True)
         if decision.take is None and decision.command:
             print(plain(f"next: {decision.command}"), file=sys.stderr)
     for gate, reasons in trips.items():
@@ -101,7 +103,7 @@ def compare(
 
 
 def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
-    from tuiprobe.compare.paper import paper, paper_markdown
+    from tuiprobe.comparing.paper import paper, paper_markdown
     from tuiprobe.report import read_report
     from tuiprobe.run.directory import RunDir
 
@@ -112,40 +114,26 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 
 
 def _text(
-    runs: list[Run],
-    decision: Decision,
-    comparisons: list[Comparison],
-    everything: bool,
-    as_html: bool,
+    runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
-    from tuiprobe.compare.decision_section import describe_decision
-    from tuiprobe.compare.differences_section import describe
-    from tuiprobe.compare.forest import describe_headlines
-    from tuiprobe.compare.indicator_section import describe_indicator
-    from tuiprobe.report.html import sections_html
+    from tuiprobe.comparing.decision_section import describe_decision
+    from tuiprobe.comparing.differences_section import describe
+    from tuiprobe.comparing.indicator import correlate
+    from tuiprobe.comparing.indicator_section import describe_indicator
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    if as_html:  # its title is the sentence
-        sections = [sections[0].model_copy(update={"headline": ()})]
-        sections.append(describe_headlines([run.report for run in runs]))
     sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        sections.append(describe_indicator(_correlations(runs)))
-    if as_html:
-        return sections_html(decision.sentence.removesuffix("."), sections)
+        sections.append(describe_indicator(correlate([run.report for run in runs])))
     return "".join(map(section_text, sections))
 
 
-def _correlations(runs: list[Run]) -> Correlations:
-    from tuiprobe.compare.indicator import correlate
-
-    return correlate((run.report.model.name, run.report) for run in runs)
-
-
 def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    paths = [str(run.directory.path) for run in runs if run.directory is not None]
-    several = len(runs) >= SEVERAL
+    from tuiprobe.comparing.indicator import correlate
+
+    paths = [str(run.directory.path) for run in runs]
+    correlations = correlate([run.report for run in runs]) if len(runs) >= SEVERAL else None
     content: dict[str, Any] = {
         "schema_version": 3,
         "decision": decision.model_dump(mode="json"),
@@ -153,6 +141,6 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
             {"first": paths[n], "second": paths[reference], **comparison.model_dump(mode="json")}
             for n, comparison in pairs.items()
         ],
-        "correlations": _correlations(runs).model_dump(mode="json") if several else None,
+        "correlations": correlations and correlations.model_dump(mode="json"),
     }
     return json.dumps(content, indent=1)

@@ -16,7 +16,7 @@ from tuiprobe.cli.options import of_run
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.models.preflight import Check
+    from tuiprobe.results.subject import Check
 
 MARKS = {"pass": "ok", "warn": "!", "fail": "FAIL", "skip": "-"}
 PROGRESS_SECONDS = 5.0
@@ -45,7 +45,7 @@ def doctor(
     if offline:
         go_offline()  # before a library is imported
     from tuiprobe.engine.machine import choose_device
-    from tuiprobe.engine.ranks import Rank
+    from tuiprobe.engine.shards import Rank
     from tuiprobe.models.doctor import examine
 
     examination = examine(
@@ -89,7 +89,8 @@ def check_lines(checks: list[Check]) -> list[str]:
 
     printed = []
     for check in checks:
-        printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {check.detail}"))
+        of_set = f"{check.data}: " if check.data is not None else ""
+        printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {of_set}{check.detail}"))
         if check.fix and check.status in ("warn", "fail"):
             printed.append(plain(f"{'':<20} → {check.fix}"))
     return printed

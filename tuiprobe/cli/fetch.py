@@ -58,10 +58,10 @@ def fetch(
         raise UsageError("--classes and --templates belong to --head zero-shot")
     from tuiprobe.cli.doctor import head_progress
     from tuiprobe.engine.machine import choose_device
-    from tuiprobe.engine.ranks import Rank
-    from tuiprobe.models.downloads import printing_downloads
+    from tuiprobe.engine.shards import Rank
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
+    from tuiprobe.models.published_weights import printing_downloads
 
     fetched: list[Fetched] = []
     for name in models:

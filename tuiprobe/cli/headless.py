@@ -7,26 +7,29 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.engine.ranks import current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, catching_signals
-from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event, Listener
+from tuiprobe.datasets.assemble import usable_spec, user_spec
+from tuiprobe.engine.shards import current_rank
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.narration import announce_downloads, narrated
+from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
+from tuiprobe.request import RunRequest, directory_options
+from tuiprobe.run.preview import preview_lines
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.engine.stages import RunOutcome
+    from tuiprobe.engine.job import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 
@@ -91,28 +94,90 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
         yield model, str(base / expand_home(checkpoint)) if checkpoint else None
 
 
-def run_models(
+SpecMaker = Callable[[str | None, str | None, dict[str, Any]], RunSpec]
+"""Makes a spec of a model, data and further options."""
+
+
+def requests_of(
     models: list[str],
-    *,
-    listed: str | None = None,
+    listed: str | None,
     data: str | None,
-    output: Path | None,
-    fresh: bool,
-    mix: bool,
     options: dict[str, Any],
-    as_json: bool = False,
-    debug: bool = False,
+    spec_of: SpecMaker | None = None,
+) -> list[RunRequest]:
+    """Returns a request for each model.
+
+    Args:
+        models: Specs of encoders; the embedded default if empty.
+        listed: File that lists the models in place of `models`; see `read_models`.
+        data: Data source; the miniature if None.
+        options: Further options of a request; of several models, `output` is the folder of their
+            run directories.
+        spec_of: Makes the spec of each; None refuses options that are wrong.
+
+    Raises:
+        UsageError: If an option or the list cannot be used.
+    """
+    spec_of = spec_of or user_spec
+    options = dict(options)
+    where = {option.name: options.pop(option.name) for option in directory_options()}
+    names: list[str | None] = [*models] or [None]
+    lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
+    if listed is not None:
+        if models:
+            raise UsageError("--models lists all models: leave out --model")
+        if options.get("checkpoint") is not None:
+            raise UsageError("--checkpoint is of one model: write checkpoint=FILE beside its name")
+        options["require_weights"] = True
+        lines = [(model, {"checkpoint": weights}) for model, weights in read_models(listed)]
+    if where["output"] is not None and (listed is not None or len(lines) > 1):
+        where["runs"] = where.pop("output")
+    return [
+        RunRequest(spec=spec_of(model, data, {**options, **more}), **where) for model, more in lines
+    ]
+
+
+def dry_run(
+    models: list[str],
+    listed: str | None,
+    data: str | None,
+    options: dict[str, Any],
+    as_json: bool,
+) -> int:
+    """Prints what the runs of a command would do; arguments as for `requests_of`.
+
+    Returns:
+        The exit code that the first run with an option that is wrong would have; else 0.
+    """
+    from tuiprobe.engine.preview import preview
+
+    refused: list[list[OptionError]] = []
+
+    def spec_of(model: str | None, data: str | None, options: dict[str, Any]) -> RunSpec:
+        spec, errors = usable_spec(model, data, options)
+        refused.append(errors)
+        return spec
+
+    requests = requests_of(models, listed, data, options, spec_of)
+    previews = [preview(*asked) for asked in zip(requests, refused, strict=True)]
+    for one in previews:
+        if as_json:
+            print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
+            continue
+        lines = [f"RUN  {one.spec.model}"] * (len(previews) > 1)
+        lines += [f"✗ {flag(wrong.option)}: {wrong.reason}" for wrong in one.wrong]
+        print(*map(plain, [*lines, *preview_lines([one])]), sep="\n")
+    return next((one.exit_code for one in previews if one.exit_code), 0)
+
+
+def run_requests(
+    requests: Sequence[RunRequest], listed: bool, as_json: bool = False, debug: bool = False
 ) -> int:
     """Runs every model; a failure does not stop the others.
 
     Args:
-        models: Specs of encoders; the embedded default if empty.
-        listed: File that lists the models in place of `models`; see `tuiprobe.cli.headless`.
-        data: Data source; the miniature if None.
-        output: The run directory; with several models, the directory of their run directories.
-        fresh: Start from the beginning.
-        mix: Accept shards of another fingerprint.
-        options: Further fields of the RunSpec.
+        requests: What to measure, where and how.
+        listed: Whether a file lists the models.
         as_json: Print the results as JSON in place of summaries and the comparison.
         debug: Print the traceback of what failed.
 
@@ -120,26 +185,13 @@ def run_models(
         The exit code: the first that is not 0. Of listed models, 130 if they were interrupted; a
         model without weights is a failure only if no model has any.
     """
-    if listed is not None:
-        specs = _listed_specs(listed, models, data, options)
-    else:
-        names: list[str | None] = [*models] or [None]
-        specs = [user_spec(model, data, options) for model in names]
-    if any(spec.offline for spec in specs):
+    if any(request.spec.offline for request in requests):
         go_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank) as listen:
-        several = _SeveralModels(
-            output or Path("runs"), listed is not None, fresh, mix, listen, as_json, debug
-        )
+        models = _Models(requests, listed, listen, as_json, debug)
         try:
-            if listed is not None or len(specs) > 1:
-                return several.run(specs)
-            from tuiprobe.api import run
-
-            announce_downloads(specs, listen)
-            outcome = run(specs[0], output=output, fresh=fresh, mix=mix, listen=listen)
-            return _report(outcome, as_json)
+            return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
@@ -150,32 +202,14 @@ def run_models(
             return error.exit_code
 
 
-def _listed_specs(
-    listed: str, models: list[str], data: str | None, options: dict[str, Any]
-) -> list[RunSpec]:
-    pass
-
-    if models:
-        raise UsageError("--models lists all models: leave out --model")
-    if options.get("checkpoint") is not None:
-        raise UsageError("--checkpoint is of one model: write checkpoint=FILE beside its name")
-    options = {**options, "require_weights": True}
-    return [
-        user_spec(model, data, {**options, "checkpoint": checkpoint})
-        for model, checkpoint in read_models(listed)
-    ]
-
-
 @dataclass
-class _SeveralModels:
-    """Measures several models, then compares them.
+class _Models:
+    """Measures models, then compares them if there are several.
 
     Attributes:
-        runs: Folder of the run directories.
+        requests: What to measure, where and how.
         listed: Whether a file lists them: those without weights are then left out, and as many
             are loaded together as memory holds.
-        fresh: Start from the beginning.
-        mix: Accept shards of another fingerprint.
         listen: Receives all events.
         as_json: Print the results as JSON.
         debug: Print the traceback of what failed.
@@ -184,32 +218,31 @@ class _SeveralModels:
         gaps: What was not measured, each with the reason.
     """
 
-    runs: Path
+    requests: Sequence[RunRequest]
     listed: bool
-    fresh: bool
-    mix: bool
     listen: Listener
     as_json: bool
     debug: bool
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    _reported: int = -1  # images, as progress of the stage
 
-    def run(self, specs: list[RunSpec]) -> int:
+    def run(self) -> int:
         """Measures what is left, then compares all; returns the exit code."""
-        from tuiprobe.engine.group import affordable
-        from tuiprobe.engine.machine import choose_device, free_memory
+        from tuiprobe.engine.machine import affordable, choose_device, free_memory
 
-        groups = [specs]
+        requests = self.requests
+        groups = [[*requests]]
         if self.listed:
-            specs = self._waiting(specs)
-            free = free_memory(choose_device(specs[0].device, current_rank())) if specs else None
-            groups = affordable(specs, free)
-        announce_downloads(specs, self.listen)
+            waiting = self._waiting()
+            device = choose_device(requests[0].spec.device, current_rank()) if waiting else ""
+            groups = affordable(waiting, free_memory(device) if waiting else None)
+        announce_downloads([request.spec for group in groups for request in group], self.listen)
         outcomes: list[RunOutcome] = []
         for together in groups:
             if INTERRUPTED in self.codes:
-                self.gaps += [f"{spec.model}: stopped before" for spec in together]
+                self.gaps += [f"{request.spec.model}: stopped before" for request in together]
                 continue
             outcomes += self._measure(together)
             gc.collect()  # a run's parts refer to each other, and hold the model
@@ -228,15 +261,17 @@ class _SeveralModels:
         failed = next((code for code in failures if code != no_weights), 0)
         return failed or (0 if outcomes or self.finished else no_weights)
 
-    def _waiting(self, specs: list[RunSpec]) -> list[RunSpec]:
+    def _waiting(self) -> list[RunRequest]:
         """Returns the models that are to be opened: not those finished or without weights."""
-        from tuiprobe.catalog.presets import presets
-        from tuiprobe.engine.finished import finished_runs
+        from tuiprobe.engine.earlier import finished_runs
 
         waiting = []
-        for spec, before in zip(specs, finished_runs(specs, self.runs), strict=True):
+        specs = [request.spec for request in self.requests]
+        finished = finished_runs(specs, self.requests[0].runs)
+        for request, before in zip(self.requests, finished, strict=True):
+            spec = request.spec
             preset = presets().get(spec.model)
-            if before is not None and not self.fresh:
+            if before is not None and not request.fresh:
                 self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
                 self.finished.append(before)
                 if self.as_json and current_rank().number == 0:
@@ -246,34 +281,39 @@ class _SeveralModels:
                     f"{spec.model}: no public weights exist; write checkpoint=FILE beside it"
                 )
             else:
-                waiting.append(spec)
+                waiting.append(request)
         return waiting
 
-    def _hear(self, event: Event) -> None:
-        no_weights = event.data.get("exit_code") == WeightsError.exit_code
-        if self.listed and event.kind == "failed" and no_weights:
-            event = replace(event, kind="warning")
-        self.listen(event)
+    def _hear(self, request: RunRequest, event: Event) -> None:
+        """Tells an event of one run; of several, with its name, and progress of all once."""
+        if event.kind == "progress":
+            done = event.data["done"]
+            if done > self._reported or len(self.requests) == 1:
+                self._reported = done
+                self.listen(event)
+            return
+        if event.kind == "stage":
+            self._reported = -1
+        kind = event.kind
+        if self.listed and event.data.get("exit_code") == WeightsError.exit_code:
+            kind = "warning"
+        name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
+        self.listen(replace(event, kind=kind, message=name + event.message))
+        if self.debug and event.kind == "failed":
+            traceback.print_exc()  # the event is told while the error is handled
 
-    def _measure(self, specs: list[RunSpec]) -> list[RunOutcome]:
+    def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
         from tuiprobe.api import run_several
 
-        ends = run_several(specs, runs=self.runs, fresh=self.fresh, mix=self.mix, listen=self._hear)
         outcomes = []
-        for spec, end in zip(specs, ends, strict=True):
-            if isinstance(end, Interrupted):
-                self.listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
-                self.codes.append(INTERRUPTED)
-                self.gaps.append(f"{spec.model}: stopped before")
-            elif isinstance(end, TuiprobeError):  # it was reported when it happened
-                if self.debug:
-                    traceback.print_exception(end)
-                self.codes.append(end.exit_code)
-                self.gaps.append(f"{spec.model}: {end}")
+        for request, end in zip(requests, run_several(requests, listen=self._hear), strict=True):
+            self.codes.append(end.exit_code)
+            if end.outcome is not None:
+                _report(end.outcome, self.as_json)
+                outcomes.append(end.outcome)
             else:
-                self.codes.append(_report(end, self.as_json))
-                outcomes.append(end)
+                self.gaps.append(f"{request.spec.model}: {end.reason}")
         return outcomes
 
     def _compare(self, outcomes: list[RunOutcome]) -> str:
@@ -282,7 +322,7 @@ class _SeveralModels:
         Returns:
             What to type next, if labels must decide.
         """
-        from tuiprobe.compare.decision_section import write_decision
+        from tuiprobe.comparing.decision_section import write_decision
 
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results
@@ -296,7 +336,7 @@ class _SeveralModels:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (whole and last):
             return ""
-        path, text, decision = write_decision(directories, self.runs, self.gaps)
+        path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
         if not self.as_json:
             sys.stdout.write(text)
             sys.stdout.flush()
@@ -304,8 +344,8 @@ class _SeveralModels:
         return decision.command if decision.take is None else ""
 
 
-def _report(outcome: RunOutcome, as_json: bool) -> int:
-    """Writes the reports of a finished run, prints where they are, and returns the exit code."""
+def _report(outcome: RunOutcome, as_json: bool) -> None:
+    """Writes the reports of a finished run, and prints where they are."""
     from tuiprobe.report import write_reports
 
     if outcome.merged:
@@ -317,9 +357,6 @@ def _report(outcome: RunOutcome, as_json: bool) -> int:
         path = outcome.directory.path
         line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
         print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
-    if not outcome.complete:
-        return INTERRUPTED
-    return RunError.exit_code if outcome.failures else 0
 
 
 def _json_line(directory: RunDir) -> str:

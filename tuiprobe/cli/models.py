@@ -12,7 +12,7 @@ import typer
 
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING, interval, number
-from tuiprobe.texttable import TextColumn, text_table
+from tuiprobe.plaintext import TextColumn, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.presets import ListedModel

@@ -20,7 +20,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
 
 def model_names() -> list[str]:
-    """Returns what a shell may complete a model to: it inserts a name without quoting it."""
+    """Returns completions for a model: names that a shell inserts without quoting."""
     from tuiprobe.catalog.presets import presets
     from tuiprobe.catalog.published_models import all_published
 

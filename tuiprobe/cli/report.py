@@ -17,7 +17,8 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv and svg.",
+            help="html, md, json, csv, svg, predictions or card; repeats. "
+            "Default: html, md, csv and svg.",
         ),
     ] = None,
     to: Annotated[
@@ -39,7 +40,7 @@ def report(
     `tuiprobe compare --html` writes one page over several runs.
     """
     if schema:
-        from tuiprobe.answer.schema import json_schema
+        from tuiprobe.report.formats import json_schema
 
         print(json.dumps(json_schema(), indent=1))
         return

@@ -14,12 +14,11 @@ import typer
 from tuiprobe.cli.options import of_run
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
-from tuiprobe.plaintext import json_text, plain
-from tuiprobe.texttable import TextColumn, text_table
+from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.run.directory import RunDir
-    from tuiprobe.run.listing import RunRow
+    from tuiprobe.run.view import RunView
 
 RUNS: Final = Path("runs")
 """Where runs are kept; it appears with the first."""
@@ -54,24 +53,25 @@ def runs(
 
     If the words match a single run, the command that repeats it is printed too.
     """
-    from tuiprobe.report.reading import rows_with_labels
+    from tuiprobe.report.reading import views_with_labels
     from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import SORTS, command_of_run, list_runs
-    from tuiprobe.run.listing import as_json as plain_row
+    from tuiprobe.run.listing import as_json as plain_view
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir() and (root.exists() or root != RUNS):
         raise UsageError(f"{root} is no directory; name one with --root")
-    rows = list(rows_with_labels(list_runs(root, words or ())))
+    views = list(views_with_labels(list_runs(root, words or ())))
     if sort != "changed":
-        rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
+        views.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
     if delete:
-        _delete(rows, words or [], yes)
+        _delete(views, words or [], yes)
         return
     if as_json:
-        print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
+        listed = [plain_view(view) for view in views]
+        print(json.dumps({"schema_version": 1, "runs": listed}, indent=1))
         return
     figures = [figure for figure in LISTED if figure.shown]
     columns = [
@@ -80,49 +80,49 @@ def runs(
         *map(TextColumn, ("state", "date", "")),
     ]
     cells = []
-    for row in rows:
-        detail = "" if row.state == "done" else row.status.words
-        changed = datetime.fromtimestamp(row.changed / 1e9).strftime("%Y-%m-%d %H:%M")
-        about = (_cut(row.model, _MODEL), _cut(row.source or row.data, _DATA))
-        accuracies = (row.cell(figure.field) for figure in figures)
-        texts = (row.name, *about, *accuracies, row.status.word, changed, detail)
+    for view in views:
+        about, detail = view.summary, "" if view.state == "done" else view.words
+        changed = datetime.fromtimestamp(view.changed / 1e9).strftime("%Y-%m-%d %H:%M")
+        asked = (_cut(about.model, _MODEL), _cut(about.source or about.data, _DATA))
+        accuracies = (about.cell(figure.field) for figure in figures)
+        texts = (view.name, *asked, *accuracies, view.word, changed, detail)
         cells.append([plain(text) for text in texts])
     print("".join(f"{line}\n" for line in text_table(columns, cells)), end="")
-    if not rows:
+    if not views:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
-    if words and len(rows) == 1:
+    if words and len(views) == 1:
         try:
-            print(command_of_run(RunDir(rows[0].path)))
+            print(command_of_run(RunDir(views[0].path)))
         except TuiprobeError as error:
             print(f"no command repeats it: {plain(str(error))}", file=sys.stderr)
 
 
 def _cut(text: str, width: int) -> str:
-    whole = plain(text) or MISSING
-    return whole if len(whole) <= width else f"{whole[: width - 1]}…"
+    shown = plain(text) or MISSING
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
-def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
+def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
     from tuiprobe.run.deletion import delete_run, kept_files
     from tuiprobe.run.directory import RunDir
 
     if not words:
         raise UsageError("--delete takes words that say which runs, for example a part of a name")
-    running = [row.name for row in rows if not row.deletable]
+    running = [view.name for view in views if view.going]
     if running:
         raise UsageError(f"still running, so nothing is deleted: {', '.join(running)}")
-    if not rows:
+    if not views:
         raise UsageError("no run matches, so nothing is deleted")
-    for row in rows:
-        print(plain(str(row.path)), file=sys.stderr)
-    if not yes and not _confirmed(len(rows)):
+    for view in views:
+        print(plain(str(view.path)), file=sys.stderr)
+    if not yes and not _confirmed(len(views)):
         print("nothing was deleted", file=sys.stderr)
         return
-    for row in rows:
-        kept = delete_run(RunDir(row.path))
-        print(plain(str(row.path)))
-        if kept:
-            print(plain(kept_files(row.path, kept)), file=sys.stderr)
+    for view in views:
+        files = delete_run(RunDir(view.path))
+        print(plain(str(view.path)))
+        if files:
+            print(plain(kept_files(view.path, files)), file=sys.stderr)
 
 
 def _confirmed(count: int) -> bool:
@@ -138,14 +138,13 @@ def open_run(
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
     from tuiprobe.run.directory import RunDir
-    from tuiprobe.run.locks import held_locks
-    from tuiprobe.run.state import run_state
+    from tuiprobe.run.view import RunView
     from tuiprobe.tui.livewatch import runs_of
     from tuiprobe.tui.start import start
 
-    state = run_state(RunDir(run), held_locks())
-    if state.kind == "none" and runs_of(run) == [run]:
-        raise DataError(f"{state.reason}; name a run directory, for example one of runs/")
+    view = RunView.read(RunDir(run))
+    if view.state == "none" and runs_of(run) == [run]:
+        raise DataError(f"{view.reason}; name a run directory, for example one of runs/")
     raise typer.Exit(start(open_run=run))
 
 
@@ -165,6 +164,7 @@ def reprobe(
     concept_share: Annotated[float | None, of_run("concept_share", change=True)] = None,
     balance: Annotated[str | None, of_run("balance", change=True)] = None,
     negatives: Annotated[str | None, of_run("negatives", change=True)] = None,
+    probe: Annotated[list[str] | None, of_run("probe", change=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
@@ -175,12 +175,15 @@ def reprobe(
 
     directory = RunDir(run)
     directory.refuse_no_run()  # before its lock, which makes a directory
-    options = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
+    options = {
+        "concept_share": concept_share, "balance": balance, "negatives": negatives,
+        "probe": probe or None,
+    }  # fmt: skip
     changes = {name: value for name, value in options.items() if value is not None}
     if ablate:
         if changes:
             raise UsageError(
-                "--ablate computes accuracies alone: leave it out to change options of concepts"
+                "--ablate computes accuracies alone: leave it out to change options of probes"
             )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
@@ -188,12 +191,12 @@ def reprobe(
         return
     if ablate_mode is not None or centred or as_json:
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
-    from tuiprobe.answer.report import answer_again
+    from tuiprobe.probes.report import reprobe
     from tuiprobe.report import write_reports
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        report = answer_again(directory, changes, None if baseline is None else str(baseline))
+        report = reprobe(directory, changes, None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
     if report.failures:
         raise RunError("; ".join(report.failures))
@@ -202,7 +205,7 @@ def reprobe(
 def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
-    from tuiprobe.answer.ablation import ablate, parse_question
+    from tuiprobe.probes.ablation.targeted import ablate, parse_question
     from tuiprobe.report.terminal import ablation_text
 
     question = parse_question(texts, centred=centred, mode=mode)

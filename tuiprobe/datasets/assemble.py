@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
+from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
-from tuiprobe.spec_defaults import make_spec, typed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,7 +73,7 @@ class Target:
         return self.images.open(sample)
 
 
-def load_target(source: str) -> Target:
+def load_target(source: str) -> Dataset:
     """Opens the images named by `--target`.
 
     Args:
@@ -88,18 +90,19 @@ def load_target(source: str) -> Target:
             raise DataError("it has no image")
     except (DataError, UsageError) as error:
         raise DataError(f"--target {source}: {error}") from error
-    return Target(sets[0])
+    return Target(sets[0]) if sets[0].classes else sets[0]
 
 
-def with_targets(suite: Suite, targets: Sequence[Target]) -> Suite:
+def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     """Returns the suite with target sets as its last sets, each under a unique name.
 
     They come after the concept set, so that no other set is renamed by a target. A target whose
-    name is taken is called `NAME-target`, `NAME-target-2` and so on.
+    name is taken is called `NAME-target`, `NAME-target-2` and so on; of vectors `NAME-2`.
     """
     sets, names = dict(suite.sets), []
     for target in targets:
-        names.append(free_name(safe_name(target.name), sets, "-target"))
+        suffix = "-target" if layout_of(target).alone else ""
+        names.append(free_name(safe_name(target.name), sets, suffix))
         sets[names[-1]] = target
     return replace(suite, sets=sets, targets=tuple(names))
 
@@ -114,6 +117,30 @@ def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     if (targets := typed("target", options.get("target"))) is not None:
         options = {**options, "target": tuple(_source("target", target) for target in targets)}
     return make_spec(model, data, options)
+
+
+def usable_spec(
+    model: str | None, data: str | None, options: Mapping[str, Any]
+) -> tuple[RunSpec, list[OptionError]]:
+    """Returns the spec without the options that are wrong, and what is wrong with each.
+
+    Data that no source knows stay in the spec: no other data take their place.
+    """
+    given = {**options, "model": model, "data": data}
+    refused: dict[str, OptionError] = {}
+    make = user_spec
+    while True:
+        rest = dict(given)
+        try:
+            return make(rest.pop("model"), rest.pop("data"), rest), list(refused.values())
+        except OptionError as error:
+            if given.get(error.name) is None:
+                raise
+            refused.setdefault(error.name, error)
+            if error.name == "data" and make is user_spec and given.get("embeddings") is None:
+                make = make_spec
+            else:
+                given[error.name] = None
 
 
 def _source(option: str, value: Any) -> Any:
@@ -136,7 +163,21 @@ def open_suite(spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite
     """
     own = own or {}
     suite = suite_of(own[spec.data]) if spec.data in own else load_suite(spec.data)
-    return add_targets(add_concepts(suite, spec), spec, own)
+    return add_targets(add_concepts(with_options(suite, spec), spec), spec, own)
+
+
+def with_options(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with what options say of its sets: labels and names in files of their own.
+
+    Raises:
+        UsageError: If an option is invalid.
+        DataError: If a file that an option names cannot be used, or does not fit a set.
+    """
+    names = written_classes(spec.classes) if spec.labels and spec.classes else ()
+    sets = {
+        name: layout_of(dataset).with_options(spec, names) for name, dataset in suite.sets.items()
+    }
+    return replace(suite, sets=sets)
 
 
 def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
@@ -159,13 +200,21 @@ def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None =
         UsageError: If `none` is not the only one.
         DataError: If a source cannot be used, or a path or a class has a name that is not UTF-8.
     """
-    sources = tuple(dict.fromkeys(spec.target))
+    sources = spec.target if spec.kind == "vectors" else tuple(dict.fromkeys(spec.target))
     if NO_TARGET in sources:
         if len(sources) > 1:
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
     own = own or {}
     targets = [Target(own[source]) if source in own else load_target(source) for source in sources]
+    first = next(iter(suite.sets.values()))
+    width = layout_of(first).width
+    for target in targets:
+        if (other := layout_of(target).width) != width:
+            raise DataError(
+                f"{target.source} has {other:,} channels and {first.source} has {width:,}: a "
+                "target set is measured by the same encoder"
+            )
     suite = with_targets(suite, targets)
     for dataset in suite.sets.values():
         refuse_undecodable(dataset.source, "the path")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuiprobe.errors import UsageError
+from tuiprobe.options import Kind
 from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class DataSource:
             one set of `open`.
         concept_forms: Ways to write it as `--concepts`.
         concepts: Opens a concept set, from REST.
+        kind: What its samples are.
         is_path: Whether REST is a path or a pattern of paths; these may be relative to the file
             that names the source.
         family: Baseline models for accuracies on its sets. Used for built-in sources only, since a
@@ -46,6 +48,7 @@ class DataSource:
     suite: Callable[[str], Suite] | None = None
     concept_forms: tuple[str, ...] = ()
     concepts: Callable[[str], ConceptDataset] | None = None
+    kind: Kind = "images"
     is_path: bool = False
     family: ShiftFamily | None = None
 
@@ -57,6 +60,7 @@ BUILTIN = {
     "webdataset": "tuiprobe.datasets.webdataset:SOURCE",
     "hf": "tuiprobe.datasets.hugging_face:SOURCE",
     "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
+    "vectors": "tuiprobe.datasets.vectors:SOURCE",
     "suite": "tuiprobe.datasets.suites:SOURCE",
     "broden": "tuiprobe.datasets.broden:SOURCE",
     "csv": "tuiprobe.datasets.concept_csv:SOURCE",
@@ -78,9 +82,11 @@ def concept_forms() -> tuple[str, ...]:
 
 
 def suite_kinds() -> tuple[str, ...]:
-    """Returns the kinds of source that a suite file may name, which run no foreign code."""
+    """Returns the kinds of images that a suite file may name, which run no foreign code."""
     kinds = zip(SOURCES.builtin_names, _builtin(), strict=True)
-    return tuple(name for name, source in kinds if source.open is not None)
+    return tuple(
+        name for name, source in kinds if source.open is not None and source.kind == "images"
+    )
 
 
 def _builtin() -> tuple[DataSource, ...]:

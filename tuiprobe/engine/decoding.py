@@ -1,8 +1,7 @@
-"""Reads batches ahead of the encoder: images, decoded and copied to the GPU, or vectors."""
+"""Reads batches ahead of the encoder: images, decoded and copied to the GPU, or blocks."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,10 @@ import torch
 
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.layout import SetLayout
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
-from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.engine.machine import available_cores
-from tuiprobe.engine.ranks import current_rank
-from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import KEPT
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError
@@ -34,17 +32,16 @@ _WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 
 @dataclass(frozen=True)
 class Batch:
-    """The readable images of one fixed batch, or its finite vectors.
+    """The usable samples of one fixed batch.
 
     Attributes:
-        images: float32 `[B, 3, H, W]`, preprocessed; vectors `[B, C]` as they are stored.
+        images: float32 `[B, 3, H, W]`, preprocessed; `[B, C]` of samples that are encoded already.
         ids: int64 `[B]`, sample ids.
         skipped: Sample id and reason of each unreadable image.
-        seen: Sample ids of all images of the batch, readable or not; of vectors the first one.
-        digests: SHA-256 of the stored content of each image in `seen`, 32 bytes each; of vectors
-            that of the batch.
+        seen: Sample ids of all images of the batch, readable or not; the first one of a block.
+        digests: SHA-256 of what was read from each id in `seen` on, 32 bytes each.
         changed: Sample ids of the images whose stamp differs from the plan.
-        nonfinite: int64 `[m]`, the vectors of the batch that are not finite.
+        lost: int64 `[m]`, the samples of a block that are not finite.
     """
 
     images: torch.Tensor
@@ -53,7 +50,7 @@ class Batch:
     seen: tuple[int, ...]
     digests: bytes
     changed: tuple[int, ...] = ()
-    nonfinite: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    lost: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def refuse_changed(self, dataset: Dataset) -> None:
         """Refuses a batch with an image that changed while the run was going.
@@ -240,38 +237,23 @@ def uploaded(batches: Iterator[tuple[Batch, ...]], device: str) -> Iterator[tupl
             return
 
 
-def read_rows(shards: Sequence[Shard], sets: Mapping[str, RowSet]) -> Iterator[Batch]:
-    """Yields every batch of the shards, in order; rows that are not finite are left out whole.
+def read_blocks(shards: Sequence[Shard], layouts: Mapping[str, SetLayout]) -> Iterator[Batch]:
+    """Yields every batch of sets whose samples lie together, in order.
 
     Raises:
         DataError: If a file cannot be read, or changed since the run was planned.
     """
     for shard in shards:
-        vectors = sets[shard.set_name].vectors
         for batch in shard.batches:
-            start, stop = int(batch[0]), int(batch[-1]) + 1
-            block = vectors.read(start, stop)
-            rows, ids = torch.from_numpy(block), torch.arange(start, stop)
-            finite = finite_rows(rows)
-            whole = bool(finite.all())
+            block = layouts[shard.set_name].read_block(batch)
+            values, ids = torch.from_numpy(block.values), torch.from_numpy(np.asarray(batch))
+            usable = torch.from_numpy(block.usable)
+            every = bool(usable.all())
             yield Batch(
-                images=rows if whole else rows[finite],
-                ids=ids if whole else ids[finite],
+                images=values if every else values[usable],
+                ids=ids if every else ids[usable],
                 skipped=(),
-                seen=(start,),
-                digests=hashlib.sha256(block.data).digest(),
-                nonfinite=ids[~finite],
+                seen=(int(batch[0]),),
+                digests=block.digest,
+                lost=ids[~usable],
             )
-
-
-def finite_rows(vectors: torch.Tensor) -> torch.Tensor:
-    """Returns whether each row is finite: every value, and its norm in float32.
-
-    Args:
-        vectors: float16 or float32 `[n, C]`.
-
-    >>> finite_rows(torch.tensor([[3, 4], [float("nan"), 1], [2e38, 2e38], [0, 0]])).tolist()
-    [True, False, False, True]
-    """
-    norms: torch.Tensor = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float32)
-    return norms.isfinite()

@@ -4,68 +4,79 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing, nullcontext
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tuiprobe.datasets import Sample
 from tuiprobe.datasets.content import DIGEST_BYTES
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_rows, uploaded
+from tuiprobe.datasets.order import hash_ids
+from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
+from tuiprobe.engine.plan import INNER_TOP_K
 from tuiprobe.engine.shards import Shard, stack_states
-from tuiprobe.engine.tap_statistics import INNER_TOP_K, MAX_ROWS, Measures, RowMeasure, TapMeasure
-from tuiprobe.errors import DataError, RunError
+from tuiprobe.engine.stopping import KEPT, Interrupted
+from tuiprobe.errors import DataError
 from tuiprobe.models.taps import Tap
-from tuiprobe.models.trial import out_of_memory
 from tuiprobe.run.arrays import write_arrays
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.stats import ActivationStats, ChannelStats
+
+MAX_ROWS = 4096
+"""Rows stored per set and inner tap: one seeded position of each of the first images."""
 
 _NAMED = 3  # unreadable images in an error
 
 
 class Extraction:
-    """Measures shards of a run and publishes them.
+    """Measures the missing shards of a run and publishes them.
 
     Args:
         job: The run.
         live: The live view to update.
+        missing: The shards to measure.
         unreadable: Number of unreadable images in shards of earlier attempts.
+
+    Attributes:
+        left: The shards that are not published yet, by set name and number.
+        stopped: Whether it was asked to stop before the last one.
     """
 
-    def __init__(self, job: Job, live: LiveView, unreadable: int = 0) -> None:
-        self._job, self._plan, self.live = job, job.plan, live
+    def __init__(
+        self, job: Job, live: LiveView, missing: Sequence[Shard] = (), unreadable: int = 0
+    ) -> None:
+        self.job, self._plan, self._live = job, job.plan, live
+        self.left = {shard.place: shard for shard in missing}
+        self.stopped = False
         self._pieces = 1  # forward passes per batch; grows when memory runs out
         self._unreadable_before = unreadable
         self._unreadable: dict[tuple[str, int], str] = {}
 
-    def run(self, shards: Sequence[Shard]) -> None:
-        """Measures the shards in order; published shards are kept in any case.
+    def needs(self, shard: Shard) -> bool:
+        """Says whether it still has to measure a shard."""
+        return shard.place in self.left
 
-        Raises:
-            Interrupted: If a stop was requested.
-            RunError: If a single image does not fit into memory, or writing fails.
-        """
-        pending = list(shards)
-        while pending:
-            try:
-                with closing(self._stream(pending)) as measured:
-                    for _ in measured:
-                        pending = pending[1:]
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-                self._cut_batches(error)
+    def begin_pass(self) -> None:
+        """Says that it is measured from here on; speed and time left are of the missing shards."""
+        missing = [*self.left.values()]
+        count = sum(shard.size for shard in missing)
+        self.job.say("stage", f"measuring {count} {self._plan.unit}", stage="extract")
+        self._live.begin(missing)
 
-    def _cut_batches(self, error: Exception) -> None:
+    def stop(self, reason: Interrupted) -> None:
+        """Marks it as stopped, and says so."""
+        self.stopped = True
+        self.job.say("interrupted", f"stopped by {reason}; {KEPT}")
+
+    def cut_batches(self) -> bool:
+        """Makes the pieces of a batch half as large; returns False if they are single images."""
         if self._pieces >= self._plan.spec.batch:
-            raise RunError(
-                "out of memory with one image at a time; use a smaller model or --device cpu"
-            ) from error
+            return False
         self._pieces *= 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -73,31 +84,14 @@ class Extraction:
             f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
             "figures are no longer bit-equal to those of a run that is not cut"
         )
-        self._job.say("warning", message)
-
-    def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
-        plan = self._plan
-        workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
-        with (
-            nullcontext(read_rows(shards, plan.row_sets))
-            if plan.row_sets
-            else decode_batches(
-                shards, plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers
-            )
-        ) as decoded:
-            alone = ((batch,) for batch in decoded)
-            batches = (batch for (batch,) in uploaded(alone, plan.device))
-            for shard in list(shards):
-                self.begin(shard)
-                for batch in islice(batches, len(shard.batches)):
-                    self.take(batch)
-                self.publish()
-                yield shard
+        self.job.say("warning", message)
+        return True
 
     def begin(self, shard: Shard) -> None:
         """Starts a shard; drops the measurements of an unfinished one."""
         self._current = _Current(shard, self._new_measures(shard))
-        self.live.begin_shard(shard, self._current.measures)
+        stats = {tap: measure.stats for tap, measure in self._current.measures.items()}
+        self._live.begin_shard(shard, stats)
 
     def take(self, batch: Batch) -> None:
         """Measures the next batch of the shard.
@@ -106,7 +100,7 @@ class Extraction:
             Interrupted: If a stop was requested.
             DataError: If an image changed since the run was planned, or too many are unreadable.
         """
-        self._job.stop.check()
+        self.job.stop.check()
         current = self._current
         dataset = self._plan.suite.sets[current.shard.set_name]
         batch.refuse_changed(dataset)
@@ -116,7 +110,7 @@ class Extraction:
         for sample_id, reason in batch.skipped:
             self._count_unreadable(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
-        current.nonfinite.append(batch.nonfinite)
+        current.lost.append(batch.lost)
         if len(batch.ids):
             size = max(-(-len(batch.ids) // self._pieces), 1)
             pieces = zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
@@ -125,8 +119,8 @@ class Extraction:
                 kept = current.measures[FINAL_TAP].kept
                 current.features.append(features.float()[kept])  # stays there: nothing waits
                 current.ids.append(ids[kept])
-        lost = len(batch.skipped) + len(batch.nonfinite)
-        self.live.advance(len(batch.ids), lost, current.features, current.ids)
+        lost = len(batch.skipped) + len(batch.lost)
+        self._live.advance(len(batch.ids), lost, current.features, current.ids)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
@@ -141,28 +135,26 @@ class Extraction:
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
-        rows = {}
-        if shard.set_name in self._plan.row_sets:
-            arrays["nonfinite"] = torch.cat(current.nonfinite).numpy()
-            rows = {"rows": str(shard.size)}
+        arrays["lost"] = torch.cat(current.lost).numpy()
         metadata = {
             "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
-            "fingerprint": self._job.reader.fingerprint.model_dump_json(),
+            "fingerprint": self.job.reader.fingerprint.model_dump_json(),
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
-            **rows,
+            "size": str(shard.size),
         }
         write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
-        self.live.end_shard(current.features, current.ids)
+        self._live.end_shard(current.features, current.ids)
+        del self.left[shard.place]
 
     def _count_unreadable(self, set_name: str, sample: Sample, reason: str) -> None:
         """Counts an unreadable image, once however often it is tried."""
         if (set_name, sample.id) in self._unreadable:
             return
         message = self._unreadable[set_name, sample.id] = f"{sample.path}: {reason}"
-        self._job.say("skipped", message, set=set_name)
+        self.job.say("skipped", message, set=set_name)
         count = self._unreadable_before + len(self._unreadable)
         allowed, images = self._plan.spec.max_unreadable, self._plan.images
         if count > allowed * images:
@@ -174,13 +166,13 @@ class Extraction:
     def _new_measures(self, shard: Shard) -> Measures:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
-        final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
-        if (of_rows := self._plan.row_sets.get(shard.set_name)) is not None:
-            return {FINAL_TAP: RowMeasure(final, spec.top_k, of_rows)}
+        final = Tap(
+            name=FINAL_TAP, kind="vector", channels=encoder.width, channel_dim=-1, prefix_tokens=0
+        )
         device = statistics_device(self._plan.device)
-        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
-        for tap in self._plan.taps:
-            measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
+        sampled = self._plan.layouts[shard.set_name].sampled
+        measures = {FINAL_TAP: TapMeasure(final, spec, device, sampled=sampled)}
+        measures |= {tap.name: TapMeasure(tap, spec, device, rows) for tap in self._plan.taps}
         return measures
 
     @torch.inference_mode()
@@ -205,7 +197,127 @@ class _Current:
         self.features: list[torch.Tensor] = []
         self.ids: list[torch.Tensor] = []
         self.skipped: list[tuple[int, str]] = []
-        self.nonfinite: list[torch.Tensor] = []
+        self.lost: list[torch.Tensor] = []
         self.seen: list[int] = []
         self.digests = bytearray()
         self.started = time.monotonic()
+
+
+Sampled: TypeAlias = Callable[[NDArray[np.int64], int], NDArray[np.bool_] | None]
+"""Returns which of some samples are kept with their representation; None for all."""
+
+
+class TapMeasure:
+    """Statistics and sampled rows of one tap over one shard.
+
+    Where a set keeps a sample of its representations, moments and both ends of every channel are
+    of all samples, and figures of single samples of those that are kept.
+
+    Args:
+        tap: The measured tap.
+        spec: Which tokens are used, how many images are stored per channel and end, and the seed.
+        device: Device of the statistics; activations elsewhere are copied.
+        rows_wanted: Number of images of this shard that contribute one row each.
+        sampled: Which samples are kept with their representation; None for all.
+
+    Attributes:
+        kept: Which samples of the last batch are kept with their representation.
+    """
+
+    def __init__(
+        self,
+        tap: Tap,
+        spec: RunSpec,
+        device: str,
+        rows_wanted: int = 0,
+        sampled: Sampled = lambda ids, seed: None,
+    ) -> None:
+        self.tap = tap
+        self.kept: torch.Tensor | slice = slice(None)
+        top_k = spec.top_k if tap.name == FINAL_TAP else INNER_TOP_K
+        self.stats = ActivationStats(tap.channels, k=top_k, device=device)
+        self._every: ChannelStats | None = None  # of all samples, where some are kept
+        self._spec, self._rows_wanted, self._sampled = spec, rows_wanted, sampled
+        self._device = torch.device(device)
+        self._rows: list[torch.Tensor] = []
+
+    def update(
+        self, activations: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
+    ) -> None:
+        """Adds the activations of one batch.
+
+        Args:
+            activations: `[B, C]`, tokens `[B, T, C]`, or a map with channels at the tap's
+                `channel_dim`.
+            ids: int64 `[B]`, sample ids, on the CPU.
+            there: The same on the device of the statistics, where they are copied once for all
+                taps; None to copy them.
+        """
+        x = select_tokens(activations, self.tap, self._spec.tokens)
+        if x.device.type != self._device.type:  # no kernels there
+            x = x.to(self._device)
+        ids_there = ids if there is None else there
+        if (sampled := self._sampled(ids.numpy(), self._spec.seed)) is not None:
+            self._every = self._every or ChannelStats(x.shape[1], k=self.stats.k)
+            self._every.update(x, ids_there)
+            self.kept = torch.from_numpy(sampled)
+            x, ids_there = x[self.kept], ids_there[self.kept]
+        if len(x):
+            self.stats.update(x, ids_there, channel_dim=self.tap.channel_dim)
+        if self._rows_wanted > 0:
+            rows = sampled_rows(x, ids, self.tap.channel_dim, self._spec.seed)
+            rows = rows[: self._rows_wanted]
+            self._rows.append(rows.float())  # stays there, so that nothing waits
+            self._rows_wanted -= len(rows)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Returns the mergeable state by field."""
+        state = self.stats.state_dict()
+        if self._every is not None:
+            state |= self._every.state_dict()
+        return {name: tensor.numpy() for name, tensor in state.items()}
+
+    def rows(self) -> NDArray[np.float32] | None:
+        """Returns float32 `[m, C]`, one position of each of the first images; None if none."""
+        return torch.cat(self._rows).cpu().numpy() if self._rows else None
+
+
+Measures: TypeAlias = Mapping[str, TapMeasure]
+"""What measures a shard, by tap."""
+
+
+def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
+    """Selects the tokens of a token tap to use; returns other kinds unchanged.
+
+    Args:
+        x: Activations; `[B, T, C]` for a token tap.
+        tap: The tap; gives the kind and the number of prefix tokens (class, registers).
+        tokens: `all`, `class` (the first token) or `mean` over all.
+    """
+    if tap.kind != "token" or tokens == "all":
+        return x
+    return x[:, 0] if tokens == "class" else x.mean(dim=1)
+
+
+def sampled_rows(x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int) -> torch.Tensor:
+    """Returns the channels at one seeded position of every image.
+
+    The position depends only on the seed and the sample id, so it does not change with batches,
+    processes or attempts.
+
+    Args:
+        x: Activations with the images along the first dimension.
+        ids: int64 `[B]`, sample ids.
+        channel_dim: Dimension of the channels.
+        seed: Any integer.
+
+    Returns:
+        `[B, C]`.
+    """
+    if x.ndim == 2:
+        return x
+    places = x.movedim(channel_dim, -1)
+    shape = places.shape[1:-1]
+    chosen = (hash_ids(ids.cpu().numpy(), seed) % np.uint64(np.prod(shape))).astype(np.int64)
+    index = [torch.from_numpy(i).to(x.device) for i in np.unravel_index(chosen, shape)]
+    return places[(torch.arange(len(x), device=x.device), *index)]

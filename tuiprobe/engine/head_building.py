@@ -1,32 +1,240 @@
-"""Builds the linear head of a run once, and publishes it for every probe."""
+"""Builds the linear head of a run once, and publishes it for every probe.
+
+`--head probe` fits it to labelled images that the run does not measure. They follow the measured
+ones in the processing order, so the split is stratified, the same every time, and disjoint from the
+measured images. Their representations are stored in the run directory shard by shard, so an
+interrupted fit resumes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from tuiprobe.catalog.imagenet import prompt_names
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_fit import fit_probe, probe_split, split_digest
-from tuiprobe.engine.head_matching import class_of_each_row, unmatched
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.datasets.layout import layout_of
+from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.sample import Stamp
+from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.head_choice import class_of_each_row, unmatched
 from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.stopping import Interrupted
-from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.models.heads import Head
+from tuiprobe.models.heads import Head, ridge_head
+from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
 from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
-from tuiprobe.run.status import bounded
+from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
+
+IMAGES_PER_CLASS = 10
+"""Average number of images per class that a head is fitted to: 10,000 images for ImageNet."""
 
 TRIAL_SECONDS = 2.0
 """After which the rate is taken for that of the rest."""
+
+_RESUMES = "the same command resumes"
+
+
+def write_head(
+    plan: Plan,
+    listen: Listener,
+    *,
+    hurried: bool = False,
+    check: Callable[[], None] = lambda: None,
+    seconds: float | None = None,
+) -> None:
+    """Publishes `head.safetensors`: the head, and the class of each row in each set.
+
+    If no head is available, the file holds only the reason. An existing head is kept if it matches
+    the options; only what it says of target sets is renewed.
+
+    Args:
+        plan: The plan of the run.
+        listen: Receives what is built, with progress.
+        hurried: Whether the run was interrupted; then only a head that needs no computation is
+            written.
+        check: Called while the head is built; raises to stop. Finished parts are kept.
+        seconds: Most that it may take; None for no limit.
+
+    Raises:
+        LongHeadError: As soon as it will take longer.
+    """
+    choice, file, digest = plan.head, plan.directory.head_file, _digest(plan)
+    if _renew(plan, digest):
+        return
+    unit = "images" if choice.kind == "probe" else "classes"
+    progress = HeadProgress(unit, listen, check, seconds)
+    try:
+        head = _build(plan, listen, progress, hurried)
+        arrays, notes = _own_name_heads(plan, progress, hurried)
+    except Interrupted:
+        reason = "stopped while the head was built; the same command goes on with it"
+        write_arrays(file, {}, {"reason": reason, "key": plan.key})
+        raise
+    if isinstance(head, NotRun):
+        write_arrays(file, {}, {"reason": head.reason, "key": plan.key})
+        return
+    arrays["weight"] = head.weight.float().cpu().numpy()
+    if head.bias is not None:
+        arrays["bias"] = head.bias.float().cpu().numpy()
+    if head.logit_scale is not None:
+        arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
+        arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
+    for name, dataset in plan.suite.sets.items():
+        answers = class_of_each_row(plan.suite, choice, head.classes, name)
+        if answers is not None:
+            if plan.spec.answers_among == "all":
+                answers = np.where(answers < 0, OUTSIDE + np.arange(len(answers)), answers)
+            arrays[ANSWERS + name] = answers
+        elif dataset.classes:
+            notes[UNMATCHED + name] = unmatched(plan.suite, choice, head.classes, name)
+    arrays |= _of_targets(plan, arrays)
+    metadata = {
+        "source": head.source,
+        "normalize": json.dumps(head.normalize),
+        "classes": json.dumps(head.classes),
+        "templates": json.dumps(head.templates),
+        "choice": digest,
+        "key": plan.key,
+        **notes,
+    }
+    write_arrays(file, arrays, metadata)
+
+
+def _digest(plan: Plan) -> str:
+    """Returns a digest that changes with the choice, or if the images of the fit may have."""
+    split = ""
+    if plan.head.kind == "probe":
+        shards = probe_split(plan)
+        digests = [_shard_digest(plan, shard, _stamps(plan, shard)) for shard in shards]
+        split = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
+
+
+def _written(plan: Plan) -> tuple[Arrays, dict[str, str]]:
+    """Returns arrays and metadata of the head that the directory holds; nothing without one."""
+    file = plan.directory.head_file
+    try:
+        return read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return {}, {}
+
+
+def head_is_another(plan: Plan) -> bool:
+    """Says whether the directory holds a head of another choice."""
+    choice = _written(plan)[1].get("choice")
+    return choice is not None and choice != _digest(plan)
+
+
+def _renew(plan: Plan, digest: str) -> bool:
+    """Keeps an existing head of this choice; publishes it again for other target sets.
+
+    A file that holds a reason in place of a head has no choice, and the reason is checked again.
+    """
+    arrays, metadata = _written(plan)
+    if metadata.get("choice") != digest:
+        return False
+    labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
+    kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
+    renewed = kept | _of_targets(plan, kept)
+    same = renewed.keys() == arrays.keys()
+    if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
+        write_arrays(plan.directory.head_file, renewed, metadata)
+    return True
+
+
+def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
+    """Returns which rows of a head may answer in the target sets.
+
+    These are the rows that may answer in the in-distribution set, with the same classes. If no row
+    answers there, or the user named the classes and some of them are not in that set, all rows may
+    answer, each for itself.
+    """
+    first = arrays.get(ANSWERS + next(iter(plan.suite.sets)))
+    if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
+        first = np.arange(len(arrays["weight"]), dtype=np.int64)
+    return {ANSWERS + name: first for name in plan.suite.targets}
+
+
+def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) -> Head | NotRun:
+    """Returns the head of a choice, or the reason why there is none."""
+    choice = plan.head
+    if choice.kind == "none":
+        return NotRun(reason=choice.reason)
+    if choice.head is not None:
+        return replace(choice.head, classes=choice.classes)
+    if choice.kind == "probe":
+        if hurried:
+            return NotRun(reason=f"stopped before the head was fitted; {_RESUMES}")
+        return _fit(plan, listen, progress)
+    if reason := _unbuilt(plan, choice.classes, hurried):
+        return NotRun(reason=reason)
+    prompts = len(choice.classes) * len(choice.templates)
+    left = plan.encoder.prompts_left(choice.classes, choice.templates)
+    cached = f", {prompts - left} of them cached" if left < prompts else ""
+    message = f"building the zero-shot head: {prompts} prompts{cached}"
+    listen(Event("stage", message, {"stage": "head"}))
+    head = plan.encoder.head(choice.classes, choice.templates, progress=progress)
+    if head is None:
+        raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
+    return head
+
+
+def _own_name_heads(
+    plan: Plan, progress: HeadProgress, hurried: bool
+) -> tuple[Arrays, dict[str, str]]:
+    """Builds a zero-shot head from a shift's own class names, such as ObjectNet's 113.
+
+    An alternative to the usual protocol, which uses the rows of ImageNet's classes.
+
+    Returns:
+        Arrays `own_names/<set>` with one row per label, and metadata with the source of each
+        head, or the reason why it is missing.
+    """
+    arrays: Arrays = {}
+    notes: dict[str, str] = {}
+    for name, dataset in plan.suite.sets.items():
+        if plan.head.kind != "zero-shot" or plan.suite.published.get(name) != "objectnet":
+            continue
+        names = prompt_names(dataset.classes)
+        if reason := _unbuilt(plan, names, hurried):
+            notes[OWN_REASON + name] = reason
+            continue
+        head = plan.encoder.head(names, plan.head.templates, progress=progress)
+        if head is not None:
+            arrays[OWN_NAMES + name] = head.weight.float().cpu().numpy()
+            notes[OWN_NAMES + name] = f"{head.source}, {len(names)} class names of its own"
+    return arrays, notes
+
+
+def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> str:
+    """Returns why no zero-shot head of some names is built now; empty if it may be."""
+    left = plan.encoder.prompts_left(names, plan.head.templates)
+    if left and hurried:
+        return f"stopped before the head was built; {_RESUMES}"
+    if not too_long(left, plan):
+        return ""
+    return (
+        f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes where "
+        "it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
+    )
+
+
+def too_long(prompts: int, plan: Plan) -> bool:
+    """Says whether there are too many prompts to encode without being asked."""
+    text = plan.encoder.text
+    padded = text is not None and text.lengths is None
+    return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.asked
 
 
 class LongHeadError(Exception):
@@ -71,203 +279,115 @@ class HeadProgress:
             raise LongHeadError
 
 
-def write_head(
-    plan: Plan,
-    listen: Listener,
-    *,
-    hurried: bool = False,
-    check: Callable[[], None] = lambda: None,
-    seconds: float | None = None,
-) -> None:
-    """Publishes `head.safetensors`: the head, and the class of each row in each set.
-
-    If no head is available, the file holds only the reason. An existing head is kept if it matches
-    the options; only what it says of target sets is renewed.
-
-    Args:
-        plan: The plan of the run.
-        listen: Receives what is built, with progress.
-        hurried: Whether the run was interrupted; then only a head that needs no computation is
-            written.
-        check: Called while the head is built; raises to stop. Finished parts are kept.
-        seconds: Most that it may take; None for no limit.
+def probe_split(plan: Plan) -> tuple[Shard, ...]:
+    """Returns the shards of the images that a head is fitted to.
 
     Raises:
-        LongHeadError: As soon as it will take longer.
+        UsageError: If too few labelled images remain.
     """
-    choice, directory = plan.head, plan.directory
-    digest, among_all = _digest(plan), plan.spec.answers_among == "all"
-    if _renew(plan, digest):
-        return
-    unit = "images" if choice.kind == "probe" else "classes"
-    progress = HeadProgress(unit, listen, check, seconds)
-    most = MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan, choice) else None
-    try:
-        head = _build(plan, choice, listen, progress, hurried)
-        own, notes = _own_name_heads(plan, choice, progress, 0 if hurried else most)
-    except Interrupted:
-        reason = "stopped while the head was built; the same command goes on with it"
-        write_arrays(directory.head_file, {}, {"reason": reason, "key": plan.key})
-        raise
-    if isinstance(head, NotRun):
-        write_arrays(directory.head_file, {}, {"reason": head.reason, "key": plan.key})
-        return
-    arrays: Arrays = {"weight": head.weight.float().cpu().numpy(), **own}
-    if head.bias is not None:
-        arrays["bias"] = head.bias.float().cpu().numpy()
-    if head.logit_scale is not None:
-        arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
-        arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
-    for name in plan.suite.sets:
-        answers = class_of_each_row(plan, choice, head.classes, name)
-        if answers is not None:
-            outside = OUTSIDE + np.arange(len(answers))
-            opened = np.where(answers < 0, outside, answers) if among_all else answers
-            arrays[ANSWERS + name] = opened
-        elif plan.suite.sets[name].classes:
-            notes[UNMATCHED + name] = unmatched(plan, choice, head.classes, name)
-    arrays |= _of_targets(plan, arrays)
-    metadata = {
-        "source": head.source,
-        "normalize": json.dumps(head.normalize),
-        "classes": json.dumps(head.classes),
-        "templates": json.dumps(head.templates),
-        "choice": digest,
-        "key": plan.key,
-        **notes,
-    }
-    write_arrays(directory.head_file, arrays, metadata)
-
-
-def _digest(plan: Plan) -> str:
-    split = split_digest(plan) if plan.head.kind == "probe" else ""
-    return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
-
-
-def head_is_another(plan: Plan) -> bool:
-    """Says whether the directory holds a head of another choice."""
-    file = plan.directory.head_file
-    try:
-        _, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
-    except DamagedFileError:
-        return False
-    return metadata.get("choice", _digest(plan)) != _digest(plan)
-
-
-def _renew(plan: Plan, digest: str) -> bool:
-    """Keeps an existing head of this choice; publishes it again for other target sets.
-
-    A file that holds a reason in place of a head has no choice, and the reason is checked again.
-    """
-    file = plan.directory.head_file
-    try:
-        arrays, metadata = read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
-    except DamagedFileError:
-        return False
-    if metadata.get("choice") != digest:
-        return False
-    labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
-    kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
-    renewed = kept | _of_targets(plan, kept)
-    same = renewed.keys() == arrays.keys()
-    if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
-        write_arrays(file, renewed, metadata)
-    return True
-
-
-def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
-    """Returns which rows of a head may answer in the target sets.
-
-    These are the rows that may answer in the in-distribution set, with the same classes. If no row
-    answers there, or the user named the classes and some of them are not in that set, all rows may
-    answer, each for itself.
-    """
-    first = arrays.get(ANSWERS + next(iter(plan.suite.sets)))
-    if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
-        first = np.arange(len(arrays["weight"]), dtype=np.int64)
-    return {ANSWERS + name: first for name in plan.suite.targets}
-
-
-def _build(
-    plan: Plan,
-    choice: HeadChoice,
-    listen: Listener,
-    progress: HeadProgress,
-    hurried: bool,
-) -> Head | NotRun:
-    """Returns the head of a choice, or the reason why there is none."""
-    if choice.kind == "none":
-        return NotRun(reason=choice.reason)
-    if choice.head is not None:
-        return replace(choice.head, classes=choice.classes)
-    if choice.kind == "probe":
-        if hurried:
-            return NotRun(reason="stopped before the head was fitted; the same command resumes")
-        split = sum(shard.size for shard in probe_split(plan))
-        message = f"fitting a linear head to {split} images that are not measured"
-        listen(Event("stage", message, {"stage": "head"}))
-        return fit_probe(plan, choice.classes, progress)
-    left = plan.encoder.prompts_left(choice.classes, choice.templates)
-    if left and hurried:
-        return NotRun(reason="stopped before the head was built; the same command resumes")
-    if too_long(left, plan, choice):
-        return NotRun(
-            reason=f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it "
-            "resumes where it is stopped, and is kept), run on --device cuda, or pass fewer "
-            "--templates"
+    name, dataset = next(iter(plan.suite.sets.items()))
+    measured = sum(shard.size for shard in plan.shards[name])
+    classes = len(dataset.classes)
+    if classes == 1:
+        raise UsageError(
+            f"--head probe tells classes apart, and {name} has one, {dataset.classes[0]!r}. If the "
+            "folders in it are the classes, give its path as --data"
         )
-    prompts = len(choice.classes) * len(choice.templates)
-    cached = f", {prompts - left} of them cached" if left < prompts else ""
-    message = f"building the zero-shot head: {prompts} prompts{cached}"
-    listen(Event("stage", message, {"stage": "head"}))
-    head = plan.encoder.head(choice.classes, choice.templates, progress=progress)
-    if head is None:
-        raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
-    return head
+    order = processing_order(dataset.samples, plan.spec.seed)[measured:]
+    order = order[: IMAGES_PER_CLASS * classes]
+    labels = {dataset.samples[i].label for i in order.tolist()}
+    missing = classes - len(labels - {None})
+    if len(order) < 2 * classes or missing:
+        raise UsageError(
+            f"--head probe fits on images of {name} that the run does not measure: {len(order)} "
+            f"are left for {classes} classes, {missing} of them without any. Leave more out with "
+            "a smaller --sample, or pass --head FILE"
+        )
+    return split_into_shards(name, order, plan.spec.batch, None)
 
 
-def _own_name_heads(
-    plan: Plan, choice: HeadChoice, progress: HeadProgress, most: int | None
-) -> tuple[Arrays, dict[str, str]]:
-    """Builds a head from a shift's own class names, such as ObjectNet's 113.
+def _stamps(plan: Plan, shard: Shard) -> dict[int, Stamp]:
+    return layout_of(plan.suite.sets[shard.set_name]).stamps(shard.ids)
 
-    An alternative to the usual protocol, which uses the rows of ImageNet's classes.
 
-    Args:
-        plan: The plan of the run.
-        choice: The head of the run; only a zero-shot head has this alternative.
-        progress: Called with progress.
-        most: Most prompts that may be encoded; cached prompts do not count. None for no limit.
+def _shard_digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
+    """Returns a digest that changes if the images may have, so that they are encoded again."""
+    dataset = plan.suite.sets[shard.set_name]
+    images = [(i, dataset.samples[i].path, s.size, s.changed) for i, s in stamps.items()]
+    content = [plan.key, dataset.source, [len(batch) for batch in shard.batches], images]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
+    """Encodes the images of the split that are not stored, and fits the head by ridge regression.
 
     Returns:
-        Arrays `own_names/<set>` with one row per label, and metadata with the source of each
-        head, or the reason why it is missing.
+        The head, or the reason why there is none.
     """
-    arrays: Arrays = {}
-    notes: dict[str, str] = {}
-    if choice.kind != "zero-shot":
-        return arrays, notes
-    for name, dataset in plan.suite.sets.items():
-        if plan.suite.published.get(name) != "objectnet":
-            continue
-        names = prompt_names(dataset.classes)
-        left = plan.encoder.prompts_left(names, choice.templates)
-        if most is not None and left > most:
-            notes[OWN_REASON + name] = (
-                "stopped before its head was built; the same command resumes"
-                if most == 0
-                else f"{left:,} prompts take a CPU hours; ask for them with --head zero-shot"
-            )
-            continue
-        head = plan.encoder.head(names, choice.templates, progress=progress)
-        if head is not None:
-            arrays[OWN_NAMES + name] = head.weight.float().cpu().numpy()
-            notes[OWN_NAMES + name] = f"{head.source}, {len(names)} class names of its own"
-    return arrays, notes
+    shards = probe_split(plan)
+    name, dataset = next(iter(plan.suite.sets.items()))
+    images = sum(shard.size for shard in shards)
+    message = f"fitting a linear head to {images} images that are not measured"
+    listen(Event("stage", message, {"stage": "head"}))
+    stamps = [_stamps(plan, shard) for shard in shards]
+    digests = [_shard_digest(plan, *pair) for pair in zip(shards, stamps, strict=True)]
+    parts = [_stored(plan, *pair) for pair in zip(shards, digests, strict=True)]
+    missing = [i for i, part in enumerate(parts) if not part]
+    total, done = sum(shards[i].size for i in missing), 0
+    for i in missing:
+
+        def report(images: int, before: int = done) -> None:
+            progress(before + images, total)
+
+        parts[i] = _encode(plan, shards[i], stamps[i], report)
+        file = plan.directory.head_probe_file(shards[i].number)
+        write_arrays(file, parts[i], {"split": digests[i]})
+        done += shards[i].size
+    h, ids = (np.concatenate([part[field] for part in parts]) for field in ("features", "ids"))
+    finite = finite_images(h)
+    labels = [dataset.samples[i].label for i in ids[finite].tolist()]
+    lost = len(h) - len(labels)
+    left_out = f"; {lost} more are left out, because their representation is not finite"
+    try:
+        head = ridge_head(torch.from_numpy(h[finite]), torch.tensor(labels), plan.head.classes)
+    except UsageError as error:
+        if not lost:
+            raise
+        return NotRun(reason=f"{error}{left_out}")
+    source = f"{head.source} of {name} that are not measured (next in the processing order)"
+    head = replace(head, source=source + left_out * (lost > 0))
+    rows = imagenet_labels(dataset.classes)
+    if rows is None or len(rows) != len(imagenet_names()) or head.bias is None:
+        return head
+    place = torch.tensor(rows).argsort()  # ImageNet's order, so that its shifts find their classes
+    return replace(head, weight=head.weight[place], bias=head.bias[place], classes=imagenet_names())
 
 
-def too_long(prompts: int, plan: Plan, choice: HeadChoice) -> bool:
-    """Says whether there are too many prompts to encode without being asked."""
-    text = plan.encoder.text
-    padded = text is not None and text.lengths is None
-    return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not choice.asked
+def _stored(plan: Plan, shard: Shard, digest: str) -> Arrays:
+    """Returns what an earlier attempt encoded of a shard; nothing if the images may be others."""
+    file = plan.directory.head_probe_file(shard.number)
+    try:
+        arrays, metadata = read_arrays(file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return {}
+    return arrays if metadata.get("split") == digest else {}
+
+
+def _encode(
+    plan: Plan, shard: Shard, stamps: Mapping[int, Stamp], progress: Callable[[int], None]
+) -> Arrays:
+    workers = choose_workers(plan.spec.workers, shard.size)
+    features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
+    sets, done = plan.suite.sets, 0
+    decoding = decode_batches(
+        [shard], sets, {shard.set_name: stamps}, plan.encoder.preprocess, workers
+    )
+    with torch.inference_mode(), decoding as batches:
+        for batch in batches:
+            batch.refuse_changed(sets[shard.set_name])
+            if len(batch.ids):
+                features.append(plan.encoder.encode(batch.images, batch.ids).float().cpu())
+                ids.append(batch.ids)
+            done += len(batch.ids) + len(batch.skipped)
+            progress(done)
+    return {"features": torch.cat(features).numpy(), "ids": torch.cat(ids).numpy()}

@@ -1,13 +1,20 @@
-"""Chooses the head of a run and checks the options before any image is measured."""
+"""Chooses the head of a run, and says which class each of its rows answers for in every set.
+
+Options and labels that could be read in two ways are refused before any image is measured.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import (
     match_classes,
@@ -22,21 +29,23 @@ from tuiprobe.catalog.imagenet import (
     imagenet_templates,
     prompt_names,
 )
-from tuiprobe.datasets import Suite
-from tuiprobe.engine.label_origin import refuse_levels, refuse_origins
-from tuiprobe.errors import UsageError
+from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets.label_numbers import counts_from_one, open_origin
+from tuiprobe.datasets.layout import layout_of
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
 from tuiprobe.models.heads import Head, head_from_file
-from tuiprobe.models.identity import LOADER
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.plaintext import plain
+from tuiprobe.models.load import IDENTITY
+from tuiprobe.models.preflight_data import check_labels
+from tuiprobe.models.prompt_heads import TextTower, read_templates
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadChoice:
     """The head of a run, before it is built.
 
@@ -51,6 +60,8 @@ class HeadChoice:
         asked: Whether the user asked for this kind of head, however long it takes.
         assumed: Whether rows without names are assumed to be in label order because their number
             is that of the labels.
+        logit_scale: As of a `Head`, for `zero-shot`.
+        logit_bias: Likewise.
     """
 
     kind: HeadKind
@@ -95,28 +106,22 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
 
     Raises:
         UsageError: If the options contradict each other, the encoder or the data.
-        DataError: If labels count from 1.
+        DataError: If labels count from 1, or folders are on another level.
         WeightsError: If the file with the head cannot be used.
     """
-    text = encoder.text
-    first = next(iter(suite.sets.values()))
-    labels = first.classes
+    labels = next(iter(suite.sets.values())).classes
     written = written_classes(spec.classes) if spec.classes is not None else ()
     given = tuple(map(spelled_out, written))
     if given:
-        refuse_origins(spec, suite, len(given), f"--classes holds {len(given):,} names", given)
-    if given and labels:
-        refuse_levels(first, given)
-        place_of_each(labels, given)  # raises if the names do not fit
-    prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
+        _refuse_misread(spec, suite, given, len(given), f"--classes holds {len(given):,} names")
+    prompted = spec.head == "zero-shot" or (spec.head is None and encoder.text is not None)
     if spec.templates is not None and not prompted:
         raise UsageError("--templates belong to a zero-shot head; this run uses another one")
-    if spec.head == "zero-shot" and text is None:
-        raise UsageError(
-            f"--head zero-shot: {spec.model} has no text tower; pass --head FILE or --head probe"
-        )
     if prompted:
-        return _prompts(spec, encoder, labels, given)
+        if encoder.text is None:
+            other = "pass --head FILE or --head probe"
+            raise UsageError(f"--head zero-shot: {spec.model} has no text tower; {other}")
+        return _zero_shot(spec, encoder.text, labels, given)
     if spec.head == "probe":
         if not labels:
             raise UsageError(
@@ -125,18 +130,62 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         names = prompt_names(labels)
         if given:
             names = tuple(given[place] for place in place_of_each(labels, given))
-        return HeadChoice("probe", names, asked=True)
+        return HeadChoice(kind="probe", classes=names, asked=True)
     if spec.head is not None:
-        head = head_from_file(Path(spec.head), width=encoder.width)
-        count = len(head.classes)
-        refuse_origins(spec, suite, count, f"the head has {count:,} rows", given)
-        thousand = len(imagenet_names())
-        others = len(labels) == thousand and imagenet_labels(labels) is None
-        if len(head.classes) == thousand and not others:
-            head = replace(head, classes=imagenet_names())
-            given = given or imagenet_names()
-        return _brought("file", _among(head, written), given, labels)
+        return _from_file(spec, encoder.width, suite, written)
     return _classifier(spec, encoder, suite, written)
+
+
+def _zero_shot(
+    spec: RunSpec, text: TextTower, labels: Sequence[str], given: tuple[str, ...]
+) -> HeadChoice:
+    if not labels and not given:
+        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
+        return HeadChoice(kind="none", reason=reason)
+    of_imagenet = imagenet_labels(labels) is not None
+    templates = imagenet_templates() if of_imagenet else text.templates
+    if spec.templates is not None:
+        templates = read_templates(Path(spec.templates))
+    return HeadChoice(
+        kind="zero-shot",
+        classes=given or (imagenet_names() if of_imagenet else prompt_names(labels)),
+        templates=templates,
+        in_label_order=bool(given),
+        asked=spec.head is not None,
+        logit_scale=text.logit_scale,
+        logit_bias=text.logit_bias,
+    )
+
+
+def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) -> HeadChoice:
+    head = head_from_file(Path(str(spec.head)), width=width)
+    given, count = tuple(map(spelled_out, written)), len(head.classes)
+    _refuse_misread(spec, suite, given, count, f"the head has {count:,} rows")
+    labels, thousand = next(iter(suite.sets.values())).classes, imagenet_names()
+    others = len(labels) == len(thousand) and imagenet_labels(labels) is None
+    if count == len(thousand) and not others:
+        head = replace(head, classes=thousand)
+        given = given or thousand
+    return _of_rows("file", _among(head, written), given, labels)
+
+
+def _classifier(
+    spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
+) -> HeadChoice:
+    head = encoder.head()
+    if head is None:
+        more = "" if encoder.loader == IDENTITY else " or --head probe"
+        reason = f"{spec.model} brings no head; pass --head FILE{more}"
+        return HeadChoice(kind="none", reason=reason)
+    if not bool(head.weight.any()):
+        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
+        return HeadChoice(kind="none", reason=reason)
+    given, count = tuple(map(spelled_out, written)), len(head.classes)
+    if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
+        given = head.classes  # as the user gave them
+    _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
+    labels = next(iter(suite.sets.values())).classes
+    return _of_rows("classifier", _among(head, written), given, labels)
 
 
 def _among(head: Head, written: Sequence[str]) -> Head:
@@ -148,107 +197,229 @@ def _among(head: Head, written: Sequence[str]) -> Head:
     count = len(head.classes)
     if len(written) in (0, count):
         return head
+    names = f"--classes holds {len(written):,} names for the {count:,}"
     if not of_imagenet(head.classes):
-        raise UsageError(
-            f"--classes holds {len(written):,} names for the {count:,} rows of {head.source}"
-        )
+        raise UsageError(f"{names} rows of {head.source}")
     matched = match_classes(written, head.classes)
     if matched.places is None:
-        raise UsageError(
-            f"--classes holds {len(written):,} names for the {count:,} classes of {head.source}: "
-            f"{matched.problems()}"
-        )
+        raise UsageError(f"{names} classes of {head.source}: {matched.problems()}")
     rows = list(matched.places)
-    bias = None if head.bias is None else head.bias[rows]
-    source = f"{head.source}, {len(rows):,} of them"
-    classes = tuple(head.classes[row] for row in rows)
-    return replace(head, weight=head.weight[rows], bias=bias, classes=classes, source=source)
-
-
-def _prompts(
-    spec: RunSpec, encoder: Encoder, labels: Sequence[str], given: tuple[str, ...]
-) -> HeadChoice:
-    text = encoder.text
-    assert text is not None
-    if not labels and not given:
-        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
-        return HeadChoice("none", reason=reason)
-    of_imagenet = imagenet_labels(labels) is not None
-    names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
-    templates = imagenet_templates() if of_imagenet else text.templates
-    if spec.templates is not None:
-        templates = read_templates(Path(spec.templates))
-    return HeadChoice(
-        "zero-shot",
-        names,
-        templates,
-        in_label_order=bool(given),
-        asked=spec.head is not None,
-        logit_scale=text.logit_scale,
-        logit_bias=text.logit_bias,
+    return replace(
+        head,
+        weight=head.weight[rows],
+        bias=None if head.bias is None else head.bias[rows],
+        classes=tuple(head.classes[row] for row in rows),
+        source=f"{head.source}, {len(rows):,} of them",
     )
 
 
-def _classifier(
-    spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
+def _of_rows(
+    kind: Literal["classifier", "file"], head: Head, given: tuple[str, ...], labels: Sequence[str]
 ) -> HeadChoice:
-    head = encoder.head()
-    if head is None:
-        more = "" if encoder.loader == LOADER else " or --head probe"
-        reason = f"{spec.model} brings no head; pass --head FILE{more}"
-        return HeadChoice("none", reason=reason)
-    if not bool(head.weight.any()):
-        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
-        return HeadChoice("none", reason=reason)
-    count, first = len(head.classes), next(iter(suite.sets.values()))
-    labels = first.classes
-    given = tuple(map(spelled_out, written))
-    if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
-        given = head.classes  # as the user gave them
-    refuse_origins(spec, suite, count, f"{head.source} has {count:,} rows", given)
-    if given and labels and not written:
-        refuse_levels(first, given)
-        place_of_each(labels, given)  # raises if they do not fit
-    return _brought("classifier", _among(head, written), given, labels)
-
-
-def _brought(
-    kind: Literal["classifier", "file"],
-    head: Head,
-    given: tuple[str, ...],
-    labels: Sequence[str],
-) -> HeadChoice:
-    asked = kind == "file"
-    if given:
-        _refuse_other_order(head, given)
-        return HeadChoice(kind, given, head=head, in_label_order=True, asked=asked)
-    numbered = set(labels) <= set(head.classes)  # folders named by row number
-    if _are_numbers(head.classes) and len(labels) == len(head.classes) and not numbered:
-        names = prompt_names(labels)
-        return HeadChoice(kind, names, head=head, in_label_order=True, asked=asked, assumed=True)
-    return HeadChoice(kind, head.classes, head=head, asked=asked)
-
-
-def _refuse_other_order(head: Head, given: Sequence[str]) -> None:
-    """Refuses the names of a head's rows at the places of other rows.
+    """Returns the choice of a head that exists, with the names of its rows.
 
     Raises:
         UsageError: If `--classes` holds a name of the head in another line.
     """
-    if _are_numbers(head.classes):
-        return
-    known = match_classes(given, head.classes).known
-    moved = [(line, row) for line, row in enumerate(known) if row not in (None, line)]
+    choice = HeadChoice(kind=kind, head=head, asked=kind == "file")
+    numbered = _are_numbers(head.classes)
+    if not given:
+        by_row = set(labels) <= set(head.classes)  # folders named by row number
+        if numbered and len(labels) == len(head.classes) and not by_row:
+            names = prompt_names(labels)
+            return replace(choice, classes=names, in_label_order=True, assumed=True)
+        return replace(choice, classes=head.classes)
+    known = () if numbered else match_classes(given, head.classes).known
+    moved = [(line, row) for line, row in enumerate(known) if row is not None and row != line]
     if moved:
         line, row = moved[0]
-        assert row is not None
-        name = plain(given[line][:80])
         raise UsageError(
-            f"--classes holds names of {head.source} in another order: {name!r} is name {line + 1} "
-            f"and stands for output {row + 1} of {len(known):,} ({len(moved):,} such names); leave "
-            "out --classes, or give the names in the order of the outputs"
+            f"--classes holds names of {head.source} in another order: {plain(given[line][:80])!r} "
+            f"is name {line + 1} and stands for output {row + 1} of {len(known):,} ({len(moved):,} "
+            "such names); leave out --classes, or give the names in the order of the outputs"
         )
+    return replace(choice, classes=given, in_label_order=True)
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:
     return bool(classes) and tuple(classes) == tuple(str(i) for i in range(len(classes)))
+
+
+def _refuse_misread(
+    spec: RunSpec, suite: Suite, given: tuple[str, ...], rows: int, other: str
+) -> None:
+    """Refuses labels that may count from 1 or be another level of folders, and names of others.
+
+    Args:
+        spec: The spec of the run.
+        suite: The sets of images.
+        given: Names of the outputs that the user gave; numbers among them say what labels are.
+        rows: The number of outputs or names.
+        other: What has so many, in words.
+
+    Raises:
+        DataError: If the labels of a set are those.
+        UsageError: If the names do not fit the classes of the first set.
+    """
+    _refuse_origins(spec, suite, given, rows, other)
+    first = next(iter(suite.sets.values()))
+    if given and first.classes:
+        _refuse_levels(first, given)
+        place_of_each(first.classes, given)  # raises if they do not fit
+
+
+def _refuse_origins(
+    spec: RunSpec, suite: Suite, given: tuple[str, ...], rows: int, other: str
+) -> None:
+    """Refuses labelled sets whose numbers count from 1, or leave open what they count from.
+
+    Of folders, whose numbers are all classes of a set, any without 0 do. Other labels are of a
+    sample of images, which may hold no image of the first class: they do if they are exactly 1 to
+    K - 1 of K classes. A set after a first one that counts from 0 counts likewise.
+    """
+    for number, (name, dataset) in enumerate(suite.sets.items()):
+        used = [] if name in suite.targets else _used_numbers(dataset)
+        if used and used[0] == 0 and number == 0:
+            return
+        if not used or used[0] == 0 or used[-1] > rows:
+            continue
+        if match_classes([str(i) for i in used], given).places is not None:
+            continue
+        source = plain(spec.labels or dataset.source)
+        folders = bool(getattr(dataset, "class_folders", False))
+        if used[-1] == rows and not folders:
+            raise DataError(counts_from_one(source, rows, other))
+        if used[-1] < rows and (folders or (len(used) == rows - 1 and rows > 2)):
+            raise DataError(open_origin(source, used, rows, other, folders=folders))
+
+
+def _used_numbers(dataset: Dataset) -> list[int]:
+    """Returns the numbers that are labels of images, ascending; none if classes have names."""
+    classes = dataset.classes
+    if not classes or not all(name.isascii() and name.isdecimal() for name in classes):
+        return []
+    labels = np.unique(layout_of(dataset).labels())
+    return sorted(int(classes[label]) for label in labels[labels >= 0])
+
+
+def _refuse_levels(dataset: Dataset, names: Sequence[str]) -> None:
+    """Refuses folders that are parts of a data set, or one around the folders of the classes."""
+    for check in check_labels(dataset.classes, len(dataset.samples)):
+        if check.status == "fail":
+            raise DataError(f"{plain(dataset.source)}: {check.detail}; {check.fix}")
+    deeper = deeper_folders(dataset) if len(dataset.classes) == 1 else []
+    if any(place is not None for place in match_classes(deeper, names).known):
+        folder = plain(dataset.classes[0])
+        raise DataError(
+            f"{plain(dataset.source)} holds one folder, {folder}, and the classes are below it "
+            f"({listed(list(map(plain, deeper)), 3)}): give {folder} in place of it"
+        )
+
+
+def deeper_folders(dataset: Dataset) -> list[str]:
+    """Returns the folders below those of the classes."""
+    paths = (sample.path.split("/") for sample in dataset.samples)
+    return sorted({path[1] for path in paths if len(path) > 2})
+
+
+def class_of_each_row(
+    suite: Suite, choice: HeadChoice, rows: tuple[str, ...], name: str
+) -> NDArray[np.int64] | None:
+    """Returns the class of a set that each row of a head predicts; see `answers_for`."""
+    dataset = suite.sets[name]
+    if not dataset.classes:
+        return None
+    first = next(iter(suite.sets.values()))
+    if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
+        return np.arange(len(rows), dtype=np.int64)
+    if choice.in_label_order and choice.kind != "probe":
+        with suppress(UsageError):  # sets may have different classes
+            return _inverted(place_of_each(dataset.classes, rows), len(rows))
+    return answers_for(dataset.classes, rows, suite.imagenet.get(name))
+
+
+def answers_for(
+    classes: Sequence[str], rows: Sequence[str], imagenet: Sequence[int] | None = None
+) -> NDArray[np.int64] | None:
+    """Returns the class that each row of a head predicts, -1 for rows that are not used.
+
+    Args:
+        classes: Class names of a data set, by label.
+        rows: Class names of the head.
+        imagenet: The data set's label for each class of ImageNet, -1 if it has none; several
+            classes may share a label. Used if the names do not match.
+
+    Returns:
+        int64 `[len(rows)]`; None if head and data set do not fit together.
+
+    >>> answers_for(("cat", "dog"), ("cat", "dog")).tolist()
+    [0, 1]
+    >>> answers_for(("dog",), ("cat", "dog")).tolist()
+    [-1, 0]
+    >>> answers_for(("dog", "cow"), ("cat", "dog")) is None
+    True
+    """
+    if not classes:
+        return None
+    if prompt_names(classes) == tuple(rows):
+        return np.arange(len(rows), dtype=np.int64)
+    thousand = len(rows) == len(imagenet_names())
+    if imagenet is not None and thousand:
+        return np.array(imagenet, dtype=np.int64)
+    labels = imagenet_labels(classes) if thousand else None
+    places = labels or match_classes(classes, rows).places
+    return None if places is None else _inverted(places, len(rows))
+
+
+def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
+    answers = np.full(rows, -1, dtype=np.int64)
+    answers[list(places)] = np.arange(len(places))
+    return answers
+
+
+def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) -> str:
+    """Explains why the classes of a labelled set are not rows of the head, and what to do."""
+    dataset = suite.sets[name]
+    if choice.unnamed:
+        return (
+            f"the head has {len(rows):,} rows without class names and {name} has "
+            f"{len(dataset.classes):,} classes; name the rows by --classes FILE"
+        )
+    matched = match_classes(dataset.classes, rows)
+    if any(matched.candidates):
+        return f"{matched.problems()}; rename these folders of {name}"
+    inner = match_classes(deeper_folders(dataset), rows)
+    below = [inner.classes[i] for i, place in enumerate(inner.known) if place is not None]
+    if below:
+        remedy = f"the folders below them are ({listed(below, 5)}): move these up"
+    else:
+        remedy = "fit a head to them by --head probe"
+    names = listed([plain(name[:80]) for name in dataset.classes], 5)
+    return f"no class of {name} ({names}) is a class of the head ({rows[0]}, …); {remedy}"
+
+
+def refuse_unmatched(spec: RunSpec, suite: Suite, choice: HeadChoice) -> None:
+    """Refuses labels of a file whose rows in the head are not known.
+
+    Any guess may give a wrong accuracy.
+
+    Raises:
+        DataError: If they are names and the rows have none, or numbers beyond the last row.
+    """
+    if spec.labels is None or choice.head is None:
+        return
+    name, first = next(iter(suite.sets.items()))
+    matched = class_of_each_row(suite, choice, choice.classes, name) is not None
+    if matched and not choice.assumed:
+        return
+    high = int(layout_of(first).labels().max())
+    if first.classes[high] != str(high):
+        raise DataError(
+            f"{spec.labels} holds names ({plain(first.classes[0][:80])}, …), and nothing says "
+            "which rows of the head they are; give the names of all rows in their order by "
+            "--classes FILE, or write row numbers in place of names"
+        )
+    raise DataError(
+        f"{spec.labels} holds the label {high:,}, and the head has {len(choice.classes):,} rows, "
+        "from 0; is it the right head?"
+    )

@@ -1,25 +1,57 @@
-"""What the stages of one planned run share."""
+"""What the stages of one planned run share, and how a run ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeAlias
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from tuiprobe.engine.clock import Clock
-from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest
-from tuiprobe.errors import TuiprobeError
-from tuiprobe.events import Event, EventKind, Listener
-from tuiprobe.results import Report
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, StopRequest
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import StatusWriter
+from tuiprobe.run.status import Event, EventKind, Listener, StatusWriter
 
-AskProbes: TypeAlias = Callable[[RunDir], Report]
-"""Runs the probes on a merged run and returns the report."""
+
+class Clock:
+    """A clock that starts with the run.
+
+    Attributes:
+        images: Number of images that this process measured.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._started = _now()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to that of a stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def timings(self) -> Timings:
+        """Returns the timings for the report."""
+        extract = self._seconds.get("extract", 0.0)
+        return Timings(
+            started=self._started,
+            finished=_now(),
+            seconds={name: round(seconds, 3) for name, seconds in self._seconds.items()},
+            images_per_second=round(self.images / extract, 3) if extract and self.images else None,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Job:
@@ -29,25 +61,24 @@ class Job:
         plan: The plan.
         clock: The clock, started with the run.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         mix: Whether to accept shards with another fingerprint.
 
     Attributes:
         reader: Reads the shards of the run.
         stop: The stop requests to it.
         status: The status of this rank.
+        resumed: Number of images that earlier attempts had measured.
         results_before: When the results of an earlier attempt were written; None without.
     """
 
-    def __init__(
-        self, plan: Plan, clock: Clock, listen: Listener, answer: AskProbes, mix: bool
-    ) -> None:
-        self.plan, self.clock, self.answer, self._outside = plan, clock, answer, listen
+    def __init__(self, plan: Plan, clock: Clock, listen: Listener, mix: bool) -> None:
+        self.plan, self.clock, self._outside = plan, clock, listen
         memory_format = plan.encoder.memory_format
         fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
         self.reader = ShardReader(plan, fingerprint, mix)
         self.stop = StopRequest(plan.directory.cancel_file)
         self.status = StatusWriter(plan.directory, plan.rank.number, plan.rank.world)
+        self.resumed = 0
         self.results_before = plan.directory.results_file.modified()
 
     def listen(self, event: Event) -> None:
@@ -59,22 +90,54 @@ class Job:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 
-    @contextmanager
-    def noting_failure(self) -> Iterator[None]:
-        """Says in the status of this rank if the block fails or is interrupted.
+    def note(self, reason: TuiprobeError | Interrupted) -> None:
+        """Writes into the status of this rank that it failed, or was stopped."""
+        stopped = isinstance(reason, Interrupted)
+        message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+        with suppress(TuiprobeError):
+            self.status.hear(Event("interrupted" if stopped else "failed", message))
+            if stopped:
+                self.status.end("interrupted", message)
 
-        Raises:
-            TuiprobeError: If the block fails.
-            Interrupted: If a stop was requested before or after measuring.
-        """
-        try:
-            with explaining_failures():
-                yield
-        except (TuiprobeError, Interrupted) as reason:
-            stopped = isinstance(reason, Interrupted)
-            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
-            with suppress(TuiprobeError):
-                self.status.hear(Event("interrupted" if stopped else "failed", message))
-                if stopped:
-                    self.status.end("interrupted", message)
-            raise
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run that did not fail came to.
+
+    Attributes:
+        directory: The run directory.
+        complete: Whether every image was measured.
+        merged: Whether this process wrote the results.
+        resumed: Number of images that an earlier attempt had measured.
+        untrained: Whether the encoder has random weights.
+        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
+        failures: Why probes failed, one sentence each; the other results hold.
+    """
+
+    directory: RunDir
+    complete: bool
+    merged: bool
+    resumed: int
+    untrained: bool
+    waits: str = ""
+    failures: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that makes this run alone."""
+        return INTERRUPTED if not self.complete else RunError.exit_code if self.failures else 0
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How one of several runs ended.
+
+    Attributes:
+        exit_code: The exit code of a command that makes this run alone.
+        outcome: What it came to; None if it failed, or was stopped before or after measuring.
+        reason: Why there is no outcome.
+    """
+
+    exit_code: int
+    outcome: RunOutcome | None = None
+    reason: str = ""

@@ -1,105 +1,38 @@
-"""What a running rank shows: progress, answers, shares and heights of channels, kurtosis."""
+"""The live view of a rank: its status, progress of all ranks, thumbnails at the ends of channels.
+
+Until the end thumbnails are those of the first shard of a set, so that they are there soon and
+stay.
+"""
 
 from __future__ import annotations
 
-import math
+import io
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.datasets import Dataset
-from tuiprobe.engine.clock import Pace
-from tuiprobe.engine.live_answers import LiveAnswers
+from tuiprobe.datasets import Dataset, UnreadableImageError
+from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
-from tuiprobe.engine.tap_statistics import Measures
-from tuiprobe.engine.thumbnails import ChannelEnds, LiveThumbs, ends_of
-from tuiprobe.events import Event, Listener
-from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
-from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.ranks import StatusWatch
-from tuiprobe.run.status import LiveTap, StatusWriter, bounded
+from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
+from tuiprobe.run.view import RankView, read_ranks
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import SampleSummary
+from tuiprobe.stats import ActivationStats, ActivationSummary, TopK
 
-MIN_SECONDS = 0.2
-MAX_COST = 0.01  # share of the run's time that the live view may take
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
+SIZE = 96
+LEADING_CHANNELS = 8
+IMAGES_PER_END = 8
+ChannelEnds = dict[int, Ends]
+"""Images at both ends, by channel."""
 
-
-def live_pace() -> Pace:
-    """Returns the pace of live files: at most five times a second, and 1 % of the time."""
-    return Pace(MAX_COST, MIN_SECONDS)
-
-
-@dataclass
-class RunningTap:
-    """Running sums of one set and tap for the live view."""
-
-    share_sum: NDArray[np.float64]
-    leading_count: NDArray[np.int64]
-    images: int = 0
-    kurtosis_sum: float = 0.0
-    kurtosis_square_sum: float = 0.0
-
-    def plus(self, samples: SampleSummary) -> RunningTap:
-        """Returns the sums after adding the images of another summary."""
-        kurtosis = np.asarray(samples.kurtosis)
-        kurtosis = kurtosis[np.isfinite(kurtosis)]
-        return RunningTap(
-            self.share_sum + np.asarray(samples.share_sum),
-            self.leading_count + np.asarray(samples.leading_count),
-            self.images + len(kurtosis),
-            self.kurtosis_sum + float(kurtosis.sum()),
-            self.kurtosis_square_sum + float((kurtosis**2).sum()),
-        )
-
-    def figures(self, heights: RunningHeights | None = None) -> LiveTap:
-        """Returns the running figures; those that need two images are None before that.
-
-        Args:
-            heights: Of the final representation.
-        """
-        kurtosis = low = high = None
-        if self.images >= 2:
-            kurtosis = self.kurtosis_sum / self.images
-            variance = max(self.kurtosis_square_sum / self.images - kurtosis**2, 0.0)
-            half = NORMAL_95 * math.sqrt(variance / self.images)
-            low, high = kurtosis - half, kurtosis + half
-        return LiveTap(
-            kurtosis=kurtosis,
-            low=low,
-            high=high,
-            n=self.images,
-            shares=self.share_sum / max(self.images, 1),
-            leads=self.leading_count / max(self.images, 1),
-            above=heights.above / heights.images if heights and heights.images else None,
-            scanned=heights.images if heights else 0,
-        )
-
-
-@dataclass
-class RunningHeights:
-    """In how many of the scanned images of one set each channel exceeds an outlier's height."""
-
-    above: NDArray[np.int64]
-    images: int = 0
-
-    def plus(self, rows: NDArray[np.float32]) -> RunningHeights:
-        """Returns the counts after scanning more rows `[n, C]`, by the function of the results."""
-        rows = usable_rows(rows)
-        if not len(rows) or rows.shape[1] < MIN_CHANNELS:
-            return self
-        scan = scan_heights(rows)
-        above = scan.above[CUTS.index(OUTLIER)]
-        return RunningHeights(self.above + above, self.images + scan.rows)
+_MAX_COST = 0.01  # share of the run's time that thumbnails may take
 
 
 class LiveView:
@@ -128,7 +61,7 @@ class LiveView:
     ) -> None:
         self._directory, self._status = directory, status
         self._sets, self._listen = sets, listen
-        self._ranks = StatusWatch(directory) if status.status.world > 1 else None
+        self._ranks: tuple[RankView, ...] | None = () if status.status.world > 1 else None
         self._published = published_shards(directory)
         self._taps: dict[tuple[str, str], RunningTap] = {}
         self._ends_of: dict[str, ChannelEnds] = {}
@@ -136,7 +69,7 @@ class LiveView:
         self._finished: dict[str, RunningHeights] = {}
         self._thumbs, self._answers = LiveThumbs(directory, pictured or {}), answers
         self._shard: Shard | None = None
-        self._measures: Measures = {}
+        self._stats: Mapping[str, ActivationStats] = {}
         self._pace, self._telling = live_pace(), live_pace()
         self.begin(())
 
@@ -146,9 +79,9 @@ class LiveView:
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
 
-    def begin_shard(self, shard: Shard, measures: Measures) -> None:
-        """Starts a shard, perhaps not for the first time."""
-        self._shard, self._measures = shard, measures
+    def begin_shard(self, shard: Shard, stats: Mapping[str, ActivationStats]) -> None:
+        """Starts a shard, perhaps not for the first time, with the statistics of each tap."""
+        self._shard, self._stats = shard, stats
         self._within = 0
         self._published.discard(shard.place)
         self._heights = dict(self._finished)
@@ -196,13 +129,13 @@ class LiveView:
         if self._answers is not None:
             self._answers.end_shard()
         self._taps |= self._current()
-        name, measure = self._shard.set_name, self._measures.get(FINAL_TAP)
-        if measure is not None and name not in self._ends_of:
+        name, stats = self._shard.set_name, self._stats.get(FINAL_TAP)
+        if stats is not None and name not in self._ends_of:
             share_sum = self._taps[name, FINAL_TAP].share_sum
-            self._ends_of[name] = ends_of(measure.stats.compute(), share_sum)
+            self._ends_of[name] = ends_of(stats.compute(), share_sum)
             self._thumbs.begin(self._ends_of)
         self._finished = dict(self._heights)
-        self._measures = {}
+        self._stats = {}
         self._published.add(self._shard.place)
         self._left -= self._shard.size
         self._before, self._within = self._before + self._within, 0
@@ -213,8 +146,9 @@ class LiveView:
         measuring = [self._status.status]
         if self._ranks is not None:
             self._published |= published_shards(self._directory)
-            others = (v for v in self._ranks.look() if v.runs and v.number != self._status.rank)
-            measuring += [view.status for view in others if view.status.place is not None]
+            self._ranks, _ = read_ranks(self._directory, self._ranks, trusting=True)
+            others = (r for r in self._ranks if r.runs and r.number != self._status.rank)
+            measuring += [rank.status for rank in others if rank.status.place is not None]
         count = count_images(self._sets, self._published, measuring)
         return {
             "unit": "images",
@@ -230,10 +164,11 @@ class LiveView:
     def _current(self) -> dict[tuple[str, str], RunningTap]:
         assert self._shard is not None
         current = {}
-        for tap, measure in self._measures.items():
-            place, width = (self._shard.set_name, tap), measure.tap.channels
+        for tap, stats in self._stats.items():
+            place, samples = (self._shard.set_name, tap), stats.samples.compute()
+            width = len(samples.share_sum)
             before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            current[place] = before.plus(measure.stats.samples.compute())
+            current[place] = before.plus(samples)
         return current
 
     def _answer(
@@ -267,3 +202,94 @@ class LiveView:
                 }
             )
         self._thumbs.write()
+
+
+def images_at_ends(share_sum: np.ndarray, *ends: np.ndarray) -> list[int]:
+    """Returns the sample ids at both ends of the channels with the largest shares.
+
+    Args:
+        share_sum: float64 `[C]`.
+        ends: int64 `[C, k]` each, sample ids of an end, best first; -1 where unfilled.
+
+    >>> images_at_ends(np.array([1.0, 9.0]), np.array([[4], [5]]), np.array([[6], [-1]]))
+    [4, 5, 6]
+    """
+    leading = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]
+    ids = np.concatenate([end[leading, :IMAGES_PER_END].reshape(-1) for end in ends])
+    return sorted({int(i) for i in ids if i >= 0})
+
+
+def write_thumbnails(
+    directory: RunDir, set_name: str, dataset: Dataset, sample_ids: list[int]
+) -> None:
+    """Writes the missing thumbnails, at most 96 pixels wide and high."""
+    for sample_id in sample_ids:
+        kept = directory.thumbnail_file(set_name, sample_id)
+        if kept.exists():
+            continue
+        try:
+            image = dataset.open(dataset.samples[sample_id])
+        except UnreadableImageError:
+            continue  # readable a moment ago; a thumbnail is optional
+        image.thumbnail((SIZE, SIZE))
+        content = io.BytesIO()
+        image.save(content, "JPEG", quality=85)
+        kept.write_bytes(content.getvalue())
+
+
+def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
+    """Returns both ends of the channels with the largest shares.
+
+    Args:
+        shard: Summary of a shard.
+        share_sum: float64 `[C]`.
+    """
+    leading = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS].tolist()
+    return {
+        channel: Ends(
+            largest=_images(shard.largest, channel), smallest=_images(shard.smallest, channel)
+        )
+        for channel in leading
+    }
+
+
+def _images(top: TopK, channel: int) -> tuple[tuple[int, float], ...]:
+    """Returns sample ids and values of a channel; values beyond the readers' bounds are out."""
+    ids, values = (part[channel, :IMAGES_PER_END].tolist() for part in (top.sample_ids, top.values))
+    pairs = zip(ids, values, strict=True)
+    return tuple((i, value) for i, value in pairs if i >= 0 and bounded(value) is not None)
+
+
+class LiveThumbs:
+    """Writes thumbnails within a time budget, the first image of each end first.
+
+    Args:
+        directory: The run directory.
+        sets: Data sets by set name.
+    """
+
+    def __init__(self, directory: RunDir, sets: Mapping[str, Dataset]) -> None:
+        self._directory, self._sets = directory, sets
+        self._left: Iterator[tuple[str, int]] = iter(())
+        self._pace = Pace(_MAX_COST)
+
+    def begin(self, ends: Mapping[str, ChannelEnds]) -> None:
+        """Takes the ends of all sets whose pictures are written, the first set first."""
+        self._left = iter(
+            [
+                (name, end[place][0])
+                for name, channels in ends.items()
+                if name in self._sets
+                for place in range(IMAGES_PER_END)
+                for channel in channels.values()
+                for end in (channel.strongest, channel.other)
+                if place < len(end)
+            ]
+        )
+
+    def write(self) -> None:
+        """Writes the next thumbnail, if the time budget allows."""
+        if self._pace.due and (picture := next(self._left, None)) is not None:
+            name, image = picture
+            with self._pace.piece():
+                write_thumbnails(self._directory, name, self._sets[name], [image])

@@ -1,12 +1,14 @@
-"""The cores, the device and the fingerprint of this process.
+"""The cores, the device, the memory and the fingerprint of this process.
 
 A fingerprint holds what bit-equality depends on. Every shard stores it, and a merge compares it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +16,44 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_info
 
-from tuiprobe.engine.ranks import Rank
+from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import published
+from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
-from tuiprobe.memory import available_memory
+from tuiprobe.limits import available_memory
+from tuiprobe.request import RunRequest
 from tuiprobe.results import Fingerprint
-from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH
+from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH, RunSpec
 from tuiprobe.stats import instruction_set, native_build, statistics_path
+
+BYTES_A_PARAMETER = 16
+"""Memory of a model while it is opened: its weights and the file's in float32, and a text tower."""
+
+FILE_SIZES = 4
+"""The same memory in sizes of the file with its weights."""
+
+SHARE_OF_MEMORY = 0.5
+"""Part of the available memory that models opened together may take; the rest is for images."""
+
+
+_measuring_process: int | None = None
+"""The process that has begun to measure; threads that libraries started then exist only there."""
+
+
+def refuse_forked_child() -> None:
+    """Refuses to measure in a process that was forked from one that has measured.
+
+    Raises:
+        UsageError: If this is such a process, which would wait for threads that it does not have.
+    """
+    global _measuring_process
+    if _measuring_process not in (None, os.getpid()):
+        raise UsageError(
+            "this process was forked from one that has measured, and would hang: start it with "
+            "multiprocessing.get_context('spawn'), or measure in the parent alone"
+        )
+    _measuring_process = os.getpid()
 
 
 def available_cores() -> int:
@@ -85,6 +119,40 @@ def free_memory(device: str) -> int | None:
         return None
     there: int = torch.cuda.mem_get_info(device)[0]
     return there if here is None else min(here, there)
+
+
+def affordable(requests: Sequence[RunRequest], available: int | None) -> list[list[RunRequest]]:
+    """Divides requests, in their order, into those whose models fit into memory together.
+
+    Args:
+        requests: What to measure, where and how.
+        available: Bytes that can be allocated; None if nothing says so.
+
+    Returns:
+        Groups. A model stays alone if its size is not known, every model if `available` is None.
+    """
+    groups: list[list[RunRequest]] = []
+    left = -math.inf
+    for request in requests:
+        needed = _memory(request.spec)
+        if needed <= left:
+            groups[-1].append(request)
+        else:
+            groups.append([request])
+            left = SHARE_OF_MEMORY * (available or 0)
+        left -= needed
+    return groups
+
+
+def _memory(spec: RunSpec) -> float:
+    """Returns the bytes that opening a model takes at most; infinity if nothing says so."""
+    preset = presets().get(spec.model)
+    if preset is not None:
+        return preset.parameters * BYTES_A_PARAMETER
+    weights = published(spec.model)
+    file = None if weights is None else cached_file(weights)
+    file = file if spec.checkpoint is None else Path(spec.checkpoint)
+    return math.inf if file is None or not file.is_file() else FILE_SIZES * file.stat().st_size
 
 
 def usual_batch(device: str) -> int:

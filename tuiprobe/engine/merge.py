@@ -23,15 +23,14 @@ from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader, UnusableShardError
 from tuiprobe.engine.shards import Shard, split_states
-from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
-from tuiprobe.manifest import write_record
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import LISTED_ROWS, ROW_SAMPLE, Measured, MeasuredRecord, RowsMeasured
-from tuiprobe.run.samples import write_row_samples
+from tuiprobe.run.manifest import write_record
+from tuiprobe.run.records import LISTED_LOST, ROW_SAMPLE, Measured, MeasuredRecord
+from tuiprobe.run.samples import write_shown_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -53,7 +52,7 @@ class _Leaf:
         rows: float32 `[m, C]` by inner tap, if the shard has any.
         sums: The `SHARD_FIELDS` by tap.
         skipped: Sample id and reason of each unreadable image.
-        nonfinite: int64 `[m]`, rows of vectors that are not finite.
+        lost: int64 `[m]`, samples that were left out because they are not finite.
         fingerprint: What it was measured with.
         pieces: Forward passes per batch.
     """
@@ -64,7 +63,7 @@ class _Leaf:
     rows: dict[str, NDArray[np.float32]]
     sums: dict[str, tuple[Any, ...]]
     skipped: list[tuple[int, str]]
-    nonfinite: NDArray[np.int64]
+    lost: NDArray[np.int64]
     fingerprint: Fingerprint
     pieces: int
 
@@ -78,27 +77,13 @@ class MergedSet:
             and the `shard_...` sums of each shard.
         features: float32 `[n, C]`, final representations in processing order.
         ids: int64 `[n]`, their sample ids.
-        skipped: Sample id and reason of each unreadable image.
-        shards: Number of shards merged.
-        fingerprints: The distinct fingerprints among them.
-        pieces: Largest number of forward passes per batch.
-        contents: SHA-256 over ids and digests of all images read, in the order of their ids.
-        rows: What was measured of stored vectors; None for images.
-        contradicting: Number of images whose content is there with another label too.
-        contradiction: Paths of two such images.
+        record: How it was measured.
     """
 
     arrays: Arrays
     features: NDArray[np.float32]
     ids: NDArray[np.int64]
-    skipped: list[tuple[int, str]]
-    shards: int
-    fingerprints: list[Fingerprint]
-    pieces: int
-    contents: str | None = None
-    rows: RowsMeasured | None = None
-    contradicting: int = 0
-    contradiction: tuple[str, ...] = ()
+    record: MeasuredRecord
 
 
 def merge_tree(
@@ -126,7 +111,7 @@ def merge_tree(
     return left
 
 
-def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
+def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     """Merges one or more shards of a set; checks each as it is read.
 
     Raises:
@@ -136,7 +121,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
     """
     spares = deque[TapStats]()
     leaves: list[_Leaf] = []
-    branches = _branches(plan, reader, shards, spares)
+    branches = _branches(reader, shards, spares)
 
     def load(branch: int) -> TapStats:
         states, merged_leaves = next(branches)
@@ -145,37 +130,36 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
     with closing(branches):
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
+    set_name, ids = shards[0].set_name, np.concatenate([leaf.ids for leaf in leaves])
+    dataset = reader.plan.suite.sets[set_name]
+    lost = np.concatenate([leaf.lost for leaf in leaves])
+    if len(lost) and not len(ids):
+        raise DataError(f"{dataset.source} holds no finite vector")
+    skipped = tuple(entry for leaf in leaves for entry in leaf.skipped)
+    contents = zip(*(leaf.contents for leaf in leaves), strict=True)
+    read, digests = (np.concatenate(column) for column in contents)
+    alone = reader.plan.layouts[set_name].alone
+    contradicting, contradiction = _contradicting(dataset, ids, read, digests) if alone else (0, ())
     fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
-    ids = np.concatenate([leaf.ids for leaf in leaves])
-    dataset = plan.suite.sets[shards[0].set_name]
-    rows, of_rows = None, plan.row_sets.get(shards[0].set_name)
-    if of_rows is not None:
-        if not len(ids):
-            raise DataError(f"{of_rows.source} holds no finite vector")
-        lost = np.concatenate([leaf.nonfinite for leaf in leaves])
-        read = sum(shard.size for shard in shards)
-        listed = tuple(lost[:LISTED_ROWS].tolist())
-        rows = RowsMeasured(rows=read, nonfinite=len(lost), nonfinite_rows=listed)
-    contradicting, contradiction = (
-        (0, ()) if of_rows is not None else _contradicting(dataset, leaves)
-    )
-    return MergedSet(
-        arrays=_flatten(merged, leaves),
-        features=np.concatenate([leaf.features for leaf in leaves]),
-        ids=ids,
-        skipped=[entry for leaf in leaves for entry in leaf.skipped],
+    order = np.argsort(read)
+    record = MeasuredRecord(
         shards=len(shards),
-        fingerprints=list(fingerprints.values()),
+        skipped=skipped,
+        fingerprints=tuple(fingerprints.values()),
         pieces=max(leaf.pieces for leaf in leaves),
-        contents=_contents(leaves),
-        rows=rows,
+        contents=hashlib.sha256(read[order].tobytes() + digests[order].tobytes()).hexdigest(),
+        read=sum(shard.size for shard in shards) - len(skipped),
+        lost=len(lost),
+        lost_ids=tuple(lost[:LISTED_LOST].tolist()),
         contradicting=contradicting,
         contradiction=contradiction,
     )
+    features = np.concatenate([leaf.features for leaf in leaves])
+    return MergedSet(arrays=_flatten(merged, leaves), features=features, ids=ids, record=record)
 
 
 def _branches(
-    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
+    reader: ShardReader, shards: Sequence[Shard], spares: deque[TapStats]
 ) -> Generator[tuple[TapStats, list[_Leaf]]]:
     """Yields the branches of the tree in order; threads merge those that follow."""
 
@@ -183,7 +167,7 @@ def _branches(
         leaves: list[_Leaf] = []
 
         def load(leaf: int) -> TapStats:
-            states, others = _load(plan, reader, shards[leaf], spares)
+            states, others = _load(reader, shards[leaf], spares)
             leaves.append(others)
             return states
 
@@ -203,16 +187,14 @@ def _branches(
                 future.cancel()
 
 
-def _load(
-    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[TapStats]
-) -> tuple[TapStats, _Leaf]:
+def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[TapStats, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
     file = reader.read(shard)
     arrays = file.arrays
     try:
         states = spares.pop()
     except IndexError:
-        states = accumulators(plan)
+        states = reader.plan.accumulators()
     parts = split_states(arrays, reader.states)
     try:
         for tap, stats in states.items():
@@ -226,30 +208,27 @@ def _load(
         rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
         sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
         skipped=list(file.skipped),
-        nonfinite=arrays.get("nonfinite", np.empty(0, np.int64)).copy(),
+        lost=arrays["lost"].copy(),
         fingerprint=file.fingerprint,
         pieces=int(file.metadata["pieces"]),
     )
 
 
-def _contents(leaves: Sequence[_Leaf]) -> str:
-    columns = zip(*(leaf.contents for leaf in leaves), strict=True)
-    ids, digests = (np.concatenate(column) for column in columns)
-    order = np.argsort(ids)
-    return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
-
-
-def _contradicting(dataset: Dataset, leaves: Sequence[_Leaf]) -> tuple[int, tuple[str, ...]]:
+def _contradicting(
+    dataset: Dataset,
+    measured: NDArray[np.int64],
+    images: NDArray[np.int64],
+    digests: NDArray[np.uint8],
+) -> tuple[int, tuple[str, ...]]:
     """Counts measured images whose content is there with another label too, and names a pair.
 
     Eight bytes of a digest tell contents apart.
     """
     if len(dataset.classes) <= 1:
         return 0, ()
-    images, digests = map(np.concatenate, zip(*(leaf.contents for leaf in leaves), strict=True))
     samples = dataset.samples
     labels = np.array([-1 if (label := samples[i].label) is None else label for i in images])
-    counted = (labels >= 0) & np.isin(images, np.concatenate([leaf.ids for leaf in leaves]))
+    counted = (labels >= 0) & np.isin(images, measured)
     images, labels = images[counted], labels[counted]
     digests = np.ascontiguousarray(digests[counted, :8])
     _, content = np.unique(digests.view("<u8")[:, 0], return_inverse=True)
@@ -275,35 +254,28 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
         arrays: Arrays = {"features": of_set.features, "ids": of_set.ids}
         write_arrays(directory.features_file(name), arrays, {"key": key})
         statistics |= {f"{name}/{field}": array for field, array in of_set.arrays.items()}
-        records[name] = MeasuredRecord(
-            shards=of_set.shards,
-            skipped=tuple(of_set.skipped),
-            fingerprints=tuple(of_set.fingerprints),
-            pieces=of_set.pieces,
-            contents=of_set.contents,
-            rows=of_set.rows,
-            contradicting=of_set.contradicting,
-            contradiction=of_set.contradiction,
-        )
+        records[name] = of_set.record
     write_arrays(directory.statistics_file, statistics, {"key": key})
     measured = Measured(key=key, sets=records)
     write_record(directory.measured_file, measured.model_dump(mode="json"))
 
 
 def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
-    """Publishes names and labels of vectors that are shown: kept, at an end, or not finite."""
-    for name, rows in plan.row_sets.items():
-        if (of_set := merged.get(name)) is None:
+    """Publishes names and labels of samples without lines: those kept, at an end, or lost."""
+    for name, layout in plan.layouts.items():
+        if layout.alone or (of_set := merged.get(name)) is None:
             continue
         ends = (
             of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)
             for end in ("largest", "smallest")
         )
-        nonfinite = () if of_set.rows is None else of_set.rows.nonfinite_rows
-        named = np.unique(np.concatenate([of_set.ids, *ends, nonfinite])).astype(np.int64)
-        numbers = named[named >= 0].tolist()
-        names = rows.vectors.names(numbers)
-        write_row_samples(plan.directory, name, plan.key, numbers, names, rows.labels)
+        shown = np.unique(np.concatenate([of_set.ids, *ends, of_set.record.lost_ids])).astype(
+            np.int64
+        )
+        numbers = shown[shown >= 0].tolist()
+        labels = layout.labels() if layout.dataset.classes else None
+        names = layout.names(numbers)
+        write_shown_samples(plan.directory, name, plan.key, numbers, names, labels)
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -10,35 +10,32 @@ from pathlib import Path
 
 import torch
 
-from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.vectors import ROWS, RowSet, open_rows
-from tuiprobe.engine.clock import Clock
-from tuiprobe.engine.finished import file_stamps
-from tuiprobe.engine.head_fit import probe_split
-from tuiprobe.engine.head_matching import refuse_unmatched
-from tuiprobe.engine.job import AskProbes, Job
+from tuiprobe.engine.head_building import probe_split
+from tuiprobe.engine.head_choice import refuse_unmatched
+from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import available_cores, choose_device, usual_batch
 from tuiprobe.engine.plan import Plan, list_images, make_plan
-from tuiprobe.engine.ranks import Rank, current_rank
 from tuiprobe.engine.resume import refuse_other_images
+from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
-from tuiprobe.models.identity import identity_encoder
-from tuiprobe.models.load import DTYPES, load_encoder
+from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
 from tuiprobe.models.published_weights import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
+from tuiprobe.request import RunRequest
 from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 
@@ -56,38 +53,28 @@ class PythonObjects:
 
 
 def open_run(
-    spec: RunSpec,
+    request: RunRequest,
     locks: ExitStack,
     *,
-    output: Path | None,
-    runs: Path,
-    fresh: bool,
-    mix: bool,
     listen: Listener,
-    answer: AskProbes,
     own: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
 
     Args:
-        spec: The spec of the run.
+        request: What to measure, where and how.
         locks: Holds the lock.
-        output: The run directory; None makes one under `runs`, named by content.
-        runs: Folder of run directories.
-        fresh: Whether to delete what an earlier attempt left.
-        mix: Whether to accept shards with another fingerprint.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be used.
     """
-    clock, rank = Clock(), current_rank()
+    clock, rank, spec = Clock(), current_rank(), request.spec
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    if spec.embeddings is None:  # of another package, hidden by a built-in name
+    if spec.kind == "images":  # of another package, hidden by a built-in name
         sources = [
             name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
         ]
@@ -95,9 +82,9 @@ def open_run(
         for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
             listen(Event("warning", warning))
     with clock.stage("load"):
-        plan = plan_run(spec, rank, output=output, runs=runs, fresh=fresh, own=own, listen=listen)
+        plan = plan_run(request, rank, own=own, listen=listen)
     directory = plan.directory
-    if fresh:
+    if request.fresh:
         if rank.world > 1:
             raise UsageError(
                 "--fresh with several ranks would race: delete the run directory first"
@@ -107,9 +94,9 @@ def open_run(
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if fresh and (kept := clear(directory)):
+    if request.fresh and (kept := clear(directory)):
         listen(Event("warning", kept_files(directory.path, kept)))
-    return Job(plan, clock, listen, answer, mix)
+    return Job(plan, clock, listen, request.mix)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
@@ -133,7 +120,7 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     Raises:
         UsageError: If this machine has no such device.
     """
-    if spec.embeddings is not None:  # no network runs
+    if spec.kind == "vectors":  # no network runs
         return replace(spec, device="cpu")
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     kept = before.batch_size if before is not None else None
@@ -141,12 +128,9 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
 
 
 def plan_run(
-    spec: RunSpec,
+    request: RunRequest,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     *,
-    output: Path | None = None,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
     own: PythonObjects = PythonObjects(),
     listen: Listener = lambda event: None,
 ) -> Plan:
@@ -156,14 +140,15 @@ def plan_run(
     named none, the run may have been begun, perhaps on another machine, with the device and the
     batch size of another kind of device.
     """
-    given, spec = spec, with_device(spec, rank, earlier_spec(output) if not fresh else None)
-    suite = open_row_suite(spec) if spec.embeddings is not None else open_suite(spec, own.images)
-    files, listed = file_stamps(spec), list_images(suite, spec)
+    given, output, fresh = request.spec, request.output, request.fresh
+    spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
+    suite = open_suite(spec, own.images)
+    listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
-    planned = partial(make_plan, listed=listed, files=files, rank=rank, output=output, runs=runs)
+    planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
-    if output is None and not fresh and spec.embeddings is None:
+    if output is None and not fresh and spec.kind == "images":
         if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)
@@ -174,24 +159,18 @@ def plan_run(
             plan = planned(begun, _encoder(begun, suite, own))
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
-    if spec.embeddings is not None:
-        refuse_unmatched(plan)
+    refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 
 
-def open_row_suite(spec: RunSpec) -> Suite:
-    """Opens the vectors that a spec names; errors as for `open_rows`."""
-    return open_rows(spec, written_classes(spec.classes) if spec.classes is not None else ())
-
-
 def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
-    rows = suite.sets.get(ROWS)
-    if isinstance(rows, RowSet):
+    name, first = next(iter(suite.sets.items()))
+    if (layout := layout_of(first)).width is not None:
         return identity_encoder(
             spec.model,
-            source=rows.source,
-            digest=content_key({ROWS: rows.content}),
-            width=rows.channels,
+            source=first.source,
+            digest=content_key({name: layout.content({})}),
+            width=layout.width,
             representation=spec.representation,
             training=spec.training,
         )

@@ -8,36 +8,30 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.concepts import concept_dataset
-from tuiprobe.datasets.dataset import digest_of
-from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.content import stamp_file
+from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.datasets.set_names import safe_name
-from tuiprobe.datasets.vectors import RowSet
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.engine.shards import Shard, split_into_shards, split_rows
+from tuiprobe.engine.shards import Rank, Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.globs import matches
-from tuiprobe.manifest import write_named, write_record
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.models.trial import REPEATED, agree, rounded, signature
+from tuiprobe.plaintext import matches
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
@@ -46,13 +40,13 @@ from tuiprobe.run.records import (
     read_plan,
 )
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+from tuiprobe.stats import ActivationStats
 
-KEYED_CONTENTS = 8
-"""Number of first images of each set whose content is part of the key.
+_FILES = ("checkpoint", "classes", "templates", "head", "baseline")
+_SOURCES = ("data", "concepts")
 
-Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
-The contents of all images are compared when a run is resumed; see `tuiprobe.engine.resume`.
-"""
+INNER_TOP_K = 8
+"""Images stored per channel and end of an inner tap."""
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
 """Names of transformer blocks in open_clip and timm."""
@@ -72,7 +66,7 @@ class Plan:
         suite: The sets of images.
         shards: All shards of each set.
         stamps: Stamp of each image before the first one was read, by set name and sample id;
-            empty for sets of stored vectors, whose files have stamps.
+            empty for sets whose samples lie together in files, which have stamps.
         key: SHA-256 of everything that determines the numbers of all sets except the concept set
             and the target sets.
         set_keys: The key in the shards of each set: the run's key, except for the concept set and
@@ -105,16 +99,26 @@ class Plan:
         """The shards of all sets, in the order in which they are measured."""
         return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
 
+    @cached_property
+    def layouts(self) -> dict[str, SetLayout]:
+        """How the samples of each set are read."""
+        return {name: layout_of(dataset) for name, dataset in self.suite.sets.items()}
+
     @property
-    def row_sets(self) -> dict[str, RowSet]:
-        """The sets of stored vectors; empty for images."""
-        return {name: rows for name, rows in self.suite.sets.items() if isinstance(rows, RowSet)}
+    def unit(self) -> str:
+        """What the samples of the run are called, in the plural."""
+        return next(iter(self.layouts.values())).unit
 
     @cached_property
     def set_plans(self) -> tuple[SetPlan, ...]:
         """What `plan.json` says of each set, for counting images."""
         return tuple(
-            SetPlan(name, sum(shard.size for shard in shards), len(shards), shards[0].size)
+            SetPlan(
+                name=name,
+                images=sum(shard.size for shard in shards),
+                shards=len(shards),
+                shard_images=shards[0].size,
+            )
             for name, shards in self.shards.items()
         )
 
@@ -127,6 +131,11 @@ class Plan:
             WeightsError: If the file with the head cannot be used.
         """
         return choose_head(self.spec, self.encoder, self.suite)
+
+    def accumulators(self) -> dict[str, ActivationStats]:
+        """Returns empty statistics of each tap, into which those of shards are loaded."""
+        inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in self.taps}
+        return {FINAL_TAP: ActivationStats(self.encoder.width, k=self.spec.top_k), **inner}
 
     @property
     def images(self) -> int:
@@ -145,38 +154,34 @@ class PlannedImages:
 
     Attributes:
         suite: The sets of images.
-        order: Sample ids to measure, by set; a range of rows for stored vectors.
+        order: Sample ids to measure, by set.
         stamps: As in `Plan`.
+        files: As in `Plan`.
     """
 
     suite: Suite
-    order: dict[str, NDArray[np.int64] | range]
+    order: dict[str, Ids]
     stamps: dict[str, dict[int, Stamp]]
+    files: dict[str, Stamp]
 
 
 def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
-    """Determines which images of each set are measured, and takes their stamps.
+    """Determines which images are measured; takes stamps of them and of the files of options.
 
     Raises:
         DataError: If a set holds no image.
     """
-    order: dict[str, NDArray[np.int64] | range] = {}
+    order: dict[str, Ids] = {}
     stamps: dict[str, dict[int, Stamp]] = {}
+    files = file_stamps(spec)
     planned = planned_images(suite, spec)
     for name, dataset in suite.sets.items():
-        if isinstance(dataset, RowSet):
-            order[name], stamps[name] = range(len(dataset.samples)), {}
-            continue
-        chosen = processing_order(dataset.samples, spec.seed)[: planned[name]]
-        if len(chosen) == 0:
+        layout = layout_of(dataset)
+        order[name] = layout.order(spec.seed, planned[name])
+        if not len(order[name]):
             raise DataError(f"{dataset.source}: no image to measure")
-        order[name], stamps[name] = chosen, stamps_of(dataset, chosen)
-    return PlannedImages(suite, order, stamps)
-
-
-def stamps_of(dataset: Dataset, ids: NDArray[np.int64]) -> dict[int, Stamp]:
-    """Returns the stamps of some images, in their order."""
-    return {i: dataset.stamp(dataset.samples[i]) for i in ids.tolist()}
+        stamps[name] = layout.stamps(order[name])
+    return PlannedImages(suite=suite, order=order, stamps=stamps, files=files)
 
 
 def make_plan(
@@ -184,7 +189,6 @@ def make_plan(
     encoder: Encoder,
     listed: PlannedImages,
     *,
-    files: Mapping[str, Stamp] | None = None,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     output: Path | None = None,
     runs: Path = Path("runs"),
@@ -195,7 +199,6 @@ def make_plan(
         spec: The spec of the run.
         encoder: The loaded encoder.
         listed: The images.
-        files: Stamps of the files that options name; see `tuiprobe.engine.finished.file_stamps`.
         rank: Rank of this process.
         output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
         runs: Folder of run directories.
@@ -206,14 +209,19 @@ def make_plan(
     suite = listed.suite
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = _choose_taps(available, spec)
+    layouts = {name: layout_of(dataset) for name, dataset in suite.sets.items()}
     shards = {
-        name: split_rows(name, len(order), dataset.channels)
-        if isinstance(dataset := suite.sets[name], RowSet)
-        else split_into_shards(name, order, spec.batch, spec.shard_batches)
-        for name, order in listed.order.items()
+        name: split_into_shards(
+            name,
+            listed.order[name],
+            layout.batch(spec.batch),
+            spec.shard_batches,
+            layout.most_batches,
+        )
+        for name, layout in layouts.items()
     }
     model = _describe_model(spec, encoder)
-    images = {name: _content_of(suite.sets[name], listed.stamps[name]) for name in suite.sets}
+    images = {name: layout.content(listed.stamps[name]) for name, layout in layouts.items()}
     sets = [name for name in suite.sets if name not in suite.own_keys]
     content = {
         **_content(spec, model, taps),
@@ -231,11 +239,23 @@ def make_plan(
         keys[name] = content_key({"run": key, **own})
     blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
     tapped = tuple(tap.name for tap in taps if tap.name in blocks)
-    all_blocks = bool(blocks) and len(tapped) == len(blocks)
     return Plan(
-        spec, encoder, model, taps, tapped, all_blocks, suite, shards, listed.stamps, key, keys,
-        directory, rank, files or {}, trial,
-    )  # fmt: skip
+        spec=spec,
+        encoder=encoder,
+        model=model,
+        taps=taps,
+        blocks=tapped,
+        all_blocks=bool(blocks) and len(tapped) == len(blocks),
+        suite=suite,
+        shards=shards,
+        stamps=listed.stamps,
+        key=key,
+        set_keys=keys,
+        directory=directory,
+        rank=rank,
+        files=listed.files,
+        signature=trial,
+    )
 
 
 def _identified(
@@ -342,18 +362,6 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
     }
 
 
-def _content_of(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
-    """Returns path, label and size of each image in order, and digests of the first ones."""
-    if isinstance(dataset, RowSet):
-        return dataset.content
-    samples = dataset.samples
-    first = islice(stamps, KEYED_CONTENTS)
-    return {
-        "listed": [(samples[i].path, samples[i].label, s.size) for i, s in stamps.items()],
-        "contents": [digest_of(dataset, samples[i]).hex() for i in first],
-    }
-
-
 def record_of(plan: Plan) -> PlanRecord:
     """Returns the record of a plan."""
     final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
@@ -379,7 +387,7 @@ def record_of(plan: Plan) -> PlanRecord:
             published=plan.suite.published.get(name),
             key=plan.set_keys[name],
             target=name in plan.suite.targets,
-            rows=plan.row_sets[name].record() if name in plan.row_sets else None,
+            files=plan.layouts[name].files,
         )
         for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )
@@ -394,6 +402,13 @@ def record_of(plan: Plan) -> PlanRecord:
         files=file_records(plan.files),
         signature=plan.signature,
     )
+
+
+def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
+    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
+    values = {name: getattr(spec, name) for name in _FILES}
+    values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
+    return {name: stamp_file(path) for name, path in values.items() if path}
 
 
 def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:

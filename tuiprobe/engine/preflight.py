@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +11,22 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.imagenet import imagenet_labels, prompt_names
+from tuiprobe.catalog.imagenet import prompt_names
 from tuiprobe.engine.decoding import choose_workers, decode_together
 from tuiprobe.engine.head_building import HeadProgress, too_long
-from tuiprobe.engine.head_choice import HeadChoice
-from tuiprobe.engine.head_matching import class_of_each_row, unmatched
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.known_answer import check_answer, expected_answer
-from tuiprobe.models.preflight import Check, check_encoder
+from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.trial import TRIAL_CHECKS, check_trial, images_of_trial, made_images
 from tuiprobe.plaintext import listed, plain
-from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.results.subject import Check
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
+from tuiprobe.run.status import Event, Listener
 
 ANSWER = "known answer"
 
@@ -37,7 +36,8 @@ def preflight(plan: Plan, listen: Listener) -> None:
 
     All checks are stored in `preflight.json`. A known-answer check that passed, and the trial of
     the encoder, are not repeated by a later attempt in the directory, which has the same key.
-    Only rank 0 writes, and runs the known-answer check. Of stored vectors the labels are checked.
+    Only rank 0 writes, and runs the known-answer check. Where the encoder is not known, because
+    the samples are encoded already, their labels alone are checked.
 
     Args:
         plan: The plan of the run.
@@ -47,23 +47,24 @@ def preflight(plan: Plan, listen: Listener) -> None:
         WeightsError: If a check of the encoder fails.
         DataError: If a check of the images or their labels fails.
     """
-    choice, checks = plan.head, list[PreflightCheck]()
-    if not plan.row_sets:
+    choice, checks = plan.head, list[Check]()
+    known_encoder = plan.encoder.preprocessing.known
+    if known_encoder:
         of_encoder = check_encoder(plan.encoder)
         if choice.kind == "zero-shot":
             of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
-        checks += [PreflightCheck(**asdict(check)) for check in of_encoder]
+        checks += of_encoder
     for name in plan.suite.sets:
-        checks += _of_rows(plan, name) if name in plan.row_sets else _of_labels(plan, name)
-    checks += [*head_row_checks(plan, choice), *_ranges(plan)]
+        checks += [*plan.layouts[name].checks(name), *_of_labels(plan, name)]
+    checks += [*head_row_checks(plan, choice), *(_ranges(plan) if known_encoder else ())]
     _refuse(checks)
-    earlier = () if plan.row_sets else _earlier(plan)
-    if not plan.row_sets:
+    earlier = _earlier(plan)
+    if known_encoder:
         tried = [check for check in earlier if check.name in TRIAL_CHECKS]
-        checks += tried or [PreflightCheck(**asdict(check)) for check in _of_trial(plan, choice)]
+        checks += tried or _of_trial(plan, choice)
         _refuse(checks)
     if plan.rank.number == 0:
-        if not plan.row_sets:
+        if known_encoder:
             known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
             progress = HeadProgress("classes", listen, lambda: None)
             checks += known or [_answer(plan, choice, progress)]
@@ -77,7 +78,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
 
 
-def _earlier(plan: Plan) -> tuple[PreflightCheck, ...]:
+def _earlier(plan: Plan) -> tuple[Check, ...]:
     """Returns the checks of an earlier attempt at this run; nothing without a readable one."""
     try:
         return read_preflight(plan.directory)
@@ -101,30 +102,30 @@ def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
     return check_trial(encoder, batch.images, choice.head if choice.kind == "classifier" else None)
 
 
-def _refuse(checks: list[PreflightCheck]) -> None:
+def _refuse(checks: list[Check]) -> None:
     for check in checks:
         if check.status == "fail":
             kind = WeightsError if check.cause == "encoder" else DataError
             raise kind(f"preflight, {check_sentence(check)}")
 
 
-def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
-    if name in plan.suite.targets:
+def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
+    dataset, alone = plan.suite.sets[name], plan.layouts[name].alone
+    if alone and name in plan.suite.targets:
         return
-    dataset = plan.suite.sets[name]
     for check in check_labels(
         dataset.classes,
         len(dataset.samples),
-        named=_named(plan),
+        named=plan.spec.classes is not None or plan.head.named,
         imagenet=plan.suite.imagenet.get(name),
     ):
-        yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
-    if len(dataset.classes) != 1:
+        if alone or check.name != "image count":
+            yield replace(check, cause="labels", data=name)
+    if len(dataset.classes) != 1 or not alone:
         return
-    paths = [sample.path.split("/") for sample in dataset.samples]
-    deeper = sorted({path[1] for path in paths if len(path) > 2})
+    deeper = deeper_folders(dataset)
     if len(deeper) > 1:
-        yield PreflightCheck(
+        yield Check(
             name="class folders",
             status="warn",
             detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
@@ -134,45 +135,16 @@ def _of_labels(plan: Plan, name: str) -> Iterator[PreflightCheck]:
         )
 
 
-def _named(plan: Plan) -> bool:
-    """Says whether the user named the classes: for the run, or in Python for the model."""
-    return plan.spec.classes is not None or plan.head.named
-
-
-def _of_rows(plan: Plan, name: str) -> Iterator[PreflightCheck]:
-    """Says what was understood of vectors and their labels, which are no incomplete ImageNet."""
-    rows, named = plan.row_sets[name], _named(plan)
-    vectors, classes = rows.vectors, rows.classes
-    detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
-    yield PreflightCheck(name="vectors", status="pass", detail=detail, data=name)
-    numbers = bool(classes) and all(label.isdigit() for label in classes)
-    if numbers and imagenet_labels(classes) is None:
-        yield PreflightCheck(
-            name="label map",
-            status="pass" if named else "warn",
-            detail=f"{len(classes):,} numbered labels" + ("" if named else ", names unknown"),
-            fix="" if named else "give the names in label order by --classes FILE",
-            cause="labels",
-            data=name,
-        )
-        return
-    for check in check_labels(classes, vectors.rows, named=named):
-        if check.name != "image count":
-            yield PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name)
-
-
-def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
+def _ranges(plan: Plan) -> Iterator[Check]:
     """Checks the values of the first images of every set that are measured."""
     for name, dataset in plan.suite.sets.items():
-        if name in plan.row_sets:
-            continue
         first = plan.shards[name][0].ids
         check = check_range(dataset, [dataset.samples[i] for i in first])
         if check is not None:
-            yield PreflightCheck(**asdict(check), data=name)
+            yield replace(check, data=name)
 
 
-def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
+def head_row_checks(plan: Plan, choice: HeadChoice) -> list[Check]:
     """Returns a warning if the rows of the head have no names, or those of other classes."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
@@ -195,22 +167,22 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
         )
     else:
         return list(_unmatched_classes(plan, choice))
-    return [PreflightCheck(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
+    return [Check(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
 
 
-def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[PreflightCheck]:
+def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
     """Yields a warning for every labelled set some of whose classes are matched by no name."""
     for name, dataset in plan.suite.sets.items():
         if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
             continue
-        check = PreflightCheck(name="class names", status="warn", detail="", data=name)
-        answers = class_of_each_row(plan, choice, choice.classes, name)
+        check = Check(name="class names", status="warn", detail="", data=name)
+        answers = class_of_each_row(plan.suite, choice, choice.classes, name)
         if answers is None:
-            detail = unmatched(plan, choice, choice.classes, name)
-            yield check.model_copy(update={"detail": f"no accuracy: {detail}"})
+            detail = unmatched(plan.suite, choice, choice.classes, name)
+            yield replace(check, detail=f"no accuracy: {detail}")
         elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
             fix = "make sure that these are the same classes"
-            yield check.model_copy(update={"detail": others, "fix": fix})
+            yield replace(check, detail=others, fix=fix)
 
 
 def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
@@ -235,25 +207,25 @@ def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> 
     return not {*classes, *prompt_names(classes)} & {*choice.classes}
 
 
-def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:
+def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Check:
     """Runs the known-answer check on real images, if the head does not take too long."""
     name, dataset = next(iter(plan.suite.sets.items()))
-    skipped = PreflightCheck(name=ANSWER, status="skip", detail="", data=name)
+    skipped = Check(name=ANSWER, status="skip", detail="", data=name)
     if plan.encoder.accuracies:
         reason = "left to tuiprobe doctor: the model comes with its own accuracies"
-        return skipped.model_copy(update={"detail": reason})
+        return replace(skipped, detail=reason)
     expected, _ = expected_answer(plan.encoder, dataset)
     if expected is None:
         reason = "no published accuracy for these weights on these images"
-        return skipped.model_copy(update={"detail": reason})
+        return replace(skipped, detail=reason)
     if choice.kind not in ("zero-shot", "classifier"):
-        return skipped.model_copy(update={"detail": "the run uses another head"})
+        return replace(skipped, detail="the run uses another head")
     if choice.kind == "zero-shot":
         left = plan.encoder.prompts_left(choice.classes, choice.templates)
-        if too_long(left, plan, choice):
+        if too_long(left, plan):
             reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
-            return skipped.model_copy(update={"detail": reason})
+            return replace(skipped, detail=reason)
     spec = plan.spec
     templates = Path(spec.templates) if spec.templates is not None else None
     check = check_answer(plan.encoder, dataset, spec.classes, templates, progress)
-    return PreflightCheck(**asdict(check), data=name)
+    return replace(check, data=name)

@@ -1,184 +1,238 @@
-"""What a run would measure, before it starts: `python -m tuiprobe.engine.preview REQUEST`.
+"""What a run would do, before it starts: `tuiprobe --headless --dry-run`.
 
-The screens ask this with every change of the form, so it loads no model, and no torch unless
-vectors or a head's file are named. What it says of images comes from the functions that the
-engine plans with.
+The setup screen asks this with every change of the form, so it loads no model, opens no socket and
+writes nothing; it imports torch only to describe vectors in a file of torch. What it says of images
+comes from the functions that the engine plans with; what is done already comes from the plan in the
+run directory.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from importlib import import_module
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from tuiprobe.catalog.cached import missing_weights
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
+from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
+from tuiprobe.request import RunRequest, differing
 from tuiprobe.run.counting import images_done
+from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import PlanRecord, read_plan
-from tuiprobe.spec import EMBEDDED, RunSpec
+from tuiprobe.run.listing import run_directories
+from tuiprobe.run.preview import (
+    Download,
+    PlannedDirectory,
+    PlannedProbe,
+    PlannedSet,
+    Preview,
+    Role,
+    Unknown,
+    Wrong,
+    expected_head,
+)
+from tuiprobe.run.records import PlanRecord, SetRecord, read_plan, read_spec
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
-FILES = ("checkpoint", "head", "templates", "labels", "baseline")
-"""Options that name a file."""
+_FILES = {
+    "checkpoint": WeightsError.exit_code,
+    "head": WeightsError.exit_code,
+    "templates": UsageError.exit_code,
+    "labels": DataError.exit_code,
+    "baseline": UsageError.exit_code,
+}
+"""Options that name a file, with the exit code of a run that cannot open it."""
 
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
+
+_READ_LATER = ("hf", "torchvision")
+"""Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
+
+_OWN_KEYS = {"target", "concepts", "concept_sample"}
+"""Options of sets that have keys of their own: another value leads to the same directory."""
 
 T = TypeVar("T")
 
 
 @dataclass
-class Preview:
-    """What a run would measure.
+class _Findings:
+    """What was found so far.
 
     Attributes:
-        sets: What was found of each set, and how many images will be measured.
-        images: Images to measure, by model.
-        templates: Prompts for each class of these data; None for the model's own.
-        named: Classes that the user's file names.
-        probes: Id, title and needs of every probe; no needs where only the probe knows.
-        done: Images that the directory holds already.
-        kept: Why this directory cannot be resumed; empty if it can.
-        later: What only the run can look at, because it needs the network; empty if nothing.
-        problems: What is wrong, by option.
+        spec: What is asked.
+        wrong: What is wrong, by option; one for each.
+        suite: The sets; None where they are not known.
     """
 
-    sets: list[dict[str, Any]] = field(default_factory=list)
-    images: dict[str, int] = field(default_factory=dict)
-    templates: int | None = None
-    named: int = 0
-    probes: list[dict[str, Any]] = field(default_factory=list)
-    done: int = 0
-    kept: str = ""
-    later: str = ""
-    problems: dict[str, str] = field(default_factory=dict)
+    spec: RunSpec
+    wrong: dict[str, Wrong] = field(default_factory=dict)
+    suite: Suite | None = None
+
+    def refuse(self, option: str, reason: str, exit_code: int) -> None:
+        """Notes what is wrong with an option, unless something is noted."""
+        self.wrong.setdefault(option, Wrong(option=option, reason=reason, exit_code=exit_code))
+
+    def tried(self, option: str, work: Callable[[], T], exit_code: int = 4) -> T | None:
+        """Returns the result of the work, or notes under an option why it failed.
+
+        Args:
+            option: The option.
+            work: What may fail.
+            exit_code: Exit code of the run for an error of the system.
+        """
+        try:
+            return work()
+        except TuiprobeError as error:
+            self.refuse(option, str(error), error.exit_code)
+        except ValueError as error:
+            self.refuse(option, str(error), exit_code)
+        except OSError as error:
+            self.refuse(option, error.strerror or str(error), exit_code)
+        return None
 
 
-def preview(models: Sequence[str], options: Mapping[str, Any], run: Path | None) -> Preview:
-    """Returns what runs of some models would measure.
+def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview:
+    """Returns what a run would do.
 
     Args:
-        models: Presets or specs.
-        options: Fields of `RunSpec`, `data` among them; those left out have their default.
-        run: The run directory, or for several models the folder of theirs.
+        request: What to measure, where and how.
+        refused: Options that are left out of it because they are wrong.
     """
-    result = Preview(probes=_probes())
-    given = dict(options)
-    data = given.pop("data", None)
-    specs = []
-    for model in models:
-        vectors = given.get("embeddings") is not None
+    spec = request.spec
+    found = _Findings(spec)
+    for error in refused:
+        found.refuse(error.name, error.cause, error.exit_code)
+    _check_files(found)
+    later = _read_later(spec)
+    if not later and "data" not in found.wrong:
+        _open_sets(found)
+    sets = _described(found)
+    names, templates = _prompts(found)
+    downloads = _downloads(spec, later)
+    if spec.offline and any(download.kind == "weights" for download in downloads):
+        reason = f"the weights of {spec.model} are not on this machine: fetch them before"
+        found.refuse("offline", reason, WeightsError.exit_code)
+    directory, before = _directory(request, found)
+    result = Preview(
+        spec=spec,
+        sets=sets if found.suite else Unknown(depends_on="data" if later else "options"),
+        taps=_taps(spec, before),
+        head=Unknown(depends_on="model"),
+        probes=_probes(),
+        downloads=downloads,
+        directory=directory,
+        wrong=tuple(found.wrong.values()),
+        names=names,
+        templates=templates,
+    )
+    return result.with_head(expected_head(result))
+
+
+def _read_later(spec: RunSpec) -> list[str]:
+    """Returns the sources that only the run reads."""
+    sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
+    return [source for source in sources if source.partition(":")[0] in _READ_LATER]
+
+
+def _check_files(found: _Findings) -> None:
+    for name, exit_code in _FILES.items():
+        path = getattr(found.spec, name)
+        if path is None or (name == "head" and path in _NO_FILES):
+            continue
         try:
-            named = (None, None) if vectors else (model, data)
-            specs.append(user_spec(named[0], named[1], given))
-        except UsageError as error:
-            name, cause = "data", str(error)
-            if isinstance(error, OptionError):
-                name, cause = error.name, error.cause
-            result.problems[name] = cause
-            return result
-    _look_at_files(specs[0], result)
-    if specs[0].embeddings is not None:
-        _look_at_vectors(specs[0], result)
-    else:
-        _look_at_images(specs, result)
-    if run is not None and not result.problems:
-        _look_at_directory(specs, run, result)
-    return result
+            open_regular(path).close()
+        except OSError as error:
+            found.refuse(name, error.strerror or str(error), exit_code)
+        except DamagedFileError as error:
+            found.refuse(name, str(error), exit_code)
 
 
-def _tried(result: Preview, option: str, work: Callable[[], T]) -> T | None:
-    """Returns the result of the work, or notes why it failed."""
-    try:
-        return work()
-    except (TuiprobeError, ValueError) as error:
-        result.problems[option] = str(error)
-    except OSError as error:
-        result.problems[option] = error.strerror or str(error)
-    return None
-
-
-def _look_at_files(spec: RunSpec, result: Preview) -> None:
-    for name in FILES:
-        path = getattr(spec, name)
-        if path is not None and not (name == "head" and path in _NO_FILES):
-            _tried(result, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
-
-
-def _look_at_images(specs: Sequence[RunSpec], result: Preview) -> None:
-    spec = specs[0]
-    sources = (spec.data, *spec.target, spec.concepts or "")
-    remote = [source for source in sources if source.startswith("hf:")]
-    if remote:
-        result.later = f"{remote[0]} is looked at when the run starts"
+def _open_sets(found: _Findings) -> None:
+    spec = found.spec
+    without = replace(spec, labels=None, classes=None)
+    first = found.tried("data", lambda: with_options(load_suite(spec.data), without))
+    if first is None:
         return
-    suite = _tried(result, "data", lambda: load_suite(spec.data))
+    suite = first
+    if "labels" not in found.wrong:
+        suite = found.tried("labels", lambda: with_options(first, spec)) or first
+    with_concepts = found.tried("concepts", lambda: add_concepts(suite, spec)) or suite
+    found.suite = found.tried("target", lambda: add_targets(with_concepts, spec)) or suite
+    for dataset in found.suite.sets.values():
+        if not len(dataset.samples):
+            found.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
+    classes = next(iter(suite.sets.values())).classes
+    if spec.head == "probe" and not classes:
+        reason = "it fits a head to labels, and the images have none"
+        found.refuse("head", reason, UsageError.exit_code)
+    if spec.baseline is not None and "baseline" not in found.wrong:
+        complete, path = found.suite, spec.baseline
+        found.tried("baseline", lambda: _read_baseline(complete, path))
+
+
+def _described(found: _Findings) -> tuple[PlannedSet, ...]:
+    suite, spec = found.suite, found.spec
     if suite is None:
-        return
-    whole: list[Suite] = []
-    for each in specs:
-        opened = _tried(result, "concepts", partial(add_concepts, suite, each))
-        opened = _tried(result, "target", partial(add_targets, opened or suite, each))
-        if opened is not None:
-            whole.append(opened)
-    complete = whole[0] if whole else suite
-    planned = planned_images(complete, spec)
-    result.sets = [_described(complete, name, planned[name]) for name in complete.sets]
-    for described in result.sets:
-        if not described["planned"]:
-            result.problems.setdefault("data", f"{described['source']}: no image to measure")
-    if len(whole) == len(specs) and not result.problems:
-        for each, sets in zip(specs, whole, strict=True):
-            result.images[each.model] = sum(planned_images(sets, each).values())
-    _look_at_names(spec, next(iter(suite.sets.values())).classes, result)
-    if spec.baseline is not None and "baseline" not in result.problems:
-        _tried(result, "baseline", partial(_read_baseline, complete, spec.baseline))
+        return ()
+    planned = planned_images(suite, spec)
+    sets = []
+    for name, dataset in suite.sets.items():
+        role: Role = "labelled" if dataset.classes else "unlabelled"
+        if name == suite.concept_set:
+            role = "concepts"
+        elif name in suite.targets:
+            role = "target"
+        sets.append(
+            PlannedSet(
+                name=name,
+                source=dataset.source,
+                role=role,
+                found=len(dataset.samples),
+                planned=planned[name],
+                classes=len(dataset.classes),
+                channels=layout_of(dataset).width or 0,
+                notes=tuple(dataset.notes),
+            )
+        )
+    return tuple(sets)
 
 
-def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
-    dataset = suite.sets[name]
-    role = "target" if name in suite.targets else "labelled" if dataset.classes else "unlabelled"
-    return {
-        "name": name,
-        "source": dataset.source,
-        "found": len(dataset.samples),
-        "planned": planned,
-        "classes": len(dataset.classes),
-        "role": "concepts" if name == suite.concept_set else role,
-        "notes": list(dataset.notes),
-    }
-
-
-def _look_at_names(spec: RunSpec, classes: tuple[str, ...], result: Preview) -> None:
+def _prompts(found: _Findings) -> tuple[int, int]:
+    """Returns how many classes the user names, and how many prompts each class has."""
+    spec, names, templates, usage = found.spec, 0, 0, UsageError.exit_code
+    sets = found.suite.sets if found.suite is not None else {}
+    classes = next((dataset.classes for dataset in sets.values()), ())
     if imagenet_labels(classes) is not None:
-        result.templates = len(imagenet_templates())
-    if spec.templates is not None and "templates" not in result.problems:
+        templates = len(imagenet_templates())
+    if spec.templates is not None and "templates" not in found.wrong:
         path = Path(spec.templates)
-        lines = _tried(result, "templates", lambda: read_lines(path, "prompt templates"))
-        result.templates = len(lines or ())
+        lines = found.tried("templates", lambda: read_lines(path, "prompt templates"), usage)
+        templates = len(lines or ())
+    if spec.templates is not None and spec.head not in (None, "zero-shot"):
+        reason = "they belong to a zero-shot head; this run uses another one"
+        found.refuse("templates", reason, usage)
     if spec.classes is not None:
         given = spec.classes
-        names = _tried(result, "classes", lambda: read_classes(given)) or ()
-        result.named = len(names)
+        written = found.tried("classes", lambda: read_classes(given), usage) or ()
+        names = len(written)
         if names and classes:
-            _tried(result, "classes", lambda: place_of_each(classes, names))
+            found.tried("classes", lambda: place_of_each(classes, written), usage)
+    return names, templates
 
 
 def _read_baseline(suite: Suite, path: str) -> None:
     """Refuses a baseline that does not fit the sets, as the engine does."""
     from tuiprobe.probes.robustness.baselines import refuse_baseline
-    from tuiprobe.run.records import SetRecord
 
     sets = [
         SetRecord(
@@ -197,77 +251,106 @@ def _read_baseline(suite: Suite, path: str) -> None:
     refuse_baseline(sets, path)
 
 
-def _look_at_vectors(spec: RunSpec, result: Preview) -> None:
-    from tuiprobe.datasets.vectors import ROWS, RowSet
-    from tuiprobe.engine.opening import open_row_suite
-
-    own = replace(spec, target_embeddings=())
-    suite = _tried(result, "embeddings", lambda: open_row_suite(replace(own, labels=None)))
-    if suite is not None and "labels" not in result.problems and "classes" not in result.problems:
-        suite = _tried(result, "labels", lambda: open_row_suite(own)) or suite
-    if suite is not None and spec.target_embeddings:
-        suite = _tried(result, "target_embeddings", lambda: open_row_suite(spec)) or suite
-    for name, dataset in (suite.sets if suite else {}).items():
-        assert isinstance(dataset, RowSet)
-        assert suite is not None
-        described = _described(suite, name, len(dataset.samples))
-        label = spec.model if name == ROWS else name
-        result.sets.append({**described, "name": label, "width": dataset.channels})
-    result.images = {EMBEDDED: sum(described["planned"] for described in result.sets)}
+def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
+    loads = spec.checkpoint is None and spec.kind == "images"
+    weights = [
+        Download(kind="weights", name=missing.model, least=missing.size or missing.tower or 0)
+        for missing in (missing_weights([spec.model]) if loads else ())
+    ]
+    hub = [source for source in later if source.startswith("hf:")]
+    return (*weights, *(Download(kind="data", name=source) for source in hub))
 
 
-def _probes() -> list[dict[str, Any]]:
-    """Returns what the folders of the built-in probes declare; loads no probe."""
-    probes: list[dict[str, Any]] = []
-    for id, place in BUILT_IN.items():
-        folder = import_module(place.partition(":")[0].rpartition(".")[0])
-        probes.append({"id": id, "title": folder.TITLE, "needs": list(folder.NEEDS)})
-    foreign = ({"id": p.name, "title": p.name, "needs": None} for p in PROBES.foreign())
-    return [*probes, *foreign]
+def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown:
+    """Returns the layers, which only the model tells where globs name inner ones."""
+    if not spec.layers:
+        return (FINAL_TAP,)
+    if before is not None:
+        return tuple(tap.name for tap in before.taps)
+    return Unknown(depends_on="model")
 
 
-def _look_at_directory(specs: Sequence[RunSpec], run: Path, result: Preview) -> None:
-    """Counts what earlier attempts at the same runs have measured."""
-    places = [run] if len(specs) == 1 else [path for path in run.glob("*") if path.is_dir()]
-    names = {spec.model for spec in specs}
-    for place in places:
-        directory = RunDir(place)
-        if not directory.plan_file.exists():
-            continue
+def _probes() -> tuple[PlannedProbe, ...]:
+    """Returns how the probes are announced; loads none."""
+    probes = [
+        PlannedProbe(id=id, title=probe.title, needs=probe.needs, outcome="runs")
+        for id, probe in BUILT_IN.items()
+    ]
+    for foreign in PROBES.foreign():
+        name, outcome = foreign.name, Unknown(depends_on="package")
+        probes.append(PlannedProbe(id=name, title=name, needs=(), outcome=outcome))
+    return tuple(probes)
+
+
+# The run directory.
+
+
+def _directory(request: RunRequest, found: _Findings) -> tuple[PlannedDirectory, PlanRecord | None]:
+    """Returns where the run goes, and the plan of an earlier attempt that it resumes."""
+    spec = request.spec
+    run = RunDir(request.output) if request.output is not None else _earlier(request)
+    if run is None:
+        suite = found.suite.name if found.suite is not None else safe_name(spec.data)
+        path = request.runs / f"{safe_name(spec.model)}-{suite}-*"
+        return PlannedDirectory(path=str(path)), None
+    planned = PlannedDirectory(path=str(run.path))
+    if request.fresh:
+        found.tried("output", lambda: refuse_to_clear(run))
+        there = run.read_key() is not None
+        return planned.model_copy(update={"state": "deleted" if there else "new"}), None
+    found.tried("output", lambda: run.refuse_foreign(run.read_key() or ""))
+    if not run.plan_file.exists():
+        return planned, None
+    try:
+        plan, before = read_plan(run), read_spec(run)
+    except DamagedFileError as error:
+        found.refuse("output", str(error), error.exit_code)
+        return planned, None
+    if found.suite is None:
+        return planned.model_copy(update={"state": "resumed"}), None
+    if plan.model.name != spec.model or not _fits(plan, found.suite):
+        reason = f"{run.path} holds a run of other images or of another model: choose another one"
+        found.refuse("output", reason, DataError.exit_code)
+        return planned, None
+    answers = differing(spec, before, "answers") if run.results_file.exists() else []
+    done, images = images_done(run).done, sum(planned_images(found.suite, spec).values())
+    complete = run.results_file.exists() and done >= images
+    update = {
+        "state": "replaced" if complete else "resumed",
+        "done": done,
+        "replaced": tuple(option.name for option in answers),
+    }
+    same_taps = before.layers == spec.layers
+    return planned.model_copy(update=update), plan if same_taps else None
+
+
+def _earlier(request: RunRequest) -> RunDir | None:
+    """Returns the latest run that the same measurements were begun in; None without one."""
+    runs = sorted(
+        map(RunDir, run_directories(request.runs)),
+        key=lambda run: run.key_file.modified() or 0,
+        reverse=True,
+    )
+    for run in runs:
         try:
-            plan = read_plan(directory)
-        except DamagedFileError as error:
-            result.kept = str(error)
+            before = read_spec(run)
+        except DamagedFileError:
             continue
-        if plan.model.name not in names:
-            continue
-        if _fits(plan, result.sets):
-            result.done += images_done(directory).done
-        elif len(specs) == 1:
-            result.kept = f"{place} holds a run of other images: delete it among the runs"
+        changed = {o.name for o in differing(request.spec, before, "measurement", "bits")}
+        if changed <= _OWN_KEYS:
+            return run
+    return None
 
 
-def _fits(plan: PlanRecord, sets: Sequence[dict[str, Any]]) -> bool:
+def _fits(plan: PlanRecord, suite: Suite) -> bool:
     """Says whether a run has the sets that were found; those with keys of their own may differ."""
-    recorded = {
-        record.name: record.found
+    recorded = [
+        (record.name, record.found)
         for record in plan.sets
         if not record.target and record.name != plan.concept_set
-    }
-    named = [described for described in sets if described["role"] not in ("concepts", "target")]
-    if any("width" in described for described in named):
-        return [described["found"] for described in named] == list(recorded.values())
-    return {described["name"]: described["found"] for described in named} == recorded
-
-
-def main(arguments: list[str]) -> int:
-    """Prints the preview that the JSON in the first argument asks for; returns the exit code."""
-    request = json.loads(arguments[0])
-    run = None if request.get("run") is None else Path(request["run"])
-    result = preview(request["models"], request["options"], run)
-    print(json.dumps(asdict(result)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    ]
+    return recorded == [
+        (name, len(dataset.samples))
+        for name, dataset in suite.sets.items()
+        if name not in suite.own_keys
+    ]

@@ -11,28 +11,26 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
-from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.layout import KEYED_CONTENTS, Ids
 from tuiprobe.datasets.sample import Stamp
-from tuiprobe.engine.plan import KEYED_CONTENTS, Plan, record_of
+from tuiprobe.engine.plan import Plan, record_of
 from tuiprobe.engine.shards import Shard, TapStates, check_shard
-from tuiprobe.engine.tap_statistics import accumulators
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples
-from tuiprobe.run.shard_file import ShardFile, read_shard
+from tuiprobe.run.status import Event, Listener
 
 _MOST_PIECES = 2**20
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
@@ -62,7 +60,7 @@ class ShardReader:
         """The empty state of each tap."""
         return {
             tap: {name: field.numpy() for name, field in stats.state_dict().items()}
-            for tap, stats in accumulators(self.plan).items()
+            for tap, stats in self.plan.accumulators().items()
         }
 
     def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
@@ -101,12 +99,13 @@ class ShardReader:
     def _check(self, file: ShardFile, set_name: str, planned: NDArray[np.int64]) -> None:
         try:
             readable = planned[~np.isin(planned, [i for i, _ in file.skipped])]
-            if (rows := self.plan.row_sets.get(set_name)) is not None:
-                lost = CheckedArrays(file.entry, file.arrays).shaped("nonfinite", "i8", None)
-                readable = readable[rows.keeps(readable)]
-                readable = readable[~np.isin(readable, lost)]
-                if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
-                    raise DamagedFileError(f"{file.entry} is damaged: it left out other rows")
+            lost = CheckedArrays(file.entry, file.arrays).shaped("lost", "i8", None)
+            if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
+                raise DamagedFileError(f"{file.entry} is damaged: it left out other samples")
+            sampled = self.plan.layouts[set_name].sampled(readable, self.plan.spec.seed)
+            if sampled is not None:
+                readable = readable[sampled]
+            readable = readable[~np.isin(readable, lost)]
             if not 1 <= int(file.metadata["pieces"]) <= _MOST_PIECES:
                 raise ValueError("pieces is out of range")
             if not np.array_equal(file.arrays["ids"], readable):
@@ -195,15 +194,13 @@ def compare_contents(plan: Plan, published: Sequence[Shard], listen: Listener) -
     """
     recorded, before = _recorded(plan)
     doubtful = {
-        shard.place: ids
+        shard.place: units
         for shard in published
-        if (ids := _doubtful(plan, shard, recorded.get(shard.set_name, {}), before))
+        if (units := _doubtful(plan, shard, recorded.get(shard.set_name, {}), before))
     }
     if doubtful:
-        of_images = sum(len(ids) for ids in doubtful.values())
-        of_rows = sum(shard.size for shard in published if shard.place in doubtful)
-        what = f"{of_rows:,} rows" if plan.row_sets else f"the contents of {of_images:,} images"
-        message = f"comparing {what} with what was measured"
+        count = sum(len(unit) for units in doubtful.values() for unit in units)
+        message = f"comparing {count:,} {plan.unit} with what was measured"
         listen(Event("stage", message, {"stage": "compare"}))
     with ThreadPoolExecutor(_READERS) as readers:
         for shard in published:
@@ -242,9 +239,9 @@ def refuse_other_images(plan: Plan) -> None:
         for place, (i, stamp) in enumerate(plan.stamps[name].items()):
             differs = records[i].size != stamp.size
             if place < KEYED_CONTENTS and i in digests.get(name, {}) and not differs:
-                differs = digest_of(dataset, dataset.samples[i]) != digests[name][i]
+                differs = plan.layouts[name].digest([i]) != digests[name][i]
             if differs:
-                raise _differs(plan, name, i)
+                raise _differs(plan, name, [i])
 
 
 def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | None]:
@@ -258,46 +255,37 @@ def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | Non
     return {
         name: {i: Stamp(record.size, record.changed) for i, record in listed.get(name, {}).items()}
         for name, dataset in plan.suite.sets.items()
-        if sources.get(name) == dataset.source or name in plan.row_sets
+        if sources.get(name) == dataset.source
     }, before
 
 
 def _doubtful(
     plan: Plan, shard: Shard, recorded: Mapping[int, Stamp], before: PlanRecord | None
-) -> list[int]:
-    """Returns the images of a shard that may have changed since they were measured.
+) -> list[Ids]:
+    """Returns what may have changed since it was measured: ids of samples that are read at once.
 
-    Of stored vectors these are the first rows of its batches, if a file was moved or touched.
+    Of samples that lie together these are all batches, if a file was moved or touched.
     """
-    if (rows := plan.row_sets.get(shard.set_name)) is not None:
-        files = {} if before is None else {record.name: record.rows for record in before.sets}
-        same = files.get(shard.set_name) == rows.record()
-        return [] if same else [int(batch[0]) for batch in shard.batches]
-    stamps = plan.stamps[shard.set_name]
+    layout, stamps = plan.layouts[shard.set_name], plan.stamps[shard.set_name]
+    if not layout.alone:
+        files = {} if before is None else {record.name: record.files for record in before.sets}
+        return [] if files.get(shard.set_name) == layout.files else list(shard.batches)
     return [
-        i for i in shard.ids.tolist() if stamps[i].changed is None or recorded.get(i) != stamps[i]
+        [i] for i in shard.ids.tolist() if stamps[i].changed is None or recorded.get(i) != stamps[i]
     ]
 
 
-def _compare(plan: Plan, shard: Shard, ids: list[int], readers: ThreadPoolExecutor) -> None:
+def _compare(plan: Plan, shard: Shard, units: Sequence[Ids], readers: ThreadPoolExecutor) -> None:
     try:
-        measured = _digests(plan.directory, shard, plan.set_keys[shard.set_name]) if ids else {}
+        measured = _digests(plan.directory, shard, plan.set_keys[shard.set_name]) if units else {}
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
-    for first in range(0, len(ids), _TOGETHER):
-        chunk = ids[first : first + _TOGETHER]
-        digests = list(readers.map(partial(_digest, plan, shard), chunk))
-        for i, digest in zip(chunk, digests, strict=True):
-            if measured.get(i) != digest:
-                raise _differs(plan, shard.set_name, i, _batch_end(shard, i))
-
-
-def _digest(plan: Plan, shard: Shard, sample_id: int) -> bytes:
-    """Returns the digest of an image, or of the batch of vectors that begins with a row."""
-    if (rows := plan.row_sets.get(shard.set_name)) is not None:
-        return rows.digest(sample_id, _batch_end(shard, sample_id))
-    dataset = plan.suite.sets[shard.set_name]
-    return digest_of(dataset, dataset.samples[sample_id])
+    digest = plan.layouts[shard.set_name].digest
+    for first in range(0, len(units), _TOGETHER):
+        together = units[first : first + _TOGETHER]
+        for ids, found in zip(together, list(readers.map(digest, together)), strict=True):
+            if measured.get(int(ids[0])) != found:
+                raise _differs(plan, shard.set_name, ids)
 
 
 def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
@@ -309,20 +297,9 @@ def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
     return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
 
 
-def _batch_end(shard: Shard, first: int) -> int:
-    """Returns one past the last row of the batch of vectors that begins with a row."""
-    return first + next((len(batch) for batch in shard.batches if batch[0] == first), 1)
-
-
-def _differs(plan: Plan, set_name: str, sample_id: int, end: int = 0) -> DataError:
-    dataset, begun = plan.suite.sets[set_name], plan.directory.path
-    if set_name in plan.row_sets:
-        return DataError(
-            f"rows {sample_id:,} to {end - 1:,} of {dataset.source} are not those that {begun} was "
-            "begun with: choose another --output, or --fresh to measure all rows anew"
-        )
+def _differs(plan: Plan, set_name: str, ids: Ids) -> DataError:
+    layout, begun = plan.layouts[set_name], plan.directory.path
     return DataError(
-        f"{dataset.samples[sample_id].path} of {dataset.source} is not the image that "
-        f"{begun} was begun with: its content differs. Choose another --output, or "
-        "--fresh to measure all images anew"
+        f"{layout.called(ids)} of {layout.dataset.source}: the content is not that which {begun} "
+        f"was begun with. Choose another --output, or --fresh to measure all {layout.unit} anew"
     )

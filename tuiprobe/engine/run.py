@@ -1,60 +1,77 @@
-"""Executes the run of a spec."""
+"""A run from its request to its results; several runs over the same images decode them once.
+
+| step | where |
+|---|---|
+| request → plan, in a locked directory | `open_run` |
+| what earlier attempts left, checks before the first image | `prepare` |
+| decode → forward pass → shards | `measure` |
+| shards → merged arrays → head → results | `finish` |
+
+A run is a group of one.
+"""
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Any, NoReturn, TypeAlias
 
-from tuiprobe.engine.failures import explaining_failures
-from tuiprobe.engine.job import AskProbes
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.head_building import write_head
+from tuiprobe.engine.job import Job, RunEnd, RunOutcome
+from tuiprobe.engine.live import images_at_ends, write_thumbnails
+from tuiprobe.engine.machine import refuse_forked_child
+from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.engine.opening import PythonObjects, open_run
-from tuiprobe.engine.stages import RunOutcome, finish, measure, prepare
-from tuiprobe.engine.stopping import catching_signals
-from tuiprobe.errors import UsageError
-from tuiprobe.events import Listener
-from tuiprobe.spec import RunSpec
+from tuiprobe.engine.plan import Plan, write_plan
+from tuiprobe.engine.preflight import preflight
+from tuiprobe.engine.preparing import extraction_of, prepare
+from tuiprobe.engine.resume import UnusableShardError, take_inventory
+from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.stopping import (
+    INTERRUPTED,
+    KEPT,
+    Interrupted,
+    catching_signals,
+    explaining_failures,
+    stop_signals,
+)
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.models.trial import out_of_memory
+from tuiprobe.probes.report import make_report
+from tuiprobe.request import RunRequest
+from tuiprobe.results import Report
+from tuiprobe.run.counting import named_ranks, published_shards, ranks_missing
+from tuiprobe.run.locks import MERGE_LOCK, BusyError
+from tuiprobe.run.results import is_partial, write_results
+from tuiprobe.run.status import Event, Listener
+from tuiprobe.spec import FINAL_TAP
 
-_measuring_process: int | None = None
-"""The process that has begun to measure; threads that libraries started then exist only there."""
+_AGAIN = "something deletes files of the run: stop it and run the same command again"
+
+Failed: TypeAlias = Callable[[Any, TuiprobeError | Interrupted], None]
+"""Called with a run that fails, or is stopped outside measuring, and the error."""
 
 
-def refuse_forked_child() -> None:
-    """Refuses to measure in a process that was forked from one that has measured.
-
-    Raises:
-        UsageError: If this is such a process, which would wait for threads that it does not have.
-    """
-    global _measuring_process
-    if _measuring_process not in (None, os.getpid()):
-        raise UsageError(
-            "this process was forked from one that has measured, and would hang: start it with "
-            "multiprocessing.get_context('spawn'), or measure in the parent alone"
-        )
-    _measuring_process = os.getpid()
+def _raise(_: object, reason: TuiprobeError | Interrupted) -> NoReturn:
+    raise reason
 
 
 def run(
-    spec: RunSpec,
+    request: RunRequest,
     *,
-    output: Path | None = None,
-    runs: Path = Path("runs"),
-    fresh: bool = False,
-    mix: bool = False,
     listen: Listener = lambda event: None,
-    answer: AskProbes,
     own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
 
     Args:
-        spec: The spec of the run.
-        output: The run directory; None makes one under `runs`, named by content.
-        runs: Folder of run directories.
-        fresh: Whether to delete what an earlier attempt left.
-        mix: Whether to accept shards with another fingerprint.
+        request: What to measure, where and how.
         listen: Receives all events.
-        answer: Runs the probes on the merged run.
         own: Encoder and images that have no name to load them by.
 
     Raises:
@@ -62,12 +79,346 @@ def run(
         Interrupted: If a stop was requested before the first image or after the last.
     """
     refuse_forked_child()
-    with catching_signals(), explaining_failures(), ExitStack() as locks:
-        job = open_run(
-            spec, locks, output=output, runs=runs, fresh=fresh, mix=mix, listen=listen,
-            answer=answer, own=own,
-        )  # fmt: skip
-        with job.noting_failure():
-            inventory = prepare(job)
-            measured = measure(job, inventory)
-            return finish(job, inventory, measured)
+    with catching_signals(), ExitStack() as locks:
+        opened = partial(open_run, locks=locks, listen=listen, own=own)
+        return _Group([request], opened, _raise).run()[0]
+
+
+def run_several(
+    requests: Sequence[RunRequest],
+    *,
+    listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
+) -> list[RunEnd]:
+    """Runs several models; decodes each image once for all models that use it.
+
+    Args:
+        requests: What to measure, where and how.
+        listen: Receives the events of each run, `failed` and `interrupted` among them, while the
+            error is handled.
+
+    Returns:
+        How each run ended, in the order of `requests`. A failed run does not stop the others.
+    """
+    ends: dict[int, RunEnd] = {}
+
+    def failed(number: int, reason: TuiprobeError | Interrupted) -> None:
+        if isinstance(reason, Interrupted):
+            event = Event("interrupted", f"stopped by {reason}; {KEPT}")
+            ends[number] = RunEnd(INTERRUPTED, reason="stopped before")
+        else:
+            event = Event("failed", str(reason), {"exit_code": reason.exit_code})
+            ends[number] = RunEnd(reason.exit_code, reason=str(reason))
+        listen(requests[number], event)
+
+    refuse_forked_child()
+    with catching_signals(), ExitStack() as locks:
+
+        def opened(request: RunRequest) -> Job:
+            return open_run(request, locks, listen=partial(listen, request))
+
+        outcomes = _Group(requests, opened, failed).run()
+    ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
+    return [ends[number] for number in range(len(requests))]
+
+
+class _Group:
+    """The runs of one command.
+
+    Args:
+        requests: What to measure, where and how.
+        opened: Opens the run of a request.
+        failed: Called with the number of a run that ends without an outcome; may raise.
+    """
+
+    def __init__(
+        self, requests: Sequence[RunRequest], opened: Callable[[RunRequest], Job], failed: Failed
+    ) -> None:
+        self._requests, self._opened, self._failed = requests, opened, failed
+        self._jobs: dict[int, Job] = {}
+        self._numbers: dict[Extraction, int] = {}  # of the runs that have not ended
+        self._outcomes: dict[int, RunOutcome] = {}
+        self._stopped = ""  # what asked to stop before or after measuring
+
+    def run(self) -> dict[int, RunOutcome]:
+        """Opens all runs, measures those over the same images together, and finishes each.
+
+        Returns:
+            The outcome of each run that has one, by its number.
+        """
+        for number in range(len(self._requests)):
+            self._attempt(number, partial(self._open, number))
+        alike: dict[Any, list[Extraction]] = {}
+        for run, number in self._numbers.items():
+            images = _images_and_batches(run.job.plan) if run.left else number
+            alike.setdefault(images, []).append(run)
+        waiting = list(alike.values())
+        for together in waiting:  # grows
+            crowded = [] if self._stopped else measure(together, self._fail)
+            waiting += [[run] for run in crowded]
+            for run in together:
+                if run in self._numbers and run not in crowded:
+                    number = self._numbers.pop(run)
+                    self._attempt(number, partial(self._finish, number, run))
+        return self._outcomes
+
+    def _attempt(self, number: int, step: Callable[[], None]) -> None:
+        """Executes a step of a run; a failure ends this run alone."""
+        try:
+            with explaining_failures():
+                if self._stopped:
+                    raise Interrupted(self._stopped)
+                step()
+        except (TuiprobeError, Interrupted) as reason:
+            if isinstance(reason, Interrupted):
+                self._stopped = str(reason)
+            if number in self._jobs:
+                self._jobs[number].note(reason)
+            self._failed(number, reason)
+
+    def _fail(self, run: Extraction, reason: TuiprobeError | Interrupted) -> None:
+        """Ends a run that failed while it was measured."""
+        run.job.note(reason)
+        self._failed(self._numbers.pop(run), reason)
+
+    def _open(self, number: int) -> None:
+        job = self._jobs[number] = self._opened(self._requests[number])
+        self._numbers[prepare(job)] = number
+
+    def _finish(self, number: int, run: Extraction) -> None:
+        self._outcomes[number] = finish(run)
+
+
+def _images_and_batches(plan: Plan) -> tuple[object, ...]:
+    """Returns what is equal for runs that see the same images in the same batches."""
+    sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
+    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+    shards = tuple(
+        (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
+        for shard in plan.all_shards
+    )
+    return plan.spec.batch, sources, stamps, shards
+
+
+def measure(runs: Sequence[Extraction], failed: Failed = _raise) -> list[Extraction]:
+    """Measures the missing shards of runs over the same images; each image is decoded once.
+
+    A run that fails or is cancelled does not stop the others; a signal stops all.
+
+    Args:
+        runs: The runs.
+        failed: Called with each run that fails.
+
+    Returns:
+        The runs that ran out of memory, to be measured again one by one. One that was measured
+        alone cuts its batches from then on.
+    """
+    active, crowded = [run for run in runs if run.left], list[Extraction]()
+    together, plan = tuple(active), runs[0].job.plan
+    shards = [shard for shard in plan.all_shards if any(run.needs(shard) for run in active)]
+
+    def attempt(run: Extraction, step: Callable[[], None]) -> None:
+        try:
+            with explaining_failures():
+                step()
+        except Interrupted as reason:
+            active.remove(run)
+            run.stop(reason)
+        except TuiprobeError as error:
+            active.remove(run)
+            if not out_of_memory(error.__cause__):
+                failed(run, error)
+            elif len(together) > 1 or run.cut_batches():
+                crowded.append(run)
+            else:
+                advice = "use a smaller model or --device cpu"
+                failed(run, RunError(f"out of memory with one image at a time; {advice}"))
+
+    def needing(shard: Shard) -> list[tuple[int, Extraction]]:
+        return [(i, run) for i, run in enumerate(together) if run in active and run.needs(shard)]
+
+    if not shards:
+        return []
+    try:
+        with explaining_failures(), stop_signals().deferred(), ExitStack() as stack:
+            for run in together:
+                run.begin_pass()
+                stack.enter_context(run.job.clock.stage("extract"))
+            stream = uploaded(stack.enter_context(_decoded(together, shards)), plan.device)
+            for shard in shards:
+                for _, run in needing(shard):
+                    attempt(run, partial(run.begin, shard))
+                for batches in islice(stream, len(shard.batches)):
+                    for i, run in needing(shard):
+                        attempt(run, partial(run.take, batches[i]))
+                    if not any(run.left for run in active):
+                        return crowded
+                for _, run in needing(shard):
+                    attempt(run, run.publish)
+    except Interrupted as reason:
+        for run in together:
+            if run in active or run in crowded:
+                run.stop(reason)
+        return []
+    except TuiprobeError as error:  # of the decoding, or raised by `failed`
+        if not active:
+            raise
+        for run in list(active):
+            attempt(run, partial(_raise, run, error))
+    return crowded
+
+
+def _decoded(
+    runs: Sequence[Extraction], shards: Sequence[Shard]
+) -> AbstractContextManager[Iterator[tuple[Batch, ...]]]:
+    """Yields an iterator over the batches of some shards, one batch per run."""
+    plan = runs[0].job.plan
+    if not all(layout.alone for layout in plan.layouts.values()):
+        return nullcontext((batch,) for batch in read_blocks(shards, plan.layouts))
+    workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
+    preprocesses = [run.job.plan.encoder.preprocess for run in runs]
+    return decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers)
+
+
+def finish(run: Extraction) -> RunOutcome:
+    """Merges and probes if all shards are published; else the last rank does it.
+
+    Every rank looks after it has published its last shard, so the last one finds all. Of a run that
+    was asked to stop, what is published is merged.
+    """
+    job, measured = run.job, not run.stopped
+    plan, directory = job.plan, job.plan.directory
+    for file in (directory.key_file, directory.plan_file, directory.samples_file):
+        if not file.exists():
+            raise RunError(f"{file} is gone; {_AGAIN}")
+    waits = _others_missing(plan) if measured else ""
+    report, complete = None, measured
+    if not waits:
+        after = ", unless another rank has" if plan.rank.world > 1 else ""
+        if not measured:
+            after = " what is measured for a partial report; a second signal ends at once"
+        job.say("stage", f"merging{after}", stage="merge")
+        try:
+            with directory.locked(MERGE_LOCK, wait=measured):
+                if not (measured and _merged_meanwhile(job)):
+                    report, complete = _merge_and_probe(job, measured)
+        except BusyError:
+            if measured:
+                raise
+    job.status.end("measured" if waits else "done" if complete else "interrupted", waits)
+    return RunOutcome(
+        directory,
+        complete=complete,
+        merged=report is not None,
+        resumed=job.resumed,
+        untrained=plan.encoder.weights.kind == "untrained",
+        waits=waits,
+        failures=() if report is None else report.failures,
+    )
+
+
+def _others_missing(plan: Plan) -> str:
+    """Says which shards of other ranks are missing; empty if all are there.
+
+    Raises:
+        RunError: If shards of this rank are missing.
+    """
+    there, places = published_shards(plan.directory), [shard.place for shard in plan.all_shards]
+    missing = ranks_missing(plan.set_plans, there, plan.rank.world)
+    if plan.rank.number in missing:
+        gone = f"shards of this process are gone from {plan.directory.path}"
+        raise RunError(f"{gone}; {_AGAIN}")
+    if not missing:
+        return ""
+    count = sum(place in there for place in places)
+    return (
+        f"{count} of {len(places)} shards are there; the last rank merges (waits for shards of "
+        f"{named_ranks(missing)})"
+    )
+
+
+def _merged_meanwhile(job: Job) -> bool:
+    """Says whether another rank has written results of all images since this one began."""
+    plan = job.plan
+    written = plan.directory.results_file.modified()
+    changed = written not in (None, job.results_before)
+    return plan.rank.world > 1 and changed and not is_partial(plan.directory)
+
+
+def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
+    """Publishes the results of the measured images.
+
+    Returns:
+        The report, None if no image was measured, and whether it is of all images with the whole
+        head.
+    """
+    plan, directory = job.plan, job.plan.directory
+    with job.clock.stage("merge"):
+        merged, measured = _merge(job, measured)
+        if not merged.keys() - plan.suite.own_keys:
+            job.say("warning", "stopped before the first shard was finished: nothing to report")
+            return None, False
+        write_plan(plan)  # nothing has vouched for it since it was written
+        write_names(plan, merged)
+        write_merged(directory, plan.key, merged)
+        for name in merged.keys() - {plan.suite.concept_set}:
+            fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+            final = (merged[name].arrays[f"{FINAL_TAP}/{field}"] for field in fields)
+            ids = images_at_ends(*final)
+            write_thumbnails(directory, name, plan.suite.sets[name], ids)
+    if not directory.preflight_file.exists():  # the first rank, which writes it, never began
+        preflight(replace(plan, rank=replace(plan.rank, number=0)), job.listen)
+    with job.clock.stage("head"):
+        check: Callable[[], None] = job.stop.check if measured else lambda: None
+        try:
+            with stop_signals().deferred():
+                write_head(plan, job.listen, hurried=not measured, check=check)
+        except Interrupted as reason:
+            job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")
+            measured = False
+    with job.clock.stage("probe"):
+        job.say("stage", "probing", stage="probe")
+        report = make_report(directory)
+        for name in plan.suite.own_keys:  # whose pictures the report shows
+            pictured = sorted(report.pictured(name))
+            write_thumbnails(directory, name, plan.suite.sets[name], pictured)
+    report = report.model_copy(update={"timings": job.clock.timings()})
+    write_results(directory, report)
+    for failure in report.failures:
+        job.say("warning", failure)
+    job.say("done", "results are written")
+    if not directory.results_file.exists():
+        raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
+    return report, measured
+
+
+def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
+    """Merges the published shards of all ranks; says whether these are all shards.
+
+    An unusable shard is measured again, or left out if the run was stopped.
+    """
+    shards = job.plan.all_shards
+    if not measured:
+        there = published_shards(job.plan.directory)
+        shards = [shard for shard in shards if shard.place in there]
+
+    def merged() -> dict[str, MergedSet]:
+        return {
+            name: merge_set(job.reader, of_set)
+            for name in job.plan.shards
+            if (of_set := [shard for shard in shards if shard.set_name == name])
+        }
+
+    try:
+        return merged(), measured
+    except UnusableShardError:
+        unusable = take_inventory(job.reader, shards, job.listen)
+    if measured:
+        again = extraction_of(job, unusable)
+        while measure([again]):
+            pass
+        measured = not again.stopped
+    if not measured:
+        job.say("warning", "merged without the shards that must be measured again")
+        left = {shard.place for shard in unusable.missing}
+        shards = [shard for shard in shards if shard.place not in left]
+    return merged(), measured

@@ -1,5 +1,7 @@
 """Shards: fixed lists of samples in fixed batches, the unit of work and of resuming.
 
+The ranks of a run, processes that may be on several machines, divide them among each other.
+
 In the file of a shard each field of all inner taps is one array: a file of few arrays is read and
 checked several times as fast as one of hundreds. The parts of the taps follow each other along the
 first axis, in the order of the plan: `states/<field>`, and `states/lengths`, the number of images
@@ -12,26 +14,26 @@ are not checked: the checksum shows that they are those that an engine wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.datasets.layout import Ids
+from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.spec import FINAL_TAP
 
-MAX_SHARD_BATCHES = 8
-BATCH_ROWS = 8192
-"""Stored vectors that are read at once, fewer if they are wide."""
+_Item = TypeVar("_Item")
 
-_BATCH_VALUES = 2**23  # 32 MiB of float32
-_MOST_ROW_BATCHES = 32  # per shard: at most 262,144 rows are measured again after an interruption
+MAX_SHARD_BATCHES = 8
 _USUAL_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
 
 
@@ -42,13 +44,13 @@ class Shard:
     Attributes:
         set_name: Name of the set.
         number: Index among the set's shards, from 0.
-        batches: Sample ids of each batch, in processing order; ranges of rows for vectors.
+        batches: Sample ids of each batch, in processing order.
         start: Index of the first sample in the set's processing order.
     """
 
     set_name: str
     number: int
-    batches: tuple[NDArray[np.int64] | range, ...]
+    batches: tuple[Ids, ...]
     start: int
 
     @property
@@ -69,9 +71,10 @@ class Shard:
 
 def split_into_shards(
     set_name: str,
-    order: NDArray[np.int64] | range,
+    order: Ids,
     batch_size: int,
     shard_batches: int | None = None,
+    most_batches: int = MAX_SHARD_BATCHES,
 ) -> tuple[Shard, ...]:
     """Cuts a processing order into shards.
 
@@ -79,7 +82,8 @@ def split_into_shards(
         set_name: Name of the set.
         order: Sample ids in processing order.
         batch_size: Samples per batch.
-        shard_batches: Batches per shard; None for up to 8, so that there are about 20 shards.
+        shard_batches: Batches per shard; None for about 20 shards.
+        most_batches: Most batches per shard where the user names no number.
 
     >>> shards = split_into_shards("val", np.arange(10), batch_size=2, shard_batches=2)
     >>> [shard.size for shard in shards]
@@ -87,23 +91,66 @@ def split_into_shards(
     """
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if shard_batches is None:
-        shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), MAX_SHARD_BATCHES)
+        shard_batches = min(max(len(batches) // _USUAL_SHARDS, 1), most_batches)
     return tuple(
-        Shard(set_name, number, tuple(batches[first : first + shard_batches]), first * batch_size)
+        Shard(
+            set_name=set_name,
+            number=number,
+            batches=tuple(batches[first : first + shard_batches]),
+            start=first * batch_size,
+        )
         for number, first in enumerate(range(0, len(batches), shard_batches))
     )
 
 
-def split_rows(set_name: str, rows: int, channels: int) -> tuple[Shard, ...]:
-    """Cuts the rows of a set of stored vectors into shards, in the order of the file.
+@dataclass(frozen=True)
+class Rank:
+    """The position of this process among those that share a run.
 
-    >>> [shard.size for shard in split_rows("rows", 20_000, 512)]
-    [8192, 8192, 3616]
+    Attributes:
+        number: Rank of the process, 0 to `world - 1`.
+        world: Number of processes.
+        local: Rank of the process on its host; selects the GPU.
+        local_world: Number of processes on this host, which share its cores.
     """
-    batch = max(min(BATCH_ROWS, _BATCH_VALUES // channels), 1)
-    batches = -(-rows // batch)
-    shard_batches = min(max(batches // _USUAL_SHARDS, 1), _MOST_ROW_BATCHES)
-    return split_into_shards(set_name, range(rows), batch, shard_batches)
+
+    number: int = 0
+    world: int = 1
+    local: int = 0
+    local_world: int = 1
+
+    def share(self, shards: Sequence[_Item]) -> list[_Item]:
+        """Returns the shards that this rank measures, of all shards of a run.
+
+        >>> Rank(1, 3).share(range(8))
+        [1, 4, 7]
+        """
+        return list(shards[self.number :: self.world])
+
+
+def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
+    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, whoever set them.
+
+    Raises:
+        UsageError: If they contradict each other.
+    """
+    try:
+        rank = Rank(
+            number=int(environment.get("RANK", "0")),
+            world=int(environment.get("WORLD_SIZE", "1")),
+            local=int(environment.get("LOCAL_RANK", "0")),
+            local_world=int(environment.get("LOCAL_WORLD_SIZE", "1")),
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE must be whole numbers: {error}"
+        ) from error
+    if not 0 <= rank.number < rank.world or not 1 <= rank.local_world <= rank.world:
+        raise UsageError(
+            f"RANK {rank.number}, WORLD_SIZE {rank.world} and LOCAL_WORLD_SIZE "
+            f"{rank.local_world} contradict each other: RANK counts from 0 to WORLD_SIZE - 1"
+        )
+    return rank
 
 
 TapStates = Mapping[str, Arrays]
@@ -149,11 +196,11 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: TapStates) -> Iterator[Ta
         KeyError: If an array is missing that says how many images there are.
     """
     final = np.array([len(arrays[FINAL_IDS])])
-    yield TapGroup(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
+    yield TapGroup(prefix=_FINAL, taps=(FINAL_TAP,), states=(states[FINAL_TAP],), lengths=final)
     inner = _inner(states)
     if inner:
         empty = tuple(states[tap] for tap in inner)
-        yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
+        yield TapGroup(prefix=_INNER, taps=inner, states=empty, lengths=arrays[LENGTHS])
 
 
 def _inner(states: TapStates) -> tuple[str, ...]:

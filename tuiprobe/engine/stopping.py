@@ -1,4 +1,6 @@
-"""Stop requests to a run: Ctrl-C, SIGTERM, SIGHUP, a `cancel` file, or the end of its torchrun.
+"""How a run ends early: by a stop request, or by a failure that is told in one sentence.
+
+Stop requests are Ctrl-C, SIGTERM, SIGHUP, a `cancel` file, and the end of its torchrun.
 
 While images are measured or a head is built, a request waits for the end of the current batch, so
 that the measured images can be reported. Everywhere else it raises at once: files are published by
@@ -18,7 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
+from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.files import Entry
+from tuiprobe.plugins import in_code
 
 INTERRUPTED = 130
 """Exit code of a run that was asked to stop."""
@@ -238,3 +242,23 @@ class StopRequest:
                 raise Interrupted("the torchrun that started this rank is gone")
         if self._cancelled:
             raise Interrupted("cancelled")
+
+
+@contextmanager
+def explaining_failures() -> Iterator[None]:
+    """Turns every error of the block into a `tuiprobe.errors.TuiprobeError`.
+
+    Libraries and a user's own model may raise anything, including `SystemExit`. Stop requests pass
+    unchanged.
+
+    Raises:
+        RunError: If the block fails; states the cause, and has the original error as `__cause__`.
+    """
+    try:
+        yield
+    except (TuiprobeError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise RunError(
+            f"the run failed with {in_code(error)}; {KEPT}; --debug shows the traceback"
+        ) from error

@@ -1,22 +1,54 @@
-"""The miniature as a source of data: its labelled sets, and its concept set."""
+"""The miniature as a source of data: its labelled sets, its concept set, and its baseline.
 
+The baseline of effective robustness are supervised runs of several sizes on the canonical set, with
+their accuracy on `val` and on each shift; in logit space they lie near a line, which
+`catalog/baselines.py` fits.
+"""
+
+from __future__ import annotations
+
+import csv
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuiprobe.catalog.accuracies import ModelAccuracies
+from tuiprobe.catalog.baselines import ShiftFamily
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import concepts, world
-from tuiprobe.miniature.baseline import FAMILY
-from tuiprobe.miniature.profiles import PROFILES
+from tuiprobe.miniature import concepts, weights, world
+from tuiprobe.miniature.profiles import PROFILES, SHIFTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+BASELINE = "baseline.csv"
+BASELINE_COLUMNS = ("model", "seed", "images", "steps", "val", *SHIFTS)
+
+
+def baseline_rows() -> list[ModelAccuracies]:
+    """Returns the shipped accuracies of the supervised runs."""
+    lines = (weights.FOLDER / BASELINE).read_text(encoding="utf-8").splitlines()
+    return [
+        ModelAccuracies(
+            table="miniature",
+            model=row["model"],
+            tag=f"seed {row['seed']}",
+            training="supervised",
+            baselines=frozenset({"miniature"}),
+            imagenet=float(row["val"]),
+            shifts={name: float(row[name]) for name in SHIFTS},
+        )
+        for row in csv.DictReader(lines)
+    ]
+
+
+FAMILY = ShiftFamily("val", SHIFTS, lambda: {"miniature": baseline_rows()})
 
 STAMP = Stamp(None, "miniature, version 1")
 """The stamp of every rendered image; changes with the version of the world."""
@@ -41,7 +73,7 @@ class Rendered:
         """Renders a sample."""
         return Content(self.open(sample), STAMP)
 
-    def open(self, sample: Sample) -> "Image":
+    def open(self, sample: Sample) -> Image:
         """Returns the image of a sample, 64 x 64 RGB.
 
         Raises:

@@ -7,10 +7,10 @@ from typing import Any
 
 from tuiprobe.miniature.weights import build
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.from_open_clip import text_tower
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, weights_info
 from tuiprobe.models.registry import Loader, ModelRequest
-from tuiprobe.models.text_side import text_tower
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 

@@ -34,7 +34,7 @@ def _profile(name: str, index: int = 0) -> Profile:
 
 
 def size(name: str) -> int:
-    """Returns how many images a set has."""
+    """Returns the number of images of a set."""
     return _profile(name).images
 
 
@@ -68,7 +68,7 @@ def _start(name: str, index: int) -> tuple[Scene, Draws]:
 
 
 def scene(name: str, index: int) -> Scene:
-    """Returns what an image shows."""
+    """Returns the scene of an image."""
     return _start(name, index)[0]
 
 

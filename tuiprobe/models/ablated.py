@@ -135,7 +135,7 @@ class LayerAblation:
         return self._extract(output).movedim(self.tap.channel_dim, -1)
 
     def _replacement(self, before: Tensor) -> Tensor:
-        """Returns what replaces the channels, [B, ..., m]."""
+        """Returns the new values of the channels, `[B, ..., m]`."""
         if self.mode == "zero":
             return torch.zeros_like(before)
         if self.mode == "mean":

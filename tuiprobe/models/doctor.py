@@ -24,7 +24,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import tried_on
 from tuiprobe.models.known_answer import SAMPLE, check_answer
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import Check, check_encoder, crashed
+from tuiprobe.models.preflight import check_encoder, crashed
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.prompt_heads import HeadProgress, read_templates
@@ -37,7 +37,7 @@ from tuiprobe.models.trial import (
     made_images,
 )
 from tuiprobe.plugins import PluginError
-from tuiprobe.results.subject import CheckStatus
+from tuiprobe.results.subject import Check, CheckStatus
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
 TRIAL_BATCH = 8
@@ -117,8 +117,7 @@ def examine(
         order = processing_order(images.samples, 0)[:SAMPLE].tolist()
         values = check_range(images, [images.samples[i] for i in order])
         of_set += [values] if values is not None else []
-        several = len(suite.sets) > 1
-        checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in of_set]
+        checks += [replace(check, data=name) for check in of_set]
     checks.append(check_answer(encoder, first, classes, templates, progress))
     return Examination(checks, description)
 
@@ -138,8 +137,8 @@ def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
 
 def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) -> list[Check]:
     """Returns a warning if class folders have no row of the head, by name or by their order."""
-    own = encoder.classifier.classes if encoder.classifier is not None else ()
-    rows = read_classes(classes) if classes is not None else own
+    known = encoder.classifier.classes if encoder.classifier is not None else ()
+    rows = read_classes(classes) if classes is not None else known
     matched = match_classes(folders, rows)
     if matched.places is not None or len(rows) in (0, len(folders)):
         return []

@@ -213,7 +213,7 @@ class Encoder:
         return prompts.fetched(self.width) or prompts.build(progress)
 
     def prompts_left(self, classes: Sequence[str], templates: Sequence[str]) -> int:
-        """Returns how many prompts `head` would encode; 0 if the head is cached or fetched.
+        """Returns the number of prompts that `head` would encode; 0 if it is cached or fetched.
 
         The arguments are those of `head`.
         """

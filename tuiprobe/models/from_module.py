@@ -95,34 +95,34 @@ def parts_of_module(
     kind = _kind(module)
     transform, info, images = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)
-    own = _copy(module, kind)
-    output, ending = _trial(own, images, kind)
+    copied = _copy(module, kind)
+    output, ending = _trial(copied, images, kind)
     layer = ending
     if head is not None:
-        layer = cast(nn.Linear, own.get_submodule(place)) if place else None
+        layer = cast(nn.Linear, copied.get_submodule(place)) if place else None
     forward: Callable[[Tensor], Tensor]
     # Where h is read is part of what is measured.
     where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
-        width, forward = layer.in_features, BeforeLayer(own, layer)
+        width, forward = layer.in_features, BeforeLayer(copied, layer)
     else:
-        width, forward = output.shape[1], nn.Sequential(own, nn.Flatten())
-        logits = _logits_of(own, images) if head is None else None
+        width, forward = output.shape[1], nn.Sequential(copied, nn.Flatten())
+        logits = _logits_of(copied, images) if head is None else None
         if logits is not None and classes is not None:
             forward, where = nn.Sequential(forward, logits), f" {logits.what}"
             outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
         elif logits is not None and not logits.of_sigmoid:
             outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
             outputs += "classes= names them as answers"
-    parameters = {name.rpartition(".")[2] for name, _ in own.named_parameters()}
+    parameters = {name.rpartition(".")[2] for name, _ in copied.named_parameters()}
     return {
         "name": f"py:{(name or kind).replace(':', '-')}",
         "architecture": kind + where,
         "representation": "pooled" if parameters.isdisjoint(_TOKENS) else "token",
         "width": width,
-        "weights": weights_info(own, "checkpoint", f"a {kind} in Python"),
+        "weights": weights_info(copied, "checkpoint", f"a {kind} in Python"),
         "preprocessing": info,
-        "module": own,
+        "module": copied,
         "preprocess": transform,
         "forward": forward,
         "classifier": _classifier(layer or head, classes, width, kind),
@@ -239,7 +239,7 @@ _INEXACT = 1e-3
 
 
 def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | None:
-    """Returns what maps outputs to logits, if they are probabilities.
+    """Returns the map from outputs to logits if they are probabilities; else None.
 
     Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
     """
@@ -335,7 +335,7 @@ def made_pictures() -> list[Image]:
 def _preprocessing(
     module: nn.Module, preprocess: object, kind: str
 ) -> tuple[Callable[[Image], Tensor], PreprocessingInfo, Tensor]:
-    """Returns the preprocessing, its description, and what it makes of two pictures.
+    """Returns the preprocessing, its description, and two preprocessed pictures.
 
     The pictures are made ones, or where it does not take these, such as for want of a resize that
     pictures of one size do not need, the first of the user's.
@@ -373,7 +373,7 @@ def _preprocessing(
 
 
 def _applied_to(transform: Callable[[Image], object], pictures: Sequence[Image]) -> Tensor:
-    """Returns what a preprocessing makes of two pictures, `[2, 3, H, W]`.
+    """Returns two preprocessed pictures, `[2, 3, H, W]`.
 
     Raises:
         UsageError: If it fails, draws at random, or gives tensors of two sizes.

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import open_clip
 import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.building import quiet, seeded
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.prompt_heads import TextTower
-from tuiprobe.models.published_weights import fetch_published, resolve
+from tuiprobe.models.published_weights import fetch_published, quiet, resolve
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import DerivedTap
-from tuiprobe.models.text_side import text_tower
-from tuiprobe.models.weights import load_into, read_checkpoint
-from tuiprobe.models.wrappers import StateDict
+from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, seeded
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
 """Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
@@ -115,9 +113,9 @@ def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:
     if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
         state = convert_to_custom_text_state_dict(state)
     for name in ("logit_scale", "logit_bias"):
-        own = getattr(model, name, None)
-        if name in state and own is not None and state[name].numel() == own.numel():
-            state[name] = state[name].reshape(own.shape)
+        parameter = getattr(model, name, None)
+        if name in state and parameter is not None and state[name].numel() == parameter.numel():
+            state[name] = state[name].reshape(parameter.shape)
     if resize:
         with quiet():
             resize_pos_embed(state, model)
@@ -247,3 +245,104 @@ LOADER = Loader(
     load=load,
     fetch=_fetch,
 )
+
+
+class TextSide(nn.Module):
+    """The text tower of an open_clip model.
+
+    A causal tower that pools at the end token computes the same embedding from the tokens up to
+    that one. It is then called with shorter tokens, which take a fraction of the time, and with its
+    positional embedding and attention mask cut to them. Towers that see the padding (SigLIP, those
+    of transformers) always get all tokens.
+
+    Attributes:
+        lengths: Maps tokens `[n, length]` to the number of tokens up to the end token; None if the
+            tower sees all.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        custom = isinstance(model, open_clip.CustomTextCLIP)
+        tower = model.text if custom else model
+        self._place = "model.text." if custom else "model."
+        self.lengths = _lengths(tower) if custom or isinstance(model, open_clip.CLIP) else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Computes normalised embeddings `[n, width]` from tokens on the model's device."""
+        embeddings: Tensor = self.model.encode_text(tokens, normalize=True)
+        return embeddings
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Computes normalised embeddings, float32 `[n, width]`, from tokens `[n, length]`."""
+        tokens = tokens.to(next(self.parameters()).device)
+        if self.lengths is None:
+            return self.forward(tokens).float()
+        length, place = tokens.shape[1], self._place
+        cut = {
+            f"{place}positional_embedding": self.get_parameter(f"{place}positional_embedding")[
+                :length
+            ],
+            f"{place}attn_mask": self.get_buffer(f"{place}attn_mask")[:length, :length],
+        }
+        embeddings: Tensor = torch.func.functional_call(self, cut, (tokens,))
+        return embeddings.float()
+
+
+def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
+    """Returns the function that counts tokens up to the end; None if the tower sees others."""
+    if getattr(tower, "attn_mask", None) is None or getattr(tower, "cls_emb", None) is not None:
+        return None
+    of_clip = "text_" if isinstance(tower, open_clip.CLIP) else ""
+    pool: str = getattr(tower, f"{of_clip}pool_type", "")
+    end: Any = getattr(tower, f"{of_clip}eos_id", None)
+    if pool == "argmax":
+        return lambda tokens: tokens.argmax(dim=1) + 1
+    if pool == "eos":
+        return lambda tokens: tokens.eq(end).int().argmax(dim=1) + 1
+    return None
+
+
+def text_tower(
+    model: Any,
+    tokenize: Callable[[Sequence[str]], Tensor],
+    *,
+    context_length: int,
+    tokenizer: str,
+    templates: tuple[str, ...],
+) -> TextTower:
+    """Returns the text side of an open_clip model, with its trained scale.
+
+    Args:
+        model: The model.
+        tokenize: Maps prompts to token ids `[n, context_length]`.
+        context_length: Tokens per prompt.
+        tokenizer: Name of the tokenizer, for the report.
+        templates: Default prompt templates.
+    """
+    side = TextSide(model)
+    scale, bias = trained_scale(model)
+    return TextTower(
+        tokenize=tokenize,
+        encode=side.encode,
+        lengths=side.lengths,
+        context_length=context_length,
+        tokenizer=tokenizer,
+        templates=templates,
+        logit_scale=scale,
+        logit_bias=bias,
+    )
+
+
+def trained_scale(model: nn.Module) -> tuple[float | None, float]:
+    """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
+
+    The parameter `logit_scale` is the logarithm. If the scale is missing, without data (on the
+    meta device) or not a finite positive number, it is None.
+    """
+    scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
+    if scale is not None and scale.is_meta:
+        return None, 0.0
+    factor = 0.0 if scale is None else float(scale.detach().float().exp())
+    shift = 0.0 if bias is None else float(bias.detach().float())
+    return factor if 0 < factor < float("inf") else None, shift

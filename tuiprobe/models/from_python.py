@@ -18,7 +18,7 @@ from tuiprobe.plugins import in_words
 
 
 def load(request: ModelRequest) -> Encoder:
-    """Returns what a name in a file or a Python module stands for, as an encoder.
+    """Loads the object of this name in a file or a Python module, as an encoder.
 
     It is an `Encoder`, a torch module, or a function without arguments that returns one of them.
     This runs code. Callers must pass only names from the user's own command line, never from a

@@ -15,15 +15,20 @@ from torch import Tensor, nn
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.limits import BUILT_CLASSES
-from tuiprobe.models.building import quiet, seeded
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.generate_lists import wants_quickgelu
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.published_weights import check_reachable, fetch_published, resolve, verified
+from tuiprobe.models.published_weights import (
+    check_reachable,
+    fetch_published,
+    quiet,
+    refuse_tag,
+    resolve,
+    verified,
+)
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint
-from tuiprobe.models.wrappers import StateDict
+from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, seeded
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -82,7 +87,7 @@ def load(request: ModelRequest) -> Encoder:
     if not name.located:
         _check_name(name, random=request.checkpoint is None and not request.untrained)
     model, weights = _model(request, name)
-    preprocess, preprocessing = _preprocessing(name, model, own=request.checkpoint is None)
+    preprocess, preprocessing = _preprocessing(name, model, published=request.checkpoint is None)
     model.eval()
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
@@ -123,9 +128,7 @@ def _check_name(name: TimmName, *, random: bool) -> None:
             f"timm's {base} has no published weights, and random ones would say nothing of a "
             f"trained encoder; pass --checkpoint FILE{hint}"
         )
-    if tag and tag not in tags:
-        have = f"its tags are {', '.join(tags)}" if tags else "it has none; leave it out"
-        raise WeightsError(f"timm's {base} has no tag {tag!r}; {have}")
+    refuse_tag(f"timm:{name.architecture}", f"timm's {base}", tag, tags, optional=True)
     notes = timm.get_pretrained_cfg(name.architecture).notes if tags else None
     # timm only mentions this in a note, and builds a model that gives wrong numbers.
     if wants_quickgelu(notes) and "quickgelu" not in base and not name.gelu:
@@ -257,7 +260,7 @@ def _converted(state: StateDict, model: Any) -> StateDict:
     return converted
 
 
-def _preprocessing(name: TimmName, model: Any, *, own: bool) -> tuple[Any, PreprocessingInfo]:
+def _preprocessing(name: TimmName, model: Any, *, published: bool) -> tuple[Any, PreprocessingInfo]:
     """Returns the preprocessing; for a user's file without a tag it is assumed."""
     from timm.data import create_transform, resolve_model_data_config
 
@@ -266,7 +269,7 @@ def _preprocessing(name: TimmName, model: Any, *, own: bool) -> tuple[Any, Prepr
         config = resolve_model_data_config(model, use_test_size=True)
         if name.size != config["input_size"][1]:
             raise UsageError(f"{name.architecture} has no configuration for {name.size} px")
-    assumed = not (own or name.located or "." in name.architecture)
+    assumed = not (published or name.located or "." in name.architecture)
     origin = "preprocessing assumed: timm's default for" if assumed else "timm"
     info = PreprocessingInfo(
         size=(config["input_size"][1], config["input_size"][2]),

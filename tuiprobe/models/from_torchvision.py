@@ -10,14 +10,13 @@ from torch import nn
 
 from tuiprobe.catalog.cached import url_folder
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.building import seeded
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import BeforeLayer
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.published_weights import check_url, is_offline, resolve, sha256
+from tuiprobe.models.published_weights import check_url, is_offline, refuse_tag, resolve, sha256
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint
+from tuiprobe.models.weights import load_into, read_checkpoint, seeded
 
 _AUXILIARY = ("googlenet", "inception_v3")
 
@@ -67,14 +66,7 @@ def _registered(name: str, architecture: str, tag: str, *, optional: bool = Fals
         near = near_names(architecture, names)
         raise UsageError(f"torchvision has no classifier {architecture!r}{near}")
     entries = {e.name: e for e in models.get_model_weights(architecture)}
-    if tag and tag not in entries:
-        raise WeightsError(
-            f"torchvision's {architecture} has no weights {tag!r}; it has {', '.join(entries)}"
-        )
-    if not tag and not optional:
-        raise WeightsError(
-            f"{name} names no weights: add a tag ({', '.join(entries)}), or pass --checkpoint FILE"
-        )
+    refuse_tag(name, f"torchvision's {architecture}", tag, list(entries), optional)
     return entries.get(tag)
 
 

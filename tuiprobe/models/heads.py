@@ -162,8 +162,8 @@ def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
     y = torch.nn.functional.one_hot(labels, len(classes)).double()
     offset = y.mean(0)
     u, s, vt = torch.linalg.svd(x, full_matrices=False)
-    kept = s > s.max() * len(x) * torch.finfo(s.dtype).eps
-    u, s, vt = u[:, kept], s[kept], vt[kept]
+    nonzero = s > s.max() * len(x) * torch.finfo(s.dtype).eps
+    u, s, vt = u[:, nonzero], s[nonzero], vt[nonzero]
     projected = u.T @ (y - offset)
     fitted = projected.square().sum(1)
     # The part of y outside the span. Residuals are summed directly, not as differences: with fewer

@@ -66,7 +66,7 @@ def _add(digest: Any, name: str, value: object) -> None:
 
 
 def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo:
-    """Returns where the weights of a module came from, with the digest of what it holds.
+    """Returns the source of a module's weights, with their digest.
 
     Frozen TorchScript holds its weights as constants of its code.
     """

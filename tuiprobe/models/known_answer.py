@@ -19,9 +19,10 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
-from tuiprobe.models.preflight import Check, built_activations, expected_activation
+from tuiprobe.models.preflight import built_activations, expected_activation
 from tuiprobe.models.prompt_heads import HeadProgress, prompt_rows, read_templates
 from tuiprobe.numbers import interval, number
+from tuiprobe.results.subject import Check
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +107,7 @@ class KnownAnswer:
             return Check("known answer", "fail", detail, fix)
         fix = f"restoring the {' and the '.join(self.causes)} restores it"
         labels = CAUSES["labels"] in self.causes
-        return Check("known answer", "fail", detail, fix, "labels" if labels else "encoder")
+        return Check("known answer", "fail", detail, fix, cause="labels" if labels else "encoder")
 
 
 def sample_of(images: Dataset, seed: int = 0) -> list[Sample]:

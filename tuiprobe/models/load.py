@@ -1,20 +1,24 @@
-"""Loads the encoder that a user names."""
+"""Loads the encoder that a user names; stored vectors get one that encodes nothing."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path, PurePath
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor, nn
 
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.catalog.published_models import all_published, right_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo
 from tuiprobe.models.registry import LOADERS, ModelRequest, model_forms
 from tuiprobe.plugins import in_words
-from tuiprobe.results.subject import Training
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _CHANNELS_LAST = ("open_clip", "timm", "torchvision")
 """Loaders of libraries whose models run with channels last; the code of others might not."""
@@ -116,10 +120,55 @@ def _preset(name: str) -> Preset:
 
 
 def _training(encoder: Encoder) -> Training:
-    """Returns how an encoder was trained, from the preset of the same weights, if there is one."""
+    """Returns the training of an encoder: that of the preset of its weights, if there is one."""
     named = presets().get(encoder.name)
     if named is None and encoder.weights.kind == "pretrained" and encoder.tag is not None:
-        own = (encoder.loader, encoder.architecture, encoder.tag)
-        same = (p for p in presets().values() if (p.loader, p.architecture, p.tag) == own)
+        weights = (encoder.loader, encoder.architecture, encoder.tag)
+        same = (p for p in presets().values() if (p.loader, p.architecture, p.tag) == weights)
         named = next(same, None)
     return encoder.training if named is None else cast(Training, named.training)
+
+
+IDENTITY = "embeddings"
+"""Loader of the encoder of stored vectors."""
+
+
+def identity_encoder(
+    name: str,
+    *,
+    source: str,
+    digest: str,
+    width: int,
+    representation: Representation,
+    training: Training,
+) -> Encoder:
+    """Returns the encoder of stored vectors.
+
+    Args:
+        name: Name in the report.
+        source: What the user typed for the vectors.
+        digest: Digest of the vectors, in place of that of weights.
+        width: Channels of the vectors.
+        representation: Kind of the vectors, by the user.
+        training: How their encoder was trained, by the user.
+    """
+    module = nn.Identity()
+    return Encoder(
+        name=name,
+        architecture="not known",
+        representation=representation,
+        training=training,
+        width=width,
+        weights=WeightsInfo(kind="unknown", source=source, digest=digest),
+        preprocessing=PreprocessingInfo(
+            size=(0, 0), mean=(), std=(), interpolation="", source=source, known=False
+        ),
+        module=module,
+        preprocess=_refuse,
+        forward=module,
+        loader=IDENTITY,
+    )
+
+
+def _refuse(image: Image) -> Tensor:
+    raise RunError("vectors were given and not their encoder: no image can be measured")

@@ -10,8 +10,7 @@ from typing import Any
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
-from tuiprobe.models.building import quiet
-from tuiprobe.models.published_weights import check_reachable, resolve, verified
+from tuiprobe.models.published_weights import check_reachable, quiet, refuse_tag, resolve, verified
 from tuiprobe.models.registry import ModelRequest, near_names
 
 CONFIG_FILE = "open_clip_config.json"
@@ -84,9 +83,13 @@ def _from_registry(request: ModelRequest) -> OpenClipSource:
     if config is None:
         near = near_names(architecture, open_clip.list_models(), cutoff=0.4)
         raise UsageError(f"open_clip has no architecture {architecture!r}{near}")
-    own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
-    other = bool(activation) and activation != own
-    weights = _tag_config(request, architecture, tag)
+    built = "quickgelu" if config.get("quick_gelu", False) else "gelu"
+    other = bool(activation) and activation != built
+    weights = dict(pretrained.get_pretrained_cfg(architecture, tag) or {}) if tag else {}
+    if not weights:  # open_clip finds tags in other spellings than those that it lists
+        tags = pretrained.list_pretrained_tags_by_model(architecture)
+        optional = request.checkpoint is not None or request.untrained
+        refuse_tag(request.name, architecture, tag, tags, optional)
     if weights and not activation:
         _check_activation(architecture, tag, dict(config), weights)
     spec = f"open_clip:{architecture}/{tag}"
@@ -118,26 +121,6 @@ def _from_registry(request: ModelRequest) -> OpenClipSource:
         tag=tag or None,
         activation=activation,
     )
-
-
-def _tag_config(request: ModelRequest, architecture: str, tag: str) -> dict[str, Any]:
-    from open_clip import pretrained
-
-    tags = pretrained.list_pretrained_tags_by_model(architecture)
-    if not tag:
-        if request.checkpoint is None and not request.untrained:
-            raise WeightsError(
-                f"{request.name} names no weights: add a tag ({', '.join(tags)}), "
-                "or pass --checkpoint FILE"
-                if tags
-                else f"{request.name} has no published weights: pass --checkpoint FILE"
-            )
-        return {}
-    config = pretrained.get_pretrained_cfg(architecture, tag)
-    if not config:
-        have = f"its tags are {', '.join(tags)}" if tags else "it has no published weights"
-        raise WeightsError(f"{architecture} has no tag {tag!r}; {have}")
-    return dict(config)
 
 
 def _check_activation(

@@ -7,7 +7,6 @@ neither says anything, the check warns; it never passes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,26 +17,7 @@ from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation
-from tuiprobe.results.subject import Cause, CheckStatus
-
-
-@dataclass(frozen=True)
-class Check:
-    """The outcome of one check.
-
-    Attributes:
-        name: What was checked.
-        status: `pass`, `warn` (could not be verified), `fail` or `skip`.
-        detail: What was found.
-        fix: What to do; empty if nothing.
-        cause: What is wrong if the check failed: the encoder, the images, or their labels.
-    """
-
-    name: str
-    status: CheckStatus
-    detail: str
-    fix: str = ""
-    cause: Cause = "encoder"
+from tuiprobe.results.subject import Check
 
 
 def crashed(name: str, encoder: Encoder, error: Exception) -> Check:

@@ -10,7 +10,7 @@ import numpy as np
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.models.preflight import Check
+from tuiprobe.results.subject import Check
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.dataset import Dataset
@@ -53,7 +53,7 @@ def check_labels(
     if all(name.lower() in _PARTS for name in classes):
         detail = f"its classes are called {', '.join(classes)}, as the parts of a data set are"
         fix = f"give the folder of one part ({classes[0]}), which holds the classes"
-        return [Check("label map", "fail", detail, fix, "labels")]
+        return [Check("label map", "fail", detail, fix, cause="labels")]
     count = len(classes)
     if imagenet is not None:
         answering = sum(label >= 0 for label in imagenet)
@@ -131,5 +131,5 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
         f"{detail}, so they would be measured as black ({', '.join(deep[:3])})",
         "scale the values of all files to the full range of 16 bits, by one factor, or save them "
         "with 8 bits",
-        "images",
+        cause="images",
     )

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.preflight import Check, check
+from tuiprobe.models.preflight import check
 from tuiprobe.models.prompt_heads import TextTower
+from tuiprobe.results.subject import Check
 
 _TOLERANCE = 1e-5
 """Largest difference that shorter tokens may make to a normalised embedding in float32."""
@@ -176,7 +177,7 @@ def _length(text: TextTower, classes: Sequence[str], templates: Sequence[str]) -
 
 
 def _used(tokens: Tensor, pad: Tensor) -> Tensor:
-    """Returns how many tokens of each prompt stand before its padding."""
+    """Returns the number of tokens of each prompt before its padding."""
     return (tokens.ne(pad) * torch.arange(1, tokens.shape[1] + 1)).amax(dim=1)
 
 
@@ -203,9 +204,9 @@ def _shortened(
     tokens = text.tokenize(prompts)
     lengths = shorten(tokens).tolist()
     with torch.inference_mode():
-        whole = text.encode(tokens)
+        uncut = text.encode(tokens)
         cut = [text.encode(row[None, :n]) for row, n in zip(tokens, lengths, strict=True)]
-        difference = float((torch.cat(cut) - whole).abs().max())
+        difference = float((torch.cat(cut) - uncut).abs().max())
     detail = f"{' and '.join(map(str, lengths))} of {tokens.shape[1]} tokens"
     if difference <= max(_TOLERANCE, torch.finfo(dtype).eps):
         return Check("short prompts", "pass", f"{detail} give the same embeddings as all")

@@ -215,8 +215,8 @@ def prompt_rows(
     tokens = text.tokenize(
         [template.replace("{}", name) for name in names for template in templates]
     )
-    whole = torch.full((len(tokens),), tokens.shape[1])
-    lengths = whole if text.lengths is None else text.lengths(tokens)
+    padded = torch.full((len(tokens),), tokens.shape[1])
+    lengths = padded if text.lengths is None else text.lengths(tokens)
     order = lengths.argsort(stable=True)
     embeddings = []
     with torch.inference_mode():

@@ -2,22 +2,28 @@
 
 The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. The command line
 sets it before that library is imported; a Python program may have imported it already. Downloads
-from plain URLs are refused here, before a library opens a socket.
+from plain URLs are refused here, before a library opens a socket. The libraries download with
+clients of their own, so progress is read from the folders that they download to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tuiprobe.catalog.cached import cached_file, url_folder
-from tuiprobe.catalog.published_models import all_published, published
+from tuiprobe.catalog.cached import Missing, cached_file, hub_cache, hub_names, url_folder
+from tuiprobe.catalog.published_models import Published, all_published, published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import open_regular
 from tuiprobe.plaintext import first_line
@@ -27,6 +33,23 @@ Resolved = TypeVar("Resolved")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IN_URL = re.compile(r"openaipublic.*/([0-9a-f]{64})/|mlfoundations.*-([0-9a-f]{8,64})\.\w+$")
 """Where open_clip's URLs name the beginning of the SHA-256 of their file."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences logging and warnings; our own errors and reports cover what matters."""
+    # open_clip logs through the root logger, which would install a permanent handler.
+    handler = logging.NullHandler()
+    before = logging.root.manager.disable
+    logging.root.addHandler(handler)
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+        logging.root.removeHandler(handler)
 
 
 def go_offline() -> None:
@@ -114,7 +137,7 @@ def sha256(file: Path) -> str:
 
 
 def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
-    """Returns what a library's download function does; turns its failures into one message.
+    """Calls a library's download function and turns its failures into one message.
 
     Raises:
         WeightsError: If the weights are neither cached nor available for download.
@@ -138,8 +161,6 @@ def fetch_published(spec: str, download: Callable[[], object]) -> Path:
         UsageError: If the name is not that of published weights.
         WeightsError: If the file is unavailable or damaged.
     """
-    from tuiprobe.models.building import quiet  # loads torch
-
     model = published(spec)
     if model is None:
         raise unpublished(spec, spec)
@@ -152,6 +173,28 @@ def fetch_published(spec: str, download: Callable[[], object]) -> Path:
     if file is None:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")
     return verified(file, model.url)
+
+
+def refuse_tag(name: str, architecture: str, tag: str, tags: Sequence[str], optional: bool) -> None:
+    """Refuses weights that a library does not have.
+
+    Args:
+        name: What the user typed.
+        architecture: The architecture, for messages.
+        tag: The tag of the weights; empty without.
+        tags: All tags of the architecture.
+        optional: Whether there need be no tag, since other weights replace the published ones.
+
+    Raises:
+        WeightsError: If the library has no weights of this tag, or none is named.
+    """
+    if tag and tag not in tags:
+        have = f"its tags are {', '.join(tags)}" if tags else "it has no published weights"
+        raise WeightsError(f"{architecture} has no tag {tag!r}; {have}")
+    if not tag and not optional:
+        missing = f"names no weights: add a tag ({', '.join(tags)}), or"
+        missing = missing if tags else "has no published weights:"
+        raise WeightsError(f"{name} {missing} pass --checkpoint FILE")
 
 
 def unpublished(name: str, spec: str) -> UsageError | WeightsError:
@@ -168,3 +211,80 @@ def unpublished(name: str, spec: str) -> UsageError | WeightsError:
     return WeightsError(
         f"{name} is not published; the tags of {architecture} are {', '.join(tags)}"
     )
+
+
+SECONDS = 0.5
+"""Between two lines."""
+
+MEGABYTE = 1e6
+
+HUB_SECONDS = 3.0
+"""Longest wait for the size of a file; the download itself may wait longer."""
+
+
+def with_sizes(missing: Sequence[Missing]) -> list[Missing]:
+    """Returns missing weights with their sizes on the Hugging Face hub.
+
+    Weights of other addresses keep what is known. The hub is not asked again if it fails.
+    """
+    sized = []
+    try:
+        for model in missing:
+            size = _size(model.weights) if model.weights.repository else None
+            sized.append(replace(model, size=size))
+    except Exception:  # No network, or HF_HUB_OFFLINE: the download will say so.
+        sized += missing[len(sized) :]
+    return sized
+
+
+def _size(weights: Published) -> int | None:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in hub_names(weights):
+        url = hf_hub_url(weights.repository, name)
+        try:
+            return get_hf_file_metadata(url, timeout=HUB_SECONDS).size
+        except EntryNotFoundError:  # it has another of the names
+            continue
+    return None
+
+
+@contextmanager
+def printing_downloads(name: str, seconds: float | None = None) -> Iterator[None]:
+    """Prints a line to standard error whenever more bytes of a model have arrived.
+
+    Args:
+        name: The model, for the lines.
+        seconds: Between two lines; None for `SECONDS`.
+    """
+    ended, before = threading.Event(), _sizes()
+
+    def watch() -> None:
+        last = ""
+        while not ended.wait(seconds or SECONDS):
+            gained = sum(max(size - before.get(path, 0), 0) for path, size in _sizes().items())
+            line = f"{name}: {gained / MEGABYTE:,.1f} MB downloaded"
+            if gained and line != last:  # the same rounded size is printed once
+                print(last := line, file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _sizes() -> dict[Path, int]:
+    """Returns the size of every file that is or was downloaded, complete or not."""
+    sizes = {}
+    folders = {url_folder("open_clip"), url_folder("torchvision")}
+    files = [path for folder in folders for path in folder.glob("*")]
+    for path in (*files, *hub_cache().glob("models--*/blobs/*")):
+        try:
+            sizes[path] = path.stat().st_size
+        except OSError:  # renamed in the meantime
+            continue
+    return sizes

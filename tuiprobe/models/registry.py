@@ -90,9 +90,9 @@ def near_names(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
 def model_forms() -> str:
     """Returns every way to name a model; does not load the loaders of other packages."""
     loaders = (LOADERS.builtin(name) for name in LOADERS.builtin_names)
-    own = (form for loader in loaders if loader is not None for form in loader.forms)
+    builtin = (form for loader in loaders if loader is not None for form in loader.forms)
     foreign = (f"{plugin.name}:… ({plugin.package})" for plugin in LOADERS.foreign())
-    return ", ".join(["a preset", *own, *foreign])
+    return ", ".join(["a preset", *builtin, *foreign])
 
 
 def foreign_models() -> tuple[tuple[str, ...], tuple[str, ...]]:

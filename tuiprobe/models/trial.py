@@ -15,9 +15,8 @@ from tuiprobe.errors import DataError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import made_pictures
 from tuiprobe.models.heads import Head
-from tuiprobe.models.preflight import Check
 from tuiprobe.plugins import in_code
-from tuiprobe.results.subject import CheckStatus
+from tuiprobe.results.subject import Check, CheckStatus
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +55,7 @@ REPEATED += "training=self.training, or seed it there"
 
 
 def images_of_trial(encoder: Encoder) -> int:
-    """Returns how many images go through an encoder together; the first of them goes alone too."""
+    """Returns the batch size of a trial; the first image also goes through the encoder alone."""
     return _IMAGES_OF_LARGE if encoder.parameters() >= _LARGE else _IMAGES
 
 
@@ -144,7 +143,7 @@ def _same_alone(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
 
 
 def _change(encoder: Encoder, before: Tensor, after: Tensor, h: Tensor) -> float:
-    """Returns how far representations changed, as a part of their spread; 0 for rounding."""
+    """Returns the change of representations as a part of their spread; 0 for rounding."""
     finite = before.isfinite().all(1) & after.isfinite().all(1)
     if not bool(finite.any()):
         return 0.0
@@ -252,7 +251,7 @@ _LOOKED_AT = 32
 
 
 def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample]) -> Tensor | None:
-    """Returns what the first readable images of a data set are to an encoder.
+    """Returns the first readable images of a data set as an encoder takes them.
 
     Args:
         encoder: The encoder.

@@ -1,9 +1,14 @@
-"""Checkpoint files: reads them without running code, and loads all weights or none."""
+"""Checkpoint files: reads them without running code, and loads all weights or none.
+
+Wrappers and prefixes that training code adds are removed. Models without weights of their own get
+random ones from a fixed seed.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,11 +17,20 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.limits import ARRAY_HEADER_BYTES
-from tuiprobe.models.wrappers import StateDict, unwrap, without_prefix
+from tuiprobe.limits import ARRAY_HEADER_BYTES, NAME_LENGTH, PICKLE_VALUES, WRAPPERS
+from tuiprobe.models.published_weights import quiet
 from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
-from tuiprobe.torchfiles.stored import UnsafePickleError
+from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread, UnsafePickleError
+
+StateDict = dict[str, Tensor]
+
+_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
+"""Keys under which training code stores the weights; averaged weights come first."""
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Prefixes that DataParallel, torch.compile and training modules add to every name."""
+
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and remove between versions; they hold no learned values."""
@@ -63,6 +77,14 @@ def read_checkpoint(path: Path) -> StateDict:
             f"{path} cannot be read as a checkpoint ({first_line(error)}); it may be cut short or "
             "of another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
         ) from error
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Silences libraries and seeds their random weights; the generator of others is unchanged."""
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
@@ -119,9 +141,9 @@ def _without_own_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateD
     if any(name in built for name in state):
         return state
     first = next((name for name in state if not name.endswith(_BOOKKEEPING)), "")
-    for own in built:
-        prefix = first.removesuffix(own)
-        if first.endswith(f".{own}") and all(name.startswith(prefix) for name in state):
+    for expected in built:
+        prefix = first.removesuffix(expected)
+        if first.endswith(f".{expected}") and all(name.startswith(prefix) for name in state):
             stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
             if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
                 return stripped
@@ -144,11 +166,85 @@ def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
         return tensor.dtype in _FLOATS
     if tensor.dtype == dtype:
         return True
-    whole = not (tensor.is_floating_point() or tensor.is_complex())
-    if not whole and tensor.dtype not in _FLOATS:
+    integral = not (tensor.is_floating_point() or tensor.is_complex())
+    if not integral and tensor.dtype not in _FLOATS:
         return False
     return torch.equal(tensor.to(dtype).to(tensor.dtype), tensor)
 
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
+    """Returns the tensor descriptions of the innermost wrapper."""
+    for _ in range(WRAPPERS):
+        if not isinstance(loaded, dict):
+            break
+        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
+        if inner is None:
+            break
+        loaded = loaded[inner]
+    else:
+        raise WeightsError(
+            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
+            "only the state_dict"
+        )
+    if isinstance(loaded, Module):
+        loaded = _attributes(loaded, path)
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
+    named = {str(name): value for name, value in loaded.items()}
+    for name, value in named.items():
+        if isinstance(value, Unread) and value.tensor:
+            raise WeightsError(
+                f"{path} holds {value.kind} ({first_names([name])}); save it as an ordinary dense "
+                "floating-point tensor"
+            )
+    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
+    if not state:
+        raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
+    return state
+
+
+def _kind(loaded: object) -> str:
+    if isinstance(loaded, StoredTensor):
+        return "Tensor"
+    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
+
+
+def _attributes(module: Module, path: Path) -> dict[str, object]:
+    """Returns the tensors below a TorchScript module, named by their path.
+
+    The number of paths is limited: modules may be shared, so a small file can have too many paths
+    to visit.
+    """
+    tensors: dict[str, object] = {}
+    left, waiting = PICKLE_VALUES, [("", module)]
+    while waiting:
+        prefix, module = waiting.pop()
+        left -= 1 + len(module.attributes)
+        if left < 0 or len(prefix) > NAME_LENGTH:
+            raise WeightsError(
+                f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
+                "attributes; save only the state_dict"
+            )
+        for name, value in module.attributes.items():
+            if isinstance(value, Module):
+                waiting.append((f"{prefix}{name}.", value))
+            elif isinstance(value, StoredTensor | Unread):
+                tensors[f"{prefix}{name}"] = value
+    return tensors
+
+
+def without_prefix(state: StateDict) -> StateDict:
+    """Removes known prefixes that are common to all names, repeatedly.
+
+    >>> w = Tensor([0])
+    >>> list(without_prefix({"module._orig_mod.w": w, "module._orig_mod.b": w}))
+    ['w', 'b']
+    """
+    start = 0
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, start) for n in state)), ""):
+        start += len(prefix)
+    return {name[start:]: tensor for name, tensor in state.items()}

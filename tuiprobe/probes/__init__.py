@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tuiprobe import plugins
 from tuiprobe.options import PROBE_GROUP
@@ -18,26 +18,69 @@ from tuiprobe.plugins import PluginError, in_words
 if TYPE_CHECKING:
     from tuiprobe.probes.protocol import Probe
 
+Need: TypeAlias = Literal["head", "no head", "labels", "target", "concepts", "channel"]
+"""What a built-in probe needs: a head; a model without one; labels of the first set; a target set;
+a concept set; a channel that stands out, which is known only after measuring."""
+
+
+class BuiltIn(NamedTuple):
+    """A built-in probe, as it is announced before a run.
+
+    Attributes:
+        title: Heads its section and its tab.
+        place: Import string of its class.
+        needs: What it needs of model and data.
+    """
+
+    title: str
+    place: str
+    needs: tuple[Need, ...] = ()
+
+
 BUILT_IN = {
-    "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
-    "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
-    "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
-    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
-    "neighbours": "tuiprobe.probes.neighbours.probe:AccuracyOfNeighbours",
-    "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
-    "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
-    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
-    "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
-    "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
-}
-"""Import string of each built-in probe, in the order of a report."""
+    "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight:PreflightChecks"),
+    "targets": BuiltIn(
+        "Accuracy on your images", "tuiprobe.probes.targets.describe:ExpectedAccuracy",
+        ("target", "head"),
+    ),
+    "calibration": BuiltIn(
+        "Calibration", "tuiprobe.probes.calibration.describe:CalibrationOfTheHead",
+        ("head", "labels"),
+    ),
+    "robustness": BuiltIn(
+        "Accuracy under shift", "tuiprobe.probes.robustness.describe:AccuracyUnderShift",
+        ("head", "labels"),
+    ),
+    "neighbours": BuiltIn(
+        "Nearest neighbours", "tuiprobe.probes.neighbours:AccuracyOfNeighbours",
+        ("no head", "labels"),
+    ),
+    "outliers": BuiltIn("Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures"),
+    "ablation": BuiltIn(
+        "Channel ablation", "tuiprobe.probes.ablation.describe:ChannelAblation",
+        ("head", "labels", "channel"),
+    ),
+    "directions": BuiltIn(
+        "Privileged directions", "tuiprobe.probes.directions.describe:PrivilegedDirections",
+        ("head",),
+    ),
+    "concepts": BuiltIn(
+        "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts", ("concepts",)
+    ),
+    "quantisation": BuiltIn(
+        "INT8 quantisation", "tuiprobe.probes.quantisation.describe:QuantisationRisk"
+    ),
+}  # fmt: skip
+"""The built-in probes by id, in the order of a report."""
 
 LABELS = "labels"
 """Id of the part of a report about labels, which no probe may have."""
 
 _ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 
-PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
+PROBES = plugins.Registry(
+    PROBE_GROUP, "probe", type, {id: probe.place for id, probe in BUILT_IN.items()}
+)
 """Every probe by its id."""
 
 

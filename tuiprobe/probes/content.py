@@ -20,9 +20,9 @@ from tuiprobe.results.section import (
     Value,
 )
 
-ColumnOf: TypeAlias = "str | tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]"
-"""A column: id and title, then the unit of its plain numbers where they have one; a string is both
-id and title."""
+ColumnOf: TypeAlias = "str | Column | tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]"
+"""A column: of a declared figure, or id and title, then the unit of its plain numbers where they
+have one; a string is both id and title."""
 
 
 def heading(*text: Value) -> Heading:
@@ -64,16 +64,10 @@ def table(
         reading: Likewise.
         file: Likewise.
     """
-    pairs = [(column, column) if isinstance(column, str) else column for column in columns]
     return Table(
         id=id,
         title=title,
-        columns=tuple(
-            Column(
-                id=name, title=text if isinstance(text, tuple) else (text,), unit=(*unit, "none")[0]
-            )
-            for name, text, *unit in pairs
-        ),
+        columns=tuple(map(_column, columns)),
         rows=tuple(tuple(row) for row in rows),
         subjects=tuple(tuple(row) for row in subjects),
         shown=shown,
@@ -81,6 +75,14 @@ def table(
         reading=reading,
         file=file,
     )
+
+
+def _column(column: ColumnOf) -> Column:
+    if isinstance(column, Column):
+        return column
+    name, text, *unit = (column, column) if isinstance(column, str) else column
+    title = text if isinstance(text, tuple) else (text,)
+    return Column(id=name, title=title, unit=(*unit, "none")[0])
 
 
 def series(

@@ -214,8 +214,3 @@ def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:
         best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
         right += int((answers[best] == labels[place, None]).any(axis=1).sum())
     return right
-
-
-def class_name(names: Sequence[str], row: int) -> str:
-    """Returns the name of a row of the head; its number where there is none."""
-    return names[row] if row < len(names) else f"class {row}"

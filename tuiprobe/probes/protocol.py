@@ -6,14 +6,12 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
-from tuiprobe.results.base import figures_in
+from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
 
 if TYPE_CHECKING:
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
 
 Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """The results of the probes named in `after`, by id."""
-
-Need: TypeAlias = Literal["head", "no head", "labels", "target", "concepts", "channel"]
-"""What a built-in probe needs: a head; a model without one; labels of the first set; a target set;
-a concept set; a channel that stands out, which is known only after measuring."""
 
 
 @dataclass(frozen=True)
@@ -64,32 +58,6 @@ class Named:
     figures: tuple[NamedFigure, ...] = ()
     facts: tuple[NamedFact, ...] = ()
     sets: tuple[NamedSet, ...] = ()
-
-
-def named_figures(
-    model: BaseModel,
-    names: Mapping[str, str],
-    data: str,
-    place: str,
-    more: Mapping[str, Mapping[str, Any]] | None = None,
-    **common: Any,
-) -> Iterator[NamedFigure]:
-    """Yields the figures of a model that have a name, in the order of its fields.
-
-    The id of a figure is its dotted path in the model, unless `more` gives another one.
-
-    Args:
-        model: A result, or a part of one.
-        names: What people call each figure, by its path.
-        data: Set of images that it was computed on.
-        place: Layer, or what else it is of.
-        more: Further fields of the `NamedFigure` of a path.
-        common: Further fields of all of them.
-    """
-    for path, figure in figures_in(model):
-        if path in names:
-            fields: dict[str, Any] = {"id": path, **common, **(more or {}).get(path, {})}
-            yield NamedFigure(name=names[path], data=data, place=place, figure=figure, **fields)
 
 
 _Inputs = TypeVar("_Inputs")
@@ -135,5 +103,8 @@ class Probe(Generic[_Inputs, _Result]):
         raise NotImplementedError
 
     def named(self, result: _Result) -> Named:
-        """Names the numbers and findings of a result for comparisons, gates and tables."""
-        return Named()
+        """Names the numbers and findings of a result for comparisons, gates and tables.
+
+        The numbers are those that the result declares; a probe says here what depends on values.
+        """
+        return Named(figures=tuple(named_figures(result)))

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.heads import SetFeatures
@@ -21,7 +20,7 @@ from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_head, read_own_names, read_unmatched
+from tuiprobe.run.head_file import HeadFile, read_head
 from tuiprobe.run.records import (
     ROW_SAMPLE,
     Measured,
@@ -174,45 +173,44 @@ class RunReader:
             labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
         )
 
-    @cached_property
+    @property
     def head(self) -> HeadArrays | NotRun:
         """The linear head, or why there is none."""
-        head = self._head_and_answers[0]
-        if isinstance(head, HeadArrays):
-            self._refuse_width(head.weight)
-        return head
+        return self.head_file.head
 
     @cached_property
-    def _head_and_answers(self) -> tuple[HeadArrays | NotRun, Mapping[str, NDArray[np.int64]]]:
-        head = read_head(self.directory)
-        return (head, {}) if isinstance(head, NotRun) else head
+    def head_file(self) -> HeadFile:
+        """The head, names of its classes, and what its rows stand for in each set."""
+        file, width = read_head(self.directory), self.plan.model.width
+        for head in (file.head, *file.own_names.values()):
+            if isinstance(head, HeadArrays) and head.weight.shape[1] != width:
+                raise DamagedFileError(
+                    f"{self.directory.head_file} is damaged: a head is not of {width} channels"
+                )
+        return file
 
-    @cached_property
+    @property
     def own_names(self) -> Mapping[str, HeadArrays | NotRun]:
         """Heads of a shift's own class names by set, or why one is missing."""
-        own = read_own_names(self.directory)
-        for head in own.values():
-            if isinstance(head, HeadArrays):
-                self._refuse_width(head.weight)
-        return own
+        return self.head_file.own_names
 
     @cached_property
     def head_sets(self) -> list[SetFeatures]:
         """The sets of images with labels and answers, where the head has any."""
-        unmatched, sets = read_unmatched(self.directory), []
+        file, sets = self.head_file, []
         for data in self.images:
             arrays, samples = self._finite[data.name], self.samples[data.name]
-            answers, labels = self._head_and_answers[1].get(data.name), None
+            answers, labels = file.answers.get(data.name), None
             if data.labelled and answers is not None:
                 labels = np.array([samples[i].label for i in arrays["ids"].tolist()], np.int64)
-            features, why = arrays["features"], unmatched.get(data.name, "")
+            features, why = arrays["features"], file.unmatched.get(data.name, "")
             sets.append(SetFeatures(data.name, features, labels, answers, why))
         return sets
 
     @cached_property
     def target_sets(self) -> list[SetFeatures]:
         """The target sets, without labels; `answers` says which rows of the head may answer."""
-        answers = self._head_and_answers[1]
+        answers = self.head_file.answers
         return [
             SetFeatures(
                 data.name, self._finite[data.name]["features"], answers=answers.get(data.name)
@@ -236,13 +234,6 @@ class RunReader:
         """Returns the path of each sample of a set by id."""
         return RowPaths(self.samples[name])
 
-    def _refuse_width(self, weight: NDArray[np.float32]) -> None:
-        width = self.plan.model.width
-        if weight.shape[1] != width:
-            raise DamagedFileError(
-                f"{self.directory.head_file} is damaged: a head is not of {width} channels"
-            )
-
     def _read_features(self, record: SetRecord) -> Arrays:
         file = self.directory.features_file(record.name)
         arrays, _ = read_own_arrays(self.directory, file)
@@ -259,24 +250,21 @@ class RunReader:
         samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
         features = self._features[record.name]
         nonfinite = nonfinite_ids(features)
+        named = [*measured.lost_ids, *nonfinite]
         if any(i not in samples for i, _ in measured.skipped):
             raise DamagedFileError(
                 f"{self.directory.measured_file} names an image that is not of {record.name}"
             )
-        rows, count = measured.rows, len(nonfinite)
-        if rows is not None:  # rows that are not finite are left out of the sample
-            nonfinite, count = [*rows.nonfinite_rows, *nonfinite], rows.nonfinite + count
         kept = len(features["ids"])
-        read = kept if rows is None else rows.rows
         return DataSet(
             name=record.name,
             source=record.source,
             images=record.planned,
-            measured=read,
-            sampled=None if rows is None or kept == rows.rows - rows.nonfinite else kept,
+            measured=measured.read,
+            sampled=None if kept == measured.read - measured.lost else kept,
             skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
-            nonfinite=count,
-            nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
+            nonfinite=measured.lost + len(nonfinite),
+            nonfinite_images=tuple(samples[i].path for i in named[:LISTED_NONFINITE]),
             classes=len(record.classes),
             labelled=bool(record.classes),
             target=record.target or (record == self.sets[0] and self._without_labels),

@@ -1,15 +1,34 @@
 """One image at a time: which are finite, fourth-moment shares, kurtosis.
 
 Everything here is computed in float64 and in blocks, so that extra memory does not grow with the
-number of images.
+number of images. Linear algebra has one number of threads, so that no figure depends on the
+machine's cores.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import scipy.linalg  # noqa: F401  its BLAS is another one than numpy's, and is limited once loaded
+from threadpoolctl import threadpool_limits
 
 from tuiprobe.probes.inputs import Bool, Float32, Float64, flatten_summary
 from tuiprobe.run.arrays import Arrays
+
+BLAS_THREADS = 2
+"""Products and decompositions round differently with every number of threads."""
+
+
+@contextmanager
+def fixed_threads() -> Iterator[None]:
+    """Gives the BLAS of numpy and of scipy `BLAS_THREADS` threads within the block.
+
+    Without it they take as many as the machine has cores, or as `OMP_NUM_THREADS` says, which
+    torchrun sets to 1.
+    """
+    with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
+        yield
+
 
 ROWS = 4096
 
@@ -76,11 +95,9 @@ def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     return {**merged, **flatten_summary(stats.compute()), "nonfinite": merged["nonfinite"]}
 
 
-BLAS_THREADS = 2
-"""Products and decompositions round differently with every number of threads."""
-
-
 BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
+
+
 MIN_CHANNELS = 20  # with fewer, "95 % of the channels" leaves none out
 
 

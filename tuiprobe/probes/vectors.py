@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.numbers import number
-from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.spec import FINAL_TAP
 
 LEAST_ROWS = 64
@@ -100,8 +100,8 @@ def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None
 
 
 def vector_notes(run: RunReader) -> tuple[str, ...]:
-    """Returns what a reader must know of stored vectors; empty for a run of images."""
-    sets = {record.name for record in run.plan.sets if record.rows is not None}
+    """Returns what a reader must know of sets that were given encoded; empty for images."""
+    sets = {record.name for record in run.plan.sets if record.files}
     notes: list[str] = []
     unit: dict[str, bool] = {}
     for data in run.data:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
@@ -14,7 +14,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import read_report
 from tuiprobe.report.tables import free_name
 from tuiprobe.report.terminal import summary
-from tuiprobe.results.report import Report
+from tuiprobe.results.report import Part, ProbeResult, Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
 
@@ -23,7 +23,16 @@ Files = dict[str, str]
 
 
 class ReplacedFilesError(UsageError):
-    """Files with other content would be replaced."""
+    """Files with other content would be replaced.
+
+    Attributes:
+        what: The first of them, and how many more there are.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+        self.what = f"{plain(str(files[0]))}{more} would be replaced"
+        super().__init__(f"{self.what}; --replace allows it, or name another directory")
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,12 @@ def _csv(report: Report, *_: object) -> Files:
     return {f"tables/{name}.csv": text for name, text in tables(report).items()}
 
 
+def _predictions(report: Report, run: RunDir | None, _: bool) -> Files:
+    from tuiprobe.report.tables import predictions_table
+
+    return {"predictions.csv": predictions_table(report.predictions())}
+
+
 def _card(report: Report, *_: object) -> Files:
     from tuiprobe.report.markdown import model_card
 
@@ -91,12 +106,52 @@ FORMATS: Final = {
         Format("json", "everything, strict JSON of a published schema", _json),
         Format("csv", "every figure as tables", _csv),
         Format("svg", "every figure as a picture", _svg),
+        Format("predictions", "label and answer of every image", _predictions),
         Format("card", "a section with metadata for a model card", _card),
     )
 }
 
+RENDERED: Final = tuple(name for name in FORMATS if name != "predictions")
+"""Formats of what is in a report; the others take files of its run."""
+
 WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
+
+SCHEMA_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the schema of `results.json`, in which each part's result is described by its probe.
+
+    A part of a probe that is not installed may hold any value. Labels beside a run make a part of
+    its exported report.
+    """
+    from pydantic import BaseModel
+    from pydantic.json_schema import models_json_schema
+
+    from tuiprobe.labelling.report_part import TargetLabels
+    from tuiprobe.probes import LABELS, registry
+
+    # Reports are described as they are written: they hold what they compute.
+    results: dict[str, type[ProbeResult]] = {item.id: item.Result for item in registry().probes}
+    results[LABELS] = TargetLabels
+    models: list[type[BaseModel]] = [Report, Part, *results.values()]
+    refs, schema = models_json_schema([(item, "serialization") for item in models])
+    names = {item: ref["$ref"].rpartition("/")[2] for (item, _), ref in refs.items()}
+    definitions = schema["$defs"]
+    definitions[names[Part]]["allOf"] = [
+        {
+            "if": {"properties": {"probe": {"const": id}}},
+            "then": {
+                "properties": {
+                    "result": {"anyOf": [refs[result, "serialization"], {"type": "null"}]}
+                }
+            },
+        }
+        for id, result in results.items()
+    ]
+    report = definitions.pop(names[Report])
+    return {"$schema": SCHEMA_DRAFT, **report, "$defs": definitions}
 
 
 def files_of(
@@ -116,10 +171,10 @@ def files_of(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
-    beside = "csv" in formats if linked is None else linked
+    linked_tables = "csv" in formats if linked is None else linked
     files: Files = {}
     for name in formats:
-        files |= FORMATS[name].files(report, run, beside)
+        files |= FORMATS[name].files(report, run, linked_tables)
     return files
 
 
@@ -141,8 +196,8 @@ def export(
         with_pictures: Whether formats that hold pictures show the run's small ones.
         replace: Whether files of other content are replaced elsewhere than in the run's directory.
     """
-    beside = tables_beside(run, formats, to)
-    files = files_of(report, run if with_pictures else None, formats, beside)
+    linked = "csv" in formats or _is_of(run, to)
+    files = files_of(report, run if with_pictures else None, formats, linked)
     return write_files(files, run, to, replace)
 
 
@@ -155,11 +210,6 @@ def write_reports(directory: RunDir) -> str:
     report = read_report(directory)
     export(report, directory, WRITTEN, directory.path)
     return summary(report)
-
-
-def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
-    """Returns whether tables/ lies beside files of these formats that are written below `to`."""
-    return "csv" in formats or _is_of(run, to)
 
 
 def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> list[Path]:
@@ -186,11 +236,7 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
     content = {name: text.encode("utf-8", "replace") for name, text in files.items()}
     others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
     if others:
-        more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
-        raise ReplacedFilesError(
-            f"{plain(str(to / others[0]))}{more} would be replaced; --replace allows it, or name "
-            "another directory"
-        )
+        raise ReplacedFilesError([to / name for name in others])
     written = []
     for name, text in content.items():
         file = Entry(to, name)

@@ -32,11 +32,13 @@ from tuiprobe.report.page_layout import (
 )
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
+from tuiprobe.report.text import line
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, not_run, sets_axis
 from tuiprobe.results.reproduce import (
     command,
     command_note,
+    next_step,
     provenance,
     software,
     speed,
@@ -67,12 +69,17 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
             tables.setdefault(probe, []).append((f"tables/{name}.csv", len(table.rows)))
     drawn = [piece.id for block in blocks for piece in block.pictures if has_points(piece)]
     page = PageState(
-        pictures or {}, linked, on_card={(owners[id], id) for id in drawn}, tables=tables
+        pictures or {},
+        linked,
+        on_card={(owners[id], id) for id in drawn},
+        tables=tables,
+        card_text="\n".join(line(text) for block in blocks for text in block.lines),
     )
     columns, rows = data_rows(report)
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
-        axis=sets_axis(report), note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
+        axis=sets_axis(report), next=next_step(report),
+        note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
         described=described, not_run=not_run(report),
         command=escape(plain(command(report))),  # copied as it is
         command_note=command_note(report), checks=verified(report),
@@ -82,9 +89,22 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     )  # fmt: skip
 
 
-def sections_html(title: str, sections: Sequence[Section]) -> str:
-    """Returns sections that are of no single report as one HTML file, a comparison for example."""
-    return render("sections.html", title, page=PageState(open=True), sections=sections)
+def sections_html(
+    title: str,
+    sections: Sequence[Section],
+    folded: Sequence[Section] = (),
+    pictures: Pictures | None = None,
+) -> str:
+    """Returns sections that are of no single report as one HTML file, a comparison for example.
+
+    Args:
+        title: Of the page.
+        sections: What stands open.
+        folded: What follows, each section folded.
+        pictures: Small JPEG files to show.
+    """
+    page = PageState(pictures or {}, open=True)
+    return render("sections.html", title, page=page, sections=sections, folded=folded)
 
 
 def card_html(report: Report) -> str:
@@ -92,7 +112,13 @@ def card_html(report: Report) -> str:
     return (
         environment()
         .get_template("notebook.html")
-        .render(page=PageState(), report=report, blocks=card(report), measured=provenance(report))
+        .render(
+            page=PageState(),
+            report=report,
+            blocks=card(report),
+            next=next_step(report),
+            measured=provenance(report),
+        )
     )
 
 

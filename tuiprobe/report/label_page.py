@@ -1,8 +1,8 @@
 """The page to label pictures in a browser: one file that works without a server.
 
-It holds the next pictures to label, made anew and so without position or camera, the classes that
-candidates answer, and no name of a model. Everything from outside is data in JSON, which the page's
-script sets as text alone.
+It holds the next pictures to label, encoded again and so without position or camera, the classes
+that candidates answer, and no name of a model. Everything from outside is data in JSON, which the
+page's script sets as text alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from PIL import Image
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.answer_table import BATCH_COLUMNS, batch_of
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, PictureToLabel
+from tuiprobe.labelling.answer_table import BATCH_COLUMNS, batch_of
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
 from tuiprobe.report.html import page_file, render
 from tuiprobe.results.reproduce import provenance

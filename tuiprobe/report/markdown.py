@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from tuiprobe.numbers import suffix
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import markdown_table, plain
 from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import opening_pieces
 from tuiprobe.report.tables import table_files
@@ -32,6 +32,7 @@ from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,
     command_note,
+    next_step,
     provenance,
     software,
     verified,
@@ -49,7 +50,6 @@ from tuiprobe.results.section import (
     Text,
 )
 from tuiprobe.results.subject import PROBE as PREFLIGHT
-from tuiprobe.texttable import markdown_table
 
 LISTED_ROWS = 40
 """Rows of a table that a comparison shows."""
@@ -66,6 +66,8 @@ def markdown(report: Report) -> str:
     """Returns the report as GitHub-flavoured Markdown."""
     lines = [f"# {escaped(report.title)}", *_warnings(report), escaped(provenance(report)), ""]
     lines += _card(report)
+    if following := next_step(report):
+        lines += [f"**Next:** {markdown_text(following)}", ""]
     files: dict[str, list[tuple[str, Table]]] = {}
     for probe, name, table in table_files(report):
         files.setdefault(probe, []).append((name, table))
@@ -94,7 +96,7 @@ def model_card(report: Report) -> str:
         value = named.figure
         if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
             continue
-        name, data, span = BY_ID[named.id].name, _measured_on(named), range_of(named)
+        name, data, span = named.name, _measured_on(named), range_of(named)
         metric = name.replace(" ", "_")
         if 0 < named.classes < named.of_classes:
             name += f" among {named.classes:,} of {named.of_classes:,} classes"

@@ -68,6 +68,7 @@ class PageState:
         open: Whether tables stand open.
         on_card: Figures beside the card, by probe and id.
         tables: Path and rows of the tables that only files hold in full, by probe.
+        card_text: The lines of the card, which sections do not repeat.
     """
 
     small: Pictures = field(default_factory=dict)
@@ -75,6 +76,7 @@ class PageState:
     open: bool = False
     on_card: Collection[tuple[str, str]] = ()
     tables: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    card_text: str = ""
     _used: dict[str, Term] = field(default_factory=dict)
     _in_section: set[str] = field(default_factory=set)
 
@@ -82,6 +84,10 @@ class PageState:
     def terms(self) -> list[Term]:
         """The terms used so far, by name."""
         return sorted(self._used.values(), key=lambda term: term.name.casefold())
+
+    def repeats(self, text: Text) -> bool:
+        """Returns whether a line stands on the card already."""
+        return line_of(text) in self.card_text
 
     def begin_section(self) -> None:
         """Begins a section, which marks its terms again."""
@@ -133,7 +139,7 @@ class PageState:
         ]
         rest = [piece for piece in visible if piece not in on_card]
         charts = [piece for piece in rest if isinstance(piece, Chart) and not piece.folded]
-        first = charts[:1] if not on_card else []
+        first = charts[:1] if not (on_card or self.open) else []
         rest = [piece for piece in rest if piece not in first]
         opening = rest[: opening_pieces(rest)]
         parts: list[tuple[Heading, list[Content]]] = []
@@ -161,7 +167,7 @@ class PageState:
 
 
 def opening_pieces(content: Sequence[Content]) -> int:
-    """Returns how many pieces open a section: those before the second of its parts."""
+    """Returns the number of pieces that open a section: those before the second of its parts."""
     places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
     return next(places, len(content))
 
@@ -196,7 +202,7 @@ def only_in_a_file(table: Table) -> bool:
 
 
 def rows_listed(table: Table) -> int:
-    """Returns how many rows of a table a page lists: as many as it asks for, if a file has all."""
+    """Returns the rows of a table that a page lists: as many as it asks for, if a file has all."""
     return min(table.shown or LISTED_ROWS, LISTED_ROWS) if table.file else LISTED_ROWS
 
 

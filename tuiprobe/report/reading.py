@@ -13,12 +13,11 @@ from pathlib import Path, PurePath
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
-from tuiprobe.results import NotRun, Report
-from tuiprobe.results.accuracy import UNKNOWN, Accuracy, on_your_pictures
+from tuiprobe.labelling.report_part import labels_beside, labels_state, with_labels
+from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import RunRow
-from tuiprobe.run.results import read_results
+from tuiprobe.run.results import Summary, read_results, summary_of
+from tuiprobe.run.view import RunView
 
 LARGEST = 64 * 1024
 """Bytes of a picture that is still shown."""
@@ -39,31 +38,27 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     return with_labels(read_results(run, results), run).read_from(run.path)
 
 
-def rows_with_labels(rows: Iterable[RunRow]) -> Iterator[RunRow]:
-    """Yields the rows of a list of runs, each with title and accuracy by the labels beside it."""
-    beside = cache(labels_beside)  # each folder is listed once
-    for row in rows:
-        state = labels_state(RunDir(row.path), beside) if row.state == "done" else ()
-        if state:
-            title, target = _by_labels(row.path.absolute(), state)
-            if title:
-                row = replace(row, title=title, target=target)
-        yield row
+def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
+    """Yields runs, each with title and accuracies by the labels beside it."""
+    folder_state = cache(labels_beside)  # each folder is listed once
+    for view in views:
+        state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
+        labelled = _by_labels(view.path.absolute(), state) if state else None
+        yield view if labelled is None else replace(view, summary=labelled)
 
 
 @lru_cache(maxsize=10_000)
-def _by_labels(path: Path, state: tuple[object, ...]) -> tuple[str, Accuracy | NotRun]:
-    """Returns title and accuracy of a run with its labels; no title where it cannot be read.
+def _by_labels(path: Path, state: tuple[object, ...]) -> Summary | None:
+    """Returns what lists show of a run with its labels; None where it cannot be read.
 
     Args:
         path: The run directory.
         state: Changes where the result may.
     """
     try:
-        report = read_report(RunDir(path))
-    except TuiprobeError:  # its row says so already
-        return "", UNKNOWN
-    return report.title, on_your_pictures(report)
+        return summary_of(read_report(RunDir(path)))
+    except TuiprobeError:  # its view says so already
+        return None
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:

@@ -173,7 +173,7 @@ def _x_ticks(chart: Chart) -> list[tuple[float, str]]:
 
 
 def _slanted(chart: Chart) -> int:
-    """Returns how much room below the axis slanted names need; 0 where they stand upright."""
+    """Returns the room that slanted names need below the axis; 0 for upright names."""
     if chart.across or not chart.ticks:
         return 0
     longest = max(map(len, chart.ticks[:: -(-len(chart.ticks) // _TICKS)]))

@@ -11,6 +11,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
+from tuiprobe.results.subject import Prediction
 
 CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
@@ -36,30 +37,39 @@ def tables(report: Report) -> dict[str, str]:
     return files | {name: _table(table) for _, name, table in table_files(report)}
 
 
+def predictions_table(pictures: Iterable[Prediction]) -> str:
+    """Returns label, answer and confidence of images as CSV; `class` is the model's answer."""
+    header = ["set", "path", "sha256", "label", "class", "confidence", "second"]
+    rows: Iterator[CsvRow] = (
+        [p.set, p.path, p.digest, p.label, p.answer, p.confidence, p.second] for p in pictures
+    )
+    return _csv(header, rows)
+
+
 def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:
     """Yields the tables that have files: whose it is, the name of the file, the table."""
-    taken = set(OF_EVERY_REPORT)
+    used = set(OF_EVERY_REPORT)
     for part in report.parts:
         for piece in part.section.content if part.section is not None else ():
             if isinstance(piece, Table) and piece.file and piece.rows:
-                name = free_name(piece.id, part.probe, taken.__contains__)
-                taken.add(name)
+                name = free_name(piece.id, part.probe, used.__contains__)
+                used.add(name)
                 yield part.probe, name, piece
 
 
-def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
+def free_name(id: str, probe: str, used: Callable[[str], bool]) -> str:
     """Returns a name that no other table or chart of the report has.
 
     Args:
         id: Id of the table or chart; probes of several packages may use the same.
         probe: Whose it is.
-        taken: Whether a name is taken.
+        used: Whether a name is used.
 
     >>> free_name("a", "p", {"a"}.__contains__), free_name("a", "p", {"a", "p_a"}.__contains__)
     ('p_a', 'p_a_2')
     """
     names = (f"{probe}_{id}" + (f"_{n}" if n > 1 else "") for n in count(1))
-    return id if not taken(id) else next(name for name in names if not taken(name))
+    return id if not used(id) else next(name for name in names if not used(name))
 
 
 def _csv(header: list[str], rows: Iterable[CsvRow]) -> str:

@@ -9,13 +9,12 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from tuiprobe.numbers import NO_BREAK, interval, unbroken
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import GAP, plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
-from tuiprobe.results.reproduce import provenance
+from tuiprobe.results.reproduce import next_step, provenance
 from tuiprobe.results.section import Heading, Points, Prose, Section, Table
-from tuiprobe.texttable import GAP
 
 if TYPE_CHECKING:
     from tuiprobe.probes.ablation.result import TargetedAblation
@@ -101,14 +100,16 @@ def summary(report: Report) -> str:
         for block in card(report)
         for number, text in enumerate(block.lines)
     ]
-    lines.append((plain(provenance(report).removeprefix("Measured ")), "Measured"))
+    if following := next_step(report):
+        lines.append((line(following), "Next"))
+    lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
         rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)
     return "\n".join(rows) + "\n"
 
 
 def ablation_text(answer: TargetedAblation) -> str:
-    """Returns what `tuiprobe reprobe --ablate` took out, then one line per set."""
+    """Returns the ablated parts of `tuiprobe reprobe --ablate`, then one line per set."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]

@@ -123,7 +123,7 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[DataSet]) -> tuple
 
 
 def range_of(named: NamedFigure) -> str:
-    """Returns what the range of a named figure is, in words; empty where it has none."""
+    """Returns the kind of a named figure's range in words; empty without a range."""
     if not given(named.figure) or named.figure.low is None:
         return ""
     if named.id not in EVIDENCE:

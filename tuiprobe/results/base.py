@@ -5,7 +5,7 @@ report that passed needs no checks of its own. Pydantic lists every mistake that
 takes kilobytes each: lists stop at the first, and objects with too many fields are refused at once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -270,13 +270,3 @@ def places_of(figures: Iterable[Figure]) -> int | None:
         return None
     spans = [(figure.value, figure.low, figure.high) for figure in known]
     return numbers.same_places(spans, known[0].unit)
-
-
-def figures_in(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:
-    """Yields every figure held directly or in a nested model (not in lists), by a dotted name."""
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, Estimate | NotRun):
-            yield prefix + name, value
-        elif isinstance(value, BaseModel):
-            yield from figures_in(value, f"{prefix}{name}.")

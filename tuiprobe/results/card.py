@@ -100,7 +100,7 @@ def _needed(report: Report) -> tuple[Block, ...]:
 def set_accuracies(report: Report) -> list[NamedFigure]:
     """Returns the known accuracies of sets: by labels, then estimated, then measured in the run."""
     figures = [named for part in report.parts for named in part.figures if given(named.figure)]
-    ranks = (LABELLED, TARGET, TOP1)
+    ranks = (fig.headline for fig in (LABELLED, TARGET, TOP1))
     return [named for rank in ranks for named in figures if named.headline == rank]
 
 
@@ -113,7 +113,7 @@ def sets_axis(report: Report) -> Chart | None:
     if len(known) < 2:
         return None
     names = list(dict.fromkeys(named.data for named in known))
-    estimated = [named for named in known if named.headline == TARGET]
+    estimated = [named for named in known if named.headline == TARGET.headline]
 
     def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
         figures = [named.figure for named in accuracies if given(named.figure)]
@@ -140,8 +140,8 @@ def sets_axis(report: Report) -> Chart | None:
         ticks=tuple(names),
         across=True,
         series=tuple(series for series in drawn if series.x),
-        note="Lines are 95 % intervals of what labels measured"
-        + (", and the 80 % range of the estimate." if estimated else "."),
+        note="Lines are 95 % intervals of what was measured"
+        + (", and the range that holds 80 % of such estimates." if estimated else "."),
     )
 
 
@@ -155,10 +155,10 @@ def _lines(part: Part) -> tuple[Text, ...]:
 
 def _joined(lines: list[Text]) -> list[Text]:
     """Returns at most `MOST_FOLDED` lines; further lines are appended to the last of them."""
-    kept, rest = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
+    shown, rest = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
     for line in rest:
-        kept[-1] = (*kept[-1], " ", *line)
-    return kept
+        shown[-1] = (*shown[-1], " ", *line)
+    return shown
 
 
 def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
@@ -174,7 +174,7 @@ def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
 
 
 def _measured(report: Report) -> Iterator[Text]:
-    """Yields how many images every figure rests on."""
+    """Yields the number of images that figures rest on."""
     if not report.data:
         return
     counts = sorted({data.measured for data in report.data})
@@ -198,7 +198,7 @@ def not_run(report: Report) -> dict[str, list[str]]:
 
 
 def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
-    """Yields what is missing: the probes that did not run and should, once for each reason.
+    """Yields the probes that should have run and did not, once for each reason.
 
     Args:
         report: The report.
@@ -235,13 +235,13 @@ def title(
     ]
     name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
     if model.weights.kind == "untrained":
-        whole = f"UNTRAINED network {name} on {_names(data)}: random weights"
+        text = f"UNTRAINED network {name} on {_names(data)}: random weights"
     elif not answers:
-        whole = f"{name} on {_names(data)}"
+        text = f"{name} on {_names(data)}"
     else:
         on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
-        whole = f"{name}{on}: {answers[0].clause}"
-    return f"PARTIAL: {whole}" if partial else whole
+        text = f"{name}{on}: {answers[0].clause}"
+    return f"PARTIAL: {text}" if partial else text
 
 
 def _names(data: tuple[DataSet, ...]) -> str:

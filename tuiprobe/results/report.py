@@ -1,6 +1,5 @@
 """The report: everything one run found, and what it was found on."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection
@@ -12,16 +11,14 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, computed_field, model_validator
 
-from tuiprobe import limits
 from tuiprobe.errors import UsageError
-from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
-from tuiprobe.manifest import RESULTS, refuse_other, refuse_unfinished
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
-from tuiprobe.results.subject import DataSet, Fingerprint, Model
+from tuiprobe.results.subject import DataSet, Fingerprint, Model, Prediction
 
 SCHEMA_VERSION: Final = 2
 
@@ -142,7 +139,7 @@ class Report(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _computed_anew(cls, value: Any) -> Any:
+    def _without_accuracies(cls, value: Any) -> Any:
         """Drops the accuracies of a file: they follow from its figures."""
         if isinstance(value, dict):
             return {name: field for name, field in value.items() if name != "accuracies"}
@@ -171,7 +168,7 @@ class Report(Frozen):
         return "\n".join(lines)
 
     def part_of(self, probe: str) -> Part | None:
-        """Returns what a probe found, as plain data; None where it is not in this report."""
+        """Returns the part of a probe, as plain data; None where it is not in this report."""
         return next((part for part in self.parts if part.probe == probe), None)
 
     def part(self, kind: type[_Result]) -> _Result | None:
@@ -272,6 +269,19 @@ class Report(Frozen):
             for image in end.images
         }
 
+    def predictions(self) -> list[Prediction]:
+        """Returns label, answer and confidence of every image of the run that it was read from.
+
+        `pandas.DataFrame(report.predictions())` makes a table of them; `tuiprobe report RUN
+        --format predictions` writes it.
+
+        Raises:
+            UsageError: If the report was not read from a run directory.
+            DamagedFileError: If a file of the run is missing or damaged.
+        """
+        pictures: list[Prediction] = _above("tuiprobe.run.pictures:predictions")(self)
+        return pictures
+
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""
         return self.model_copy(update={"timings": Timings()})
@@ -282,14 +292,14 @@ class Report(Frozen):
 
     def _repr_html_(self) -> str:
         """Returns the card as HTML, which notebooks show."""
-        return _rendered("tuiprobe.report.html:card_html", self)
+        return str(_above("tuiprobe.report.html:card_html")(self))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_rendered("tuiprobe.report.terminal:summary", self).rstrip("\n"))
+        printer.text(_above("tuiprobe.report.terminal:summary")(self).rstrip("\n"))
 
     @classmethod
-    def read(cls, file: Path | Entry, results: Collection[str] | None = None) -> "Report":
+    def read(cls, file: Path, results: Collection[str] | None = None) -> "Report":
         """Reads a `results.json`; that of a run directory is compared with its manifest.
 
         Args:
@@ -301,18 +311,12 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it is missing, altered, or not a regular report file.
         """
-        if isinstance(file, Entry):
-            content = file.read_bytes(limits.REPORT_BYTES)
-            _refuse_other(file.path, content)
-            return cls.parse(content, file, results)
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         if Path(file).is_dir():
             raise DamagedFileError(f"{file} is a directory: name the results.json in it")
-        with reading(file):
-            content = read_regular(file, limits.REPORT_BYTES)
-        _refuse_other(Path(file), content)
-        return cls.parse(content, file, results)
+        report: Report = _above("tuiprobe.run.results:read_file")(Path(file), results)
+        return report
 
     @classmethod
     def parse(
@@ -354,22 +358,11 @@ class Report(Frozen):
         ) from why
 
 
-def _refuse_other(file: Path, content: bytes) -> None:
-    if file.name == RESULTS:
-        refuse_unfinished(file.parent)
-        refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
-
-
-def _rendered(renderer: str, report: Report) -> str:
-    """Renders a report for a notebook, by import string, since `report` stands above this package.
-
-    Args:
-        renderer: A function from a report to text, as `module:name`.
-        report: What it renders.
-    """
-    module, _, name = renderer.partition(":")
-    render: Callable[[Report], str] = getattr(import_module(module), name)
-    return render(report)
+def _above(place: str) -> Callable[..., Any]:
+    """Returns a function, as `module:name`, of a package that stands above this one."""
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, Any]:

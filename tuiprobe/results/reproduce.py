@@ -10,27 +10,34 @@ from typing import Final
 
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError
+from tuiprobe.request import command_of
+from tuiprobe.results.accuracy import on_your_pictures
+from tuiprobe.results.base import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
 from tuiprobe.spec import path_options
-from tuiprobe.spec_commands import command_of
 
 WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
 _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
-def provenance(report: Report) -> str:
-    """Returns when a run was measured and by which version, and when it was probed again."""
+def provenance(report: Report, verb: str = "Measured") -> str:
+    """Returns when a run was measured and by which version, and when it was probed again.
+
+    Args:
+        report: The report.
+        verb: The first word; empty behind a heading that says it.
+    """
     timings = report.timings
     again = timings.reprobed is not None
     version = timings.measured_by or ("" if again else report.tuiprobe)
-    text = f"Measured {timings.finished[:10]}" if timings.finished else "Measured"
+    text = f"{verb} {timings.finished[:10]}" if timings.finished else verb
     text += f" with tuiprobe {version}" if version else ""
     if timings.reprobed is not None:
         text += f", reprobed {timings.reprobed[:10]} with tuiprobe {report.tuiprobe}"
-    return text
+    return text.lstrip(" ,")
 
 
 def command(report: Report) -> str:
@@ -45,7 +52,7 @@ def command(report: Report) -> str:
 
 
 def command_note(report: Report) -> str:
-    """Returns what a reader must know of the command; empty if there is nothing."""
+    """Returns a note on the command, such as that paths are cut; empty without one."""
     try:
         command_of(report.spec)
     except OptionError:
@@ -55,6 +62,22 @@ def command_note(report: Report) -> str:
     values = (report.spec.get(name) for name in path_options())
     texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
     return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
+
+
+def next_step(report: Report) -> Text:
+    """Returns what to do next, with the command; empty where nothing follows from the report."""
+    accuracy = on_your_pictures(report)
+    if report.partial or report.model.weights.kind == "untrained":
+        return ()
+    if isinstance(accuracy, NotRun):
+        remedies = (part.remedy for part in report.parts if part.not_run is not None
+                    if part.block == "your images" and part.applies)  # fmt: skip
+        remedy = next((text for text in remedies if text), "")
+        return (remedy,) if remedy else ()
+    if accuracy.evidence in ("labels", "measured"):
+        return ("compare it with another model on the same pictures: ",
+                Code(code="tuiprobe compare RUN OTHER"))  # fmt: skip
+    return ("labels of some pictures say how right it is: ", Code(code="tuiprobe label RUN"))
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:
@@ -72,7 +95,7 @@ def software(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def speed(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields how long the run took, as names and values; nothing where that is not known."""
+    """Yields the speed and duration of a run, as names and values; nothing if unknown."""
     timings = report.timings
     if timings.images_per_second is not None:
         yield "speed", (timings.images_per_second, " images/s")
@@ -82,6 +105,6 @@ def speed(report: Report) -> Iterator[tuple[str, Text]]:
 
 
 def verified(report: Report) -> Section | None:
-    """Returns what was verified of encoder and labels before the first image."""
+    """Returns the section on the checks of encoder and labels before the first image."""
     part = report.part_of(PROBE)
     return None if part is None else part.section

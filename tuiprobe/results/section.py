@@ -110,11 +110,13 @@ class Column(Frozen):
         id: Name of the column in CSV.
         title: Heading of the column.
         unit: What its plain numbers count; figures say it themselves.
+        term: Id of what the glossary says about it; empty where the title is its word.
     """
 
     id: str
     title: Text
     unit: Unit = "none"
+    term: str = ""
 
 
 class Table(Frozen):
@@ -241,23 +243,27 @@ class Chart(Frozen):
         values = [x for series in self.series for x in series.x]
         low, high = min(values, default=0.0), max(values, default=1.0)
         bars = any(series.mark == "bars" for series in self.series)
-        return (low - 0.5, high + 0.5) if bars else _apart(low, high)
+        return (low - 0.5, high + 0.5) if bars else _separated(low, high)
 
     def y_range(self) -> tuple[float, float]:
         """Returns the smallest and largest y, intervals included; bars start at zero.
+
+        Shares of named places are drawn from 0 to 100 %: one run can be held against another.
 
         >>> points = Series(name="s", x=(0,), y=(1,), low=(0.5,), high=(3.0,))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()
         (0.5, 3.0)
         """
+        if self.across and self.y_unit == "share":
+            return 0.0, 1.0
         values = [y for series in self.series for y in (*series.y, *series.low, *series.high)]
         low, high = min(values, default=0.0), max(values, default=1.0)
         if any(series.mark == "bars" for series in self.series):
             low = min(low, 0.0)
-        return _apart(low, high)
+        return _separated(low, high)
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
+def _separated(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -383,18 +389,22 @@ class MeanOf(Frozen):
     line: BaselineLine | None = None
 
 
+Role = Literal["signature", "predictor", "outcome", "estimate"]
+"""What a figure is to effective robustness: a `signature` or `predictor` that may go with it, its
+`outcome`, or an `estimate` of an accuracy that no label confirms."""
+
+
 class NamedFigure(Frozen):
     """A figure under names by which comparisons, gates, correlations and tables find it.
 
     Attributes:
-        id: For programs, dotted: `kurtosis`, `persistence.value`, `top1`.
+        id: For programs, dotted: `kurtosis`, `offset.share`, `top1`.
         name: For people.
         data: Set of images that it was computed on.
         place: Layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
         figure: itself.
         headline: Its rank among those that a reader sees first; None for the others.
-        role: `signature` or `predictor` of effective robustness, `outcome` where it is that, or
-            `estimate` of an accuracy that no label confirms.
+        role: What it is to effective robustness; None for nothing.
         about: For an outcome, what it belongs to: baseline, axis, then the shifts.
         inner: Whether it is of a layer before the final representation.
         mean_of: The values of single images that it is the mean of; None if of none that a run
@@ -410,7 +420,7 @@ class NamedFigure(Frozen):
     place: str
     figure: Figure
     headline: Count | None = None
-    role: Literal["signature", "predictor", "outcome", "estimate"] | None = None
+    role: Role | None = None
     about: Many[str] = ()
     inner: bool = False
     mean_of: MeanOf | None = None

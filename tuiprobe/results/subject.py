@@ -1,10 +1,12 @@
 """What was probed, on what data, by which software: the subject of a report."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic import dataclasses as checked
 
-from tuiprobe.results.base import MOST_CHANNELS, ByName, Count, Frozen, Many, Real
+from tuiprobe.results.base import LONGEST_TEXT, MOST_CHANNELS, ByName, Count, Frozen, Many, Real
 
 Representation = Literal["projected", "pooled", "token"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -141,7 +143,7 @@ class Fingerprint(Frozen):
     processor: str = ""
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
-        """Returns what differs, the processor's model aside: by name, this value and the other."""
+        """Returns the differences but that of the processor: by name, this value and the other."""
         ours, theirs = self._compared(), other._compared()
         return {
             name: (ours.get(name, "unknown"), theirs.get(name, "unknown"))
@@ -162,8 +164,9 @@ PROBE: Final = "preflight"
 """Id of the probe that reports these checks."""
 
 
-class PreflightCheck(Frozen):
-    """One finding of the preflight (docs/models.md).
+@checked.dataclass(frozen=True, config=ConfigDict(extra="forbid", str_max_length=LONGEST_TEXT))
+class Check:
+    """One finding of the preflight or of `tuiprobe doctor` (docs/models.md).
 
     Attributes:
         name: What was checked.
@@ -180,3 +183,28 @@ class PreflightCheck(Frozen):
     fix: str = ""
     data: str | None = None
     cause: Cause = "encoder"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image of a set.
+
+    Attributes:
+        set: Name of the set.
+        id: Sample id.
+        path: Path or name within the set.
+        digest: SHA-256 of its content; empty for a stored vector.
+        label: Class of its label; None without one.
+        answer: Class that the model answers; None without an answer.
+        confidence: Probability of that class, where there is an answer.
+        second: The next class; None where no other may answer.
+    """
+
+    set: str
+    id: int
+    path: str
+    digest: str
+    label: str | None
+    answer: str | None
+    confidence: float | None
+    second: str | None

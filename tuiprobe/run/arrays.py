@@ -16,10 +16,16 @@ import os
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
-from tuiprobe.manifest import drop_stale_manifest, refuse_other
-from tuiprobe.memory import refuse_beyond_memory
+from tuiprobe.files import (
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    reading,
+    refuse_beyond_memory,
+)
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import drop_stale_manifest, refuse_other
 
 if TYPE_CHECKING:  # the screens list directories without numpy
     import numpy as np
@@ -106,15 +112,14 @@ def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     return checksum, _arrays(header, content), header.described
 
 
-def read_shapes(entry: Entry) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """Returns shapes and metadata of an array file without its arrays; compares no checksum.
+def read_metadata(entry: Entry) -> dict[str, str]:
+    """Returns the metadata of an array file without its arrays; compares no checksum.
 
     Raises:
         DamagedFileError: If the file is missing or its header is not one.
     """
     with entry.open() as file, reading(entry):
-        header = read_header(file, entry)
-    return {name: array.shape for name, array in header.arrays.items()}, header.described
+        return read_header(file, entry).described
 
 
 def checksum_of(entry: Entry) -> str:

@@ -19,7 +19,6 @@ from tuiprobe.plaintext import listed
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
-    from tuiprobe.run.ranks import RankView
     from tuiprobe.run.status import Status
 
 _CACHED = 10_000
@@ -108,14 +107,13 @@ def count_images(
     )
 
 
-def images_done(run: RunDir, views: Iterable[RankView] = ()) -> ImageCount:
+def images_done(run: RunDir, running: Iterable[Status] = ()) -> ImageCount:
     """Counts the images of a run directory; see `count_images`.
 
     Args:
         run: The run directory.
-        views: Its ranks; those that do not run count no shard under way.
+        running: Status of the ranks that run; others count no shard under way.
     """
-    running = [view.status for view in views if view.runs]
     return count_images(set_plans(run), published_shards(run), running)
 
 

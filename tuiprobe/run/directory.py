@@ -8,7 +8,8 @@ followed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tuiprobe.files import (
     reading,
     writing,
 )
+from tuiprobe.plaintext import plain
 from tuiprobe.run.locks import ENGINE_LOCK, holding
 
 LOG_MARK = "$ tuiprobe "
@@ -129,7 +131,7 @@ class RunDir:
         return self.at(f"features/{set_name}/images.safetensors")
 
     def rows_file(self, set_name: str) -> Entry:
-        """Returns the file of names and labels of the shown rows, where vectors were given."""
+        """Returns the file of names and labels of shown samples, where none has a line."""
         return self.at(f"rows/{set_name}.safetensors")
 
     def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:
@@ -259,3 +261,20 @@ class RunDir:
             raise DamagedFileError(
                 f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
             )
+
+
+def distinct_names(models: Sequence[str], runs: Sequence[RunDir]) -> list[str]:
+    """Returns a name of each run's model that no other one has.
+
+    Equal ones are called by their directories, where these have equal names by their paths, and
+    where one run was given twice by its number too.
+    """
+    names = list(models)
+    folders = [plain(run.path.resolve().name) for run in runs]
+    for others in (folders, [plain(str(run.path)) for run in runs]):
+        counts = Counter(names)
+        names = [
+            other if counts[name] > 1 else name for name, other in zip(names, others, strict=True)
+        ]
+    times = [names[:n].count(name) for n, name in enumerate(names)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, times, strict=True)]

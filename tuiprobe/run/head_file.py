@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import read_own_arrays
+from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
 from tuiprobe.run.directory import RunDir
+
+_T = TypeVar("_T")
 
 _LONGEST_REASON = 4000
 
@@ -29,77 +34,84 @@ OWN_NAMES = "own_names/"
 OWN_REASON = "own_names_reason/"
 
 
-def head_digest(directory: RunDir) -> str:
-    """Computes the SHA-256 of a run's head with names and templates, or of why there is none."""
-    arrays, metadata = read_own_arrays(directory, directory.head_file)
+@dataclass(frozen=True, eq=False)
+class HeadFile:
+    """The content of `head.safetensors`.
+
+    Attributes:
+        head: The head, or why there is none.
+        answers: The class of each row in each set, by set.
+        unmatched: Why no row of the head fits a labelled set, by set.
+        own_names: The head of a shift's own class names, or why it is missing, by set.
+        classes: The class name of each row; empty where the file has none.
+        digest: SHA-256 of the head with names and templates, or of why there is none.
+    """
+
+    head: HeadArrays | NotRun
+    answers: Mapping[str, NDArray[np.int64]]
+    unmatched: Mapping[str, str]
+    own_names: Mapping[str, HeadArrays | NotRun]
+    classes: tuple[str, ...]
+    digest: str
+
+
+def read_head(directory: RunDir) -> HeadFile:
+    """Reads the head of a run.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged.
+    """
+    file = directory.head_file
+    arrays, metadata = read_own_arrays(directory, file)
+    head: HeadArrays | NotRun
+    if "reason" in metadata:
+        head = NotRun(reason=metadata["reason"][:_LONGEST_REASON])
+    else:
+        head = check_head(file, arrays, metadata)
+    try:
+        classes = parse_json(metadata.get("classes", "[]"))
+    except ValueError as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise DamagedFileError(f"{file} is damaged: its classes are no names")
+    return HeadFile(
+        head,
+        answers=_by_set(arrays, ANSWERS),
+        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, UNMATCHED).items()},
+        own_names=_own_names(CheckedArrays(file, arrays), arrays, metadata),
+        classes=tuple(classes),
+        digest=_digest(arrays, metadata),
+    )
+
+
+def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
+    return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
+
+
+def _own_names(
+    checked: CheckedArrays, arrays: Arrays, metadata: Mapping[str, str]
+) -> dict[str, HeadArrays | NotRun]:
+    reasons = _by_set(metadata, OWN_REASON).items()
+    heads: dict[str, HeadArrays | NotRun] = {
+        name: NotRun(reason=reason[:_LONGEST_REASON]) for name, reason in reasons
+    }
+    scale, shift = logit_scale(checked, arrays)
+    for name in _by_set(arrays, OWN_NAMES):
+        weight = checked.finite(OWN_NAMES + name, "f4", None, None)
+        source = metadata.get(OWN_NAMES + name, "")
+        heads[name] = HeadArrays(weight, None, True, source, scale, shift)
+    return heads
+
+
+def _digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
     # The run and the sets that the head does not fit are not part of the head's identity.
-    metadata = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(UNMATCHED)}
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    named = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(UNMATCHED)}
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
     return digest.hexdigest()
 
 
-def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | NotRun:
-    """Returns the head and the class of each row in each set, or the reason for no head.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged.
-    """
-    arrays, metadata = read_own_arrays(directory, directory.head_file)
-    if "reason" in metadata:
-        return NotRun(reason=metadata["reason"][:_LONGEST_REASON])
-    head = check_head(directory.head_file, arrays, metadata)
-    answers = {n.removeprefix(ANSWERS): a for n, a in arrays.items() if n.startswith(ANSWERS)}
-    return head, answers
-
-
-def read_unmatched(directory: RunDir) -> dict[str, str]:
-    """Returns, by set name, why no row of the head fits a labelled set.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged.
-    """
-    _, metadata = read_own_arrays(directory, directory.head_file)
-    return {
-        n.removeprefix(UNMATCHED): why for n, why in metadata.items() if n.startswith(UNMATCHED)
-    }
-
-
-def read_own_names(directory: RunDir) -> dict[str, HeadArrays | NotRun]:
-    """Returns, by set name, the head of a shift's own class names, or why it is missing.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged.
-    """
-    arrays, metadata = read_own_arrays(directory, directory.head_file)
-    heads: dict[str, HeadArrays | NotRun] = {
-        name.removeprefix(OWN_REASON): NotRun(reason=reason[:_LONGEST_REASON])
-        for name, reason in metadata.items()
-        if name.startswith(OWN_REASON)
-    }
-    checked = CheckedArrays(directory.head_file, arrays)
-    scale, shift = logit_scale(checked, arrays)
-    for name, weight in arrays.items():
-        if name.startswith(OWN_NAMES):
-            checked.finite(name, "f4", None, None)
-            heads[name.removeprefix(OWN_NAMES)] = HeadArrays(
-                weight, None, True, metadata.get(name, ""), scale, shift
-            )
-    return heads
-
-
-def read_class_names(directory: RunDir) -> tuple[str, ...]:
-    """Returns the class name of each row of the head; empty where the file has none.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged.
-    """
-    _, metadata = read_own_arrays(directory, directory.head_file)
-    try:
-        names = parse_json(metadata.get("classes", "[]"))
-    except ValueError as error:
-        raise DamagedFileError(f"{directory.head_file} is damaged: {error}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DamagedFileError(f"{directory.head_file} is damaged: its classes are no names")
-    return tuple(names)
+def class_name(names: Sequence[str], row: int) -> str:
+    """Returns the name of a row of the head; its number where there is none."""
+    return names[row] if row < len(names) else f"class {row}"

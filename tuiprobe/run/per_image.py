@@ -16,16 +16,39 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.manifest import is_there
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import is_there
 from tuiprobe.run.samples import SampleRecord
 
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"
 _KINDS: Final[dict[PerImage, str]] = {"correct": "u1", "kurtosis": "f4", "confidence": "f4"}
+_ANSWERS: Final = {"answer": "i4", "second": "i4", "truth": "i4", "confidence": "f8"}
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the head answers on the images of one set.
+
+    A class is named by the first row of the head that answers for it.
+
+    Attributes:
+        classes: int32 [K], the classes that may answer, in the order of the set's classes.
+        answer: int32 [n], the class answered; -1 where the representation has length 0.
+        second: int32 [n], the next class; -1 where no other may answer.
+        truth: int32 [n], the class of the label; -1 without one, or where no row answers for it.
+        confidence: float64 [n], probability of the answer, after the temperature scaling fitted in
+            distribution where there is one; NaN without an answer.
+    """
+
+    classes: NDArray[np.int32]
+    answer: NDArray[np.int32]
+    second: NDArray[np.int32]
+    truth: NDArray[np.int32]
+    confidence: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +60,14 @@ class SetValues:
         contents: Digest of their contents; empty where the run does not know it.
         ids: int64 [n], the images with a finite representation, ascending.
         values: Values [n] by kind; NaN for an image that has none.
+        answers: What the head answers; None without a head, or where none of its rows may answer.
     """
 
     samples: str
     contents: str
     ids: NDArray[np.int64]
     values: Mapping[PerImage, NDArray[Any]]
+    answers: Answers | None = None
 
     def differs_from(self, other: SetValues) -> str:
         """Returns why the images of two runs are not the same; empty where they are."""
@@ -86,6 +111,9 @@ def write_per_image(directory: RunDir, key: str, images: ImageValues) -> None:
         arrays[f"{name}/ids"] = of_set.ids.astype(np.int64)
         for kind, values in of_set.values.items():
             arrays[f"{name}/{kind}"] = values.astype(_KINDS[kind])
+        if of_set.answers is not None:
+            parts = ("classes", *_ANSWERS)
+            arrays |= {f"{name}/head/{part}": getattr(of_set.answers, part) for part in parts}
     write_arrays(directory.per_image_file, arrays, metadata)
 
 
@@ -110,9 +138,31 @@ def read_per_image(directory: RunDir) -> ImageValues:
             for kind in get_args(PerImage)
             if f"{name}/{kind}" in arrays
         }
-        contents = metadata.get(_CONTENTS + name, "")
-        images[name] = SetValues(metadata[_LISTED + name], contents, ids, values)
+        images[name] = SetValues(
+            samples=metadata[_LISTED + name],
+            contents=metadata.get(_CONTENTS + name, ""),
+            ids=ids,
+            values=values,
+            answers=_answers(checked, f"{name}/head/", len(ids)),
+        )
     return images
+
+
+def _answers(checked: CheckedArrays, prefix: str, n: int) -> Answers | None:
+    if not checked.holds(f"{prefix}answer", "i4"):
+        return None
+    classes = checked.shaped(f"{prefix}classes", "i4", None)
+    read = {part: checked.shaped(prefix + part, kind, n) for part, kind in _ANSWERS.items()}
+    given, confidence = read["answer"] >= 0, read["confidence"]
+    rows = [np.unique(read[part][read[part] != -1]) for part in ("answer", "second", "truth")]
+    if (
+        classes.min(initial=0) < 0
+        or not all(np.isin(row, classes).all() for row in rows)
+        or not np.array_equal(np.isnan(confidence), ~given)
+        or not ((confidence[given] >= 0) & (confidence[given] <= 1 + 1e-6)).all()
+    ):
+        raise checked.damaged(f"{prefix} holds what no head answers")
+    return Answers(classes, **read)
 
 
 def _in_range(checked: CheckedArrays, name: str, kind: PerImage, n: int) -> NDArray[Any]:

@@ -1,27 +1,29 @@
-"""Records of a run: spec, plan, checks and what was measured, so readers need no model or data."""
+"""Records of a run: spec, plan, checks, shards, what was measured. Readers need no model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.manifest import (
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
+from tuiprobe.options import OptionError, validated
+from tuiprobe.results import Fingerprint, Model
+from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
+from tuiprobe.results.report import MOST_SETS
+from tuiprobe.results.subject import Check
+from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import (
     is_there,
     read_named,
     read_record,
     write_named,
     write_record,
 )
-from tuiprobe.options import OptionError, validated
-from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
-from tuiprobe.results.report import MOST_SETS
-from tuiprobe.results.subject import PreflightCheck
-from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", "PlanRecord", "Measured")
@@ -29,10 +31,10 @@ _Record = TypeVar("_Record", "PlanRecord", "Measured")
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
 
-LISTED_ROWS = 100
-"""Rows that are named for not being finite, per shard and per set."""
+LISTED_LOST = 100
+"""Samples of a set that are named for not being finite."""
 
-_CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
+_CHECKS = TypeAdapter(tuple[Check, ...])
 
 _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
@@ -59,48 +61,10 @@ class FileRecord(Record):
     changed: str
 
 
-class RowFile(Record):
-    """A file of vectors as it was when the run was planned.
-
-    Attributes:
-        path: Absolute path.
-        rows: Number of its rows.
-        size: Bytes.
-        changed: Time of its last change.
-    """
+class StoredFile(FileRecord):
+    """A file in which samples of a set lie together, by its absolute path."""
 
     path: str
-    rows: Count
-    size: Count
-    changed: str
-
-
-class RowsRecord(Record):
-    """Where the vectors of a set are, in `plan.json`.
-
-    Attributes:
-        format: Formats of the files.
-        dtype: Types of the values.
-        files: The files, in order.
-    """
-
-    format: str
-    dtype: str
-    files: Annotated[Many[RowFile], Field(min_length=1)]
-
-
-class RowsMeasured(Record):
-    """What was measured of stored vectors, in `measured.json`.
-
-    Attributes:
-        rows: Rows that were read.
-        nonfinite: Rows among them that are not finite, which count in no figure.
-        nonfinite_rows: The first of them.
-    """
-
-    rows: Count
-    nonfinite: Count
-    nonfinite_rows: Annotated[tuple[Count, ...], Field(max_length=LISTED_ROWS)]
 
 
 class SetRecord(Record):
@@ -112,7 +76,8 @@ class SetRecord(Record):
         key: The key in its shards; None for that of the run.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
-        rows: Where its vectors are, if vectors were given in place of images.
+        files: The files in which its samples lie together; its samples then have no lines in
+            `samples.jsonl`. Empty if each has a stamp.
     """
 
     name: str
@@ -126,7 +91,7 @@ class SetRecord(Record):
     published: str | None = None
     key: str | None = None
     target: bool = False
-    rows: RowsRecord | None = None
+    files: Many[StoredFile] = ()
 
 
 class PlanRecord(Record):
@@ -178,8 +143,10 @@ class MeasuredRecord(Record):
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
+        read: Number of samples that were read.
         contents: Digest of the contents of all images read; None where there are none.
-        rows: What was measured of stored vectors; None for images.
+        lost: Number of them that are not finite and were left out of features and statistics.
+        lost_ids: The first of these.
         contradicting: Number of images whose content is there with another label too.
         contradiction: Paths of two such images; empty without any.
     """
@@ -188,8 +155,10 @@ class MeasuredRecord(Record):
     skipped: Many[tuple[Count, str]]
     fingerprints: Many[Fingerprint]
     pieces: Count
+    read: Count
     contents: str | None = None
-    rows: RowsMeasured | None = None
+    lost: Count = 0
+    lost_ids: Annotated[tuple[Count, ...], Field(max_length=LISTED_LOST)] = ()
     contradicting: Count = 0
     contradiction: Annotated[tuple[str, ...], Field(max_length=2)] = ()
 
@@ -211,23 +180,23 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
     write_record(directory.spec_file, spec.to_json())
 
 
-def changed_spec(directory: RunDir, changes: Mapping[str, Any]) -> RunSpec:
-    """Returns the spec of a run with other options that do not affect measured numbers.
+def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> RunSpec:
+    """Returns `spec.json` of a run, with other options that do not affect measured numbers.
 
     Raises:
-        UsageError: If a value is invalid for its option.
-        DamagedFileError: If the run's specification is missing or damaged.
+        UsageError: If a changed value is invalid for its option.
+        DamagedFileError: If it is missing, altered, or of another version.
     """
-    fields = read_record(directory.spec_file, limits.SPEC_BYTES)
+    file, changes = directory.spec_file, changes or {}
+    fields = read_record(file, limits.SPEC_BYTES)
     if not isinstance(fields, dict):
-        raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
+        raise DamagedFileError(_FOREIGN.format(file, "it is no specification"))
     try:
         return validated(RunSpec, {**fields, **changes})
     except OptionError as error:
         if error.name in changes:
             raise
-        message = f"{directory.spec_file}: {error.name}: {error.cause}"
-        raise DamagedFileError(message) from error
+        raise DamagedFileError(_FOREIGN.format(file, f"{error.name}: {error.cause}")) from error
 
 
 def saved_by_watch(directory: RunDir) -> bool:
@@ -269,14 +238,6 @@ def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
     return record
 
 
-def read_spec(directory: RunDir) -> RunSpec:
-    """Returns `spec.json` of a run; errors as for `read_plan`."""
-    try:
-        return validated(RunSpec, read_record(directory.spec_file, limits.SPEC_BYTES))
-    except OptionError as error:
-        raise DamagedFileError(_FOREIGN.format(directory.spec_file, error.cause)) from error
-
-
 def write_baseline(directory: RunDir, text: str) -> None:
     """Publishes the user's CSV of baseline models."""
     write_named(directory.baseline_file, text)
@@ -290,12 +251,12 @@ def kept_baseline(directory: RunDir) -> str | None:
     return read_named(file, 2 * limits.BASELINE_BYTES).decode("utf-8", "replace")
 
 
-def write_preflight(directory: RunDir, checks: list[PreflightCheck]) -> None:
+def write_preflight(directory: RunDir, checks: list[Check]) -> None:
     """Publishes the checks of a preflight, which precede the first image."""
     write_record(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(checks))})
 
 
-def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
+def read_preflight(directory: RunDir) -> tuple[Check, ...]:
     """Returns the checks of a run's preflight; empty if there was none.
 
     Raises:
@@ -311,10 +272,10 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
         raise DamagedFileError(f"{file} is damaged: {error}") from error
 
 
-def check_sentence(check: PreflightCheck) -> str:
+def check_sentence(check: Check) -> str:
     """Formats a check as one sentence.
 
-    >>> check = PreflightCheck(name="dtype", status="warn", detail="float16", fix="use float32")
+    >>> check = Check(name="dtype", status="warn", detail="float16", fix="use float32")
     >>> check_sentence(check)
     'dtype: float16: use float32'
     """
@@ -323,10 +284,72 @@ def check_sentence(check: PreflightCheck) -> str:
     return f"{check.name}{where}: {check.detail}{fix}"
 
 
-def warnings_of(checks: tuple[PreflightCheck, ...]) -> tuple[str, ...]:
+def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
     """Returns the warnings that the report does not give elsewhere."""
     return tuple(
         f"preflight, {check_sentence(check)}"
         for check in checks
         if check.status == "warn" and check.name not in _REPORTED_ELSEWHERE
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ShardFile:
+    """The file of a shard, which has a checksum of its own and no place in the manifest.
+
+    Attributes:
+        entry: The file.
+        arrays: Its arrays; none if the head alone was read.
+        metadata: Texts by name.
+        fingerprint: What it was measured with.
+        skipped: Sample id and reason of each unreadable image.
+        size: Number of its samples, readable or not.
+    """
+
+    entry: Entry
+    arrays: Arrays
+    metadata: Mapping[str, str]
+    fingerprint: Fingerprint
+    skipped: tuple[tuple[int, str], ...]
+    size: int
+
+
+def read_shard(
+    directory: RunDir, set_name: str, number: int, key: str, *, whole: bool = True
+) -> ShardFile:
+    """Returns the file of a shard.
+
+    Args:
+        directory: The run directory.
+        set_name: Its set.
+        number: Its number within the set.
+        key: Key of the set.
+        whole: Whether to read its arrays and compare the checksum, or the head of the file alone.
+
+    Raises:
+        DamagedFileError: If it is missing, damaged, or of another run or position.
+    """
+    entry = directory.shard_file(set_name, number)
+    arrays: Arrays = {}
+    if whole:
+        arrays, metadata = read_arrays(entry)
+    else:
+        metadata = read_metadata(entry)
+    if metadata.get("key") != key:
+        raise DamagedFileError(f"{entry} belongs to another run or other images")
+    if metadata.get("place") != f"{set_name} {number}":
+        raise DamagedFileError(f"{entry} belongs to another place")
+    try:
+        fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
+        skipped = tuple((i, reason) for i, reason in parse_json(metadata["skipped"]))
+        if not all(_is_id(i) and isinstance(reason, str) for i, reason in skipped):
+            raise ValueError("its unreadable images are no list")
+        size = int(metadata["size"])
+    except UNFIT as error:
+        cause = str(error).partition("\n")[0]
+        raise DamagedFileError(f"{entry} is damaged: {cause}") from error
+    return ShardFile(entry, arrays, metadata, fingerprint, skipped, size)
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**53

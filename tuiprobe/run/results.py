@@ -13,28 +13,34 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.manifest import (
+from tuiprobe import limits
+from tuiprobe.files import DamagedFileError, Entry, read_regular, reading
+from tuiprobe.plaintext import encodable
+from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.headlines import LISTED
+from tuiprobe.results.report import ABSENT, MOST_SETS, Report
+from tuiprobe.results.subject import Representation
+from tuiprobe.run.arrays import checksum_of
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import (
     ANSWERED,
     FILES,
     MANIFEST,
+    RESULTS,
     read_manifest,
+    read_named,
     read_record,
+    refuse_other,
     refuse_unfinished,
     write_manifest,
     write_named,
     write_record,
 )
-from tuiprobe.results.accuracy import Accuracy, on_your_pictures
-from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
-from tuiprobe.results.headlines import LISTED
-from tuiprobe.results.report import ABSENT, Report
-from tuiprobe.results.subject import Representation
-from tuiprobe.run.arrays import checksum_of
-from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_measured
 
 _NOTHING: Final = NotRun(reason="not measured")
+_NO_RESULTS: Final = NotRun(reason="no results yet")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
 _KEPT = 10_000
 _MOST_BYTES = 2**20
@@ -53,13 +59,27 @@ def read_results(run: RunDir, results: Collection[str] | None = None) -> Report:
     """
     run.refuse_no_run()
     file = run.results_file
-    report = Report.read(file, results)
+    refuse_unfinished(run.path)
+    report = Report.parse(read_named(file, limits.REPORT_BYTES), file, results)
     run.refuse_other_key(file, report.key)
     return report
 
 
+def read_file(file: Path, results: Collection[str] | None = None) -> Report:
+    """Reads a report anywhere; that of a run directory is compared with its manifest.
+
+    Arguments and errors as for `Report.read`.
+    """
+    with reading(file):
+        content = read_regular(file, limits.REPORT_BYTES)
+    if file.name == RESULTS:
+        refuse_unfinished(file.parent)
+        refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
+    return Report.parse(content, file, results)
+
+
 class Summary(Frozen):
-    """What a list of runs shows of a report.
+    """What lists and the live screen show of a report.
 
     Attributes:
         title: Title of the report.
@@ -67,7 +87,7 @@ class Summary(Frozen):
         model: Name of the model.
         data: Names of the sets.
         source: The source, as the user typed it.
-        kind: Kind of the representation.
+        kind: Kind of the representation; None without results.
         images: Measured images, over all sets.
         planned: Images to measure, over all sets.
         outcome: Outcome on outlier features; empty without one.
@@ -76,6 +96,7 @@ class Summary(Frozen):
         target: Accuracy on the user's pictures by the best evidence.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
+        accuracies: The best accuracy of each set, the user's pictures first.
     """
 
     title: str
@@ -83,15 +104,31 @@ class Summary(Frozen):
     model: str
     data: str
     source: str
-    kind: Representation
+    kind: Representation | None
     images: _Sum
     planned: _Sum
     outcome: str
     kurtosis: Figure
     persistence: Figure
-    target: Accuracy | NotRun = _NOTHING
+    target: Accuracy | NotRun
     accuracy: Figure
     shifts: Figure
+    accuracies: Annotated[tuple[Accuracy, ...], Field(max_length=MOST_SETS)]
+
+    @classmethod
+    def absent(cls, title: str = "", model: str = "", data: str = "", images: int = 0) -> "Summary":
+        """Returns what is shown of a run without results: what was asked, and that it has none."""
+        title, model, data = (encodable(text)[:LONGEST_TEXT] for text in (title, model, data))
+        return cls(
+            title=title, partial=True, model=model, data=data, source=data, kind=None,
+            images=images, planned=0, outcome="", accuracies=(),
+            **{figure.field: _NO_RESULTS for figure in LISTED},
+        )  # fmt: skip
+
+    def cell(self, name: str) -> str:
+        """Returns a figure of `LISTED` as text."""
+        figure: Figure = getattr(self, name)
+        return cell(self.target) if name == "target" else figure.plus_minus()
 
 
 def write_results(run: RunDir, report: Report) -> None:
@@ -140,7 +177,7 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {f.field: report.figure(f.id) for f in LISTED if f.field != "target"}
+    figures = {f.field: report.figure(f.figure.id) for f in LISTED if f.field != "target"}
     for name, figure in figures.items():
         if isinstance(figure, NotRun) and figure.reason == ABSENT.reason:
             figures[name] = _NOTHING
@@ -155,6 +192,7 @@ def summary_of(report: Report) -> Summary:
         planned=sum(data.images for data in report.data),
         outcome=report.fact("outcome"),
         target=on_your_pictures(report),
+        accuracies=report.accuracies,
         **figures,
     )
 

@@ -1,4 +1,4 @@
-"""Samples by id: an image's line, and the rows of stored vectors, whose names are kept if shown."""
+"""Samples by id: those with a line each, and those of sets of which only shown ones have names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, parse_json
-from tuiprobe.manifest import read_named
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class SampleRecord:
     changed: str | None = None
 
 
-class RowSamples(Mapping[int, SampleRecord]):
-    """The rows of a set as samples, by index, without an entry for each.
+class ShownSamples(Mapping[int, SampleRecord]):
+    """The samples of a set by index, without an entry for each.
 
     Args:
         name: Name of the set.
-        rows: Number of rows.
-        names: Names of some rows; the others go by their index.
-        labels: Labels of some rows.
+        rows: Number of samples.
+        names: Names of some; the others go by their index.
+        labels: Labels of some.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class RowPaths(Mapping[int, str]):
 
 
 def row_name(row: int) -> str:
-    """Returns the name of a row without an id."""
+    """Returns the name of a sample that goes by its index."""
     return f"row {row}"
 
 
-def write_row_samples(
+def write_shown_samples(
     directory: RunDir,
     name: str,
     key: str,
@@ -95,15 +95,15 @@ def write_row_samples(
     names: Mapping[int, str],
     labels: NDArray[Any] | None,
 ) -> None:
-    """Publishes names and labels of the rows that are shown.
+    """Publishes names and labels of the samples that are shown.
 
     Args:
         directory: The run directory.
         name: Name of the set.
         key: Key of the run.
-        rows: The rows, ascending.
-        names: Names by row; empty where rows go by their index.
-        labels: Labels of all rows; None without.
+        rows: Their indices, ascending.
+        names: Names by index; empty where samples go by their index.
+        labels: Labels of all samples; None without.
     """
     import numpy as np
 
@@ -117,13 +117,13 @@ def write_row_samples(
     write_arrays(directory.rows_file(name), arrays, {"key": key})
 
 
-def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
-    """Returns the samples of a set of vectors; without names before the shards are merged.
+def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
+    """Returns the samples of a set; without names before the shards are merged.
 
     Args:
         directory: The run directory.
         name: Name of the set.
-        rows: Number of rows.
+        rows: Number of samples.
 
     Raises:
         DamagedFileError: If the file is damaged.
@@ -132,7 +132,7 @@ def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
 
     file = directory.rows_file(name)
     if not file.exists():
-        return RowSamples(name, rows, {}, {})
+        return ShownSamples(name, rows, {}, {})
     arrays, _ = read_own_arrays(directory, file)
     try:
         named = arrays["rows"]
@@ -147,7 +147,7 @@ def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
             labels.dtype != np.int64 or labels.shape != named.shape or labels.min(initial=0) < 0
         ):
             raise ValueError("its labels are not one a row")
-        return RowSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
+        return ShownSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
     except (KeyError, ValueError, TypeError) as error:
         raise DamagedFileError(f"{file} is damaged: {error}") from error
 
@@ -165,13 +165,14 @@ def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
 def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     """Returns the samples of every set by id; errors as for `read_plan`.
 
-    Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
+    Samples that lie together in files have no lines: their sets are made from `plan.json` and the
+    file of the names that are shown.
     """
     samples = listed_samples(directory)
     for record in read_plan(directory).sets if directory.plan_file.exists() else ():
         samples.setdefault(record.name, {})
-        if record.rows is not None:
-            samples[record.name] = read_row_samples(directory, record.name, record.found)
+        if record.files:
+            samples[record.name] = read_shown_samples(directory, record.name, record.found)
     return samples
 
 

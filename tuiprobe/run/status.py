@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.plaintext import encodable
 from tuiprobe.run.arrays import Arrays, read_unsealed
@@ -51,7 +50,32 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 _Text = Annotated[str, Field(max_length=1000)]
 _Channel = Annotated[int, Field(ge=0, lt=10**9)]
 _MOST_IMAGES = 64
+_Channels = Annotated[Any, Field(exclude=True)]  # an array, which the text of a status leaves out
 _Images = Annotated[tuple[tuple[_Count, _Number], ...], Field(max_length=_MOST_IMAGES)]
+
+
+EventKind = Literal["stage", "progress", "warning", "skipped", "interrupted", "failed", "done"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: `stage`: a part of the run began; `progress`: images were processed; `warning`:
+            something a reader should know; `skipped`: an image was left out; `interrupted`,
+            `failed`, `done`: the end.
+        message: One sentence for a person. May quote file names, so never treat it as markup.
+        data: Figures and names behind the sentence.
+    """
+
+    kind: EventKind
+    message: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+"""Receives the events of a run."""
 
 
 class _Part(BaseModel):
@@ -60,8 +84,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
 
-class TapFigures(_Part):
-    """Running figures of one set and tap.
+class LiveTap(_Part):
+    """Running figures of one set and tap, and of its channels, which a file of arrays holds.
 
     Attributes:
         kurtosis: Mean kurtosis over images; None before two images.
@@ -70,6 +94,10 @@ class TapFigures(_Part):
         n: Number of images.
         scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
             is too small for heights.
+        shares: float64 `[C]`, mean share of each channel in the fourth moment.
+        leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
+        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6;
+            None if none was scanned.
     """
 
     kurtosis: _Number | None = None
@@ -77,9 +105,12 @@ class TapFigures(_Part):
     high: _Number | None = None
     n: _Count = 0
     scanned: _Count = 0
+    shares: _Channels = None
+    leads: _Channels = None
+    above: _Channels = None
 
     @model_validator(mode="after")
-    def _whole_or_none(self) -> TapFigures:
+    def _all_or_none(self) -> LiveTap:
         if len({figure is None for figure in (self.kurtosis, self.low, self.high)}) != 1:
             raise ValueError("kurtosis and its interval belong together")
         return self
@@ -203,7 +234,7 @@ class Status(_Part):
     to_build: _Count = 0
     answers: Annotated[dict[_Text, SetAnswers], Field(max_length=limits.TAPS)] = {}
     unanswered: _Text = ""
-    taps: Annotated[dict[_Text, TapFigures], Field(max_length=limits.TAPS)] = {}
+    taps: Annotated[dict[_Text, LiveTap], Field(max_length=limits.TAPS)] = {}
     ends: dict[
         _Text, Annotated[dict[_Channel, Ends], Field(max_length=limits.PICTURED_CHANNELS)]
     ] = {}
@@ -222,27 +253,6 @@ class Status(_Part):
     def here(self) -> bool:
         """Whether it is of this host."""
         return self.host == this_host()
-
-
-@dataclass(frozen=True, eq=False)
-class LiveTap:
-    """One set and tap: its figures (see `TapFigures`) and its channels.
-
-    Attributes:
-        shares: float64 `[C]`, mean share of each channel in the fourth moment.
-        leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
-        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6;
-            None if none was scanned.
-    """
-
-    kurtosis: float | None
-    low: float | None
-    high: float | None
-    n: int
-    shares: NDArray[np.float64]
-    leads: NDArray[np.float64] | None = None
-    above: NDArray[np.float64] | None = None
-    scanned: int = 0
 
 
 _Content = TypeVar("_Content")
@@ -334,17 +344,15 @@ class StatusWriter:
         from safetensors.numpy import save as encode_tensors
 
         arrays: Arrays = {}
-        figures: dict[str, TapFigures] = {}
         for place, tap in taps.items():
             name = "/".join(place)
-            figures[name] = TapFigures(**{k: getattr(tap, k) for k in TapFigures.model_fields})
-            for field in ("shares", "leads", "above"):
-                if (array := getattr(tap, field)) is not None:
-                    arrays[f"{name}/{field}"] = array
+            for kind in ("shares", "leads", "above"):
+                if (array := getattr(tap, kind)) is not None:
+                    arrays[f"{name}/{kind}"] = array
         if arrays:
             file = self._run.status_file(self.rank, "safetensors")
             file.replace(encode_tensors(arrays))
-        self.update(taps=figures)
+        self.update(taps={"/".join(place): tap for place, tap in taps.items()})
 
     def _enter(self, phase: Phase, message: str) -> None:
         self.update(phase=phase, message=message[:4000], shard=None, images=0, rate=0.0, eta=None)
@@ -402,7 +410,8 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
             if channels is not None and channels.shape != shares.shape:
                 raise DamagedFileError(f"{file} is damaged: {name} has figures of other channels")
         set_name, _, tap = name.partition("/")
-        yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads, above=above)
+        arrays_of_tap = {"shares": shares, "leads": leads, "above": above}
+        yield (set_name, tap), figures.model_copy(update=arrays_of_tap)
 
 
 def _unless_missing(read: Callable[[], _Content]) -> _Content | None:

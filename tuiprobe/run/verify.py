@@ -16,7 +16,10 @@ from typing import Literal
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
-from tuiprobe.manifest import (
+from tuiprobe.results.report import Report
+from tuiprobe.run.arrays import read_arrays, read_own_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import (
     FILES,
     FOLDERS,
     MANIFEST,
@@ -25,12 +28,8 @@ from tuiprobe.manifest import (
     read_named,
     refuse_unfinished,
 )
-from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import read_arrays, read_own_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import SetRecord, read_measured, read_plan, saved_by_watch
+from tuiprobe.run.records import SetRecord, read_measured, read_plan, read_shard, saved_by_watch
 from tuiprobe.run.samples import listed_samples
-from tuiprobe.run.shard_file import read_shard
 
 FileState = Literal["whole", "not named", "not covered", "unfinished", "missing", "damaged"]
 

@@ -101,12 +101,12 @@ class _Accumulator:
         with self._lock:
             if ids is None:
                 ids = np.arange(len(x)) + self._core.images()
-            whole = self._new_core()  # so that an error changes nothing
+            batch = self._new_core()  # so that an error changes nothing
             for state in partial_states(rows, torch.from_numpy(ids), self._parts):
                 part = self._new_core()
                 part.load(state)
-                whole.merge(part)
-            self._core.merge(whole)
+                batch.merge(part)
+            self._core.merge(batch)
 
     def reserve(self, images: int) -> None:
         """Allocates room on a CUDA device for the per-image figures of this many images.
@@ -133,10 +133,10 @@ class _Accumulator:
             raise ValueError("an accumulator cannot be merged into itself")
         first, second = sorted((self, other), key=id)
         with first._lock, second._lock:  # an update in between would be lost
-            whole = self._snapshot()
-            whole.merge(other._snapshot())
+            merged = self._snapshot()
+            merged.merge(other._snapshot())
             if self._cuda is not None:
-                self._cuda.load(whole.state())
+                self._cuda.load(merged.state())
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:

@@ -64,9 +64,9 @@ def average_precision(
     if candidates is not None:
         mask, group_of = _groups(candidates, shape[0], concepts)
         coo = rows.tocoo()
-        kept = mask[coo.row, group_of[coo.col]]  # positives that are candidates of their concept
-        where = (coo.row[kept], coo.col[kept])
-        rows = scipy.sparse.csr_array((np.ones(kept.sum(), bool), where), shape=rows.shape)
+        positives = mask[coo.row, group_of[coo.col]]  # those that are candidates of their concept
+        where = (coo.row[positives], coo.col[positives])
+        rows = scipy.sparse.csr_array((np.ones(positives.sum(), bool), where), shape=rows.shape)
         groups = mask @ (np.uint64(1) << np.arange(mask.shape[1], dtype=np.uint64))
         available = mask.sum(0)[group_of].astype(np.float64)
     positives = np.bincount(rows.indices, minlength=concepts).astype(np.float64)
@@ -99,8 +99,8 @@ def _compressed_rows(labels: Any) -> Any:
     if isinstance(labels, torch.Tensor):
         if labels.layout != torch.strided:
             coo = labels.detach().cpu().to_sparse(layout=torch.sparse_coo).coalesce()
-            kept = coo.values() != 0
-            i, k = coo.indices()[:, kept].numpy()
+            nonzero = coo.values() != 0
+            i, k = coo.indices()[:, nonzero].numpy()
             labels = scipy.sparse.coo_array((np.ones(len(i), bool), (i, k)), shape=coo.shape)
         else:
             labels = labels.detach().cpu().numpy()

@@ -200,14 +200,14 @@ class CudaStats:
         recorded, negative = self._native.progress(state)
         if negative:
             raise ValueError(f"{negative} sample_ids given on {self._device.device} were negative")
-        kept = min(recorded, self._room)
-        size = native.CUDA_RECORD_BYTES * kept
+        stored = min(recorded, self._room)
+        size = native.CUDA_RECORD_BYTES * stored
         held = self._native.read(state, self._records[:size].cpu().numpy().tobytes())
         if self._samples:
             sums = held["samples"]
             images = int(sums["leading_count"].sum() + sums["degenerate"][0])
-            if images > kept:
-                _warn_of_missing(images, kept)
+            if images > stored:
+                _warn_of_missing(images, stored)
         return held
 
     @torch.inference_mode()

@@ -83,11 +83,11 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Stat
     sample_ids = torch.full((channels, k), -1, dtype=torch.int64)
     places = torch.full((channels, k), -1, dtype=torch.int32)
     top, index = ranked.values[:n].T.cpu(), ranked.indices[:n].T.cpu()
-    there = top > -torch.inf
-    values[:, :n] = torch.where(there, -top if smallest else top, torch.nan).float() + 0.0
-    sample_ids[:, :n] = torch.where(there, ids.cpu()[index], -1)
+    given = top > -torch.inf
+    values[:, :n] = torch.where(given, -top if smallest else top, torch.nan).float() + 0.0
+    sample_ids[:, :n] = torch.where(given, ids.cpu()[index], -1)
     chosen = positions.cpu().gather(0, index.T).T
-    places[:, :n] = torch.where(there, chosen, -1).int()
+    places[:, :n] = torch.where(given, chosen, -1).int()
     return {
         name: np.ascontiguousarray(t.numpy().ravel())
         for name, t in {"values": values, "sample_ids": sample_ids, "positions": places}.items()

@@ -13,17 +13,18 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from tokenize import TokenError
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from tuiprobe.files import UNFIT, BoundedReads
 from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
 from tuiprobe.torchfiles.pickles import PickleReader
 from tuiprobe.torchfiles.stored import Storage, StoredTensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -49,7 +50,7 @@ class TorchFile(ABC):
 
     @abstractmethod
     def offset(self, storage: Storage) -> int:
-        """Returns where the data of a storage begin in the file, without reading them."""
+        """Returns the offset of a storage's data in the file, without reading them."""
 
     @abstractmethod
     def data(self, storage: Storage) -> Tensor:
@@ -99,7 +100,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
-    """Returns where the content of a stored entry begins, by its local header.
+    """Returns the offset of a stored entry's content, by its local header.
 
     Raises:
         ValueError: If there is no such header.
@@ -212,6 +213,8 @@ class _LegacyFile(TorchFile):
 
 def _read(stream: IO[bytes], size: int) -> Tensor:
     """Returns the next bytes of a stream, uint8 `[size]`."""
+    import torch
+
     data = torch.empty(size, dtype=torch.uint8)
     view = data.numpy()
     done = 0

@@ -123,9 +123,9 @@ class PickleReader:
 
     def _since_mark(self) -> list[Any]:
         start = self._marks.pop()
-        taken = self._stack[start:]
+        items = self._stack[start:]
         del self._stack[start:]
-        return taken
+        return items
 
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tuiprobe.limits import DIMENSIONS
+
+if TYPE_CHECKING:  # other formats of vectors are read without torch
+    import torch
 
 
 class UnsafePickleError(ValueError):
@@ -87,30 +88,34 @@ class Global:
     @property
     def dtype(self) -> torch.dtype | None:
         """The torch dtype that it names; None for anything else."""
+        import torch
+
         named = getattr(torch, self.name, None) if self.module == "torch" else None
         return named if isinstance(named, torch.dtype) else None
 
 
 _STORAGES = {
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "DoubleStorage": torch.float64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "ComplexFloatStorage": torch.complex64,
-    "ComplexDoubleStorage": torch.complex128,
-    "UntypedStorage": torch.uint8,
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "DoubleStorage": "float64",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+    "UntypedStorage": "uint8",
     "QInt8Storage": None,
     "QUInt8Storage": None,
     "QInt32Storage": None,
     "QUInt4x2Storage": None,
     "QUInt2x4Storage": None,
 }
+"""Types of the elements by kind of storage; None for kinds that are not read."""
+
 _STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
 
 _REBUILT = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
@@ -169,7 +174,10 @@ def storage_of(reference: Any) -> Storage:
         raise ValueError("it refers to something that is no tensor")
     if not _is_size(count) or any(view):
         raise ValueError("the size of a tensor's data is none that can be read")
-    return Storage(key, _STORAGES[storage.name], count)
+    import torch
+
+    named = _STORAGES[storage.name]
+    return Storage(key, None if named is None else getattr(torch, named), count)
 
 
 def allowed_global(module: Any, name: Any) -> Global:
@@ -191,7 +199,7 @@ def allowed_global(module: Any, name: Any) -> Global:
 
 
 def rebuilt(function: Any, arguments: Any) -> object:
-    """Returns what a known function would return, without calling it."""
+    """Returns the result of a known function without calling it."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ValueError("its pickle is damaged")
     if function.module.partition(".")[0] == "__torch__":

@@ -154,18 +154,17 @@ class TuiprobeApp(EngineApp):
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
-        from tuiprobe.run.locks import held_locks
-        from tuiprobe.run.state import run_state
+        from tuiprobe.tui.livewatch import read_live
 
-        kind = run_state(RunDir(run), held_locks()).kind
-        damaged = kind == "damaged" and RunDir(run).results_file.exists()  # says what to do
-        if kind in ("done", "partial") or damaged:
+        view = read_live(run, alive=self.works_on(run))
+        damaged = view.state == "damaged" and RunDir(run).results_file.exists()  # says what to do
+        if view.state in ("done", "partial") or damaged:
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)
         from tuiprobe.tui.screens.live import LiveScreen
 
-        return LiveScreen(run)
+        return LiveScreen(run, view=view)
 
     def action_go(self, place: str) -> None:
         """Goes to one of the main places; what was opened above it is closed."""

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
+from tuiprobe.request import headless_arguments
+from tuiprobe.request import shown_command as shown_command
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import refusing_without_locks
-from tuiprobe.spec_commands import headless_arguments
-from tuiprobe.spec_commands import shown_command as shown_command
+from tuiprobe.spec import kind_of
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""
@@ -52,9 +53,9 @@ def resuming_arguments(run: Path) -> list[str]:
         raise UsageError(f"{run}/spec.json holds no options of a run")
     words = [*headless_arguments(spec), "--output", str(run)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
-    sources = [(MODELS, spec["model"]), *((DATASETS, name) for name in images)]
-    if spec.get("embeddings"):  # files of vectors stand in place of both
-        sources = []
+    sources = [(DATASETS, name) for name in images]
+    if kind_of(spec["data"]) == "images":  # else the model is named by a file
+        sources.insert(0, (MODELS, spec["model"]))
     for group, name in sources:
         if name and is_foreign(name, foreign_names(group)):
             raise UsageError(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.compare.differences_section import kind
-from tuiprobe.compare.forest import ForestRow
+from tuiprobe.comparing.differences import Comparison, Difference
+from tuiprobe.comparing.differences_section import kind
+from tuiprobe.comparing.forest import ForestRow
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all
 from tuiprobe.results import given

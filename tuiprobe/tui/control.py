@@ -130,15 +130,13 @@ class EngineApp(App[None]):
 
     @work(thread=True, exclusive=True, group="running")
     def _count_images(self, places: list[Path]) -> None:
-        from tuiprobe.run.counting import images_done
-        from tuiprobe.run.ranks import StatusWatch
+        from tuiprobe.run.view import RunView
         from tuiprobe.tui.livewatch import runs_of
 
         images = {}
         for place in places:
-            runs = [RunDir(run) for run in runs_of(place)]
-            counts = [images_done(run, StatusWatch(run).look()) for run in runs]
-            images[place] = (sum(n.done for n in counts), sum(n.total for n in counts))
+            views = [RunView.read(RunDir(run), alive=True) for run in runs_of(place)]
+            images[place] = sum(v.measured for v in views), sum(v.planned for v in views)
 
         def show() -> None:
             self._counts = images

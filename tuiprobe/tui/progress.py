@@ -5,17 +5,12 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
 from tuiprobe.run import locks
-from tuiprobe.run.state import RunState
-from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.run.view import RankView, RunView
 from tuiprobe.tui.text import fitted
-
-if TYPE_CHECKING:
-    from tuiprobe.run.ranks import RankView
 
 STAGES = {
     "load": "loading",
@@ -31,7 +26,8 @@ STAGES = {
 }
 
 UNTRAINED = "UNTRAINED"
-DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
+DEMONSTRATION = "DEMONSTRATION"
+_EXPLAINED = f"{DEMONSTRATION}: says nothing about real CLIPs"
 LEAST_LINE = 6
 """Cells below which a line of progress cannot be read."""
 
@@ -54,53 +50,46 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
     without = preset is not None and not preset.public and not about.get("checkpoint")
     warnings = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
     if model.startswith("mini_") or data.partition(":")[0] == "miniature":
-        warnings.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+        warnings.append(DEMONSTRATION if short else _EXPLAINED)
     return " · ".join(warnings)
 
 
-def title(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None, width: int) -> str:
+def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:
     """Returns the line about a run that goes on or is about to, as long as `width` at most.
 
     Args:
         name: Name of the run; cut where there is no room.
-        state: `waiting` or `running`.
-        snapshot: What the run says.
+        view: The run: `waiting` or `running`.
         elapsed: Seconds since this screen started it; None if it did not.
         width: Columns.
-
-    >>> shot = Snapshot("running", "extract", done=50, total=100, rate=20.0, eta=2.5)
-    >>> title("mini_clip", RunState("running"), shot, None, 60)
-    '● mini_clip ━━━━━━━━━━────────── 50 %  20 img/s  0:02 left'
-    >>> title("a_long_name_of_a_run", RunState("running"), shot, None, 44)
-    '● a_long_name_of_… 50 %  20 img/s  0:02 left'
     """
-    if snapshot.state == "unreadable":
-        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}"
-    if state.kind == "waiting" or snapshot.state == "starting":
+    if view.unreadable:
+        return f"✗ {name}: cannot read the live state: {view.unreadable}"
+    status = view.furthest
+    if view.state == "waiting" or status is None:
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
         return f"○ {name}: starting: libraries load, the model is built{since}"
-    doing = STAGES.get(snapshot.stage, snapshot.stage)
-    if snapshot.stage == "extract" and snapshot.silence >= locks.QUIET_SECONDS:
-        quiet = f"no sign of life for {clock(snapshot.silence)}"
-        return f"{sign(state)} {name}: {doing} · {quiet}{state.waiting}"
-    counting = snapshot.stage in ("extract", "head") and snapshot.total
-    if snapshot.stopping or not counting:
-        stopping = "stopping: " if snapshot.stopping else ""
-        return f"{sign(state)} {name}: {stopping}{doing}{state.waiting}"
-    part = snapshot.done / snapshot.total
-    tail = f" {int(100 * part)} %"
-    if snapshot.unit == "classes":
-        tail = f" building the head: {snapshot.done:,} of {snapshot.total:,} classes"
-    unit = "img" if snapshot.unit == "images" else snapshot.unit
-    tail += f"  {snapshot.rate:.0f} {unit}/s" if snapshot.rate else ""
-    tail += f"  {clock(snapshot.eta)} left" if snapshot.eta is not None else ""
-    tail += f"  {snapshot.skipped} skipped" if snapshot.skipped else ""
-    tail += state.waiting
+    doing, measuring = STAGES.get(status.phase, status.phase), status.phase == "extract"
+    if measuring and view.silence >= locks.QUIET_SECONDS:
+        quiet = f"no sign of life for {clock(view.silence)}"
+        return f"{sign(view)} {name}: {doing} · {quiet}{view.waiting}"
+    done, total, rate, eta = view.progress
+    building = status.phase == "head" and bool(status.to_build)
+    if view.stopping or not total or not (measuring or building):
+        stopping = "stopping: " if view.stopping else ""
+        return f"{sign(view)} {name}: {stopping}{doing}{view.waiting}"
+    tail = f" {int(100 * done / total)} %"
+    if building:
+        tail = f" building the head: {done:,} of {total:,} classes"
+    tail += f"  {rate:.0f} {'classes' if building else 'img'}/s" if rate else ""
+    tail += f"  {clock(eta)} left" if eta is not None else ""
+    tail += f"  {view.skipped} skipped" if view.skipped else ""
+    tail += view.waiting
     room = width - len(tail) - 2
     line = min(room - len(name) - 1, 20)
     if line >= LEAST_LINE:
-        return f"{sign(state)} {name} {part_line(part, line)}{tail}"
-    return f"{sign(state)} {fitted(name, min(max(room, 8), len(name)))}{tail}"
+        return f"{sign(view)} {name} {part_line(done / total, line)}{tail}"
+    return f"{sign(view)} {fitted(name, min(max(room, 8), len(name)))}{tail}"
 
 
 def ranks_line(ranks: Sequence[RankView], width: int) -> str:
@@ -109,10 +98,10 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     A rank is gone that ended without a last word, or that shows no sign of life.
 
     Args:
-        ranks: The ranks of the run; none gives an empty line.
+        ranks: The ranks of the run; the line of a run with one rank is empty.
         width: Columns.
     """
-    if not ranks:
+    if all(rank.status.world == 1 for rank in ranks):
         return ""
     gone = [rank for rank in ranks if not rank.may_run and not rank.status.ended]
     phases = [rank.status.phase for rank in ranks if rank not in gone]
@@ -136,35 +125,35 @@ def part_line(part: float, room: int) -> str:
     return "━" * full + "─" * (room - full)
 
 
-def sign(state: RunState) -> str:
+def sign(view: RunView) -> str:
     """Returns the sign of a state; it does not depend on colour.
 
-    >>> [sign(RunState(kind)) for kind in ("running", "done", "partial", "failed", "waiting")]
+    >>> [sign(RunView(state)) for state in ("running", "done", "partial", "failed", "waiting")]
     ['●', '✓', '◐', '✗', '○']
     """
-    if state.kind in ("waiting", "unfinished") and not state.measured:
+    if view.state in ("waiting", "unfinished") and not view.measured:
         return "○"
     signs = {"waiting": "○", "running": "●", "done": "✓", "partial": "◐", "unfinished": "◐"}
-    return signs.get(state.kind, "✗")
+    return signs.get(view.state, "✗")
 
 
-def advice(state: RunState, cause: str = "") -> str:
+def advice(view: RunView, cause: str = "") -> str:
     """Returns the state in words, with what to do about it.
 
     Args:
-        state: The state of a run that does not go on.
+        view: A run that does not go on.
         cause: Why its engine ended, if that is known.
 
-    >>> advice(RunState("partial", measured=62, planned=100, results=True))
+    >>> advice(RunView("partial", measured=62, planned=100, results=True))
     'stopped at 62 % · r resumes · Enter shows the results so far'
     """
-    words = f"{state.words}: {cause}" if cause and state.kind != "failed" else state.words
+    words = f"{view.words}: {cause}" if cause and view.state != "failed" else view.words
     steps = {
         "done": ["Enter shows the results"],
         "failed": ["r tries again"],
         "damaged": ["tuiprobe verify tells what is damaged"],
-    }.get(state.kind, ["r resumes"] if state.resumable else [])
-    if state.results and state.resumable:
+    }.get(view.state, ["r resumes"] if view.resumable else [])
+    if view.results and view.resumable:
         steps.append("Enter shows the results so far")
     return " · ".join([words, *steps])
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuiprobe.options import OptionField, words_of
-from tuiprobe.spec import run_option, run_options
-from tuiprobe.spec_defaults import OF_EMBEDDINGS, OF_IMAGES, rows_name
+from tuiprobe.request import rows_name
+from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
+
+if TYPE_CHECKING:
+    from tuiprobe.run.preview import Preview
 
 FIRST = ("data", "target", "concepts", "sample")
 MORE = (
     "layers", "head", "device", "baseline", "checkpoint", "classes", "templates",
     "concept_sample", "batch_size", "tokens", "dtype", "offline",
 )  # fmt: skip
-VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
+OF_VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
 """The options that the form asks for; the rest are for the command line."""
 
 NO, YES = "no", "yes"
@@ -41,12 +43,6 @@ class SetupMemory:
     def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
         """Returns what a trial of a model found; None before it."""
         return self.trials.get((model, *setup.trial_options))
-
-    def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
-        """Returns the trial of each model; empty if one is missing, or vectors have no model."""
-        models = () if setup.of_vectors else setup.models
-        trials = [trial for model in models if (trial := self.trial(model, setup)) is not None]
-        return trials if len(trials) == len(models) else []
 
 
 @dataclass(frozen=True)
@@ -72,20 +68,37 @@ class Setup:
 
     @property
     def of_vectors(self) -> bool:
-        """Whether stored vectors take the place of model and data."""
-        return bool(self["embeddings"])
+        """Whether the data are vectors, which have an encoder already."""
+        return kind_of(self.data) == "vectors"
+
+    @property
+    def data(self) -> str:
+        """The data source: as typed, or what its short form stands for."""
+        return f"{VECTORS}{self['embeddings']}" if self["embeddings"] else self["data"]
+
+    def field_of(self, name: str) -> str:
+        """Returns the field in which an option was typed: that of its short form, if it was."""
+        shorts = [option for option in run_options() if option.option.stands_for == name]
+        return next((short.name for short in shorts if self[short.name]), name)
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The options that this run has a use for, in the order of the form."""
-        everything = (*FIRST, *MORE, *VECTORS)
-        without = ("data", *OF_IMAGES) if self.of_vectors else OF_EMBEDDINGS
-        return tuple(name for name in everything if name not in without)
+        kind = kind_of(self.data)
+        asked = []
+        for name in (*FIRST, *MORE, *OF_VECTORS):
+            option = run_option(name).option
+            by_short_form = name in ("data", "target") and bool(self["embeddings"])
+            if kind == "images" and option.stands_for:
+                by_short_form = name != "embeddings"
+            if option.fits in ("", kind) and not by_short_form:
+                asked.append(name)
+        return tuple(asked)
 
     def problems(self) -> dict[str, str]:
         """Returns what is wrong, by option, as far as the texts alone show it."""
         problems = {}
-        if not self.of_vectors and not self["data"]:
+        if not self.data:
             problems["data"] = "name a data set; ctrl+o picks a folder"
         for name in self.asked:
             option, text = run_option(name), self[name]
@@ -119,7 +132,7 @@ class Setup:
         words = [*models, *self.words(*names)]
         digest = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:8]
         if self.of_vectors:
-            return runs / f"{_safe(rows_name(self['embeddings']))}-embeddings-{digest}"
+            return runs / f"{_safe(rows_name(self.data))}-embeddings-{digest}"
         what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
         return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest}"
 
@@ -127,21 +140,42 @@ class Setup:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
 
-    def request(self, runs: Path) -> str:
-        """Returns what `tuiprobe.engine.preview` is asked; values that are wrong are left out.
+    def dry_run(self, runs: Path) -> list[str]:
+        """Returns the arguments that ask what the run would do; wrong texts are left out."""
+        texts = {name: text for name, text in self.texts.items() if name not in self.problems()}
+        sound = Setup(self.models, texts).options()
+        return [*sound, "--output", str(self.directory(runs)), "--dry-run", "--json"]
 
-        Args:
-            runs: Where run directories are kept.
-        """
-        wrong = self.problems()
-        options = {
-            name: _value(run_option(name), self[name])
-            for name in self.asked
-            if self[name] and name not in wrong
-        }
-        run = None if wrong else str(self.directory(runs))
-        asked = {"models": self.models, "options": options, "run": run}
-        return json.dumps(asked)
+
+def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
+    """Returns what is known of each run, for what its title warns of."""
+    specs = []
+    for model in () if setup.of_vectors else setup.models:
+        spec = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+        trial = memory.trial(model, setup) or {}
+        specs.append(spec | ({"weights": trial["weights"]["kind"]} if "weights" in trial else {}))
+    return specs
+
+
+def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
+    """Returns what the button says: what Enter will do.
+
+    Args:
+        previews: What the runs of the form would do; empty before that was looked at.
+        wrong: Names of the options that are wrong.
+    """
+    for name in wrong:
+        what = "the run directory" if name == "output" else run_option(name).label
+        return f"✗ {what} needs another value"
+    total = sum(preview.images for preview in previews)
+    done = sum(preview.directory.done for preview in previews)
+    if done:
+        again = f"all {total:,} are measured: answers again"
+        return again if done >= total else f"resumes {done:,} of {total:,}"
+    if not total:
+        return "start"
+    start = "! start without answers" if previews[0].unanswered else "start"
+    return f"{start}: {total:,} {previews[0].spec.kind}"
 
 
 def first_text(option: OptionField) -> str:

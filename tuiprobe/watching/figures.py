@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from tuiprobe.numbers import MISSING, number
+from tuiprobe.plaintext import TextColumn, text_table
 from tuiprobe.probes.intervals import mean_interval
 from tuiprobe.probes.outliers.compute import outlying_channels
 from tuiprobe.probes.outliers.moments import basis_reference, persistence_of_sums
 from tuiprobe.results import Figure, NotRun, given
-from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.watching.layers import LayerStatistics
 
 HEADINGS = (

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.datasets.order import hash_ids
-from tuiprobe.engine.tap_statistics import MAX_ROWS, sampled_rows
+from tuiprobe.engine.extract import MAX_ROWS, sampled_rows
 from tuiprobe.errors import UsageError
-from tuiprobe.globs import matches
 from tuiprobe.models.taps import (
     Extract,
     NotTappableError,
@@ -29,6 +28,7 @@ from tuiprobe.models.taps import (
     UnknownChannelsError,
     layout,
 )
+from tuiprobe.plaintext import matches
 from tuiprobe.stats import ActivationStats
 
 SEED = 0
@@ -149,11 +149,11 @@ class LayerStatistics:
             self._trim()
 
     def _trim(self) -> None:
-        kept = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
+        chosen = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
         home = self._rows[-1].device
         rows = torch.cat([block.to(home) for block in self._rows])
-        self._rows = [rows[torch.from_numpy(kept).to(home)]]
-        self._ranks = self._ranks[kept]
+        self._rows = [rows[torch.from_numpy(chosen).to(home)]]
+        self._ranks = self._ranks[chosen]
 
     @property
     def devices(self) -> tuple[torch.device, ...]:

@@ -119,7 +119,7 @@ class Hook:
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Returns what does nothing and is removed with the memo, once all is copied."""
+        """Returns an object that does nothing and is removed with the memo, once all is copied."""
         end = nullcontext()
         memo[id(end)] = end
         hooks = memo.get(id(self.handle.hooks_dict_ref()), {})

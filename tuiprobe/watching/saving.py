@@ -13,27 +13,26 @@ import numpy as np
 from torch import distributed
 
 from tuiprobe import __version__
-from tuiprobe.answer.report import part
-from tuiprobe.engine.live import RunningTap, live_pace
+from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.engine.machine import current_fingerprint
-from tuiprobe.engine.tap_statistics import MAX_ROWS
+from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.errors import DataError
-from tuiprobe.events import Event
 from tuiprobe.files import DamagedFileError
-from tuiprobe.manifest import write_record
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import part
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
 from tuiprobe.run.deletion import clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import BusyError
+from tuiprobe.run.manifest import write_record
 from tuiprobe.run.results import write_results
-from tuiprobe.run.status import LiveTap, StatusWriter
+from tuiprobe.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.layers import LayerStatistics, ObservedModel
 
@@ -149,13 +148,13 @@ def _model(watched: ObservedModel, final: Outliers, last: LayerStatistics) -> Mo
 
 
 def _data(seen: LayerStatistics) -> DataSet:
-    kept = min(seen.images, MAX_ROWS)
+    sampled = min(seen.images, MAX_ROWS)
     return DataSet(
         name=SET,
         source="tuiprobe.watch",
         images=seen.images,
         measured=seen.images,
-        sampled=None if kept == seen.images else kept,
+        sampled=None if sampled == seen.images else sampled,
     )
 
 

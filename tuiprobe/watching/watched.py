@@ -236,7 +236,7 @@ class Watched(ObservedModel):
                 layer.seen.merge(statistics)
 
     def log(self, step: int, writer: Any) -> None:
-        """Logs the figures of what was seen since the last call, and begins anew.
+        """Logs the figures of what was seen since the last call, and starts over.
 
         Scalars are named `tuiprobe/<layer>/<figure>`. Layers of which nothing was seen are absent.
 

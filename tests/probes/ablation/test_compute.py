@@ -4,13 +4,13 @@ import pytest
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tests.probes.subject import model
 from tuiprobe.probes.ablation.compute import (
+    Chosen,
     Removal,
     ablate_channels,
     predict_without,
 )
-from tuiprobe.probes.ablation.probe import ChannelAblation
+from tuiprobe.probes.ablation.describe import ChannelAblation
 from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject

@@ -9,7 +9,7 @@ from tests.probes.calibrated import calibrated, head
 from tests.probes.subject import model
 from tuiprobe.errors import DataError
 from tuiprobe.probes.calibration.compute import probe_calibration
-from tuiprobe.probes.calibration.probe import CalibrationOfTheHead
+from tuiprobe.probes.calibration.describe import CalibrationOfTheHead
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.text import line
 from tuiprobe.results import given

@@ -175,7 +175,7 @@ def test_without_a_head_random_directions_come_from_the_whole_space():
     _, concepts = planted()
     axes = np.eye(WIDTH)[[3, 5]]
     h = concepts.features + 6 * concepts.presence[:, :2] @ (axes - concepts.presence[:, :2].mean())
-    result = probe_concepts(None, replace(concepts, features=h.astype("f4")), no_head="why not")
+    result = probe_concepts(NotRun(reason="why not"), replace(concepts, features=h.astype("f4")))
     assert result.excess == NotRun(reason="why not")
     assert result.excess_centred == NotRun(reason="why not")
     assert [row.family for row in result.families] == [
@@ -256,7 +256,7 @@ def test_fewer_images_than_channels():
         train=np.arange(140) < 70, ids=np.arange(140),
         paths=["x.png"] * 140, share=0.1, digest="d",
     )  # fmt: skip
-    result = probe_concepts(None, few)
+    result = probe_concepts(NotRun(reason="no head"), few)
     assert family(result, "principal components").directions == 69
     assert family(result, "channels").rarefied_to == 69
     assert family(result, "channels").unique.value == 2  # one channel, both signs

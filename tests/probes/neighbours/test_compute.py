@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from tuiprobe.probes.neighbours import compute
-from tuiprobe.probes.neighbours.compute import K, LabelledRows, classify
+from tuiprobe.probes import neighbours
+from tuiprobe.probes.neighbours import K, LabelledRows, classify
 from tuiprobe.results import Estimate, NotRun
 
 NAMES = tuple("abcdef")
@@ -84,8 +84,8 @@ def test_what_cannot_be_classified_says_why() -> None:
 
 
 def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "MOST_AMONG", 300)
-    monkeypatch.setattr(compute, "MOST_CLASSIFIED", 100)
+    monkeypatch.setattr(neighbours, "MOST_AMONG", 300)
+    monkeypatch.setattr(neighbours, "MOST_CLASSIFIED", 100)
     first, shift = planted("val", 0, 0.5), planted("shift", 1, 0.5)
     result = classify([first, shift], seed=0)
     for row in result.sets:

@@ -5,10 +5,9 @@ import pytest
 
 from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
-from tuiprobe.probes.intervals import bootstrap_mean, mean_interval
+from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
-from tuiprobe.probes.proportions import wilson
 
 pytestmark = pytest.mark.slow
 

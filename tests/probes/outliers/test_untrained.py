@@ -10,11 +10,11 @@ import pytest
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tests.report.samples import model, outlier_result
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.untrained import untrained
-from tuiprobe.probes.outliers.probe import OutlierFeatures
+from tuiprobe.probes.outliers.describe import OutlierFeatures
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.report import make_report
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import Code, Prose, Strong
 
@@ -28,9 +28,9 @@ def test_an_answer_has_the_shipped_figures_of_its_architecture(
     assert reference is not None
     h = np.random.default_rng(0).standard_normal((12, 6))
     run = write_run(tmp_path / "run", {"val": FakeSet(h, None)}, None)
-    assert part(answer(run), OutlierResult).untrained is None
-    monkeypatch.setattr("tuiprobe.probes.outliers.probe.untrained", lambda *about: reference)
-    result = part(answer(run), OutlierResult).untrained
+    assert part(make_report(run), OutlierResult).untrained is None
+    monkeypatch.setattr("tuiprobe.probes.outliers.describe.untrained", lambda *about: reference)
+    result = part(make_report(run), OutlierResult).untrained
     assert result is not None
     assert (result.architecture, result.n, result.width) == ("ViT-B-16", 64, 512)
     assert isinstance(result.kurtosis, Estimate)

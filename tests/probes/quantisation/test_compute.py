@@ -15,12 +15,12 @@ from tuiprobe.probes.quantisation.compute import (
     LEVELS,
     NEIGHBOURS,
     ROWS,
+    Quantised,
     TapRows,
     answers_changed,
     neighbours_kept,
     quantise,
 )
-from tuiprobe.probes.quantisation.result import Quantised
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.answer.report import answer
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import baseline as own_runs
+from tuiprobe.miniature import data as own_runs
+from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,
     family_of,
@@ -82,9 +82,9 @@ def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dict(family_of(mixed).measured) == {"r": "r"}  # type: ignore[union-attr]
     other = [*imagenet("imagenet_r"), *miniature("r")]
     assert dict(family_of(other).measured) == {"my-imagenet_r": "imagenet_r"}  # type: ignore[union-attr]
-    reason = baselines_for([record("photos")], None)[1].reason
+    reason = baselines_for([record("photos")], None)[1].nothing.reason
     assert reason == "no baseline applies to imagefolder:/photos"
-    assert "no shift" in baselines_for(imagenet(), None)[1].reason
+    assert "no shift" in baselines_for(imagenet(), None)[1].nothing.reason
     with pytest.raises(UsageError, match="nothing to compare"):
         baselines_for([record("photos")], OWN)
     with pytest.raises(UsageError, match=r"lacks the column 'val'"):
@@ -112,7 +112,7 @@ def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.Monk
     monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(6))
     _, none = baselines_for(sets, None)
     assert not none.lines
-    assert none.reason == "miniature: 6 models have the accuracies; a line needs 7"
+    assert none.nothing.reason == "miniature: 6 models have the accuracies; a line needs 7"
 
 
 def test_a_users_csv_is_a_further_baseline() -> None:
@@ -147,7 +147,7 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     run = write_run(path, sets, np.eye(40))
     if own is not None:
         run.baseline_file.write_text(own)
-    return part(answer(run), Robustness)
+    return part(make_report(run), Robustness)
 
 
 @pytest.mark.slow

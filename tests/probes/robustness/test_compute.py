@@ -13,7 +13,7 @@ from tuiprobe.models.info import WeightsInfo
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.probe import AccuracyUnderShift
+from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 20

@@ -11,7 +11,7 @@ from tuiprobe.probes.confidence import Logits, probabilities
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.probe import ExpectedAccuracy
+from tuiprobe.probes.targets.describe import ExpectedAccuracy
 from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.headlines import TARGET
@@ -247,7 +247,7 @@ def test_figures_are_estimates_that_rank_among_the_headlines():
     result = found(shifts=[calibrated("v2", seed=2)])
     figures = ExpectedAccuracy().named(result).figures
     first = figures[0]
-    assert (first.id, first.headline, first.data) == ("target", TARGET, "street")
+    assert (first.id, first.headline, first.data) == ("target", TARGET.headline, "street")
     assert {one.role for one in figures} == {"estimate"}
     assert any(one.id == "target_error" for one in figures)
 

@@ -12,8 +12,8 @@ from tests.probes.targets.by_hand import ByHand
 from tuiprobe import miniature, probe
 from tuiprobe.miniature import world
 from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.calibration.result import Calibration
-from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.calibration.compute import Calibration
+from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.result import Targets

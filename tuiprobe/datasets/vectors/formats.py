@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import torch
 
 from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.sample import Stamp
@@ -33,12 +32,6 @@ from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, 
 from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
-_TORCH = {
-    torch.float16: "float16",
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.bfloat16: "bfloat16",
-}
 
 
 def open_matrix(path: Path, member: str | None = None) -> Matrix:
@@ -154,8 +147,7 @@ def _torch(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     chosen = _chosen(path, tensors, member, "tensor") if member or "" not in tensors else ""
     tensor = tensors[chosen]
     rows, channels = refuse_shape(path, tensor.size, chosen)
-    name = str(tensor.dtype).removeprefix("torch.")
-    dtype = _refuse_type(str(path), _TORCH.get(tensor.dtype, name))
+    dtype = _refuse_type(str(path), str(tensor.dtype).removeprefix("torch."))
     if tensor.stride != (channels, 1) and not (rows == 1 and tensor.stride[1] == 1):
         raise DataError(f"{path} holds a view of a tensor; save tensor.contiguous()")
     if tensor.negative:

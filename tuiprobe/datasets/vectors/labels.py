@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.label_numbers import LARGEST_LABEL, NUMBER, whole_numbers
+from tuiprobe.datasets.label_numbers import (
+    LARGEST_LABEL,
+    NUMBER,
+    counts_from_one,
+    open_origin,
+    whole_numbers,
+)
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
@@ -181,38 +187,6 @@ def _counted(
         limit = f"--classes holds {len(names):,} names" if names else "that is no class"
         raise DataError(f"{path} holds the label {high:,}; {limit}")
     return labels.astype(np.int32), names or tuple(str(i) for i in range(high + 1))
-
-
-def counts_from_one(path: str, high: int, other: str) -> str:
-    """Returns the message for labels 1 to K where there are K classes, 0 to K - 1."""
-    return (
-        f"{path} holds the labels 1 to {high:,}, and {other}: labels count from 0; subtract 1 "
-        "from each, or write names in place of numbers and give their order by --classes FILE"
-    )
-
-
-def open_origin(
-    source: str, used: Sequence[int], rows: int, other: str, *, folders: bool = False
-) -> str:
-    """Returns the message for numbered labels that may count from 0 or from 1.
-
-    Args:
-        source: Where the labels are from.
-        used: The numbers, ascending.
-        rows: K, the number of classes.
-        other: What has so many, in words.
-        folders: Whether they are names of class folders.
-    """
-    kind = "class folders" if folders else "labels"
-    numbers = f"{used[0]:,} to {used[-1]:,}" if len(used) > 1 else f"{used[0]:,}"
-    zero, one = (f"--classes FILE with the lines {low} to {rows - 1 + low:,}" for low in (0, 1))
-    ways = f"if from 0, give {zero}; if from 1, subtract 1 from each"
-    if folders:
-        ways = f"give {zero}, or {one}; or rename the folders to the names of classes"
-    return (
-        f"{source} has {kind} {numbers} and none is 0, and {other}: {used[0]:,} is number "
-        f"{used[0]:,} of them if labels count from 1, and number {used[0] + 1:,} if from 0; {ways}"
-    )
 
 
 def _named(

@@ -11,31 +11,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError
 from tuiprobe.probes.ablation.result import (
     Ablation,
-    Change,
     ChannelAblations,
     Mode,
-    SetAblation,
     Sides,
-    Top1,
 )
-from tuiprobe.probes.channels import NO_CHANNEL, Chosen
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
-from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.intervals import band, mean_interval
-from tuiprobe.probes.proportions import paired_difference, wilson, wilson_bounds
+from tuiprobe.probes.intervals import band, mean_interval, paired_difference, wilson
+from tuiprobe.probes.outliers.result import Outcome, RowFigures
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
+WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
+"""The kinds of channels that probes act on, in words."""
+
+
+NO_CHANNEL = NotRun(reason="no channel stands out")
+
+
+_STANDING_OUT = (Outcome.CHANNELS, Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Channels of the final representation that other probes act on.
+
+    Attributes:
+        channels: Their indices; empty where there is neither an outlier channel nor an offset.
+        why: Whether they are outlier channels, or the fewest that carry half of the offset.
+        stand_out: Whether the outcome of the outlier probe says that a channel stands out.
+    """
+
+    channels: tuple[int, ...]
+    why: Literal["outlier", "offset"]
+    stand_out: bool = True
+
+    @property
+    def named(self) -> str:
+        """What one of them is called.
+
+        >>> Chosen((3,), "outlier").named
+        'outlier channel'
+        """
+        return "outlier channel" if self.why == "outlier" else "channel of the offset"
+
+
+def acted_on(figures: RowFigures) -> Chosen:
+    """Returns the channels of a set of rows to act on."""
+    if figures.outlier_channels:
+        return Chosen(tuple(row.channel for row in figures.outlier_channels), "outlier")
+    return Chosen(figures.offset.half, "offset", figures.outcome in _STANDING_OUT)
+
+
 MODES: tuple[Mode, ...] = ("zero", "mean")
+
+
 DRAWS = 20
+
+
 CONTROL_IMAGES = 1000
 """Images of a set, at most, on which random channels and directions are tried."""
 
@@ -181,11 +222,11 @@ def _ablations(
             mode=mode,
             before=wilson(int(before.right.sum()), n),
             after=wilson(int(after.right.sum()), n),
-            difference=_paired(before.right, after.right),
+            difference=paired(before.right, after.right),
             random=band(rates, count),
             random_difference=band(rates - rate, count),
             matched=wilson(int(without_matched.right.sum()), n),
-            matched_difference=_paired(before.right, without_matched.right),
+            matched_difference=paired(before.right, without_matched.right),
             directions=band(turned, count),
             directions_difference=band(turned - rate, count),
             ece=Sides(
@@ -203,7 +244,8 @@ def _ablations(
         )
 
 
-def _paired(before: Bool, after: Bool) -> Estimate:
+def paired(before: Bool, after: Bool) -> Estimate:
+    """Returns by how much the share of right answers changes on the same images."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     return paired_difference(gained, lost, before.size)
 
@@ -303,81 +345,3 @@ def _predict(
         of_answer = np.where(classes[None, :] == answer[:, None], values, 0)
         own = of_answer.sum(axis=1, dtype=np.float64)
     return answer == labels, np.asarray(own / total), spread
-
-
-def span_of(
-    head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
-) -> Float32:
-    """Returns an orthonormal basis [C, m] of the span of the named channels and directions.
-
-    Args:
-        head: The linear head.
-        channels: Numbers of channels.
-        directions: Numbers of right singular vectors of W, by singular value, from 0.
-        centred: Take those of W minus its mean row.
-
-    Raises:
-        UsageError: If a channel or direction does not exist.
-    """
-    weight = head.weight.astype(np.float64)
-    units = np.eye(weight.shape[1])
-    v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
-    for kind, numbers, count in (
-        ("channel", channels, len(units)),
-        ("direction", directions, v.shape[1]),
-    ):
-        for number in numbers:
-            if number >= count:
-                raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
-    rest = v[:, list(directions)]
-    rest[list(channels)] = 0  # the channels are removed exactly already
-    u, s, _ = np.linalg.svd(rest, full_matrices=False)
-    return np.hstack([units[:, list(channels)], u[:, s > 1e-6]]).astype(np.float32)
-
-
-def ablate_span(
-    head: HeadArrays, images: SetFeatures, span: Float32, centre: Float32, nonfinite: int
-) -> SetAblation:
-    """Computes the accuracy of one labelled set before and after the ablation of a span.
-
-    A representation of length 0 in float32 counts as wrong, before or after.
-
-    Args:
-        head: The linear head.
-        images: Finite representations with labels.
-        span: [C, m], from `span_of`.
-        centre: float32 [m], the coordinates in the span that replace those of every image, or
-            [n, m] of each.
-        nonfinite: Images that were left out.
-
-    Raises:
-        DataError: If no row of the head answers for a label.
-    """
-    answers_of(images, head.weight.shape[0])
-    given = np.linalg.norm(images.features, axis=1) > 0
-    left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
-    for start in range(0, given.size, ROWS):
-        place = slice(start, start + ROWS)
-        block = images.features[place]
-        rest = block - (block @ span - centres[place]) @ span.T
-        left[place] &= np.linalg.norm(rest, axis=1) > 0
-    predictions = predict_without(head, images, [None, Removal(centre, basis=span)])
-    before, after = predictions[0].right & given, predictions[1].right & left
-    n, change = given.size, _paired(before, after)
-    assert change.low is not None
-    assert change.high is not None
-    return SetAblation(
-        name=images.name,
-        n=n,
-        nonfinite=nonfinite,
-        before=_top1(before),
-        after=_top1(after),
-        difference=Change(value=change.value, low=change.low, high=change.high),
-        lost=int((before & ~after).sum()),
-        gained=int((after & ~before).sum()),
-    )
-
-
-def _top1(right: Bool) -> Top1:
-    low, high = wilson_bounds(int(right.sum()), right.size)
-    return Top1(top1=float(right.mean()), low=float(low), high=float(high))

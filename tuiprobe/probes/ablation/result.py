@@ -1,6 +1,6 @@
 """Result types of the ablation probe and of `reprobe --ablate` (definitions: docs/inside.md)."""
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from tuiprobe.results.base import (
     Channel,
@@ -8,11 +8,13 @@ from tuiprobe.results.base import (
     Figure,
     Frozen,
     Many,
+    NotRun,
     PerChannel,
     Points,
     Real,
     Share,
 )
+from tuiprobe.results.figures import Fig
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.spec import AblateMode
 
@@ -30,10 +32,10 @@ class Sides(Frozen):
         directions: Without random directions; mean and band over draws.
     """
 
-    before: Figure
-    after: Figure
-    random: Figure
-    directions: Figure
+    before: Annotated[Figure, Fig("before", "{outer} before")]
+    after: Annotated[Figure, Fig("after", "{outer} after")]
+    random: Annotated[Figure, Fig("random", "{outer} without random channels")]
+    directions: Annotated[Figure, Fig("directions", "{outer} without random directions")]
 
 
 class Ablation(Frozen):
@@ -57,17 +59,37 @@ class Ablation(Frozen):
 
     data: str
     mode: Mode
-    before: Share
-    after: Share
-    difference: Points
-    random: Share
-    random_difference: Points
-    matched: Share
-    matched_difference: Points
-    directions: Share
-    directions_difference: Points
-    ece: Sides
-    spread: Sides
+    before: Annotated[Share, Fig("before", "top-1 before")]
+    after: Annotated[Share, Fig("after", "top-1 after")]
+    difference: Annotated[Points, Fig("difference", "change of top-1")]
+    random: Annotated[Share, Fig("random", "top-1 without as many random channels")]
+    random_difference: Annotated[
+        Points,
+        Fig("random_difference", "change of top-1 without random channels"),
+    ]
+    matched: Annotated[Share, Fig("matched", "top-1 without as many channels of nearest energy")]
+    matched_difference: Annotated[
+        Points,
+        Fig(
+            "matched_difference",
+            "change of top-1 without channels of nearest energy",
+            "random-channels",
+        ),
+    ]
+    directions: Annotated[Share, Fig("directions", "top-1 without as many random directions")]
+    directions_difference: Annotated[
+        Points,
+        Fig(
+            "directions_difference", "change of top-1 without random directions", "random-channels"
+        ),
+    ]
+    ece: Annotated[Sides, Fig("ece", "calibration error")]
+    spread: Annotated[Sides, Fig("spread", "spread of logits")]
+
+    @property
+    def place(self) -> str:
+        """What was done to the channels."""
+        return f"channels set to {self.mode}"
 
 
 class ChannelAblations(ProbeResult):
@@ -91,7 +113,7 @@ class ChannelAblations(ProbeResult):
     mean_of: str
     matched: PerChannel[Channel]
     matched_energy: Real
-    ablations: Many[Ablation]
+    ablations: Annotated[Many[Ablation], Fig("ablation")]
 
 
 ABLATION_VERSION: Final = 3
@@ -137,11 +159,10 @@ class SetAblation(Frozen):
     gained: Count
 
 
-class SetNotRun(Frozen):
-    """A set without an accuracy, and the reason."""
+class SetNotRun(NotRun):
+    """Why a set has no accuracy."""
 
     name: str
-    reason: str
 
 
 class TargetedAblation(Frozen):

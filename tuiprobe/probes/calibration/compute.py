@@ -1,18 +1,12 @@
-"""Computes calibration errors of labelled sets, and how accuracy changes by class."""
+"""Calibration errors of labelled sets, and how accuracy changes by class (docs/targets.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from tuiprobe.probes.calibration.result import (
-    Bin,
-    Calibration,
-    ClassChange,
-    SetCalibration,
-    ShiftClasses,
-)
 from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
@@ -22,11 +16,117 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import cross_fit, on_classes_of
-from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of, class_name
+from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.inputs import Int64
-from tuiprobe.probes.proportions import newcombe, wilson
+from tuiprobe.probes.intervals import newcombe, wilson
 from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import class_name
+
+
+class Bin(Frozen):
+    """Images of similar confidence: their mean confidence beside their accuracy."""
+
+    confidence: Real
+    accuracy: Share
+
+
+class SetCalibration(Frozen):
+    """Calibration of one labelled set.
+
+    Attributes:
+        data: Name of the set.
+        before: Expected calibration error at the head's own scale.
+        after: After temperature scaling: cross-fitted in distribution; on shifts at the
+            in-distribution temperature.
+        bins: What `after` rests on.
+        bins_before: What `before` rests on.
+        spread: Mean over images of the standard deviation of their logits.
+    """
+
+    data: str
+    before: Annotated[
+        Points,
+        Fig("ece.before", "calibration error before temperature scaling", "ece"),
+    ]
+    after: Annotated[Points, Fig("ece", "calibration error", "ece")]
+    bins: Many[Bin] = ()
+    bins_before: Many[Bin] = ()
+    spread: Real
+
+
+class ClassChange(Frozen):
+    """Accuracy of one class in distribution and on a shift.
+
+    Attributes:
+        name: Name of the class.
+        first: In distribution, with the answers that the shift allows.
+        shift: On the shift.
+        change: Newcombe's interval.
+        taken_for: The class that most of its images on the shift were wrongly taken for; empty
+            where none was.
+        taken: Number of those images.
+    """
+
+    name: str
+    first: Share
+    shift: Share
+    change: Points
+    taken_for: str = ""
+    taken: Count = 0
+
+
+class ShiftNotCompared(NotRun):
+    """Why classes are not compared on a shift."""
+
+    data: str
+
+
+class ShiftClasses(Frozen):
+    """Accuracy by class between the in-distribution set and one shift.
+
+    Attributes:
+        data: Name of the shift.
+        compared: Classes with images in both.
+        fell: Classes whose interval of change lies below 0.
+        rose: Classes whose interval of change lies above 0.
+        worst: The classes that fell most by the upper end of the interval, worst first.
+    """
+
+    data: str
+    compared: Count = 0
+    fell: Count = 0
+    rose: Count = 0
+    worst: Many[ClassChange] = ()
+
+
+class Calibration(ProbeResult):
+    """Calibration of the head, and accuracy by class.
+
+    Attributes:
+        data: The in-distribution set.
+        temperature: Fitted to it, relative to the scale of the head's logits.
+        scale_known: Whether the head tells that scale.
+        sets: In-distribution first.
+        classes: One entry per labelled shift.
+    """
+
+    probe: ClassVar[str] = "calibration"
+
+    data: str
+    temperature: Annotated[Figure, Fig("temperature", "temperature", "temperature")]
+    scale_known: bool
+    sets: Annotated[Many[SetCalibration], FIGURES]
+    classes: Many[ShiftClasses | ShiftNotCompared] = ()
+
+    @property
+    def compared(self) -> list[ShiftClasses]:
+        """The shifts on which classes are compared."""
+        return [shift for shift in self.classes if isinstance(shift, ShiftClasses)]
+
 
 WORST = 20
 """Classes that are listed for each shift."""
@@ -94,11 +194,11 @@ def _calibration(scores: Confidences | NotRun) -> tuple[Figure, tuple[Bin, ...]]
 
 def _by_class(
     head: HeadArrays, first: SetFeatures, images: SetFeatures, names: Sequence[str]
-) -> ShiftClasses:
+) -> ShiftClasses | ShiftNotCompared:
     rows = head.weight.shape[0]
     source = on_classes_of(rows, first, images)
     if isinstance(source, NotRun):
-        return ShiftClasses(data=images.name, reason=source.reason)
+        return ShiftNotCompared(data=images.name, **dict(source))
     mask = images.classes_of_rows(rows)
     classes, at = np.unique(mask[mask >= 0], return_index=True)
     called = [class_name(names, int(row)) for row in np.flatnonzero(mask >= 0)[at]]
@@ -106,7 +206,7 @@ def _by_class(
     compared = [c for c, counts in enumerate(zip(own, shifted, strict=True))
                 if all(n for _, n in counts)]  # fmt: skip
     if not compared:
-        return ShiftClasses(data=images.name, reason="no class has images in both sets")
+        return ShiftNotCompared(data=images.name, reason="no class has images in both sets")
     changes = [newcombe(own[c], shifted[c]) for c in compared]
     # Newcombe's interval always has both ends.
     ends = np.array([(change.low, change.high) for change in changes], dtype=np.float64)

@@ -5,9 +5,11 @@ present", is at least 0.9 on the train split, where the sign is chosen, and on t
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from tuiprobe.probes.concepts.concept_set import (
     FEWEST,
@@ -17,34 +19,133 @@ from tuiprobe.probes.concepts.concept_set import (
     Split,
     split_up,
 )
-from tuiprobe.probes.concepts.counts import Tested, excess
-from tuiprobe.probes.concepts.result import (
+from tuiprobe.probes.concepts.counts import (
     OF_CENTRED_HEAD,
     OF_HEAD,
     PREVALENCE,
     RANDOM,
     THRESHOLD,
-    Concepts,
-    DirectionConcepts,
-    EncodedConcept,
+    DirectionFamily,
     Family,
+    Tested,
+    excess,
 )
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.base import Count, Counted, Frozen, Many, Real
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.stats import average_precision
+
+
+class EncodedConcept(Frozen):
+    """How well one direction encodes one concept.
+
+    Attributes:
+        name: Name of the concept.
+        category: Category of the concept.
+        train: Average precision on the split that chose the sign.
+        val: Average precision on the other split, with that sign.
+        sign: 1 or -1.
+    """
+
+    name: str
+    category: str
+    train: Real
+    val: Real
+    sign: Annotated[int, Field(ge=-1, le=1)]
+
+
+class DirectionConcepts(Frozen):
+    """The concepts that a leading direction separates best.
+
+    Attributes:
+        index: Its place by singular value, or by variance for principal components.
+        concepts: Best first.
+        largest: Images with the largest projection on it, largest first.
+        smallest: Images with the smallest projection on it, smallest first.
+    """
+
+    index: Count
+    concepts: Many[EncodedConcept]
+    largest: Many[TopImage] = ()
+    smallest: Many[TopImage] = ()
+
+
+class Concepts(ProbeResult):
+    """The concept probe.
+
+    Attributes:
+        data: Concept set.
+        train: Images of the split that chooses signs.
+        val: Images of the split that confirms.
+        tried: Tested concepts: those with enough positives and negatives in both splits.
+        left_out: What was left out.
+        threshold: Threshold of average precision.
+        prevalence: AP is given for; None for the images as they are.
+        negatives: `annotated` for the concept's category, or `all`.
+        excess: Unique concepts of W minus those of random directions of its row space: the
+            headline; without a head, see `excess` of the channels.
+        excess_centred: The same for W minus its mean row.
+        families: Families of directions.
+        top: The concepts that the leading directions of `top_of` separate best.
+        top_of: The family of `top`: principal components where there is no head.
+        not_finite: Images left out because their representation is not finite.
+        balance: `calibrated` to `prevalence` from all negatives, or negatives drawn by `sample`.
+        share: Part of an image from which a concept counts as present.
+        digest: Digest of images, splits and labels; two models are comparable if it is equal.
+        random_space: Where random directions come from.
+    """
+
+    probe: ClassVar[str] = "concepts"
+
+    data: str
+    train: Count
+    val: Count
+    tried: Count
+    left_out: Count
+    threshold: Real
+    prevalence: Real | None
+    negatives: Literal["annotated", "all"]
+    excess: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts",
+            "excess concepts over random directions, W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    excess_centred: Annotated[
+        Counted,
+        Fig(
+            "excess_concepts_centred",
+            "excess concepts over random directions, centred W",
+            "unique-concept",
+            role="signature",
+        ),
+    ]
+    families: Annotated[Many[DirectionFamily], FIGURES]
+    top: Many[DirectionConcepts]
+    top_of: Family = "singular vectors of W"
+    not_finite: Count = 0
+    balance: Literal["calibrated", "sample"] = "calibrated"
+    share: Real | None = None
+    digest: str | None = None
+    random_space: Literal["rows of the head", "representation"] = "rows of the head"
+
 
 TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 
 
 def probe_concepts(
-    head: HeadArrays | None,
+    head: HeadArrays | NotRun,
     concepts: ConceptSet,
     *,
-    no_head: str = "the model brings no head",
     negatives: Negatives = "annotated",
     balance: Balance = "calibrated",
     seed: int = 0,
@@ -52,11 +153,10 @@ def probe_concepts(
     """Counts the unique concepts of every family of directions, and of random directions.
 
     Args:
-        head: Whose singular vectors are probed, and whose row space random directions come from;
-            without one, random directions come from the whole space of the representation.
+        head: Whose singular vectors are probed, and whose row space random directions come from.
+            Without one, random directions come from the whole space of the representation.
         concepts: Images, what is in them, and their representations; images whose representation
             is not finite are left out.
-        no_head: Why there is none.
         negatives: Which images without the concept count.
         balance: `calibrated` brings AP to `PREVALENCE` from all negatives; `sample` draws as many
             negatives as positives instead, once for each concept and split.
@@ -65,13 +165,13 @@ def probe_concepts(
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
     """
-    if head is not None and not head.weight.any():
-        head, no_head = None, "the head is all zero"
+    if not isinstance(head, NotRun) and not head.weight.any():
+        head = NotRun(reason="the head is all zero")
     splits, kept = split_up(concepts, negatives, balance, seed)
     if not kept.size:
         return NotRun(reason=_why_none(concepts, splits))
     prevalence = None if balance == "sample" else PREVALENCE
-    bases, space = _bases(head, splits[0].features)
+    bases, space = _bases(None if isinstance(head, NotRun) else head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
     tested = Tested(concepts.categories, np.asarray(concepts.category_of)[kept], fewest)
     names = np.asarray(concepts.names, dtype=object)[kept]
@@ -79,7 +179,7 @@ def probe_concepts(
         tested.count(precision_of(np.asarray(space @ turn), splits, prevalence).confirmed)
         for turn in random_rotations(space.shape[1], seed)
     ]
-    lead: Family = OF_HEAD if head is not None else "principal components"
+    lead: Family = "principal components" if isinstance(head, NotRun) else OF_HEAD
     families = []
     over_random: dict[Family, Figure] = {}
     top: tuple[DirectionConcepts, ...] = ()
@@ -97,7 +197,8 @@ def probe_concepts(
         if name == lead:
             top = _top(precision, concepts, kept, basis)
     families.append(tested.family(RANDOM, space.shape[1], random))
-    missing = NotRun(reason="all rows of the head are alike" if head is not None else no_head)
+    alike = NotRun(reason="all rows of the head are alike")
+    missing = head if isinstance(head, NotRun) else alike
     return Concepts(
         data=concepts.name,
         train=splits[0].features.shape[0],
@@ -111,7 +212,7 @@ def probe_concepts(
         negatives=negatives,
         share=concepts.share,
         digest=concepts.digest,
-        random_space="representation" if head is None else "rows of the head",
+        random_space="representation" if isinstance(head, NotRun) else "rows of the head",
         excess=over_random.get(OF_HEAD, missing),
         excess_centred=over_random.get(OF_CENTRED_HEAD, missing),
         families=tuple(families),

@@ -2,22 +2,90 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from tuiprobe.probes.concepts.result import (
-    THRESHOLD,
-    CategoryCount,
-    ConceptPoint,
-    DirectionFamily,
-    Family,
-)
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.probes.intervals import band, exact, mean_interval
 from tuiprobe.results import Estimate, Figure, given
+from tuiprobe.results.base import Count, Counted, Frozen, Many, Real
+from tuiprobe.results.figures import Fig
+
+Family = Literal[
+    "singular vectors of W",
+    "singular vectors of centred W",
+    "channels",
+    "principal components",
+    "random directions",
+]
+
+
+OF_HEAD: Family = "singular vectors of W"
+
+
+OF_CENTRED_HEAD: Family = "singular vectors of centred W"
+
+
+RANDOM: Family = "random directions"
+
+
+THRESHOLD, PREVALENCE = 0.9, 0.5
+"""Average precision at which a direction encodes a concept, and the share of positives that it is
+calibrated to."""
+
+
+class ConceptPoint(Frozen):
+    """Unique concepts at one threshold of average precision."""
+
+    threshold: Real
+    concepts: Counted
+
+
+class CategoryCount(Frozen):
+    """Unique concepts of one category at AP >= 0.9, out of those tested."""
+
+    category: str
+    concepts: Counted
+    tried: Count
+
+
+class DirectionFamily(Frozen):
+    """What one family of directions encodes.
+
+    Attributes:
+        family: Which directions.
+        directions: Number of directions.
+        unique: Concepts encoded by at least one direction, at AP >= 0.9.
+        rarefied: Unique concepts expected for `rarefied_to` directions drawn at random from these.
+        rarefied_to: Directions of the smallest family.
+        polysemanticity: Mean number of concepts a direction encodes.
+        curve: Unique concepts over thresholds.
+        categories: Unique concepts by category.
+        encoded: Names of the concepts encoded; empty for random directions.
+        excess: Excess over random directions, both rarefied; None for random directions.
+    """
+
+    family: Family
+    directions: Count
+    unique: Annotated[
+        Counted, Fig("unique_concepts", "unique concepts of {self.family}", "unique-concept")
+    ]
+    rarefied: Counted
+    rarefied_to: Count
+    polysemanticity: Figure
+    curve: Many[ConceptPoint]
+    categories: Many[CategoryCount]
+    encoded: Many[str]
+    excess: Counted | None = None
+
+    @property
+    def place(self) -> str:
+        """The directions."""
+        return self.family
+
 
 CURVE = tuple(hundredths / 100 for hundredths in range(50, 100))
 

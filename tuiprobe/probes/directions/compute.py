@@ -1,20 +1,149 @@
 """Privileged directions: right singular vectors of the head, and what depends on them."""
 
 from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field, model_validator
 from scipy import stats
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.directions.pruning import Decomposed, pruning_curves
-from tuiprobe.probes.directions.result import Basis, Direction, Directions
+from tuiprobe.probes.directions.pruning import Decomposed, PruningCurve, pruning_curves
 from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import exact, mean_interval
 from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results.base import (
+    MOST_CHANNELS,
+    Channel,
+    Count,
+    Frozen,
+    Many,
+    PerChannel,
+    Real,
+    Share,
+)
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 
+
+class Direction(Frozen):
+    """One privileged direction: a right singular vector of the head.
+
+    Attributes:
+        index: Place by singular value, from 0.
+        singular_value: s_i.
+        importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
+        outlier_share: Part of the direction's squared length on the outlier channels; None
+            where there are none.
+        channels: The four channels with the largest weight.
+    """
+
+    index: Count
+    singular_value: Real
+    importance: Figure
+    outlier_share: Real | None
+    channels: PerChannel[Channel]
+
+
+class Basis(Frozen):
+    """Privileged directions of the head, or of the head minus its mean row.
+
+    Attributes:
+        centred: Whether the mean row was removed, which changes no prediction.
+        rank: Rank of the matrix.
+        singular_values: All of them, largest first.
+        importances: Importances of every direction, in the order of singular values.
+        mean_row_cosine: abs(cos(v_1, mean row of W)).
+        top_share: The largest importance over their sum.
+        effective_rank: Exponential of the entropy of the importances.
+        gini: Gini coefficient of the importances, 0 if all are equal.
+        outlier_share: Importance-weighted part of the directions on the outlier channels.
+        outlier_expected: That part for random directions, k / C, with its 95 % range for one
+            random direction.
+        outlier_shares: Part of every direction's squared length on the outlier channels, in
+            the order of singular values; empty where there are none.
+        directions: The 16 most important.
+        curves: Pruning curves and their controls.
+    """
+
+    centred: bool
+    rank: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    singular_values: PerChannel[Real]
+    importances: PerChannel[Real]
+    mean_row_cosine: Annotated[
+        Figure,
+        Fig("mean_row_cosine", "cosine of the first direction with the mean row", "head"),
+    ]
+    top_share: Annotated[
+        Share,
+        Fig("top_share", "share of the most important direction", "importance", role="signature"),
+    ]
+    effective_rank: Annotated[
+        Figure,
+        Fig(
+            "effective_rank",
+            "effective rank of the importances",
+            "effective-rank",
+            role="signature",
+        ),
+    ]
+    gini: Annotated[
+        Figure, Fig("gini", "Gini of the importances", "effective-rank", role="signature")
+    ]
+    outlier_share: Annotated[
+        Share, Fig("outlier_share", "share on the outlier channels", "importance")
+    ]
+    outlier_expected: Annotated[
+        Share,
+        Fig(
+            "outlier_expected", "share on the outlier channels of a random direction", "importance"
+        ),
+    ]
+    directions: Many[Direction]
+    curves: Many[PruningCurve]
+    outlier_shares: PerChannel[Real] = ()
+
+    @property
+    def place(self) -> str:
+        """What it belongs to."""
+        return "centred W" if self.centred else "W"
+
+    @property
+    def matrix(self) -> str:
+        """What it belongs to, in words."""
+        return "W minus its mean row" if self.centred else "W"
+
+    @model_validator(mode="after")
+    def _one_entry_a_direction(self) -> "Basis":
+        lengths = {len(self.singular_values), len(self.importances)}
+        if lengths != {self.rank} or len(self.outlier_shares) not in (0, self.rank):
+            raise ValueError(f"a rank of {self.rank} needs as many values of every direction")
+        return self
+
+
+class Directions(ProbeResult):
+    """The directions probe of one head.
+
+    Attributes:
+        data: Set the importances rest on.
+        head: Where the head came from.
+        classes: Rows of W.
+        bases: For W and for W minus its mean row.
+    """
+
+    probe: ClassVar[str] = "directions"
+
+    data: str
+    head: str
+    classes: Count
+    bases: Annotated[Many[Basis], FIGURES]
+
+
 LISTED = 16
+
+
 ROWS = 4096
 
 

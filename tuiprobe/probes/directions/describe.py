@@ -1,13 +1,20 @@
-"""The description of the directions probe."""
+"""The probe of privileged directions: what it reads, and its description."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, series, table
-from tuiprobe.probes.directions import TITLE
-from tuiprobe.probes.directions.result import Basis, Directions
+from tuiprobe.probes.directions.compute import Basis, Directions, probe_directions
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun
+from tuiprobe.results.figures import Fig, declared, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -19,16 +26,74 @@ from tuiprobe.results.section import (
     Table,
     Text,
 )
+from tuiprobe.run.checked_arrays import HeadArrays
 
-NAMES = {
-    "mean_row_cosine": "cosine of the first direction with the mean row",
-    "top_share": "share of the most important direction",
-    "effective_rank": "effective rank of the importances",
-    "gini": "Gini of the importances",
-    "outlier_share": "share on the outlier channels",
-    "outlier_expected": "share on the outlier channels of a random direction",
-}
+PRUNED = 0.8
+"""The part of the directions that the paper prunes without harm."""
+
+
+PRUNED_TO_FIFTH = Fig("pruned_80", "top-1 with 80 % of the directions pruned", "pruning")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, representations, and the outlier channels.
+
+    Attributes:
+        head: The linear head.
+        sets: Sets of images, the in-distribution one first.
+        outlying: Outlier channels on that set.
+        seed: Seed of subsamples and random controls.
+    """
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    outlying: list[int]
+    seed: int
+
+
+class PrivilegedDirections(Probe[Inputs, Directions]):
+    """Right singular vectors of the head, and what depends on them."""
+
+    id = "directions"
+    title = BUILT_IN["directions"].title
+    block = "inside"
+    Result = Directions
+    after = ("outliers",)
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads head and representations; takes the outlier channels of the outlier probe."""
+        if isinstance(run.head, NotRun):
+            return run.head
+        outliers = results["outliers"]
+        channels: list[int] = []
+        if isinstance(outliers, OutlierResult):
+            channels = [row.channel for row in outliers.finals()[0].outlier_channels]
+        return Inputs(run.head, run.head_sets, channels, run.spec.seed)
+
+    def compute(self, inputs: Inputs, options: Options) -> Directions:
+        """Computes both bases with their pruning curves."""
+        return probe_directions(inputs.head, inputs.sets, inputs.outlying, seed=inputs.seed)
+
+    def describe(self, result: Directions, subject: Subject) -> Section:
+        """Describes importances, the leading directions, and pruning with its controls."""
+        return describe(result)
+
+    def named(self, result: Directions) -> Named:
+        """Names what is declared, and accuracies with most of the directions pruned."""
+        pruned = [
+            PRUNED_TO_FIFTH.named(near.accuracy, curve.data, basis.place)
+            for basis in result.bases
+            for curve in basis.curves
+            if curve.order == "importance"
+            and abs((near := curve.nearest(PRUNED)).fraction - PRUNED) <= 0.02
+        ]
+        return Named(figures=(*named_figures(result), *pruned))
+
+
 LEADING = 8
+
+
 DRAWN: dict[str, Drawn] = {
     "importance": "main",
     "singular value": "second",
@@ -51,7 +116,7 @@ def describe(result: Directions) -> Section:
             which += "its mean row,"
         headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
     return Section(
-        title=TITLE,
+        title=BUILT_IN["directions"].title,
         headline=headline,
         content=(
             prose(
@@ -80,10 +145,11 @@ def _directions(bases: Sequence[Basis]) -> Iterator[Content]:
         [("figure", ""), *((f"matrix_{i}", _name(basis)) for i, basis in enumerate(bases))],
         [
             ["rank", *(basis.rank for basis in bases)],
-            *([name, *(getattr(basis, id) for basis in bases)] for id, name in NAMES.items()),
+            *([fig.name, *(getattr(basis, field) for basis in bases)]
+              for field, fig in declared(Basis).items()),
         ],
         file=False,
-    )
+    )  # fmt: skip
     for basis in bases:
         yield _leading(basis)
         yield _importances(basis)

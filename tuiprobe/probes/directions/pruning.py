@@ -6,22 +6,79 @@ components kept first. Rows are not renormalised and the bias is kept.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.probes.directions.result import Order, PruningCurve, PruningPoint
 from tuiprobe.probes.heads import SetFeatures, allowed_rows, answers_of, first_images, nested_hits
 from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import band
-from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.intervals import band, wilson
 from tuiprobe.results import Figure
+from tuiprobe.results.base import (
+    Count,
+    Frozen,
+    Many,
+    Real,
+    Share,
+)
 from tuiprobe.run.checked_arrays import HeadArrays
 
+Order = Literal[
+    "importance",
+    "singular value",
+    "reduced-rank regression",
+    "random directions",
+    "random subspace",
+    "principal components",
+]
+
+
+class PruningPoint(Frozen):
+    """Accuracy with this many directions kept.
+
+    Attributes:
+        fraction: Fraction of rank(W) pruned.
+        kept: Directions kept.
+        accuracy: Top-1; for random orders the mean and the 95 % band over seeds.
+    """
+
+    fraction: Real
+    kept: Count
+    accuracy: Share
+
+
+class PruningCurve(Frozen):
+    """Accuracy against the fraction of rank(W) pruned.
+
+    Attributes:
+        data: Data set.
+        order: What is kept longest.
+        control: Whether this is a control for the order by importance.
+        points: By fraction.
+    """
+
+    data: str
+    order: Order
+    control: bool
+    points: Many[PruningPoint]
+
+    def nearest(self, fraction: float) -> PruningPoint:
+        """Returns the point of the nearest fraction."""
+        return min(self.points, key=lambda point: abs(point.fraction - fraction))
+
+
 FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+
+
 SEEDS = 20
+
+
 SEED_IMAGES = 10_000
+
+
 ROWS = 4096
+
+
 RANDOM_ORDERS: Final[tuple[Order, ...]] = ("random directions", "random subspace")
 
 

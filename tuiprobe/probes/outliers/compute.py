@@ -16,6 +16,8 @@ from tuiprobe.probes.intervals import (
     delete_shard,
     exact,
     mean_interval,
+    wilson,
+    wilson_bounds,
 )
 from tuiprobe.probes.outliers.heights import (
     CUTS,
@@ -45,7 +47,6 @@ from tuiprobe.probes.outliers.result import (
     RowFigures,
 )
 from tuiprobe.probes.outliers.rules import Circumstances, finding, related_criteria
-from tuiprobe.probes.proportions import wilson, wilson_bounds
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage

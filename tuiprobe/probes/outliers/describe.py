@@ -1,12 +1,20 @@
-"""The description of the outlier probe: the outcome, the evidence behind it, tables for files."""
+"""The outlier probe: what it reads, the names of its figures, and its description."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from pydantic import BaseModel
+
+from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, points, prose, series, several, table
-from tuiprobe.probes.outliers import TITLE
+from tuiprobe.probes.inputs import TapArrays
+from tuiprobe.probes.intervals import exact
+from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.heights import OUTLIER
 from tuiprobe.probes.outliers.result import (
     Heights,
@@ -17,13 +25,21 @@ from tuiprobe.probes.outliers.result import (
     RowFigures,
     UntrainedReference,
 )
-from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS
-from tuiprobe.results import Model, NotRun, given
-from tuiprobe.results.base import figures_in
+from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS, llm_int8
+from tuiprobe.probes.outliers.tables import criteria, files, layers, listed
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.headlines import HEIGHT
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
+    MeanOf,
+    NamedFact,
+    NamedFigure,
+    NamedSet,
     RowSubject,
     Section,
     Series,
@@ -34,6 +50,121 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
+
+OUTLIER_CHANNELS = Fig("outlier_channels", "outlier channels", "outlier-channel", role="signature")
+"""How many there are."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the probe computes from.
+
+    Attributes:
+        taps: Every tap of every set, by set in order.
+        paths: Path of each sample by id, by set.
+        blocks: Taps of the first set that are blocks of a residual stream.
+        all_blocks: Whether these are all of its blocks.
+        model: The encoder.
+        seed: Seed of the bootstrap.
+        untrained: Shipped figures of the same architecture with random weights, if there are any.
+    """
+
+    taps: tuple[TapArrays, ...]
+    paths: Mapping[str, Mapping[int, str]]
+    blocks: tuple[TapArrays, ...]
+    all_blocks: bool
+    model: Model
+    seed: int
+    untrained: Untrained | None
+
+
+class OutlierFeatures(Probe[Inputs, OutlierResult]):
+    """Which channels dominate the representation, and in how many images."""
+
+    id = "outliers"
+    title = BUILT_IN["outliers"].title
+    block = "inside"
+    Result = OutlierResult
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
+        """Reads the statistics of every set at every tap."""
+        taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
+        first = run.images[0].name
+        return Inputs(
+            taps=taps,
+            paths={data.name: run.paths(data.name) for data in run.images},
+            blocks=tuple(tap for tap in taps if tap.set == first and tap.tap in run.plan.blocks),
+            all_blocks=run.plan.all_blocks,
+            model=run.plan.model,
+            seed=run.spec.seed,
+            untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
+        )
+
+    def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
+        """Computes all figures and outcomes, and the criteria over blocks."""
+        taps = tuple(
+            probe_outliers(tap, inputs.paths[tap.set], inputs.seed, inputs.model)
+            for tap in inputs.taps
+        )
+        reference = None
+        if inputs.untrained is not None:
+            shipped, method = inputs.untrained, "shipped with tuiprobe"
+            (value, low, high), n = shipped.kurtosis, shipped.n
+            reference = UntrainedReference(
+                architecture=shipped.architecture,
+                data=shipped.data,
+                n=n,
+                width=shipped.width,
+                kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
+                persistence=exact(shipped.persistence, n, method),
+            )
+        return OutlierResult(
+            taps=taps,
+            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
+            untrained=reference,
+        )
+
+    def describe(self, result: OutlierResult, subject: Subject) -> Section:
+        """Describes the outcome, the channels, and the layers."""
+        return describe(result, subject.model)
+
+    def named(self, result: OutlierResult) -> Named:
+        """Names figures of every tap, the outcome, and the outlier channels of each set."""
+        finals = result.finals()
+        figures: list[NamedFigure] = []
+        for tap in result.taps:
+            figures += _named(tap, leading=tap is finals[0])
+        outcome = NamedFact(id="outcome", name="outlier features", value=finals[0].outcome.value)
+        sets = tuple(
+            NamedSet(
+                id="channels",
+                name="outlier channels",
+                data=final.data,
+                members=tuple(str(row.channel) for row in final.outlier_channels),
+                basis={"width": str(final.channels)},
+            )
+            for final in finals
+            if isinstance(final.heights, Heights)
+        )
+        return Named(figures=tuple(figures), facts=(outcome,), sets=sets)
+
+
+def _named(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
+    """Yields the figures of one tap; those of the leading one may be signatures of robustness."""
+    role = {} if leading else {"role": None}
+
+    def more(of: BaseModel, field: str) -> Mapping[str, Any]:
+        if of is tap and field == "kurtosis" and tap.final:
+            return {**role, "mean_of": MeanOf(values="kurtosis", sets=(tap.data,))}
+        return role
+
+    count: Figure = tap.heights if isinstance(tap.heights, NotRun) else exact(
+        len(tap.outlier_channels), tap.heights.n, "count of channels", "count"
+    )  # fmt: skip
+    for fig, figure in ((HEIGHT, tap.highest), (OUTLIER_CHANNELS, count)):
+        yield fig.named(figure, tap.data, tap.tap, inner=tap.inner, **role)
+    yield from named_figures(tap, more)
+
 
 MEANING = {
     Outcome.CHANNELS: "The same channels stand more than 6 sigma from the others in nearly every "
@@ -51,16 +182,22 @@ MEANING = {
     Outcome.WITHHELD: "The rule does not apply here. The figures below are valid as measured.",
 }
 """What an outcome means; it describes, and claims nothing about robustness."""
+
+
 SKEWED = (
     "No value of this representation is negative: channel means alone look like an offset, and "
     "heights are skewed and do not compare with those of other representations."
 )
+
+
 STUDY = (
     "In the paper's study only robust zero-shot encoders had outlier features, but every one of "
     "121 published zero-shot CLIPs is effectively robust by the supervised baseline, so presence "
     "cannot rank them."
 )
 """What the paper and published accuracies say, of zero-shot projections alone."""
+
+
 LIMITS = (
     "The outcome describes the representation; it claims nothing about robustness. Where shifted "
     "data exists, judge by accuracy on it.",
@@ -69,38 +206,23 @@ LIMITS = (
     "Figures compare on identical images only, and only within one representation kind: one "
     "encoder has a kurtosis of 15 to 156 on different sets.",
 )
+
+
 PAPER = "In the paper only robust zero-shot CLIPs had outlier channels: a hint only."
+
+
 NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
-LISTED = 32
-"""Channels that a cell of a table names."""
+
+
 NAMED = 3
 """Channels that a title names."""
+
+
 PICTURED = 4
 """Channels whose images a page shows unasked."""
 
-NAMES = {
-    "kurtosis": "kurtosis",
-    "bound": "largest kurtosis possible",
-    "persistence.value": "persistence",
-    "persistence.null_high": "persistence if channels were shuffled, at most",
-    "persistence.self_share": "share of a channel with itself",
-    "persistence.cross_share": "share of a channel between two images",
-    "persistence.effective_channels": "effective channels",
-    "offset.share": "offset share",
-    "offset.kurtosis": "kurtosis of the offset",
-    "offset.null_999": "kurtosis of a random direction, .999 quantile",
-    "offset.predicted": "kurtosis predicted from the offset",
-    "offset.predicted_uneven": "kurtosis predicted, each channel's own variance",
-    "offset.explained": "part of the kurtosis that the offset explains",
-    "residual.kurtosis": "kurtosis after centring",
-    "residual.persistence": "persistence after centring",
-    "rms_kurtosis": "channel RMS kurtosis",
-    "mean_cosine": "mean cosine between images",
-    "centred_cosine": "mean cosine between centred images",
-    "nearest_cosine": "cosine with the nearest other image, centred",
-}
-"""What people call each figure."""
+
 FILES_ALONE = (
     "bound",
     "persistence.self_share",
@@ -121,7 +243,7 @@ def describe(result: OutlierResult, model: Model) -> Section:
     # Where no channel stands out, the charts stand in the evidence alone.
     nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
     return Section(
-        title=TITLE,
+        title=BUILT_IN["outliers"].title,
         headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
         clause=outcome,
         clause_on=final.data,
@@ -136,27 +258,27 @@ def clause(figures: RowFigures) -> str:
     outcome = figures.outcome
     if outcome is Outcome.WITHHELD:
         return "outlier outcome withheld"
-    channels, highest, skewed = figures.outlier_channels, "", False
-    names = "; ".join(_in_words(row) for row in channels[:NAMED])
+    channels, skewed = figures.outlier_channels, False
     more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    notes = []
+    if outcome is Outcome.CHANNELS:
+        notes.append("; ".join(_in_words(row) for row in channels[:NAMED]) + more)
     if isinstance(figures.heights, Heights):
         skewed, first = figures.heights.skewed, figures.heights.leading[0]
-        highest = f" (channel {first.channel}: {first.height.alone()})"
+        if outcome in (Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT):
+            notes.append(f"channel {first.channel}: {first.height.alone()}")
     text = {
-        Outcome.CHANNELS: f"{several(len(channels), 'outlier channel')} ({names}{more})",
-        Outcome.OFFSET: f"concentrated offset{highest}",
+        Outcome.CHANNELS: several(len(channels), "outlier channel"),
+        Outcome.OFFSET: "concentrated offset",
         Outcome.MOVING: "moving tails, no outlier channel",
-        Outcome.MOVING_AND_CONSTANT: f"moving tails, one constant channel{highest}",
+        Outcome.MOVING_AND_CONSTANT: "moving tails, one constant channel",
         Outcome.UNEVEN: "uneven channels, no outlier channel",
         Outcome.NONE: "no channel stands out",
         Outcome.UNDETERMINED: "outlier features undetermined",
     }[outcome]
-    notes = ["skewed, not comparable"] if skewed else []
+    notes += ["skewed, not comparable"] if skewed else []
     notes += ["provisional"] if figures.finding.provisional else []
-    if not notes:
-        return text
-    start = f"{text.removesuffix(')')}, " if text.endswith(")") else f"{text} ("
-    return f"{start}{', '.join(notes)})"
+    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def _in_words(row: OutlierChannel) -> str:
@@ -227,9 +349,9 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
     yield from _images(finals)
-    yield from _layers(result.taps)
-    yield from _criteria(result)
-    yield from _files(result.taps)
+    yield from layers(result.taps)
+    yield from criteria(result)
+    yield from files(result.taps)
 
 
 def _figures(finals: list[Outliers]) -> Table:
@@ -237,13 +359,12 @@ def _figures(finals: list[Outliers]) -> Table:
     columns: list[dict[str, Value]] = []
     for final in finals:
         n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
-        figures = dict(figures_in(final))
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
-            "outlier channels": _listed(final),
+            "outlier channels": listed(final),
             "highest channel": final.highest,
-            **{NAMES[id]: figures[id] for id in NAMES if id not in FILES_ALONE},
+            **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ALONE},
             "kurtosis expected after a random rotation": final.basis_reference,
         })  # fmt: skip
     return table(
@@ -253,18 +374,6 @@ def _figures(finals: list[Outliers]) -> Table:
         [[name, *(column[name] for column in columns)] for name in columns[0]],
         file=False,
     )  # fmt: skip
-
-
-def _listed(figures: RowFigures) -> Value:
-    """Returns the outlier channels as a cell of a table, or why there are no heights."""
-    if isinstance(figures.heights, NotRun):
-        return figures.heights
-    channels = figures.outlier_channels
-    if not channels:
-        return "none"
-    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
-    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
-    return f"{len(channels)}: {listed}{more}"
 
 
 def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
@@ -337,120 +446,3 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 folded=which > 0 or place >= PICTURED,
                 subject=RowSubject(kind="channel", number=channel.channel),
             )
-
-
-def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
-    if all(tap.final for tap in taps):
-        return
-    yield heading("Layers")
-    yield prose(
-        "At inner taps heights, offset and what centring leaves come from a seeded sample of one "
-        "position per image."
-    )
-    yield table(
-        "layers",
-        ["data", "tap", "kind", ("channels", "C"), "kurtosis",
-         ("centred_kurtosis", "after centring"), ("persistence", "P"),
-         ("height", "highest channel"), ("offset_share", "offset share"),
-         ("outlier_channels", "outlier channels"), "outcome"],
-        [
-            [Code(code=tap.data), Code(code=tap.tap),
-             tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
-             tap.kurtosis, tap.residual.kurtosis, tap.persistence.value, tap.highest,
-             tap.offset.share, _listed(tap), tap.outcome.value]
-            for tap in taps
-        ],
-        file=False,
-    )  # fmt: skip
-    data = next((tap.data for tap in taps if tap.final), "")
-    ordered = sorted((tap for tap in taps if tap.data == data), key=lambda tap: tap.final)
-    kurtosis = series("kurtosis", [tap.kurtosis for tap in ordered])
-    if kurtosis.x:
-        rotated = Series(
-            name="after a random rotation",
-            x=tuple(float(i) for i in range(len(ordered))),
-            y=tuple(tap.basis_reference for tap in ordered),
-            role="reference",
-        )
-        centred = series("after centring", [tap.residual.kurtosis for tap in ordered], "second")
-        yield Chart(
-            id="layers",
-            title=f"Kurtosis by layer on {data}",
-            x_label="layer",
-            y_label="kurtosis",
-            series=(rotated, centred, kurtosis),
-            ticks=tuple(tap.tap for tap in ordered),
-        )
-
-
-def _criteria(result: OutlierResult) -> Iterator[Content]:
-    cases = [(tap.data, tap.tap, criterion) for tap in result.taps for criterion in tap.criteria]
-    first = result.taps[0].data
-    cases += [(first, "all blocks", criterion) for criterion in result.cross_layer]
-    yield table(
-        "criteria",
-        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note",
-         "source", "rule"],
-        [
-            [Code(code=data), Code(code=tap), criterion.name,
-             criterion.met, criterion.figure,
-             criterion.unit, ", ".join(map(str, criterion.channels)), criterion.note,
-             criterion.source, criterion.rule]
-            for data, tap, criterion in cases
-        ],
-        "Criteria of other authors, each by its own rule; the outcome rests on none",
-        folded=True,
-    )  # fmt: skip
-
-
-def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
-    """Yields the tables that only files hold: all channels and curves of every tap."""
-    yield table(
-        "channels",
-        ["data", "tap", "channel", "height", ("above", "above_6_in"), "energy", "mean", "std",
-         "offset"],
-        _every_channel(taps),
-        reading=False,
-    )  # fmt: skip
-    yield table(
-        "fourth_moment",
-        ["data", "tap", "channel", "mean", "std", "share", "leading"],
-        [
-            [tap.data, tap.tap, row.channel, row.mean, row.std, row.share, row.leading]
-            for tap in taps
-            for row in tap.shares
-        ],
-        reading=False,
-    )
-    yield table(
-        "heights_curve",
-        ["data", "tap", "cut", "in_50", "in_90", "in_99", "rows", "sampled"],
-        [
-            [tap.data, tap.tap, row.cut, row.in_50, row.in_90, row.in_99, tap.heights.n,
-             tap.heights.sampled]
-            for tap in taps
-            if isinstance(tap.heights, Heights)
-            for row in tap.heights.curve
-        ],
-        reading=False,
-    )  # fmt: skip
-
-
-def _every_channel(taps: tuple[Outliers, ...]) -> Iterator[list[Value]]:
-    """Yields the leading channels with intervals, then the other ones of final taps without."""
-    for tap in taps:
-        if not isinstance(tap.heights, Heights):
-            continue
-        for row in tap.heights.leading:
-            figures = [row.height, row.above, row.energy, row.mean, row.sd, row.offset]
-            yield [tap.data, tap.tap, row.channel, *figures]
-        leading, columns = {row.channel for row in tap.heights.leading}, tap.heights.columns
-        if columns is None:
-            continue
-        rows = zip(
-            columns.median, columns.above, columns.energy, columns.mean, columns.sd,
-            columns.offset, strict=True,
-        )  # fmt: skip
-        for channel, values in enumerate(rows):
-            if channel not in leading:
-                yield [tap.data, tap.tap, channel, *values]

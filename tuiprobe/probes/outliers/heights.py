@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.proportions import wilson_bounds
+from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.rows import BLOCK_VALUES
 
 CUTS = (3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)

@@ -22,6 +22,8 @@ from tuiprobe.results.base import (
     Share,
     in_unit,
 )
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import KURTOSIS, OFFSET, PERSISTENCE
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 
@@ -146,11 +148,26 @@ class Persistence(Frozen):
         effective_channels: 1 / cross_share.
     """
 
-    value: Figure
-    null_high: Figure
-    self_share: Figure
-    cross_share: Figure
-    effective_channels: Figure
+    value: Annotated[Figure, PERSISTENCE]
+    null_high: Annotated[
+        Figure,
+        Fig(
+            "persistence.null_high", "persistence if channels were shuffled, at most", "persistence"
+        ),
+    ]
+    self_share: Annotated[
+        Figure, Fig("persistence.self_share", "share of a channel with itself", "persistence")
+    ]
+    cross_share: Annotated[
+        Figure,
+        Fig("persistence.cross_share", "share of a channel between two images", "persistence"),
+    ]
+    effective_channels: Annotated[
+        Figure,
+        Fig(
+            "persistence.effective_channels", "effective channels", "persistence", role="signature"
+        ),
+    ]
 
 
 class Offset(Frozen):
@@ -166,12 +183,34 @@ class Offset(Frozen):
         half: The fewest channels that carry half of the offset, largest mu_z^2 first.
     """
 
-    share: Share
-    kurtosis: Figure
-    null_999: Figure
-    predicted: Figure
-    predicted_uneven: Figure
-    explained: Share
+    share: Annotated[Share, OFFSET]
+    kurtosis: Annotated[
+        Figure, Fig("offset.kurtosis", "kurtosis of the offset", "offset", role="signature")
+    ]
+    null_999: Annotated[
+        Figure,
+        Fig("offset.null_999", "kurtosis of a random direction, .999 quantile", "offset"),
+    ]
+    predicted: Annotated[
+        Figure, Fig("offset.predicted", "kurtosis predicted from the offset", "offset-explains")
+    ]
+    predicted_uneven: Annotated[
+        Figure,
+        Fig(
+            "offset.predicted_uneven",
+            "kurtosis predicted, each channel's own variance",
+            "offset-explains",
+        ),
+    ]
+    explained: Annotated[
+        Share,
+        Fig(
+            "offset.explained",
+            "part of the kurtosis that the offset explains",
+            "offset-explains",
+            role="signature",
+        ),
+    ]
     half: PerChannel[Channel]
 
 
@@ -183,8 +222,12 @@ class Residual(Frozen):
         persistence: P of the centred rows.
     """
 
-    kurtosis: Figure
-    persistence: Figure
+    kurtosis: Annotated[
+        Figure, Fig("residual.kurtosis", "kurtosis after centring", "centring", role="signature")
+    ]
+    persistence: Annotated[
+        Figure, Fig("residual.persistence", "persistence after centring", "centring")
+    ]
 
 
 class RowFigures(Frozen):
@@ -207,15 +250,17 @@ class RowFigures(Frozen):
     """
 
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
-    kurtosis: Figure
+    kurtosis: Annotated[Figure, KURTOSIS]
     basis_reference: Real
-    persistence: Persistence
+    persistence: Annotated[Persistence, FIGURES]
     heights: Heights | NotRun
     outlier_channels: PerChannel[OutlierChannel] = ()
-    offset: Offset
-    residual: Residual
-    nearest_cosine: Figure
-    centred_cosine: Figure
+    offset: Annotated[Offset, FIGURES]
+    residual: Annotated[Residual, FIGURES]
+    nearest_cosine: Annotated[
+        Figure, Fig("nearest_cosine", "cosine with the nearest other image, centred")
+    ]
+    centred_cosine: Annotated[Figure, Fig("centred_cosine", "mean cosine between centred images")]
     finding: OutlierFinding
 
     @property
@@ -324,12 +369,27 @@ class Outliers(RowFigures):
     nonfinite: Count
     rows: Count
     classes: Count | None = None
-    bound: Figure
+    bound: Annotated[Figure, Fig("bound", "largest kurtosis possible", "kurtosis")]
     shares: Many[ChannelShare]
-    rms_kurtosis: Figure
-    mean_cosine: Figure
+    rms_kurtosis: Annotated[
+        Figure,
+        Fig("rms_kurtosis", "channel RMS kurtosis", "related-criteria", role="signature"),
+    ]
+    mean_cosine: Annotated[
+        Figure, Fig("mean_cosine", "mean cosine between images", role="signature")
+    ]
     criteria: Many[Criterion]
     top_images: PerChannel[ChannelImages]
+
+    @property
+    def place(self) -> str:
+        """The layer."""
+        return self.tap
+
+    @property
+    def inner(self) -> bool:
+        """Whether it is a layer before the final representation."""
+        return not self.final
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":
@@ -373,7 +433,7 @@ class OutlierResult(ProbeResult):
 
     probe: ClassVar[str] = "outliers"
 
-    taps: Many[Outliers]
+    taps: Annotated[Many[Outliers], FIGURES]
     cross_layer: Many[Criterion] = ()
     untrained: UntrainedReference | None = None
 

@@ -73,7 +73,9 @@ CRITERIA = {
     ),
 }
 """Source, rule and unit of the related criteria, by name."""
-NO_STREAM = "magnitude rules need a transformer's residual stream; this tap is not one"
+_STREAM = "magnitude rules need a transformer's residual stream"
+NO_STREAM = NotRun(reason=f"{_STREAM}; this tap is not one")
+NO_STREAMS = NotRun(reason=f"{_STREAM}; no tap is one")
 
 
 @dataclass(frozen=True)
@@ -214,13 +216,13 @@ def related_criteria(tap: TapArrays, kurtosis: Figure, reference: float) -> tupl
 
 
 def _criterion(
-    name: str, figure: Figure | str, channels: Bool | None = None, note: str = ""
+    name: str, figure: Figure, channels: Bool | None = None, note: str = ""
 ) -> Criterion:
     """Returns a criterion.
 
     Args:
         name: One of `CRITERIA`.
-        figure: What it measures; a string is the reason why nothing.
+        figure: What it measures.
         channels: [C], those that meet it; None where channels do not decide.
         note: What else the reader needs.
     """
@@ -230,7 +232,7 @@ def _criterion(
         name=name,
         source=source,
         rule=rule,
-        figure=NotRun(reason=figure) if isinstance(figure, str) else figure,
+        figure=figure,
         unit=unit,
         met=None if channels is None else bool(met),
         channels=met,
@@ -248,12 +250,12 @@ def massive_activations(tap: TapArrays) -> Criterion:
     if tap.kind != "token":
         return _criterion(MASSIVE, NO_STREAM)
     if tap.tokens == "mean":
-        return _criterion(MASSIVE, "the mean over tokens levels magnitudes out")
+        return _criterion(MASSIVE, NotRun(reason="the mean over tokens levels magnitudes out"))
     if not np.isfinite(tap.rows).any():
-        return _criterion(MASSIVE, "no sampled rows to take the median magnitude from")
+        return _criterion(MASSIVE, NotRun(reason="no sampled rows to take the median from"))
     median = float(np.median(np.abs(tap.rows[np.isfinite(tap.rows)])))
     if median == 0:
-        return _criterion(MASSIVE, "the median magnitude is zero")
+        return _criterion(MASSIVE, NotRun(reason="the median magnitude is zero"))
     low, high = tap.statistics["min"], tap.statistics["max"]
     largest: Float64 = np.maximum(np.abs(low), np.abs(high))
     largest = np.where(tap.statistics["count"] > 0, largest, 0.0)
@@ -269,11 +271,11 @@ def registers(tap: TapArrays) -> Criterion:
     if tap.kind != "token":
         return _criterion(REGISTERS, NO_STREAM)
     if tap.tokens != "all":
-        return _criterion(REGISTERS, "needs the norms of all tokens")
+        return _criterion(REGISTERS, NotRun(reason="needs the norms of all tokens"))
     histogram = np.asarray(tap.statistics["norm_histogram"], dtype=np.int64)
     total = int(histogram.sum())
     if total == 0:
-        return _criterion(REGISTERS, "no tokens")
+        return _criterion(REGISTERS, NotRun(reason="no tokens"))
     cut, above, note = second_mode(histogram), 0, ""
     if cut is not None:
         above = int(histogram[cut:].sum())
@@ -313,7 +315,7 @@ def six_sigma(tap: TapArrays) -> Criterion:
     count = np.asarray(tap.statistics["count"], dtype=np.float64)
     total = float(count.sum())
     if total == 0:
-        return _criterion(SIXSIGMA, "no values")
+        return _criterion(SIXSIGMA, NotRun(reason="no values"))
     seen = count > 0
     means = np.where(seen, tap.statistics["mean"], 0.0)
     mean = float((count * means).sum()) / total
@@ -345,11 +347,11 @@ def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
     """
     stream = [tap for tap in taps if tap.kind == "token" and tap.tokens != "mean"]
     if not stream:
-        return _criterion(INT8, NO_STREAM.replace("this tap is not one", "no tap is one"))
+        return _criterion(INT8, NO_STREAMS)
     if not all_blocks:
-        return _criterion(INT8, "needs all blocks; only some are tapped")
+        return _criterion(INT8, NotRun(reason="needs all blocks; only some are tapped"))
     if len({tap.channels for tap in stream}) > 1:
-        return _criterion(INT8, "needs blocks of one width")
+        return _criterion(INT8, NotRun(reason="needs blocks of one width"))
     often = [
         np.asarray(tap.statistics["exceed_count"]) / np.maximum(1, tap.statistics["count"])
         >= INT8_POSITIONS

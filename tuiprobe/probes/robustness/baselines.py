@@ -1,13 +1,16 @@
-"""Which baselines belong to the sets of a run, fitted to the shifts that were measured.
+"""Which published models a run is compared with: baselines of its shifts, and a forecast.
 
 ImageNet's sets are compared with published models, those of a built-in source with the models that
-it brings, anything else with nothing: accuracies of one world say nothing about another.
+it brings, anything else with nothing: accuracies of one world say nothing about another. The
+forecast is what published models of the same training and ImageNet accuracy reach under ImageNet's
+shifts, without the model's own family.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import cast
 
 from tuiprobe import limits
@@ -28,17 +31,18 @@ from tuiprobe.catalog.baselines import (
     fit,
     on_own_classes,
 )
+from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, kind_of, own_family, peers
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
-from tuiprobe.manifest import drop_stale_manifest
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
-from tuiprobe.probes.robustness.result import BaselineNotRun
-from tuiprobe.results import Model
+from tuiprobe.probes.robustness.result import BaselineNotRun, Forecast, SetAccuracy
+from tuiprobe.results import Estimate, Model, NotRun, given
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import drop_stale_manifest
 from tuiprobe.run.records import SetRecord, write_baseline
 
 
@@ -100,9 +104,9 @@ def baselines_for(
                 "shifts of its own, so there is nothing to compare; name ImageNet and its shifts "
                 "in a --suite"
             )
-        return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
+        return {}, Baselines(nothing=NotRun(reason=f"no baseline applies to {sets[0].source}"))
     if not family.measured:
-        return {}, Baselines(reason="no shift that a baseline has was measured")
+        return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
     lines: list[Baseline] = []
     not_run: list[BaselineNotRun] = []
     measured = set(family.measured.values())
@@ -148,7 +152,7 @@ def baselines_for(
         known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
         add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
-    return dict(family.measured), Baselines(lines, not_run, reason="; ".join(reasons))
+    return dict(family.measured), Baselines(lines, not_run, NotRun(reason="; ".join(reasons)))
 
 
 def published_of(model: Model) -> ModelAccuracies | None:
@@ -185,3 +189,89 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
     return text
+
+
+@dataclass(frozen=True)
+class PeerChoice:
+    """Which published models a model is compared with, and by which ImageNet accuracy.
+
+    Attributes:
+        kind: Kind of training.
+        family: Family of the model, which is left out; empty if it is not known.
+        measured: Whether the run measures the accuracy on ImageNet's validation set.
+        published: Published accuracies of the model, if it has any.
+    """
+
+    kind: TrainingKind
+    family: str
+    measured: bool
+    published: ModelAccuracies | None
+
+
+def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
+    """Returns which published models a model is compared with; or why none are.
+
+    Args:
+        model: The encoder.
+        sets: The sets of the run, the in-distribution one first.
+    """
+    if model.weights.kind == "untrained":
+        return NotRun(reason="published models say nothing about random weights")
+    if model.ablated:
+        return NotRun(reason="channels are ablated: it is no longer the published model")
+    family = family_of(sets)
+    if family is not None and family.own is not None:
+        return NotRun(reason="too few models are published on these sets")
+    published = published_of(model)
+    try:
+        kind = kind_of(model.training, published)
+    except ValueError as error:
+        return NotRun(reason=str(error))
+    own = own_family(kind, published, model.architecture)
+    return PeerChoice(kind, own, family is not None, published)
+
+
+def forecast(by: PeerChoice | NotRun, first: SetAccuracy) -> Forecast | NotRun:
+    """Computes the accuracy to expect as the mean of ImageNet's shifts.
+
+    Args:
+        by: The published models.
+        first: Accuracy on the in-distribution set.
+    """
+    if isinstance(by, NotRun):
+        return by
+    x, n, published_as = 0.0, None, ""
+    if by.measured and given(first.top1):
+        x, n = first.top1.value, first.top1.n
+    elif by.published is not None and by.published.imagenet is not None:
+        x, published_as = by.published.imagenet, by.published.spec
+    else:
+        reason = "its accuracy on ImageNet is neither measured here nor published"
+        return NotRun(reason=reason, remedy="measure ImageNet's validation set: `--suite auto`")
+    try:
+        chosen = peers(by.kind, SHIFTS, by.family)
+        expected = chosen.expected(x, n)
+    except ValueError as error:
+        return NotRun(reason=str(error))
+    left_out = errors(by.kind)
+    low, high = expected.intervals[LEVELS[-1]]
+    return Forecast(
+        kind=by.kind,
+        target=expected.target,
+        expected=Estimate(
+            value=expected.value,
+            low=low,
+            high=high,
+            n=chosen.line.n,
+            method="least squares in logit space over published models; 95 % prediction interval "
+            "from residuals with families left out; n counts models",
+        ),
+        imagenet=x,
+        published_as=published_as,
+        models=chosen.line.n,
+        families=chosen.families,
+        without=by.family,
+        mean_error=fmean(family.error for family in left_out),
+        worst_family=left_out[0].family,
+        worst_error=left_out[0].error,
+    )

@@ -28,7 +28,7 @@ from tuiprobe.probes.heads import (
     usable_images,
 )
 from tuiprobe.probes.inputs import Int64
-from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.robustness.result import (
     BaselineModel,
     BaselineModels,
@@ -61,6 +61,9 @@ class Baseline:
     axis: Axis = "imagenet"
 
 
+NO_BASELINE = NotRun(reason="no baseline was given")
+
+
 @dataclass(frozen=True, eq=False)
 class Baselines:
     """All lines to compare with.
@@ -68,12 +71,12 @@ class Baselines:
     Attributes:
         lines: In the order of the report.
         not_run: Lines that could not be fitted.
-        reason: Why there is none at all.
+        nothing: Why there is none at all.
     """
 
     lines: Sequence[Baseline] = ()
     not_run: Sequence[BaselineNotRun] = ()
-    reason: str = "no baseline was given"
+    nothing: NotRun = NO_BASELINE
 
 
 def probe_robustness(
@@ -105,7 +108,7 @@ def probe_robustness(
     accuracies = tuple(
         _accuracy(head, first, images, shifts.get(images.name)) for images in labelled
     )
-    effective: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason=baselines.reason)
+    effective: tuple[EffectiveRobustness, ...] | NotRun = baselines.nothing
     if baselines.lines:
         effective = tuple(_effective(baseline, accuracies) for baseline in baselines.lines)
     own_heads = own_names or {}

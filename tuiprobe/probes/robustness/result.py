@@ -1,6 +1,6 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import (
@@ -14,6 +14,8 @@ from tuiprobe.results.base import (
     Share,
     given,
 )
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
 from tuiprobe.results.report import ProbeResult
 
 
@@ -35,17 +37,26 @@ class SetAccuracy(Frozen):
             the answers this set allows: the other x axis.
     """
 
+    place: ClassVar[str] = "accuracy"
+
     data: str
     shift: str | None
     images: Count
     classes: Count
     head_classes: Count = 0
-    top1: Share
-    top1_all: Share = NotRun(reason="not computed")
-    top1_set: Share = NotRun(reason="top-1 is that among the classes of the set")
+    top1: Annotated[Share, TOP1]
+    top1_all: Annotated[Share, Fig("top1_all", "top-1 among all classes of the head", "top-1")] = (
+        NotRun(reason="not computed")
+    )
+    top1_set: Annotated[Share, Fig("top1_set", "top-1 among the classes of the set", "top-1")] = (
+        NotRun(reason="top-1 is that among the classes of the set")
+    )
     set_classes: Count = 0
-    top5: Share
-    id_own_classes: Share
+    top5: Annotated[Share, Fig("top5", "top-5", "top-1")]
+    id_own_classes: Annotated[
+        Share,
+        Fig("id_own_classes", "in-distribution top-1 on the same classes", "shift-classes"),
+    ]
 
     @property
     def of_classes(self) -> int:
@@ -101,21 +112,39 @@ class EffectiveRobustness(Frozen):
     intercept: Real
     r2: Real
     covariance: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
-    value: Points
-    prediction: Points
+    value: Annotated[
+        Points,
+        Fig(name="{outer}", heading="above models of equal accuracy, sampling"),
+    ]
+    prediction: Annotated[
+        Points,
+        Fig("prediction", "{outer}, prediction interval", heading="with model spread"),
+    ]
     above: bool | None
-    percentile: Share
+    percentile: Annotated[
+        Share,
+        Fig("percentile", "share of baseline models below", heading="share of models below"),
+    ]
     extrapolated: bool | None
     nearest: Real | None = None
 
+    @property
+    def data(self) -> str:
+        """Names it among those of other baselines and shifts."""
+        return f"{self.baseline}: {', '.join(self.target)}"
 
-class BaselineNotRun(Frozen):
-    """A baseline without a line for a target, and the reason."""
+    @property
+    def place(self) -> str:
+        """Names the axis."""
+        return f"robustness by {self.axis}"
+
+
+class BaselineNotRun(NotRun):
+    """Why a baseline has no line for a target."""
 
     baseline: str
     target: Many[str]
     axis: str
-    reason: str
 
 
 class BaselineModel(Frozen):
@@ -172,7 +201,7 @@ class Forecast(Frozen):
 
     kind: Literal["zero-shot", "supervised"]
     target: Many[str]
-    expected: Share
+    expected: Annotated[Share, Fig("forecast", "forecast", "forecast")]
     imagenet: Real
     published_as: str
     models: Count
@@ -181,6 +210,16 @@ class Forecast(Frozen):
     mean_error: Real
     worst_family: str
     worst_error: Real
+
+    @property
+    def data(self) -> str:
+        """The shifts that it is about."""
+        return ", ".join(self.target)
+
+    @property
+    def place(self) -> str:
+        """The models that it is from."""
+        return f"published {self.kind} models"
 
 
 OrderId = Literal[
@@ -235,14 +274,16 @@ class Robustness(ProbeResult):
     probe: ClassVar[str] = "robustness"
 
     data: str
-    accuracies: Many[SetAccuracy]
-    mean_shift: Share
-    effective: Many[EffectiveRobustness] | NotRun
+    accuracies: Annotated[Many[SetAccuracy], FIGURES]
+    mean_shift: Annotated[Share, MEAN_SHIFT]
+    effective: Annotated[Many[EffectiveRobustness] | NotRun, EFFECTIVE]
     not_run: Many[BaselineNotRun] = ()
     own_names: Many[OwnNames] = ()
-    confidence: Share = NotRun(reason="not measured")
+    confidence: Annotated[
+        Share, Fig("confidence", "mean confidence", "average-confidence", role="predictor")
+    ] = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
-    forecast: Forecast | NotRun = NotRun(reason="not asked for")
+    forecast: Annotated[Forecast | NotRun, FIGURES] = NotRun(reason="not asked for")
     other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:

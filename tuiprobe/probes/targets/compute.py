@@ -18,12 +18,21 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
+from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Int64
-from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.intervals import exact, wilson
 from tuiprobe.probes.strata import labels_needed
-from tuiprobe.probes.targets.estimators import estimates
+from tuiprobe.probes.targets.estimators import (
+    PRIOR_K,
+    PRIOR_K_DIFFERENCE,
+    ShiftEstimate,
+    estimates,
+    fit_scale,
+    half_width,
+    half_width_of_few,
+    left_out_errors,
+    scaled_by,
+)
 from tuiprobe.probes.targets.result import (
     HEADLINE,
     Error,
@@ -37,18 +46,9 @@ from tuiprobe.probes.targets.result import (
     Targets,
     TargetSet,
 )
-from tuiprobe.probes.targets.scaling import (
-    PRIOR_K,
-    PRIOR_K_DIFFERENCE,
-    ShiftEstimate,
-    fit_scale,
-    half_width,
-    half_width_of_few,
-    left_out_errors,
-    scaled_by,
-)
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import class_name
 
 PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
 """The estimators that are scaled, each with its `k` where there is no labelled shift."""

@@ -1,4 +1,4 @@
-"""The description of expected accuracies."""
+"""The probe of images without labels: what it reads, and its description."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import Collection, Iterator
 from typing import Final, get_args
 
 from tuiprobe import numbers
+from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
-from tuiprobe.probes.targets import TITLE
-from tuiprobe.probes.targets.result import Estimator, LeftOut, Targets, TargetSet
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.targets.compute import Images, estimate_targets
+from tuiprobe.probes.targets.result import (
+    ESTIMATORS,
+    HEADLINE,
+    Estimator,
+    LeftOut,
+    Targets,
+    TargetSet,
+)
 from tuiprobe.results import NotRun, TopImage, given
 from tuiprobe.results.accuracy import sentence
+from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
+    NamedFigure,
     Section,
     Series,
     Strip,
@@ -23,37 +36,104 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
+from tuiprobe.run.checked_arrays import HeadArrays
 
-ESTIMATORS: Final[dict[Estimator, str]] = {
-    "atc_entropy": "ATC by entropy",
-    "atc_confidence": "ATC by confidence",
-    "difference": "difference of confidences",
-    "average": "average confidence",
-}
-"""What people call each estimator."""
+UNCALIBRATED = Fig(
+    "target.uncalibrated", "average confidence, not calibrated", "average-confidence",
+    role="estimate",
+)  # fmt: skip
+
+
+Inputs = tuple[HeadArrays, Images]
+
+
+class ExpectedAccuracy(Probe[Inputs, Targets]):
+    """Accuracy expected on images without labels, with the error of such estimates."""
+
+    id = "targets"
+    title = BUILT_IN["targets"].title
+    block = "your images"
+    Result = Targets
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads head, target sets, and the labelled sets that estimates rest on."""
+        if not run.targets:
+            planned = [record.name for record in run.plan.sets if record.target]
+            if planned:
+                reason = f"no image of {' or '.join(planned)} was measured yet"
+                return NotRun(reason=reason, remedy="the same command resumes the run")
+            remedy = "pass --target SOURCE; it needs no labels"
+            return NotRun(reason="no target set", remedy=remedy)
+        if isinstance(run.head, NotRun):
+            return run.head
+        first, *shifts = run.head_sets
+        names = run.head_file.classes
+        listed = {
+            target.name: (run.features(target.name)["ids"], run.paths(target.name))
+            for target in run.target_sets
+        }
+        return run.head, Images(first, shifts, run.target_sets, names, listed)
+
+    def compute(self, inputs: Inputs, options: Options) -> Targets:
+        """Estimates accuracy on targets and labelled shifts."""
+        return estimate_targets(*inputs)
+
+    def describe(self, result: Targets, subject: Subject) -> Section:
+        """Describes every estimate, and what it was worth on labelled shifts."""
+        return describe(result)
+
+    def named(self, result: Targets) -> Named:
+        """Names the quoted estimate of every target set, and what is declared."""
+        quoted = [_quoted(target) for target in result.targets]
+        first = [f"target.{HEADLINE}.scaled"]  # it is the quoted one
+        others = [figure for figure in named_figures(result) if figure.id not in first]
+        return Named(figures=(*quoted, *others))
+
+
+def _quoted(target: TargetSet) -> NamedFigure:
+    # What nothing validates ranks no models: it has another id and no rank.
+    fig = TARGET if target.scaled else UNCALIBRATED
+    return fig.named(
+        target.headline,
+        target.data,
+        target.place,
+        classes=len(target.predicted),
+        of_classes=target.head_classes,
+    )
+
 
 NOTE: Final = (
     "The estimate takes the drop that ATC by entropy predicts, times k: how much larger the drops "
     "of labelled shifts were than predicted, or 1.35, as on published shifts. The intervals of "
     "figures that are not scaled say how precisely they are known, not how wrong they are."
 )
+
+
 NO_BOUND: Final = (
     "The worst error on labelled shifts does not bound the error on your images: they may differ "
     "from the in-distribution set in a way that no labelled shift has."
 )
+
+
 NO_CLASS: Final = (
     "An image of none of the head's classes makes every estimate meaningless: it still gets a "
     "class and a confidence."
 )
+
+
 DISPERSION: Final = (
     "Dispersion orders several sets under one model: higher means more confident answers spread "
     "over more classes. It does not compare models."
 )
 
+
 TOO_HIGH: Final = "too high on 96 of 116 published shifts"
 """What is known of estimates that are not scaled; `benchmarks/estimates.py` counts it."""
 
+
 CARD_LINES: Final = 3
+
+
 BARS: Final = 30
 
 
@@ -77,7 +157,7 @@ def describe(result: Targets, labelled: Collection[str] = ()) -> Section:
     first = result.targets[0]
     accuracy = first.accuracy()
     return Section(
-        title=TITLE,
+        title=BUILT_IN["targets"].title,
         headline=lines[0],
         clause="" if isinstance(accuracy, NotRun) else sentence(accuracy),
         clause_on=first.data,
@@ -116,7 +196,7 @@ def _strips(result: Targets) -> list[Strip]:
             strips.append(
                 Strip(
                     id=f"pictures_{number}",
-                    title=("What pictures were taken for, and how surely",),
+                    title=("The model's answers: least sure, most common",),
                     data=target.data,
                     ends=ends,
                     folded=number > 0,

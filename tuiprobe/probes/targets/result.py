@@ -1,9 +1,11 @@
 """Result types of the targets probe (definitions: docs/targets.md)."""
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
 from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Points, Real, Share
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import TARGET_ERROR
 from tuiprobe.results.report import ProbeResult
 
 Estimator = Literal["atc_entropy", "atc_confidence", "difference", "average"]
@@ -11,15 +13,35 @@ Estimator = Literal["atc_entropy", "atc_confidence", "difference", "average"]
 HEADLINE: Final[Estimator] = "atc_entropy"
 """Fixed before any data were seen."""
 
+ESTIMATORS: Final[dict[Estimator, str]] = {
+    "atc_entropy": "ATC by entropy",
+    "atc_confidence": "ATC by confidence",
+    "difference": "difference of confidences",
+    "average": "average confidence",
+}
+"""What people call each estimator."""
 
-class Expected(Frozen):
-    """What one estimator expects of one set."""
+
+class OfEstimator(Frozen):
+    """What belongs to one estimator."""
 
     estimator: Estimator
-    accuracy: Share
+
+    @property
+    def called(self) -> str:
+        """What people call the estimator."""
+        return ESTIMATORS[self.estimator]
 
 
-class ScaledEstimate(Frozen):
+class Expected(OfEstimator):
+    """What one estimator expects of one set."""
+
+    accuracy: Annotated[
+        Share, Fig("{self.estimator}", "{self.called}", "estimate", role="estimate")
+    ]
+
+
+class ScaledEstimate(OfEstimator):
     """An estimate whose predicted drop is scaled by what labelled shifts lost.
 
     Attributes:
@@ -29,8 +51,9 @@ class ScaledEstimate(Frozen):
         half: Half the range before it is cut at 0 and 1, in accuracy.
     """
 
-    estimator: Estimator
-    accuracy: Share
+    accuracy: Annotated[
+        Share, Fig("{self.estimator}.scaled", "{self.called}, scaled", "estimate", role="estimate")
+    ]
     k: Real
     half: Real
 
@@ -82,19 +105,28 @@ class TargetSet(Frozen):
 
     data: str
     images: Count
-    expected: Many[Expected] = ()
-    scaled: Many[ScaledEstimate] = ()
+    expected: Annotated[Many[Expected], Fig("target")] = ()
+    scaled: Annotated[Many[ScaledEstimate], Fig("target")] = ()
     wrong: Count | None = None
     too_few_wrong: bool = False
     more_labelled: Count | None = None
     uncalibrated: Share = NotRun(reason="the estimates are calibrated")
     labels: Count | None = None
-    less_confident: Share
-    dispersion: Figure
+    less_confident: Annotated[
+        Share, Fig("target.less_confident", "share less confident", "dispersion", role="estimate")
+    ]
+    dispersion: Annotated[
+        Figure, Fig("target.dispersion", "dispersion", "dispersion", role="estimate")
+    ]
     predicted: Many[Predicted]
     head_classes: Count = 0
     least_sure: Many[TargetPicture] = ()
     common: Many[TargetPicture] = ()
+
+    @property
+    def place(self) -> str:
+        """Says whether the estimates are validated."""
+        return "estimate" if self.scaled else "not validated"
 
     def of(self, estimator: Estimator) -> Figure:
         """Returns the accuracy that an estimator expects."""
@@ -148,18 +180,24 @@ class ShiftCheck(Frozen):
         return _of(self.expected, estimator)
 
 
-class Error(Frozen):
+class Error(OfEstimator):
     """How wrong an estimator was on the labelled shifts of this run, in accuracy.
 
     Attributes:
-        estimator: Which one.
         mean_absolute: Mean absolute error; n counts shifts.
         worst: Largest absolute error.
         worst_on: The shift that has it.
     """
 
-    estimator: Estimator
-    mean_absolute: Points
+    mean_absolute: Annotated[
+        Points,
+        Fig(
+            "{self.estimator}",
+            "mean absolute error of {self.called}",
+            "estimate-error",
+            role="estimate",
+        ),
+    ]
     worst: Points
     worst_on: str = ""
 
@@ -177,7 +215,7 @@ class LeftOut(Frozen):
 
     shifts: Count
     too_high: Count
-    mean_absolute: Points
+    mean_absolute: Annotated[Points, TARGET_ERROR]
     worst: Points
     worst_on: str = ""
 
@@ -196,14 +234,15 @@ class Targets(ProbeResult):
     """
 
     probe: ClassVar[str] = "targets"
+    place: ClassVar[str] = "labelled shifts"
 
     data: str
     basis: Literal["calibrated", "not validated"]
     temperature: Figure
-    targets: Many[TargetSet]
+    targets: Annotated[Many[TargetSet], FIGURES]
     checks: Many[ShiftCheck] = ()
-    errors: Many[Error]
-    left_out: LeftOut
+    errors: Annotated[Many[Error], Fig(TARGET_ERROR.id)]
+    left_out: Annotated[LeftOut, FIGURES]
 
 
 def _of(expected: Many[Expected], estimator: Estimator) -> Figure:

@@ -111,9 +111,8 @@ class ExportScreen(Dialog[None]):
             try:
                 written = await asyncio.to_thread(self._export, to, False)
             except ReplacedFilesError as error:
-                files = str(error).rpartition("; ")[0]
                 if not await self.app.push_screen_wait(
-                    ConfirmScreen("replace what is there?", [files], "Replace")
+                    ConfirmScreen("replace what is there?", [error.what], "Replace")
                 ):
                     self._show("nothing was written")
                     return

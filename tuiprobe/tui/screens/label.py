@@ -21,9 +21,9 @@ from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.label.status import FINAL, LabelStatus, label_status
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, PictureToLabel, open_labelling
+from tuiprobe.labelling.status import FINAL, LabelStatus, label_status
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
@@ -330,7 +330,7 @@ class LabelScreen(ProbeScreen):
         """Opens the file of the picture in the program that the system has for it."""
         if self.picture is None or self._labelling is None or self.view is None:
             return
-        path = None if self.view.reason else self._labelling.path(self.picture.place)
+        path = None if self.view.reason else self._labelling.originals.file(self.picture.name)
         if path is None:
             self.app.fail("this picture has no file of its own to open")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,13 +14,16 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.state import RunState
+from tuiprobe.run.view import RunView
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
-from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
+from tuiprobe.tui.livewatch import WatchThread, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.live_panels import LivePanels
+
+if TYPE_CHECKING:
+    from tuiprobe.run.status import LiveTap
 
 FRAME_SECONDS = 0.2
 
@@ -34,6 +37,7 @@ class LiveScreen(ProbeScreen):
     Args:
         run: The run directory, or a group's, which holds one directory a model.
         engine: The process, if this program started it.
+        view: How the run stands, if that was already read; it is shown at once.
     """
 
     AUTO_FOCUS = "ChannelBars"
@@ -53,24 +57,27 @@ class LiveScreen(ProbeScreen):
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
     ]
 
-    def __init__(self, run: Path, engine: Engine | None = None) -> None:
+    def __init__(
+        self, run: Path, engine: Engine | None = None, view: RunView | None = None
+    ) -> None:
         super().__init__()
         self.root, self.engine = run, engine
         self._started = time.monotonic() if engine is not None else None
         self._ended: Engine | None = None  # whose end was shown
         self._members = [run]
         self._member = 0
-        self._watch = self._new_watch()
+        self._watch = self._new_watch(view)
         self._place: SetAndTap | None = None
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
-        self._shown = Snapshot()
+        self._shown: RunView | None = None
+        self._taps: dict[SetAndTap, LiveTap] = {}
         self._timer: Timer | None = None
         self._messages: tuple[object, ...] = ()
 
-    def _new_watch(self) -> WatchThread:
+    def _new_watch(self, first: RunView | None = None) -> WatchThread:
         log = RunDir(self.root).log_file
-        return WatchThread(Watch(self.shown_run, log, alive=self.app.works_on))
+        return WatchThread(self.shown_run, log, self.app.works_on, first)
 
     @property
     def shown_run(self) -> Path:
@@ -78,14 +85,14 @@ class LiveScreen(ProbeScreen):
         return self._members[self._member]
 
     @property
-    def state(self) -> RunState | None:
-        """The state of the run; None before it is known."""
-        return self._watch.latest.run
+    def view(self) -> RunView | None:
+        """How the run stands; None before it is known."""
+        return self._watch.latest
 
     @property
     def going(self) -> bool:
         """Whether the run goes on, as far as it is known."""
-        return self.state is None or self.state.kind in ("waiting", "running")
+        return self.view is None or self.view.going
 
     def compose_body(self) -> ComposeResult:
         """Lays out the panels, the last warning and the log."""
@@ -143,88 +150,85 @@ class LiveScreen(ProbeScreen):
 
     def _tick(self) -> None:
         self._find_members()
-        snapshot = self._watch.latest
-        self._announce_end(snapshot)
-        self._show_title(snapshot)
-        kind = None if self.state is None else self.state.kind
-        end = self._whole_end(snapshot)
-        messages = (snapshot.log, snapshot.messages, snapshot.ranks, end, kind)
+        view, log = self._watch.latest, self._watch.log
+        self._show_title(view)
+        if view is None:
+            return
+        self._announce_end(view)
+        end = self._full_end(view)
+        ranks = progress.ranks_line(view.ranks, self.size.width - 2) if view.going else ""
+        messages = (log, view.messages, ranks, end, view.state)
         turned = messages[-2:] != self._messages[-2:]
         if messages != self._messages:
             self._messages = messages
-            self._show_messages(snapshot)
-        before, self._shown = self._shown, snapshot
+            self._show_messages(view, ranks)
+        before, self._shown = self._shown, view
         # The last events follow the last heartbeat.
-        moved = any(
-            getattr(snapshot, name) != getattr(before, name) for name in ("beat", "stage", "state")
-        )
-        if turned or moved or snapshot.taps is not before.taps:
+        if turned or before is None or (view.beat, view.damage) != (before.beat, before.damage):
+            self._taps = view.taps
             self._show_figures()
 
-    def _end(self, snapshot: Snapshot) -> str:
+    def _end(self, view: RunView) -> str:
         """Returns how a run ended, with what to do; empty while it goes on."""
-        if self.state is None or self.going:
+        if view.going:
             return ""
         engine, cause = self.engine, ""
         if engine is not None:
-            cause = progress.cause_of_end(engine.ended(), engine.killed, snapshot.log)
-        return progress.advice(self.state, cause)
+            cause = progress.cause_of_end(engine.ended(), engine.killed, self._watch.log)
+        return progress.advice(view, cause)
 
-    def _whole_end(self, snapshot: Snapshot) -> str:
+    def _full_end(self, view: RunView) -> str:
         """Returns the reason why a run does not go on, where the title may cut it; else nothing."""
-        if self.state is None or self.state.kind == "done" or snapshot.state == "gone":
-            return ""
-        end = self._end(snapshot)
-        return f"{progress.sign(self.state)} {end}" if end else ""
+        end = "" if view.state == "done" or view.gone else self._end(view)
+        return f"{progress.sign(view)} {end}" if end else ""
 
-    def _announce_end(self, snapshot: Snapshot) -> None:
+    def _announce_end(self, view: RunView) -> None:
         """Shows once how the engine ended, as soon as its directory says so too."""
-        engine, end = self.engine, self._end(snapshot)
+        engine, end = self.engine, self._end(view)
         if engine is None or engine is self._ended or engine.ended() is None or not end:
             return
         self._ended = engine
-        if self.state is not None and self.state.kind in ("done", "partial", "unfinished"):
+        if view.state in ("done", "partial", "unfinished"):
             self.notify(end, timeout=6, markup=False)
         else:
             self.notify(end, severity="error", timeout=12, markup=False)
         self.refresh_bindings()
 
-    def _state_text(self, snapshot: Snapshot, width: int) -> str:
+    def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.shown_run.name
-        if snapshot.state == "gone":
+        if view.gone:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
-        state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
-        if not self.going:
-            return f"{progress.sign(state)} {name}: {self._end(snapshot)}"
+        if not view.going:
+            return f"{progress.sign(view)} {name}: {self._end(view)}"
         elapsed = None if self._started is None else time.monotonic() - self._started
-        return progress.title(snapshot.about.get("model") or name, state, snapshot, elapsed, width)
+        return progress.title(view.about.get("model") or name, view, elapsed, width)
 
-    def _show_title(self, snapshot: Snapshot) -> None:
+    def _show_title(self, view: RunView | None) -> None:
         """Shows the state in the room that a short warning leaves."""
-        warning = progress.title_warning(snapshot.about, short=True)
+        view = view or RunView("waiting")
+        warning = progress.title_warning(view.about, short=True)
         room = self.title_line.content_size.width - (len(warning) + 2 if warning else 0)
-        self.title_line.show(self._state_text(snapshot, max(room, 40)), [snapshot.about])
+        self.title_line.show(self._state_text(view, max(room, 40)), [view.about])
 
-    def _show_messages(self, snapshot: Snapshot) -> None:
+    def _show_messages(self, view: RunView, ranks: str) -> None:
         """Shows log, ranks, the last warning, and in full how a run ended."""
         width = self.size.width - 2
         log = self.query_one("#log")
         if log.display:
-            events = [f"{message.kind}: {message.message}" for message in snapshot.messages]
-            lines = snapshot.log or events or ["No log output yet."]
+            events = [f"{message.kind}: {message.message}" for message in view.messages]
+            lines = self._watch.log or events or ["No log output yet."]
             at_end = log.is_vertical_scroll_end
             self.query_one("#log-lines", Static).update(inert_lines(lines))
             if at_end:
                 log.scroll_end(animate=False)
-        ranks = progress.ranks_line(snapshot.ranks, width) if self.going else ""
         line = self.query_one("#ranks", Static)
         line.update(inert(ranks))
         line.display = bool(ranks)
-        warnings = [m.message for m in snapshot.messages if m.kind in ("warning", "failed")]
+        warnings = [m.message for m in view.messages if m.kind in ("warning", "failed")]
         more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
         warning = f"! {warnings[-1]}" if warnings else ""
-        end = self._whole_end(snapshot)
+        end = self._full_end(view)
         text = end or fitted(plain(warning), width - len(more)) + more
         panel = self.query_one("#warning", Static)
         panel.update(inert(text))
@@ -232,36 +236,37 @@ class LiveScreen(ProbeScreen):
         panel.display = bool(end or warning)
 
     def _show_figures(self) -> None:
-        snapshot = self._shown
-        sets = [name for name in snapshot.sets if self._taps(name)]
-        sets = sets or [name for name, _ in snapshot.taps]
+        view = self._shown
+        if view is None:
+            return
+        sets = [name for name in view.sets if self._taps_of(name)]
+        sets = sets or [name for name, _ in self._taps]
         self._place = None
         if sets:
             name = self._chosen_set if self._chosen_set in sets else sets[0]
-            taps = self._taps(name)
+            taps = self._taps_of(name)
             self._place = name, self._chosen_tap if self._chosen_tap in taps else taps[-1]
-        taps = self._taps(self._place[0]) if self._place else []
-        directory = RunDir(self.shown_run)
-        self.query_one(LivePanels).show(snapshot, directory, self._place, taps, self.going)
+        taps = self._taps_of(self._place[0]) if self._place else []
+        self.query_one(LivePanels).show(view, self._taps, self._place, taps)
         self.refresh_bindings()
 
-    def _taps(self, set_name: str) -> list[str]:
+    def _taps_of(self, set_name: str) -> list[str]:
         """Returns the taps of a set, the final representation last, as in the network."""
-        taps = [tap for name, tap in self._shown.taps if name == set_name]
+        taps = [tap for name, tap in self._taps if name == set_name]
         return sorted(taps, key=lambda tap: tap == "embedding")
 
     # Actions of the keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in this state of the run."""
-        state = self.state
+        view = self.view
         return {
             "cancel": self.going,
             "kill": self.engine is not None and self.engine.ended() is None,
-            "again": state is not None and state.resumable,
-            "results": state is not None and state.results and not self.going,
-            "layer": self._place is not None and len(self._taps(self._place[0])) > 1,
-            "set": len({name for name, _ in self._shown.taps}) > 1,
+            "again": view is not None and view.resumable,
+            "results": view is not None and view.results and not view.going,
+            "layer": self._place is not None and len(self._taps_of(self._place[0])) > 1,
+            "set": len({name for name, _ in self._taps}) > 1,
             "run_of_group": len(self._members) > 1,
         }.get(action, True)
 
@@ -288,7 +293,7 @@ class LiveScreen(ProbeScreen):
 
     async def action_detach(self) -> None:
         """Leaves the screen; a run goes on."""
-        if self.going and self.state is not None:
+        if self.going and self.view is not None:
             self.app.notify(f"the run goes on: tuiprobe open {self.root}", timeout=6, markup=False)
         await self.app.run_action("back")
 
@@ -296,14 +301,14 @@ class LiveScreen(ProbeScreen):
         """Selects another layer."""
         if self._place is None:
             return
-        taps = self._taps(self._place[0])
+        taps = self._taps_of(self._place[0])
         index = max(0, min(taps.index(self._place[1]) + by, len(taps) - 1))
         self._chosen_tap = taps[index]
         self._show_figures()
 
     def action_set(self) -> None:
         """Selects the next set of images."""
-        sets = list(dict.fromkeys(place[0] for place in self._shown.taps))
+        sets = list(dict.fromkeys(place[0] for place in self._taps))
         if self._place is not None and sets:
             self._chosen_set = sets[(sets.index(self._place[0]) + 1) % len(sets)]
             self._show_figures()
@@ -316,7 +321,7 @@ class LiveScreen(ProbeScreen):
 
     def _look_at_member(self) -> None:
         self._watch.stop()
-        self._place, self._shown, self._messages = None, Snapshot(), ()
+        self._place, self._shown, self._messages, self._taps = None, None, (), {}
         self._watch = self._new_watch()
         self._find_engine()
 
@@ -324,8 +329,8 @@ class LiveScreen(ProbeScreen):
         """Shows or hides the log."""
         panel = self.query_one("#log")
         panel.display = not panel.display
-        if panel.display:
-            self._show_messages(self._watch.latest)
+        self._messages = ()
+        self._tick()
 
     async def action_leave(self) -> None:
         """Closes the log, or else leaves. The run goes on."""

@@ -16,8 +16,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
-from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import RunState, run_state
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -67,7 +66,7 @@ class ResultsScreen(ProbeScreen):
         super().__init__()
         self.run = run
         self.results: RunResults | None = None
-        self.state: RunState | None = None
+        self.view: RunView | None = None
         self._tabs: ResultTabs = {}
 
     def compose_body(self) -> ComposeResult:
@@ -86,7 +85,7 @@ class ResultsScreen(ProbeScreen):
             results, parts = read_tabs(RunDir(self.run))
         except TuiprobeError as error:
             results = str(error)
-        self.state = run_state(RunDir(self.run), held_locks(), alive=app.works_on(self.run))
+        self.view = RunView.read(RunDir(self.run), alive=app.works_on(self.run))
         if self.is_running:
             app.call_later(self._arrived, results, parts)
 
@@ -117,10 +116,10 @@ class ResultsScreen(ProbeScreen):
 
     def _how_it_stands(self) -> str:
         """Returns what the title says of a run that is not done."""
-        if self.state is None or self.state.kind == "done":
+        if self.view is None or self.view.state == "done":
             return ""
-        hint = ", r resumes" if self.state.resumable else ""
-        return f"{sign(self.state)} {self.state.words}{hint} · "
+        hint = ", r resumes" if self.view.resumable else ""
+        return f"{sign(self.view)} {self.view.words}{hint} · "
 
     @property
     def shown_run(self) -> Path:
@@ -162,9 +161,9 @@ class ResultsScreen(ProbeScreen):
         if action == "maximise":
             return self.tab is not None and bool(self.tab.query(".aside"))
         if action == "resume":
-            return self.state is not None and self.state.resumable
+            return self.view is not None and self.view.resumable
         if action == "label":
-            stopped = self.state is not None and self.state.resumable
+            stopped = self.view is not None and self.view.resumable
             return "yours" in self._tabs and not stopped
         if action == "part":
             return int(str(parameters[0])) < len(self._tabs)

@@ -18,14 +18,14 @@ from textual.widgets import Input, Static
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, number, plus_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.report.reading import rows_with_labels
+from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
 from tuiprobe.results.base import places_of
 from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
-from tuiprobe.run.state import Observer
+from tuiprobe.run.listing import SORTS, list_runs, matches
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -49,12 +49,12 @@ An estimate is never written with ±.
 """
 
 
-def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
+def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
-    model = max(max((len(row.model or row.name) for row in rows), default=0) + 4, 14)
-    source = max((len(row.source) for row in rows), default=0)
+    model = max(max((len(row.summary.model or row.name) for row in rows), default=0) + 4, 14)
+    source = max((len(row.summary.source) for row in rows), default=0)
     date = _date_width(width)
-    on_yours = any(isinstance(row.target, Accuracy) for row in rows)
+    on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
     left = width - model - date - 12 - (_YOURS if on_yours else 8) - 4  # other columns and gaps
     return (
         RowColumn("model", model, term="representation"),
@@ -75,7 +75,7 @@ def _date_width(width: int) -> int:
 
 
 def run_cells(
-    row: RunRow,
+    row: RunView,
     marked: bool,
     pinned: bool,
     width: int = _WIDE,
@@ -86,24 +86,24 @@ def run_cells(
     head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
     date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
-        f"{head} {row.model or row.name}",
-        row.source or "-",
+        f"{head} {row.summary.model or row.name}",
+        row.summary.source or "-",
         date[: _date_width(width)],
-        f"{sign(row.status)} {row.status.word}",
-        row.status.percent or "-",
+        f"{sign(row)} {row.word}",
+        row.percent or "-",
         _on_target(row),
-        row.accuracy.alone(places=accuracy),
-        row.shifts.alone(places=shifts),
-        row.kurtosis.alone(places=kurtosis),
-        row.outcome or "-",
+        row.summary.accuracy.alone(places=accuracy),
+        row.summary.shifts.alone(places=shifts),
+        row.summary.kurtosis.alone(places=kurtosis),
+        row.summary.outcome or "-",
     ]
 
 
-def _on_target(row: RunRow) -> str:
+def _on_target(row: RunView) -> str:
     """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
-    if isinstance(row.target, NotRun):
+    if isinstance(row.summary.target, NotRun):
         return MISSING
-    known, width = row.target, _YOURS - 2
+    known, width = row.summary.target, _YOURS - 2
     measured = known.evidence in ("labels", "measured")
     texts = [with_range(known)]
     if measured:
@@ -113,25 +113,25 @@ def _on_target(row: RunRow) -> str:
     return f"{sign} {next((text for text in texts if len(text) <= width), alone)}"
 
 
-def about_run(row: RunRow) -> str:
+def about_run(row: RunView) -> str:
     """Returns what the line below the list says: the whole reason, and what to do."""
-    text = row.title
-    if row.state in ("waiting", "running"):
-        words = "starting" if row.state == "waiting" else f"running {row.status.percent}"
-        text = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
+    text = row.summary.title
+    if row.going:
+        words = "starting" if row.state == "waiting" else f"running {row.percent}"
+        text = f"{words}{row.waiting}: Enter shows it, x in there stops it"
     elif row.state != "done":
-        text = advice(row.status)
-    return f"{sign(row.status)} {row.name}: {text}"
+        text = advice(row)
+    return f"{sign(row)} {row.name}: {text}"
 
 
-class RunTable(RowTable[RunRow]):
+class RunTable(RowTable[RunView]):
     """All runs."""
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the state of a run, then those of the columns."""
         return tuple(dict.fromkeys(("state", "resume", *super().explained(), "run", "interval")))
 
-    def colours(self, row: RunRow | None, width: int) -> list[tuple[int, int, str]]:
+    def colours(self, row: RunView | None, width: int) -> list[tuple[int, int, str]]:
         """Returns the colour of the sign of a run."""
         return [] if row is None else [(2, 3, run_mark(row.path).colour)]
 
@@ -170,8 +170,8 @@ class RunsScreen(FilteredScreen):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        self._all: list[RunRow] = []
-        self._observer: Observer | None = None
+        self._all: list[RunView] = []
+        self._read: list[RunView] = []
         self._marked: dict[Path, None] = {}
         self._places: tuple[int | None, ...] = (None, None, None)
         self._stop = threading.Event()
@@ -194,7 +194,6 @@ class RunsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.wait()
-        self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
@@ -213,14 +212,15 @@ class RunsScreen(FilteredScreen):
                 self._show_soon(self._listed())
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
-    def _listed(self) -> list[RunRow]:
-        return list(rows_with_labels(list_runs(self.root, observer=self._observer)))
+    def _listed(self) -> list[RunView]:
+        self._read = list_runs(self.root, before=self._read, alive=self.app.works_on)
+        return list(views_with_labels(self._read))
 
-    def _show_soon(self, rows: list[RunRow]) -> None:
+    def _show_soon(self, rows: list[RunView]) -> None:
         if self.is_running and not self._stop.is_set():
             self.app.call_later(self._arrived, rows)
 
-    def _arrived(self, rows: list[RunRow]) -> None:
+    def _arrived(self, rows: list[RunView]) -> None:
         """Shows a new listing."""
         if not self.alive:
             return
@@ -238,7 +238,7 @@ class RunsScreen(FilteredScreen):
         if self.alive and not self._reading:
             self._show()
 
-    def _cells(self, row: RunRow) -> list[str]:
+    def _cells(self, row: RunView) -> list[str]:
         width = self.table.scrollable_content_region.width
         pinned = row.path.absolute() in self.app.pinned
         return run_cells(row, row.path in self._marked, pinned, width, self._places)
@@ -250,7 +250,10 @@ class RunsScreen(FilteredScreen):
             column, down = self.table.sorted_by
             rows.sort(key=_sort_key(column), reverse=down)
         rows.sort(key=lambda row: row.path.absolute() not in self.app.pinned)
-        columns = zip(*((row.accuracy, row.shifts, row.kurtosis) for row in rows), strict=True)
+        columns = zip(
+            *((row.summary.accuracy, row.summary.shifts, row.summary.kurtosis) for row in rows),
+            strict=True,
+        )
         self._places = tuple(map(places_of, columns)) or (None, None, None)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
@@ -263,7 +266,7 @@ class RunsScreen(FilteredScreen):
         self.table.show_rows(rows, at)
         self._count(rows)
 
-    def _count(self, rows: Sequence[RunRow]) -> None:
+    def _count(self, rows: Sequence[RunView]) -> None:
         marked = f" · {len(self._marked)} marked" if self._marked else ""
         text = f"{len(rows):,} of {len(self._all):,}{marked}"
         self.query_one("#runs-count", Static).update(text)
@@ -307,7 +310,7 @@ class RunsScreen(FilteredScreen):
         self.table.when_read(self._compare)
 
     def _compare(self) -> None:
-        finished = {row.path for row in self._all if row.status.results}
+        finished = {row.path for row in self._all if row.results}
         marked = [path for path in self._marked if path in finished]
         chosen = sorted(marked, key=lambda path: path.absolute() not in self.app.pinned)
         if len(chosen) < 2:
@@ -320,7 +323,7 @@ class RunsScreen(FilteredScreen):
     def action_export(self) -> None:
         """Opens the choice of formats for the run under the cursor."""
         row = self.table.current
-        if row is None or not row.status.results:
+        if row is None or not row.results:
             self.notify("this run has no results to export yet", markup=False)
             return
         from tuiprobe.tui.screens.export import ExportScreen
@@ -337,7 +340,7 @@ class RunsScreen(FilteredScreen):
         """Returns whether a key does something for the run under the cursor."""
         if action == "resume" and self.alive:
             row = self.table.current
-            return row is not None and row.status.resumable
+            return row is not None and row.resumable
         return True
 
     def action_resume(self) -> None:
@@ -356,7 +359,7 @@ class RunsScreen(FilteredScreen):
         current = self.table.current
         chosen = [row for row in self._all if row.path in self._marked]
         chosen = chosen or ([current] if current is not None else [])
-        running = [row.name for row in chosen if not row.deletable]
+        running = [row.name for row in chosen if row.going]
         if running:
             fix = "open it and cancel it first"
             self.app.fail(f"still running: {', '.join(running)}", fix)
@@ -373,7 +376,7 @@ class RunsScreen(FilteredScreen):
             lambda yes: self._delete(chosen) if yes else None,
         )
 
-    def _delete(self, rows: list[RunRow]) -> None:
+    def _delete(self, rows: list[RunView]) -> None:
         try:
             for row in rows:
                 if kept := delete_run(RunDir(row.path)):
@@ -384,5 +387,5 @@ class RunsScreen(FilteredScreen):
         self._arrived(self._listed())
 
 
-def _sort_key(column: int) -> Callable[[RunRow], Any]:
-    return SORTS[SORTED[column]] if column < len(SORTED) else lambda row: row.outcome
+def _sort_key(column: int) -> Callable[[RunView], Any]:
+    return SORTS[SORTED[column]] if column < len(SORTED) else lambda row: row.summary.outcome

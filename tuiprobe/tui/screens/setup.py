@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -13,17 +14,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Select, Static
 
-from tuiprobe.catalog.cached import Missing, download_words, missing_weights
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
+from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
 from tuiprobe.tui.progress import title_warning
-from tuiprobe.tui.run_preview import RunPreview, specs_of, trial_of, unmatched_layers
-from tuiprobe.tui.runsetup import YES, Setup, SetupMemory
+from tuiprobe.tui.runsetup import YES, Setup, SetupMemory, specs_of, start_words
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
-from tuiprobe.tui.widgets.form import EXPLAINED, RunForm
+from tuiprobe.tui.widgets.form import EXPLAINED, FIELDS, RunForm
+
+if TYPE_CHECKING:
+    from tuiprobe.run.preview import Preview
 
 PAUSE_SECONDS = 0.3
 """Seconds without a key until the data are looked at."""
@@ -54,8 +56,9 @@ class SetupScreen(ProbeScreen):
         super().__init__()
         self._models = tuple(models)
         self._seen: dict[str, str] = {}
-        self._contents: dict[str, Any] | None = None
+        self._previews: list[Preview] = []  # empty until the answer is there
         self._note = ""
+        self._refused = ""  # why there is no preview of what was typed
         self._trial_note = ""
         self._trial_wrong: dict[str, str] = {}
         self._last_trial: tuple[str, ...] = ()  # what determines the trial that was begun last
@@ -73,7 +76,6 @@ class SetupScreen(ProbeScreen):
         self.query_one("#meaning").border_title = "what this means"
         self._seen = dict(self.setup.texts)
         self._ask_about_data()
-        self._try_models(offline=True)
 
     @property
     def _memory(self) -> SetupMemory:
@@ -106,65 +108,66 @@ class SetupScreen(ProbeScreen):
             return
         before = Setup(self._models, self._seen).trial_options
         self._seen = self._memory.texts[self._models] = texts
-        self._contents, self._waits = None, False
+        self._previews, self._waits = [], False
         self.form.refuse("")
         if self.setup.trial_options != before:
             self._trial_note, self._trial_wrong = "", {}
-        self._note = "looking at what was typed"
+        self._note, self._refused = "looking at what was typed", ""
         self._show()
         self._ask_about_data(PAUSE_SECONDS)
 
     @work(exclusive=True, group="data")
     async def _ask_about_data(self, pause: float = 0.0) -> None:
-        """Asks what the run would measure, in a process that may open data, after a pause."""
+        """Asks what the run would do, in a process that may open data, after a pause."""
         if pause:
             await asyncio.sleep(pause)
         setup = self.setup
-        self._contents, self._note = None, "looking at the data"
+        self._previews, self._note, self._refused = [], "looking at the data", ""
         self._show()
-        request = setup.request(self.app.runs)
-        answer = await ask_python(["-P", "-m", "tuiprobe.engine.preview", request])
+        answer = await ask(setup.dry_run(self.app.runs))
         try:
-            self._contents = json.loads(answer.out)
+            self._previews = _previews_of(answer)
         except ValueError:
-            self._note = f"✗ {answer.reason}"
+            self._refused = answer.reason
         self._show()
         self._try_anew()
         if self._waits:
             self._waits = False
             self._start()
 
-    def _wrong(self, setup: Setup) -> dict[str, str]:
-        """Returns what is wrong, by option: what the texts show, the data, and the model."""
-        wrong = dict(self._contents["problems"]) if self._contents is not None else {}
-        if self._contents is not None and self._contents["kept"]:
-            wrong["run"] = self._contents["kept"]
-        if unmatched := unmatched_layers(self._memory.all_trials(setup), setup["layers"]):
-            wrong["layers"] = unmatched
-        if setup["offline"] == YES and not setup.of_vectors:
-            for missing in self._missing(setup):
-                wrong["offline"] = (
-                    f"the weights of {missing.model} are not on this machine: choose no"
-                )
-        return wrong | self._trial_wrong | setup.problems()
+    @property
+    def previews(self) -> list[Preview]:
+        """What the runs would do, with what the loaded models tell; empty until that is known."""
+        setup, previews = self.setup, []
+        for preview in self._previews:
+            trial = self._memory.trial(preview.spec.model, setup)
+            previews.append(preview if trial is None else preview.with_model(trial))
+        return previews
 
-    def _missing(self, setup: Setup) -> list[Missing]:
-        """Returns the weights to download; a file of the user's own takes their place."""
-        return [] if setup["checkpoint"] else missing_weights(self._models)
+    def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
+        """Returns what is wrong, by option: what the texts show, the data, and the model."""
+        wrong = {
+            setup.field_of(one.option): one.reason for preview in previews for one in preview.wrong
+        }
+        return wrong | self._trial_wrong | setup.problems()
 
     # What is shown.
 
     def _show(self) -> None:
         if not self.alive:
             return
-        setup = self.setup
-        downloads = "" if setup.of_vectors else download_words(self._missing(setup))
-        trials, wrong = self._memory.all_trials(setup), self._wrong(setup)
-        trial = trials[0] if trials else None
-        preview = RunPreview(setup, self._contents, trial, wrong, downloads)
+        setup, previews = self.setup, self.previews
+        wrong = self._wrong(setup, previews)
         command = shown_command(setup.arguments(self.app.runs))
-        self.form.show(setup, wrong, preview.start_words, command)
-        lines = preview.lines(self._note, self._trial_note)
+        self.form.show(setup, wrong, start_words(previews, wrong), command)
+        lines = [f"✗ {reason}" for name, reason in wrong.items() if name not in FIELDS]
+        if previews:
+            from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
+
+            lines += preview_lines(previews)
+        else:
+            lines.append(f"✗ {self._refused}" if self._refused else self._note)
+        lines += ["", "MODEL", self._trial_note] if self._trial_note else []
         self.query_one("#understood", Static).update(inert_lines(lines))
         self.title_line.show(self.PLACE, specs_of(setup, self._memory))
 
@@ -173,7 +176,8 @@ class SetupScreen(ProbeScreen):
     def _try_anew(self) -> None:
         """Loads the model again if what determines it was changed, unless that is under way."""
         setup = self.setup
-        sound = not {"checkpoint", "device", "dtype"} & self._wrong(setup).keys()
+        wrong = self._wrong(setup, self._previews)
+        sound = not {"checkpoint", "device", "dtype"} & wrong.keys() and not setup.of_vectors
         if setup.trial_options != self._last_trial and sound:
             self._try_models(offline=True)
 
@@ -185,7 +189,11 @@ class SetupScreen(ProbeScreen):
         for model in self._models:
             if self._memory.trial(model, setup) is not None:
                 continue
-            if offline and any(missing.model == model for missing in self._missing(setup)):
+            if offline and any(
+                download.kind == "weights" and download.name == model
+                for preview in self._previews
+                for download in preview.downloads
+            ):
                 self._trial_note = "known once the weights are there: ctrl+l downloads them now"
                 self._show()
                 return
@@ -195,7 +203,7 @@ class SetupScreen(ProbeScreen):
             answer = await ask(
                 ["doctor", "--model", model, "--json", *options] + ["--offline"] * offline
             )
-            trial, reason = trial_of(answer)
+            trial, reason = _trial_of(answer)
             if trial is None:
                 self._note_failure(reason, answer.code, setup, offline)
                 self._show()
@@ -244,7 +252,7 @@ class SetupScreen(ProbeScreen):
     @on(Button.Pressed, "#run")
     def action_run(self) -> None:
         """Starts the engine, as soon as what was typed has been looked at."""
-        if self._contents is None and not self.setup.problems() and not self._note.startswith("✗"):
+        if not self._previews and not self.setup.problems() and not self._refused:
             self._waits = True
             self.notify("starts once the data were looked at", timeout=2)
             return
@@ -255,12 +263,12 @@ class SetupScreen(ProbeScreen):
         from tuiprobe.tui.screens.live import LiveScreen
 
         setup = self.setup
-        wrong = self._wrong(setup)
+        wrong = self._wrong(setup, self.previews)
         if wrong:
             name = next(iter(wrong))
-            if name != "run":
+            if name in FIELDS:
                 self.query_one(f"#{name}").focus()
-            self._refuse(wrong[name], marked=name != "run")
+            self._refuse(wrong[name], marked=name in FIELDS)
             return
         directory = setup.directory(self.app.runs)
         try:
@@ -287,3 +295,26 @@ class SetupScreen(ProbeScreen):
         text = f"✗ {cause}"
         self.form.refuse("" if marked else text)
         self.notify(text, severity="error", markup=False)
+
+
+def _previews_of(answer: ProcessOutput) -> list[Preview]:
+    """Returns what the runs of a command would do.
+
+    Raises:
+        ValueError: If the command could not tell.
+    """
+    from tuiprobe.run.preview import Preview
+
+    if not answer.out:
+        raise ValueError("there is no answer")
+    return list(map(Preview.model_validate_json, answer.out.splitlines()))
+
+
+def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str]:
+    """Returns what `doctor` says of the encoder; None and the reason if it could not be tried."""
+    try:
+        examination = json.loads(answer.out)
+    except ValueError:
+        return None, answer.reason
+    failed = (check["detail"] for check in examination["checks"] if check["status"] == "fail")
+    return examination["encoder"], next(failed, answer.reason)

@@ -173,8 +173,12 @@ def warnings_of_answers(report: Report) -> list[str]:
 def sets_of(report: Report) -> list[NamedFigure]:
     """Returns the accuracy of every set, without the estimates that labels replace."""
     figures = set_accuracies(report)
-    labelled = {named.data for named in figures if named.headline == LABELLED}
-    return [named for named in figures if named.headline != TARGET or named.data not in labelled]
+    labelled = {named.data for named in figures if named.headline == LABELLED.headline}
+    return [
+        named
+        for named in figures
+        if named.headline != TARGET.headline or named.data not in labelled
+    ]
 
 
 def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:

@@ -230,14 +230,17 @@ class SectionTab(ResultTab):
             text for section in self._sections for text in (section.title, line(section.headline))
         ]
         tables = [piece for section in self._sections for piece in section.content]
-        titles = [
-            line(column.title)
+        columns = [
+            column
             for piece in tables
             if isinstance(piece, Table) and piece.reading
             for column in piece.columns
         ]
+        titles = [line(column.title) for column in columns]
         terms = [*map(named, titles), *mentioned(" . ".join([*words, *titles]))]
-        return tuple(dict.fromkeys(term.id for term in terms if term is not None))
+        ids = [column.term for column in columns]
+        ids += [term.id for term in terms if term is not None]
+        return tuple(dict.fromkeys(filter(None, ids)))
 
 
 def _below_rows(piece: Content) -> bool:
@@ -258,10 +261,12 @@ def _kept(cells: list[list[str]], table: Table) -> list[int]:
 def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowColumn]:
     columns = []
     for place, i in enumerate(kept):
-        title = line(table.columns[i].title)
+        column = table.columns[i]
+        title = line(column.title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
         right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
-        term = next((term.id for term in (named(title), *mentioned(title)) if term), "")
+        terms = (term.id for term in (named(title), *mentioned(title)) if term)
+        term = column.term or next(terms, "")
         columns.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
     return columns
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.spans import span
+
+if TYPE_CHECKING:
+    from tuiprobe.results.accuracy import Accuracy
+    from tuiprobe.run.status import SetAnswers
 
 LONGEST_NAME = 24
 LEAST_PLOT = 10
@@ -41,27 +46,42 @@ class SetLine:
     target: bool = False
 
 
-def set_lines(snapshot: Snapshot, going: bool) -> list[SetLine]:
+def set_lines(view: RunView) -> list[SetLine]:
     """Returns a line for every set: those without labels, those with answers, the others.
 
-    Args:
-        snapshot: The run.
-        going: Whether the run goes on; if not, no set waits.
+    A run that does not go on shows the accuracies of its results, where it has some.
     """
-    names = dict.fromkeys([*snapshot.sets, *snapshot.answers])
-    lines = [_set_line(name, snapshot, going) for name in names]
-    return sorted(lines, key=lambda line: (not line.target, line.name not in snapshot.answers))
+    known = {known.data: known for known in view.summary.accuracies} if view.final else {}
+    answers = view.answers
+    names = dict.fromkeys([*known, *view.sets, *answers])
+    lines = [
+        _of_results(known[name]) if name in known else _so_far(name, view, answers.get(name))
+        for name in names
+    ]
+    return sorted(lines, key=lambda line: (not line.target, line.ends is None and not line.tail))
 
 
-def _set_line(name: str, snapshot: Snapshot, going: bool) -> SetLine:
-    answers, count = snapshot.answers.get(name), snapshot.sets.get(name)
+def _of_results(accuracy: Accuracy) -> SetLine:
+    from tuiprobe.results.accuracy import with_range
+
+    about = {"estimate": "about ", "confidence": "mean confidence "}.get(accuracy.evidence, "")
+    target = accuracy.evidence != "measured"
+    ends = None
+    if accuracy.low is not None and accuracy.high is not None:
+        ends = accuracy.low, accuracy.value, accuracy.high
+    tail = "" if about else f"n\N{NO-BREAK SPACE}{accuracy.n:,}"
+    return SetLine(accuracy.data, f"{about}{with_range(accuracy)}", ends, tail, target)
+
+
+def _so_far(name: str, view: RunView, answers: SetAnswers | None) -> SetLine:
+    count = view.sets.get(name)
     if answers is None and count is not None and count.done:
         return SetLine(name, f"{count.done:,} of {count.total:,} images")
     if answers is None:
-        waiting = "waiting" if going else "not measured"
+        waiting = "waiting" if view.going else "not measured"
         return SetLine(name, waiting if count is not None else "")
     if answers.right is not None:
-        from tuiprobe.probes.proportions import wilson
+        from tuiprobe.probes.intervals import wilson
         from tuiprobe.results import given
 
         tail = f"n\N{NO-BREAK SPACE}{answers.images:,}"
@@ -88,7 +108,7 @@ class AnswersSoFar(Static):
     def __init__(self) -> None:
         super().__init__("", markup=False)
         self._lines: list[SetLine] = []
-        self._unanswered = ""
+        self._unanswered, self._empty = "", "reading…"
 
     @property
     def full_height(self) -> int:
@@ -99,10 +119,12 @@ class AnswersSoFar(Static):
         """Returns the terms of the panel."""
         return ("estimate", "average-confidence", "top-1", "interval", "n", "set", "shift")
 
-    def show(self, snapshot: Snapshot, going: bool) -> None:
+    def show(self, view: RunView) -> None:
         """Shows another state of the run in place."""
-        self._lines = set_lines(snapshot, going)
-        self._unanswered = "" if snapshot.answers else snapshot.unanswered
+        self._lines = set_lines(view)
+        answered = any(line.ends is not None or line.tail for line in self._lines)
+        self._unanswered = "" if answered or view.answers else view.unanswered
+        self._empty = "no image measured yet"
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -117,7 +139,7 @@ class AnswersSoFar(Static):
 
     def _drawn(self, width: int, height: int) -> Iterator[Content]:
         reason = self._reason(width)
-        for words in reason if reason or self._lines else ["no image measured yet"]:
+        for words in reason if reason or self._lines else [self._empty]:
             yield inert(fitted(words, width), DIM)
             height -= 1
         lines = self._lines if len(self._lines) <= height else self._lines[: max(height - 1, 1)]

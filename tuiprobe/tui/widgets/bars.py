@@ -33,6 +33,7 @@ TAIL = 27
 """Cells after the bars: share, and in how many images it stands out and is the largest."""
 TAIL_HEADING = "   share  stands out largest"[-TAIL:]
 FEWEST, MOST = 3, 12
+NO_FIGURES = "no figures yet"
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
 
@@ -117,6 +118,7 @@ class ChannelBars(Widget, can_focus=True):
         self._rows: list[int] = []
         self.channel: int | None = None
         """The channel under the cursor."""
+        self._words = NO_FIGURES
         self._lines: list[str] = []
 
     @property
@@ -140,6 +142,12 @@ class ChannelBars(Widget, can_focus=True):
         if self.channel is None:
             self.channel = self._ranking[0]
             self.post_message(self.Selected())
+        self._draw()
+
+    def clear(self, words: str) -> None:
+        """Shows words in place of figures."""
+        self._of, self._words, self.channel = None, words, None
+        self._shares, self._ranking, self._rows = [], [], []
         self._draw()
 
     def _draw(self) -> None:
@@ -176,7 +184,7 @@ class ChannelBars(Widget, can_focus=True):
         width = self.size.width
         text = self._lines[y] if y < len(self._lines) else ""
         if not self._lines and y == 0:
-            text = "no figures yet"
+            text = self._words
         text, row = fitted(text, width), y - 1
         if not self._lines or not 0 <= row < len(self._rows):
             return Strip([Segment(text, self.get_component_rich_style("bars--dim"))], width)

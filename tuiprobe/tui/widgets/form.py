@@ -13,10 +13,10 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.runsetup import FIRST, MORE, VECTORS, Setup
+from tuiprobe.tui.runsetup import FIRST, MORE, OF_VECTORS, Setup
 from tuiprobe.tui.text import inert
 
-FIELDS = (*FIRST, *MORE, *VECTORS)
+FIELDS = (*FIRST, *MORE, *OF_VECTORS)
 
 EXPLAINED = {
     "data": ("set", "in-distribution"),
@@ -87,7 +87,7 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
         yield RunButton("start", id="run", variant="primary", compact=True)
         yield Static("", id="refused", markup=False)
         yield Static("", id="command", markup=False)
-        yield from self._fields((*MORE, *VECTORS))
+        yield from self._fields((*MORE, *OF_VECTORS))
         yield Static("", id="hint", markup=False)
 
     def _fields(self, names: tuple[str, ...]) -> ComposeResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -15,15 +15,16 @@ from textual.widgets import Static
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.livewatch import Snapshot, outliers_of
 from tuiprobe.tui.text import fitted, inert
 from tuiprobe.tui.widgets.answers import AXIS, AnswersSoFar
-from tuiprobe.tui.widgets.bars import ChannelBars, Channels
+from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     from tuiprobe.files import Entry
+    from tuiprobe.run.status import LiveTap
 
 
 SHADES = "·░▒▓█"
@@ -169,6 +170,16 @@ LEAST_PICTURES, TALLEST = 6, 14
 BORDER = 2
 
 
+def outliers_of(tap: LiveTap) -> frozenset[int]:
+    """Returns the outlier channels of what was scanned so far, by the rule of the results."""
+    if tap.above is None or not tap.scanned:
+        return frozenset()
+    from tuiprobe.probes.outliers.heights import outlying
+
+    above = (tap.above * tap.scanned).round().astype("int64")
+    return frozenset(outlying(above, tap.scanned).nonzero()[0].tolist())
+
+
 class LivePanels(Vertical):
     """The answers so far, the channels, and pictures of the chosen one where there are some.
 
@@ -182,7 +193,7 @@ class LivePanels(Vertical):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._pictured: tuple[Snapshot, RunDir, tuple[str, str]] | None = None
+        self._pictured: tuple[RunView, tuple[str, str]] | None = None
 
     def compose(self) -> ComposeResult:
         """Lays out the panels."""
@@ -205,26 +216,31 @@ class LivePanels(Vertical):
 
     def show(
         self,
-        snapshot: Snapshot,
-        directory: RunDir,
+        view: RunView,
+        figures: Mapping[tuple[str, str], LiveTap],
         place: tuple[str, str] | None,
         taps: list[str],
-        going: bool,
     ) -> None:
         """Shows another state of the run in place.
 
         Args:
-            snapshot: The run.
-            directory: Its directory, for pictures.
-            place: Set and tap that are shown; None before the first image.
+            view: The run.
+            figures: Its figures by set and tap, `view.taps`.
+            place: Set and tap that are shown; None before the first image, and once the run has
+                results, whose figures are of all images.
             taps: Taps of that set, in the order of the network.
-            going: Whether the run goes on.
         """
-        self._pictured = None if place is None else (snapshot, directory, place)
-        self.query_one(AnswersSoFar).show(snapshot, going)
-        if place is not None:
-            tap, (set_name, tap_name) = snapshot.taps[place], place
-            panel, even = self.query_one("#channels"), number(1 / len(tap.shares), "share")
+        self._pictured = None if place is None else (view, place)
+        self.query_one(AnswersSoFar).show(view)
+        panel = self.query_one("#channels")
+        if place is None:
+            words = "Enter shows the channels of the results" if view.final else NO_FIGURES
+            self.query_one(ChannelBars).clear(words)
+            self.query_one(LayerStrip).display = False
+            panel.border_title, panel.border_subtitle = QUESTION, ""
+        else:
+            tap, (set_name, tap_name) = figures[place], place
+            even = number(1 / len(tap.shares), "share")
             panel.border_title = inert(f"{QUESTION} · {set_name} · {tap_name}")
             kurtosis = interval(tap.kurtosis, tap.low, tap.high)
             panel.border_subtitle = f"kurtosis {kurtosis} · ┊ {even} if all were equal"
@@ -233,7 +249,7 @@ class LivePanels(Vertical):
             )
             layers = self.query_one(LayerStrip)
             layers.display = len(taps) > 1
-            values = [snapshot.taps[set_name, name].kurtosis for name in taps]
+            values = [figures[set_name, name].kurtosis for name in taps]
             layers.show(taps, values, taps.index(tap_name))
         self.on_resize()
 
@@ -271,8 +287,8 @@ class LivePanels(Vertical):
         channel = self.query_one(ChannelBars).channel
         if self._pictured is None or channel is None:
             return False
-        snapshot, directory, (name, tap) = self._pictured
-        ends = snapshot.ends.get((name, channel)) if tap == FINAL_TAP else None
+        view, (name, tap) = self._pictured
+        ends = view.ends.get((name, channel)) if tap == FINAL_TAP else None
         if ends is None:
             return False
         both = True
@@ -283,7 +299,7 @@ class LivePanels(Vertical):
             files: list[tuple[Entry | None, float]] = [
                 (file, value)
                 for image, value in images
-                if (file := picture_file(directory, name, image)) and file.exists()
+                if (file := picture_file(RunDir(view.path), name, image)) and file.exists()
             ]
             self.query_one(id, EndPictures).show(title, files)
             both = both and bool(files)

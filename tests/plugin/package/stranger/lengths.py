@@ -14,11 +14,11 @@ from tuiprobe.probes.protocol import Named, Probe, Results, Subject
 from tuiprobe.probes.protocol import Options as NoOptions
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, NotRun, ProbeResult, TopImage
+from tuiprobe.results.figures import Fig, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
     NamedFact,
-    NamedFigure,
     NamedSet,
     Section,
     Series,
@@ -35,8 +35,10 @@ class LengthOptions(NoOptions):
 class LengthResult(ProbeResult):
     probe: ClassVar[str] = "lengths"
 
+    place: ClassVar[str] = "embedding"
+
     data: str
-    mean: Estimate
+    mean: Annotated[Estimate, Fig("mean_length", "mean length", headline=90, role="signature")]
     longest: tuple[TopImage, ...]
 
 
@@ -89,12 +91,7 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
 
     def named(self, result: LengthResult) -> Named:
         return Named(
-            figures=(
-                NamedFigure(
-                    id="mean_length", name="mean length", data=result.data, place="embedding",
-                    figure=result.mean, headline=90, role="signature",
-                ),
-            ),
+            figures=tuple(named_figures(result)),
             facts=(NamedFact(id="reach", name="reach", value="short"),),
             sets=(
                 NamedSet(

@@ -1,1 +1,0 @@
-"""From a run directory to answers: every probe is asked, from files only."""

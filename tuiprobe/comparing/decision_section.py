@@ -1,0 +1,205 @@
+"""The description of a decision: its sentence, what weakens it, and the table of the models."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.notes import by_models
+from tuiprobe.comparing.runs import Run, read_runs
+from tuiprobe.files import Entry
+from tuiprobe.numbers import MISSING, interval
+from tuiprobe.probes.content import points, table, value_or_dash
+from tuiprobe.report.markdown import section_markdown
+from tuiprobe.report.terminal import section_text
+from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results.accuracy import best_accuracy, brief
+from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
+from tuiprobe.results.report import ABSENT
+from tuiprobe.results.reproduce import provenance
+from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
+from tuiprobe.run.directory import RunDir
+
+MANY: Final = 12
+"""Models up to which a row of the table may take several lines of a terminal."""
+
+SHOWN: Final = (LABELLED, TOP1, MEAN_SHIFT, TARGET)
+"""Ids of the headline figures in the table of the models."""
+
+
+def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
+    """Describes which model to take: the sentence, what weakens it, the models, their figures.
+
+    Args:
+        decision: The decision.
+        runs: What it was made from.
+    """
+    ordered = [runs[row.place].report for row in decision.models]
+    return Section(
+        title="Decision",
+        headline=(decision.sentence,),
+        content=(
+            points(_beneath(decision)),
+            _models(decision, ordered),
+            points(_reading(decision, ordered)),
+            _inside(ordered),
+        ),
+    )
+
+
+def _beneath(decision: Decision) -> Iterator[Text]:
+    """Yields the notes that weaken a decision, and the labels that would strengthen it."""
+    for note in decision.notes:
+        yield Strong(strong="note"), f": {note}"
+    would = "decide it" if decision.take is None else "be stronger evidence"
+    if decision.command:
+        about = "Labels" if decision.more is None else f"About {decision.more:,} more labels"
+        yield f"{about} of {decision.target} would {would}: ", Code(code=decision.command)
+    elif decision.take is None and decision.evidence != "labels":
+        yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
+
+
+def _models(decision: Decision, reports: Sequence[Report]) -> Content:
+    """Returns the table of the models; columns without content are left out."""
+    columns = (
+        ("model", "model"), ("standing", "decision"),
+        ("difference", f"{decision.models[0].model} minus it, points"),
+        ("labels", "on your pictures"), ("top1", "in distribution"),
+        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
+        ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
+    )  # fmt: skip
+    rows = [_row(*row) for row in zip(decision.models, reports, strict=True)]
+    shown = [
+        i
+        for i, (id, _) in enumerate(columns)
+        if any(row[i] is not None for row in rows)
+        if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
+    ]
+    cells: list[list[Value]] = [[row[i] or MISSING for i in shown] for row in rows]
+    return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
+
+
+def _row(model: DecidedModel, report: Report) -> list[str | None]:
+    """Returns the cells of a model; None where there is nothing to show."""
+    speed, change = report.timings.images_per_second, model.difference
+    shifts = _figure(report, MEAN_SHIFT.id)
+    known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
+    cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
+    lost_on, loss = _largest_loss(report)
+    return [
+        model.model,
+        model.standing,
+        interval(change.value, change.low, change.high, change.unit, bare=True)
+        if given(change)
+        else None,
+        cells.get("labels"),
+        cells.get("measured"),
+        shifts.plus_minus() if given(shifts) else None,
+        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else None,
+        None if speed is None else f"{speed:,.0f}/s",
+        cells.get("estimate"),
+    ]
+
+
+def _largest_loss(report: Report) -> tuple[str, Figure]:
+    """Returns the labelled shift that loses most against the same classes in distribution."""
+    losses = {}
+    for part in report.parts:
+        for named in part.figures:
+            if named.id == TOP1.id and named.headline is not None and given(named.figure):
+                same = report.figure("id_own_classes", named.data)
+                first = same if given(same) else report.figure("top1")
+                change = difference(first, named.figure)
+                if given(change):
+                    losses[named.data] = change
+    shifts = list(losses)[1:]  # the first set is in distribution
+    worst = min(shifts, key=lambda name: losses[name].value, default=None)
+    return ("", ABSENT) if worst is None else (worst, losses[worst])
+
+
+def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
+    """Yields how to read the table."""
+    if any(given(row.difference) for row in decision.models):
+        many = ", for all pairs of models together" if len(decision.models) > 2 else ""
+        what = f"labels of {decision.target}" if decision.evidence == "labels" else "mean of shifts"
+        first = decision.models[0].model
+        yield f"{first} minus it: by {what}; ranges hold with 95 %{many}."
+    known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
+    if any(accuracy.evidence == "estimate" for accuracy in known):
+        yield (
+            "Estimated: without labels, with the range that holds 80 % of such estimates; it "
+            "orders no models."
+        )
+    if len(reports) <= MANY:
+        if any(given(_largest_loss(report)[1]) for report in reports):
+            yield (
+                "Largest loss: points lost on the labelled shift that loses most, against the same "
+                "classes in distribution."
+            )
+        if any(report.timings.images_per_second is not None for report in reports):
+            yield "Speed: images per second while the run was measured, decoding included."
+    yield "Other ranges are 95 % intervals, each of its own run."
+    count = len(reports)
+    yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
+
+
+def _inside(reports: Sequence[Report]) -> Content:
+    """Returns the table of all other headline figures and findings, a row for each model."""
+    facts = {
+        fact.id: fact.name for report in reports for part in report.parts for fact in part.facts
+    }
+    figs = [*(fig for fig in HEADLINES if fig not in SHOWN), TARGET_ERROR]
+    figures = [[_figure(report, fig.id) for fig in figs] for report in reports]
+    known = [i for i in range(len(figs)) if any(given(row[i]) for row in figures)]
+    columns = [
+        ("model", "model"), ("representation", "representation"), ("parameters", "parameters"),
+        *facts.items(), *((figs[i].id, figs[i].name) for i in known),
+    ]  # fmt: skip
+    rows: list[list[Value]] = [
+        [
+            report.model.name,
+            report.model.representation,
+            report.model.parameters,
+            *(report.fact(id) or MISSING for id in facts),
+            *(value_or_dash(row[i]) for i in known),
+        ]
+        for report, row in zip(reports, figures, strict=True)
+    ]
+    shown = len(rows)
+    return table("inside", columns, rows, "All other figures", shown=shown, folded=True, file=False)
+
+
+def _figure(report: Report, id: str) -> Figure:
+    headline = report.headline(id)
+    return report.figure(id) if headline is None else headline.figure
+
+
+def write_decision(
+    directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
+) -> tuple[Path, str, Decision]:
+    """Decides between finished runs, and writes the decision as a file named by their keys.
+
+    Returns its path, the same as text for a terminal, and the decision.
+
+    Args:
+        directories: The runs.
+        place: Folder of the file.
+        gaps: Models that have no run, each with the reason.
+
+    Raises:
+        DataError: If a run has no readable report.
+        RunError: If the file cannot be written.
+    """
+    runs = read_runs([directory.path for directory in directories])
+    keys = "".join(sorted(run.report.key for run in runs))
+    file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
+    decision = decide(runs)
+    sections = [describe_decision(decision, runs)]
+    if gaps:
+        sections.append(Section(title="Not measured", headline=(), content=(points(gaps),)))
+    file.write_text("\n".join(map(section_markdown, sections)))
+    return file.path, "".join(map(section_text, sections)), decision

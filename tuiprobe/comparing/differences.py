@@ -1,0 +1,221 @@
+"""Two reports side by side: what differs, with intervals.
+
+Figures compare only within one representation kind. Where both runs measured the same images,
+differences of means over images are paired. All others get Newcombe's interval from the two
+separate ones (MOVER), which is too wide where both vary together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isinf
+from typing import Final
+
+from tuiprobe.comparing.inference import Pairing, difference, ends_of
+from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
+from tuiprobe.comparing.overlap import Overlap, overlaps
+from tuiprobe.comparing.runs import LabelEvidence, Run
+from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results.headlines import HEADLINES, LABELLED
+from tuiprobe.results.section import NamedFigure
+
+FigurePlace = tuple[str, str, str, str]
+"""Probe, set, place and id of a figure."""
+
+ESTIMATES: Final = NotRun(
+    reason="estimates without labels do not order models: their errors are no matter of sampling",
+    remedy="label a few pictures: `tuiprobe label RUN RUN`",
+)
+"""What stands in place of a difference of estimates."""
+
+NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
+
+_OF_ANSWERS: Final = frozenset({"your images", "shifts"})
+"""Blocks whose figures are about answers, so that they compare over kinds of representation."""
+
+
+class Difference(Frozen):
+    """One figure in both reports.
+
+    Attributes:
+        probe: Id of the probe that gave it.
+        data: Data set, in both reports.
+        place: Layer, or what else it is of.
+        id: Id of the figure, for gates.
+        name: Name of the figure, for people.
+        first: The figure in the first report.
+        second: The figure in the second report.
+        difference: Second minus first; `NotRun` where one of them is missing, and of estimates.
+        paired: Whether its interval comes from the same images in both runs.
+        inner: Whether this is a layer before the final representation.
+        headline: Rank of a headline figure; None for the others.
+    """
+
+    probe: str
+    data: str
+    place: str
+    id: str
+    name: str
+    first: Figure
+    second: Figure
+    difference: Figure
+    paired: bool = False
+    inner: bool = False
+    headline: int | None = None
+
+    @property
+    def differs(self) -> bool | None:
+        """Whether its interval excludes zero; None without an interval."""
+        low, high = ends_of(self.difference)
+        return None if isinf(low) else low > 0 or high < 0
+
+
+class FactPair(Frozen):
+    """A finding of one word in both reports; empty where a report has none."""
+
+    id: str
+    name: str
+    first: str
+    second: str
+
+
+class Comparison(Frozen):
+    """Two reports side by side.
+
+    Attributes:
+        models: Names of the two models.
+        facts: Findings of one word each.
+        differences: Figures that both have.
+        overlaps: What both name, by set of images.
+        notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
+        unmatched: Sets and places that only one of them has figures of.
+    """
+
+    models: tuple[str, str]
+    facts: tuple[FactPair, ...]
+    differences: tuple[Difference, ...]
+    overlaps: tuple[Overlap, ...]
+    notes: tuple[str, ...]
+    unmatched: tuple[str, ...]
+
+    def fact(self, id: str) -> FactPair | None:
+        """Returns a finding by its id; None where neither report has it."""
+        return next((fact for fact in self.facts if fact.id == id), None)
+
+    def headlines(self) -> tuple[Difference, ...]:
+        """Returns the headline figures that both have, in order."""
+        headlines = [row for row in self.differences if row.headline is not None]
+        return tuple(sorted(headlines, key=lambda row: row.headline or 0))
+
+
+def compare_runs(
+    runs: Sequence[Run], first: int, second: int, labels: LabelEvidence | NotRun | None
+) -> Comparison:
+    """Compares two of several runs figure by figure, in pairs where they measured the same images.
+
+    Args:
+        runs: The runs.
+        first: Place of the one that the other is compared with.
+        second: Place of the other.
+        labels: What labels say of all of them; see `tuiprobe.comparing.runs.label_evidence`.
+    """
+    known: Mapping[str, Figure] | NotRun | None = None
+    if isinstance(labels, LabelEvidence):
+        known = {labels.status.target: labels.difference(second, first)}
+    elif isinstance(labels, NotRun):
+        known = labels
+    ours, theirs = runs[first], runs[second]
+    return compare(ours.report, theirs.report, Pairing(ours.images, theirs.images), known)
+
+
+def compare(
+    first: Report,
+    second: Report,
+    pairing: Pairing | None = None,
+    labels: Mapping[str, Figure] | NotRun | None = None,
+) -> Comparison:
+    """Compares two reports figure by figure; over kinds of representation only their answers.
+
+    Args:
+        first: The report that the other one is compared with.
+        second: The other report.
+        pairing: What the runs know of single images; None for nothing.
+        labels: Second minus first by labels, by set, or why labels do not say it.
+    """
+    pairing = pairing or Pairing({}, {})
+    alike = first.model.representation == second.model.representation
+    ours, theirs = (_figures_by_place(report, all_blocks=alike) for report in (first, second))
+    places = [{(data, place) for _, data, place, _ in figures} for figures in (ours, theirs)]
+    common = {place: (ours[place], theirs[place]) for place in ours if place in theirs}
+    known = {} if isinstance(labels, NotRun) or labels is None else labels
+    facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
+    names = {fact.id: fact.name for fact in facts} if alike else {}
+    return Comparison(
+        models=(first.model.name, second.model.name),
+        facts=tuple(
+            FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
+            for id, name in names.items()
+        ),
+        differences=_headlines_alone(list(_differences(common, pairing, known))),
+        overlaps=tuple(overlaps(first, second)) if alike else (),
+        notes=(
+            *model_notes(first, second),
+            *subject_notes((first, second)),
+            *image_notes(first, second, pairing),
+            *label_notes((first, second), labels),
+        ),
+        unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
+    )
+
+
+def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
+    """Returns the figures of a report; only those about answers unless `all_blocks`."""
+    of_any_kind = {fig.headline for fig in HEADLINES if not fig.within_kind}
+    return {
+        (part.probe, figure.data, figure.place, figure.id): figure
+        for part in report.parts
+        for figure in part.figures
+        if all_blocks or part.block in _OF_ANSWERS or figure.headline in of_any_kind
+    }
+
+
+def _differences(
+    figures: Mapping[FigurePlace, tuple[NamedFigure, NamedFigure]],
+    pairing: Pairing,
+    labels: Mapping[str, Figure],
+) -> Iterator[Difference]:
+    """Yields the difference of each figure; one of estimates would mislead."""
+    for place, (ours, theirs) in figures.items():
+        paired = None
+        if ours.id == LABELLED.id:
+            change = paired = labels.get(ours.data, NO_BOUNDS)
+        elif ours.role == "estimate":
+            change = ESTIMATES
+        else:
+            paired = pairing.difference(ours, theirs)
+            change = paired or difference(ours.figure, theirs.figure)
+        yield Difference(
+            probe=place[0],
+            data=ours.data,
+            place=ours.place,
+            id=ours.id,
+            name=ours.name,
+            first=ours.figure,
+            second=theirs.figure,
+            difference=change,
+            paired=paired is not None and given(change),
+            inner=ours.inner,
+            headline=ours.headline,
+        )
+
+
+def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Returns the differences, of which one for each headline figure keeps its rank."""
+    rows = [row.model_copy(update={"headline": None}) for row in differences]
+    for fig in HEADLINES:
+        for i, row in enumerate(differences):
+            leads = row.headline is not None and not row.inner
+            if row.id == fig.id and leads and (given(row.first) or given(row.second)):
+                rows[i] = row
+                break
+    return tuple(rows)

@@ -1,0 +1,144 @@
+"""The description of a comparison, which every format and the screen render."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference
+from tuiprobe.comparing.forest import forest_rows
+from tuiprobe.comparing.overlap import Overlap
+from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import heading, points, prose, table
+from tuiprobe.results import given
+from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
+
+LISTED: Final = 24
+"""Members of a set that a line names."""
+
+READ: Final = (
+    "Intervals are 95 %, each by itself. Paired: both runs measured the same images, which were "
+    "drawn together 2,000 times. Separate: Newcombe's interval from the two separate ones, too "
+    "wide for runs on the same images. Estimates without labels have no difference. The bounds of "
+    "accuracy by labels hold at any time."
+)
+
+
+def describe(
+    comparison: Comparison, everything: bool = False, known: Sequence[str] = ()
+) -> Section:
+    """Describes a comparison: the headline figures first.
+
+    Args:
+        comparison: The comparison.
+        everything: Whether all other figures follow.
+        known: Notes that readers know already.
+    """
+    first, second = comparison.models
+    content = (
+        _about(comparison, known),
+        *_headlines(comparison),
+        *_others(comparison, everything),
+        *_common(comparison),
+    )
+    return Section(title=f"{second} and {first}", content=content)
+
+
+def kind(row: Difference) -> str:
+    """Returns the kind of a difference's interval in a word."""
+    if not given(row.difference) or row.difference.low is None:
+        return MISSING
+    if row.id == LABELLED.id:
+        return "by labels"
+    return "paired" if row.paired else "separate"
+
+
+def _about(comparison: Comparison, known: Sequence[str]) -> Content:
+    first, second = comparison.models
+    lines: list[Value | tuple[Value, ...]] = [
+        f"{fact.name}: {fact.second or MISSING} of {second}, {fact.first or MISSING} of {first}"
+        for fact in comparison.facts
+    ]
+    notes = [note for note in comparison.notes if note not in known]
+    lines += [(Strong(strong="note"), f": {note}") for note in notes]
+    if comparison.unmatched:
+        lines.append(f"only in one of them: {', '.join(comparison.unmatched)}")
+    return points(lines)
+
+
+def _columns(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """Returns the columns of both figures, which stand as they are subtracted."""
+    first, second = comparison.models
+    difference = ("difference", f"{second} minus {first}")
+    return ("second", second), ("first", first), difference, ("interval", "interval")
+
+
+def _headlines(comparison: Comparison) -> Iterator[Content]:
+    rows = forest_rows(comparison)
+    if not rows:
+        return
+    estimates = [row for row in rows if row.difference == ESTIMATES]
+    cells: list[list[Value]] = [
+        [row.name, row.second.plus_minus(), row.first.plus_minus(), *_difference(row)]
+        for row in rows
+        if row not in estimates
+    ]
+    cells += [[row.name, row.second, row.first, *_difference(row)] for row in estimates]
+    columns = [("figure", "figure"), *_columns(comparison)]
+    yield table("headlines", columns, cells, shown=len(cells), file=False)
+    yield prose(READ)
+
+
+def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:
+    rows = [row for row in comparison.differences if row.headline is None]
+    if rows and not everything:
+        yield prose(f"{len(rows)} more figures: --all shows them.")
+    elif rows:
+        yield heading("All other figures")
+        columns = [("id", "id"), ("data", "data"), ("place", "of"), *_columns(comparison)]
+        cells: list[list[Value]] = [
+            [*(Code(code=text) for text in (row.id, row.data, row.place)),
+             row.second, row.first, *_difference(row)]
+            for row in rows
+        ]  # fmt: skip
+        yield table("others", columns, cells, shown=len(rows), file=False)
+
+
+def _difference(row: Difference) -> list[Value]:
+    """Returns the difference with its interval, and how that was obtained."""
+    change = row.difference
+    return [change.with_interval(signed=True) if given(change) else MISSING, kind(row)]
+
+
+def _common(comparison: Comparison) -> Iterator[Content]:
+    overlaps = [
+        overlap
+        for overlap in comparison.overlaps
+        if overlap.shared or overlap.differ or overlap.not_comparable
+    ]
+    if overlaps:
+        yield heading("In common")
+        yield points(overlap_line(overlap, *comparison.models) for overlap in overlaps)
+
+
+def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
+    """Describes what two runs have in common, and how much would be by chance.
+
+    Args:
+        overlap: What they have in common.
+        first: What the first run is called.
+        second: What the second run is called.
+    """
+    text: list[Value] = [overlap.name, " on ", Code(code=overlap.data)]
+    text += [f", {overlap.place}"] if overlap.place else []
+    if overlap.not_comparable:
+        return (*text, f": {overlap.not_comparable}")
+    alone = ((second, overlap.second_only), (first, overlap.first_only))
+    text += [f": shared {listed(overlap.shared, LISTED) or 'none'}"]
+    text += [f"; only in {name} {listed(members, LISTED) or 'none'}" for name, members in alone]
+    if overlap.by_chance is not None:
+        text += [f"; {len(overlap.shared)} shared, by chance ", overlap.by_chance]
+        text += ["; Jaccard ", overlap.jaccard]
+    return tuple(text)

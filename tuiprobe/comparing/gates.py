@@ -1,0 +1,158 @@
+"""Gates of `tuiprobe compare --fail-if`: a condition on the difference of two reports.
+
+`FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
+first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
+front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
+final representation. `outcome differs` asks for a finding in a word, `channels differ` for a
+set of things that were found. Headline figures may be named by their human names in quotes:
+`"mean of shifts" < -0.01`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tuiprobe.comparing.differences import Comparison, Difference
+from tuiprobe.errors import UsageError
+from tuiprobe.plaintext import plain
+from tuiprobe.results import given
+from tuiprobe.results.headlines import HEADLINES
+
+_GATE = re.compile(
+    r"\s*(?:(?P<place>[^\"]+):)?\s*"
+    r"(?:(?P<name>[A-Za-z_][\w.]*)|\"(?P<quoted>[^\"]+)\"(?P<end>\.low|\.high)?)\s*"
+    r"(?:(?P<differs>differs?)|(?P<sign><=|>=|<|>)\s*(?P<value>[-+0-9.eE]+))\s*"
+)
+_SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition.
+
+    Attributes:
+        text: As the user wrote it.
+        place: Set, or set and layer; empty for all sets.
+        name: Name of the figure.
+        end: `value`, `low` or `high` of the difference.
+        sign: How it is compared; empty for `differs`.
+        limit: What it is compared with.
+        headline: Whether it was named as a headline figure, which is of one set.
+    """
+
+    text: str
+    place: str
+    name: str
+    end: str
+    sign: str
+    limit: float
+    headline: bool = False
+
+
+def parse_gate(text: str) -> Gate:
+    """Reads a condition.
+
+    Raises:
+        UsageError: If it is not a condition.
+
+    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("outcome differs").name
+    (-0.5, 'outcome')
+    """
+    match = _GATE.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        limit = float(match["value"] or 0)
+    except ValueError as error:
+        raise UsageError(
+            f"--fail-if {plain(text)!r} is no condition; write 'FIGURE differs' or "
+            "'FIGURE < NUMBER', for example 'kurtosis.high < -0.5' or 'val: top1 < -0.01'"
+        ) from error
+    name, end = match["name"], "value"
+    if match["quoted"]:
+        by_name = {fig.name.casefold(): fig.id for fig in HEADLINES}
+        name = by_name.get(" ".join(match["quoted"].split()).casefold(), "")
+        if not name:
+            names = ", ".join(f'"{fig.name}"' for fig in HEADLINES)
+            raise UsageError(
+                f"--fail-if {plain(text)!r}: no headline figure has that name; {names}; "
+                "others go by id, without quotes (--all lists them)"
+            )
+        end = (match["end"] or ".value")[1:]
+    elif match["sign"]:
+        stem, _, last = name.rpartition(".")
+        if last in ("low", "high") and stem:
+            name, end = stem, last
+    place, sign = (match["place"] or "").strip(), match["sign"] or ""
+    return Gate(text.strip(), place, name, end, sign, limit, headline=bool(match["quoted"]))
+
+
+def tripped(gate: Gate, comparison: Comparison) -> list[str]:
+    """Returns the reasons why a gate trips, one sentence each; empty where it does not.
+
+    A figure that one of the reports lacks trips the gate: what cannot be answered is no pass.
+
+    Raises:
+        UsageError: No figure has this name, or none at this place.
+    """
+    if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
+        if fact.first == fact.second:
+            return []
+        return [plain(f"{fact.name} went from {fact.first or '-'} to {fact.second or '-'}")]
+    if not gate.sign and any(overlap.id == gate.name for overlap in comparison.overlaps):
+        return list(_overlap_reasons(gate, comparison))
+    rows = [row for row in comparison.differences if _names(gate, row)]
+    if gate.headline and not gate.place:
+        rows = [row for row in rows if row.headline is not None]
+    if not rows:
+        figures = sorted({row.id for row in comparison.differences})
+        sets = sorted({row.data for row in comparison.differences})
+        raise UsageError(
+            plain(
+                f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
+                f"{', '.join(figures)}; sets are {', '.join(sets)}"
+            )
+        )
+    return [reason for row in rows if (reason := _reason(gate, row))]
+
+
+def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
+    for overlap in comparison.overlaps:
+        if overlap.id != gate.name or gate.place not in ("", overlap.data):
+            continue
+        place = f", {overlap.place}" if overlap.place else ""
+        where = f"{overlap.name} on {overlap.data}{place}"
+        if overlap.not_comparable:
+            yield plain(f"{where} cannot be compared: {overlap.not_comparable}")
+        elif overlap.differ:
+            gone, new = list(overlap.first_only), list(overlap.second_only)
+            yield plain(f"{where}: gone {gone}, new {new}")
+
+
+def _names(gate: Gate, row: Difference) -> bool:
+    """Returns whether a gate names this figure."""
+    if gate.name != row.id:
+        return False
+    if not gate.place:
+        return not row.inner
+    return gate.place in (row.data, f"{row.data}/{row.place}") and (
+        "/" in gate.place or not row.inner
+    )
+
+
+def _reason(gate: Gate, row: Difference) -> str:
+    where = f"{plain(row.data)}/{plain(row.place)}: {row.id}"
+    if not given(row.difference):
+        return f"{where} cannot be compared: {plain(row.difference.reason)}"
+    change = f"{where} changed by {row.difference.with_interval(signed=True)}"
+    value = getattr(row.difference, gate.end)
+    if (row.differs is None) if not gate.sign else (value is None):
+        return f"{where} has no interval: {plain(row.difference.method)}"
+    holds = row.differs if not gate.sign else _SIGNS[gate.sign](value, gate.limit)
+    return change if holds else ""

@@ -1,0 +1,243 @@
+"""The difference of two figures: its interval, and the levels of several models.
+
+Where two runs measured the same images, the images of each set are drawn with replacement 2,000
+times, both runs on the same draw. A figure that is no mean over images, or whose images differ, is
+left to the interval from the two separate ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import hypot, inf
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.numbers import NORMAL_95, unit_of_difference
+from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
+from tuiprobe.run.per_image import ImageValues, SetValues
+
+LEVEL: Final = 0.05
+DRAWS: Final = 2000
+METHOD: Final = "paired bootstrap over images"
+KEEPS_NONE: Final = "no values of single images are kept (`tuiprobe reprobe RUN` writes them)"
+
+_SEED = 0
+_TAILS = (0.025, 0.975)
+_AT_ONCE = 200_000  # values drawn at once: bounds memory
+_SIMULATE_BELOW = 10_000
+"""With more images the mean of a draw is normal far below the noise of 2,000 draws."""
+_AGREES = 1e-5
+"""Relative difference up to which per-image values give the figure of the report."""
+
+Float64 = NDArray[np.float64]
+
+
+def difference(first: Figure, second: Figure) -> Figure:
+    """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
+
+    >>> first = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
+    >>> second = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
+    >>> change = difference(first, second)
+    >>> change.value, round(change.low, 6), round(change.high, 6), change.n
+    (2.0, 1.5, 2.5, 8)
+    """
+    if not given(first):
+        return NotRun(reason=f"first: {first.reason}")
+    if not given(second):
+        return NotRun(reason=f"second: {second.reason}")
+    value, n = second.value - first.value, min(first.n, second.n)
+    unit = unit_of_difference(first.unit)
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        method = "one of the two has none"
+        return Estimate(value=value, low=None, high=None, unit=unit, n=n, method=method)
+    down = hypot(second.value - second.low, first.high - first.value)
+    up = hypot(second.high - second.value, first.value - first.low)
+    return Estimate(value=value, low=value - down, high=value + up, unit=unit, n=n, method="MOVER")
+
+
+def best_reach(models: int) -> float:
+    """Returns the standard errors behind another model from which one is not the best of several.
+
+    The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
+    models are compared in both directions, as any two figures.
+
+    >>> round(best_reach(2), 3), round(best_reach(4), 3), round(best_reach(10), 3)
+    (1.96, 2.128, 2.539)
+    """
+    return NormalDist().inv_cdf(1 - LEVEL / max(models - 1, 2))
+
+
+def joint_reach(models: int) -> float:
+    """Returns the half-width, in standard errors, with which ranges of all pairs hold together.
+
+    >>> round(joint_reach(2), 3), round(joint_reach(4), 3), round(joint_reach(10), 3)
+    (1.96, 2.638, 3.261)
+    """
+    return NormalDist().inv_cdf(1 - LEVEL / (models * (models - 1)))
+
+
+def reaching(change: Figure, reach: float) -> Figure:
+    """Returns a difference with the ends of its 95 % interval moved to another level.
+
+    Args:
+        change: A difference, or why there is none.
+        reach: Standard errors from its value to either end.
+    """
+    if not given(change) or change.low is None or change.high is None:
+        return change
+    scale, value = reach / NORMAL_95, change.value
+    low, high = value - scale * (value - change.low), value + scale * (change.high - value)
+    return change.model_copy(update={"low": low, "high": high})
+
+
+def ends_of(change: Figure) -> tuple[float, float]:
+    """Returns the ends of the interval of a difference; infinite ones without an interval."""
+    if not given(change) or change.low is None or change.high is None:
+        return -inf, inf
+    return change.low, change.high
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampled:
+    """Means of one set: of all images [2], and of each draw [2, draws], for both runs."""
+
+    n: int
+    means: Float64
+    drawn: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """What two runs know of single images.
+
+    Attributes:
+        first: Of the first run.
+        second: Of the second run.
+    """
+
+    first: ImageValues
+    second: ImageValues
+    _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
+
+    def why_not(self, name: str) -> str:
+        """Returns why a set cannot be paired; empty where it can."""
+        ours, theirs = self.first.get(name), self.second.get(name)
+        if ours is None or theirs is None:
+            return KEEPS_NONE
+        return ours.differs_from(theirs)
+
+    def difference(self, ours: NamedFigure, theirs: NamedFigure) -> Estimate | None:
+        """Returns second minus first with its paired interval; None where it cannot be paired."""
+        about = ours.mean_of
+        if about is None or theirs.mean_of != about or not about.sets:
+            return None
+        if not (given(ours.figure) and given(theirs.figure)):
+            return None
+        names = (*about.sets, *((about.line.set,) if about.line is not None else ()))
+        sets = [self._of(about.values, name) for name in names]
+        known = [resampled for resampled in sets if resampled is not None]
+        if len(known) < len(sets):
+            return None
+        fixed = lines = np.zeros((2, 1))
+        if (line := about.line) is not None:
+            fixed, lines = np.array([[line.slope], [line.intercept]]), _lines(line)
+        values = _figure(about, [resampled.means[:, None] for resampled in known], fixed)[:, 0]
+        if not np.allclose(values, (ours.figure.value, theirs.figure.value), _AGREES, _AGREES):
+            return None  # the figures are of another head than the values
+        figures = _figure(about, [resampled.drawn for resampled in known], lines)
+        if not np.isfinite(figures).all():
+            return None  # a line that no baseline has
+        value = theirs.figure.value - ours.figure.value
+        changes = figures[1] - figures[0]
+        ends = value + np.quantile(changes - changes.mean(), _TAILS)
+        low, high = min(float(ends[0]), value), max(float(ends[1]), value)
+        n = sum(resampled.n for resampled in known[: len(about.sets)])
+        unit = unit_of_difference(ours.figure.unit)
+        return Estimate(value=value, low=low, high=high, unit=unit, n=n, method=METHOD)
+
+    def _of(self, kind: PerImage, name: str) -> _Resampled | None:
+        if self.why_not(name):
+            return None
+        if (kind, name) not in self._drawn:
+            resampled = _resample(kind, name, self.first[name], self.second[name])
+            if resampled is None:
+                return None
+            self._drawn[kind, name] = resampled
+        return self._drawn[kind, name]
+
+
+def _resample(kind: PerImage, name: str, ours: SetValues, theirs: SetValues) -> _Resampled | None:
+    if kind not in ours.values or kind not in theirs.values:
+        return None
+    both = np.stack([ours.values[kind], theirs.values[kind]]).astype(np.float64)
+    counted = np.isfinite(both)
+    if not counted.any() or (counted[0] != counted[1]).any():
+        return None
+    both = both[:, counted[0]]
+    rng = np.random.default_rng([_SEED, *name.encode("utf-8", "surrogatepass")])
+    drawn = _binary_means(both, rng) if kind == "correct" else _means_of_draws(both, rng)
+    return _Resampled(both.shape[1], both.mean(axis=1), drawn)
+
+
+def _binary_means(both: Float64, rng: np.random.Generator) -> Float64:
+    """Returns the mean of each run in each draw, exactly, from the counts of the four outcomes.
+
+    One image is added to either kind of change (Bonett and Price 2012), because identical
+    answers on a few images do not imply identical answers on all.
+
+    Args:
+        both: [2, n], of zeros and ones.
+        rng: Source of the draws.
+    """
+    n = both.shape[1]
+    outcomes = np.bincount((both[0] + 2 * both[1]).astype(np.int64), minlength=4)
+    counts = rng.multinomial(n, (outcomes + np.array([0, 1, 1, 0])) / (n + 2), DRAWS) / n
+    return np.stack([counts[:, 1] + counts[:, 3], counts[:, 2] + counts[:, 3]])
+
+
+def _means_of_draws(both: Float64, rng: np.random.Generator) -> Float64:
+    n = both.shape[1]
+    if n > _SIMULATE_BELOW:
+        covariance = np.cov(both, bias=True) / n
+        return rng.multivariate_normal(both.mean(axis=1), covariance, DRAWS).T
+    rows = max(1, _AT_ONCE // n)
+    means = [
+        both[:, rng.integers(0, n, (min(rows, DRAWS - at), n), dtype=np.uint32)].mean(axis=2)
+        for at in range(0, DRAWS, rows)
+    ]
+    return np.concatenate(means, axis=1)
+
+
+def _figure(about: MeanOf, sets: Sequence[Float64], lines: Float64) -> Float64:
+    """Returns the figure of both runs, [2, draws], from the means of its sets.
+
+    Args:
+        about: What the figure is the mean of.
+        sets: [2, draws] each; the last one is x of the line, where there is a line.
+        lines: [2, draws], slope and intercept.
+    """
+    shifts = sets[: len(about.sets)]
+    mean = np.asarray(np.mean(shifts, axis=0), dtype=np.float64)
+    if about.line is None:
+        return mean
+    x = np.clip(sets[-1], 1e-6, 1 - 1e-6)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponent: Any = lines[0] * np.log(x / (1 - x)) + lines[1]
+        return np.asarray(mean - 1 / (1 + np.exp(-exponent)), dtype=np.float64)
+
+
+def _lines(line: BaselineLine) -> Float64:
+    """Returns slope and intercept of each draw: the same line for both runs, as uncertain as it is.
+
+    The covariance is that of the baseline's bootstrap over families of models.
+    """
+    slope, both, intercept = line.covariance
+    rng = np.random.default_rng(_SEED)
+    covariance = [[slope, both], [both, intercept]]
+    centre = line.slope, line.intercept
+    return rng.multivariate_normal(centre, covariance, DRAWS, check_valid="ignore").T

@@ -1,0 +1,122 @@
+"""Runs to compare: what is read of each, what each is called, and what labels say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.labelling.report_part import labels_state
+from tuiprobe.report import read_report
+from tuiprobe.results import Estimate, Figure, NotRun, Report
+from tuiprobe.run.directory import RunDir, distinct_names
+from tuiprobe.run.per_image import ImageValues, read_per_image
+
+if TYPE_CHECKING:
+    from tuiprobe.labelling.session import Labelling
+    from tuiprobe.labelling.status import LabelStatus
+
+BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
+
+
+class Run(NamedTuple):
+    """A run to compare: its report, what it knows of single images, and where its labels lie."""
+
+    report: Report
+    images: ImageValues
+    directory: RunDir
+
+
+def read_run(directory: RunDir) -> Run:
+    """Reads a run directory, which is not trusted.
+
+    Raises:
+        DamagedFileError: If its report is missing or damaged, or its per-image values are damaged.
+    """
+    return Run(read_report(directory), read_per_image(directory), directory)
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """Reads run directories, and gives each model a name of its own among them.
+
+    Raises:
+        DamagedFileError: As for `read_run`.
+    """
+    return with_names([read_run(RunDir(path)) for path in paths])
+
+
+def with_names(runs: Sequence[Run]) -> list[Run]:
+    """Returns runs whose models differ in their names; see `distinct_names`."""
+    models = [run.report.model.name for run in runs]
+    named = []
+    for run, name in zip(runs, distinct_names(models, [r.directory for r in runs]), strict=True):
+        model = run.report.model.model_copy(update={"name": name})
+        named.append(run._replace(report=run.report.model_copy(update={"model": model})))
+    return named
+
+
+@dataclass(frozen=True, eq=False)
+class LabelEvidence:
+    """What the labels of a target say of some runs.
+
+    Attributes:
+        labelling: Their labelling.
+        status: What it decides.
+        places: Place of each run among the candidates.
+    """
+
+    labelling: Labelling
+    status: LabelStatus
+    places: tuple[int, ...]
+
+    def difference(self, a: int, b: int) -> Figure:
+        """Returns one run minus another on all pictures, with its bounds.
+
+        Args:
+            a: The first run.
+            b: The second run.
+        """
+        value, low, high = self.labelling.difference(self.places[a], self.places[b])
+        if low > high:
+            return NotRun(reason="labels contradict each other")
+        n = self.status.labelled
+        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
+
+
+def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
+    """Returns the evidence of labels for some runs, or why there is none; None without labels.
+
+    Args:
+        runs: The runs; the labels are those beside the first one.
+        target: Name of the target set; None for the first of all runs that has labels.
+    """
+    targets = [[data.name for data in run.report.data if data.target] for run in runs]
+    common = [name for name in targets[0] if all(name in names for names in targets)]
+    states = tuple(labels_state(run.directory) for run in runs)
+    paths = tuple(run.directory.path for run in runs)
+    try:
+        for name in common if states[0] else ():
+            if target in (None, name) and (evidence := _evidence(paths, name, states)) is not None:
+                return evidence
+    except TuiprobeError as error:
+        return NotRun(reason=str(error))
+    return None
+
+
+@lru_cache(maxsize=64)
+def _evidence(
+    paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+) -> LabelEvidence | None:
+    """Returns the evidence of labels for run directories; `states` changes whenever it may."""
+    from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
+    from tuiprobe.labelling.status import label_status
+
+    labelling = open_labelling(paths, target)
+    status = label_status(labelling)
+    if not status.labelled:
+        return None
+    candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
+    return LabelEvidence(labelling, status, tuple(map(candidates.index, paths)))

@@ -1,0 +1,128 @@
+"""What earlier runs left: those that are finished, and answers that another question replaces.
+
+No model is loaded. A run is finished if its options, the files that they name, its images and the
+version of tuiprobe are those of now, its results can be read and no probe failed. Anything that
+differs means that the run is opened, and then its key decides what has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tuiprobe import __version__
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.engine.head_building import head_is_another
+from tuiprobe.engine.plan import Plan, file_records, file_stamps
+from tuiprobe.engine.stopping import explaining_failures
+from tuiprobe.files import DamagedFileError
+from tuiprobe.plaintext import encodable, plain
+from tuiprobe.request import differing
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import run_directories
+from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.results import read_results
+from tuiprobe.run.samples import SampleRecord, read_samples
+from tuiprobe.spec import RunSpec
+
+_CHANGES: Final = ("measurement", "bits", "answers")  # by which runs are different ones
+_LONGEST = 500  # characters of a value in a sentence
+
+
+def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
+    """Returns, for each spec, the latest run that has finished it; None if it must be opened.
+
+    Args:
+        specs: The specs of the runs.
+        runs: Folder of run directories, which are not trusted.
+
+    Raises:
+        UsageError: If a source of images is unknown.
+        DataError: If a source of images cannot be used.
+    """
+    recorded: list[tuple[RunDir, RunSpec]] = []
+    suites: dict[tuple[object, ...], Suite] = {}
+    finished: list[RunDir | None] = []
+    with explaining_failures():
+        for spec in specs:
+            sources = (spec.data, spec.concepts, spec.target)
+            if sources not in suites:
+                suites[sources] = open_suite(spec)
+        there = map(RunDir, run_directories(runs))
+        for run in sorted(there, key=lambda run: run.results_file.modified() or 0, reverse=True):
+            with suppress(DamagedFileError, OSError):
+                recorded.append((run, read_spec(run)))
+        for spec in specs:
+            suite = suites[spec.data, spec.concepts, spec.target]
+            alike = (run for run, before in recorded if not differing(spec, before, *_CHANGES))
+            finished.append(next((run for run in alike if _finished(spec, run, suite)), None))
+    return finished
+
+
+def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
+    try:
+        report, plan, samples = read_results(run), read_plan(run), read_samples(run)
+    except (DamagedFileError, OSError):
+        return False
+    return (
+        report.tuiprobe == __version__
+        and report.key == plan.key == run.read_key()
+        and not report.partial
+        and not report.failures
+        and report.model.weights.kind != "untrained"
+        and plan.files == file_records(file_stamps(spec))
+        and {record.name: record.found for record in plan.sets}
+        == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
+        and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
+    )
+
+
+def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -> bool:
+    """Says whether the images of a set are those of a run, by path, label and stamp."""
+    dataset = suite.sets[name]
+    for i, record in records.items():
+        if i >= len(dataset.samples):
+            return False
+        sample = dataset.samples[i]
+        stamp = dataset.stamp(sample)
+        now = (encodable(sample.path), sample.label, stamp.size, stamp.changed)
+        if now != (record.path, record.label, record.size, record.changed):
+            return False
+    return bool(records)
+
+
+def replaced_answers(plan: Plan) -> str:
+    """Returns what to say before results are replaced; empty if the question is the same.
+
+    The head is not part of a run's key: another head, other names and other options of probes are
+    answered from the same measurements, in the same directory.
+    """
+    directory = plan.directory
+    if not directory.results_file.exists():
+        return ""
+    try:
+        before = read_spec(directory)
+    except DamagedFileError:
+        return ""
+    changed = differing(plan.spec, before, "answers")
+    if not changed and not head_is_another(plan):
+        return ""
+    questions = [
+        ", ".join(f"{option.flag} {_value(spec, option.name)}" for option in changed)
+        or f"{what} head or class names"
+        for spec, what in ((before, "another"), (plan.spec, "this"))
+    ]
+    return (
+        f"the results in {directory.path} were answered with {questions[0]}; they are replaced by "
+        f"those with {questions[1]}. Copy the directory first to keep both"
+    )
+
+
+def _value(spec: RunSpec, name: str) -> str:
+    value = getattr(spec, name)
+    if value in (None, ()):
+        return "left out"
+    return plain(" ".join(value) if isinstance(value, tuple) else str(value))[:_LONGEST]

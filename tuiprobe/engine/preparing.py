@@ -1,0 +1,273 @@
+"""What comes before the first image: the shards of earlier attempts, the checks, and the head.
+
+One rank writes the labels of concepts and the means of ablated channels for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+
+import numpy as np
+import torch
+
+from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
+from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.earlier import replaced_answers
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.head_building import LongHeadError, write_head
+from tuiprobe.engine.job import Job
+from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.plan import Plan, record_of, write_plan
+from tuiprobe.engine.preflight import preflight
+from tuiprobe.engine.resume import Inventory, UnusableShardError, compare_contents, take_inventory
+from tuiprobe.engine.running import LiveAnswers
+from tuiprobe.engine.stopping import stop_signals
+from tuiprobe.engine.workers import Source, reading_ahead
+from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError, sweep
+from tuiprobe.models.ablated import LayerAblation
+from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.results import NotRun
+from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.counting import count_images
+from tuiprobe.run.head_file import read_head
+from tuiprobe.run.records import write_spec
+from tuiprobe.run.status import Event, Listener
+
+_LABELS_LOCK = "lock-labels"
+_MEANS_LOCK = "lock-ablation"
+
+HEAD_SECONDS = 20.0
+"""Time that the head may take before the first image is measured."""
+
+_TOGETHER = 64  # images per message of a worker process
+
+
+def prepare(job: Job) -> Extraction:
+    """Creates or resumes the directory, checks the run, and returns what measures the rest."""
+    plan, directory = job.plan, job.plan.directory
+    new = directory.create(plan.key)
+    directory.cancel_file.unlink()
+    job.status.begin()
+    sweep(directory.path)
+    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    inventory = take_inventory(job.reader, plan.all_shards, job.listen, own)
+    anew = new or compare_contents(plan, inventory.published, job.listen)
+    if plan.rank.number == 0 and (replaced := replaced_answers(plan)):
+        job.say("warning", replaced)
+    if anew or plan.rank.number == 0:  # a rank may finish before another starts
+        write_spec(plan.spec, directory)
+        if anew:
+            write_plan(plan)
+        keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+    with job.clock.stage("concepts"):
+        write_labels(plan, job.listen)
+    with job.clock.stage("ablation"):
+        set_means(plan, job.listen)
+    _say_warnings(job)
+    with job.clock.stage("preflight"):
+        preflight(plan, job.listen)
+    published = {shard.place for shard in inventory.published}
+    job.resumed = resumed = count_images(plan.set_plans, published, ()).done
+    if resumed:
+        done = f"{resumed} of {plan.images} {plan.unit}"
+        job.say("stage", f"resuming: {done} are done", stage="load")
+    images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
+    if plan.rank.number == 0 and inventory.missing and not images_of_head:
+        try:  # so that answers show at once
+            with job.clock.stage("head"), stop_signals().deferred():
+                write_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
+        except LongHeadError:
+            job.say("stage", "the head takes longer: it is built after measuring", stage="head")
+    job.clock.images = inventory.images
+    return extraction_of(job, inventory)
+
+
+def _say_warnings(job: Job) -> None:
+    plan = job.plan
+    if plan.encoder.weights.kind == "untrained":
+        job.say(
+            "warning",
+            f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
+            "every figure describes a random network; pass --checkpoint FILE",
+        )
+    notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
+    for note in dict.fromkeys((*notes, *plan.suite.notes)):
+        job.say("warning", note)
+    for layout in plan.layouts.values():
+        for remark in layout.remarks:
+            job.say("stage", remark)
+
+
+def extraction_of(job: Job, inventory: Inventory) -> Extraction:
+    """Returns what measures the missing shards of this process."""
+    plan = job.plan
+    answers = _live_answers(job, inventory) if inventory.missing else None
+    live = LiveView(
+        plan.directory,
+        job.status,
+        plan.set_plans,
+        job.listen,
+        pictured=plan.suite.sets,
+        answers=answers,
+    )
+    return Extraction(job, live, inventory.missing, inventory.unreadable)
+
+
+def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
+    """Returns what counts the answers so far, those of an earlier attempt included."""
+    plan = job.plan
+    if not plan.directory.head_file.exists():
+        job.status.update(unanswered="the head is built after measuring: answers follow then")
+        return None
+    try:
+        file = read_head(plan.directory)
+    except DamagedFileError as error:
+        job.status.update(unanswered=str(error)[:1000])
+        return None
+    if isinstance(file.head, NotRun):
+        job.status.update(unanswered=file.head.reason[:1000])
+        return None
+    job.status.update(unanswered="")
+    answers = LiveAnswers(plan.suite, file.head, file.answers)
+    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    for shard in inventory.published:
+        if shard.place in own:
+            with suppress(UnusableShardError):  # merging says so
+                arrays = job.reader.read(shard).arrays
+                answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
+                answers.end_shard()
+    return answers
+
+
+def write_labels(plan: Plan, listen: Listener) -> None:
+    """Publishes the labels of the planned images; does nothing without a concept set.
+
+    One rank reads them for all, once, and again if the images or their maps may have changed.
+
+    Raises:
+        DataError: If an entry cannot be used; names the file and the entry.
+    """
+    dataset = concept_dataset(plan.suite)
+    if dataset is None or plan.suite.concept_set is None:
+        return
+    stamps = plan.stamps[plan.suite.concept_set]
+    content = [dataset.source, [(i, stamp.size, stamp.changed) for i, stamp in stamps.items()]]
+    images = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    with plan.directory.locked(_LABELS_LOCK, wait=True):
+        try:  # intact labels of exactly these images
+            read_labels(plan.directory)
+            _, metadata = read_own_arrays(plan.directory, plan.directory.concepts_file)
+        except DamagedFileError:
+            metadata = {}
+        if metadata.get("images") != images:
+            _read_and_write(plan, dataset, images, listen)
+
+
+def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Listener) -> None:
+    ids = np.array(list(plan.stamps[dataset.name]), dtype=np.int64)
+    message = f"reading what is in {len(ids)} images of {dataset.name}"
+    listen(Event("stage", message, {"stage": "concepts"}))
+    samples = [dataset.samples[i] for i in ids.tolist()]
+    source = Source(
+        batches=[
+            range(first, min(first + _TOGETHER, len(samples)))
+            for first in range(0, len(samples), _TOGETHER)
+        ],
+        read=lambda place: dataset.annotation(samples[place]),
+        collate=list,
+        name=lambda place: f"the labels of {samples[place].path}",
+    )
+    with reading_ahead(source, choose_workers(plan.spec.workers, len(ids))) as batches:
+        annotations = [annotation for batch in batches for annotation in batch]
+    counts = [len(image.concepts) for image in annotations]
+    annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
+    for row, image in enumerate(annotations):
+        annotated[row, list(image.annotated)] = 1
+    place = {category: g for g, category in enumerate(dataset.categories)}
+    arrays: Arrays = {
+        "ids": ids,
+        "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "indices": np.concatenate([image.concepts for image in annotations]).astype(np.int32),
+        "shares": np.concatenate([image.shares for image in annotations]).astype(np.float32),
+        "annotated": annotated,
+        "train": np.array([image.train for image in annotations], dtype=np.uint8),
+        "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
+    }
+    metadata = {
+        "names": json.dumps(unique_names(dataset.concepts)),
+        "categories": json.dumps(dataset.categories),
+        "digest": dataset.digest,
+        "images": images,
+        "key": plan.key,
+    }
+    write_arrays(plan.directory.concepts_file, arrays, metadata)
+
+
+def unique_names(concepts: Sequence[Concept]) -> list[str]:
+    """Returns the name of each concept; adds the category if two share a name.
+
+    >>> unique_names([Concept("orange", "color"), Concept("orange", "object"), Concept("dog", "o")])
+    ['color:orange', 'object:orange', 'dog']
+    """
+    seen = Counter(concept.name for concept in concepts)
+    return [c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts]
+
+
+def set_means(plan: Plan, listen: Listener) -> None:
+    """Gives every layer that is set to its mean the values that the run directory holds.
+
+    The first process measures them on the first shard of the in-distribution set, through the
+    encoder without any ablation, and writes them; every other rank and every resume reads them, so
+    all images get equal values.
+
+    Args:
+        plan: The plan of the run.
+        listen: Receives the event that means are measured.
+
+    Raises:
+        DataError: If no image of the shard can be read.
+        DamagedFileError: If the file with the means is damaged.
+    """
+    ablated = {n: layer for n, layer in plan.encoder.ablated.items() if layer.mode == "mean"}
+    if not ablated:
+        return
+    file = plan.directory.ablation_file
+    with plan.directory.locked(_MEANS_LOCK, wait=True):
+        if not file.exists():
+            listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
+            images = _measure_means(plan, ablated)
+            arrays: Arrays = {
+                name: np.asarray(layer.values, dtype=np.float32) for name, layer in ablated.items()
+            }
+            write_arrays(file, arrays, {"key": plan.key, "images": str(images)})
+    checked = CheckedArrays(file, read_arrays(file)[0])
+    for name, layer in ablated.items():
+        values = checked.finite(name, "f4", len(layer.channels))
+        layer.values = torch.from_numpy(np.array(values))
+
+
+def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
+    """Measures the means on the first shard and returns its number of images."""
+    shard = next(iter(plan.shards.values()))[0]
+    dataset, images = plan.suite.sets[shard.set_name], 0
+    decoding = decode_batches(
+        [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
+    )
+    with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
+        for layer in ablated.values():
+            collecting.enter_context(layer.collecting())
+        for batch in batches:
+            batch.refuse_changed(dataset)
+            if len(batch.ids):
+                plan.encoder.encode(batch.images)
+                images += len(batch.ids)
+        if images == 0:
+            raise DataError(f"{dataset.source}: no image of the first shard can be read")
+    return images

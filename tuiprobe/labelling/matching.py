@@ -1,0 +1,260 @@
+"""Several candidates on the same pictures and classes, and the labels that count for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.labelling.candidates import Candidate
+from tuiprobe.labelling.files import (
+    NONE_OF_THESE,
+    UNSURE,
+    LabelFiles,
+    LabelLine,
+    NoLabelsError,
+    label_targets,
+)
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
+from tuiprobe.plaintext import plain
+
+UNREADABLE_PICTURE = UNREADABLE.hex()
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Candidates on the same pictures and classes.
+
+    Attributes:
+        candidates: The candidates.
+        classes: Class names, sorted.
+        ids: int64 `[N]`, sample ids of its pictures, ascending.
+        digests: SHA-256 of each picture.
+        paths: Path of each picture in its target set.
+        left_out: Pictures that a candidate could not read, or has no finite representation of.
+        doubles: Pictures with the contents of an earlier one, which stands for them.
+        answers: int64 `[M, N]`, index into `classes`.
+        confidences: float64 `[M, N]`.
+    """
+
+    candidates: tuple[Candidate, ...]
+    classes: tuple[str, ...]
+    ids: Ints
+    digests: tuple[str, ...]
+    paths: tuple[str, ...]
+    left_out: int
+    doubles: int
+    answers: Ints
+    confidences: Floats
+
+    @property
+    def source_run(self) -> Candidate:
+        """The candidate whose pictures are shown, the first that the user gave."""
+        return self.candidates[0]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each picture, by its SHA-256."""
+        return {digest: place for place, digest in enumerate(self.digests)}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """What each label stands for: the number of a class, `NOBODY` or `NOT_SURE`."""
+        numbers = {plain(name): n for n, name in enumerate(self.classes)}
+        return numbers | {NONE_OF_THESE: NOBODY, UNSURE: NOT_SURE}
+
+    def number(self, label: str, where: str) -> int:
+        """Returns the number of a class, `NOBODY` or `NOT_SURE`.
+
+        Args:
+            label: A class of the runs, `NONE_OF_THESE` or `UNSURE`.
+            where: What it labels, for the message.
+
+        Raises:
+            UsageError: If it is none of these.
+        """
+        if plain(label) not in self._numbers:
+            known = list(self._numbers)
+            near = get_close_matches(plain(label).casefold(), map(str.casefold, known), 3)
+            some = [name for name in known if name.casefold() in near] or known[:8]
+            words = f"{' or '.join(some)}?" if near else ", ".join(some) + " …" * (len(known) > 10)
+            raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {words}")
+        return self._numbers[plain(label)]
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The answers, and the two orders that follow from the pictures alone."""
+        orders, contents = [], [bytes.fromhex(digest) for digest in self.digests]
+        for name in (b"order", b"other"):
+            keys = [hashlib.sha256(name + content).digest() for content in contents]
+            orders.append(np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64))
+        return Pool(self.answers, self.confidences, *orders)
+
+    @cached_property
+    def pictures_digest(self) -> str:
+        """The SHA-256 of the set of pictures."""
+        return hashlib.sha256("".join(sorted(self.digests)).encode()).hexdigest()
+
+    @cached_property
+    def answers_digests(self) -> tuple[str, ...]:
+        """The SHA-256 of pictures and answers of each candidate, whatever the order of pictures."""
+        digests = []
+        for answers in self.answers.tolist():
+            pairs = zip(self.digests, answers, strict=True)
+            lines = sorted(f"{picture} {self.classes[answer]}\n" for picture, answer in pairs)
+            content = "".join(lines).encode("utf-8", "backslashreplace")
+            digests.append(hashlib.sha256(content).hexdigest())
+        return tuple(digests)
+
+
+def match(candidates: Sequence[Candidate]) -> Matched:
+    """Puts candidates on the same pictures by digest, and on the same classes by name.
+
+    Raises:
+        DataError: If pictures or classes differ, or equal pictures got different answers.
+    """
+    first = candidates[0]
+    for other in candidates[1:]:
+        _refuse_other(first, other)
+    classes = tuple(sorted(set(first.classes)))
+    ids, doubles = _distinct(first)
+    for other in candidates[1:]:
+        _distinct(other)
+    rows = []  # of each candidate, for each picture of the first one; -1 where it has none
+    for candidate in candidates:
+        row_of: dict[str, int] = {}
+        for row, sample in enumerate(candidate.ids.tolist()):
+            row_of.setdefault(candidate.digests[sample], row)
+        rows.append([row_of.get(first.digests[sample], -1) for sample in ids])
+    places = np.array(rows)
+    usable = (places >= 0).all(axis=0)
+    if not usable.any():
+        raise DataError(f"{first.directory.path} has no readable picture in {first.target}")
+    answers, confidences = [], []
+    for candidate, place in zip(candidates, places[:, usable], strict=True):
+        number = np.array([classes.index(name) for name in candidate.classes], dtype=np.int64)
+        answers.append(number[candidate.answers[place]])
+        confidences.append(candidate.confidences[place])
+    chosen = np.array(ids, dtype=np.int64)[usable]
+    return Matched(
+        candidates=tuple(candidates),
+        classes=classes,
+        ids=chosen,
+        digests=tuple(first.digests[i] for i in chosen.tolist()),
+        paths=tuple(first.paths[i] for i in chosen.tolist()),
+        left_out=len(first.digests) - doubles - len(chosen),
+        doubles=doubles,
+        answers=np.array(answers),
+        confidences=np.array(confidences),
+    )
+
+
+def _refuse_other(first: Candidate, other: Candidate) -> None:
+    """Refuses a run over other pictures or classes.
+
+    Raises:
+        DataError: If it is one; says what differs.
+    """
+    a, b = first.directory.path, other.directory.path
+    if unshared := sorted(set(first.classes) ^ set(other.classes)):
+        where = a if unshared[0] in first.classes else b
+        raise DataError(
+            f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
+            f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
+        )
+    ours, theirs = set(first.digests.values()), set(other.digests.values())
+    unreadable = [list(run.digests.values()).count(UNREADABLE_PICTURE) for run in (other, first)]
+    if len(ours - theirs) > unreadable[0] or len(theirs - ours) > unreadable[1]:
+        raise DataError(
+            f"{a} and {b} measured different pictures: {len(ours - theirs):,} of {len(ours):,} are "
+            f"only in the first, {len(theirs - ours):,} of {len(theirs):,} only in the second; run "
+            "both with the same --target and --sample"
+        )
+
+
+def _distinct(candidate: Candidate) -> tuple[list[int], int]:
+    """Returns the pictures without doubles, and how many those are.
+
+    Raises:
+        DataError: If pictures of equal contents got different answers.
+    """
+    answer = dict(zip(candidate.ids.tolist(), candidate.answers.tolist(), strict=True))
+    first: dict[str, int] = {}
+    readable = sorted(i for i, d in candidate.digests.items() if d != UNREADABLE_PICTURE)
+    for i in readable:
+        before = first.setdefault(candidate.digests[i], i)
+        if i in answer and before in answer and answer[i] != answer[before]:
+            raise DataError(
+                f"{candidate.paths[i]} and {candidate.paths[before]} are the same picture and "
+                f"{candidate.model} answers them differently: measure the run again"
+            )
+    return sorted(first.values()), len(readable) - len(first)
+
+
+class CountedLabel(NamedTuple):
+    """A label of a picture that candidates answer.
+
+    Attributes:
+        place: Place of the picture in the pool.
+        label: Number of a class, `NOBODY` or `NOT_SURE`; None where the picture was listed and not
+            answered.
+        line: Its line in the file of labels.
+    """
+
+    place: int
+    label: int | None
+    line: LabelLine
+
+
+def label_files(folder: Path, matched: Matched) -> LabelFiles:
+    """Returns the files of the target set, or of another one that has labels of its pictures."""
+    pictures, files = set(matched.digests), LabelFiles(folder, matched.source_run.target)
+    others = (LabelFiles(folder, name) for name in label_targets(folder))
+    for each in (files, *others):
+        try:
+            if any(line.digest in pictures for line in each.lines()):
+                return each
+        except NoLabelsError:  # another table whose name begins with "labels-"
+            if each.csv == files.csv:
+                raise
+    return files
+
+
+def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:
+    """Returns the labels of the candidates' pictures, one for each, in their order.
+
+    Pictures that were listed and not answered are in it too, as often as they were.
+
+    Raises:
+        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
+        DataError: If a line is no label.
+    """
+    rows: list[CountedLabel] = []
+    first: dict[int, tuple[int, LabelLine]] = {}
+    for number, line in enumerate(files.lines(), 2):
+        place = matched.places.get(line.digest)
+        if place is None:
+            continue
+        if not line.label:
+            rows.append(CountedLabel(place, None, line))
+            continue
+        label = matched.number(line.label, f"{files.csv} line {number}")
+        if place not in first:
+            rows.append(CountedLabel(place, label, line))
+        before, earlier = first.setdefault(place, (number, line))
+        if earlier.label != line.label:
+            raise UsageError(
+                f"{files.csv} labels one picture twice: line {before} says that "
+                f"{plain(earlier.image)} is {plain(earlier.label)}, line {number} that "
+                f"{plain(line.image)} is {plain(line.label)}; delete one of the lines"
+            )
+    return rows

@@ -1,0 +1,322 @@
+"""What labels say, as a part of a report: they are given after `results.json` was written.
+
+Labels stay beside the runs. Whoever reads a report for people or programs gets them with it, so
+that every format, comparison and screen shows the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.labelling.files import label_targets
+from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import listed, plain
+from tuiprobe.probes import LABELS
+from tuiprobe.probes.content import ColumnOf, prose, table
+from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, given
+from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
+from tuiprobe.results.base import Count, Many, Share
+from tuiprobe.results.card import title
+from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.section import Code, Range, Section, Text, Value
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import MANIFEST
+
+TITLE: Final = "Labels on your images"
+BLOCK: Final = "your images"
+
+READ: Final = (
+    "The accuracy is that on all pictures of the set, from labels of random pictures. It is not "
+    "the share right among them: more of those on which models differ are drawn. Its range has "
+    "95 % at the decision, and leaves out what labels disprove. Which of several models is ahead "
+    "follows from the pictures on which they differ: compare says it."
+)
+UNKNOWN: Final = (
+    "Where it is not known how the labelled pictures were chosen, no accuracy on all pictures "
+    "follows from them: `tuiprobe label` draws pictures at random."
+)
+
+
+class LabelledSet(Frozen):
+    """What labels say of one target set.
+
+    Attributes:
+        data: Name of the set.
+        pictures: Different readable pictures, which the accuracy is about.
+        labelled: Labelled pictures among them.
+        unsure: Pictures among those on which the labeller was not sure.
+        right: On how many of them the run is right.
+        accuracy: On all pictures; the reason where there is none.
+        evidence: Whether it rests on a `sample` or on what labels prove; `open` without one.
+        classes: Among how many classes the run answered; 0 where that is not known.
+        of_classes: How many classes its head has.
+    """
+
+    data: str
+    pictures: Count
+    labelled: Count
+    unsure: Count
+    right: Count
+    accuracy: Share
+    evidence: Literal["sample", "proof", "open"]
+    classes: Count = 0
+    of_classes: Count = 0
+
+    @property
+    def proven(self) -> tuple[float, float]:
+        """The least and the largest accuracy that labels leave possible."""
+        unknown = self.pictures - self.labelled + self.unsure
+        return self.right / self.pictures, (self.right + unknown) / self.pictures
+
+    def cut(self, figure: Figure) -> Figure:
+        """Returns an estimate of the accuracy, cut to what labels prove.
+
+        Args:
+            figure: Made without labels.
+
+        Returns:
+            The reason why there is none where what labels prove is the narrower range.
+        """
+        if isinstance(figure, NotRun) or figure.low is None or figure.high is None:
+            return figure
+        least, most = self.proven
+        low, high = max(figure.low, least), min(figure.high, most)
+        if low > high or (least >= figure.low and most <= figure.high):
+            return NotRun(reason=f"{self.labelled:,} labels prove more")
+        value = min(max(figure.value, low), high)
+        return figure.model_copy(update={"value": value, "low": low, "high": high})
+
+    def known(self) -> Accuracy | NotRun:
+        """Returns the accuracy with what its range is."""
+        if isinstance(self.accuracy, NotRun):
+            return self.accuracy
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.accuracy, self.data, "labels", self.range, among)
+
+    @property
+    def range(self) -> Range:
+        """What the range of the accuracy is."""
+        return "proven" if self.evidence == "proof" else "labels"
+
+
+class TargetLabels(ProbeResult):
+    """What the labels beside a run say of it.
+
+    Attributes:
+        targets: In the order of the run.
+    """
+
+    probe: ClassVar[str] = LABELS
+
+    targets: Many[LabelledSet]
+
+
+def with_labels(report: Report, directory: RunDir) -> Report:
+    """Returns a report with what the labels beside its run say: a part, the title, or a warning.
+
+    Args:
+        report: As it was written.
+        directory: Its run.
+    """
+    targets = tuple(data.name for data in report.data if data.target)
+    state = labels_state(directory)
+    if not state:
+        return report
+    sets, faults = _labelled_sets(directory.path.resolve(), targets, state)
+    sets = tuple(_among_classes(data, report) for data in sets)
+    if sets:
+        part = labels_part(sets)
+    elif faults:  # a warning says it too
+        reason = "; ".join(faults)
+        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
+    else:
+        return report
+    # What was measured comes before the estimate, anything weaker after it.
+    measured = part.section is not None and part.section.clause
+    others = [_cut(other, report, sets) for other in report.parts]
+    blocks = [other.block for other in others]
+    last = max((n for n, block in enumerate(blocks) if block == part.block), default=-1)
+    at = 0 if measured else last + 1
+    parts = (*others[:at], part, *others[at:])
+    return report.model_copy(
+        update={
+            "parts": parts,
+            "title": title(report.model, report.data, parts, partial=report.partial),
+            "warnings": (*report.warnings, *faults),
+        }
+    )
+
+
+def labels_beside(folder: Path) -> tuple[object, ...]:
+    """Returns a state that changes with the labels in a folder of runs; empty without labels."""
+    names = label_targets(folder)
+    if not names:
+        return ()
+    files = (f"labels-{name}{end}" for name in names for end in (".csv", ".questions.json"))
+    return (*names, *(Entry(folder, file).changed() for file in files), folder.stat().st_mtime_ns)
+
+
+def labels_state(
+    directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = labels_beside
+) -> tuple[object, ...]:
+    """Returns a state that changes with a run and the labels beside it; empty without labels.
+
+    Args:
+        directory: The run.
+        folder_state: `labels_beside`, or a cache of it for the runs of one list.
+    """
+    state = folder_state(directory.path.resolve().parent)
+    if not state:
+        return ()
+    return (*state, directory.results_file.changed(), directory.at(MANIFEST).changed())
+
+
+@lru_cache(maxsize=256)
+def _labelled_sets(
+    path: Path, targets: tuple[str, ...], state: tuple[object, ...]
+) -> tuple[tuple[LabelledSet, ...], tuple[str, ...]]:
+    """Returns the sets with labels, and why labels do not count.
+
+    Args:
+        path: The run directory.
+        targets: Its target sets.
+        state: Changes where the result may.
+    """
+    from tuiprobe.labelling.candidates import NoCandidateError
+    from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
+
+    sets: list[LabelledSet] = []
+    faults: dict[str, list[str]] = {}
+    for target in targets:
+        try:
+            labelling = open_labelling([path], target, asking=False)
+        except NoCandidateError:
+            continue
+        except TuiprobeError as error:
+            message = plain(str(error).replace(f"{path.parent}/", ""))  # reports hold no folders
+            faults.setdefault(message, []).append(target)
+            continue
+        labels, (accuracy,) = labelling.survey.labels, labelling.accuracies()
+        if labels:
+            sets.append(
+                LabelledSet(
+                    data=target,
+                    pictures=len(labelling.matched.digests),
+                    labelled=len(labels),
+                    unsure=len(labels) - accuracy.sure,
+                    right=accuracy.right,
+                    accuracy=accuracy.figure,
+                    evidence=accuracy.evidence,
+                )
+            )
+    reasons = (
+        f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
+    )
+    return tuple(sets), tuple(reasons)
+
+
+def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
+    """Returns a labelled set with the number of classes among which the run answered there."""
+    known = best_accuracy(report, data.data)
+    if isinstance(known, NotRun):
+        return data
+    return data.model_copy(update={"classes": known.classes, "of_classes": known.of_classes})
+
+
+def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
+    """Returns the part of estimates without labels, cut to what labels prove."""
+    from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
+    from tuiprobe.probes.targets.result import Targets, TargetSet
+
+    if part.probe != Targets.probe or part.section is None:
+        return part
+    labelled = {data.data: data for data in sets}
+
+    def cut(target: TargetSet) -> TargetSet:
+        if (known := labelled.get(target.data)) is None:
+            return target
+        headline = known.cut(target.headline)
+        if isinstance(headline, NotRun):
+            nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
+            return target.model_copy(update=nothing)
+        scaled = [
+            each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
+        ]
+        return target.model_copy(update={"scaled": tuple(scaled)})
+
+    with suppress(DamagedFileError):  # what another version wrote stays as it is
+        result = report.part(Targets)
+        if result is not None:
+            result = result.model_copy(update={"targets": tuple(map(cut, result.targets))})
+            update = {
+                "result": result.model_dump(mode="json"),
+                "section": describe(result, labelled),
+                "figures": ExpectedAccuracy().named(result).figures,
+            }
+            return part.model_copy(update=update)
+    return part
+
+
+def labels_part(sets: Sequence[LabelledSet]) -> Part:
+    """Returns the part of a report about labelled sets.
+
+    Labels are the headline, and name a figure, once an accuracy is stated.
+
+    Args:
+        sets: One or more.
+    """
+    measured = [data for data in sets if given(data.accuracy)]
+    ordered = (*measured, *(data for data in sets if not given(data.accuracy)))
+    lines: list[Text] = []
+    clause = ""
+    for data in ordered:
+        known = data.known()
+        words = known.reason if isinstance(known, NotRun) else sentence(known)
+        lines.append((f"{data.data}: {words}.",))
+        clause = clause or ("" if isinstance(known, NotRun) else words)
+    right: ColumnOf = ("right", "right among them")
+    rows: list[list[Value]] = [
+        [
+            Code(code=data.data),
+            data.accuracy if given(data.accuracy) else MISSING,
+            data.labelled,
+            data.right,
+            data.pictures,
+        ]
+        for data in sets
+    ]
+    return Part(
+        probe=LABELS,
+        title=TITLE,
+        block=BLOCK,
+        result=TargetLabels(targets=tuple(sets)).model_dump(mode="json"),
+        section=Section(
+            title=TITLE,
+            headline=lines[0],
+            clause=clause,
+            clause_on=measured[0].data if measured else "",
+            card=tuple(lines),
+            content=(
+                table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
+                *([prose(READ)] if measured else []),
+                *([prose(UNKNOWN)] if not all(given(data.accuracy) for data in sets) else []),
+            ),
+        ),
+        figures=tuple(
+            LABELLED.named(
+                data.accuracy,
+                data.data,
+                "labels",
+                range=data.range,
+                classes=data.classes,
+                of_classes=data.of_classes,
+            )
+            for data in measured
+        ),
+    )

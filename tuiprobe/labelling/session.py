@@ -1,0 +1,341 @@
+"""A session of labelling: candidates, which pictures come next, the labels on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuiprobe.datasets.originals import Originals
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.files import names_below
+from tuiprobe.labelling.candidates import read_candidate
+from tuiprobe.labelling.contest import UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
+from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
+from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
+from tuiprobe.plaintext import encodable, plain
+from tuiprobe.run.directory import RunDir, distinct_names
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class PictureToLabel:
+    """A picture to label.
+
+    Attributes:
+        place: Its place in the pool.
+        name: Its path in its set.
+        digest: Its SHA-256.
+        choices: The classes that candidates answer, in an order that says nothing about who
+            answers what, or how many do.
+    """
+
+    place: int
+    name: str
+    digest: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelDecision:
+    """What is decided once so many pictures are labelled.
+
+    Attributes:
+        labels: Number of labels.
+        verdict: The verdict.
+        winner: Place of the candidate that it is about; None if it is about none.
+        dropped: Places of the candidates that are dropped.
+    """
+
+    labels: int
+    verdict: Verdict
+    winner: int | None
+    dropped: tuple[int, ...]
+
+
+class Labelling:
+    """Labels for candidates on the pictures of a target set; `open_labelling` makes it.
+
+    Args:
+        matched: The candidates.
+        files: Where the labels are kept.
+        asking: Whether someone asks which candidate is best, which is recorded once labels exist.
+
+    Attributes:
+        survey: The contest, or what there is for one run alone.
+        counted: The labels that it has, in their order.
+        decisions: Each change of what is decided, in their order.
+        asked: Number of candidates asked about on these pictures, where this is not the first
+            question; 0 where it is.
+        first: The labelling of the first question, where it is another one whose runs are at hand.
+        narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
+            known.
+
+    Raises:
+        UsageError: If a label is of a class that no candidate may answer, or one picture has two.
+        RunError: If the question cannot be recorded.
+    """
+
+    survey: Contest | StratifiedSample
+    counted: list[CountedLabel]
+    decisions: list[LabelDecision]
+
+    def __init__(self, matched: Matched, files: LabelFiles, asking: bool = True) -> None:
+        self.matched, self.files, self.asking = matched, files, asking
+        self.first: Labelling | None = None
+        self.narrow = False
+        labels = counted_labels(files, matched)
+        self.asked = self._ask(any(row.label is not None for row in labels))
+        self._replay(labels)
+
+    def _ask(self, labelled: bool) -> int:
+        """Records the question if there are labels; returns what `asked` is."""
+        if len(self.matched.candidates) == 1:
+            return 0
+        digests = self.matched.answers_digests
+        question = Questions(
+            pictures=self.matched.pictures_digest,
+            first=digests,
+            runs=tuple(encodable(run.directory.path.name) for run in self.matched.candidates),
+            asked=tuple(dict.fromkeys(digests)),
+        )
+        if self.asking and labelled:
+            record = self.files.ask(question)
+        else:
+            records = {record.pictures: record for record in self.files.questions()}
+            record = records.get(question.pictures, question)
+        is_first = set(record.first) == set(digests)
+        return 0 if is_first else len({*record.asked, *digests})
+
+    def _replay(self, labels: Sequence[CountedLabel]) -> None:
+        """Computes everything from the log of labels."""
+        self.survey = self._new_survey(self.asked)
+        self.counted, self.decisions = [], []
+        for label in labels:
+            self._count(label)
+
+    def _new_survey(self, asked: int) -> Contest | StratifiedSample:
+        pool = self.matched.pool
+        return Contest(pool, asked) if pool.candidates > 1 else StratifiedSample(pool)
+
+    def _count(self, row: CountedLabel) -> None:
+        """Adds a label to the survey; takes note of what it decides."""
+        self.counted.append(row)
+        if row.label is None:
+            self.survey.skip(row.place)
+            return
+        before = self.decided
+        self.survey.add(row.place, row.label)
+        if replace(self.decided, labels=before.labels) != before:
+            self.decisions.append(self.decided)
+
+    @property
+    def decided(self) -> LabelDecision:
+        """What is decided now."""
+        survey, count = self.survey, len(self.survey.labels)
+        if isinstance(survey, StratifiedSample):
+            return LabelDecision(count, survey.verdict, None, ())
+        dropped = tuple(np.flatnonzero(survey.dropped).tolist())
+        return LabelDecision(count, survey.verdict, survey.winner, dropped)
+
+    @property
+    def reopened(self) -> bool:
+        """Whether it would be decided if nobody had asked about further candidates."""
+        if not self.asked or self.decided.verdict != "open":
+            return False
+        contest = self._new_survey(len(set(self.matched.answers_digests)))
+        for picture, label in self.survey.labels.items():
+            contest.add(picture, label)
+        return contest.verdict not in UNDECIDED
+
+    @property
+    def leader(self) -> int:
+        """Place of the candidate that is ahead, of several the first."""
+        return self.survey.leader if isinstance(self.survey, Contest) else 0
+
+    def accuracies(self) -> list[LabelledAccuracy]:
+        """Returns the accuracy of each candidate.
+
+        Labels that were drawn for the first question are random in the blocks of that question: for
+        its candidates the larger of the two samples counts, and of equal ones the narrower range.
+        """
+        values = self.survey.accuracies()
+        if self.first is None:
+            return values
+        first, digests = self.first, self.matched.answers_digests
+        known = zip(first.matched.answers_digests, first.survey.accuracies(), strict=True)
+        by_first = dict(known)
+
+        def evidence(accuracy: LabelledAccuracy) -> tuple[int, float]:
+            return accuracy.labels, accuracy.low - accuracy.high
+
+        pairs = zip(values, digests, strict=True)
+        return [max(by_first.get(digest, value), value, key=evidence) for value, digest in pairs]
+
+    def difference(self, a: int, b: int) -> tuple[float, float, float]:
+        """Returns an estimate and bounds of the accuracy of one candidate minus another's.
+
+        The lower bound is above the upper one where labels contradict each other.
+        """
+        if not isinstance(self.survey, Contest):
+            raise UsageError("a difference takes two candidates")
+        low, high = self.survey.bounds(a, b)
+        return min(max(self.survey.lead(a, b), low), high), low, high
+
+    # Pictures.
+
+    def following(self) -> PictureToLabel | None:
+        """Returns the picture to label next; None if there is none left."""
+        return next(iter(self.upcoming(1)), None)
+
+    def upcoming(self, count: int) -> list[PictureToLabel]:
+        """Returns the pictures to label next, as if no candidate were dropped meanwhile.
+
+        Args:
+            count: At most so many.
+        """
+        matched, pictures = self.matched, []
+        for place in self.survey.upcoming(count, self.narrow):
+            digest = matched.digests[place]
+            answers = sorted(set(matched.answers[:, place].tolist()))
+            mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
+            choices = tuple(matched.classes[answer] for answer in mixed.tolist())
+            pictures.append(PictureToLabel(place, matched.paths[place], digest, choices))
+        return pictures
+
+    @cached_property
+    def originals(self) -> Originals:
+        """The pictures where they came from."""
+        return Originals(self.matched.source_run.source)
+
+    def image(self, place: int) -> Image:
+        """Returns a picture, RGB; errors as for `Originals.open`.
+
+        Args:
+            place: Its place in the pool.
+        """
+        return self.originals.open(self.matched.paths[place], self.matched.digests[place])
+
+    # Answers.
+
+    def label(self, place: int, label: str) -> None:
+        """Labels a picture; the label is on disk when this returns.
+
+        Args:
+            place: Place of the picture in the pool.
+            label: A class of the runs, `NONE_OF_THESE` or `UNSURE`; empty to skip the picture.
+
+        Raises:
+            UsageError: If it is none of these, or the picture is labelled.
+            RunError: If the operating system refuses to write.
+        """
+        digest, path = self.matched.digests[place], plain(self.matched.paths[place])
+        if place in self.survey.labels:
+            raise UsageError(f"{path} is labelled already")
+        if label:
+            self.matched.number(label, path)
+        self.files.held()  # so that nobody else has labelled since this session was opened
+        asked = self._ask(bool(label or self.survey.labels))
+        if asked != self.asked:  # another program asked about further candidates
+            self.asked = asked
+            self._replay(self.counted)
+        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = LabelLine(path, digest, plain(label), time)
+        self.files.append(line)
+        for labelling in (self, self.first):
+            if labelling is not None:
+                matched = labelling.matched
+                number = matched.number(label, path) if label else None
+                labelling._count(CountedLabel(matched.places[digest], number, line))
+
+    def undo(self) -> None:
+        """Takes the last label back, on disk too.
+
+        Raises:
+            UsageError: If there is none.
+            DataError: If the file ends with another one.
+        """
+        if not self.counted:
+            raise UsageError("there is no label to take back")
+        self.files.remove_last(self.counted[-1].line)
+        for labelling in (self, self.first):
+            if labelling is not None:
+                labelling._replay(labelling.counted[:-1])
+
+    def close(self) -> None:
+        """Releases the file of labels for other processes."""
+        self.files.close()
+
+    # Names.
+
+    @cached_property
+    def letters(self) -> tuple[str, ...]:
+        """The letter of each candidate, in an order that the user did not choose."""
+        digests = [sha256(digest.encode()).digest() for digest in self.matched.answers_digests]
+        mixed = sorted(range(len(digests)), key=digests.__getitem__)
+        places = [mixed.index(candidate) for candidate in range(len(digests))]
+        return tuple(chr(ord("A") + place) if place < 26 else f"A{place}" for place in places)
+
+    @property
+    def models(self) -> list[str]:
+        """The name of each candidate; see `distinct_names`."""
+        candidates = self.matched.candidates
+        return distinct_names([run.model for run in candidates], [r.directory for r in candidates])
+
+
+def open_labelling(
+    runs: Sequence[Path], target: str | None = None, *, asking: bool = True
+) -> Labelling:
+    """Opens or resumes the labelling of a target set.
+
+    Args:
+        runs: Run directories; one for its accuracy alone.
+        target: Name of the target set; None for the only one.
+        asking: Whether someone asks which run is best; what only reads labels records no question.
+
+    Raises:
+        UsageError: If a run is named twice, or two labels of one picture differ.
+        DataError: If a run cannot be labelled, or runs differ in pictures or classes.
+    """
+    if len({path.resolve() for path in runs}) < len(runs):
+        raise UsageError("a run is named twice; name each candidate once")
+    matched = match([read_candidate(RunDir(path), target) for path in runs])
+    for name in (NONE_OF_THESE, UNSURE):
+        if name in matched.classes:
+            raise DataError(f"{name} is a class of these runs, and stands for an answer here")
+    folder = runs[0].resolve().parent
+    labelling = Labelling(matched, label_files(folder, matched), asking)
+    labelling.first = _first_question(labelling, folder)
+    return labelling
+
+
+def _first_question(labelling: Labelling, folder: Path) -> Labelling | None:
+    """Returns the labelling of the first question, if it had some of these candidates.
+
+    It is None if this one is the first question, or a run of that is gone.
+    """
+    matched, present = labelling.matched, set(names_below(folder))
+    digests = set(matched.answers_digests)
+    for record in labelling.files.questions():
+        same = record.pictures == matched.pictures_digest
+        # A stranger may have written the file: it names runs of this folder, and each once.
+        distinct = len(set(record.runs)) == len(record.runs) and present.issuperset(record.runs)
+        if same and distinct and digests & set(record.first) and digests != set(record.first):
+            with suppress(TuiprobeError):
+                target = matched.source_run.target
+                first = match(
+                    [read_candidate(RunDir(folder / name), target) for name in record.runs]
+                )
+                if first.answers_digests == record.first and first.classes == matched.classes:
+                    return Labelling(first, labelling.files, asking=False)
+    return None

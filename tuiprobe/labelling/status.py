@@ -1,0 +1,250 @@
+"""How far a labelling is and what it has decided: as figures, in words, and as a section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.session import LabelDecision, Labelling
+from tuiprobe.labelling.survey import LabelledAccuracy
+from tuiprobe.numbers import MISSING, interval
+from tuiprobe.plaintext import listed
+from tuiprobe.probes.content import points, prose, several
+from tuiprobe.results import given
+from tuiprobe.results.section import Section
+
+FINAL: Final = ("best", "equal", "contradictory", "enough")
+"""Verdicts after which further labels only narrow what is known."""
+
+
+@dataclass(frozen=True)
+class CandidateStatus:
+    """What the labels say of a candidate.
+
+    Attributes:
+        letter: Its name before names are shown.
+        model: Its name after that.
+        run: Name of its run directory.
+        accuracy: On all pictures.
+        dropped: Whether it is not the best.
+        difference: The leader's accuracy minus its own, with bounds, as fractions; None for the
+            leader and for a run alone. A lower bound above the upper one: labels contradict each
+            other.
+    """
+
+    letter: str
+    model: str
+    run: str
+    accuracy: LabelledAccuracy
+    dropped: bool
+    difference: tuple[float, float, float] | None
+
+    def name(self, names: bool) -> str:
+        """Returns its model or its letter."""
+        return self.model if names else self.letter
+
+
+@dataclass(frozen=True)
+class LabelStatus:
+    """How far a labelling is, and what is decided.
+
+    Attributes:
+        target: Name of the set.
+        pictures: Pictures that can be labelled.
+        labelled: Pictures that are.
+        unsure: Pictures among them on which the labeller was not sure.
+        skipped: Pictures that were listed and are not answered.
+        left_out: Pictures that a candidate could not read.
+        doubles: Pictures with the contents of an earlier one.
+        asked: Candidates asked about on these pictures, where this was not the first question; 0
+            where it was.
+        reopened: Whether it would be decided if nobody had asked about further candidates.
+        verdict: What is decided; `enough` where one run alone is known to 5 points.
+        winner: Place of the candidate that it is about.
+        leader: Place of the candidate that is ahead.
+        progress: Part of the way to the next decision, from 0 to 1.
+        more: Roughly how many more labels that takes, at most all that are left; None while it is
+            not known.
+        decisions: Each change of what is decided, in their order; withdrawals too.
+        notes: Remarks of the source of the pictures.
+        candidates: The candidates, as they were given.
+    """
+
+    target: str
+    pictures: int
+    labelled: int
+    unsure: int
+    skipped: int
+    left_out: int
+    doubles: int
+    asked: int
+    reopened: bool
+    verdict: Verdict
+    winner: int | None
+    leader: int
+    progress: float
+    more: int | None
+    decisions: tuple[LabelDecision, ...]
+    notes: tuple[str, ...]
+    candidates: tuple[CandidateStatus, ...]
+
+    @property
+    def decided(self) -> bool:
+        """Whether a decision was reached."""
+        return self.verdict not in UNDECIDED
+
+    @property
+    def forecast(self) -> str:
+        """Roughly how many more labels the next decision takes, in words; empty if unknown."""
+        if self.more is None:
+            return ""
+        left = self.pictures - self.labelled
+        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
+
+    def sentence(self, names: bool = False) -> str:
+        """Returns the decision in words.
+
+        Args:
+            names: Whether models are named, rather than A, B and C.
+        """
+        words = self.words(self.verdict, self.winner, names)
+        sure = self.verdict in ("best", "within", "equal")
+        return f"{words} on these {self.pictures:,} pictures" if sure else words
+
+    def words(self, verdict: Verdict, winner: int | None, names: bool = False) -> str:
+        """Returns a verdict in words; see `sentence`."""
+        name = "" if winner is None else self.candidates[winner].name(names)
+        several = len(self.candidates) > 1
+        return {
+            "open": "undecided" if several else "not known to 5 points yet",
+            "best": f"{name} is the best of the {len(self.candidates)}",
+            "within": f"{name} is within {MARGIN_POINTS} of the best",
+            "equal": "equal",
+            "contradictory": "labels contradict each other",
+            "enough": "known to 5 points",
+        }[verdict]
+
+    def headline(self) -> str:
+        """Returns target, labels and roughly how many more there are to come."""
+        more = f" · {self.forecast}" if self.forecast else ""
+        return f"label {self.target} · {self.labelled:,} labelled{more}"
+
+    def remarks(self) -> list[str]:
+        """Returns remarks for the labeller, one sentence each."""
+        counts = (
+            (self.unsure, "unsure: counted against whoever would gain by it"),
+            (self.skipped, "listed and not answered, and asked again at the end"),
+            (self.left_out, "left out: a run could not read or represent them"),
+            (self.doubles, "doubles of others: one label stands for all of them"),
+        )
+        remarks = [
+            f"{count:,} {'picture is' if count == 1 else 'pictures are'} {text}"
+            for count, text in counts
+            if count
+        ]
+        if self.asked:
+            again = "it was decided before; " if self.reopened else ""
+            remarks.append(
+                f"{again}{self.asked:,} candidates were asked about on these pictures, so a "
+                "decision takes more than for the first question"
+            )
+        if self.verdict == "best":
+            remarks.append(
+                "a decision comes when the difference looks large: its value is rather too large, "
+                "its bounds hold"
+            )
+        return remarks
+
+
+def label_status(labelling: Labelling) -> LabelStatus:
+    """Returns how far a labelling is, and what is decided."""
+    survey, matched, decided = labelling.survey, labelling.matched, labelling.decided
+    leader, progress, more = labelling.leader, 0.0, None
+    if isinstance(survey, Contest):
+        progress, more = survey.progress, survey.labels_left
+    candidates = []
+    for place, accuracy in enumerate(labelling.accuracies()):
+        compared = isinstance(survey, Contest) and place != leader
+        candidates.append(
+            CandidateStatus(
+                letter=labelling.letters[place],
+                model=labelling.models[place],
+                run=matched.candidates[place].directory.path.name,
+                accuracy=accuracy,
+                dropped=place in decided.dropped,
+                difference=labelling.difference(leader, place) if compared else None,
+            )
+        )
+    return LabelStatus(
+        target=matched.source_run.target,
+        pictures=len(matched.digests),
+        labelled=len(survey.labels),
+        unsure=len(survey.labels) - survey.sure,
+        skipped=len(survey.skipped.keys() - survey.labels.keys()),
+        left_out=matched.left_out,
+        doubles=matched.doubles,
+        asked=labelling.asked,
+        reopened=labelling.reopened,
+        verdict=decided.verdict,
+        winner=decided.winner,
+        leader=leader,
+        progress=progress,
+        more=None if more is None else min(more, len(matched.digests) - len(survey.labels)),
+        decisions=tuple(labelling.decisions),
+        notes=matched.source_run.notes,
+        candidates=tuple(candidates),
+    )
+
+
+READ = (
+    "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
+    "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
+    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
+    "at the decision."
+)
+
+READ_ALONE = (
+    "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
+    "labels; not for someone who watches and stops at will."
+)
+
+
+def describe_labels(state: LabelStatus) -> Section:
+    """Describes how far a labelling is, with the names of models; of one run its accuracy.
+
+    What the labels decide among several is a decision of `tuiprobe.comparing.decision`.
+    """
+    more = f", {state.forecast} to the next decision" if state.forecast else ""
+    progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    title = f"Labels on {state.target}"
+    if len(state.candidates) > 1:
+        history = points(_history(state))
+        return Section(title=title, headline=(progress,), content=(history, prose(READ)))
+    (row,) = state.candidates
+    figure = row.accuracy.figure
+    known = figure.with_interval() if given(figure) else figure.reason
+    remarks = points([progress, *_history(state), *state.remarks(), *state.notes])
+    content = (remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE))
+    return Section(title=title, headline=(state.sentence(names=True),), content=content)
+
+
+def _history(state: LabelStatus) -> Iterator[str]:
+    """Yields each change of what is decided, a sentence each."""
+    verdict, gone = "open", set[int]()
+    for decision in state.decisions:
+        models = [state.candidates[n].model for n in decision.dropped if n not in gone]
+        words = state.words(decision.verdict, decision.winner, names=True)
+        if models and decision.verdict == verdict:
+            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
+        yield f"after {several(decision.labels, 'label')}: {words}"
+        verdict, gone = decision.verdict, set(decision.dropped)
+
+
+def difference_words(row: CandidateStatus) -> str:
+    """Returns the leader's accuracy minus a candidate's with its bounds, in words."""
+    if row.difference is None:
+        return MISSING
+    value, low, high = row.difference
+    return "contradictory" if low > high else interval(value, low, high, "points")

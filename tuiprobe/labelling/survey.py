@@ -1,0 +1,300 @@
+"""Labels of random pictures: what candidates answer there, and the accuracies that follow.
+
+`StratifiedSample` is the survey of one run; `contest.py` has that of several runs. Each is computed
+from the labels alone, whoever gave them for whatever reason: a sample of a block of pictures is
+what is labelled before the first gap in an order that nobody chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+from tuiprobe.labelling.betting import Bools, Floats, Ints
+from tuiprobe.numbers import ends
+from tuiprobe.probes.strata import CLOSE_ENOUGH, FEWEST, STRATA, by_confidence, half_width
+from tuiprobe.results import Estimate, Figure, NotRun
+
+Evidence = Literal["sample", "proof", "open"]
+
+METHODS: Final[dict[Evidence, str]] = {
+    "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
+    "proof": "what labels prove: pictures without a label are all wrong, or all right",
+}
+
+NOBODY: Final = -1
+"""Label of a picture on which no candidate is right."""
+
+NOT_SURE: Final = -2
+"""Label of a picture of which it is not known who is right."""
+
+WIDEST: Final = 0.25
+"""Half the width of a range above which no accuracy is stated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """What the candidates answer on the same pictures.
+
+    Attributes:
+        answers: int64 `[M, N]`, number of a class.
+        confidences: float64 `[M, N]` in (0, 1].
+        order: int64 `[N]`, the pictures in a random order.
+        other: int64 `[N]`, the pictures in another random order.
+    """
+
+    answers: Ints
+    confidences: Floats
+    order: Ints
+    other: Ints
+
+    @property
+    def candidates(self) -> int:
+        """M."""
+        return len(self.answers)
+
+    @property
+    def pictures(self) -> int:
+        """N."""
+        return int(self.answers.shape[1])
+
+    @cached_property
+    def support(self) -> Floats:
+        """Share of all confidence that stands behind each answer, float64 `[M, N]`."""
+        same = self.answers[:, None] == self.answers[None]
+        return np.asarray((same * self.confidences[None]).sum(1) / self.confidences.sum(0))
+
+    def agreed(self, candidates: Bools) -> Bools:
+        """Returns on which pictures some candidates all answer alike, bool `[N]`."""
+        some = self.answers[candidates]
+        return np.asarray((some == some[:1]).all(axis=0))
+
+
+@dataclass(frozen=True)
+class LabelledAccuracy:
+    """The accuracy of a candidate on all N pictures, as far as labels tell.
+
+    Attributes:
+        value: From 0 to 1.
+        low: Lower end of the range.
+        high: Upper end.
+        labels: Labels that it rests on.
+        evidence: `sample` for an estimate from random pictures, `proof` for what labels prove, or
+            `open` where neither leaves out enough to be stated.
+        right: On how many labelled pictures it is right.
+        sure: Labelled pictures of which it is known whether it is.
+    """
+
+    value: float
+    low: float
+    high: float
+    labels: int
+    evidence: Evidence
+    right: int
+    sure: int
+
+    @property
+    def half(self) -> float:
+        """Distance from the value to the end that is farther away."""
+        return max(self.value - self.low, self.high - self.value)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is stated: the range leaves out enough."""
+        return self.evidence != "open"
+
+    @property
+    def figure(self) -> Figure:
+        """It as a figure of a report, or what labels prove in words."""
+        if not self.known:
+            if not self.sure:
+                return NotRun(reason="no labels")
+            drawn = "" if self.labels else ", which were not drawn at random"
+            counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
+            proven = ends((self.low + self.high) / 2, self.low, self.high, "share")
+            return NotRun(reason=f"{counts}: that proves {proven} %")
+        return Estimate(
+            value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
+            method=METHODS[self.evidence],
+        )  # fmt: skip
+
+
+class BlockSample(NamedTuple):
+    """The labelled pictures of a block that are random within it.
+
+    Attributes:
+        block: int64 `[N_g]`, its pictures.
+        pictures: int64 `[n_g]`, those of the sample.
+        labels: int64 `[n_g]`, their labels; `NOT_SURE` too where one was listed and not answered.
+    """
+
+    block: Ints
+    pictures: Ints
+    labels: Ints
+
+    def right(self, pool: Pool, unsure: bool) -> Bools:
+        """Returns on which pictures of the sample each candidate is right, bool `[M, n_g]`.
+
+        Args:
+            pool: The pool.
+            unsure: Whether all are right where that is not known; else nobody is.
+        """
+        right = pool.answers[:, self.pictures] == self.labels
+        return np.asarray(right | (unsure & (self.labels == NOT_SURE)))
+
+
+class Survey:
+    """The labels of the pictures of a pool.
+
+    Args:
+        pool: What the candidates answer.
+
+    Attributes:
+        labels: Class by picture, in the order of labelling; `NOBODY` where none is right,
+            `NOT_SURE` where that is not known.
+        skipped: Pictures that were listed and not answered, in the order of skipping.
+        right: int64 `[M]`, on how many labelled pictures each candidate is right.
+        sure: Number of labelled pictures of which it is known who is right.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.labels: dict[int, int] = {}
+        self.skipped: dict[int, None] = {}
+        self.right = np.zeros(pool.candidates, dtype=np.int64)
+        self.sure = 0
+        self._labels = np.full(pool.pictures, NOT_SURE, dtype=np.int64)
+        self._waiting = np.ones(pool.pictures, dtype=bool)
+
+    def add(self, picture: int, label: int) -> None:
+        """Adds the label of a picture that has none.
+
+        Args:
+            picture: Its place in the pool.
+            label: Number of a class, `NOBODY` or `NOT_SURE`.
+        """
+        self.labels[picture] = self._labels[picture] = label
+        self._waiting[picture] = False
+        if label != NOT_SURE:
+            self.right += self.pool.answers[:, picture] == label
+            self.sure += 1
+
+    def skip(self, picture: int) -> None:
+        """Takes note that a picture was listed and not answered."""
+        self.skipped.pop(picture, None)
+        self.skipped[picture] = None
+
+    def waiting(self, sequence: Ints, of: Bools | None = None) -> Iterable[int]:
+        """Yields the pictures of a sequence that have no label, those that were skipped last.
+
+        Args:
+            sequence: int64 `[n]`, pictures.
+            of: bool `[N]`, restricts them; None for all.
+        """
+        waiting = self._waiting if of is None else self._waiting & of
+        left: list[int] = sequence[waiting[sequence]].tolist()
+        yield from (picture for picture in left if picture not in self.skipped)
+        if self.skipped:
+            again = set(left)
+            yield from (picture for picture in self.skipped if picture in again)
+
+    def samples(self, blocks: Ints) -> list[BlockSample]:
+        """Returns the sample of each block of pictures.
+
+        It is what precedes the block's first unlabelled picture in either order. If that picture
+        was listed and not answered it belongs to the sample, as one of which nothing is known:
+        leaving out what was too hard would favour whoever is good at the rest.
+
+        Args:
+            blocks: int64 `[N]`, the block of each picture.
+        """
+        samples = []
+        for block in np.unique(blocks):
+            sampled = np.zeros(self.pool.pictures, dtype=bool)
+            for order in (self.pool.order, self.pool.other):
+                inside = order[blocks[order] == block]
+                gaps = np.flatnonzero(self._waiting[inside])
+                end = int(gaps[0]) if len(gaps) else len(inside)
+                listed = end < len(inside) and int(inside[end]) in self.skipped
+                sampled[inside[: end + listed]] = True
+            pictures = np.flatnonzero(sampled)
+            samples.append(
+                BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
+            )
+        return samples
+
+    def cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
+        """Returns an accuracy cut to what labels prove.
+
+        Args:
+            right: On how many labelled pictures the candidate is right.
+            low: Lower end of the range by samples.
+            high: Upper end.
+            n: Pictures of the samples; 0 without.
+        """
+        size, sure = self.pool.pictures, self.sure
+        least, most = right / size, (right + size - sure) / size
+        value = min(max((low + high) / 2, least), most)
+        both = max(low, least), min(high, most)
+        if n and high - low <= 2 * WIDEST and both != (least, most) and both[0] <= both[1]:
+            return LabelledAccuracy(value, *both, n, "sample", right, sure)
+        if most - least <= 2 * WIDEST:
+            return LabelledAccuracy(right / sure, least, most, sure, "proof", right, sure)
+        return LabelledAccuracy(value, least, most, n, "open", right, sure)
+
+
+class StratifiedSample(Survey):
+    """One candidate whose accuracy is asked for."""
+
+    @cached_property
+    def strata(self) -> Ints:
+        """Number of each picture's stratum: five equal parts by confidence, int64 `[N]`."""
+        numbers = np.empty(self.pool.pictures, dtype=np.int64)
+        for number, part in enumerate(by_confidence(self.pool.confidences[0])):
+            numbers[part] = number
+        return numbers
+
+    @cached_property
+    def sequence(self) -> Ints:
+        """All pictures: the strata take turns, each in random order, int64 `[N]`."""
+        order = self.pool.order
+        numbers, turns = self.strata[order], np.empty(len(order), dtype=np.int64)
+        for number in range(STRATA):
+            turns[numbers == number] = np.arange(np.count_nonzero(numbers == number))
+        return order[np.lexsort((numbers, turns))]
+
+    def upcoming(self, count: int = 1, narrow: bool = False) -> list[int]:
+        """Returns the pictures to label next.
+
+        Args:
+            count: At most so many.
+            narrow: Has no meaning for one candidate; see `Contest.upcoming`.
+        """
+        return list(islice(self.waiting(self.sequence), count))
+
+    def accuracies(self) -> list[LabelledAccuracy]:
+        """Returns the accuracy on all pictures, once each stratum has a sample."""
+        samples = self.samples(self.strata)
+        drawn = np.array([len(sample.pictures) for sample in samples])
+        sizes = np.array([len(sample.block) for sample in samples])
+        if not drawn.all():
+            return [self.cut(int(self.right[0]), 0.0, 1.0, 0)]
+        ends = []
+        for unsure, sign in ((False, -1), (True, 1)):
+            right = np.array([sample.right(self.pool, unsure).sum() for sample in samples])
+            value = float(np.average(right / drawn, weights=sizes))
+            ends.append(value + sign * half_width(right, drawn, sizes))
+        low, high = ends
+        return [self.cut(int(self.right[0]), low, high, int(drawn.sum()))]
+
+    @property
+    def verdict(self) -> Literal["open", "enough"]:
+        """Whether the accuracy is known to 5 points."""
+        (known,) = self.accuracies()
+        close = known.known and known.half <= CLOSE_ENOUGH
+        return "enough" if close and known.labels >= FEWEST else "open"

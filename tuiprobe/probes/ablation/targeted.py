@@ -1,0 +1,213 @@
+"""`tuiprobe reprobe RUN --ablate`: accuracies without named channels and directions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.options import validated
+from tuiprobe.probes.ablation.compute import Removal, paired, predict_without
+from tuiprobe.probes.ablation.result import (
+    Change,
+    SetAblation,
+    SetNotRun,
+    TargetedAblation,
+    Top1,
+)
+from tuiprobe.probes.directions.compute import decompose
+from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of
+from tuiprobe.probes.inputs import Bool, Float32
+from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import fixed_threads
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import require_manifest
+from tuiprobe.spec import AblateMode, RunSpec
+
+SHUFFLE_SEED = 0
+
+
+_PART = re.compile(r"(channel|direction):([0-9]{1,9})")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ablate.
+
+    Attributes:
+        channels: Numbers of channels of the final representation.
+        directions: Numbers of right singular vectors of the head, by singular value, from 0.
+        centred: Whether those are of W minus its mean row.
+        replaced_by: `mean` over the images of the first set, `zero`, or `shuffle`.
+    """
+
+    channels: tuple[int, ...]
+    directions: tuple[int, ...]
+    centred: bool = False
+    replaced_by: AblateMode = RunSpec.ablate_mode
+
+
+def parse_question(
+    texts: Sequence[str], *, centred: bool = False, mode: str | None = None
+) -> Question:
+    """Reads `channel:17,direction:3`; several texts add up.
+
+    Raises:
+        UsageError: If a part is neither, or there is no such mode.
+
+    >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
+    (2, 17)
+    """
+    numbers: dict[str, set[int]] = {"channel": set(), "direction": set()}
+    for part in (part.strip() for text in texts for part in text.split(",")):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise UsageError(
+                f"--ablate: {part!r} is neither channel:NUMBER nor direction:NUMBER; "
+                "separate several by commas"
+            )
+        numbers[match.group(1)].add(int(match.group(2)))
+    channels, directions = (tuple(sorted(numbers[kind])) for kind in ("channel", "direction"))
+    given = {} if mode is None else {"replaced_by": mode}
+    values = {"channels": channels, "directions": directions, "centred": centred, **given}
+    return validated(Question, values, called=lambda _: "--ablate-mode")
+
+
+@fixed_threads()
+def ablate(directory: RunDir, question: Question) -> TargetedAblation:
+    """Answers a question.
+
+    Raises:
+        UsageError: If a channel or direction does not exist.
+        DataError: If the run has no head or no labelled set, or a file is missing or damaged.
+    """
+    require_manifest(directory.path)
+    run = RunReader(directory)
+    if isinstance(run.head, NotRun):
+        reason = run.head.reason
+        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {reason}")
+    head, mode = run.head, question.replaced_by
+    span = span_of(head, question.channels, question.directions, centred=question.centred)
+    centre = np.zeros(span.shape[1], dtype=np.float32)
+    first = run.plan.sets[0].name
+    if mode == "mean":
+        if first not in run.measured.sets:
+            raise DataError(f"no image of {first} was measured yet, so there is no mean to set to")
+        features = run.features(first)["features"]
+        inside = features[np.linalg.norm(features, axis=1) > 0] @ span
+        centre = (inside.sum(axis=0, dtype=np.float64) / max(1, len(inside))).astype(np.float32)
+    images = {each.name: each for each in run.head_sets}
+    sets: list[SetAblation] = []
+    not_run: list[SetNotRun] = []
+    for planned in run.plan.sets:
+        name, reason = planned.name, ""
+        if name not in run.measured.sets:
+            reason = "no image was measured yet"
+        elif not planned.classes:
+            reason = "the images carry no labels"
+        elif images[name].labels is None:
+            reason = "its classes are not among those of the head"
+        elif not len(images[name].features):
+            reason = "no image has a finite representation"
+        if reason:
+            not_run.append(SetNotRun(name=name, reason=reason))
+            continue
+        features = images[name].features
+        if mode == "shuffle":
+            order = np.random.default_rng(SHUFFLE_SEED).permutation(len(features))
+            centre = features[order] @ span
+        nonfinite = len(run.all_features(name)["ids"]) - len(features)
+        sets.append(ablate_span(head, images[name], span, centre, nonfinite))
+    return TargetedAblation(
+        key=run.plan.key,
+        channels=question.channels,
+        directions=question.directions,
+        matrix="W minus its mean row" if question.centred else "W",
+        replaced_by=mode,
+        sets=tuple(sets),
+        not_run=tuple(not_run),
+    )
+
+
+def span_of(
+    head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
+) -> Float32:
+    """Returns an orthonormal basis [C, m] of the span of the named channels and directions.
+
+    Args:
+        head: The linear head.
+        channels: Numbers of channels.
+        directions: Numbers of right singular vectors of W, by singular value, from 0.
+        centred: Take those of W minus its mean row.
+
+    Raises:
+        UsageError: If a channel or direction does not exist.
+    """
+    weight = head.weight.astype(np.float64)
+    units = np.eye(weight.shape[1])
+    v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
+    for kind, numbers, count in (
+        ("channel", channels, len(units)),
+        ("direction", directions, v.shape[1]),
+    ):
+        for number in numbers:
+            if number >= count:
+                raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
+    rest = v[:, list(directions)]
+    rest[list(channels)] = 0  # the channels are removed exactly already
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.hstack([units[:, list(channels)], u[:, s > 1e-6]]).astype(np.float32)
+
+
+def ablate_span(
+    head: HeadArrays, images: SetFeatures, span: Float32, centre: Float32, nonfinite: int
+) -> SetAblation:
+    """Computes the accuracy of one labelled set before and after the ablation of a span.
+
+    A representation of length 0 in float32 counts as wrong, before or after.
+
+    Args:
+        head: The linear head.
+        images: Finite representations with labels.
+        span: [C, m], from `span_of`.
+        centre: float32 [m], the coordinates in the span that replace those of every image, or
+            [n, m] of each.
+        nonfinite: Images that were left out.
+
+    Raises:
+        DataError: If no row of the head answers for a label.
+    """
+    answers_of(images, head.weight.shape[0])
+    given = np.linalg.norm(images.features, axis=1) > 0
+    left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
+    for start in range(0, given.size, ROWS):
+        place = slice(start, start + ROWS)
+        block = images.features[place]
+        rest = block - (block @ span - centres[place]) @ span.T
+        left[place] &= np.linalg.norm(rest, axis=1) > 0
+    predictions = predict_without(head, images, [None, Removal(centre, basis=span)])
+    before, after = predictions[0].right & given, predictions[1].right & left
+    n, change = given.size, paired(before, after)
+    assert change.low is not None
+    assert change.high is not None
+    return SetAblation(
+        name=images.name,
+        n=n,
+        nonfinite=nonfinite,
+        before=_top1(before),
+        after=_top1(after),
+        difference=Change(value=change.value, low=change.low, high=change.high),
+        lost=int((before & ~after).sum()),
+        gained=int((after & ~before).sum()),
+    )
+
+
+def _top1(right: Bool) -> Top1:
+    low, high = wilson_bounds(int(right.sum()), right.size)
+    return Top1(top1=float(right.mean()), low=float(low), high=float(high))

@@ -1,0 +1,251 @@
+"""The probe of calibration: what it reads, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
+from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.figures import columns
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Drawn,
+    Section,
+    Series,
+    Text,
+)
+from tuiprobe.run.checked_arrays import HeadArrays
+
+NOTE: Final = (
+    "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
+    "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
+    "in-distribution set; shifts are scaled with the in-distribution temperature."
+)
+
+
+UNKNOWN: Final = (
+    "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
+    "no figure before temperature scaling."
+)
+
+
+BY_CHANCE: Final = (
+    "Classes are ordered by the upper end of the interval of their change. Without any change, "
+    "about 2.5 % of classes would count as fallen."
+)
+
+
+LISTED: Final = 20
+"""Classes that a page lists."""
+
+
+RIGHT: Final = 0.01
+"""Gap up to which confidence is called right."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, sets, and the class name of each row of the head."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    names: tuple[str, ...]
+
+
+class CalibrationOfTheHead(Probe[Inputs, Calibration]):
+    """Calibration before and after temperature scaling, and accuracy by class."""
+
+    id = "calibration"
+    title = BUILT_IN["calibration"].title
+    block = "how sure"
+    Result = Calibration
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads head and labelled sets."""
+        if isinstance(run.head, NotRun):
+            return run.head
+        first = run.head_sets[0]
+        if first.labels is None:
+            return NotRun(reason=first.unmatched or f"{first.name} has no labels")
+        return Inputs(run.head, run.head_sets, run.head_file.classes)
+
+    def compute(self, inputs: Inputs, options: Options) -> Calibration:
+        """Computes calibration errors and accuracy by class."""
+        return probe_calibration(inputs.head, inputs.sets, inputs.names)
+
+    def describe(self, result: Calibration, subject: Subject) -> Section:
+        """Describes calibration of every set, then the classes that lost most."""
+        what = f"Calibration error on {result.data} after temperature scaling: "
+        return Section(
+            title=self.title,
+            headline=(what, result.sets[0].after, "."),
+            card=(*_confidence_line(result), *_worst_class_line(result)),
+            content=(*_errors(result), *_reliability(result), *_classes(result)),
+        )
+
+
+def _confidence_line(result: Calibration) -> Iterator[Text]:
+    """Yields how far confidence is off in distribution and over the shifts, before and after."""
+    first, *shifts = result.sets
+    own = _gap(first.before, first.bins_before)
+    own_scaled = _gap(first.after, first.bins)
+    shifted = _mean([_gap(row.before, row.bins_before) for row in shifts])
+    scaled = _mean([_gap(row.after, row.bins) for row in shifts])
+    places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
+    before = _gaps((own, shifted), places)
+    after = _gaps((own_scaled, scaled), places, bare="points" in before)
+    if before and before == after:
+        yield (f"Confidence is {before}.",)
+    elif before and after:
+        worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
+        why = ": scaling made it worse" if worse else ""
+        yield (f"Confidence is {before}; after temperature scaling {after}{why}.",)
+    elif before or after:
+        yield (f"Confidence{'' if before else ' after temperature scaling'} is {before or after}.",)
+
+
+def _gap(error: Figure, bins: Sequence[Bin]) -> float | None:
+    """Returns mean confidence less accuracy, from bins; None without a calibration error."""
+    pairs = [(row.confidence, row.accuracy) for row in bins if given(row.accuracy)]
+    images = sum(accuracy.n for _, accuracy in pairs)
+    if not given(error) or not images:
+        return None
+    return sum((c - accuracy.value) * accuracy.n for c, accuracy in pairs) / images
+
+
+def _mean(gaps: Sequence[float | None]) -> float | None:
+    known = [gap for gap in gaps if gap is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = False) -> str:
+    """Returns by how much confidence is too high or too low at each place; empty if unknown.
+
+    Args:
+        gaps: Mean confidence less accuracy; None where it is not known.
+        places: Of each gap.
+        bare: Whether the unit was named before; else the first number has it.
+    """
+    words = []
+    for gap, place in zip(gaps, places, strict=True):
+        if gap is None:
+            continue
+        if abs(gap) < RIGHT:
+            words.append(f"right {place}")
+            continue
+        amount = number(abs(gap), "points", bare=bare)
+        words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
+        bare = True
+    return ", ".join(words)
+
+
+def _worst_class_line(result: Calibration) -> Iterator[Text]:
+    """Yields the accuracy of the class that falls most, and what its images are taken for."""
+    fallen = [shift for shift in result.compared if shift.worst and shift.fell]
+    changes = [(shift.worst[0].change, shift) for shift in fallen]
+    if not changes:
+        return
+    _, shift = min(changes, key=lambda pair: (given(pair[0]) and pair[0].high) or 0.0)
+    worst, compared = shift.worst[0], sum(shift.compared for shift in fallen)
+    if not given(worst.shift):
+        return
+    images = worst.shift.n
+    right = round(worst.shift.value * images)
+    line = f"{worst.name} on {shift.data}, {right:,} of {images:,} right"
+    if worst.taken_for:
+        taken = "all" if worst.taken == images else f"{worst.taken:,}"
+        line += f", {taken} called {worst.taken_for}"
+    yield (f"Worst class of a shift ({compared:,} tried): {line}.",)
+
+
+def _errors(result: Calibration) -> Iterator[Content]:
+    yield prose(NOTE)
+    if not result.scale_known:
+        yield prose(UNKNOWN)
+    relative = (
+        "" if result.scale_known or not given(result.temperature) else ", relative to cosines"
+    )
+    yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature,
+                f"{relative}.")  # fmt: skip
+    yield table(
+        "calibration",
+        ["data", *columns(SetCalibration, "before", "after"), ("spread", "spread of logits")],
+        [
+            [Code(code=row.data), row.before if result.scale_known else "-", row.after, row.spread]
+            for row in result.sets
+        ],
+    )  # fmt: skip
+
+
+def _reliability(result: Calibration) -> Iterator[Chart]:
+    first, *shifts = result.sets
+    lines = [
+        _line(f"{first.data}, scaled", first.bins, "main"),
+        _line(f"{first.data}, before", first.bins_before, "second"),
+    ]
+    errors = [(row.after.value, row) for row in shifts if given(row.after)]
+    if errors:
+        _, worst = max(errors, key=lambda pair: pair[0])
+        lines.append(_line(f"{worst.data}, scaled (worst)", worst.bins, "third"))
+    kept = [line for line in lines if line.x]
+    if kept:
+        calibrated = Series(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0), role="reference")
+        yield Chart(
+            id="reliability",
+            title="Accuracy by confidence",
+            x_label="confidence",
+            y_label="accuracy",
+            series=(calibrated, *kept),
+            x_unit="share",
+            y_unit="share",
+            note="At most 15 bins of equally many images; below the line, confidence is too high.",
+        )
+
+
+def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
+    x = [row.confidence for row in bins]
+    return series(name, [row.accuracy for row in bins], role, x=x)
+
+
+def _classes(result: Calibration) -> Iterator[Content]:
+    if not result.classes:
+        return
+    yield heading("Accuracy by class")
+    yield prose(BY_CHANCE)
+    for shift in result.classes:
+        if isinstance(shift, NotRun):
+            yield prose(Code(code=shift.data), f": not compared: {shift.reason}.")
+        else:
+            classes = several(shift.compared, "class", "classes")
+            changed = f"{shift.fell:,} fell and {shift.rose:,} rose"
+            yield prose(Code(code=shift.data), f": of {classes}, {changed}.")
+    fallen = [(row.change, shift.data, row) for shift in result.compared for row in shift.worst]
+    fallen.sort(key=lambda row: (given(row[0]) and row[0].high) or 0.0)
+    yield table(
+        "classes_fallen",
+        [("data", "shift"), "class", ("first", Code(code=result.data)), ("images", "n"),
+         ("shift", "on the shift"), ("shift_images", "n"), "change"],
+        [
+            [Code(code=data), row.name, row.first, _images(row.first), row.shift,
+             _images(row.shift), change]
+            for change, data, row in fallen
+        ],
+        "Classes that fell most",
+        shown=LISTED,
+    )  # fmt: skip
+
+
+def _images(figure: Figure) -> int:
+    return figure.n if given(figure) else 0

@@ -1,0 +1,127 @@
+"""Keeps what is known of single images, for comparing two runs on the same images."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import Logits, scale_known
+from tuiprobe.probes.crossfit import CrossFitted, cross_fit
+from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
+from tuiprobe.results import DataSet
+from tuiprobe.results.section import PerImage
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.per_image import Answers, ImageValues, SetValues, list_digest
+
+
+def image_values(run: RunReader) -> ImageValues:
+    """Returns what is kept of single images of a run whose shards are merged.
+
+    Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
+    of images. Images whose representation is not finite are not among them.
+    """
+    data, temperatures = {data.name: data for data in run.data}, _Temperatures(run)
+    return {
+        images.name: _of_set(run, data[images.name], images, temperatures)
+        for images in run.answered_sets
+    }
+
+
+def _of_set(
+    run: RunReader, data: DataSet, features: SetFeatures, temperatures: _Temperatures
+) -> SetValues:
+    ids = run.features(features.name)["ids"]
+    order, samples = np.argsort(ids), run.samples[features.name]
+    kurtosis, counts = np.full(len(ids), np.nan), usable(features.features)
+    for place, block in blocks(features.features):  # where all values are equal there is none
+        kept = counts[place]
+        if kept.any():
+            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+    values: dict[PerImage, NDArray[Any]] = {"kurtosis": kurtosis}
+    answers = None
+    if isinstance(run.head, HeadArrays):
+        values |= _correct_and_confidence(run.head, features)
+        if (features.classes_of_rows(len(run.head.weight)) >= 0).any():
+            answers = _answers(run.head, features, temperatures.of(features), order)
+    contents = run.measured.sets[features.name].contents or ""
+    listed = [samples[i] for i in ids[order].tolist()]
+    return SetValues(
+        samples=list_digest(listed, contents, data.source),
+        contents=contents,
+        ids=ids[order],
+        values={kind: array[order] for kind, array in values.items()},
+        answers=answers,
+    )
+
+
+class _Temperatures:
+    """Temperatures fitted in distribution, once for each set of classes that may answer.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: RunReader) -> None:
+        self._run = run
+        self._by_classes: dict[bytes, float] = {}
+
+    def of(self, images: SetFeatures) -> float:
+        """Returns the temperature for the classes of a set; 1 where none can be fitted."""
+        run, head = self._run, self._run.head
+        if not isinstance(head, HeadArrays) or not run.head_sets:
+            return 1.0
+        key = images.classes_of_rows(len(head.weight)).tobytes()
+        if key not in self._by_classes:
+            fitted = cross_fit(head, run.head_sets[0], images)
+            self._by_classes[key] = fitted.whole if isinstance(fitted, CrossFitted) else 1.0
+        return self._by_classes[key]
+
+
+def _answers(
+    head: HeadArrays, images: SetFeatures, temperature: float, order: NDArray[np.int64]
+) -> Answers:
+    """Returns what the head answers on the images of a set, in another order."""
+    known, places = usable_images(images), np.flatnonzero(pointing(images))
+    logits, n = Logits(head, known), len(images.features)
+    numbers, first = np.unique(logits.classes, return_index=True)
+    rows = logits.rows[first].astype(np.int32)  # the first row of each class
+    answer, second, truth = (np.full(n, -1, dtype=np.int32) for _ in range(3))
+    confidence = np.full(n, np.nan)
+    scores = logits.confidences(temperature)
+    answer[places] = rows[np.searchsorted(numbers, scores.answer)]
+    confidence[places] = scores.confidence
+    for place, block in logits.blocks():
+        answered = logits.classes == scores.answer[place, None]
+        others = np.where(answered, -np.inf, block)
+        next_row = np.searchsorted(numbers, logits.classes[others.argmax(axis=1)])
+        second[places[place]] = np.where(answered.all(axis=1), -1, rows[next_row])
+    if images.labels is not None:
+        at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
+        truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)
+    return Answers(rows, answer[order], second[order], truth[order], confidence[order])
+
+
+def _correct_and_confidence(
+    head: HeadArrays, features: SetFeatures
+) -> dict[PerImage, NDArray[Any]]:
+    """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
+
+    An image whose representation has length 0 in float32 is wrong, and has no confidence.
+    """
+    values: dict[PerImage, NDArray[Any]] = {}
+    kept = usable_images(features)  # as accuracies do, so that every bit of the logits is theirs
+    answered = pointing(features)
+    with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
+        right = answered_right(kept.features, head, kept)
+        values["correct"] = np.zeros(len(answered), dtype=bool)
+        values["correct"][answered] = right
+    if scale_known(head) and (features.classes_of_rows(len(head.weight)) >= 0).any():
+        values["confidence"] = np.full(len(answered), np.nan)
+        values["confidence"][answered] = Logits(head, kept).confidences().confidence
+    return values

@@ -1,0 +1,341 @@
+"""From a run directory to its report: every probe is asked, from files only."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from tuiprobe import __version__, limits
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.options import probe_options, with_options
+from tuiprobe.plaintext import plain
+from tuiprobe.plugins import in_words
+from tuiprobe.probes import PROBES, registry
+from tuiprobe.probes.heads import answered_rows, usable_images
+from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.per_image import image_values
+from tuiprobe.probes.protocol import Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.baselines import refuse_baseline
+from tuiprobe.probes.rows import fixed_threads
+from tuiprobe.probes.vectors import vector_notes
+from tuiprobe.results import (
+    DataSet,
+    Failed,
+    Inapplicable,
+    NotRun,
+    Part,
+    ProbeResult,
+    Report,
+    Timings,
+)
+from tuiprobe.results.card import title
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import class_name
+from tuiprobe.run.manifest import require_manifest
+from tuiprobe.run.per_image import write_per_image
+from tuiprobe.run.records import (
+    MeasuredRecord,
+    PlanRecord,
+    read_spec,
+    write_baseline,
+    write_spec,
+)
+from tuiprobe.run.results import begin_again, write_results
+from tuiprobe.spec import content_key
+
+_LONGEST_CAUSE = 500
+
+NAMED_NONFINITE = 3
+"""Images with a representation that is not finite that a warning names."""
+
+
+@fixed_threads()
+def make_report(directory: RunDir) -> Report:
+    """Asks every probe; results do not depend on the number of threads, to the last bit.
+
+    Beside the report, the values of single images are written to `per_image.safetensors`.
+
+    Args:
+        directory: A run whose shards are merged, locked by the caller.
+
+    Raises:
+        DataError: If a file of the run is missing or damaged.
+    """
+    run = RunReader(directory)
+    report = _ask_all(run)
+    write_per_image(directory, run.plan.key, image_values(run))
+    return report
+
+
+@fixed_threads()
+def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> Report:
+    """Computes all figures of a run again, and publishes and returns the report.
+
+    Nothing is written before everything is computed.
+
+    Args:
+        directory: A run whose shards are merged, locked by the caller.
+        changes: New values of options that do not affect measured numbers.
+        baseline: Path of a new CSV of baseline models; None keeps the old one.
+
+    Raises:
+        UsageError: If an option is invalid.
+        DataError: If a file of the run is missing or damaged.
+        RunError: If the operating system refuses.
+    """
+    require_manifest(directory.path)
+    run = RunReader(directory)
+    if baseline is not None:
+        run.baseline = refuse_baseline(run.plan.sets, baseline)
+    if "probe" in changes:
+        probe_options(changes["probe"])
+        chosen = with_options(run.spec.probe, changes["probe"])
+        changes = {**changes, "probe": chosen}
+    if changes:
+        run.spec = read_spec(directory, changes)
+    timings = _timings_again(directory, run.plan.key)
+    report = _ask_all(run).model_copy(update={"timings": timings})
+    images = image_values(run)
+    begin_again(directory)
+    if baseline is not None and run.baseline is not None:
+        write_baseline(directory, run.baseline)
+    if changes:
+        write_spec(run.spec, directory)
+    write_per_image(directory, run.plan.key, images)
+    write_results(directory, report)
+    return report
+
+
+def _timings_again(directory: RunDir, key: str) -> Timings:
+    """Returns when and how fast a run was measured, and that it is probed again now.
+
+    Results of any version say it, also where the rest of them is not of this version's schema.
+    """
+    timings, version = Timings(), None
+    with suppress(DamagedFileError, ValueError, KeyError):  # pydantic's errors are ValueErrors
+        tree = parse_json(directory.results_file.read_bytes(limits.REPORT_BYTES).decode("utf-8"))
+        if isinstance(tree, dict) and tree.get("key") == key:
+            timings = Timings.model_validate(tree["timings"])
+            version = str(tree["tuiprobe"])[:100]
+    return timings.model_copy(
+        update={
+            "measured_by": version if timings.reprobed is None else timings.measured_by,
+            "reprobed": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+
+
+def _ask_all(run: RunReader) -> Report:
+    """Asks every probe; one that raises costs its own part, whoever wrote it."""
+    known = registry()
+    images = tuple(data for data in run.data if data.name != run.plan.concept_set)
+    subject = Subject(run.plan.model, images, run.plan.concept_set)
+    results: dict[str, ProbeResult | NotRun] = {}
+    parts: dict[str, Part] = {}
+    for probe in known.in_order():
+        try:
+            results[probe.id] = _result(probe, run, results)
+            parts[probe.id] = part(probe, results[probe.id], subject)
+        except DamagedFileError:  # a file of the run
+            raise
+        except Exception as error:
+            results[probe.id] = _failure(probe, error)
+            parts[probe.id] = part(probe, results[probe.id], subject)
+    ordered = tuple(parts[probe.id] for probe in known.probes)
+    measured = run.measured.sets
+    partial = not _complete(run.plan, measured)
+    try:
+        report = Report(
+            title=title(run.plan.model, run.images, ordered, partial=partial),
+            tuiprobe=__version__,
+            key=run.plan.key,
+            spec=run.spec.to_json(),
+            model=run.plan.model,
+            data=run.data,
+            partial=partial,
+            fingerprint=run.fingerprint,
+            parts=ordered,
+            probe_key=_probe_key(run),
+            warnings=(
+                *_warnings(run.plan, measured, run.data),
+                *vector_notes(run),
+                *_constant_answers(run),
+                *(text for part in ordered if part.section for text in part.section.warnings),
+                *known.faults,
+            ),
+        )
+    except ValidationError as error:
+        raise DamagedFileError(
+            f"{run.directory.path} gives texts, lists or numbers that no report takes: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+    places = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
+    return without_folders(report, places)
+
+
+def _result(
+    probe: Probe[Any, Any], run: RunReader, results: Mapping[str, ProbeResult | NotRun]
+) -> ProbeResult | NotRun:
+    texts = [text for text in run.spec.probe if text.startswith(f"{probe.id}.")]
+    try:
+        chosen = probe_options(texts, {probe.id: lambda: probe.Options})
+    except UsageError as error:
+        return NotRun(reason=str(error))
+    options = chosen.get(probe.id) or probe.Options()
+    earlier = {id: results[id] for id in probe.after}
+    try:
+        inputs = probe.inputs(run, options, earlier)
+        if isinstance(inputs, NotRun):
+            return inputs
+        result: ProbeResult | NotRun = probe.compute(inputs, options)
+    except DamagedFileError:
+        raise
+    except DataError as error:
+        return NotRun(reason=str(error))
+    return result
+
+
+def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
+    """Returns the cause of an error and its place in the code, which names no folder."""
+    package = type(probe).__module__.partition(".")[0]
+    places = [
+        f"{frame.f_globals.get('__name__')}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [place for place in places if place.startswith(package)]
+    remedy = f"please report this bug of {PROBES.package_of(probe.id) or 'tuiprobe'}"
+    if isinstance(error, ValidationError):
+        causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
+        if causes & {"string_too_long", "too_long", "finite_number"}:
+            remedy = "the run holds texts, lists or numbers that no report takes"
+    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(own or places)[-1]})"
+    return Failed(reason=f"the probe {probe.id} failed with {cause}", remedy=remedy)
+
+
+def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
+    """Returns what a report keeps of a result: itself, its description, and everything named."""
+    if isinstance(result, NotRun):
+        return Part(
+            probe=probe.id,
+            title=probe.title,
+            block=probe.block,
+            not_run=result.reason,
+            remedy=result.remedy,
+            applies=not isinstance(result, Inapplicable),
+            failed=isinstance(result, Failed),
+        )
+    named, section = probe.named(result), probe.describe(result, subject)
+    return Part(
+        probe=probe.id,
+        title=probe.title,
+        block=section.block or probe.block,
+        result=result.model_dump(mode="json"),
+        section=section,
+        figures=named.figures,
+        facts=named.facts,
+        sets=named.sets,
+    )
+
+
+def _probe_key(run: RunReader) -> str:
+    spec = run.spec
+    content: dict[str, Any] = {
+        "head": run.head_file.digest,
+        "seed": spec.seed,
+        "concepts": [spec.concept_share, spec.balance, spec.negatives],
+    }
+    if spec.probe:
+        content["probe"] = list(spec.probe)
+    return content_key(content)
+
+
+def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
+    counts = {name: record.shards for name, record in measured.items()}
+    return all(counts.get(planned.name) == planned.shards for planned in plan.sets)
+
+
+def _notes(plan: PlanRecord) -> list[str]:
+    """Returns notes on each set, merged where one holds for all labelled sets and shifts."""
+    notes = [
+        set(planned.notes)
+        for planned in plan.sets
+        if not planned.target and planned.name != plan.concept_set
+    ]
+    common = [note for note in plan.sets[0].notes if all(note in of_set for of_set in notes)]
+    return common + [
+        f"{planned.name}: {note}"
+        for planned in plan.sets
+        for note in planned.notes
+        if note not in common
+    ]
+
+
+def _warnings(
+    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
+) -> tuple[str, ...]:
+    warnings = _notes(plan)
+    if not _complete(plan, measured):
+        done = ", ".join(f"{d.measured:,} of {d.images:,} images of {d.name}" for d in data)
+        warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
+    warnings += [_nonfinite(images) for images in data if images.nonfinite]
+    warnings += [_contradicting(*of_set) for of_set in measured.items() if of_set[1].contradicting]
+    made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
+    if any(made[0].differences(other) for other in made[1:]):
+        warnings.append("shards of different hardware or libraries were mixed (--mix)")
+    elif len(processors := sorted({fingerprint.processor for fingerprint in made})) > 1:
+        warnings.append(
+            f"shards were measured on {len(processors)} models of processor with equal instruction "
+            f"sets ({', '.join(processors)}): last bits may differ"
+        )
+    pieces = max(record.pieces for record in measured.values())
+    if pieces > 1:
+        warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
+    if plan.model.preprocessing.assumed:
+        warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
+    return tuple(warnings)
+
+
+def _constant_answers(run: RunReader) -> Iterator[str]:
+    """Yields the labelled sets of several classes whose images all get one answer."""
+    if isinstance(run.head, NotRun):
+        return
+    for images in run.head_sets:
+        if images.labels is None or len(np.unique(images.labels)) == 1:
+            continue
+        rows = answered_rows(run.head, usable_images(images))
+        if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
+            answer = class_name(run.head_file.classes, int(rows[0]))
+            yield (
+                f"all {len(rows):,} images of {images.name} get one answer, {answer}: see whether "
+                "the weights of the head were loaded, and what preprocess makes of a picture"
+            )
+
+
+_FEWEST_ANSWERS = 20
+"""Images from which one answer to all is no chance."""
+
+
+def _contradicting(name: str, record: MeasuredRecord) -> str:
+    pair = " and ".join(map(plain, record.contradiction))
+    return (
+        f"{record.contradicting:,} images of {name} have the content of an image with another "
+        f"label, such as {pair}: at most one label of a picture can be right"
+    )
+
+
+def _nonfinite(data: DataSet) -> str:
+    named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
+    more = data.nonfinite - NAMED_NONFINITE
+    return (
+        f"{data.nonfinite:,} of {data.measured:,} images of {data.name} gave representations that "
+        "are not finite, and are left out of accuracy, directions and every other figure of the "
+        f"final representation: {named}{f' and {more:,} more' if more > 0 else ''}"
+    )

@@ -1,0 +1,392 @@
+"""The probe of accuracy under shift: what it reads, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from tuiprobe.catalog.accuracies import ZERO_SHOT
+from tuiprobe.catalog.baselines import SUPERVISED
+from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import Int64
+from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.baselines import (
+    PeerChoice,
+    baselines_for,
+    forecast,
+    peers_of,
+    published_of,
+)
+from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
+from tuiprobe.probes.robustness.orders import other_orders
+from tuiprobe.probes.robustness.result import (
+    EffectiveRobustness,
+    Forecast,
+    OrderId,
+    Robustness,
+    SetAccuracy,
+)
+from tuiprobe.probes.robustness.scatter import scatter
+from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results.accuracy import among_few, sentence
+from tuiprobe.results.figures import columns, named_figures
+from tuiprobe.results.headlines import EFFECTIVE
+from tuiprobe.results.section import (
+    BaselineLine,
+    Code,
+    Content,
+    MeanOf,
+    Section,
+    Strong,
+    Text,
+    Value,
+)
+from tuiprobe.run.checked_arrays import HeadArrays
+
+AXES = {
+    "imagenet": "full validation set",
+    "val": "full val",
+    "own classes": "validation images of the shift's own classes",
+}
+
+
+BASELINE_MODELS = {
+    **dict.fromkeys(SUPERVISED, "supervised models"),
+    ZERO_SHOT: "zero-shot models",
+    "miniature": "supervised runs",
+}
+"""What the models of a baseline are called."""
+
+
+ORDERS: Mapping[OrderId, tuple[str, str]] = {
+    "reversed": ("in reverse order", "the order of class names (--classes)"),
+    "by name": ("with class names in alphabetical order", "their order (--classes)"),
+    "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
+    "by number": ("with class names in the order of their numbers", "their order (--classes)"),
+    "to number": ("with labels numbered by the numbers in names", "the labels"),
+    "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
+    "one down": ("with class names one row later", "whether labels and --classes count from 0"),
+    "next label": ("with the label of the next image", "the order of labels and images"),
+    "previous label": ("with the label of the image before", "the order of labels and images"),
+    "exchanged": ("with pairs of classes exchanged", "their folders, labels and names"),
+    "matched": ("with classes matched to answers by other images", "--classes and the labels"),
+}
+"""What is said of another order that does better, and what is to be checked."""
+
+
+NEAR = 0.02
+"""Distance in in-distribution accuracy up to which a model of the baseline is near."""
+
+
+NOTE = (
+    "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
+    "accuracy, sigmoid(a logit(x) + b). The interval of sampling shows how well the figure is "
+    "known. Only a model outside the wider interval with model spread is above the baseline."
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, labelled representations, the lines to compare with, and published models like it."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    shifts: Mapping[str, str]
+    baselines: Baselines
+    own_names: Mapping[str, HeadArrays | NotRun]
+    peers: PeerChoice | NotRun
+    names: tuple[str, ...]
+    ids: Mapping[str, Int64]
+    numbered: frozenset[str]
+
+
+class AccuracyUnderShift(Probe[Inputs, Robustness]):
+    """Accuracies on every labelled set, and effective robustness by published models."""
+
+    id = "robustness"
+    title = BUILT_IN["robustness"].title
+    block = "shifts"
+    Result = Robustness
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads head, labels, and the baselines that belong to the sets."""
+        if isinstance(run.head, NotRun):
+            return run.head
+        row = published_of(run.plan.model)
+        pretraining = "" if row is None else row.pretraining
+        shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
+        names = run.head_file.classes
+        ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
+        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
+        return Inputs(
+            head=run.head,
+            sets=run.head_sets,
+            shifts=shifts,
+            baselines=baselines,
+            own_names=run.own_names,
+            peers=peers_of(run.plan.model, run.sets),
+            names=names,
+            ids=ids,
+            numbered=numbered,
+        )
+
+    def compute(self, inputs: Inputs, options: Options) -> Robustness:
+        """Computes accuracies, effective robustness, and the forecast from published models."""
+        result = probe_robustness(
+            inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
+        )
+        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
+        expected = forecast(inputs.peers, result.accuracies[0])
+        return result.model_copy(update={"other_orders": others, "forecast": expected})
+
+    def describe(self, result: Robustness, subject: Subject) -> Section:
+        """Describes accuracy of every set, then effective robustness by every baseline."""
+        charts = scatter(result, subject.model.name)
+        card = tuple(_card(result, any(data.target for data in subject.data)))
+        return Section(
+            title=self.title,
+            headline=card[0],
+            clause=_clause(result),
+            card=card,
+            block="your images" if len(result.accuracies) == 1 else None,
+            warnings=tuple(_warnings(result, subject)),
+            pictures=tuple(chart.id for chart in charts[:1]),
+            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
+        )
+
+    def named(self, result: Robustness) -> Named:
+        """Names what is declared; only one effective robustness of a baseline is an outcome."""
+        leading = result.headlines()
+        shifts = tuple(row.data for row in result.accuracies[1:] if given(row.top1))
+
+        def more(of: BaseModel, field: str) -> Mapping[str, Any]:
+            if isinstance(of, SetAccuracy) and field == "top1":
+                return {
+                    "mean_of": MeanOf(values="correct", sets=(of.data,)),
+                    "classes": of.classes,
+                    "of_classes": of.of_classes,
+                    "role": "predictor" if of is result.accuracies[0] else None,
+                }
+            if isinstance(of, EffectiveRobustness) and field == "value":
+                return {
+                    "about": (of.baseline, of.axis, *of.target),
+                    "mean_of": _mean_of(result, of),
+                    "role": "outcome" if of in leading else None,
+                    "headline": EFFECTIVE.headline if of is leading[0] else None,
+                }
+            means = {
+                "mean_shift": MeanOf(values="correct", sets=shifts),
+                "confidence": MeanOf(values="confidence", sets=(result.data,)),
+            }
+            return {"mean_of": means[field]} if field in means else {"headline": None}
+
+        return Named(figures=tuple(named_figures(result, more)))
+
+
+def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
+    """Returns what an effective robustness is the mean of; None on axes other than all images."""
+    sets = {accuracy.shift: accuracy.data for accuracy in result.accuracies}
+    if er.axis == "own classes" or not set(er.target) <= sets.keys():
+        return None
+    line = BaselineLine(
+        set=result.data, slope=er.slope, intercept=er.intercept, covariance=er.covariance
+    )
+    return MeanOf(values="correct", sets=tuple(sets[shift] for shift in er.target), line=line)
+
+
+def _clause(result: Robustness) -> str:
+    """Returns the accuracy of the only labelled set, or of the first one and over its shifts."""
+    first, *shifts = result.accuracies
+    accuracy = first.accuracy()
+    if isinstance(accuracy, NotRun):
+        return ""
+    if not shifts:
+        return sentence(accuracy, first.other(), named=True)
+    few = among_few(accuracy, first.other())
+    clause = f"{first.top1.alone()} right on {first.data}{few}"
+    if given(result.mean_shift):
+        clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
+    return clause
+
+
+def _card(result: Robustness, targets: bool) -> Iterator[Text]:
+    """Yields the accuracies; a single labelled set beside target sets is the in-distribution one.
+
+    Args:
+        result: Accuracies and effective robustness.
+        targets: Whether the run has target sets.
+    """
+    first, *shifts = result.accuracies
+    accuracy = first.accuracy()
+    if isinstance(accuracy, NotRun):
+        yield (f"Accuracy on {first.data}: ", accuracy, ".")
+        return
+    if not shifts:
+        yield ("In distribution, " * targets + _clause(result), ".")
+        return
+    line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
+    if given(result.mean_shift):
+        each = ", ".join(
+            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
+        )
+        mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
+        line = (*line, ", ", result.mean_shift, mean)
+    yield (*line, ".")
+    among_all = [
+        f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
+        for row in shifts
+        if given(row.top1_all)
+    ]
+    if among_all:
+        classes = max(row.head_classes for row in result.accuracies)
+        yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
+               f"{'; '.join(among_all)}.",)  # fmt: skip
+    for er in result.headlines()[:1]:
+        if given(er.prediction):
+            yield (_beside_the_line(er, er.prediction, accuracy.value),)
+    if not isinstance(result.forecast, NotRun):
+        yield _forecast_line(result.forecast)
+
+
+def _forecast(result: Robustness) -> Iterator[Content]:
+    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
+    if not isinstance(result.forecast, NotRun):
+        yield heading("Forecast from published models")
+        yield prose(*_forecast_line(result.forecast))
+
+
+def _forecast_line(forecast: Forecast) -> Text:
+    """Returns the accuracy that published models lead one to expect, and the error of that."""
+    start = "its accuracy"
+    if forecast.published_as:
+        accuracy = number(forecast.imagenet, "share")
+        start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
+    return (
+        f"Forecast from {forecast.kind} models of {start}, which was off by "
+        f"{number(forecast.mean_error, 'points')} on average over families left out "
+        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}), mean of "
+        f"{len(forecast.target)} shifts: ",
+        forecast.expected,
+        ".",
+    )
+
+
+def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
+    """Yields the sets whose labels can hardly be those that the head answers with."""
+    if subject.model.weights.kind == "untrained":
+        return
+    others = {other.data: other for other in result.other_orders}
+    for other in others.values():
+        way, remedy = ORDERS[other.order]
+        way += f" ({' and '.join(other.classes)})" if other.classes else ""
+        yield (
+            f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
+            f"{other.given.alone()}: check {remedy}"
+        )
+    for row in result.accuracies:
+        if row.data not in others and row.shift is None and given(row.top1):
+            yield from _at_chance(row, row.top1)
+
+
+def _at_chance(row: SetAccuracy, top1: Estimate) -> Iterator[str]:
+    """Yields a warning for a set whose accuracy cannot be told from that of guessing, or is below.
+
+    Published shifts are left out: ImageNet-A holds only images that a network got wrong.
+    """
+    chance = 1 / max(row.classes, 1)
+    if (top1.low or 0.0) <= chance:
+        where = "below" if (top1.high or 0.0) < chance else "at"
+        yield (
+            f"{row.data} is {where} chance: {top1.with_interval()} right, where guessing among "
+            f"{row.classes:,} classes gives {number(chance, 'share')}: the order of --classes or "
+            "of the class folders may be wrong"
+        )
+
+
+def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) -> str:
+    """Returns how a model does beside models of its baseline of equal accuracy.
+
+    Args:
+        er: The distance to the line of the baseline.
+        prediction: The same with the scatter of single models.
+        own: Accuracy in distribution.
+    """
+    models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
+    expect = f"under shift than {models} of equal accuracy lead to expect"
+    if er.above:
+        line = f"{prediction.alone()} better {expect} ({prediction.ends()})"
+    elif prediction.high is not None and prediction.high < 0:
+        line = f"Worse {expect}: {prediction.with_interval(signed=True)}"
+    else:
+        line = f"Under shift within the scatter of {models} of equal accuracy: "
+        line += prediction.with_interval(signed=True)
+    if er.nearest is not None and er.nearest > NEAR:
+        about = number(own, "share", own - 0.05, own + 0.05)
+        line += f"; none of them is near {about}, so this is uncertain"
+    return f"{line}."
+
+
+def _accuracies(result: Robustness) -> Iterator[Content]:
+    def cells(row: SetAccuracy, names: str) -> list[Value]:
+        return [
+            Code(code=row.data), row.shift or "", names, row.top1, value_or_dash(row.top1_all),
+            value_or_dash(row.top1_set),
+            row.top5, row.images, row.classes, row.head_classes or None,
+            value_or_dash(row.id_own_classes),
+        ]  # fmt: skip
+
+    rows = [cells(row, "") for row in result.accuracies]
+    for own in result.own_names:
+        if isinstance(own.accuracy, NotRun):
+            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 7])
+        else:
+            rows.append(cells(own.accuracy, "its own"))
+    yield table(
+        "accuracies",
+        ["data", "shift", "names", *columns(SetAccuracy, "top1", "top1_all", "top1_set", "top5"),
+         ("images", "n"), "classes", ("head_classes", "classes of the head"),
+         *columns(SetAccuracy, "id_own_classes")],
+        rows,
+    )  # fmt: skip
+    yield prose("Mean top-1 of the shifts: ", result.mean_shift, ".")
+
+
+def _effective(result: Robustness) -> Iterator[Content]:
+    yield heading("Effective robustness")
+    if isinstance(result.effective, NotRun):
+        yield prose(result.effective)
+        return
+    yield prose(NOTE)
+    rows: list[list[Value]] = []
+    for er in result.effective:
+        target, axis = ", ".join(er.target), AXES.get(er.axis, er.axis)
+        rows.append(
+            [
+                Code(code=er.baseline),
+                f"mean of {target}" if len(er.target) > 1 else target,
+                Strong(strong=f"{axis}, extrapolated") if er.extrapolated else axis,
+                er.models,
+                er.left_out,
+                er.value,
+                value_or_dash(er.prediction),
+                {True: "yes", False: "no", None: "-"}[er.above],
+                er.percentile if given(er.percentile) or given(er.value) else "-",
+            ]
+        )
+    yield table(
+        "effective_robustness",
+        ["baseline", "target", ("axis", "x axis"), "models", ("left_out", "left out"),
+         *columns(EffectiveRobustness, "value", "prediction"), ("above", "above the baseline"),
+         *columns(EffectiveRobustness, "percentile")],
+        rows,
+    )  # fmt: skip
+    reasons = dict.fromkeys(failure.reason for failure in result.not_run)
+    if reasons:
+        yield points((NotRun(reason=reason),) for reason in reasons)

@@ -1,0 +1,215 @@
+"""The images behind a figure: those of a set with label, answer and confidence, by what they show.
+
+Screens, pages and `predictions.csv` show what these queries give, so that one figure never has two
+lists of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.results.report import Report
+from tuiprobe.results.subject import Prediction
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import class_name, read_head
+from tuiprobe.run.per_image import Answers, SetValues, read_per_image
+from tuiprobe.run.records import SetRecord, read_plan, read_shard
+from tuiprobe.run.samples import SampleRecord, read_samples
+
+DIGEST_BYTES = 32
+
+Places = NDArray[np.int64]
+"""Places of images in the columns of their `Pictures`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The images of a set and what the model answers on them.
+
+    Attributes:
+        directory: The run.
+        record: The set.
+        key: Key of the run.
+        values: What the run keeps of each image; its ids are ascending.
+        samples: Samples of the set by id.
+        names: The class of each row of the head.
+    """
+
+    directory: RunDir
+    record: SetRecord
+    key: str
+    values: SetValues
+    samples: Mapping[int, SampleRecord]
+    names: tuple[str, ...]
+
+    @property
+    def answers(self) -> Answers | None:
+        """What the head answers; None without a head."""
+        return self.values.answers
+
+    @cached_property
+    def digests(self) -> Mapping[int, str]:
+        """SHA-256 of the images by sample id; empty for stored vectors.
+
+        Raises:
+            DamagedFileError: If a shard is missing or damaged.
+        """
+        if self.record.files:
+            return {}
+        return read_digests(self.directory, self.record, self.key)
+
+    def at(self, places: Places) -> list[Prediction]:
+        """Returns images at some places, in that order."""
+        return [self._prediction(place) for place in places.tolist()]
+
+    def _prediction(self, place: int) -> Prediction:
+        given, id = self.answers, int(self.values.ids[place])
+        rows = [-1] * 3 if given is None else [
+            int(of[place]) for of in (given.truth, given.answer, given.second)
+        ]  # fmt: skip
+        label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
+        return Prediction(
+            set=self.record.name,
+            id=id,
+            path=self.samples[id].path,
+            digest=self.digests.get(id, ""),
+            label=label or self._set_name(self.samples[id].label),
+            answer=answer,
+            confidence=None if given is None or answer is None else float(given.confidence[place]),
+            second=second,
+        )
+
+    def _set_name(self, label: int | None) -> str | None:
+        """Returns the set's own name of a class, which no row of the head answers for."""
+        if label is None:
+            return None
+        return self.record.classes[label] if label < len(self.record.classes) else f"class {label}"
+
+    def everything(self) -> Places:
+        """Returns the places of all images."""
+        return np.arange(len(self.values.ids))
+
+    def wrong(self, label: str | None = None, answer: str | None = None) -> Places:
+        """Returns the images that the model answers wrongly, most sure first.
+
+        Args:
+            label: Of this class alone; None for all.
+            answer: Answered as this class alone; None for all.
+        """
+        if self.answers is None:
+            return np.empty(0, dtype=np.int64)
+        given = self.answers
+        wrong = (given.truth >= 0) & (given.truth != given.answer)
+        for row, name in ((given.truth, label), (given.answer, answer)):
+            if name is not None:
+                wrong &= np.isin(row, self._rows(name))
+        return self._most_sure_first(np.flatnonzero(wrong))
+
+    def answered(self, answer: str) -> Places:
+        """Returns the images that are answered as a class, most sure first."""
+        if self.answers is None:
+            return np.empty(0, dtype=np.int64)
+        return self._most_sure_first(
+            np.flatnonzero(np.isin(self.answers.answer, self._rows(answer)))
+        )
+
+    def least_sure(self) -> Places:
+        """Returns the images with an answer, least sure first; ties by sample id."""
+        if self.answers is None:
+            return np.empty(0, dtype=np.int64)
+        given = np.flatnonzero(self.answers.answer >= 0)
+        return given[np.argsort(self.answers.confidence[given], kind="stable")]
+
+    def _rows(self, name: str) -> list[int]:
+        classes = () if self.answers is None else self.answers.classes.tolist()
+        return [row for row in classes if class_name(self.names, row) == name]
+
+    def _most_sure_first(self, places: Places) -> Places:
+        assert self.answers is not None
+        return places[np.argsort(-self.answers.confidence[places], kind="stable")]
+
+
+def read_pictures(directory: RunDir) -> dict[str, Pictures]:
+    """Reads the images of every set but those whose representation is not finite.
+
+    Args:
+        directory: A finished run.
+
+    Raises:
+        DamagedFileError: If a file of the run is missing or damaged.
+    """
+    plan, samples = read_plan(directory), read_samples(directory)
+    names, values = read_head(directory).classes, read_per_image(directory)
+    return {
+        record.name: Pictures(
+            directory, record, plan.key, values[record.name], samples[record.name], names
+        )
+        for record in plan.sets
+        if record.name in values
+    }
+
+
+def predictions(report: Report) -> list[Prediction]:
+    """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
+
+    Raises:
+        UsageError: If the report was not read from a run directory.
+    """
+    if report.directory is None:
+        raise UsageError("images lie beside results.json: read the report by its directory")
+    sets = read_pictures(RunDir(report.directory)).values()
+    return [picture for images in sets for picture in images.at(images.everything())]
+
+
+def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, str]:
+    """Returns the SHA-256 of every image of a set, readable or not, by sample id.
+
+    Args:
+        directory: The run directory.
+        record: The set, of images.
+        key: Key of the run, of which sets have their own where `record` names one.
+
+    Raises:
+        DamagedFileError: If a shard is missing or damaged.
+    """
+    digests: dict[int, str] = {}
+    for number in range(record.shards):
+        shard = read_shard(directory, record.name, number, record.key or key)
+        checked = CheckedArrays(shard.entry, shard.arrays)
+        images = checked.shaped("images", "i8", None)
+        rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
+        digests |= {i: row.tobytes().hex() for i, row in zip(images.tolist(), rows, strict=True)}
+    return digests
+
+
+def differing(sets: Sequence[Pictures]) -> Places:
+    """Returns the images on which models differ, those first that the first model is most sure of.
+
+    Args:
+        sets: The same images as each model answers them.
+
+    Raises:
+        DataError: If the images are not the same; says what differs.
+    """
+    first = sets[0]
+    for other in sets[1:]:
+        if reason := other.values.differs_from(first.values):
+            raise DataError(f"{first.record.name}: {reason}")
+    names = [
+        np.array([class_name(of.names, row) if row >= 0 else "" for row in of.answers.answer])
+        for of in sets
+        if of.answers is not None
+    ]
+    if len(names) < len(sets):
+        return np.empty(0, dtype=np.int64)
+    differ = np.any([name != names[0] for name in names], axis=0)
+    sure = first.least_sure()[::-1]
+    places: Places = sure[differ[sure]]
+    return places
