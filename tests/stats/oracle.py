@@ -21,6 +21,7 @@ def examples(count):
 
 
 U = 2.0**-24  # what one rounding of float32 leaves, at most
+ROUNDINGS = (10, 12, 23, 25)  # in sums of the first four powers: docs/statistics.md, step 2
 NEAR = 0.25  # of sigma: a shift further from the mean is not used
 
 
@@ -37,12 +38,13 @@ def moment_bounds(z, distance):
     w = np.abs(z) + 2 * distance
     first, second, third, fourth = ((w**k).mean() for k in range(1, 5))
     skewness, kurtosis = abs((z**3).mean()), (z**4).mean()
+    r1, r2, r3, r4 = ROUNDINGS
     return np.array(
         [
-            10 * first,
-            12 * second,
-            23 * third + 30 * first + 18 * skewness * second,
-            25 * fourth + 40 * skewness * first + 24 * kurtosis * second,
+            r1 * first,
+            r2 * second,
+            r3 * third + 3 * r1 * first + 1.5 * r2 * skewness * second,
+            r4 * fourth + 4 * r1 * skewness * first + 2 * r2 * kurtosis * second,
         ]
     ) * (U * 1.0001)
 

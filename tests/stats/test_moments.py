@@ -1,6 +1,10 @@
 """ChannelMoments against float64 two-pass figures: the guarantee stated in tuiprobe.stats."""
 
 import itertools
+import math
+import re
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks._distributions import DISTRIBUTIONS
-from tests.stats.oracle import Tracked, as_rows, check_moments, check_samples, examples
+from tests.stats.oracle import (
+    NEAR,
+    ROUNDINGS,
+    Tracked,
+    as_rows,
+    check_moments,
+    check_samples,
+    examples,
+    moment_errors,
+)
 from tuiprobe.stats import ActivationStats, ChannelMoments, supported_instruction_sets
 
+ROOT = Path(__file__).parents[2]
 SHAPES = ("normal", "binary", "rare", "heavy", "uniform", "relu", "constant", "ternary")
 
 
@@ -194,6 +208,42 @@ def test_five_values_in_eight_batches():
     for batch in np.split(x, 8):
         stats.update(batch)
     stats.check()
+
+
+def test_the_proof_counts_the_roundings_of_the_code():
+    """Who changes one of these constants proves the guarantee again (docs/statistics.md)."""
+    source = (ROOT / "csrc/cpu/kernels.hpp").read_text() + (ROOT / "csrc/moments.hpp").read_text()
+    constants = dict(re.findall(r"constexpr \w+ (k\w+) = ([\d.]+);", source))
+    step, group, flush = (int(constants[name]) for name in ("kStep", "kGroup", "kFlush"))
+    of_steps = (step - 1) + (group // step - 1) + (flush - 1)
+    of_rows = (group - 1) + (flush - 1)
+    assert (1 + of_steps, 3 + of_steps, 5 + of_rows, 7 + of_rows) == ROUNDINGS
+    assert float(constants["kNear"]) == NEAR
+
+
+def test_the_oracle_against_exact_arithmetic():
+    rng = np.random.default_rng(0)
+    x = np.zeros((60, 4), np.float32)
+    x[rng.choice(60, 5, replace=False), 0] = rng.standard_normal(5)
+    x[:, 1] = rng.standard_normal(60) + 1e4
+    x[:, 2] = rng.standard_t(2, 60) * 1e-12
+    x[:, 3] = rng.choice([-1, 1], 60)
+    stats = ChannelMoments(4)
+    stats.update(x)
+    result = stats.compute()
+    for c, column in enumerate(x.T):
+        values = [Fraction(float(value)) for value in column]
+        mean = sum(values) / 60
+        var, third, fourth = (sum((v - mean) ** k for v in values) / 60 for k in (2, 3, 4))
+        sigma = math.sqrt(var)
+        exact = [
+            float(Fraction(result.mean[c]) - mean) / sigma,
+            float(Fraction(result.var[c]) / var - 1),
+            result.skewness[c] - float(third / var) / sigma,
+            result.kurtosis[c] - float(fourth / var**2),
+        ]
+        errors, _ = moment_errors(result, c, column.astype(np.float64))
+        np.testing.assert_allclose(errors, np.abs(exact), rtol=0, atol=1e-10)
 
 
 def test_two_values_of_float16():
