@@ -31,7 +31,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
+from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -132,8 +132,7 @@ def compared(*keys: str) -> Make:
 
         async def act(pilot: Pilot[None]) -> None:
             app.push_screen(CompareScreen(pair))
-            await until(pilot, lambda: app.screen.query(CompareTable))
-            await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
+            await until(pilot, lambda: getattr(app.screen, "compared", None))
             await pilot.press(*keys)
             await pilot.pause()
 

@@ -43,7 +43,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
         title="Decision",
         headline=(decision.sentence,),
         content=(
-            points(_beneath(decision)),
+            points(beneath(decision)),
             _models(decision, ordered),
             points(_reading(decision, ordered)),
             _inside(ordered),
@@ -51,7 +51,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
     )
 
 
-def _beneath(decision: Decision) -> Iterator[Text]:
+def beneath(decision: Decision) -> Iterator[Text]:
     """Yields the notes that weaken a decision, and the labels that would strengthen it."""
     for note in decision.notes:
         yield Strong(strong="note"), f": {note}"
