@@ -18,11 +18,11 @@ import numpy as np
 import tuiprobe
 from benchmarks._common import command, machine, markdown, row
 from benchmarks._labelling import PLANNED, Case, follow, one_by_one
-from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.label.candidates import read_candidate
-from tuiprobe.label.contest import Contest
-from tuiprobe.label.matching import Matched, match
-from tuiprobe.label.survey import NOBODY, Pool, StratifiedSample
+from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.labelling.candidates import read_candidate
+from tuiprobe.labelling.contest import Contest
+from tuiprobe.labelling.matching import Matched, match
+from tuiprobe.labelling.survey import NOBODY, Pool, StratifiedSample
 from tuiprobe.miniature import world
 from tuiprobe.run.directory import RunDir
 

@@ -31,7 +31,7 @@ def imported(code: str) -> set[str]:
         ),
         (
             "import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory, tuiprobe.report,"
-            "tuiprobe.compare.decision_section, tuiprobe.compare.forest",
+            "tuiprobe.comparing.decision_section, tuiprobe.comparing.forest",
             {"numpy", "pydantic"},
         ),
         (

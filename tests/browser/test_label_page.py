@@ -15,9 +15,9 @@ from tests.browser.test_report_page import AUDIT, AXE, DESK, OVERFLOW, PHONE, br
 from tests.report.label_samples import painted
 from tests.report.test_label_page import HOSTILE
 from tuiprobe.cli.app import run_cli
-from tuiprobe.label.answer_table import batch_of, take_answers
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling
+from tuiprobe.labelling.answer_table import batch_of, take_answers
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling
 from tuiprobe.plaintext import plain
 from tuiprobe.report.label_page import write_label_page
 

@@ -15,10 +15,10 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import NO_RUN, model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.differences import compare_runs
-from tuiprobe.compare.page import compare_page
-from tuiprobe.compare.runs import Run
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.runs import Run
 from tuiprobe.report.html import html
 from tuiprobe.results import Report
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.report.samples import NO_RUN, model
 from tests.report.samples_head import head_report
-from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.differences import Comparison, compare_runs
-from tuiprobe.compare.forest import MOST_ROWS, PairedRow, paired_chart, paired_rows
-from tuiprobe.compare.page import compare_page
-from tuiprobe.compare.runs import Run, read_runs
+from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.differences import Comparison, compare_runs
+from tuiprobe.comparing.forest import MOST_ROWS, PairedRow, paired_chart, paired_rows
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.results import Estimate
 
 

@@ -15,9 +15,9 @@ from tests.report.samples_head import head_results, one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, values_of
-from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.runs import Run
+from tuiprobe.comparing.indicator import Correlations, backbone_of, correlate, values_of
+from tuiprobe.comparing.indicator_section import describe_indicator
+from tuiprobe.comparing.runs import Run
 from tuiprobe.probes.confidence import Logits, mean_confidence
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness

@@ -12,10 +12,10 @@ from scipy.stats import norm
 
 from tests.report.samples import NO_RUN, estimate, model, report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.decision_section import describe_decision, write_decision
-from tuiprobe.compare.inference import METHOD, best_reach, joint_reach
-from tuiprobe.compare.runs import Run, with_names
+from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decision_section import describe_decision, write_decision
+from tuiprobe.comparing.inference import METHOD, best_reach, joint_reach
+from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.report.text import line

@@ -7,10 +7,10 @@ from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.differences import ESTIMATES, Comparison, compare, compare_runs
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.inference import difference
-from tuiprobe.compare.runs import read_run
+from tuiprobe.comparing.differences import ESTIMATES, Comparison, compare, compare_runs
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.runs import read_run
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, given

@@ -5,8 +5,8 @@ import pytest
 from tests.report.samples import estimate, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.gates import parse_gate, tripped
+from tuiprobe.comparing.differences import compare
+from tuiprobe.comparing.gates import parse_gate, tripped
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tuiprobe.compare.indicator import CorrelatedRun, probe_indicators, spearman
+from tuiprobe.comparing.indicator import CorrelatedRun, probe_indicators, spearman
 from tuiprobe.results import Estimate, NotRun
 
 

@@ -8,9 +8,9 @@ from scipy import stats
 
 from tests.report.samples import model, outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare.differences import Comparison, compare
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.overlap import Overlap, by_chance, overlaps
+from tuiprobe.comparing.differences import Comparison, compare
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.counts import RANDOM
 from tuiprobe.report.markdown import section_markdown

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.report.samples import estimate
-from tuiprobe.compare.inference import METHOD, Pairing, difference
+from tuiprobe.comparing.inference import METHOD, Pairing, difference
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure
 from tuiprobe.run.per_image import SetValues

@@ -11,7 +11,7 @@ from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.paper import OUTCOME, Paper, paper, paper_markdown
+from tuiprobe.comparing.paper import OUTCOME, Paper, paper, paper_markdown
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions

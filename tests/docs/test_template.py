@@ -52,7 +52,7 @@ def test_the_template_answers_a_run_and_is_announced(
     shutil.copytree(runs_on_targets / "runs/mini_clip_soft", run)
     try:
         assert run_cli(["reprobe", str(run)]) == 0
-        assert preview._probes()[len(BUILT_IN) - 1]["title"] == "Lengths"
+        assert preview._probes()[len(BUILT_IN) - 1].title == "Lengths"
     finally:
         registry.cache_clear()
         for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:

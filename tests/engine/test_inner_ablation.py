@@ -12,7 +12,7 @@ from tests.engine.conftest import job, shard_files
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare
+from tuiprobe.comparing.differences import compare
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report
 from tuiprobe.results import Report, Weights

@@ -19,7 +19,7 @@ from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.candidates import read_candidate
+from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader

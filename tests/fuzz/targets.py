@@ -32,12 +32,12 @@ from tests.fuzz.sources import make_sources, read_all, read_baseline, read_conce
 from tests.fuzz.test_readers import ask_about_ranks, make_template
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.runs import Run as Compared
-from tuiprobe.compare.runs import with_names
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import compare
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.runs import Run as Compared
+from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import NONE_OF_THESE
-from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.labelling import session
+from tuiprobe.labelling.candidates import Candidate
+from tuiprobe.labelling.files import NONE_OF_THESE
+from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.run.directory import RunDir
 
 STREET = np.load(Path(__file__).with_name("street.npz"))

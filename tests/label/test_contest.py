@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.label.contest import Contest
-from tuiprobe.label.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
+from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.labelling.contest import Contest
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]

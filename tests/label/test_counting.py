@@ -12,12 +12,12 @@ import pytest
 
 from tests.label.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.differences import compare_runs
-from tuiprobe.compare.runs import label_evidence, read_run, read_runs
-from tuiprobe.label.candidates import read_candidate
-from tuiprobe.label.report_part import TargetLabels, with_labels
-from tuiprobe.label.session import Labelling, open_labelling
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.runs import label_evidence, read_run, read_runs
+from tuiprobe.labelling.candidates import read_candidate
+from tuiprobe.labelling.report_part import TargetLabels, with_labels
+from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of

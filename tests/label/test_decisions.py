@@ -11,10 +11,10 @@ import pytest
 from tests.label.street import MODELS, RATES, labelled, street_folder, street_runs
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.runs import LabelEvidence, Run, label_evidence
-from tuiprobe.label.session import open_labelling
-from tuiprobe.label.status import label_status
+from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.labelling.session import open_labelling
+from tuiprobe.labelling.status import label_status
 from tuiprobe.results import Estimate, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results

@@ -18,11 +18,11 @@ from tests.label.street import (
     street_folder,
     street_runs,
 )
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.contest import Contest
-from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.status import difference_words, label_status
+from tuiprobe.labelling import session
+from tuiprobe.labelling.candidates import Candidate
+from tuiprobe.labelling.contest import Contest
+from tuiprobe.labelling.session import Labelling, open_labelling
+from tuiprobe.labelling.status import difference_words, label_status
 from tuiprobe.run.directory import RunDir
 
 __all__ = ["street_folder"]

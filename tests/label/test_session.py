@@ -14,10 +14,10 @@ import pytest
 
 from tuiprobe import probe
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.answer_table import TakenAnswers, take_answers, todo_text
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, open_labelling
-from tuiprobe.label.status import label_status
+from tuiprobe.labelling.answer_table import TakenAnswers, take_answers, todo_text
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, open_labelling
+from tuiprobe.labelling.status import label_status
 from tuiprobe.miniature import world
 
 MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
@@ -224,7 +224,8 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
 
 def test_no_torch_is_loaded_for_labels(label_runs: list[Path]) -> None:
     program = (
-        "import sys; from pathlib import Path; from tuiprobe.label.session import open_labelling;"
+        "import sys; from pathlib import Path;"
+        "from tuiprobe.labelling.session import open_labelling;"
         f"open_labelling([Path({str(label_runs[0])!r})], 'photos').following();"
         "print({'torch', 'textual'} & set(sys.modules))"
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import LabelFiles
-from tuiprobe.label.matching import Matched
-from tuiprobe.label.session import Labelling
+from tuiprobe.labelling.candidates import Candidate
+from tuiprobe.labelling.files import LabelFiles
+from tuiprobe.labelling.matching import Matched
+from tuiprobe.labelling.session import Labelling
 from tuiprobe.run.directory import RunDir
 
 CLASSES = (

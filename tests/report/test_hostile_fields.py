@@ -34,13 +34,13 @@ from tests.report.samples_head import calibration, head_results, quantisation, t
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.decision import decide
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import compare, compare_runs
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.page import compare_page
-from tuiprobe.compare.paper import paper, paper_markdown
-from tuiprobe.compare.runs import Run, with_names
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import compare, compare_runs
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.page import compare_page
+from tuiprobe.comparing.paper import paper, paper_markdown
+from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import RENDERED, files_of

@@ -110,9 +110,9 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_comparison_says_the_same_in_all_forms(
     order: int, runs_on_targets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tuiprobe.compare.decision import decide
-    from tuiprobe.compare.decision_section import describe_decision
-    from tuiprobe.compare.runs import read_runs
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decision_section import describe_decision
+    from tuiprobe.comparing.runs import read_runs
 
     paths = [str(run) for run in sorted((runs_on_targets / "runs").iterdir())[::order]]
     content = json.loads(printed(capsys, *paths, "--json"))

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from tests.report.samples import PROBES, report
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.label.report_part import TargetLabels
+from tuiprobe.labelling.report_part import TargetLabels
 from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Frozen, ProbeResult
 

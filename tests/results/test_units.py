@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.samples_head import head_report
-from tuiprobe.compare.inference import difference
+from tuiprobe.comparing.inference import difference
 from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.base import Frozen, Share, in_unit

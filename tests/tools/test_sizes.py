@@ -54,8 +54,8 @@ def test_growth_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file.write_text(text, "utf-8")
         assert run(root, write=False) == code
         assert message in capsys.readouterr().out
-    (root / "tuiprobe/label").mkdir()
-    (root / "tuiprobe/label/__init__.py").write_text("", "utf-8")
+    (root / "tuiprobe/labelling").mkdir()
+    (root / "tuiprobe/labelling/__init__.py").write_text("", "utf-8")
     assert run(root, write=False) == 1
     assert "is new: add its row" in capsys.readouterr().out
 

@@ -12,8 +12,8 @@ from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import drawn, unexplained, until
 from tuiprobe.cli.app import run_cli
-from tuiprobe.label import session
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles
+from tuiprobe.labelling import session
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles
 from tuiprobe.miniature import world
 from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp

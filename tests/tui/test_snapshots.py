@@ -25,13 +25,13 @@ from tests.tui.child_answers import answered, image_set
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tests.tui.live_run import live_run, write_live, write_pictures
-from tuiprobe.label import session
-from tuiprobe.label.candidates import Candidate
+from tuiprobe.labelling import session
+from tuiprobe.labelling.candidates import Candidate
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
+from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -132,8 +132,7 @@ def compared(*keys: str) -> Make:
 
         async def act(pilot: Pilot[None]) -> None:
             app.push_screen(CompareScreen(pair))
-            await until(pilot, lambda: app.screen.query(CompareTable))
-            await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
+            await until(pilot, lambda: getattr(app.screen, "compared", None))
             await pilot.press(*keys)
             await pilot.pause()
 

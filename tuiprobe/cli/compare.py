@@ -12,9 +12,9 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.compare.decision import Decision
-    from tuiprobe.compare.differences import Comparison
-    from tuiprobe.compare.runs import Run
+    from tuiprobe.comparing.decision import Decision
+    from tuiprobe.comparing.differences import Comparison
+    from tuiprobe.comparing.runs import Run
 
 SEVERAL = 3
 """With this many runs or more, figures are correlated, and pairs are shown on request."""
@@ -55,10 +55,10 @@ def compare(
     differences of each from the model to take.
     """
     from tuiprobe.cli.output import print_file
-    from tuiprobe.compare.decision import decide
-    from tuiprobe.compare.differences import compare_runs
-    from tuiprobe.compare.gates import parse_gate, tripped
-    from tuiprobe.compare.runs import label_evidence, read_runs
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.differences import compare_runs
+    from tuiprobe.comparing.gates import parse_gate, tripped
+    from tuiprobe.comparing.runs import label_evidence, read_runs
     from tuiprobe.plaintext import plain
 
     if as_html and as_json:
@@ -89,7 +89,7 @@ def compare(
         shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
         if as_html:
-            from tuiprobe.compare.page import compare_page
+            from tuiprobe.comparing.page import compare_page
 
             print_file(compare_page(runs, decision, comparisons, everything))
         else:
@@ -103,7 +103,7 @@ def compare(
 
 
 def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
-    from tuiprobe.compare.paper import paper, paper_markdown
+    from tuiprobe.comparing.paper import paper, paper_markdown
     from tuiprobe.report import read_report
     from tuiprobe.run.directory import RunDir
 
@@ -116,10 +116,10 @@ def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
 def _text(
     runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
-    from tuiprobe.compare.decision_section import describe_decision
-    from tuiprobe.compare.differences_section import describe
-    from tuiprobe.compare.indicator import correlate
-    from tuiprobe.compare.indicator_section import describe_indicator
+    from tuiprobe.comparing.decision_section import describe_decision
+    from tuiprobe.comparing.differences_section import describe
+    from tuiprobe.comparing.indicator import correlate
+    from tuiprobe.comparing.indicator_section import describe_indicator
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
@@ -130,7 +130,7 @@ def _text(
 
 
 def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    from tuiprobe.compare.indicator import correlate
+    from tuiprobe.comparing.indicator import correlate
 
     paths = [str(run.directory.path) for run in runs]
     correlations = correlate([run.report for run in runs]) if len(runs) >= SEVERAL else None

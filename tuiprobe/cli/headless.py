@@ -322,7 +322,7 @@ class _Models:
         Returns:
             What to type next, if labels must decide.
         """
-        from tuiprobe.compare.decision_section import write_decision
+        from tuiprobe.comparing.decision_section import write_decision
 
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results

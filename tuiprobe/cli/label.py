@@ -14,7 +14,7 @@ from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
-    from tuiprobe.label.session import Labelling
+    from tuiprobe.labelling.session import Labelling
 
 MINIATURE = "miniature"
 
@@ -59,12 +59,12 @@ def label(
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
     decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
-    from tuiprobe.compare.decision import decide
-    from tuiprobe.compare.decision_section import describe_decision
-    from tuiprobe.compare.runs import read_runs
-    from tuiprobe.label.answer_table import take_answers, write_todo
-    from tuiprobe.label.session import open_labelling
-    from tuiprobe.label.status import describe_labels, label_status
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decision_section import describe_decision
+    from tuiprobe.comparing.runs import read_runs
+    from tuiprobe.labelling.answer_table import take_answers, write_todo
+    from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.labelling.status import describe_labels, label_status
     from tuiprobe.plaintext import json_text
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
@@ -123,7 +123,7 @@ def _answer_from(labelling: Labelling, source: str, after_decision: bool) -> Non
         source: A folder of class folders, or `miniature`.
         after_decision: Whether to go on after the decision.
     """
-    from tuiprobe.label.status import FINAL
+    from tuiprobe.labelling.status import FINAL
 
     classes = (
         _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
@@ -170,7 +170,7 @@ def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
 
 def _miniature_labels(labelling: Labelling) -> dict[str, str]:
     """Returns the class of each picture of a set of the miniature, by digest."""
-    from tuiprobe.label.files import NONE_OF_THESE
+    from tuiprobe.labelling.files import NONE_OF_THESE
     from tuiprobe.miniature import world
 
     matched = labelling.matched

@@ -129,7 +129,7 @@ def json_schema() -> dict[str, Any]:
     from pydantic import BaseModel
     from pydantic.json_schema import models_json_schema
 
-    from tuiprobe.label.report_part import TargetLabels
+    from tuiprobe.labelling.report_part import TargetLabels
     from tuiprobe.probes import LABELS, registry
 
     # Reports are described as they are written: they hold what they compute.

@@ -18,9 +18,9 @@ from PIL import Image
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.answer_table import BATCH_COLUMNS, batch_of
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, PictureToLabel
+from tuiprobe.labelling.answer_table import BATCH_COLUMNS, batch_of
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
 from tuiprobe.report.html import page_file, render
 from tuiprobe.results.reproduce import provenance

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.label.report_part import labels_beside, labels_state, with_labels
+from tuiprobe.labelling.report_part import labels_beside, labels_state, with_labels
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of

@@ -76,13 +76,7 @@ More = Callable[[BaseModel, str], Mapping[str, Any]]
 
 @cache
 def declared(kind: type[BaseModel]) -> dict[str, Fig]:
-    """Returns the declarations of a class of results by field, in their order.
-
-    >>> class Timed(BaseModel):
-    ...     seconds: Annotated[Figure, Fig("seconds", "duration")]
-    >>> declared(Timed)["seconds"].name
-    'duration'
-    """
+    """Returns the declarations of a class of results by field, in their order."""
     return {
         name: fig
         for name, field in kind.model_fields.items()

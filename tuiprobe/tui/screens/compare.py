@@ -1,112 +1,280 @@
-"""Compare: two runs side by side as a forest plot of the headline figures, or figure by figure."""
+"""Compare: which model to take, the paired differences it rests on, and all other figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import permutations
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
-from tuiprobe.compare.decision import Decision, decide
-from tuiprobe.compare.differences import Comparison, Difference, compare_runs
-from tuiprobe.compare.differences_section import overlap_line
-from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows
-from tuiprobe.compare.runs import Run, label_evidence, read_run, with_names
+from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.decision_section import beneath
+from tuiprobe.comparing.differences import Comparison, Difference, compare_runs
+from tuiprobe.comparing.differences_section import headline_name, kind, overlap_line
+from tuiprobe.comparing.forest import paired_rows
+from tuiprobe.comparing.runs import Run, label_evidence, read_runs
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.numbers import number
-from tuiprobe.plaintext import plain
+from tuiprobe.numbers import MISSING
+from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import line
-from tuiprobe.results import Report
-from tuiprobe.results.headlines import BY_ID
-from tuiprobe.run.directory import RunDir
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.accuracy import with_range
+from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.child import shown_command
-from tuiprobe.tui.comparing import (
-    compare_cells,
-    compare_columns,
-    compare_rows,
-    filtered,
-    plot_cell,
-    run_letter,
-)
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import DIM, inert
-from tuiprobe.tui.widgets.rows import RowTable
-from tuiprobe.tui.widgets.spans import sparkline
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start, kept_columns
+from tuiprobe.tui.widgets.spans import span
+
+LOWEST_PLOT = 14
+"""Cells below which an interval beside zero cannot be read."""
+
+POINTS = 22
+"""Cells of a difference with both ends."""
 
 
-class CompareTable(RowTable[Difference]):
-    """One row a figure: both runs, the difference, and its interval beside zero.
+def paired_columns(rows: Sequence[PairRow], width: int) -> tuple[RowColumn, ...]:
+    """Returns the columns of paired differences; the plot takes what the others leave."""
+    name = max((len(row.name) for row in rows), default=0)
+    other = max((len(row.other.model) for row in rows), default=0)
+    columns = (
+        RowColumn("set", max(min(name, 18), 8), term="set"),
+        RowColumn("other model", max(min(other + 2, 24), 11)),
+        RowColumn("points", POINTS, right=True, term="difference"),
+        RowColumn("differ", 6, right=True, drop=2, term="differs"),
+    )
+    drawn = (*columns, RowColumn("", LOWEST_PLOT, drop=1, term="interval"))
+    kept = kept_columns(drawn, width)
+    if len(drawn) - 1 not in kept:
+        return columns
+    room = width - sum(columns[i].width + 1 for i in kept[:-1])
+    heading = f"{'behind ':>{round((room - 1) / 2)}}┼ ahead"
+    return (*columns, RowColumn(heading, room, drop=1, term="interval"))
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """The model that leads beside another one on a set.
 
     Attributes:
-        plot: Whether intervals are drawn.
+        name: The set, or what else the difference is over.
+        other: The other model.
+        difference: The accuracy of the first one minus that of the other.
+        data: The set whose pictures are behind it.
+        differ: Pictures that the two answer differently; None where that is not known.
     """
 
-    def __init__(self, *, id: str) -> None:
-        self._letters, self._colours, self.plot = ("A", "B"), ("", ""), True
-        columns = compare_columns(self._letters, self._colours, 80, plot=True)
-        super().__init__(columns, self._of, empty="reading…", id=id)
+    name: str
+    other: DecidedModel
+    difference: Figure
+    data: str
+    differ: int | None
 
-    def name_runs(self, letters: tuple[str, str], colours: tuple[str, str]) -> None:
-        """Calls the runs by other letters."""
-        self._letters, self._colours = letters, colours
-        self.fit()
+
+class CompareTable(RowTable[PairRow]):
+    """A row a set and model: the paired difference, and its interval beside zero."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(paired_columns((), 80), self._of, empty="reading…", id=id)
 
     def on_resize(self) -> None:
         """Gives the plot the width that the figures leave."""
-        self.fit()
-        super().on_resize()
-
-    def fit(self) -> None:
-        """Chooses the columns for the width there is."""
         width = self.scrollable_content_region.width
         if width:
-            self.columns = compare_columns(self._letters, self._colours, width, self.plot)
+            self.columns = paired_columns(self.rows, width)
             self.refresh()
+        super().on_resize()
 
-    def _of(self, row: Difference) -> list[str]:
-        cells = compare_cells(row)
-        if self.plot:
-            cells.insert(4, plot_cell(row, self.columns[4].width))
-        return cells
+    def _of(self, row: PairRow) -> list[str]:
+        change, differ = row.difference, MISSING if row.differ is None else f"{row.differ:,}"
+        ends = change.ends(signed=True) if given(change) else ""
+        points = change.alone(signed=True, bare=True) + (f" ({ends})" if ends else "")
+        name = f"{run_mark(Path(row.other.run)).sign} {row.other.model}"
+        return [row.name, name, points, differ, self._plot(change)][: len(self.columns)]
+
+    def _plot(self, change: Figure) -> str:
+        """Returns the interval of a difference beside zero; all rows share one scale."""
+        changes = [row.difference for row in self.rows]
+        ends = [end for of in changes if given(of) for end in (of.value, of.low, of.high)]
+        reach = max((abs(end) for end in ends if end is not None), default=0.0) or 1.0
+        if not given(change) or change.low is None or change.high is None:
+            return ""
+        bounds = (-reach, reach)
+        return span(change.low, change.value, change.high, bounds, self.columns[-1].width)
+
+    def colours(self, row: PairRow | None, width: int) -> list[tuple[int, int, str]]:
+        """Returns the colour of the sign of the other model's run."""
+        if row is None:
+            return []
+        start = column_start(self.columns, 1, width)
+        return [(start, start + 1, run_mark(Path(row.other.run)).colour)]
 
     def about_row(self) -> dict[str, str]:
         """Returns the cells of the row under the cursor by their headings, without the plot."""
-        cells = super().about_row()
-        if self.plot:
-            cells.pop(self.columns[4].title.strip(), None)
-        return cells
+        return dict(list(super().about_row().items())[:4])
 
     def explained(self) -> tuple[str, ...]:
-        """Returns the term of the figure at the cursor, then those of the columns."""
-        row = self.current
-        own = (BY_ID[row.id].term, "paired") if isinstance(row, ForestRow) else ()
-        return tuple(dict.fromkeys((*own, *super().explained(), "differs")))
+        """Returns the terms of the figures."""
+        return ("paired", "difference", "interval", "differs", "shift", "estimate")
+
+
+class FigureTable(RowTable[tuple[str, Difference]]):
+    """A row a figure and model: both figures, their difference and its interval."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__((RowColumn("figure", 22),), self._of, empty="reading…", id=id)
+
+    def name_models(self, first: str, others: Sequence[str]) -> None:
+        """Names the columns by the models.
+
+        Args:
+            first: The model that leads.
+            others: The models that it is compared with.
+        """
+        named = len(others) == 1
+        self.columns = (
+            RowColumn("figure", 22),
+            *(() if named else (RowColumn("other model", 18),)),
+            RowColumn(plain(first), 12, right=True, drop=2),
+            RowColumn(plain(others[0]) if named else "the other", 12, right=True, drop=3),
+            RowColumn("difference", 11, right=True, term="difference"),
+            RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
+            RowColumn("images", 9, drop=6, term="paired"),
+        )
+
+    def _of(self, row: tuple[str, Difference]) -> list[str]:
+        model, of = row
+        value = of.difference.alone(signed=True, bare=True)
+        between = of.difference.ends(signed=True)
+        return [
+            headline_name(of) if of.headline else f"{of.id} {of.data} {of.place}".strip(),
+            *([model] if len(self.columns) > 6 else []),
+            of.second.alone(bare=True),
+            of.first.alone(bare=True),
+            f"{'*' if of.differs else ' '}{value}",
+            f"({between})" if between else MISSING,
+            kind(of),
+        ]
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the columns."""
+        return (*super().explained(), "differs")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the screen shows.
+
+    Attributes:
+        decision: Which model to take.
+        comparisons: Its first model as `second`, with each of the others as `first`.
+        rows: A row a set and model.
+        specs: What was asked of the runs, as titles warn of it.
+    """
+
+    decision: Decision
+    comparisons: tuple[Comparison, ...]
+    rows: tuple[PairRow, ...]
+    specs: tuple[dict[str, object], ...]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> Compared:
+        """Reads runs and decides between them.
+
+        Raises:
+            TuiprobeError: If one of them cannot be read.
+        """
+        runs = read_runs(paths)
+        decision, labels = decide(runs), label_evidence(runs)
+        first, *others = (row.place for row in decision.models)
+        comparisons = tuple(compare_runs(runs, n, first, labels) for n in others)
+        return cls(
+            decision,
+            comparisons,
+            tuple(_pair_rows(decision, comparisons, runs)),
+            tuple(
+                {**run.report.spec, "weights": run.report.model.weights.kind} for run in runs
+            ),
+        )  # fmt: skip
+
+    def figures(self, query: str, only_different: bool) -> list[tuple[str, Difference]]:
+        """Returns all figures with all words, the headline figures first.
+
+        Args:
+            query: The words.
+            only_different: Whether only those whose interval excludes zero.
+        """
+        rows = [
+            (comparison.models[0], row)
+            for comparison in self.comparisons
+            for row in comparison.differences
+            if (given(row.first) or given(row.second)) and (row.differs or not only_different)
+        ]
+        words = query.split()
+        rows = [
+            (model, row)
+            for model, row in rows
+            if holds_all(f"{row.name} {row.id} {row.data} {row.place} {model}", words)
+        ]
+        return sorted(rows, key=lambda of: 1000 if of[1].headline is None else of[1].headline)
+
+
+def _pair_rows(
+    decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
+) -> list[PairRow]:
+    """Returns the paired differences, then the target, each with the pictures that differ."""
+    sets: list[dict[str, Pictures]] = [{} for _ in decision.models]
+    with suppress(TuiprobeError):  # the decision and the figures need none of it
+        sets = [read_pictures(runs[row.place].directory) for row in decision.models]
+    pictures = dict(zip((row.model for row in decision.models), sets, strict=True))
+    by_name = {row.model: row for row in decision.models}
+    first, *others = by_name
+    paired = paired_rows(decision, comparisons)
+    over = decision.target if decision.evidence == "labels" else (*decision.shifts, "")[0]
+    wanted: list[tuple[str, str, Figure, str]] = [
+        (row.name, row.model, row.difference, row.name if row.name in sets[0] else over)
+        for row in paired
+    ]
+    shown = {data for *_, data in wanted}
+    missing: Figure = NotRun(reason="no labels, so nothing says which answer is right")
+    if decision.target and decision.target not in shown:
+        wanted += [(decision.target, other, missing, decision.target) for other in others]
+
+    def differ(other: str, data: str) -> int | None:
+        both = [pictures[model].get(data) for model in (first, other)]
+        with suppress(TuiprobeError):  # other images
+            return len(differing([of for of in both if of is not None])) if all(both) else None
+        return None
+
+    return [
+        PairRow(name, by_name[model], figure, data, differ(model, data))
+        for name, model, figure, data in wanted
+    ]
 
 
 class CompareScreen(FilteredScreen):
-    """What separates two runs: the headline figures with the interval of B − A beside zero.
+    """Which model to take, and the differences on the same images that this rests on.
 
     Args:
-        runs: Two or more run directories; each keeps its letter.
+        runs: Two or more run directories.
     """
 
     PLACE = "Compare"
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "everything", "all figures", tooltip="All figures, or the headline figures"),
-        Binding("n", "pair", "next pair", tooltip="Next pair of runs; of two, the other way round"),
-        Binding("b", "label", "label", tooltip="Label a few pictures: which run is best there"),
+        Binding("f", "everything", "figures", tooltip="All figures, or the decision"),
+        Binding("b", "label", "label", tooltip="Label a few pictures: which model is best there"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
@@ -114,198 +282,140 @@ class CompareScreen(FilteredScreen):
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
-    CompareScreen #compare-head { height: auto; max-height: 6; padding: 0 1; }
-    CompareScreen #verdict { text-style: bold; margin-bottom: 1; }
-    CompareScreen #compared { height: auto; max-height: 9; }
-    CompareScreen #beneath { height: auto; margin-top: 1; }
+    CompareScreen #decided { height: auto; max-height: 45%; padding: 0 1; }
     CompareScreen .panel { height: 1fr; }
-    CompareScreen #compare-filter, CompareScreen #common { display: none; }
-    CompareScreen #common { height: auto; max-height: 4; color: $foreground 70%; }
-    CompareScreen.-everything #compared { height: 1fr; max-height: 100%; }
-    CompareScreen.-everything #compare-filter, CompareScreen.-everything #common { display: block; }
-    CompareScreen.-everything #verdict, CompareScreen.-everything #beneath { display: none; }
-    CompareScreen.-low #verdict { margin-bottom: 0; }
-    CompareScreen.-low #beneath { margin-top: 0; }
-    CompareScreen.-low #compare-head { max-height: 3; }
+    CompareScreen #estimates { color: $foreground 70%; max-height: 4; }
+    CompareScreen #compare-filter, CompareScreen #figures, CompareScreen #common { display: none; }
+    CompareScreen #common { max-height: 4; color: $foreground 70%; }
+    CompareScreen.-everything #compare-filter, CompareScreen.-everything #figures,
+    CompareScreen.-everything #common { display: block; }
+    CompareScreen.-everything #decided, CompareScreen.-everything #compared,
+    CompareScreen.-everything #estimates { display: none; }
     CompareScreen.-low #common { display: none; }
+    CompareScreen.-low #estimates { max-height: 2; }
     """
 
     def __init__(self, runs: list[Path]) -> None:
         super().__init__()
         self.runs = list(runs)
-        self._pairs = list(permutations(range(len(self.runs)), 2))
-        self._at = 0
-        self._read_runs: dict[Path, Run] = {}
-        self._rows: list[Difference] = []
-        self._headlines: tuple[ForestRow, ...] = ()
+        self.compared: Compared | None = None
         self._only = False
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the runs, and below them what separates them, or all figures."""
+        """Lays out the decision above its differences, or all figures."""
         with Vertical(id="body"):
-            yield FigureText("reading results…", id="compare-head")
-            with Vertical(classes="panel"):
-                yield FigureText(id="verdict")
+            with VerticalScroll(id="decided", classes="panel", can_focus=False) as decided:
+                decided.border_title = "Which one?"
+                yield FigureText("reading results…", id="decision")
+            with Vertical(classes="panel", id="differences"):
                 yield Input(
-                    placeholder="/ filters: words of figure, set or layer",
+                    placeholder="/ filters: words of figure, set, layer or model",
                     id="compare-filter",
                     classes="filter",
                 )
                 yield CompareTable(id="compared")
-                yield FigureText(id="beneath")
+                yield FigureTable(id="figures")
+                yield FigureText(id="estimates")
                 yield FigureText(id="common")
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
-        self._start()
-
-    @property
-    def _paths(self) -> tuple[Path, Path]:
-        """The runs that are compared: what the other one is compared with, and the other one."""
-        first, second = self._pairs[self._at]
-        return self.runs[first], self.runs[second]
-
-    @property
-    def _letters(self) -> tuple[str, str]:
-        first, second = self._pairs[self._at]
-        return run_letter(first), run_letter(second)
+        self.app.read(partial(self._read, self.app))
 
     @property
     def everything(self) -> bool:
-        """Whether all figures are shown in place of the plot."""
+        """Whether all figures are shown in place of the decision."""
         return self.has_class("-everything")
 
     @property
-    def table(self) -> CompareTable:
-        """The figures."""
+    def table(self) -> CompareTable | FigureTable:
+        """The table that is shown."""
+        if self.everything:
+            return self.query_one(FigureTable)
         return self.query_one(CompareTable)
 
-    def _start(self) -> None:
-        self.app.read(partial(self._compare, self.app, self._at))
-
-    def _run(self, path: Path) -> Run:
-        if path not in self._read_runs:
-            self._read_runs[path] = read_run(RunDir(path))
-        return self._read_runs[path]
-
-    def _readable(self) -> Iterator[Run]:
-        """Yields the runs that can be read; a pair with another one says why it cannot."""
-        for path in self.runs:
-            with suppress(TuiprobeError):
-                yield self._run(path)
-
-    def _compare(self, app: EngineApp, at: int) -> None:
-        show: Callable[[], None]
+    def _read(self, app: EngineApp) -> None:
+        compared: Compared | str
         try:
-            pair = [self._run(self.runs[place]) for place in self._pairs[at]]
-            runs = with_names(list(self._readable()))
-            first, second = (
-                next(n for n, run in enumerate(runs) if run.directory == of_pair.directory)
-                for of_pair in pair
-            )
-            comparison = compare_runs(runs, first, second, label_evidence(runs))
-            show = partial(self._arrived, at, decide(runs), comparison, pair)
+            compared = Compared.read(self.runs)
         except TuiprobeError as error:
-            show = partial(self._refused, at, str(error))
+            compared = str(error)
         if self.is_running:
-            app.call_later(show)
+            app.call_later(self._arrived, compared)
 
-    def _refused(self, at: int, reason: str) -> None:
-        if not self.alive or at != self._at:
+    def _arrived(self, compared: Compared | str) -> None:
+        if not self.alive:
             return
-        self._rows, self._headlines = [], ()
-        self._head([(plain(reason), "$error")])
-        self.query_one("#verdict", FigureText).show(Content("nothing to compare: esc goes back"))
-        self.query_one("#beneath", FigureText).show(Content())
-        self.table.empty = "nothing to compare: esc goes back"
-        self._show()
-
-    def _arrived(
-        self, at: int, decision: Decision, comparison: Comparison, pair: Sequence[Run]
-    ) -> None:
-        if not self.alive or at != self._at:
+        decision, nothing = self.query_one("#decision", FigureText), "esc goes back"
+        if isinstance(compared, str):
+            decision.show(Content.styled(plain(compared), "$error"))
+            for table in self.query(RowTable):
+                table.empty = f"nothing to compare: {nothing}"
+                table.refresh()
             return
-        self._headlines = forest_rows(comparison)
-        self._rows = compare_rows(comparison, self._headlines)
-        self._head([(f"! {plain(note)}", "$warning") for note in comparison.notes])
-        specs = ({**r.report.spec, "weights": r.report.model.weights.kind} for r in pair)
-        self.title_line.show(f"tuiprobe  {self.PLACE}", specs)
-        self.query_one("#verdict", FigureText).show(inert(decision.sentence))
-        beneath = self._beneath(comparison, *(run.report for run in pair))
-        self.query_one("#beneath", FigureText).show(beneath)
-        common = (
-            inert(line(overlap_line(overlap, *self._letters))) for overlap in comparison.overlaps
-        )
-        self.query_one("#common", FigureText).show(Content("\n").join(common))
-        colours = (run_mark(self._paths[0]).colour, run_mark(self._paths[1]).colour)
-        self.table.empty = "No figure matches. esc clears the filter, d shows all."
-        self.table.name_runs(self._letters, colours)
-        self._show()
-
-    def _head(self, notes: list[tuple[str, str]]) -> None:
-        """Shows which runs are compared, and what weakens the comparison."""
-        parts: list[Content] = []
-        for letter, path in zip(self._letters, self._paths, strict=True):
-            run, mark = self._read_runs.get(path), run_mark(path)
-            model = run.report.model.name if run is not None else path.name
-            name = f" ({plain(path.name)})" if path.name != model else ""
-            parts.append(
-                Content.assemble(
-                    (f"{letter}\N{NO-BREAK SPACE}{mark.sign}", f"bold ${mark.colour}"),
-                    f"\N{NO-BREAK SPACE}{plain(model)}",
-                    (name, DIM),
-                )
+        self.compared = compared
+        first, *others = (row.model for row in compared.decision.models)
+        decision.show(self._decision(compared.decision))
+        self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
+        self.query_one("#estimates", FigureText).show(self._estimates(compared.decision))
+        common = [
+            inert(line(text))
+            for comparison in compared.comparisons
+            for text in (
+                *((f"! {note}",) for note in comparison.notes),
+                *(overlap_line(overlap, *comparison.models) for overlap in comparison.overlaps),
             )
-        if len(self._pairs) > 2:
-            count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
-            parts.append(Content.styled(count, DIM))
-        lines = [Content("   ").join(parts), *(Content.styled(*note) for note in notes)]
-        self.query_one("#compare-head", FigureText).show(Content("\n").join(lines))
-
-    def _beneath(self, comparison: Comparison, *reports: Report) -> Content:
-        """Returns what has no interval: findings of one word, and the channels of both runs."""
-        first, second = self._letters
-        lines = [
-            inert(f"{fact.name}: {first} {fact.first or '-'}, {second} {fact.second or '-'}")
-            for fact in comparison.facts
         ]
-        bars = bar_pair(*reports)
-        if bars is not None:
-            chart, *series = bars
-            largest = max((y for bar in series for y in bar.y), default=0.0)
-            parts = [
-                f"{letter} {sparkline(bar.y, largest, 24)} {number(max(bar.y, default=0.0))}"
-                for letter, bar in zip((first, second), series, strict=True)
-            ]
-            lines.append(inert(f"channels  {'   '.join(parts)} at most"))
-            lines.append(inert(f"{chart.title}, largest first, one scale", DIM))
+        self.query_one("#common", FigureText).show(Content("\n").join(dict.fromkeys(common)))
+        self.query_one(FigureTable).name_models(first, others)
+        for table in self.query(RowTable):
+            table.empty = "No figure matches. esc clears the filter, d shows all."
+        self.query_one(CompareTable).empty = "no accuracy of the same labelled images"
+        self._show()
+
+    def _decision(self, decision: Decision) -> Content:
+        """Returns the sentence, what weakens it, and what would decide it."""
+        lines = [inert(decision.sentence, "bold")]
+        lines += [inert(line(text)) for text in beneath(decision)]
         return Content("\n").join(lines)
 
+    def _estimates(self, decision: Decision) -> Content:
+        """Returns the estimates of the target, which order nothing."""
+        known = [
+            f"{row.model} {with_range(row.accuracy)}"
+            for row in decision.models
+            if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
+        ]
+        text = f"estimated on {decision.target}, which orders nothing: {', '.join(known)}"
+        return inert(text if known else "", DIM)
+
     def _show(self) -> None:
-        panel = self.query_one(".panel")
-        if not self.everything:
-            self.table.show_rows(self._headlines)
-            panel.border_title = "headline figures · * the interval excludes 0"
-            panel.border_subtitle = f"f: all {len(self._rows)} figures"
+        if self.compared is None:
             return
-        rows = filtered(self._rows, self._query, self._only)
-        self.table.show_rows(rows)
-        differing = sum(row.differs is True for row in self._rows)
+        panel, leader = self.query_one("#differences"), self.compared.decision.models[0].model
+        if not self.everything:
+            self.query_one(CompareTable).show_rows(self.compared.rows)
+            self.query_one(CompareTable).on_resize()
+            panel.border_title = inert(f"{leader} minus the other, on the same images")
+            panel.border_subtitle = "f: all figures"
+            return
+        rows = self.compared.figures(self._query, self._only)
+        self.query_one(FigureTable).show_rows(rows)
+        everything = self.compared.figures("", False)
+        excluding = sum(row.differs is True for _, row in everything)
+        only = " · differing only" if self._only else ""
         panel.border_title = (
-            f"{len(rows)} of {len(self._rows)} figures · {differing} exclude 0 (*)"
-            f"{' · differing only' if self._only else ''}"
+            f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*){only}"
         )
-        panel.border_subtitle = "f: the headline figures"
+        panel.border_subtitle = "f: the decision"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the view that is shown."""
         return self.everything if action == "differing" else True
 
     def action_everything(self) -> None:
-        """Shows all figures, or the plot again."""
+        """Shows all figures, or the decision again."""
         self.toggle_class("-everything")
-        self.table.plot = not self.everything
-        self.table.fit()
         self._show()
         self.table.focus()
         self.refresh_bindings()
@@ -317,7 +427,7 @@ class CompareScreen(FilteredScreen):
         super().action_filter()
 
     def action_clear(self) -> None:
-        """Clears the filter; then goes back to the plot; then leaves."""
+        """Clears the filter; then goes back to the decision; then leaves."""
         field = self.query_one("#compare-filter", Input)
         if self.everything and not field.value and not field.has_focus:
             self.action_everything()
@@ -328,11 +438,6 @@ class CompareScreen(FilteredScreen):
         """Shows only what differs, or everything again."""
         self._only = not self._only
         self._show()
-
-    def action_pair(self) -> None:
-        """Compares the next pair of the runs."""
-        self._at = (self._at + 1) % len(self._pairs)
-        self._start()
 
     def action_label(self) -> None:
         """Opens the labels of the target set of all runs."""
@@ -348,5 +453,5 @@ class CompareScreen(FilteredScreen):
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""
-        paths = [str(path.absolute()) for path in self._paths]
+        paths = [str(path.absolute()) for path in self.runs]
         self.app.copy(shown_command(["compare", *paths]), "command")

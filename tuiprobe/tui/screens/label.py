@@ -21,9 +21,9 @@ from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE
-from tuiprobe.label.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.label.status import FINAL, LabelStatus, label_status
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.session import Labelling, PictureToLabel, open_labelling
+from tuiprobe.labelling.status import FINAL, LabelStatus, label_status
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.content import Content
 
-from tuiprobe.label.status import FINAL, CandidateStatus, LabelStatus, difference_words
+from tuiprobe.labelling.status import FINAL, CandidateStatus, LabelStatus, difference_words
 from tuiprobe.plaintext import plain
 from tuiprobe.results import given
 from tuiprobe.tui.figures import FigureText

@@ -1,10 +1,6 @@
-"""Intervals on a scale and rows of small bars, each as one line of text."""
+"""Intervals on a scale as one line of text."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def span(
@@ -41,18 +37,3 @@ def span(
         cells[cell(0.0)] = "┼"
     cells[cell(value)] = sign
     return "".join(cells)
-
-
-def sparkline(values: Sequence[float], largest: float, width: int) -> str:
-    """Returns one small bar a value, as many as fit; a value above zero is never left blank.
-
-    >>> sparkline([0.5, 1.0, 0.01], 1.0, 5)
-    '▄█▁'
-    """
-    if largest <= 0:
-        return ""
-    eighths = [round(max(0.0, min(value / largest, 1.0)) * 8) for value in values[:width]]
-    return "".join(
-        LEVELS[max(level, 1) if value > 0 else 0]
-        for level, value in zip(eighths, values, strict=False)
-    )

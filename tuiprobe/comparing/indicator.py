@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.compare.notes import reservations
+from tuiprobe.comparing.notes import reservations
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given

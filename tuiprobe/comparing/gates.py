@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.comparing.differences import Comparison, Difference
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.results import given

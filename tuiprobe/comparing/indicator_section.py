@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
+from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, prose, several, table

@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.label.files import label_targets
+from tuiprobe.labelling.files import label_targets
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
@@ -188,8 +188,8 @@ def _labelled_sets(
         targets: Its target sets.
         state: Changes where the result may.
     """
-    from tuiprobe.label.candidates import NoCandidateError
-    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
+    from tuiprobe.labelling.candidates import NoCandidateError
+    from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
 
     sets: list[LabelledSet] = []
     faults: dict[str, list[str]] = {}

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tuiprobe.compare.decision import DecidedModel, Decision, decide
-from tuiprobe.compare.inference import difference
-from tuiprobe.compare.notes import by_models
-from tuiprobe.compare.runs import Run, read_runs
+from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.notes import by_models
+from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.probes.content import points, table, value_or_dash
@@ -43,7 +43,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
         title="Decision",
         headline=(decision.sentence,),
         content=(
-            points(_beneath(decision)),
+            points(beneath(decision)),
             _models(decision, ordered),
             points(_reading(decision, ordered)),
             _inside(ordered),
@@ -51,7 +51,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
     )
 
 
-def _beneath(decision: Decision) -> Iterator[Text]:
+def beneath(decision: Decision) -> Iterator[Text]:
     """Yields the notes that weaken a decision, and the labels that would strengthen it."""
     for note in decision.notes:
         yield Strong(strong="note"), f": {note}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tuiprobe.compare.inference import KEEPS_NONE, Pairing
-from tuiprobe.compare.runs import LabelEvidence, Run
+from tuiprobe.comparing.inference import KEEPS_NONE, Pairing
+from tuiprobe.comparing.runs import LabelEvidence, Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS

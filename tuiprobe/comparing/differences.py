@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 from typing import Final
 
-from tuiprobe.compare.inference import Pairing, difference, ends_of
-from tuiprobe.compare.notes import image_notes, label_notes, model_notes, subject_notes
-from tuiprobe.compare.overlap import Overlap, overlaps
-from tuiprobe.compare.runs import LabelEvidence, Run
+from tuiprobe.comparing.inference import Pairing, difference, ends_of
+from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
+from tuiprobe.comparing.overlap import Overlap, overlaps
+from tuiprobe.comparing.runs import LabelEvidence, Run
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
@@ -117,7 +117,7 @@ def compare_runs(
         runs: The runs.
         first: Place of the one that the other is compared with.
         second: Place of the other.
-        labels: What labels say of all of them; see `tuiprobe.compare.runs.label_evidence`.
+        labels: What labels say of all of them; see `tuiprobe.comparing.runs.label_evidence`.
     """
     known: Mapping[str, Figure] | NotRun | None = None
     if isinstance(labels, LabelEvidence):

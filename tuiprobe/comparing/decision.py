@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from tuiprobe.compare.inference import (
+from tuiprobe.comparing.inference import (
     Pairing,
     best_reach,
     difference,
@@ -23,9 +23,9 @@ from tuiprobe.compare.inference import (
     joint_reach,
     reaching,
 )
-from tuiprobe.compare.notes import NAMED, weakening
-from tuiprobe.compare.runs import LabelEvidence, Run, label_evidence
-from tuiprobe.label.contest import MARGIN, MARGIN_POINTS
+from tuiprobe.comparing.notes import NAMED, weakening
+from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given

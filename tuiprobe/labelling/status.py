@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tuiprobe.label.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
-from tuiprobe.label.session import LabelDecision, Labelling
-from tuiprobe.label.survey import LabelledAccuracy
+from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.session import LabelDecision, Labelling
+from tuiprobe.labelling.survey import LabelledAccuracy
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, prose, several
@@ -214,7 +214,7 @@ READ_ALONE = (
 def describe_labels(state: LabelStatus) -> Section:
     """Describes how far a labelling is, with the names of models; of one run its accuracy.
 
-    What the labels decide among several is a decision of `tuiprobe.compare.decision`.
+    What the labels decide among several is a decision of `tuiprobe.comparing.decision`.
     """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
     progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuiprobe.label.betting import SUPPORT_WEIGHT, Duel, Floats
-from tuiprobe.label.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
+from tuiprobe.labelling.betting import SUPPORT_WEIGHT, Duel, Floats
+from tuiprobe.labelling.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
 from tuiprobe.numbers import NORMAL_95
 
 ALPHA: Final = 0.05

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.differences import ESTIMATES, Comparison, Difference
-from tuiprobe.compare.forest import forest_rows
-from tuiprobe.compare.overlap import Overlap
+from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference
+from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import heading, points, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.headlines import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
@@ -55,6 +54,12 @@ def kind(row: Difference) -> str:
     return "paired" if row.paired else "separate"
 
 
+def headline_name(row: Difference) -> str:
+    """Returns the name of a headline figure, with the set where reports have it for several."""
+    of_a_set = row.headline in BY_RANK and BY_RANK[row.headline or 0].of_a_set
+    return f"{row.name} on {row.data}" if of_a_set else row.name
+
+
 def _about(comparison: Comparison, known: Sequence[str]) -> Content:
     first, second = comparison.models
     lines: list[Value | tuple[Value, ...]] = [
@@ -76,16 +81,16 @@ def _columns(comparison: Comparison) -> tuple[tuple[str, str], ...]:
 
 
 def _headlines(comparison: Comparison) -> Iterator[Content]:
-    rows = forest_rows(comparison)
+    rows = [row for row in comparison.headlines() if row.headline in BY_RANK]
     if not rows:
         return
     estimates = [row for row in rows if row.difference == ESTIMATES]
     cells: list[list[Value]] = [
-        [row.name, row.second.plus_minus(), row.first.plus_minus(), *_difference(row)]
+        [headline_name(row), row.second.plus_minus(), row.first.plus_minus(), *_difference(row)]
         for row in rows
         if row not in estimates
     ]
-    cells += [[row.name, row.second, row.first, *_difference(row)] for row in estimates]
+    cells += [[headline_name(row), row.second, row.first, *_difference(row)] for row in estimates]
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)

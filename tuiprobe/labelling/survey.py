@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tuiprobe.label.betting import Bools, Floats, Ints
+from tuiprobe.labelling.betting import Bools, Floats, Ints
 from tuiprobe.numbers import ends
 from tuiprobe.probes.strata import CLOSE_ENOUGH, FEWEST, STRATA, by_confidence, half_width
 from tuiprobe.results import Estimate, Figure, NotRun

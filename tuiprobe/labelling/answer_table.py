@@ -14,8 +14,8 @@ from typing import Final
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
-from tuiprobe.label.files import UNSURE, csv_cell, csv_content
-from tuiprobe.label.session import Labelling
+from tuiprobe.labelling.files import UNSURE, csv_cell, csv_content
+from tuiprobe.labelling.session import Labelling
 from tuiprobe.plaintext import plain
 
 BATCH_COLUMNS: Final = ("image", "sha256", "class", "batch")

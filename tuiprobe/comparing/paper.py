@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.catalog.presets import Preset, presets
-from tuiprobe.compare.indicator_section import outcomes_line
-from tuiprobe.compare.notes import reservations
+from tuiprobe.comparing.indicator_section import outcomes_line
+from tuiprobe.comparing.notes import reservations
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import markdown_table

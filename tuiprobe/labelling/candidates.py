@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.label.betting import Floats, Ints
+from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.label.report_part import labels_state
+from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.report import read_report
 from tuiprobe.results import Estimate, Figure, NotRun, Report
 from tuiprobe.run.directory import RunDir, distinct_names
 from tuiprobe.run.per_image import ImageValues, read_per_image
 
 if TYPE_CHECKING:
-    from tuiprobe.label.session import Labelling
-    from tuiprobe.label.status import LabelStatus
+    from tuiprobe.labelling.session import Labelling
+    from tuiprobe.labelling.status import LabelStatus
 
 BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
 
@@ -111,8 +111,8 @@ def _evidence(
     paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
 ) -> LabelEvidence | None:
     """Returns the evidence of labels for run directories; `states` changes whenever it may."""
-    from tuiprobe.label.session import open_labelling  # scipy, which runs without labels spare
-    from tuiprobe.label.status import label_status
+    from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
+    from tuiprobe.labelling.status import label_status
 
     labelling = open_labelling(paths, target)
     status = label_status(labelling)

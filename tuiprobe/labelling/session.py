@@ -16,11 +16,11 @@ import numpy as np
 from tuiprobe.datasets.originals import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
-from tuiprobe.label.candidates import read_candidate
-from tuiprobe.label.contest import UNDECIDED, Contest, Verdict
-from tuiprobe.label.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
-from tuiprobe.label.matching import CountedLabel, Matched, counted_labels, label_files, match
-from tuiprobe.label.survey import LabelledAccuracy, StratifiedSample
+from tuiprobe.labelling.candidates import read_candidate
+from tuiprobe.labelling.contest import UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
+from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
+from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir, distinct_names
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from tuiprobe.compare.decision import Decision
-from tuiprobe.compare.decision_section import describe_decision
-from tuiprobe.compare.differences import Comparison
-from tuiprobe.compare.differences_section import describe
-from tuiprobe.compare.forest import paired_chart, paired_rows
-from tuiprobe.compare.indicator import correlate
-from tuiprobe.compare.indicator_section import describe_indicator
-from tuiprobe.compare.runs import Run
+from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.decision_section import describe_decision
+from tuiprobe.comparing.differences import Comparison
+from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.forest import paired_chart, paired_rows
+from tuiprobe.comparing.indicator import correlate
+from tuiprobe.comparing.indicator_section import describe_indicator
+from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.originals import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.html import sections_html

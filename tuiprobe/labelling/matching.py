@@ -14,9 +14,9 @@ import numpy as np
 
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.label.betting import Floats, Ints
-from tuiprobe.label.candidates import Candidate
-from tuiprobe.label.files import (
+from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.labelling.candidates import Candidate
+from tuiprobe.labelling.files import (
     NONE_OF_THESE,
     UNSURE,
     LabelFiles,
@@ -24,7 +24,7 @@ from tuiprobe.label.files import (
     NoLabelsError,
     label_targets,
 )
-from tuiprobe.label.survey import NOBODY, NOT_SURE, Pool
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
 from tuiprobe.plaintext import plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()

@@ -1,0 +1,95 @@
+"""The forest plot of a decision as plain data, which screens and pages draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.differences import Comparison
+from tuiprobe.probes.content import series
+from tuiprobe.results import Estimate, Frozen, given
+from tuiprobe.results.section import Chart, Drawn, Series
+
+MOST_ROWS: Final = 40
+"""Differences up to which those of single sets are shown."""
+
+_ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control", "context")
+
+
+class PairedRow(Frozen):
+    """One accuracy of the model that leads a decision, minus that of another model.
+
+    Attributes:
+        name: The set, or what else the accuracy is over.
+        model: The other model.
+        difference: The first model minus it, with its interval.
+    """
+
+    name: str
+    model: str
+    difference: Estimate
+
+
+def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[PairedRow, ...]:
+    """Returns the differences that a decision rests on, then those on each set.
+
+    Args:
+        decision: The decision.
+        comparisons: Its first model as `second`, with each of the others as `first`, in order.
+    """
+    by_labels = decision.evidence == "labels"
+    name = f"{decision.target} by labels" if by_labels else "mean of shifts"
+    rows = [
+        PairedRow(name=name, model=row.model, difference=row.difference)
+        for row in decision.models
+        if given(row.difference)
+    ]
+    on_sets = [
+        PairedRow(name=row.data, model=comparison.models[0], difference=row.difference)
+        for comparison in comparisons
+        for row in comparison.differences
+        if row.id == "top1" and row.paired and not row.inner and given(row.difference)
+    ]
+    if len(on_sets) <= MOST_ROWS:
+        order = {row.name: place for place, row in reversed(list(enumerate(on_sets)))}
+        rows += sorted(on_sets, key=lambda row: order[row.name])
+    return tuple(rows)
+
+
+def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
+    """Returns the paired differences to one model as a chart; None without any.
+
+    Args:
+        rows: The differences.
+        reference: The model that all others are subtracted from.
+    """
+    if not rows:
+        return None
+    models = list(dict.fromkeys(row.model for row in rows))
+    by_model = [
+        series(
+            model,
+            [row.difference for row in rows if row.model == model],
+            _ROLES[i] if len(models) <= len(_ROLES) else "main",
+            "points",
+            [float(place) for place, row in enumerate(rows) if row.model == model],
+        )
+        for i, model in enumerate(models)
+    ]
+    zero = Series(
+        name="no difference", x=tuple(map(float, range(len(rows)))), y=(0.0,) * len(rows),
+        mark="points", role="reference",
+    )  # fmt: skip
+    return Chart(
+        id="paired",
+        title=f"Paired differences to {reference}",
+        x_label="",
+        y_label=f"{reference} minus it, points",
+        series=(*by_model, zero),
+        y_unit="points",
+        ticks=tuple(row.name if len(models) == 1 else f"{row.name} · {row.model}" for row in rows),
+        note=f"{rows[0].name}: ranges of all pairs hold together with 95 %. Sets: each interval is "
+        "95 % by itself. All are of the same images for both models.",
+        across=True,
+    )
