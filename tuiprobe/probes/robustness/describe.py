@@ -191,7 +191,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
 
 def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
-    """Returns what an effective robustness is the mean of; None on axes other than all images."""
+    """Returns the mean that an effective robustness is; None on axes other than all images."""
     sets = {accuracy.shift: accuracy.data for accuracy in result.accuracies}
     if er.axis == "own classes" or not set(er.target) <= sets.keys():
         return None
