@@ -357,8 +357,9 @@ def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> Non
     assert FILE.read_text("utf-8") == module(), "python -m tools.typed_options"
     assert {option.name for option in run_options()} > set(OWN)
     (tmp_path / "mypy.ini").write_text(
-        "[mypy]\n[mypy-torch.*,PIL.*,tuiprobe.models.*,tuiprobe.results.*,tuiprobe.watching.*]\n"
-        "follow_imports = skip\n"
+        "[mypy]\n[mypy-torch.*,PIL.*,tuiprobe.comparing.*,tuiprobe.datasets.*,tuiprobe.miniature.*,"
+        "tuiprobe.models.*,tuiprobe.probes.*,tuiprobe.results.*,tuiprobe.stats.*,"
+        "tuiprobe.watching.*]\nfollow_imports = skip\n"
     )
     calls = {
         'sample=64, layers=["a*", "b*"], dtype="bfloat16", offline=True': None,
@@ -367,8 +368,12 @@ def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> Non
         'sample="64"': "incompatible type",
         "layers=3": "incompatible type",
     }
-    for number, options in enumerate(calls):
-        lines = f'import tuiprobe\ntuiprobe.probe("mini_clip", "miniature", {options})\n'
+    calls = {f'probe("mini_clip", "miniature", {each})': of for each, of in calls.items()} | {
+        "compare(['a', 'b']), tuiprobe.datasets.Sample, tuiprobe.Encoder": None,
+        "lable(['a', 'b'])": 'Module has no attribute "lable"',
+    }
+    for number, call in enumerate(calls):
+        lines = f"import tuiprobe\ntuiprobe.{call}\n"
         (tmp_path / f"call{number}.py").write_text(lines)
     files = [str(path) for path in sorted(tmp_path.glob("call*.py"))]
     cache = ["--config-file", f"{tmp_path}/mypy.ini", "--cache-dir", f"{tmp_path}/cache"]

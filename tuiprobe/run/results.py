@@ -75,7 +75,9 @@ def read_file(file: Path, results: Collection[str] | None = None) -> Report:
     if file.name == RESULTS:
         refuse_unfinished(file.parent)
         refuse_other(Entry(file.parent, RESULTS), hashlib.sha256(content).hexdigest())
-    return Report.parse(content, file, results)
+    report = Report.parse(content, file, results)
+    of_run = file.name == RESULTS and RunDir(file.parent).read_key() is not None
+    return report.read_from(file.parent) if of_run else report
 
 
 class Summary(Frozen):
