@@ -110,7 +110,9 @@ def watch(
     k: int = 0,
     every: int = 1,
     batch_dim: int | None = None,
+    channel_dim: int | None = None,
     output: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
 
@@ -134,18 +136,24 @@ def watch(
         batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
             `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
             `batch_first`, else the one as long as dimension 0 of the model's input.
+        channel_dim: Dimension of the channels, 1 or -1, in outputs of modules that do not fix it
+            as convolutions, norms and linear layers do. None deduces it from the widths inside.
         output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
-            saved there at its end. None for none.
+            saved there at its end. If it holds an earlier watch, this one goes into `2`, `3`, …
+            below it. Process r of a distributed training writes `<output>-rank<r>`. None for none.
+        overwrite: Whether to replace an earlier watch in `output` instead.
 
     Returns:
-        A context manager; its `table`, `figures`, `log` and `save` say what was seen.
+        A context manager; its `table`, `figures`, `log`, `save` and `gather` say what was seen.
 
     Raises:
         UsageError: If no module matches, or an option is out of its range.
     """
     from tuiprobe.watching import Watched
+    from tuiprobe.watching.layers import WatchOptions
 
-    return Watched(model, layers, k=k, every=every, batch_dim=batch_dim, output=output)
+    options = WatchOptions(every, k, batch_dim, channel_dim)
+    return Watched(model, layers, options=options, output=output, overwrite=overwrite)
 
 
 def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = None) -> Decision:
