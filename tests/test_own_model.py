@@ -302,7 +302,8 @@ def test_a_checkpoint_of_random_weights_looks_untrained(tmp_path: Path) -> None:
     miniature.export(tmp_path / "val", sets=("val",), layouts=("imagefolder",), images=80)
     report = tuiprobe.probe(
         "timm:test_resnet", tmp_path / "val/imagefolder/val", output=tmp_path / "run",
-        checkpoint=tmp_path / "random.safetensors", classes=miniature.class_names(), **ALIKE,
+        checkpoint=tmp_path / "random.safetensors", classes=miniature.class_names(),
+        sample=0, workers=0, threads=1,
     )  # fmt: skip
     top1 = report.figure("top1")
     assert isinstance(top1, Estimate)
