@@ -179,7 +179,7 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {f.field: report.figure(f.figure.id) for f in LISTED if f.field != "target"}
+    figures = {f.field: report.figure_or_absent(f.figure.id) for f in LISTED if f.field != "target"}
     for name, figure in figures.items():
         if isinstance(figure, NotRun) and figure.reason == ABSENT.reason:
             figures[name] = _NOTHING
