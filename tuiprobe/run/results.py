@@ -119,7 +119,7 @@ class Summary(Frozen):
 
     @classmethod
     def absent(cls, title: str = "", model: str = "", data: str = "", images: int = 0) -> "Summary":
-        """Returns what is shown of a run without results: what was asked, and that it has none."""
+        """Returns the view of a run without results: its options, and that it has none."""
         title, model, data = (encodable(text)[:LONGEST_TEXT] for text in (title, model, data))
         return cls(
             title=title, partial=True, model=model, data=data, source=data, kind=None,
@@ -214,7 +214,7 @@ def read_summary(run: RunDir) -> Summary:
 
 
 def summary(run: RunDir) -> Summary:
-    """Returns what a list of runs shows of a report, cached until the report changes.
+    """Returns the row of a report in a list of runs, cached until the report changes.
 
     Raises:
         DamagedFileError: If there is no valid summary, and `read_results` refuses the results.
