@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,11 @@ from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
-from tuiprobe.narration import announce_downloads, is_interactive, narrated
+from tuiprobe.narration import announce_downloads, is_interactive, logged, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
-from tuiprobe.run.status import Listener
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -164,11 +164,17 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what receives the events of a run; errors are raised, so they are not shown too."""
-    if callable(progress):
-        yield progress
-    elif progress or (progress is None and is_interactive()):
-        with narrated() as show:
-            yield lambda event: None if event.kind == "failed" else show(event)
-    else:
-        yield lambda event: None
+    """Yields what logs the events of a run and shows them; errors are raised, so not shown too."""
+    with ExitStack() as shown:
+        show: Listener = lambda event: None  # noqa: E731
+        if callable(progress):
+            show = progress
+        elif progress or (progress is None and is_interactive()):
+            narrator = shown.enter_context(narrated())
+            show = lambda event: None if event.kind == "failed" else narrator(event)  # noqa: E731
+
+        def listen(event: Event) -> None:
+            logged(event)
+            show(event)
+
+        yield listen

@@ -189,7 +189,7 @@ class _Group:
 
 
 def _images_and_batches(plan: Plan) -> tuple[object, ...]:
-    """Returns what is equal for runs that see the same images in the same batches."""
+    """Returns the values that are equal for runs on the same images in the same batches."""
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
     stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
     shards = tuple(
@@ -357,7 +357,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
         if not merged.keys() - plan.suite.own_keys:
             job.say("warning", "stopped before the first shard was finished: nothing to report")
             return None, False
-        write_plan(plan)  # nothing has vouched for it since it was written
+        write_plan(plan)  # its checksum has not been verified since it was written
         write_names(plan, merged)
         write_merged(directory, plan.key, merged)
         for name in merged.keys() - {plan.suite.concept_set}:
