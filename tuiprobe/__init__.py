@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 
+    from tuiprobe import datasets, errors, miniature, models, probes, results, stats, watching
+    from tuiprobe.comparing.decision import Decision
     from tuiprobe.models.encoder import Encoder
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
@@ -24,23 +26,27 @@ if TYPE_CHECKING:
     ImageSource: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
 
 __version__ = "0.3.0"
-__all__ = ["Encoder", "__version__", "probe", "watch"]
+__all__ = [
+    "Encoder", "__version__", "compare", "datasets", "errors", "label", "miniature", "models",
+    "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
+]  # fmt: skip
+"""What there is; modules and `Encoder` are imported when they are first used."""
 
 
-_MODULES = frozenset(
-    {"datasets", "errors", "miniature", "models", "probes", "results", "stats", "watching"}
-)
-"""Modules of the Python interface, which are imported when they are first used."""
+def __dir__() -> list[str]:
+    return __all__
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # else any name would be one, of type Any
 
-    if name == "Encoder":
-        return import_module("tuiprobe.models").Encoder  # imports torch
-    if name in _MODULES:
-        return import_module(f"tuiprobe.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name == "Encoder":
+            return import_module("tuiprobe.models").Encoder  # imports torch
+        if name in __all__:
+            return import_module(f"tuiprobe.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def probe(
@@ -97,6 +103,50 @@ def probe(
     return run_probe(model, data, output, fresh, progress, {**options, **own})
 
 
+def probe_several(
+    models: Sequence[str | nn.Module | Encoder],
+    data: ImageSource | None = None,
+    *,
+    classes: str | PathLike[str] | Sequence[str] | None = None,
+    head: str | PathLike[str] | None = None,
+    target: ImageSource | Sequence[ImageSource] | None = None,
+    output: str | PathLike[str] | None = None,
+    fresh: bool = False,
+    progress: bool | Callable[[Event], None] | None = None,
+    **options: Unpack[RunOptions],
+) -> list[Report]:
+    """Probes several models on the same images, which are decoded once for all.
+
+    An example::
+
+        reports = tuiprobe.probe_several(["mini_clip", "mini_supervised"], "photos")
+        print(tuiprobe.compare(reports).sentence)
+
+    Args:
+        models: As `model` of `probe`; a torch module brings its preprocessing as an `Encoder`.
+        data: As for `probe`, and so are the arguments that are not listed here.
+        classes: As for `probe`, for each model.
+        head: As for `probe`, for each model.
+        target: As for `probe`.
+        output: Folder of the run directories; None for `runs/`.
+        fresh: As for `probe`.
+        progress: As for `probe`.
+        options: As for `probe`.
+
+    Returns:
+        The report of each model, in their order. The first run that fails ends all; the same call
+        resumes.
+
+    Raises:
+        TuiprobeError: As `probe` does.
+    """
+    from tuiprobe.api import run_probes
+
+    own = {"classes": classes, "head": head, "target": target}
+    where = {"runs": output, "fresh": fresh}
+    return run_probes(models, data, where, progress, {**options, **own})
+
+
 def watch(
     model: nn.Module,
     layers: str | Iterable[str],
@@ -104,7 +154,9 @@ def watch(
     k: int = 0,
     every: int = 1,
     batch_dim: int | None = None,
+    channel_dim: int | None = None,
     output: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
 
@@ -128,15 +180,91 @@ def watch(
         batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
             `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
             `batch_first`, else the one as long as dimension 0 of the model's input.
+        channel_dim: Dimension of the channels, 1 or -1, in outputs of modules that do not fix it
+            as convolutions, norms and linear layers do. None deduces it from the widths inside.
         output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
-            saved there at its end. None for none.
+            saved there at its end. If it holds an earlier watch, this one goes into `2`, `3`, …
+            below it. Process r of a distributed training writes `<output>-rank<r>`. None for none.
+        overwrite: Whether to replace an earlier watch in `output` instead.
 
     Returns:
-        A context manager; its `table`, `figures`, `log` and `save` say what was seen.
+        A context manager; its `table`, `figures`, `log`, `save` and `gather` say what was seen.
 
     Raises:
         UsageError: If no module matches, or an option is out of its range.
     """
     from tuiprobe.watching import Watched
+    from tuiprobe.watching.layers import WatchOptions
 
-    return Watched(model, layers, k=k, every=every, batch_dim=batch_dim, output=output)
+    options = WatchOptions(every, k, batch_dim, channel_dim)
+    return Watched(model, layers, options=options, output=output, overwrite=overwrite)
+
+
+def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = None) -> Decision:
+    """Decides which of several models to take, as `tuiprobe compare` does.
+
+    An example::
+
+        decision = tuiprobe.compare(["runs/first", "runs/second"])
+        print(decision.sentence)
+
+    Args:
+        runs: Two or more run directories, or reports read from them.
+        target: Name of the target set whose labels count; None for the first that has labels.
+
+    Returns:
+        The decision; `take` is the model to take, or None.
+
+    Raises:
+        UsageError: If it is fewer than two runs, or a report was read from no run directory.
+        DamagedFileError: If a run is missing or damaged.
+    """
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.runs import directories, read_runs
+
+    return decide(read_runs(directories(runs)), target)
+
+
+def label(
+    runs: Sequence[Report | str | PathLike[str]],
+    target: str | None = None,
+    *,
+    answers: str | PathLike[str] | None = None,
+    answers_from: str | PathLike[str] | None = None,
+    difference: bool = False,
+) -> Decision:
+    """Labels pictures of a target by what is known of them, as `tuiprobe label` does.
+
+    Args:
+        runs: Two or more run directories, or reports read from them.
+        target: Name of the target set; None for the only one.
+        answers: A table of answers, as of `tuiprobe label --todo` or its page.
+        answers_from: Class folders, another labelled source or a table, whose labels are taken in
+            the order in which they are asked, until it is decided.
+        difference: Whether `answers_from` goes on after the decision, to narrow the differences.
+
+    Returns:
+        The decision by all labels beside the runs.
+
+    Raises:
+        UsageError: If it is fewer than two runs, or a label is wrong.
+        DataError: If a run cannot be labelled, or labels cannot be read.
+    """
+    from contextlib import closing
+    from os import fspath
+    from pathlib import Path
+
+    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.runs import directories, read_runs
+    from tuiprobe.labelling.answer_table import known_labels, take_answers, take_known
+    from tuiprobe.labelling.session import open_labelling
+
+    paths = directories(runs)
+    with closing(open_labelling(paths, target)) as labelling:
+        labelling.narrow = difference
+        if answers is not None:
+            take_answers(labelling, Path(answers))
+        if answers_from is not None:
+            source = fspath(answers_from)
+            take_known(labelling, known_labels(labelling, source), source, difference)
+        return decide(read_runs(paths), labelling.matched.source_run.target)

@@ -9,16 +9,20 @@ import sys
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import tuiprobe
 from tuiprobe import probe
+from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.answer_table import TakenAnswers, take_answers, todo_text
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.labelling.status import label_status
 from tuiprobe.miniature import world
+from tuiprobe.results import Report
 
 MODELS, PICTURES = ("mini_clip_soft", "mini_finetuned"), 40
 
@@ -220,6 +224,57 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
     labelling.close()
     state = label_status(open_labelling(label_runs, "photos"))
     assert (state.labelled, state.unsure, state.skipped) == (6, 1, 1)
+
+
+IDS = {
+    "balloon": "n02782093", "hammer": "n03481172", "mushroom": "n07734744",
+    "sailboat": "n04612504", "snail": "n01944390", "umbrella": "n04507155",
+}  # fmt: skip
+"""Synset ids of classes of the miniature that ImageNet has too."""
+
+
+def write_labels(labelling: Labelling, table: Path) -> dict[str, str]:
+    """Writes the class of each picture by its path, named as folders of data are; returns them."""
+    truths = {path: truth(labelling, n) for n, path in enumerate(labelling.matched.paths)}
+    rows = [f"{path};{IDS.get(name, name.upper())}" for path, name in truths.items()]
+    table.write_text("\n".join(["path;class", *rows]))
+    return truths
+
+
+def test_answers_name_pictures_by_path_and_classes_as_data_do(
+    label_runs: list[Path], tmp_path: Path
+) -> None:
+    labelling, table = open_labelling(label_runs, "photos"), tmp_path / "labels.csv"
+    truths = write_labels(labelling, table)
+    assert set(IDS) & set(truths.values())
+    assert take_answers(labelling, table).new == len(truths) == PICTURES
+    assert {row.line.image: row.line.label for row in labelling.counted} == truths
+    table.write_text(f"path,class\n{next(iter(truths))[:-1]},cat\n")
+    with pytest.raises(UsageError, match=rf"line 2.* did you mean {next(iter(truths))}\?"):
+        take_answers(labelling, table)
+    labelling.close()
+
+
+def test_python_decides_as_the_commands_do(
+    label_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelling, table = open_labelling(label_runs, "photos"), tmp_path / "labels.csv"
+    labelling.close()
+    write_labels(labelling, table)
+    decision = tuiprobe.label(label_runs, "photos", answers_from=table)
+    assert (decision.evidence, decision.target) == ("labels", "photos")
+    assert 0 < decision.labels < PICTURES
+    paths = [str(run) for run in label_runs]
+    reports = [Report.read(run / "results.json") for run in label_runs]
+    nowhere = Report.parse((label_runs[0] / "results.json").read_bytes(), "a file")
+    for command in (["label", *paths, "--target", "photos"], ["compare", *paths]):
+        assert run_cli([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["decision"] == decision.model_dump(mode="json")
+    assert tuiprobe.compare(reports) == tuiprobe.compare(paths, "photos") == decision
+    wrong: list[Any] = [paths[:1], paths[0], [paths[0], nowhere]]
+    for runs in wrong:
+        with pytest.raises(UsageError, match="runs= takes"):
+            tuiprobe.compare(runs)
 
 
 def test_no_torch_is_loaded_for_labels(label_runs: list[Path]) -> None:

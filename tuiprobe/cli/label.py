@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.datasets.sample import Sample
     from tuiprobe.labelling.session import Labelling
 
 MINIATURE = "miniature"
@@ -41,8 +40,9 @@ def label(
     answers_from: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Read labels from class folders, or `miniature`, until it is decided.",
+            metavar="SOURCE",
+            help="Read labels from class folders, any --data, a CSV of sha256 or path and class, "
+            "or `miniature`, until it is decided.",
         ),
     ] = None,
     difference: Annotated[
@@ -62,7 +62,7 @@ def label(
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
-    from tuiprobe.labelling.answer_table import take_answers, write_todo
+    from tuiprobe.labelling.answer_table import known_labels, take_answers, take_known, write_todo
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.status import describe_labels, label_status
     from tuiprobe.plaintext import json_text
@@ -79,7 +79,10 @@ def label(
         if answers is not None:
             print(take_answers(labelling, answers).words(), file=sys.stderr)
         if answers_from is not None:
-            _answer_from(labelling, answers_from, difference)
+            known = _miniature_labels if answers_from == MINIATURE else known_labels
+            classes = known(labelling, answers_from)
+            if words := take_known(labelling, classes, answers_from, difference):
+                print(words, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
@@ -115,60 +118,7 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     return start(first=partial(LabelScreen, runs, target, narrow))
 
 
-def _answer_from(labelling: Labelling, source: str, after_decision: bool) -> None:
-    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
-
-    Args:
-        labelling: The session.
-        source: A folder of class folders, or `miniature`.
-        after_decision: Whether to go on after the decision.
-    """
-    from tuiprobe.labelling.status import FINAL
-
-    classes = (
-        _miniature_labels(labelling) if source == MINIATURE else _folder_labels(labelling, source)
-    )
-    digests = labelling.matched.digests
-    without = [place for place, digest in enumerate(digests) if digest not in classes]
-    if without:
-        print(
-            f"{source} has labels of {len(digests) - len(without):,} of {len(digests):,} pictures: "
-            "all of them are taken, and the others are left to label",
-            file=sys.stderr,
-        )
-        for place, digest in enumerate(digests):
-            if digest in classes and place not in labelling.survey.labels:
-                labelling.label(place, classes[digest])
-        return
-    while (picture := labelling.following()) is not None:
-        if labelling.decided.verdict in FINAL and not after_decision:
-            return
-        labelling.label(picture.place, classes[picture.digest])
-
-
-def _folder_labels(labelling: Labelling, folder: str) -> dict[str, str]:
-    """Returns the class of each picture below class folders, by digest."""
-    from tuiprobe.datasets.dataset import digest_of
-    from tuiprobe.datasets.load import load_dataset
-    from tuiprobe.datasets.registry import source_named
-    from tuiprobe.plaintext import plain
-
-    dataset = load_dataset(source_named(folder))
-    if not dataset.classes:
-        raise DataError(f"{plain(folder)} has no class folders")
-    for name in dataset.classes:
-        labelling.matched.number(name, f"the folder {plain(name)} of {plain(folder)}")
-    first: dict[str, Sample] = {}
-    for sample in dataset.samples:
-        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
-        if other.label != sample.label:
-            paths = f"{plain(other.path)} and {plain(sample.path)}"
-            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
-    labels = ((digest, sample.label) for digest, sample in first.items())
-    return {digest: dataset.classes[label] for digest, label in labels if label is not None}
-
-
-def _miniature_labels(labelling: Labelling) -> dict[str, str]:
+def _miniature_labels(labelling: Labelling, _: str) -> dict[str, str]:
     """Returns the class of each picture of a set of the miniature, by digest."""
     from tuiprobe.labelling.files import NONE_OF_THESE
     from tuiprobe.miniature import world

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.report import read_report
 from tuiprobe.results import Estimate, Figure, NotRun, Report
@@ -46,6 +47,20 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
         DamagedFileError: As for `read_run`.
     """
     return with_names([read_run(RunDir(path)) for path in paths])
+
+
+def directories(runs: Sequence[Report | str | PathLike[str]]) -> list[Path]:
+    """Returns the run directories that a Python program names, by path or report.
+
+    Raises:
+        UsageError: If it is fewer than two, or a report was read from no run directory.
+    """
+    if isinstance(runs, str | PathLike | Report) or len(runs) < 2:
+        raise UsageError("runs= takes two or more run directories, or reports read from them")
+    paths = [run.directory if isinstance(run, Report) else run for run in runs]
+    if not all(isinstance(path, str | PathLike) for path in paths):
+        raise UsageError("runs= takes run directories, or reports that were read from them")
+    return [Path(path) for path in paths if path is not None]
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:

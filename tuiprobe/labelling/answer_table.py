@@ -9,14 +9,22 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tuiprobe.datasets.csv_table import read_table
-from tuiprobe.errors import UsageError
+from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.load import load_dataset
+from tuiprobe.datasets.registry import source_named
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.files import UNSURE, csv_cell, csv_content
+from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
+from tuiprobe.labelling.status import FINAL
 from tuiprobe.plaintext import plain
+
+if TYPE_CHECKING:
+    from tuiprobe.datasets.sample import Sample
 
 BATCH_COLUMNS: Final = ("image", "sha256", "class", "batch")
 
@@ -92,10 +100,20 @@ class TakenAnswers:
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
 
+class _Answer(NamedTuple):
+    """A row of a table of answers: where it stands, the picture, its class, its batch."""
+
+    where: str
+    digest: str
+    label: str
+    batch: str
+
+
 def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
     """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
 
-    A table has the columns `sha256` and `class`; by `batch` it is known whether rows are missing.
+    A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
+    set; by `batch` it is known whether rows are missing. Classes may be named as for `--data`.
     A picture without an answer before one with an answer was too hard, and is recorded as listed.
     Every line is checked before the first answer is taken.
 
@@ -104,16 +122,13 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             batch are missing; names the line.
         DataError: If the table cannot be read.
     """
-    table, matched = read_table(path, ("sha256", "class")), labelling.matched
-    cells = [(line, map(csv_content, row)) for line, row in table.rows]
-    rows = [(line, dict(zip(table.header, row, strict=True))) for line, row in cells]
-    _refuse_incomplete(path, [row for _, row in rows])
+    matched, rows = labelling.matched, _read_answers(labelling.matched, path)
+    _refuse_incomplete(path, rows)
     labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
     answers: list[tuple[int, str]] = []
     repeated = 0
-    for line, row in rows:
-        where, label = f"{path} line {line}", plain(row["class"])
-        place = matched.places.get(row["sha256"])
+    for where, digest, label, _ in rows:
+        place = matched.places.get(digest)
         if place is None:
             raise UsageError(f"{where} is about a picture that these runs did not measure")
         if label:
@@ -134,7 +149,29 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
     return TakenAnswers(new, repeated, skipped, blank)
 
 
-def _refuse_incomplete(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
+    """Reads a table of answers; a path that no picture has is refused.
+
+    Raises:
+        UsageError: If no column names pictures, or a path is of none.
+        DataError: If the table cannot be read.
+    """
+    table = read_table(path, ("class",))
+    if not {"sha256", "image", "path"} & set(table.header):
+        raise UsageError(f"{path}: no column sha256, image or path names the pictures")
+    rows = [dict(zip(table.header, map(csv_content, row), strict=True)) for _, row in table.rows]
+    classes = matched.classes_named(row["class"] for row in rows)
+    answers = []
+    for (line, _), row in zip(table.rows, rows, strict=True):
+        where, digest = f"{path} line {line}", row.get("sha256", "").lower()
+        if not digest:
+            digest = matched.digest_at(row.get("image") or row.get("path") or "", where)
+        label = plain(classes[row["class"]])
+        answers.append(_Answer(where, digest, label, row.get("batch", "")))
+    return answers
+
+
+def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
     """Refuses a table in which rows of a batch are missing.
 
     Raises:
@@ -142,11 +179,84 @@ def _refuse_incomplete(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     """
     batches: dict[str, list[str]] = {}
     for row in rows:
-        if batch := row.get("batch", ""):
-            batches.setdefault(batch, []).append(row["sha256"])
+        if row.batch:
+            batches.setdefault(row.batch, []).append(row.digest)
     for batch, digests in batches.items():
         if batch_of(digests) != batch:
             raise UsageError(
                 f"{path} has other rows than the batch {plain(batch)} that was handed out: leaving "
                 f"pictures out would bias accuracies; keep them without class, or as {UNSURE}"
             )
+
+
+def take_known(
+    labelling: Labelling, classes: Mapping[str, str], source: str, after_decision: bool = False
+) -> str:
+    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
+
+    Args:
+        labelling: The session.
+        classes: The class of each picture by its SHA-256.
+        source: Where they come from.
+        after_decision: Whether to go on after the decision.
+
+    Returns:
+        How many pictures have labels; empty if all do.
+    """
+    digests = labelling.matched.digests
+    known = [place for place, digest in enumerate(digests) if digest in classes]
+    if len(known) < len(digests):
+        for place in known:
+            if place not in labelling.survey.labels:
+                labelling.label(place, classes[digests[place]])
+        return (
+            f"{plain(source)} has labels of {len(known):,} of {len(digests):,} pictures: all of "
+            "them are taken, and the others are left to label"
+        )
+    while (picture := labelling.following()) is not None:
+        if labelling.decided.verdict in FINAL and not after_decision:
+            break
+        labelling.label(picture.place, classes[picture.digest])
+    return ""
+
+
+def known_labels(labelling: Labelling, source: str) -> dict[str, str]:
+    """Returns the class of each picture of a labelled source, or of a table, by SHA-256.
+
+    Args:
+        labelling: The session.
+        source: A source as for `--data`, such as a folder of class folders; or a CSV file as for
+            `take_answers`.
+
+    Raises:
+        UsageError: If a class is none of these runs, or a picture has two.
+        DataError: If the source has no classes, or cannot be read.
+    """
+    matched = labelling.matched
+    if source.endswith(".csv") and Path(source).is_file():
+        return _labels_of_table(matched, Path(source))
+    dataset = load_dataset(source_named(source))
+    if not dataset.classes:
+        raise DataError(f"{plain(source)} has no class folders")
+    classes = matched.classes_named(dataset.classes)
+    for name, known in classes.items():
+        matched.number(known, f"the folder {plain(name)} of {plain(source)}")
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        other = first.setdefault(digest_of(dataset, sample).hex(), sample)
+        if other.label != sample.label:
+            paths = f"{plain(other.path)} and {plain(sample.path)}"
+            raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
+    labels = ((digest, sample.label) for digest, sample in first.items())
+    return {d: classes[dataset.classes[label]] for d, label in labels if label is not None}
+
+
+def _labels_of_table(matched: Matched, path: Path) -> dict[str, str]:
+    """Returns the class of each picture of a table that has one, by SHA-256."""
+    labels: dict[str, str] = {}
+    for where, digest, label, _ in _read_answers(matched, path):
+        if label:
+            matched.number(label, where)
+            if labels.setdefault(digest, label) != label:
+                raise UsageError(f"{where} says {label}, but an earlier line {labels[digest]}")
+    return labels

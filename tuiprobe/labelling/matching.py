@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.betting import Floats, Ints
@@ -89,6 +90,44 @@ class Matched:
             words = f"{' or '.join(some)}?" if near else ", ".join(some) + " …" * (len(known) > 10)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {words}")
         return self._numbers[plain(label)]
+
+    def classes_named(self, names: Iterable[str]) -> dict[str, str]:
+        """Returns the class of the runs that each name stands for, as names of `--data` do.
+
+        Case and separators do not count, and ImageNet's classes have ids and further names. A name
+        of no class or several is kept: `number` refuses it.
+        """
+        classes = {name: name for name in names}
+        others = [name for name in classes if plain(name) not in self._numbers]
+        for name, row in zip(others, match_classes(others, self.classes).known, strict=True):
+            if row is not None:
+                classes[name] = self.classes[row]
+        return classes
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """The SHA-256 of each picture, by its path."""
+        run = self.source_run
+        return {plain(run.paths[i]): digest for i, digest in run.digests.items()}
+
+    def digest_at(self, path: str, where: str) -> str:
+        """Returns the SHA-256 of the picture with a path.
+
+        Args:
+            path: Its path in its set.
+            where: What names it, for the message.
+
+        Raises:
+            UsageError: If the runs measured no such picture.
+        """
+        digests = self._digests
+        if plain(path) not in digests:
+            near = get_close_matches(plain(path), digests, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"{where}: {plain(path)!r} is no picture that these runs measured{meant}"
+            )
+        return digests[plain(path)]
 
     @cached_property
     def pool(self) -> Pool:
