@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import LIGHT, run_mark
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, FigureTable
+from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -153,6 +155,27 @@ async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
         assert "kurtosis" in {row.id for _, row in figures.rows}
         await pilot.press("escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
+
+
+async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_results(
+    pair: list[Path], tmp_path: Path
+) -> None:
+    group = tmp_path / "group"
+    for run in pair:
+        shutil.copytree(run, group / run.name)
+    (group / "b" / "results.json").rename(tmp_path / "results.json")
+    app = TuiprobeApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.open(group)
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen) and app.screen.view)
+        (tmp_path / "results.json").rename(group / "b" / "results.json")
+        await until(pilot, lambda: app.screen.view.results)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert app.screen.runs == [group / "a", group / "b"]
+        app.open(group)
+        await until(pilot, lambda: len(app.screen_stack) == 4)
+        assert isinstance(app.screen, CompareScreen)
 
 
 def _others(app: TuiprobeApp) -> Sequence[DecidedModel]:

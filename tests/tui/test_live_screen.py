@@ -355,7 +355,7 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
     sleep = "import time; print('loading', flush=True); time.sleep(600)"
     app, run = started(tmp_path, monkeypatch, sleep)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "starting: libraries load" in content(app, "#place"))
+        await until(pilot, lambda: ": libraries load" in content(app, "#place"))
         await until(pilot, lambda: re.search(r"\(0:\d[1-9]\)", content(app, "#place")))
         assert "no figures yet" in lines(app, ChannelBars)
         live_run(run)

@@ -97,3 +97,16 @@ def test_the_terminal_is_restored_after_a_run_was_chosen_started_and_killed(
     terminal.until(lambda s: "left with 0" in s, "the shell")
     terminal.type("typed after")  # the terminal is in order again: it echoes
     terminal.until(lambda s: "typed after" in s, "the echo")
+
+
+def test_a_dumb_terminal_is_named_as_the_reason() -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "tuiprobe"]
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    ended = subprocess.run(words, env={**os.environ, "TERM": "dumb"}, check=False, **ends)  # type: ignore[call-overload]
+    assert ended.returncode == 2
+    text = os.read(ours, 4096).decode()
+    assert "TERM is dumb" in text
+    assert "is not one" not in text
+    os.close(ours)
+    os.close(theirs)

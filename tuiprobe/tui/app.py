@@ -153,9 +153,17 @@ class TuiprobeApp(EngineApp):
             self.screen.show_running()
 
     def screen_of(self, run: Path) -> Screen[None]:
-        """Returns the screen that shows a run: its results, or the run as it goes on."""
-        from tuiprobe.tui.livewatch import read_live
+        """Returns the screen that shows a run: its results, or the run as it goes on.
 
+        Args:
+            run: Its directory, or that of a group, which leads to the decision between its models.
+        """
+        from tuiprobe.tui.livewatch import ended_runs, read_live
+
+        if group := ended_runs(run, self.works_on):
+            from tuiprobe.tui.screens.compare import CompareScreen
+
+            return CompareScreen(group)
         view = read_live(run, alive=self.works_on(run))
         damaged = view.state == "damaged" and RunDir(run).results_file.exists()  # says what to do
         if view.state in ("done", "partial") or damaged:

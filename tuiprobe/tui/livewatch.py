@@ -30,6 +30,18 @@ def runs_of(path: Path) -> list[Path]:
     return below or [path]
 
 
+def ended_runs(group: Path, alive: Callable[[Path], bool]) -> list[Path]:
+    """Returns the runs of a group of several models once all have results; empty before.
+
+    Args:
+        group: The directory of the group.
+        alive: Says whether an engine of this program works on a directory.
+    """
+    runs = runs_of(group)
+    views = [RunView.read(RunDir(run), alive=alive(run)) for run in runs if len(runs) > 1]
+    return runs if views and all(view.results and not view.going for view in views) else []
+
+
 def read_live(run: Path, before: RunView | None = None, alive: bool = False) -> RunView:
     """Reads a run with its live figures; results count the labels beside it."""
     from tuiprobe.report.reading import views_with_labels

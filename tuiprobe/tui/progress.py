@@ -68,7 +68,7 @@ def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:
     status = view.furthest
     if view.state == "waiting" or status is None:
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
-        return f"○ {name}: starting: libraries load, the model is built{since}"
+        return f"○ {name}: starting{since}: libraries load, the model is built"
     doing, measuring = STAGES.get(status.phase, status.phase), status.phase == "extract"
     if measuring and view.silence >= locks.QUIET_SECONDS:
         quiet = f"no sign of life for {clock(view.silence)}"

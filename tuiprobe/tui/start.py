@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 NO_TERMINAL = (
-    "the screens need a terminal, and standard input, output or error is not one: run "
-    "it in a terminal, or use tuiprobe --headless (tuiprobe --help lists all commands)"
+    "the screens need a terminal, and {}: run it in a terminal, or use tuiprobe --headless "
+    "(tuiprobe --help lists all commands)"
 )
 
 
@@ -53,7 +53,9 @@ def start(
         The exit code: 2 without a terminal.
     """
     if not has_terminal():
-        print(f"error: {NO_TERMINAL}", file=sys.stderr)
+        terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        reason = "TERM is dumb" if terminal else "standard input, output or error is not one"
+        print(f"error: {NO_TERMINAL.format(reason)}", file=sys.stderr)
         return 2
     from tuiprobe.tui.app import TuiprobeApp
 

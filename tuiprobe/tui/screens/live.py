@@ -17,7 +17,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
-from tuiprobe.tui.livewatch import WatchThread, runs_of
+from tuiprobe.tui.livewatch import WatchThread, ended_runs, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.live_panels import LivePanels
@@ -288,8 +288,9 @@ class LiveScreen(ProbeScreen):
             self._look_at_member()
 
     def action_results(self) -> None:
-        """Goes to the results."""
-        self.app.switch_screen(self.app.screen_of(self.shown_run))
+        """Goes to the results; of several models to which one to take, once all have results."""
+        decided = ended_runs(self.root, self.app.works_on)
+        self.app.switch_screen(self.app.screen_of(self.root if decided else self.shown_run))
 
     async def action_detach(self) -> None:
         """Leaves the screen; a run goes on."""
