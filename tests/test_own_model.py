@@ -138,6 +138,25 @@ def test_images_of_python_give_the_figures_of_their_folder(
 
 
 @pytest.mark.slow
+def test_several_models_see_what_is_read_once_and_have_a_folder_each(
+    photos: Path, tmp_path: Path
+) -> None:
+    encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
+    named = ((Image.open(path), name) for path, name in pairs(photos))
+    reports = tuiprobe.probe_several(
+        [encoder, "mini_clip"], named, output=tmp_path / "both", **ALIKE
+    )
+    assert [report.data[0].measured for report in reports] == [3 * EACH] * 2
+    assert len({report.directory for report in reports}) == 2
+    assert {report.directory.parent for report in reports} == {tmp_path / "both"}
+    alone = tuiprobe.probe(encoder, pairs(photos), output=tmp_path / "one", **ALIKE)
+    assert reports[0].accuracies == alone.accuracies
+    assert tuiprobe.compare(reports).models[0].run in {str(each.directory) for each in reports}
+    with pytest.raises(UsageError, match="takes a list of models"):
+        tuiprobe.probe_several("mini_clip", "miniature:val")
+
+
+@pytest.mark.slow
 def test_what_is_read_once_resumes_with_the_same_images_alone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

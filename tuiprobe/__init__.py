@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 __all__ = [
     "Encoder", "__version__", "compare", "datasets", "errors", "label", "miniature", "models",
-    "probe", "probes", "results", "stats", "watch", "watching",
+    "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
 ]  # fmt: skip
 """What there is; modules and `Encoder` are imported when they are first used."""
 
@@ -101,6 +101,50 @@ def probe(
 
     own = {"preprocess": preprocess, "classes": classes, "head": head, "target": target}
     return run_probe(model, data, output, fresh, progress, {**options, **own})
+
+
+def probe_several(
+    models: Sequence[str | nn.Module | Encoder],
+    data: ImageSource | None = None,
+    *,
+    classes: str | PathLike[str] | Sequence[str] | None = None,
+    head: str | PathLike[str] | None = None,
+    target: ImageSource | Sequence[ImageSource] | None = None,
+    output: str | PathLike[str] | None = None,
+    fresh: bool = False,
+    progress: bool | Callable[[Event], None] | None = None,
+    **options: Unpack[RunOptions],
+) -> list[Report]:
+    """Probes several models on the same images, which are decoded once for all.
+
+    An example::
+
+        reports = tuiprobe.probe_several(["mini_clip", "mini_supervised"], "photos")
+        print(tuiprobe.compare(reports).sentence)
+
+    Args:
+        models: As `model` of `probe`; a torch module brings its preprocessing as an `Encoder`.
+        data: As for `probe`, and so are the arguments that are not listed here.
+        classes: As for `probe`, for each model.
+        head: As for `probe`, for each model.
+        target: As for `probe`.
+        output: Folder of the run directories; None for `runs/`.
+        fresh: As for `probe`.
+        progress: As for `probe`.
+        options: As for `probe`.
+
+    Returns:
+        The report of each model, in their order. The first run that fails ends all; the same call
+        resumes.
+
+    Raises:
+        TuiprobeError: As `probe` does.
+    """
+    from tuiprobe.api import run_probes
+
+    own = {"classes": classes, "head": head, "target": target}
+    where = {"runs": output, "fresh": fresh}
+    return run_probes(models, data, where, progress, {**options, **own})
 
 
 def watch(

@@ -125,6 +125,20 @@ def test_overwriting_replaces_an_earlier_watch_and_nothing_else(tmp_path: Path) 
         watched_into(run, 4, overwrite=True)
 
 
+def test_what_was_gathered_stays_and_is_saved_again(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, LAYERS) as watched:
+        model(pictures(4))
+        first = watched.gather()  # one process alone
+        model(pictures(5))
+        second = watched.gather()
+    for gathered, images in ((first, 4), (second, 9)):
+        assert {figures.images for figures in gathered.figures()} == {images}
+        gathered.save(tmp_path / "run")
+        assert read_report(RunDir(tmp_path / "run")).data[0].measured == images
+    assert second.figures() == watched.figures()
+
+
 def test_a_directory_in_use_is_left_to_its_writer(tmp_path: Path) -> None:
     model, run = network(), tmp_path / "run"
     with tuiprobe.watch(model, "head", output=run) as first:

@@ -214,6 +214,7 @@ class Watched(ObservedModel):
         if any(other != names for other, _ in parts):
             raise UsageError("the processes watch different layers, so nothing can be gathered")
         gathered = type(self)(self.model, self.patterns, options=self.options)
+        gathered.key = self.key  # so that a later one replaces what an earlier one saved
         gathered._steps, gathered._seconds = self._steps, self._seconds
         try:
             for _, seen in parts:
