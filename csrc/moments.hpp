@@ -102,30 +102,17 @@ TP_HD static inline float scale_for(double variance) {
   return float_from_bits(static_cast<uint32_t>(127 + up) << 23);
 }
 
-// Whether float32 sums about a shift are good enough for the guarantee, given what all values seen
-// so far amount to: rounding errors are relative to the raw sums, results to the central ones. The
-// batch itself may dominate those, so all terms that `central` adds up count. The error of the
-// third moment goes with sum |d|^3, which tails on both sides make much larger than the moment:
-// kThirdError is what two dozen roundings were seen to leave of it; on paper they can leave 1.4e-6.
+// Whether float32 sums about a shift serve: they did not leave their range, and the shift lies near
+// the mean of all values so far. docs/statistics.md derives the guarantee from this distance.
 TP_HD static inline bool trustworthy(const PowerSums& s, int64_t n, const Moments& part,
-                                     const Moments& all, double scale) {
+                                     const Moments& all, double shift) {
   if (!(fabs(s.s1) <= 1.7976931348623157e308 && fabs(s.s4) <= 1.7976931348623157e308)) return false;
   if (part.min == part.max) return fabs(part.min) <= 1.7976931348623157e308;
-  const double size = static_cast<double>(n), m = fabs(s.s1) / size, m2 = m * m;
+  const double size = static_cast<double>(n), distance = shift - all.mean;
   constexpr double kRange = 1099511627776.0;  // 2^40
   if (!(s.s2 * kRange > size && s.s2 < kRange * size)) return false;
-  const double square = scale * scale;
-  const double second = s.s2 + size * m2;
-  const double fourth = s.s4 + 4 * m * fabs(s.s3) + 6 * m2 * s.s2 + 3 * size * m2 * m2;
-  const double all2 = square * all.m2, all3 = square * scale * all.m3,
-               all4 = square * square * all.m4;
-  // Squares: roots and quotients would be most of the work on a small batch. s2 s4 is at least
-  // (sum |d|^3)^2, and all2^3 / count is (count sigma^3)^2.
-  constexpr double kThirdError = 6e-7, kLimit = 2e-6 / kThirdError;
-  const double count = static_cast<double>(all.count), cube = all2 * all2 * all2;
-  const double third = count * all3 * all3;
-  return second <= 1.25 * all2 && fourth <= 2 * all4 &&
-         count * s.s2 * s.s4 <= kLimit * kLimit * (cube > third ? cube : third);
+  constexpr double kNear = 0.25;  // of sigma
+  return distance * distance * static_cast<double>(all.count) <= kNear * kNear * all.m2;
 }
 
 struct MomentSummary {

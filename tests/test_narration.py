@@ -88,9 +88,10 @@ def test_one_output_of_a_notebook_is_renewed() -> None:
 
 @pytest.mark.slow
 def test_python_shows_progress_on_request_and_to_no_log(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[Event] = []
+    caplog.set_level("DEBUG", "tuiprobe")
 
     def probe(progress: Any = None) -> str:
         tuiprobe.probe(
@@ -104,6 +105,10 @@ def test_python_shows_progress_on_request_and_to_no_log(
     assert "loading mini_clip" in probe(True)
     assert probe(events.append) == ""
     assert {"stage", "done"} <= {event.kind for event in events}
+    caplog.clear()
+    assert probe() == ""
+    logged = [row for row in caplog.records if row.name == "tuiprobe"]
+    assert ("INFO", "results are written") in {(row.levelname, row.message) for row in logged}
     assert not is_interactive()
 
 

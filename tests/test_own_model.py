@@ -10,19 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import to_tensor
 
 import tuiprobe
 from tools.typed_options import FILE, OWN, module
+from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.models import trial
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.results import Report
+from tuiprobe.results import Estimate, Report
 from tuiprobe.results.reproduce import command, command_note
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
@@ -132,6 +135,25 @@ def test_images_of_python_give_the_figures_of_their_folder(
     assert (target.source, target.images, target.labelled) == ("py:images", 3 * EACH, False)
     with pytest.raises(UsageError, match="pass a module"):
         tuiprobe.probe(encoder, data, dtype="bfloat16")
+
+
+@pytest.mark.slow
+def test_several_models_see_what_is_read_once_and_have_a_folder_each(
+    photos: Path, tmp_path: Path
+) -> None:
+    encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
+    named = ((Image.open(path), name) for path, name in pairs(photos))
+    reports = tuiprobe.probe_several(
+        [encoder, "mini_clip"], named, output=tmp_path / "both", **ALIKE
+    )
+    assert [report.data[0].measured for report in reports] == [3 * EACH] * 2
+    assert len({report.directory for report in reports}) == 2
+    assert {report.directory.parent for report in reports} == {tmp_path / "both"}
+    alone = tuiprobe.probe(encoder, pairs(photos), output=tmp_path / "one", **ALIKE)
+    assert reports[0].accuracies == alone.accuracies
+    assert tuiprobe.compare(reports).models[0].run in {str(each.directory) for each in reports}
+    with pytest.raises(UsageError, match="takes a list of models"):
+        tuiprobe.probe_several("mini_clip", "miniature:val")
 
 
 @pytest.mark.slow
@@ -289,6 +311,23 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(
     one.last.weight.data[:] = torch.tensor([[1.0, 0, 0], [2.0, 9, 9], [0, 1.0, 0]])
     report = tuiprobe.probe(one, photos, **own)
     assert "get one answer, green" in str(report.warnings)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_random_weights_looks_untrained(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = timm.create_model("test_resnet", pretrained=False, num_classes=40).state_dict()
+    save_file(state, tmp_path / "random.safetensors")
+    miniature.export(tmp_path / "val", sets=("val",), layouts=("imagefolder",), images=80)
+    report = tuiprobe.probe(
+        "timm:test_resnet", tmp_path / "val/imagefolder/val", output=tmp_path / "run",
+        checkpoint=tmp_path / "random.safetensors", classes=miniature.class_names(),
+        sample=0, workers=0, threads=1,
+    )  # fmt: skip
+    top1 = report.figure("top1")
+    assert isinstance(top1, Estimate)
+    assert top1.low <= 1 / 40 <= top1.high
+    assert len([text for text in report.warnings if "untrained" in text]) == 1
 
 
 def test_a_picture_in_two_classes_is_said(

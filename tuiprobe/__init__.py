@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 __all__ = [
     "Encoder", "__version__", "compare", "datasets", "errors", "label", "miniature", "models",
-    "probe", "probes", "results", "stats", "watch", "watching",
+    "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
 ]  # fmt: skip
 """What there is; modules and `Encoder` are imported when they are first used."""
 
@@ -103,6 +103,50 @@ def probe(
     return run_probe(model, data, output, fresh, progress, {**options, **own})
 
 
+def probe_several(
+    models: Sequence[str | nn.Module | Encoder],
+    data: ImageSource | None = None,
+    *,
+    classes: str | PathLike[str] | Sequence[str] | None = None,
+    head: str | PathLike[str] | None = None,
+    target: ImageSource | Sequence[ImageSource] | None = None,
+    output: str | PathLike[str] | None = None,
+    fresh: bool = False,
+    progress: bool | Callable[[Event], None] | None = None,
+    **options: Unpack[RunOptions],
+) -> list[Report]:
+    """Probes several models on the same images, which are decoded once for all.
+
+    An example::
+
+        reports = tuiprobe.probe_several(["mini_clip", "mini_supervised"], "photos")
+        print(tuiprobe.compare(reports).sentence)
+
+    Args:
+        models: As `model` of `probe`; a torch module brings its preprocessing as an `Encoder`.
+        data: As for `probe`, and so are the arguments that are not listed here.
+        classes: As for `probe`, for each model.
+        head: As for `probe`, for each model.
+        target: As for `probe`.
+        output: Folder of the run directories; None for `runs/`.
+        fresh: As for `probe`.
+        progress: As for `probe`.
+        options: As for `probe`.
+
+    Returns:
+        The report of each model, in their order. The first run that fails ends all; the same call
+        resumes.
+
+    Raises:
+        TuiprobeError: As `probe` does.
+    """
+    from tuiprobe.api import run_probes
+
+    own = {"classes": classes, "head": head, "target": target}
+    where = {"runs": output, "fresh": fresh}
+    return run_probes(models, data, where, progress, {**options, **own})
+
+
 def watch(
     model: nn.Module,
     layers: str | Iterable[str],
@@ -110,7 +154,9 @@ def watch(
     k: int = 0,
     every: int = 1,
     batch_dim: int | None = None,
+    channel_dim: int | None = None,
     output: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
 
@@ -134,18 +180,24 @@ def watch(
         batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
             `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
             `batch_first`, else the one as long as dimension 0 of the model's input.
+        channel_dim: Dimension of the channels, 1 or -1, in outputs of modules that do not fix it
+            as convolutions, norms and linear layers do. None deduces it from the widths inside.
         output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
-            saved there at its end. None for none.
+            saved there at its end. If it holds an earlier watch, this one goes into `2`, `3`, …
+            below it. Process r of a distributed training writes `<output>-rank<r>`. None for none.
+        overwrite: Whether to replace an earlier watch in `output` instead.
 
     Returns:
-        A context manager; its `table`, `figures`, `log` and `save` say what was seen.
+        A context manager; its `table`, `figures`, `log`, `save` and `gather` say what was seen.
 
     Raises:
         UsageError: If no module matches, or an option is out of its range.
     """
     from tuiprobe.watching import Watched
+    from tuiprobe.watching.layers import WatchOptions
 
-    return Watched(model, layers, k=k, every=every, batch_dim=batch_dim, output=output)
+    options = WatchOptions(every, k, batch_dim, channel_dim)
+    return Watched(model, layers, options=options, output=output, overwrite=overwrite)
 
 
 def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = None) -> Decision:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,18 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.set_names import safe_name
+from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
-from tuiprobe.engine.run import run, run_several
+from tuiprobe.engine.run import run, run_several, run_together
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
 from tuiprobe.models.trial import first_pictures
-from tuiprobe.narration import announce_downloads, is_interactive, narrated
+from tuiprobe.narration import announce_downloads, is_interactive, logged, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
-from tuiprobe.run.status import Listener
+from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -51,7 +53,25 @@ def run_probe(
     progress: bool | Listener | None,
     options: dict[str, Any],
 ) -> Report:
-    """Measures, probes and returns the report; see `tuiprobe.probe`.
+    """Measures, probes and returns the report; see `tuiprobe.probe`."""
+    return run_probes([model], data, {"output": output, "fresh": fresh}, progress, options)[0]
+
+
+def run_probes(
+    models: Sequence[object],
+    data: object,
+    where: Mapping[str, Any],
+    progress: bool | Listener | None,
+    options: dict[str, Any],
+) -> list[Report]:
+    """Measures several models together, probes and returns the reports.
+
+    Args:
+        models: The models, as for `tuiprobe.probe`.
+        data: As for it.
+        where: Fields of each `RunRequest` but its spec.
+        progress: As for `tuiprobe.probe`.
+        options: Its other arguments.
 
     Raises:
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
@@ -59,16 +79,51 @@ def run_probe(
         TuiprobeError: If the run fails.
     """
     try:
-        spec, own = _spec_and_objects(model, data, options)
-        if not isinstance(output, str | os.PathLike | None):
-            raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
+        if not isinstance(models, list | tuple) or not models:
+            raise UsageError("models takes a list of models; probe takes one")
+        if len(models) > 1:
+            data, options = _reread(data), options | {"target": _reread(options.get("target"))}
+        asked = [_spec_and_objects(model, data, options) for model in models]
+        requests = [RunRequest(spec=spec, **_directory(where)) for spec, _ in asked]
         with _listener(progress) as listen:
-            announce_downloads([spec], listen)
-            request = RunRequest(spec=spec, output=Path(output) if output else None, fresh=fresh)
-            outcome = run(request, listen=listen, own=own)
+            announce_downloads([spec for spec, _ in asked], listen)
+
+            def hear(request: RunRequest, event: Event) -> None:
+                of = f"{request.spec.model}: " if len(models) > 1 else ""
+                listen(replace(event, message=of + event.message))
+
+            outcomes = run_together(requests, [own for _, own in asked], listen=hear)
     except TuiprobeError as error:
         error.add_note(ARGUMENTS)
         raise
+    return [_finished(outcome) for outcome in outcomes]
+
+
+def _directory(where: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a request that are set, with the path of a folder as such."""
+    fields = {name: value for name, value in where.items() if value}
+    for name in fields.keys() - {"fresh"}:
+        if not isinstance(fields[name], str | os.PathLike):
+            kind = type(fields[name]).__name__
+            raise UsageError(f"output takes the path of a folder, not a {kind}")
+        fields[name] = Path(fields[name])
+    return fields
+
+
+def _reread(data: object) -> object:
+    """Returns images that each of several models can read: what is iterated once is a list."""
+    if isinstance(data, list | tuple):
+        return [list(part) if isinstance(part, Iterator) else part for part in data]
+    return list(data) if isinstance(data, Iterator) else data
+
+
+def _finished(outcome: RunOutcome) -> Report:
+    """Writes the reports of a finished run, and returns its own.
+
+    Raises:
+        KeyboardInterrupt: If the run was interrupted.
+        RunError: If another rank writes the report.
+    """
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:
@@ -164,11 +219,17 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what receives the events of a run; errors are raised, so they are not shown too."""
-    if callable(progress):
-        yield progress
-    elif progress or (progress is None and is_interactive()):
-        with narrated() as show:
-            yield lambda event: None if event.kind == "failed" else show(event)
-    else:
-        yield lambda event: None
+    """Yields what logs the events of a run and shows them; errors are raised, so not shown too."""
+    with ExitStack() as shown:
+        show: Listener = lambda event: None  # noqa: E731
+        if callable(progress):
+            show = progress
+        elif progress or (progress is None and is_interactive()):
+            narrator = shown.enter_context(narrated())
+            show = lambda event: None if event.kind == "failed" else narrator(event)  # noqa: E731
+
+        def listen(event: Event) -> None:
+            logged(event)
+            show(event)
+
+        yield listen

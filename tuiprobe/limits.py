@@ -152,7 +152,7 @@ def _groups(root: Path, text: str) -> Iterator[Path]:
 
 
 def _left(group: Path) -> list[int]:
-    """Returns what is left below each limit of one group."""
+    """Returns the room left below each limit of one group."""
     names = (*_LIMITS, *_USED, "memory.stat")
     texts = {name: (group / name).read_text().strip() for name in names if (group / name).exists()}
     pages = _numbers(texts.get("memory.stat", ""))

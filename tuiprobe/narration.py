@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +81,19 @@ def narrated(rank: Rank | None = None) -> Iterator[Listener]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(console, progress)
+
+
+_LOGGER = logging.getLogger("tuiprobe")
+_LOGGER.addHandler(logging.NullHandler())  # what nobody asked for is not printed
+_LEVELS = {"progress": logging.DEBUG, "failed": logging.ERROR} | dict.fromkeys(
+    ("warning", "skipped", "interrupted"), logging.WARNING
+)
+
+
+def logged(event: Event) -> None:
+    """Writes an event to the logger `tuiprobe`."""
+    text = progress_line(event.data) if event.kind == "progress" else plain(event.message)
+    _LOGGER.log(_LEVELS.get(event.kind, logging.INFO), "%s", text)
 
 
 def sentence(event: Event) -> str:

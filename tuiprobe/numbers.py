@@ -196,7 +196,7 @@ def unbroken(text: str) -> str:
 
 
 def suffix(unit: str) -> str:
-    """Returns what is written behind a number of this unit.
+    """Returns the text behind a number of this unit.
 
     >>> suffix("share"), suffix("none"), suffix("dB")
     (' %', '', ' dB')
@@ -214,7 +214,7 @@ def in_unit(value: float, unit: str) -> float:
 
 
 def unit_of_difference(unit: str) -> str:
-    """Returns what the difference of two figures counts: points for shares.
+    """Returns the unit of a difference of two figures: points for shares.
 
     >>> unit_of_difference("share"), unit_of_difference("dB")
     ('points', 'dB')

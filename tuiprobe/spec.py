@@ -457,7 +457,7 @@ class ShortForms:
 
 
 def kind_of(source: str) -> Kind:
-    """Returns what the samples of a data source are.
+    """Returns the kind of the samples of a data source.
 
     >>> kind_of("vectors:clip.npy"), kind_of("photos")
     ('vectors', 'images')

@@ -10,6 +10,7 @@
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
+constexpr int kStep = 4;    // rows that are added before they join the sums of their group
 constexpr int kFlush = 4;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
 

@@ -8,37 +8,39 @@
 namespace tuiprobe::cpu {
 namespace {
 
-// One vector of channels, in chains of rows that take turns.
-template <int kChains>
+// One vector of channels over a group. The first two powers are added over kStep rows before they
+// join the sums of the group: their roundings weigh most in the figures (docs/statistics.md).
 struct MomentVecs {
-  Vec s1[kChains], s2[kChains], s3[kChains], s4[kChains], low, high;
+  Vec s1, s2, s3, s4, step1, step2, low, high;
 
-  MomentVecs() : low(broadcast(__builtin_inff())), high(broadcast(-__builtin_inff())) {
-    for (int k = 0; k < kChains; ++k) s1[k] = s2[k] = s3[k] = s4[k] = broadcast(0);
-  }
+  MomentVecs()
+      : s1(broadcast(0)),
+        s2(s1),
+        s3(s1),
+        s4(s1),
+        low(broadcast(__builtin_inff())),
+        high(broadcast(-__builtin_inff())) {}
 
-  inline void take(Vec x, Vec scale, Vec bias, int chain) {
+  inline void take(Vec x, Vec scale, Vec bias, bool first) {
     const Vec d = fma(x, scale, bias);
     const Vec d2 = mul(d, d);
-    s1[chain] = add(s1[chain], d);
-    s2[chain] = add(s2[chain], d2);
-    s3[chain] = fma(d2, d, s3[chain]);
-    s4[chain] = fma(d2, d2, s4[chain]);
+    step1 = first ? d : add(step1, d);
+    step2 = first ? d2 : add(step2, d2);
+    s3 = fma(d2, d, s3);
+    s4 = fma(d2, d2, s4);
     low = min(x, low);
     high = max(x, high);
   }
-
-  static inline void collect(float* to, const Vec (&chains)[kChains]) {
-    Vec sum = load(to);
-    for (int k = 0; k < kChains; ++k) sum = add(sum, chains[k]);
-    store(to, sum);
+  inline void end_step() {
+    s1 = add(s1, step1);
+    s2 = add(s2, step2);
   }
 
   inline void flush(const MomentArrays& to, int64_t c) const {
-    collect(to.s1 + c, s1);
-    collect(to.s2 + c, s2);
-    collect(to.s3 + c, s3);
-    collect(to.s4 + c, s4);
+    store(to.s1 + c, add(load(to.s1 + c), s1));
+    store(to.s2 + c, add(load(to.s2 + c), s2));
+    store(to.s3 + c, add(load(to.s3 + c), s3));
+    store(to.s4 + c, add(load(to.s4 + c), s4));
     store(to.group_min + c, low);
     store(to.group_max + c, high);
     store(to.min + c, min(low, load(to.min + c)));
@@ -78,25 +80,23 @@ inline void count_large(const Group& g, int64_t c, const MomentArrays& to, LoadR
   for (int i = 0; i < kWidth; ++i) counts[i] += static_cast<int32_t>(rows[i]);
 }
 
-// `kVecs` vectors of channels of all rows, as `load_row` reads them, with at least two chains in
-// all, so that none waits for itself. Meanwhile fetches as much of the next group to the L2 cache,
+// `kVecs` vectors of channels of all rows, as `load_row` reads them. Meanwhile fetches as much of the next group to the L2 cache,
 // or half as much where the figures of its rows do the rest, in the order of its addresses: memory
 // serves one stream of them twice as fast as 16 rows side by side.
 template <class T, bool kMeans, bool kCentred, int kVecs, class LoadRow>
 inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec centre,
                         float (*row_sums)[kWidth], LoadRow load_row) {
-  constexpr int kStep = 4;  // rows at once, which the registers hold
+  
   constexpr int kVecsALine = 64 / sizeof(T) / kWidth;
   constexpr int kParts = kMeans ? 2 : 1;
-  constexpr int kChains = kVecs == 1 ? 2 : 1;
-  MomentVecs<kChains> sums[kVecs];
+  MomentVecs sums[kVecs];
   Vec scale[kVecs], bias[kVecs];
   for (int v = 0; v < kVecs; ++v) {
     scale[v] = load(to.scale + c + v * kWidth);
     bias[v] = load(to.bias + c + v * kWidth);
   }
   const T* const next = static_cast<const T*>(g.next) + c * kGroup / kParts;
-  const auto take = [&](int r, int chain) {
+  const auto take = [&](int r, bool first) {
     Vec sum = kMeans && c > 0 ? load(row_sums[r]) : broadcast(0);
 #pragma GCC unroll 2
     for (int v = 0; v < kVecs; ++v) {
@@ -106,7 +106,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
       }
       const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c + v * kWidth);
       if (kMeans) sum = add(sum, kCentred ? sub(x, centre) : x);
-      sums[v].take(x, scale[v], bias[v], chain);
+      sums[v].take(x, scale[v], bias[v], first);
     }
     if (kMeans) store(row_sums[r], sum);
   };
@@ -114,9 +114,15 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
 #pragma GCC unroll 1
   for (; r + kStep <= g.size; r += kStep) {
 #pragma GCC unroll 4
-    for (int k = 0; k < kStep; ++k) take(r + k, k % kChains);
+    for (int k = 0; k < kStep; ++k) take(r + k, k == 0);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sums[v].end_step();
   }
-  for (; r < g.size; ++r) take(r, r % kChains);
+  if (r < g.size) {
+    take(r, true);
+    while (++r < g.size) take(r, false);
+    for (int v = 0; v < kVecs; ++v) sums[v].end_step();
+  }
 #pragma GCC unroll 2
   for (int v = 0; v < kVecs; ++v) {
     sums[v].flush(to, c + v * kWidth);

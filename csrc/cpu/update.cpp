@@ -42,14 +42,16 @@ bool all_different(const int64_t* ids, int64_t n) {
   return true;
 }
 
-constexpr int64_t kSampleRows = 128;
+constexpr int64_t kSampleRows = 128, kMostSampleRows = 256;  // the latter where a row is one piece
 
 Scaling choose_scaling(const State& state, const View& x) {
   Scaling s(padded(x.channels));
   const bool known =
       !state.moments.empty() && state.moments[0].count + state.moments[0].nonfinite >= kSampleRows;
   std::vector<Location> sampled;
-  if (!known && state.options.moments) sampled = sample_locations(x, kSampleRows);
+  if (!known && state.options.moments) {
+    sampled = sample_locations(x, x.channel_stride == 1 ? kMostSampleRows : kSampleRows);
+  }
   for (int64_t c = 0; c < x.channels && state.options.moments; ++c) {
     Location at{};
     if (known) {
@@ -122,7 +124,7 @@ std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>
     const Quick& q = quick[c];
     const Moments part = q.moments(at, c);
     merged[c] = merge(merge(state.moments[c], part), exact[c]);
-    if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], at.scale[c])) {
+    if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], at.shift[c])) {
       rest.push_back(static_cast<int32_t>(c));
     }
   }
@@ -151,7 +153,7 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
       const Quick q{{power[0][i], power[1][i], power[2][i], power[3][i]}, rows, low[i], high[i]};
       const Moments part = q.moments(at, c);
       merged[c] = merge(state.moments[c], part);
-      doubtful[c] = !trustworthy(q.sums, rows, part, merged[c], at.scale[c]);
+      doubtful[c] = !trustworthy(q.sums, rows, part, merged[c], at.shift[c]);
     }
   });
   if (std::none_of(doubtful.begin(), doubtful.end(), [](char d) { return d; })) return merged;

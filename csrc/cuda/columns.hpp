@@ -15,7 +15,7 @@ namespace tuiprobe::cuda {
 // From the running figures, or from rows spread over the batch: the same for every block.
 template <class T>
 TP_HD TP_RARE Centre centre_of(const Job& job, int64_t c) {
-  constexpr int64_t kTries = 32;
+  constexpr int64_t kTries = 64;
   const Moments& seen = job.state.moments[c];
   if (seen.count >= kTries)
     return make_centre(seen.mean, seen.m2 / static_cast<double>(seen.count));
@@ -66,13 +66,15 @@ TP_HD void take_batch(Ctx& ctx, const T* at, int64_t stride, int n, const Centre
   TP_UNROLL
   for (int v = 0; v < kVector; ++v) {
     float s1 = 0, s2 = 0, s3 = 0, s4 = 0, low = INFINITY, high = -INFINITY;
+    float step1 = 0, step2 = 0;  // over four rows: fewer roundings for each
     TP_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const float x = to_float(raw[r][v]);
       // The last row stands in for those that are not there.
       const float d = kFull || r < n ? fmaf(x, centre[v].scale, centre[v].bias) : 0.0f, d2 = d * d;
-      s1 += d;
-      s2 += d2;
+      step1 = r % 4 ? step1 + d : d;
+      step2 = r % 4 ? step2 + d2 : d2;
+      if (r % 4 == 3) s1 += step1, s2 += step2;
       s3 = fmaf(d2, d, s3);
       s4 = fmaf(d2, d2, s4);
       low = fminf(low, x);
@@ -179,7 +181,7 @@ TP_HD static inline TP_RARE bool leave_moments(const Job& job, const ColumnSums&
                          static_cast<double>(high));
   part.nonfinite = nonfinite;
   job.scratch.parts[unit * job.x.channels + c] = part;
-  return trustworthy(all, count, part, merge(job.state.moments[c], part), scale);
+  return trustworthy(all, count, part, merge(job.state.moments[c], part), centre.shift());
 }
 
 // Grid: (tiles of channels, units of job.columns).

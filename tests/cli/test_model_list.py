@@ -83,8 +83,11 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
     following = last.removeprefix("next: tuiprobe ")
     assert following.startswith("label out/mini_clip-cat-")
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names, "--json") == 0
-    lines = capsys.readouterr().out.splitlines()  # of runs that were finished
+    *lines, end = capsys.readouterr().out.splitlines()  # of runs that were finished
     assert [json.loads(line)["model"]["name"] for line in lines] == ["mini_clip", "mini_supervised"]
+    assert run_cli(["compare", *shlex.split(following)[1:], "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert json.loads(end) == {name: compared[name] for name in ("schema_version", "decision")}
     assert run_cli(["compare", *shlex.split(following)[1:]]) == 0
     assert capsys.readouterr().err.splitlines() == [last]
     assert run_cli(shlex.split(following)) == 0
@@ -119,7 +122,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert again.out.startswith("Decision\n========\n")
     assert "mini_clip: finished before, in out/mini_clip-" in again.err
     assert probe("--json") == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[:-1]  # then the decision
     models = [json.loads(line)["model"]["name"] for line in lines]
     assert models == ["mini_clip", "mini_supervised"]
 

@@ -13,7 +13,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.request import command_of, make_spec
 from tuiprobe.run.directory import RunDir
 
@@ -101,6 +101,25 @@ def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path
     Path("photos/cats").mkdir()
     with pytest.raises(DataError, match=r"did you mean .*/photos/cats\?"):
         load_suite(source_named("./phots/cats"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("val.tar", "webdataset:val.tar"),
+        ("./val.tar", "webdataset:val.tar"),
+        ("tar:val.tar", "webdataset:val.tar"),
+        ("webdatset:val-{0..3}.tar", "webdataset:val-{0..3}.tar"),
+        ("ImageFolders:photos", "imagefolder:photos"),
+        ("x.npz", "vectors:x.npz"),
+    ],
+)
+def test_a_wrong_source_names_the_nearest(place: Path, typed: str, meant: str) -> None:
+    for name in ("val.tar", "x.npz"):
+        (place / name).touch()
+    meant = meant.replace("{", "[{]").replace("}", "[}]")
+    with pytest.raises(TuiprobeError, match=rf"did you mean {meant}\?"):
+        load_suite(source_named(typed))
 
 
 def test_a_source_of_another_package_is_told_apart_unloaded(

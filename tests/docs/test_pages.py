@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -59,8 +61,36 @@ def test_the_page_of_exit_codes_names_every_error() -> None:
     assert codes == ["0", "1", "2", "3", "4", "5", str(INTERRUPTED)]
 
 
+def test_the_page_of_errors_has_the_texts_of_the_program() -> None:
+    codes = {kind.__name__: kind.exit_code for kind in TuiprobeError.__subclasses__()}
+    raised = [(codes[name], text) for name, text in messages() if name in codes]
+    rows = re.findall(
+        r"^\| `(.+?)` \| (\d) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) == 15
+    for text, code in rows:
+        assert any(int(code) == other and text in message for other, message in raised), text
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Yields the errors that the program raises: class and text, with `…` for each value."""
+    for file in (ROOT / "tuiprobe").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                name = ast.unparse(node.exc.func)
+                yield from ((name, _text(argument)) for argument in node.exc.args)
+
+
+def _text(argument: ast.expr) -> str:
+    if isinstance(argument, ast.JoinedStr):
+        return "".join(map(_text, argument.values))
+    return str(argument.value) if isinstance(argument, ast.Constant) else "…"
+
+
 def test_how_to_read_the_card_names_every_headline_figure() -> None:
-    rows = " ".join(first_cells("reading.md"))
+    figures = [row for row in first_cells("reading.md") if row not in ("figure", "line")]
+    assert [row for row in figures if not re.search(r"\]\(glossary\.md#[a-z0-9-]+\)$", row)] == []
+    rows = " ".join(figures)
     assert [headline.name for headline in HEADLINES if f"[{headline.name}]" not in rows] == []
 
 

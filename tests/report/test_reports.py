@@ -10,6 +10,7 @@ import pytest
 from tests.report.samples import model, outliers, report, without_outliers
 from tests.report.samples_head import head_report
 from tuiprobe.errors import DataError
+from tuiprobe.numbers import MISSING
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, Persistence
@@ -104,6 +105,9 @@ def test_csv_tables_hold_every_point_as_numbers():
     assert {row["family"] for row in rows("concepts")} == {
         item.family for item in full.part(Concepts).families
     }
+    cells = {cell for name in tables(full) for row in rows(name) for cell in row.values()}
+    assert "" in cells
+    assert not cells & {"None", "nan", "NaN", "null", MISSING}
     rectangular(markdown(full))
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -15,10 +16,11 @@ from tests.report.samples import (
 )
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
+from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, OutlierResult
-from tuiprobe.results import Estimate, NotRun, Report, Timings
+from tuiprobe.results import Estimate, NotRun, Report, Timings, given
 from tuiprobe.results.report import ABSENT
 
 
@@ -138,13 +140,29 @@ def test_figures_are_found_by_name_and_never_of_an_inner_layer():
 
 def test_a_wrong_name_of_a_figure_is_answered_by_near_ones_or_all():
     found = report()
-    figure = found.figure("kurtosi")
-    assert figure.reason == ABSENT.reason
-    assert "no figure is called 'kurtosi', but kurtosis" in figure.remedy
-    with pytest.raises(AttributeError, match=r"there is no value: .*'kurtosi', but kurtosis"):
-        figure.value  # noqa: B018
-    every = found.figure("xyz").remedy
-    assert all(named.id in every for part in found.parts for named in part.figures)
+    with pytest.raises(UsageError, match=r"'kurtosi'; there is kurtosis"):
+        found.figure("kurtosi")
+    with pytest.raises(UsageError) as every:
+        found.figure("xyz", "val")
+    assert all(named.id in str(every.value) for part in found.parts for named in part.figures)
+
+
+def test_a_frame_has_every_figure_as_a_number():
+    pandas = pytest.importorskip("pandas", reason="to_frame needs pandas")
+    found = report()
+    frame = found.to_frame()
+    figures = [named for part in found.parts for named in part.figures]
+    assert len(frame) == len(figures)
+    values = [named.figure.value if given(named.figure) else None for named in figures]
+    pandas.testing.assert_series_equal(
+        frame["value"], pandas.Series(values, dtype=float, name="value")
+    )
+
+
+def test_without_pandas_a_frame_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UsageError, match="pip install pandas"):
+        report().to_frame()
 
 
 def test_a_part_of_an_unknown_probe_is_kept_as_it_is(tmp_path):

@@ -1,7 +1,7 @@
-"""Writes the pictures of docs/tui.md: `python -m tests.tui.screenshots`.
+"""Writes the pictures of the documentation: `python -m tests.tui.screenshots`.
 
-Models, setup, a real run of the embedded default as it goes on and when it is done, and the default
-runs of all embedded models side by side.
+Models, setup, a real run of the embedded default as it goes on and when it is done, the default
+runs of all embedded models side by side, and the pages, which need a Chromium.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from textual.widgets import Input, Static
 
+from tests.browser.chromium import Browser, Tab
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
@@ -30,6 +33,7 @@ from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = (120, 36)
+PAGE_SIZE = (1280, 1000)
 COMPARED = ("mini_supervised", "mini_clip")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
 
@@ -144,6 +148,31 @@ async def exported() -> None:
         save(app, "export")
 
 
+def pages() -> None:
+    """The report, the comparison and the page to label on, in a browser."""
+    runs = [f"runs/{model}" for model in MODELS]
+    tuiprobe = [sys.executable, "-m", "tuiprobe"]
+    page = subprocess.run([*tuiprobe, "compare", *runs, "--html"], check=True, capture_output=True)
+    Path("compare.html").write_bytes(page.stdout)
+    words = [*tuiprobe, "label", *runs[:2], "--page", "label.html"]
+    subprocess.run(words, check=True, capture_output=True)
+    files = {
+        "comparison": "compare.html",
+        "label": "label.html",
+        "report": "runs/mini_clip/report.html",
+    }
+    browser = Browser(Path("profile").absolute())
+    try:
+        for name, file in files.items():
+            tab = Tab(browser, Path(file).absolute(), size=PAGE_SIZE)
+            picture = Image.open(BytesIO(tab.picture())).convert("RGB")
+            picture.save(IMAGES / f"{name}.jpg", quality=85, optimize=True)
+            print(IMAGES / f"{name}.jpg")
+            tab.close()
+    finally:
+        browser.close()
+
+
 async def everything() -> None:
     """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -160,3 +189,4 @@ if __name__ == "__main__":
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())
+        pages()

@@ -60,13 +60,16 @@ def rank(number: int, folder: Path) -> None:
                 model(pictures(8, 2 * step + number)).sum().backward()
                 model.zero_grad()
         watched.save(folder / kind / str(number))
-        stats: list[Any] = [None, None]
-        seen = [pattern.statistics.stats for pattern in watched.layers if pattern.statistics]
-        distributed.all_gather_object(stats, seen)
+        everyone = watched.gather()
+        assert [figures.images for figures in watched.figures()] == [16] * 5  # as before
+        if number == 1:
+            everyone.save(folder / kind / "both")
+            stats = [pattern.statistics.stats for pattern in everyone.layers if pattern.statistics]
+            (folder / kind / "gathered").write_bytes(pickle.dumps((everyone.figures(), stats)))
+        with tuiprobe.watch(model, layers, output=folder / kind / "live"):
+            model(pictures(2))
         with tuiprobe.watch(model, "inner.head") if number else nullcontext():  # one rank alone
             model(pictures(2)).sum().backward()
-        both = [first.merge(second) for first, second in zip(*stats, strict=True)]
-        (folder / kind / f"merged{number}").write_bytes(pickle.dumps(both))
     distributed.destroy_process_group()
 
 
@@ -85,7 +88,11 @@ def test_figures_of_two_ranks_are_those_of_one_process(kind: str, trained: Path)
     with tuiprobe.watch(model.inner, LAYERS) as watched:
         for number in range(4):
             model(pictures(8, number))
-    merged = pickle.loads((trained / kind / "merged1").read_bytes())
+    figures, merged = pickle.loads((trained / kind / "gathered").read_bytes())
+    for alone_figures, both_figures in zip(watched.figures(), figures, strict=True):
+        assert both_figures.images == alone_figures.images == 32
+        assert both_figures.kurtosis.value == pytest.approx(alone_figures.kurtosis.value, rel=1e-4)
+        assert both_figures.outlier_channels == alone_figures.outlier_channels
     for layer, both in zip(watched.layers, merged, strict=True):
         alone, joined = layer.statistics.stats.compute(), both.compute()
         np.testing.assert_array_equal(joined.moments.count, alone.moments.count)
@@ -96,3 +103,6 @@ def test_figures_of_two_ranks_are_those_of_one_process(kind: str, trained: Path)
         np.testing.assert_allclose(kurtosis, np.sort(alone.samples.kurtosis), rtol=1e-4)
     for number in range(2):
         assert read_report(RunDir(trained / kind / str(number))).data[0].measured == 16
+    assert read_report(RunDir(trained / kind / "both")).data[0].measured == 32
+    for name in ("live", "live-rank1"):
+        assert read_report(RunDir(trained / kind / name)).data[0].measured == 2

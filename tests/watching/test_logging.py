@@ -44,7 +44,14 @@ def test_each_logged_point_describes_what_was_seen_since_the_one_before() -> Non
     assert names == {
         f"tuiprobe/{layer}/{figure}"
         for layer in ("stem", "blocks.0", "blocks.1", "blocks.2", "head")
-        for figure in ("kurtosis", "persistence", "share", "images", "outlier_channels")
+        for figure in (
+            "kurtosis",
+            "persistence",
+            "share",
+            "images",
+            "outlier_channels",
+            "nonfinite",
+        )
     }
     assert board.scalars["tuiprobe/head/images", 3] == 32  # two of four calls of 16
     with tuiprobe.watch(model, "head") as now:
@@ -59,7 +66,7 @@ def test_after_a_log_the_figures_stay_and_another_writer_is_refused() -> None:
     with tuiprobe.watch(model, "head") as watched:
         model(pictures(8))
         before = watched.figures()
-        with pytest.raises(TypeError, match="list has neither"):
+        with pytest.raises(TypeError, match="list has none"):
             watched.log(1, [])
         watched.log(1, run)  # nothing was lost
         assert watched.figures() == before
@@ -68,3 +75,46 @@ def test_after_a_log_the_figures_stay_and_another_writer_is_refused() -> None:
     assert [step for _, step in run.logged] == [1]
     assert run.logged[0][0]["tuiprobe/head/images"] == 8
     assert watched.figures()[0].images == 4
+
+
+class Logger:
+    """Takes metrics as the loggers of Lightning do; `log` of another kind is not called."""
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[dict[str, float], int | None]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.logged.append((metrics, step))
+
+    def log(self, name: str, value: float) -> None:
+        raise AssertionError(name)
+
+
+def test_loggers_of_lightning_are_writers() -> None:
+    model, logger = network(), Logger()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(8))
+        watched.log(3, logger)
+    [(metrics, step)] = logger.logged
+    assert (metrics["tuiprobe/head/images"], step) == (8, 3)
+
+
+def test_the_share_of_values_that_are_not_finite_is_logged() -> None:
+    model, run, x = network(), Run(), pictures(8)
+    x[:2] = torch.nan
+    with tuiprobe.watch(model, LAYERS) as watched:
+        model(x)
+        watched.log(1, run)
+    assert {run.logged[0][0][f"tuiprobe/{name}/nonfinite"] for name in ("stem", "head")} == {0.25}
+
+
+def test_training_and_evaluation_are_logged_apart() -> None:
+    model, run = network().train(), Run()
+    with tuiprobe.watch(model, "head") as watched:
+        for step in range(2):
+            model.train()(pictures(8))
+            model.eval()(pictures(3))
+            watched.log(step, run)
+    for values, _ in run.logged:
+        assert values["tuiprobe/head/images"] == 8
+        assert values["tuiprobe/head-eval/images"] == 3

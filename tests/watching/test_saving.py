@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
 from tuiprobe.run.deletion import delete_run
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import BusyError
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.status import read_status, read_taps
 from tuiprobe.run.view import RunView
@@ -77,19 +79,84 @@ def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
 
 
 def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:
-    model, other = network(), tuiprobe.watch(network(), "head", output=tmp_path / "run")
+    model, other = network(), network()
+    with tuiprobe.watch(other, "head") as second:
+        other(pictures(8))
     with tuiprobe.watch(model, "head", output=tmp_path / "run") as watched:
         model(pictures(8))
         with pytest.raises(DataError, match="another run"):
-            other.__enter__()
+            second.save(tmp_path / "run")
         watched.save(tmp_path / "run")
         model(pictures(8))
         watched.save(tmp_path / "run")
     assert read_report(RunDir(tmp_path / "run")).data[0].measured == 16
     with pytest.raises(DataError, match="another run"):
-        other.__enter__()
+        second.save(tmp_path / "run")
     delete_run(RunDir(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def watched_into(path: Path, images: int, **options: Any) -> Path | None:
+    """Runs a script that watches into `path`; returns where the figures are."""
+    model = network()
+    with tuiprobe.watch(model, "head", output=path, **options) as watched:
+        model(pictures(images))
+    return watched.output
+
+
+def test_a_script_that_runs_again_keeps_the_earlier_watches(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    outputs = [watched_into(run, images) for images in (4, 5, 6)]
+    assert outputs == [run, run / "2", run / "3"]
+    measured = [read_report(RunDir(path)).data[0].measured for path in outputs if path]
+    assert measured == [4, 5, 6]
+    assert run_cli(["verify", str(run)]) == 0
+
+
+def test_overwriting_replaces_an_earlier_watch_and_nothing_else(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    watched_into(run, 4)
+    (run / "notes.txt").write_text("mine")
+    assert watched_into(run, 7, overwrite=True) == run
+    assert read_report(RunDir(run)).data[0].measured == 7
+    assert (run / "notes.txt").read_text() == "mine"
+    (run / "spec.json").write_text("{}")  # a run of an engine, for all that one can tell
+    with pytest.raises(DataError, match="another run"):
+        watched_into(run, 4, overwrite=True)
+
+
+def test_what_was_gathered_stays_and_is_saved_again(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, LAYERS) as watched:
+        model(pictures(4))
+        first = watched.gather()  # one process alone
+        model(pictures(5))
+        second = watched.gather()
+    for gathered, images in ((first, 4), (second, 9)):
+        assert {figures.images for figures in gathered.figures()} == {images}
+        gathered.save(tmp_path / "run")
+        assert read_report(RunDir(tmp_path / "run")).data[0].measured == images
+    assert second.figures() == watched.figures()
+
+
+def test_a_directory_in_use_is_left_to_its_writer(tmp_path: Path) -> None:
+    model, run = network(), tmp_path / "run"
+    with tuiprobe.watch(model, "head", output=run) as first:
+        model(pictures(3))
+        assert watched_into(run, 5) == run / "2"
+        with pytest.raises(BusyError):
+            watched_into(run, 5, overwrite=True)
+    assert first.output == run
+    assert read_report(RunDir(run)).data[0].measured == 3
+
+
+def test_ranks_of_a_launcher_write_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        watched_into(tmp_path / "run", 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-rank1"]
 
 
 def test_nothing_measured_and_a_folder_of_something_else_are_refused(tmp_path: Path) -> None:

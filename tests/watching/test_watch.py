@@ -271,8 +271,112 @@ def test_nan_is_counted_and_kept_apart() -> None:
         model(x)
     figures = watched.figures()[0]
     assert figures.nonfinite == figures.channels
+    assert figures.nonfinite_share == 1 / 8
+    assert "12.5 %" in watched.table()
     assert isinstance(figures.kurtosis, Estimate)
     assert figures.kurtosis.n == 7
+
+
+@pytest.mark.parametrize(
+    ("bad", "cell"), [(slice(None), "no finite value"), (0, "no image of finite values")]
+)
+def test_a_layer_that_has_broken_down_says_so(bad: Any, cell: str) -> None:
+    model = nn.Sequential(nn.Identity(), nn.Linear(4, 24))
+    with torch.no_grad():
+        model[1].bias[bad] = torch.nan
+    with tuiprobe.watch(model, "1") as watched:
+        model(torch.randn(8, 4))
+    figures = watched.figures()[0]
+    assert figures.nonfinite_share == pytest.approx(1 if cell == "no finite value" else 1 / 24)
+    assert isinstance(figures.kurtosis, NotRun)
+    assert cell in watched.table().splitlines()[1]
+    assert "share" not in figures.scalars()
+
+
+class Twice(nn.Module):
+    """Calls one layer twice, and has a layer of its own afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.layer(self.layer(x)))
+        return out
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_calls_of_a_layer_within_a_pass_are_told_apart(compiled: bool) -> None:
+    model, x = Twice().eval(), torch.randn(32, WIDTH)
+    with tuiprobe.watch(model, "*") as watched, torch.no_grad():
+        run = torch.compile(model, fullgraph=True, backend="eager") if compiled else model
+        run(x)
+        run(x)
+    figures = {entry.layer: (entry.images, entry.call) for entry in watched.figures()}
+    assert figures == {"layer": (64, 1), "layer-call2": (64, 2), "last": (64, 1)}
+    second = next(entry for name, entry in watched.layer_statistics if name == "layer-call2")
+    with torch.no_grad():
+        expected = model.layer(model.layer(x)).double().mean(0).numpy()
+    np.testing.assert_allclose(second.stats.compute().moments.mean, expected, atol=1e-6)
+
+
+def test_calls_outside_a_pass_are_no_second_calls() -> None:
+    model = Twice()
+    with tuiprobe.watch(model, "layer") as watched:
+        model(torch.randn(4, WIDTH))
+        for _ in range(3):
+            model.layer(torch.randn(2, WIDTH))
+    assert {f.layer: f.images for f in watched.figures()} == {"layer": 10, "layer-call2": 4}
+
+
+def test_training_and_evaluation_do_not_mix() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(WIDTH, WIDTH))
+    with tuiprobe.watch(model, "1") as watched:
+        model(torch.randn(4, WIDTH))
+        model.eval()
+        model(torch.randn(3, WIDTH))
+        model.train()
+        model(torch.randn(2, WIDTH))
+    figures = {f.layer: (f.images, f.training) for f in watched.figures()}
+    assert figures == {"1": (6, True), "1-eval": (3, False)}
+
+
+class Square(nn.Module):
+    """Gives maps whose two last dimensions may be channels: nothing in it says which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_channels_that_nothing_tells_are_named() -> None:
+    model, x = nn.Sequential(Square()), torch.randn(4, 7, 5, 5)
+    with tuiprobe.watch(model, "0") as unnamed:
+        model(x)
+    assert "channel_dim" in unnamed.refused["0"]
+    for dim, width in ((1, 7), (-1, 5)):
+        with tuiprobe.watch(model, "0", channel_dim=dim) as watched:
+            model(x)
+        assert watched.figures()[0].channels == width
+    layers = nn.Sequential(nn.Conv2d(7, 6, 1))  # what fixes its channels keeps them
+    with tuiprobe.watch(layers, "0", channel_dim=-1) as fixed:
+        layers(x)
+    assert "unexpected place" not in fixed.table()
+    assert fixed.figures()[0].channels == 6
+
+
+def test_notebooks_show_the_table_and_run_nothing_of_it() -> None:
+    model = nn.Module()
+    model.add_module("<script>", nn.Linear(4, 24))
+    with tuiprobe.watch(model, "*") as watched:
+        model.get_submodule("<script>")(torch.randn(8, 4))
+    html = watched._repr_html_()
+    assert "<script>" not in html
+    assert html.count("<tr>") == 2
+    assert f"<td>{watched.figures()[0].kurtosis.with_interval()}</td>" in html  # type: ignore[union-attr]
 
 
 def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
@@ -302,6 +406,7 @@ def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
         ("head", {"every": 0}, "every must be"),
         ("head", {"every": True}, "every must be"),
         ("head", {"k": -1}, "k must be"),
+        ("head", {"channel_dim": 0}, "channel_dim must be"),
     ],
 )
 def test_wrong_options_are_refused(layers: str, options: dict[str, Any], message: str) -> None:
@@ -320,7 +425,7 @@ def test_reset_forgets() -> None:
         assert watched.refused == {"head": "not called yet"}
         model(pictures(2))
     assert watched.figures()[0].images == 2
-    assert repr(watched) == "Watched(Net, 1 layers, 2 images)"
+    assert repr(watched) == "Watched(Net, 1 layer, 2 images)"
     kept = weakref.ref(watched)
     del watched
     gc.collect()

@@ -148,8 +148,8 @@ class Invocation:
     json: Annotated[
         bool,
         Option(
-            "Print results.json in place of the summary, one line for each model; with --dry-run "
-            "what the run would do.",
+            "Print results.json in place of the summary, one line for each model, and the decision "
+            "between several in a last line; with --dry-run what the run would do.",
             PROGRAM,
             changes="nothing",
         ),

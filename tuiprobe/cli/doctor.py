@@ -110,5 +110,7 @@ def description_lines(encoder: dict[str, Any]) -> list[str]:
     for tap in encoder["taps"]:
         printed.append(plain(f"{tap['name']:<40} {tap['kind']:<6} {tap['channels']:>6}"))
     if encoder["untappable"]:
-        printed.append(f"{len(encoder['untappable'])} modules cannot be tapped; --json says why")
+        count = len(encoder["untappable"])
+        modules = f"{count} module{'' if count == 1 else 's'}"
+        printed.append(f"{modules} cannot be tapped; --json says why")
     return printed

@@ -178,7 +178,8 @@ def run_requests(
     Args:
         requests: What to measure, where and how.
         listed: Whether a file lists the models.
-        as_json: Print the results as JSON in place of summaries and the comparison.
+        as_json: Print the results as JSON in place of summaries, and the decision in place of the
+            comparison.
         debug: Print the traceback of what failed.
 
     Returns:
@@ -337,9 +338,11 @@ class _Models:
         if len(directories) < 2 or not (whole and last):
             return ""
         path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
-        if not self.as_json:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        if self.as_json:
+            content = {"schema_version": 3, "decision": decision.model_dump(mode="json")}
+            text = json.dumps(content, allow_nan=False) + "\n"
+        sys.stdout.write(text)
+        sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
         return decision.command if decision.take is None else ""
 

@@ -111,7 +111,7 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     for part in report.parts:
         for named in part.figures:
             if named.id == TOP1.id and named.headline is not None and given(named.figure):
-                same = report.figure("id_own_classes", named.data)
+                same = report.figure_or_absent("id_own_classes", named.data)
                 first = same if given(same) else report.figure("top1")
                 change = difference(first, named.figure)
                 if given(change):
@@ -175,7 +175,7 @@ def _inside(reports: Sequence[Report]) -> Content:
 
 def _figure(report: Report, id: str) -> Figure:
     headline = report.headline(id)
-    return report.figure(id) if headline is None else headline.figure
+    return report.figure_or_absent(id) if headline is None else headline.figure
 
 
 def write_decision(

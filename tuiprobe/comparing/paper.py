@@ -91,7 +91,7 @@ def paper(reports: Sequence[Report]) -> Paper:
                 backbone=report.model.name if preset is None else preset.backbone,
                 training="other" if preset is None else column_of(preset),
                 outcome=report.fact("outcome"),
-                figures={id: report.figure(id) for id in TABLES.values()},
+                figures={id: report.figure_or_absent(id) for id in TABLES.values()},
             )
         )
     places = Counter((m.backbone, m.training) for m in models)
@@ -124,7 +124,7 @@ def _gaps(report: Report) -> Iterator[Gap]:
     name = report.model.name
     yield from (Gap(model=name, reason=reason) for reason in reservations(report))
     for title, id in TABLES.items():
-        figure = report.figure(id)
+        figure = report.figure_or_absent(id)
         if given(figure):
             continue
         reason = figure.reason

@@ -55,7 +55,7 @@ class ConceptCsv(ListedImages):
         self.rows = [replace(row, cells=()) for row in rows]
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Returns what the CSV says about one image."""
+        """Returns the concepts of one image in the CSV."""
         row = self.rows[sample.id]
         shares, annotated = self._marks[sample.id]
         present = np.flatnonzero(shares)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.label_numbers import in_class_order
-from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.registry import DataSource, meant_source
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError
 from tuiprobe.files import similar_folder
@@ -43,7 +43,7 @@ class ImageFolder(ImageFiles):
         self.folder = Path(root).expanduser().absolute()
         if not self.folder.is_dir():
             kind = "is not a directory" if self.folder.exists() else "does not exist"
-            near = similar_folder(self.folder)
+            near = meant_source(str(root)) or similar_folder(self.folder)
             remedy = "give a folder of images" if near is None else f"did you mean {near}?"
             raise DataError(f"imagefolder: {self.folder} {kind}; {remedy}")
         self.ignored: Counter[str] = Counter()

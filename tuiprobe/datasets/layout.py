@@ -95,7 +95,7 @@ class SetLayout:
         return asked
 
     def content(self, stamps: Mapping[int, Stamp]) -> dict[str, Any]:
-        """Returns what determines the numbers of the set, without paths of folders.
+        """Returns all inputs of the numbers of the set, without paths of folders.
 
         Of images these are path, label and size of each in order, and digests of the first ones.
         """
@@ -111,7 +111,7 @@ class SetLayout:
         return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
 
     def called(self, ids: Ids) -> str:
-        """Returns what samples that are read at once are called."""
+        """Returns the name for samples that are read at once."""
         return self.dataset.samples[int(ids[0])].path
 
     def digest(self, ids: Ids) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuiprobe.datasets.concepts import ConceptDataset
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms
+from tuiprobe.datasets.registry import SOURCES, below, concept_forms, data_forms, meant_source
 from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import similar_folder
@@ -53,7 +53,7 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
     kind, _, rest = source.partition(":")
     known = SOURCES.get(kind)
     if known is None or known.open is None or not (rest or source in known.forms):
-        near = similar_folder(Path(source)) if ":" not in source else None
+        near = meant_source(source) or (similar_folder(Path(source)) if not rest else None)
         meant = f" (did you mean {near}?)" if near is not None else ""
         raise UsageError(
             f"unknown data source {source!r}, and no folder{meant}; give the path of a folder, "

@@ -239,7 +239,7 @@ def name_of(data: object) -> str:
 
 
 def _numbered(data: object) -> Any:
-    """Returns what has a length and gives items by number; reads what can only be iterated."""
+    """Returns a sequence of the items; reads into memory those that can only be iterated."""
     data = data.dataset if isinstance(data, DataLoader) else data
     if not isinstance(data, Mapping | Image.Image | bytes):
         by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
@@ -280,7 +280,7 @@ def _label(label: Any) -> int | str | None:
 
 
 def _content(image: Any) -> Content | None:
-    """Returns what is measured of an image; None if it is none."""
+    """Returns the measured form of an image; None if it is none."""
     nothing = Stamp(None, None)
     if isinstance(image, str | os.PathLike):
         return read_file(os.fspath(image))

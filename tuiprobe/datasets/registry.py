@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,29 @@ def source_named(text: str, base: Path | None = None) -> str:
             )
         return kind
     return f"imagefolder:{Path(text)}" if is_folder else text
+
+
+_KINDS = {".tar": "webdataset", ".toml": "suite"} | dict.fromkeys(
+    (".npy", ".npz", ".parquet", ".pt", ".safetensors"), "vectors"
+)
+"""What reads a file, by its extension."""
+
+
+def meant_source(text: str) -> str | None:
+    """Returns the source that a wrong one may mean: by the kind of a file, or a near name.
+
+    >>> meant_source("webdatset:val.tar"), meant_source("photos"), meant_source("wds:val.tar")
+    ('webdataset:val.tar', None, 'webdataset:val.tar')
+    """
+    kind, _, rest = text.partition(":")
+    by_file = _KINDS.get(Path(text).suffix.lower())
+    if by_file is not None and Path(text).is_file():
+        return f"{by_file}:{text}"
+    if not rest or "/" in kind:
+        return None
+    near = get_close_matches(kind.casefold(), suite_kinds(), 1)
+    meant = near[0] if near else by_file
+    return None if meant is None else f"{meant}:{rest}"
 
 
 def below(base: Path | None, text: str) -> str:

@@ -95,7 +95,7 @@ def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -
 
 
 def replaced_answers(plan: Plan) -> str:
-    """Returns what to say before results are replaced; empty if the question is the same.
+    """Returns the warning before results are replaced; empty if the question is the same.
 
     The head is not part of a run's key: another head, other names and other options of probes are
     answered from the same measurements, in the same directory.

@@ -364,7 +364,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
 
 
 def _stored(plan: Plan, shard: Shard, digest: str) -> Arrays:
-    """Returns what an earlier attempt encoded of a shard; nothing if the images may be others."""
+    """Returns a shard's rows that an earlier attempt encoded; none if its images may differ."""
     file = plan.directory.head_probe_file(shard.number)
     try:
         arrays, metadata = read_arrays(file) if file.exists() else ({}, {})

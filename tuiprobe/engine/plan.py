@@ -345,7 +345,7 @@ def _describe_model(spec: RunSpec, encoder: Encoder) -> Model:
 
 
 def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, Any]:
-    """Returns what determines the numbers besides the images, without paths of weights or data."""
+    """Returns all inputs of the numbers besides the images, without paths of weights or data."""
     named = {"assumed"} if model.loader == "py" else {"source", "assumed"}  # nothing else knows it
     preprocessing = model.preprocessing.model_dump(mode="json", exclude=named)
     return {

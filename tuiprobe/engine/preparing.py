@@ -106,7 +106,7 @@ def _say_warnings(job: Job) -> None:
 
 
 def extraction_of(job: Job, inventory: Inventory) -> Extraction:
-    """Returns what measures the missing shards of this process."""
+    """Makes the extraction of the missing shards of this process."""
     plan = job.plan
     answers = _live_answers(job, inventory) if inventory.missing else None
     live = LiveView(
@@ -121,7 +121,7 @@ def extraction_of(job: Job, inventory: Inventory) -> Extraction:
 
 
 def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
-    """Returns what counts the answers so far, those of an earlier attempt included."""
+    """Makes the count of the answers so far, those of an earlier attempt included."""
     plan = job.plan
     if not plan.directory.head_file.exists():
         job.status.update(unanswered="the head is built after measuring: answers follow then")

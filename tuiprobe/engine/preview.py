@@ -102,7 +102,7 @@ class _Findings:
 
 
 def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview:
-    """Returns what a run would do.
+    """Returns a preview of a run.
 
     Args:
         request: What to measure, where and how.

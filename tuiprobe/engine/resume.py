@@ -262,7 +262,7 @@ def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | Non
 def _doubtful(
     plan: Plan, shard: Shard, recorded: Mapping[int, Stamp], before: PlanRecord | None
 ) -> list[Ids]:
-    """Returns what may have changed since it was measured: ids of samples that are read at once.
+    """Returns the ids of samples that may have changed since they were measured.
 
     Of samples that lie together these are all batches, if a file was moved or touched.
     """

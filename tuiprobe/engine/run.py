@@ -78,10 +78,37 @@ def run(
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
         Interrupted: If a stop was requested before the first image or after the last.
     """
+    return run_together([request], [own], listen=lambda _, event: listen(event))[0]
+
+
+def run_together(
+    requests: Sequence[RunRequest],
+    own: Sequence[PythonObjects],
+    *,
+    listen: Callable[[RunRequest, Event], None],
+) -> list[RunOutcome]:
+    """Runs several models as `run_several` does; a run that fails stops the others.
+
+    Args:
+        requests: What to measure, where and how.
+        own: Encoder and images of each that have no name to load them by.
+        listen: Receives the events of each run.
+
+    Returns:
+        The outcome of each, in the order of `requests`.
+
+    Raises:
+        TuiprobeError: As `run` does.
+        Interrupted: As `run` does.
+    """
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
-        opened = partial(open_run, locks=locks, listen=listen, own=own)
-        return _Group([request], opened, _raise).run()[0]
+        opened = [
+            partial(open_run, request, locks, listen=partial(listen, request), own=objects)
+            for request, objects in zip(requests, own, strict=True)
+        ]
+        outcomes = _Group(opened, _raise).run()
+    return [outcomes[number] for number in range(len(requests))]
 
 
 def run_several(
@@ -112,11 +139,11 @@ def run_several(
 
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
-
-        def opened(request: RunRequest) -> Job:
-            return open_run(request, locks, listen=partial(listen, request))
-
-        outcomes = _Group(requests, opened, failed).run()
+        opened = [
+            partial(open_run, request, locks, listen=partial(listen, request))
+            for request in requests
+        ]
+        outcomes = _Group(opened, failed).run()
     ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
     return [ends[number] for number in range(len(requests))]
 
@@ -125,15 +152,12 @@ class _Group:
     """The runs of one command.
 
     Args:
-        requests: What to measure, where and how.
-        opened: Opens the run of a request.
+        opened: Opens each run.
         failed: Called with the number of a run that ends without an outcome; may raise.
     """
 
-    def __init__(
-        self, requests: Sequence[RunRequest], opened: Callable[[RunRequest], Job], failed: Failed
-    ) -> None:
-        self._requests, self._opened, self._failed = requests, opened, failed
+    def __init__(self, opened: Sequence[Callable[[], Job]], failed: Failed) -> None:
+        self._opened, self._failed = opened, failed
         self._jobs: dict[int, Job] = {}
         self._numbers: dict[Extraction, int] = {}  # of the runs that have not ended
         self._outcomes: dict[int, RunOutcome] = {}
@@ -145,7 +169,7 @@ class _Group:
         Returns:
             The outcome of each run that has one, by its number.
         """
-        for number in range(len(self._requests)):
+        for number in range(len(self._opened)):
             self._attempt(number, partial(self._open, number))
         alike: dict[Any, list[Extraction]] = {}
         for run, number in self._numbers.items():
@@ -181,7 +205,7 @@ class _Group:
         self._failed(self._numbers.pop(run), reason)
 
     def _open(self, number: int) -> None:
-        job = self._jobs[number] = self._opened(self._requests[number])
+        job = self._jobs[number] = self._opened[number]()
         self._numbers[prepare(job)] = number
 
     def _finish(self, number: int, run: Extraction) -> None:
@@ -189,7 +213,7 @@ class _Group:
 
 
 def _images_and_batches(plan: Plan) -> tuple[object, ...]:
-    """Returns what is equal for runs that see the same images in the same batches."""
+    """Returns the values that are equal for runs on the same images in the same batches."""
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
     stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
     shards = tuple(
@@ -357,7 +381,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
         if not merged.keys() - plan.suite.own_keys:
             job.say("warning", "stopped before the first shard was finished: nothing to report")
             return None, False
-        write_plan(plan)  # nothing has vouched for it since it was written
+        write_plan(plan)  # its checksum has not been verified since it was written
         write_names(plan, merged)
         write_merged(directory, plan.key, merged)
         for name in merged.keys() - {plan.suite.concept_set}:

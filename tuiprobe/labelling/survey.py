@@ -70,7 +70,7 @@ class Pool:
         return np.asarray((same * self.confidences[None]).sum(1) / self.confidences.sum(0))
 
     def agreed(self, candidates: Bools) -> Bools:
-        """Returns on which pictures some candidates all answer alike, bool `[N]`."""
+        """Returns the pictures on which some candidates give equal answers, bool `[N]`."""
         some = self.answers[candidates]
         return np.asarray((some == some[:1]).all(axis=0))
 

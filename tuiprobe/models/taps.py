@@ -102,6 +102,10 @@ class UnknownBatchError(NotTappableError):
     """Why the dimension that holds the images is not known."""
 
 
+class UnknownChannelsError(NotTappableError):
+    """Why the dimension that holds the channels is not known."""
+
+
 @dataclass(frozen=True)
 class TapContext:
     """What the layout of an output is deduced from besides the module itself.
@@ -112,6 +116,8 @@ class TapContext:
         image: Height and width of the input; None if it is no image.
         tokens: Number of patches, and of class and register tokens, of a vision transformer.
         batch_dim: Dimension of the batch in 3-D outputs; None if it is the one of that size.
+        channel_dim: Dimension of the channels, 1 or -1, where a module does not fix it; None if it
+            is deduced.
     """
 
     tower: nn.Module
@@ -119,6 +125,7 @@ class TapContext:
     image: tuple[int, int] | None = None
     tokens: tuple[int, int] = (0, 0)
     batch_dim: int | None = None
+    channel_dim: int | None = None
 
     @cached_property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -235,7 +242,7 @@ def layout(name: str, module: nn.Module, tensor: Tensor, scene: TapContext) -> t
     shape = tuple(tensor.shape)
     if tensor.ndim == 3 and _batch_dim(shape, scene) == 1:
         # Sequence first: passed on as a batch-first view.
-        dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], None)
+        dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], scene)
         tap = _token_tap(name, shape[0], shape[dim], scene.tokens)
         return tap, lambda o: _read(o).transpose(0, 1)
     if tensor.ndim not in (2, 3, 4) or (tensor.ndim != 3 and shape[0] != scene.batch):
@@ -243,10 +250,10 @@ def layout(name: str, module: nn.Module, tensor: Tensor, scene: TapContext) -> t
     if tensor.ndim == 2:
         return Tap(name, "vector", shape[1]), _read
     if tensor.ndim == 3:
-        if _channel_dim(module, shape, layers, [1, -1], None) == 1:
+        if _channel_dim(module, shape, layers, [1, -1], scene) == 1:
             return Tap(name, "token", shape[1]), lambda o: _read(o).transpose(1, 2)
         return _token_tap(name, shape[1], shape[2], scene.tokens), _read
-    dim = _channel_dim(module, shape, layers, [1, -1], scene.image)
+    dim = _channel_dim(module, shape, layers, [1, -1], scene)
     return Tap(name, "map", shape[dim], dim), _read
 
 
@@ -272,24 +279,28 @@ def _channel_dim(
     shape: tuple[int, ...],
     layers: list[nn.Module],
     candidates: list[int],
-    image: tuple[int, int] | None,
+    scene: TapContext,
 ) -> int:
     """Returns the channel dimension, 1 or -1; refuses an ambiguous layout."""
-    if image is not None:
-        candidates = [dim for dim in candidates if _is_grid(shape, dim, image)]
+    if scene.image is not None and len(shape) == 4:
+        candidates = [dim for dim in candidates if _is_grid(shape, dim, scene.image)]
         if not candidates:
             raise NotTappableError(f"its output {shape} holds no image grid")
     if isinstance(module, (*_CHANNELS_SECOND, *_POOLS)):
         known = 1
     elif isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
         known = -1
+    elif scene.channel_dim is not None:
+        known = scene.channel_dim
     else:
         widths = {width for layer in layers for width in _widths(layer)}
         candidates = [dim for dim in candidates if shape[dim] in widths]
         if len(candidates) > 1:
             candidates = _decided(shape, layers, module)
         if len(candidates) != 1:
-            raise NotTappableError(f"which dimension of {shape} holds the channels is not known")
+            raise UnknownChannelsError(
+                f"which dimension of {shape} holds the channels is not known"
+            )
         return candidates[0]
     if known not in candidates:
         raise NotTappableError(f"its output {shape} has its channels in an unexpected place")

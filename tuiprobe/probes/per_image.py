@@ -21,7 +21,7 @@ from tuiprobe.run.per_image import Answers, ImageValues, SetValues, list_digest
 
 
 def image_values(run: RunReader) -> ImageValues:
-    """Returns what is kept of single images of a run whose shards are merged.
+    """Returns the values of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
     of images. Images whose representation is not finite are not among them.
@@ -86,7 +86,7 @@ class _Temperatures:
 def _answers(
     head: HeadArrays, images: SetFeatures, temperature: float, order: NDArray[np.int64]
 ) -> Answers:
-    """Returns what the head answers on the images of a set, in another order."""
+    """Returns the answers of the head on the images of a set, in another order."""
     known, places = usable_images(images), np.flatnonzero(pointing(images))
     logits, n = Logits(head, known), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)

@@ -221,7 +221,7 @@ def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
 
 
 def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
-    """Returns what a report keeps of a result: itself, its description, and everything named."""
+    """Returns the part of a report for a result: itself, its description, and everything named."""
     if isinstance(result, NotRun):
         return Part(
             probe=probe.id,

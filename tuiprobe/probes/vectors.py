@@ -100,7 +100,7 @@ def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None
 
 
 def vector_notes(run: RunReader) -> tuple[str, ...]:
-    """Returns what a reader must know of sets that were given encoded; empty for images."""
+    """Returns the notes on sets that were given encoded; none for images."""
     sets = {record.name for record in run.plan.sets if record.files}
     notes: list[str] = []
     unit: dict[str, bool] = {}

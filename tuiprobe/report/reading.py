@@ -49,7 +49,7 @@ def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
 
 @lru_cache(maxsize=10_000)
 def _by_labels(path: Path, state: tuple[object, ...]) -> Summary | None:
-    """Returns what lists show of a run with its labels; None where it cannot be read.
+    """Returns the row of a run in lists, with its labels; None where it cannot be read.
 
     Args:
         path: The run directory.

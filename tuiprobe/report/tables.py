@@ -6,7 +6,9 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
+from typing import Any
 
+from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
@@ -17,6 +19,7 @@ CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
 """Names of the table files that are of no single probe."""
 FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"]
+FIGURES = ["probe", "data", "place", "figure", "name", *FIGURE]
 
 
 def tables(report: Report) -> dict[str, str]:
@@ -29,12 +32,25 @@ def tables(report: Report) -> dict[str, str]:
     skipped = ([each.name, i.path, i.reason] for each in report.data for i in each.skipped)
     nonfinite = ([each.name, path] for each in report.data for path in each.nonfinite_images)
     files = {
-        "figures": _csv(["probe", "data", "place", "figure", "name", *FIGURE], _figures(report)),
+        "figures": _csv(FIGURES, _figures(report)),
         "data": _csv(counts, data),
         "skipped": _csv(["data", "path", "reason"], skipped),
         "nonfinite": _csv(["data", "path"], nonfinite),
     }
     return files | {name: _table(table) for _, name, table in table_files(report)}
+
+
+def figures_frame(report: Report) -> Any:
+    """Returns all figures as a pandas `DataFrame`; see `Report.to_frame`.
+
+    Raises:
+        UsageError: If pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise UsageError("to_frame needs pandas: pip install pandas") from error
+    return pandas.DataFrame(_figures(report), columns=FIGURES)
 
 
 def predictions_table(pictures: Iterable[Prediction]) -> str:

@@ -200,7 +200,7 @@ class NotRun(Frozen):
         return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
     def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
-        """Returns what stands where there is no number."""
+        """Returns the text in place of a number."""
         return numbers.MISSING
 
     def ends(self, signed: bool = False) -> str:
@@ -208,7 +208,7 @@ class NotRun(Frozen):
         return ""
 
     def plus_minus(self, bare: bool = False) -> str:
-        """Returns what stands where there is no number."""
+        """Returns the text in place of a number."""
         return numbers.MISSING
 
 
@@ -225,7 +225,7 @@ Figure = Estimate | NotRun
 
 
 def in_unit(unit: str) -> tuple[Any, Any]:
-    """Returns what makes a field hold figures of one unit: `Annotated[Figure, *in_unit("ms")]`.
+    """Returns annotations for figures of one unit: `Annotated[Figure, *in_unit("ms")]`.
 
     A figure that says no unit gets it; one that says another unit is refused.
     """

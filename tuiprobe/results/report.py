@@ -214,22 +214,29 @@ class Report(Frozen):
             data: Name of the set; None for the first that has the figure.
 
         Returns:
-            The figure; a `NotRun` where there is none, which names what may be meant.
+            The figure; a `NotRun` where there is none, which names the sets that have it.
+
+        Raises:
+            UsageError: If no figure is called so; names near ones.
         """
-        sets: dict[str, list[str]] = {}
+        known = {named.id for part in self.parts for named in part.figures if not named.inner}
+        if known and id not in known and id not in BY_ID:
+            near = get_close_matches(id, known, cutoff=0.5) or sorted(known)
+            raise UsageError(f"no figure is called {id!r}; there is {', '.join(near)}")
+        return self.figure_or_absent(id, data)
+
+    def figure_or_absent(self, id: str, data: str | None = None) -> Figure:
+        """Returns the figure as `figure` does, and `ABSENT` for any other name."""
+        sets = []
         for part in self.parts:
             for named in part.figures:
-                if named.inner:
-                    continue
-                if named.id == id and data in (None, named.data):
-                    return named.figure
-                sets.setdefault(named.id, []).append(named.data)
-        if id in sets:
-            return ABSENT.model_copy(update={"remedy": f"{id} is known of {', '.join(sets[id])}"})
-        if id in BY_ID or not sets:
+                if named.id == id and not named.inner:
+                    if data in (None, named.data):
+                        return named.figure
+                    sets.append(named.data)
+        if not sets:
             return ABSENT
-        near = ", ".join(get_close_matches(id, sets, cutoff=0.5) or sorted(sets))
-        return ABSENT.model_copy(update={"remedy": f"no figure is called {id!r}, but {near}"})
+        return ABSENT.model_copy(update={"remedy": f"{id} is known of {', '.join(sets)}"})
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
         """Returns a headline figure; None where this report does not name it.
@@ -281,6 +288,14 @@ class Report(Frozen):
         """
         pictures: list[Prediction] = _above("tuiprobe.run.pictures:predictions")(self)
         return pictures
+
+    def to_frame(self) -> Any:
+        """Returns all figures as a pandas `DataFrame`, with the columns of `tables/figures.csv`.
+
+        Raises:
+            UsageError: If pandas is not installed.
+        """
+        return _above("tuiprobe.report.tables:figures_frame")(self)
 
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""

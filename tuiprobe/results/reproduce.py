@@ -65,7 +65,7 @@ def command_note(report: Report) -> str:
 
 
 def next_step(report: Report) -> Text:
-    """Returns what to do next, with the command; empty where nothing follows from the report."""
+    """Returns the next step, with its command; empty where nothing follows from the report."""
     accuracy = on_your_pictures(report)
     if report.partial or report.model.weights.kind == "untrained":
         return ()

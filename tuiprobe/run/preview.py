@@ -298,7 +298,7 @@ def _outcome(
 
 
 def preview_lines(previews: Sequence[Preview]) -> list[str]:
-    """Returns what runs would do, as lines: first what is missing, then the data and the probes.
+    """Returns the preview of runs as lines: first what is missing, then the data and the probes.
 
     Of runs of several models in one command, all but the downloads are those of the first.
     """

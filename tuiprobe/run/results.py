@@ -119,7 +119,7 @@ class Summary(Frozen):
 
     @classmethod
     def absent(cls, title: str = "", model: str = "", data: str = "", images: int = 0) -> "Summary":
-        """Returns what is shown of a run without results: what was asked, and that it has none."""
+        """Returns the view of a run without results: its options, and that it has none."""
         title, model, data = (encodable(text)[:LONGEST_TEXT] for text in (title, model, data))
         return cls(
             title=title, partial=True, model=model, data=data, source=data, kind=None,
@@ -179,7 +179,7 @@ def _checksum(file: Entry) -> str:
 
 def summary_of(report: Report) -> Summary:
     """Returns the summary of a report."""
-    figures = {f.field: report.figure(f.figure.id) for f in LISTED if f.field != "target"}
+    figures = {f.field: report.figure_or_absent(f.figure.id) for f in LISTED if f.field != "target"}
     for name, figure in figures.items():
         if isinstance(figure, NotRun) and figure.reason == ABSENT.reason:
             figures[name] = _NOTHING
@@ -214,7 +214,7 @@ def read_summary(run: RunDir) -> Summary:
 
 
 def summary(run: RunDir) -> Summary:
-    """Returns what a list of runs shows of a report, cached until the report changes.
+    """Returns the row of a report in a list of runs, cached until the report changes.
 
     Raises:
         DamagedFileError: If there is no valid summary, and `read_results` refuses the results.

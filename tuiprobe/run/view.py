@@ -450,7 +450,7 @@ def _ends(status: Status) -> dict[tuple[str, int], Ends]:
 
 @lru_cache(maxsize=_MOST_PLANS)
 def _planned(path: Path, written: int | None) -> Mapping[str, str]:
-    """Returns what the plan says of model and data; nothing if there is none or it is damaged."""
+    """Returns model and data of the plan; nothing if there is none or it is damaged."""
     from tuiprobe.run.records import read_plan
 
     try:

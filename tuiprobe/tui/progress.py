@@ -33,7 +33,7 @@ LEAST_LINE = 6
 
 
 def title_warning(about: Mapping[str, object], short: bool = False) -> str:
-    """Returns what a title must say about a run before any figure; empty if nothing.
+    """Returns the warnings that a title has before any figure, such as UNTRAINED.
 
     Args:
         about: Model, data and checkpoint as in a spec, not trusted; `weights` is the kind of the

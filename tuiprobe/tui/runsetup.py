@@ -41,7 +41,7 @@ class SetupMemory:
     trials: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
     def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
-        """Returns what a trial of a model found; None before it."""
+        """Returns the result of a trial of a model; None before it."""
         return self.trials.get((model, *setup.trial_options))
 
 
@@ -96,7 +96,7 @@ class Setup:
         return tuple(asked)
 
     def problems(self) -> dict[str, str]:
-        """Returns what is wrong, by option, as far as the texts alone show it."""
+        """Returns the errors by option, as far as the texts alone show them."""
         problems = {}
         if not self.data:
             problems["data"] = "name a data set; ctrl+o picks a folder"
@@ -148,7 +148,7 @@ class Setup:
 
 
 def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
-    """Returns what is known of each run, for what its title warns of."""
+    """Returns the facts of each run that its title may warn of."""
     specs = []
     for model in () if setup.of_vectors else setup.models:
         spec = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
@@ -158,7 +158,7 @@ def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
 
 
 def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
-    """Returns what the button says: what Enter will do.
+    """Returns the text of the button: the effect of Enter.
 
     Args:
         previews: What the runs of the form would do; empty before that was looked at.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,10 @@ from tuiprobe.probes.outliers.moments import basis_reference, persistence_of_sum
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.watching.layers import LayerStatistics
 
-HEADINGS = ("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")
+HEADINGS = (
+    "layer", "channels", "images", "not finite", "kurtosis", "outlier channels", "largest share"
+)  # fmt: skip
+_NUMBERS = ("channels", "images", "not finite")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class LayerFigures:
         outlier_channels: Outlier channels by the rule of the outlier probe, highest first, from a
             sample of one row an image; a reason where the rule does not apply.
         nonfinite: Values that were NaN or infinite, in no other figure.
+        values: All values.
+        training: Whether the model was in training mode.
+        call: Number of the call within one pass of the model, from 1.
     """
 
     layer: str
@@ -49,10 +56,20 @@ class LayerFigures:
     share: float
     outlier_channels: tuple[int, ...] | NotRun
     nonfinite: int
+    values: int
+    training: bool
+    call: int
+
+    @property
+    def nonfinite_share(self) -> float:
+        """The share of values that were NaN or infinite, from 0 to 1."""
+        return self.nonfinite / self.values
 
     def scalars(self) -> dict[str, float]:
         """Returns the numbers that a training log wants, by name; those not given are absent."""
-        scalars = {"share": self.share, "images": float(self.images)}
+        scalars = {"images": float(self.images), "nonfinite": self.nonfinite_share}
+        if self.leading is not None:
+            scalars["share"] = self.share
         for name, figure in (("kurtosis", self.kurtosis), ("persistence", self.persistence)):
             if given(figure):
                 scalars[name] = figure.value
@@ -69,6 +86,8 @@ def figures_of(layer: str, seen: LayerStatistics) -> LayerFigures:
     total, squares = float(kurtosis.sum()), float((kurtosis**2).sum())
     share = persistence_of_sums(samples.share_sum, samples.share_square_sum, len(kurtosis), None)
     leading = int(samples.share_sum.argmax()) if len(kurtosis) else None
+    moments = stats.compute().moments
+    nonfinite = int(moments.nonfinite.sum())
     return LayerFigures(
         layer=layer,
         kind=seen.tap.kind,
@@ -80,16 +99,35 @@ def figures_of(layer: str, seen: LayerStatistics) -> LayerFigures:
         leading=leading,
         share=0.0 if leading is None else float(samples.share_sum[leading]) / len(kurtosis),
         outlier_channels=outlying_channels(seen.rows()),
-        nonfinite=int(stats.compute().moments.nonfinite.sum()),
+        nonfinite=nonfinite,
+        values=nonfinite + int(moments.count.sum()),
+        training=seen.kind.training,
+        call=seen.kind.number,
     )
 
 
 def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: list[str]) -> str:
     """Returns the figures as aligned text, with the layers that were not measured below."""
-    columns = [TextColumn(name, right=name in ("channels", "images")) for name in HEADINGS]
+    columns = [TextColumn(name, right=name in _NUMBERS) for name in HEADINGS]
     lines = [*text_table(columns, [_row(layer) for layer in figures])]
-    lines += [f"{name}: not measured: {reason}" for name, reason in refused.items()]
-    return "\n".join([*lines, *footer])
+    return "\n".join([*lines, *_refusals(refused), *footer])
+
+
+def html_table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: list[str]) -> str:
+    """Returns the same as HTML, with nothing in it that a browser would run."""
+    rows = [(_tag("th", name) for name in HEADINGS)]
+    rows += [(_tag("td", cell) for cell in _row(layer)) for layer in figures]
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    notes = "".join(_tag("p", note) for note in [*_refusals(refused), *footer])
+    return f"<table>{lines}</table>{notes}"
+
+
+def _tag(name: str, text: str) -> str:
+    return f"<{name}>{escape(text)}</{name}>"
+
+
+def _refusals(refused: dict[str, str]) -> list[str]:
+    return [f"{name}: not measured: {reason}" for name, reason in refused.items()]
 
 
 def _row(figures: LayerFigures) -> tuple[str, ...]:
@@ -104,10 +142,15 @@ def _row(figures: LayerFigures) -> tuple[str, ...]:
     if figures.leading is not None:
         leading = f"{number(figures.share, 'share')} (channel {figures.leading})"
     kurtosis = figures.kurtosis.with_interval() if given(figures.kurtosis) else MISSING
+    if figures.nonfinite == figures.values:
+        kurtosis = "no finite value"
+    elif figures.nonfinite and not given(figures.kurtosis):
+        kurtosis = "no image of finite values"
     return (
         figures.layer,
         number(figures.channels),
         number(figures.images),
+        number(figures.nonfinite_share, "share") if figures.nonfinite else "0",
         kurtosis,
         outliers,
         leading,

@@ -9,6 +9,7 @@ import math
 import secrets
 import threading
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from tuiprobe.models.taps import (
     Tap,
     TapContext,
     UnknownBatchError,
+    UnknownChannelsError,
     layout,
 )
 from tuiprobe.plaintext import matches
@@ -85,16 +87,30 @@ def declared_dim(model: nn.Module, name: str) -> int | None:
         name = name.rpartition(".")[0]
 
 
+@dataclass(frozen=True)
+class CallKind:
+    """Which calls of a module are measured together.
+
+    Attributes:
+        number: Of the call within one pass of the model, from 1.
+        training: Whether the model was in training mode.
+    """
+
+    number: int
+    training: bool
+
+
 class LayerStatistics:
     """The outputs of one layer since some moment.
 
     Args:
         tap: The layer and its layout.
         k: Images kept per channel and end.
+        kind: Which calls of it.
     """
 
-    def __init__(self, tap: Tap, k: int) -> None:
-        self.tap, self.k = tap, k
+    def __init__(self, tap: Tap, k: int, kind: CallKind) -> None:
+        self.tap, self.k, self.kind = tap, k, kind
         self.images = 0
         self._parts: dict[torch.device, ActivationStats] = {}
         self._rows: list[Tensor] = []
@@ -156,29 +172,85 @@ class LayerStatistics:
     def stats(self) -> ActivationStats:
         """The statistics of all devices together; a copy where there were several."""
         parts = list(self._parts.values())
-        if len(parts) == 1:
-            return parts[0]
+        return parts[0] if len(parts) == 1 else self._merged()
+
+    def _merged(self) -> ActivationStats:
         merged = ActivationStats(self.tap.channels, k=self.k)
-        for part in parts:
+        for part in self._parts.values():
             merged.merge(part)
         return merged
+
+    def on_cpu(self) -> Self:
+        """Returns a copy that other processes can read."""
+        copied = type(self)(self.tap, self.k, self.kind)
+        copied.merge(self)
+        return copied
+
+    def merge(self, other: LayerStatistics) -> None:
+        """Adds what another process has seen of the layer; everything is on the CPU afterwards.
+
+        Raises:
+            ValueError: If its layout differs.
+        """
+        if (self.tap.channels, self.tap.kind) != (other.tap.channels, other.tap.kind):
+            raise ValueError(f"processes disagree about the layout of {self.tap.name}")
+        merged = self._merged()
+        merged.merge(other._merged())
+        self._parts = {torch.device("cpu"): merged}
+        self._rows = [torch.from_numpy(self.rows()), torch.from_numpy(other.rows())]
+        self._ranks = np.concatenate([self._ranks, other._ranks])
+        self.images += other.images
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What a watch measures of every layer.
+
+    Attributes:
+        every: Of how many calls of the model one is measured.
+        k: Images kept per channel and end.
+        batch_dim: Dimension of the batch in tokens; None if it was not named.
+        channel_dim: Dimension of the channels where a module does not fix it; None likewise.
+
+    Raises:
+        UsageError: If one is out of its range.
+    """
+
+    every: int = 1
+    k: int = 0
+    batch_dim: int | None = None
+    channel_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        every, k = self.every, self.k
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise UsageError(f"every must be a whole number from 1, got {every!r}")
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
+            raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
+        if self.batch_dim not in (None, 0, 1):
+            raise UsageError(f"batch_dim must be 0, 1 or None, got {self.batch_dim!r}")
+        if self.channel_dim not in (None, 1, -1):
+            raise UsageError(f"channel_dim must be 1, -1 or None, got {self.channel_dim!r}")
 
 
 class Layer:
     """One watched module, its layout once that is known, and what was seen of it.
 
     Args:
-        name: Its name in the model.
+        path: Its name in the model.
         module: The module.
-        k: Images kept per channel and end.
-        batch_dim: Dimension of the batch in outputs of tokens; None if it was not named.
+        options: What is measured of it.
 
     Attributes:
+        name: Its name in figures: that in the model, and which calls where there are several.
+        kind: Which of its calls; None before the first.
         assumed: Whether the batch of its tokens was taken to be in front.
     """
 
-    def __init__(self, name: str, module: nn.Module, k: int, batch_dim: int | None) -> None:
-        self.name, self.module, self._k, self._batch_dim = name, module, k, batch_dim
+    def __init__(self, path: str, module: nn.Module, options: WatchOptions) -> None:
+        self.name, self.path, self.module, self._options = path, path, module, options
+        self.kind: CallKind | None = None
         self.calls = 0
         self.assumed = False
         self.refused: str | None = None
@@ -186,6 +258,17 @@ class Layer:
         self.seen: LayerStatistics | None = None
         self.logged: LayerStatistics | None = None
         self._layout: tuple[int, Tap, Extract] | None = None
+
+    def of_calls(self, kind: CallKind) -> Layer:
+        """Returns the same module for other calls than those of `kind`."""
+        assert self.kind is not None
+        other = Layer(self.path, self.module, self._options)
+        other.kind = kind
+        if kind.number > 1:
+            other.name += f"-call{kind.number}"
+        if kind.training != self.kind.training:
+            other.name += "-train" if kind.training else "-eval"
+        return other
 
     def add(self, x: Tensor, model: nn.Module, batch: InputBatch | None) -> None:
         """Adds an output; one that cannot be read is refused, with its reason in `refused`.
@@ -195,17 +278,20 @@ class Layer:
             model: The model that holds the layer.
             batch: What entered the model; None if that is not known.
         """
+        assert self.kind is not None
         try:
             _refuse_unreadable(x)
             tap, extract = self._layout_of(x, model, batch)
             y = extract(x)
             if not len(y):
                 return
-            seen = self.seen or LayerStatistics(tap, self._k)
+            seen = self.seen or LayerStatistics(tap, self._options.k, self.kind)
             seen.add(y)
             self.seen = seen
         except UnknownBatchError as error:
             self.refused = f"{error}: name the dimension of the batch with batch_dim"
+        except UnknownChannelsError as error:
+            self.refused = f"{error}: name it with channel_dim"
         except (NotTappableError, IndexError, TypeError, ValueError) as error:
             self.refused = str(error)
         else:
@@ -215,12 +301,13 @@ class Layer:
         self, x: Tensor, model: nn.Module, batch: InputBatch | None
     ) -> tuple[Tap, Extract]:
         if self._layout is None or self._layout[0] != x.ndim:
-            dim = self._batch_dim
+            dim = self._options.batch_dim
             if dim is None:
-                dim = declared_dim(model, self.name)
+                dim = declared_dim(model, self.path)
             images = batch.images if batch else x.size(dim if dim and x.ndim == 3 else 0)
-            scene = TapContext(model, images, batch_dim=dim)
-            tap, extract = layout(self.name, self.module, x, scene)
+            channel_dim = self._options.channel_dim
+            scene = TapContext(model, images, batch_dim=dim, channel_dim=channel_dim)
+            tap, extract = layout(self.path, self.module, x, scene)
             if self._layout is not None and tap.channels != self._layout[1].channels:
                 raise ValueError(
                     f"its output changed from {self._layout[0]} dimensions to {x.ndim}"
@@ -241,33 +328,40 @@ class ObservedModel:
     Args:
         model: The model.
         patterns: Globs of the names of its layers.
-        every: Of how many calls one is measured.
-        k: Images kept per channel and end.
-        batch_dim: Dimension of the batch in tokens; None if it was not named.
+        options: What is measured of them.
 
     Attributes:
         key: The key of its directories: nothing else has it, so nothing else is replaced.
-        layers: The watched layers.
+        layers: The watched modules, each for the first calls of a pass in the mode of the model
+            that was seen first.
 
     Raises:
         UsageError: If a pattern matches no module.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        patterns: tuple[str, ...],
-        every: int,
-        k: int,
-        batch_dim: int | None,
-    ) -> None:
-        self.model, self.patterns, self.every, self.k = model, patterns, every, k
-        self.batch_dim = batch_dim
+    def __init__(self, model: nn.Module, patterns: tuple[str, ...], options: WatchOptions) -> None:
+        self.model, self.patterns, self.options = model, patterns, options
         self.key = secrets.token_hex(32)
         self.layers = tuple(
-            Layer(name, module, k, batch_dim) for name, module in _chosen(model, patterns)
+            Layer(name, module, options) for name, module in _chosen(model, patterns)
         )
+        self._other_calls: dict[tuple[int, CallKind], Layer] = {}
         self._lock = threading.RLock()
+
+    def _layer_of(self, index: int, kind: CallKind) -> Layer:
+        """Returns where the output of a call belongs; kinds of calls do not mix."""
+        layer = self.layers[index]
+        if layer.kind is None:
+            layer.kind = CallKind(1, kind.training)
+        if layer.kind == kind:
+            return layer
+        if (index, kind) not in self._other_calls:
+            self._other_calls[index, kind] = layer.of_calls(kind)
+        return self._other_calls[index, kind]
+
+    @property
+    def _all_layers(self) -> list[Layer]:
+        return [*self.layers, *self._other_calls.values()]
 
     @property
     def layer_statistics(self) -> list[tuple[str, LayerStatistics]]:
@@ -278,13 +372,14 @@ class ObservedModel:
 
     def _in_order(self) -> list[Layer]:
         return sorted(
-            self.layers, key=lambda layer: math.inf if layer.order is None else layer.order
+            self._all_layers, key=lambda layer: math.inf if layer.order is None else layer.order
         )
 
     @property
     def assumption(self) -> str:
         """Which dimension was taken as the batch where nothing says so; empty if that is known."""
-        names = ", ".join(layer.name for layer in self.layers if layer.statistics and layer.assumed)
+        layers = [layer for layer in self._all_layers if layer.statistics and layer.assumed]
+        names = ", ".join(layer.name for layer in layers)
         return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"
 
     @property
@@ -292,8 +387,8 @@ class ObservedModel:
         """Why layers are not measured, by name."""
         return {
             layer.name: layer.refused or "not called yet"
-            for layer in self.layers
-            if layer.statistics is None or layer.refused
+            for layer in self._all_layers
+            if layer.refused or (layer.statistics is None and layer in self.layers)
         }
 
 

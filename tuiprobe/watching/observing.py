@@ -22,6 +22,8 @@ from tuiprobe.stats._input import is_fake
 
 ROOT = -1
 """Index that stands for the call of the whole model."""
+END = -2
+"""Index that stands for its return."""
 
 
 class ActivationObserver(Protocol):
@@ -30,6 +32,8 @@ class ActivationObserver(Protocol):
     def observe(self, index: int, x: Tensor) -> None: ...  # noqa: D102
 
     def refuse(self, index: int, reason: str) -> None: ...  # noqa: D102
+
+    def end_pass(self) -> None: ...  # noqa: D102
 
 
 _is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch 2.7
@@ -76,7 +80,7 @@ class Hook:
     Args:
         observer: What receives the outputs.
         number: Its number.
-        index: Index of the layer, or `ROOT`.
+        index: Index of the layer, `ROOT` or `END`.
         seen: What the operator changes.
         register: Registers the hook at its module.
     """
@@ -94,6 +98,10 @@ class Hook:
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any = None) -> None:
         """Hands on the only tensor of a layer's output, or the first of the model's inputs."""
+        if self.index == END:
+            if not torch.compiler.is_compiling():
+                self.observer.end_pass()
+            return
         if self.index == ROOT:
             tensors = [value for value in inputs if isinstance(value, Tensor)]
             x = tensors[0] if tensors else None  # `next` with a default breaks a graph of torch 2.5

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from torch import distributed
 
 from tuiprobe import __version__
 from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary
@@ -23,7 +27,9 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.results.card import title
+from tuiprobe.run.deletion import clear
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import BusyError
 from tuiprobe.run.manifest import write_record
 from tuiprobe.run.results import write_results
 from tuiprobe.run.status import Event, LiveTap, StatusWriter
@@ -116,7 +122,7 @@ def _spec(watched: ObservedModel) -> dict[str, Any]:
         "data": "tuiprobe.watch",
         WATCHED: True,
         "layers": list(watched.patterns),
-        "every": watched.every,
+        "every": watched.options.every,
     }
 
 
@@ -174,12 +180,17 @@ class LiveFiles:
     Args:
         path: The run directory.
         watched: What is shown.
+        overwrite: Whether an earlier watch in it is replaced; else this one goes into a numbered
+            folder below it.
+
+    Attributes:
+        path: The run directory of this process, known once the block has begun.
     """
 
-    def __init__(self, path: Path, watched: ObservedModel) -> None:
-        self.path, self._watched = path, watched
-        self._directory = RunDir(path)
-        self._status = StatusWriter(self._directory)
+    def __init__(self, path: Path, watched: ObservedModel, overwrite: bool) -> None:
+        self.path, self._watched, self._overwrite = path, watched, overwrite
+        self._asked = path
+        self._status = StatusWriter(RunDir(path))
         self._started = 0.0
         self._pace = live_pace()
         self._locked = ExitStack()
@@ -191,15 +202,38 @@ class LiveFiles:
             DataError: If it holds something else.
             RunError: If it cannot be written, or another process writes it.
         """
-        self._directory.refuse_foreign(self._watched.key)
+        first = _of_this_process(self._asked)
+        for number in itertools.count(1):
+            path = first if number == 1 or self._overwrite else first / str(number)
+            try:
+                begun = self._begin_in(RunDir(path))
+            except BusyError:
+                if self._overwrite:
+                    raise
+                continue
+            if begun:
+                break
+        self.path = path
+        self._started = time.monotonic()
+
+    def _begin_in(self, directory: RunDir) -> bool:
+        """Begins in a directory, unless an earlier watch is in it that shall stay."""
+        earlier = directory.read_key() not in (None, self._watched.key) and _of_a_watch(directory)
+        if earlier and not self._overwrite:
+            return False
+        if not earlier:
+            directory.refuse_foreign(self._watched.key)
         with ExitStack() as stack:
-            stack.enter_context(self._directory.locked())
-            claim(self._directory, self._watched.key, self._watched)
+            stack.enter_context(directory.locked())
+            if earlier:
+                clear(directory)
+            claim(directory, self._watched.key, self._watched)
+            self._status = StatusWriter(directory)
             self._status.begin()
             self._status.update(unanswered="no answers: tuiprobe.watch looks at layers alone")
             self._status.hear(Event("stage", "measuring", {"stage": "extract"}))
             self._locked = stack.pop_all()
-        self._started = time.monotonic()
+        return True
 
     def end(self, failure: BaseException | None) -> None:
         """Says how the block ended, and releases the directory."""
@@ -219,6 +253,25 @@ class LiveFiles:
             rate = done / max(time.monotonic() - self._started, 1e-9)
             self._status.update(set=SET, images=done, rate=rate)
             self._status.write({(SET, name): _live(seen) for name, seen in layers})
+
+
+def _of_this_process(path: Path) -> Path:
+    """Returns where this process of a distributed training writes: process 0 in `path` itself."""
+    if distributed.is_available() and distributed.is_initialized():
+        rank = distributed.get_rank()
+    else:  # of a launcher, before the group is made
+        text = os.environ.get("RANK", "0")
+        rank = int(text) if text.isascii() and text.isdecimal() else 0
+    absolute = path.resolve()
+    return absolute.with_name(f"{absolute.name}-rank{rank}") if rank else path
+
+
+def _of_a_watch(directory: RunDir) -> bool:
+    try:
+        spec = directory.spec_json()
+    except DamagedFileError:
+        return False
+    return isinstance(spec, dict) and spec.get(WATCHED) is True
 
 
 def _live(seen: LayerStatistics) -> LiveTap:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import unwrapped_module
-from tuiprobe.watching.figures import LayerFigures, figures_of, table
-from tuiprobe.watching.layers import ObservedModel, batch_of
-from tuiprobe.watching.observing import ROOT, Hook, register
+from tuiprobe.watching.figures import LayerFigures, figures_of, html_table, table
+from tuiprobe.watching.layers import (
+    CallKind,
+    Layer,
+    LayerStatistics,
+    ObservedModel,
+    WatchOptions,
+    batch_of,
+)
+from tuiprobe.watching.observing import END, ROOT, Hook, register
 from tuiprobe.watching.saving import LiveFiles, save
 
 _LOADED_IN = os.getpid()
@@ -37,26 +45,19 @@ class Watched(ObservedModel):
         model: nn.Module,
         layers: str | Iterable[str],
         *,
-        k: int = 0,
-        every: int = 1,
-        batch_dim: int | None = None,
+        options: WatchOptions,
         output: str | Path | None = None,
+        overwrite: bool = False,
     ) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise UsageError(f"every must be a whole number from 1, got {every!r}")
-        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
-            raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
-        if batch_dim not in (None, 0, 1):
-            raise UsageError(f"batch_dim must be 0, 1 or None, got {batch_dim!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        super().__init__(unwrapped_module(model), _patterns(layers), every, k, batch_dim)
+        super().__init__(unwrapped_module(model), _patterns(layers), options)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._local, self._autograd = threading.local(), ModuleTracker()
         self._steps = self._arrived = 0
         self._seconds = 0.0
         self._hooks: list[Hook] = []
-        self._live = None if output is None else LiveFiles(Path(output), self)
+        self._live = None if output is None else LiveFiles(Path(output), self, overwrite)
 
     # The block.
 
@@ -81,6 +82,8 @@ class Watched(ObservedModel):
             for index, layer in enumerate(self.layers):
                 place = layer.module.register_forward_hook
                 self._hooks.append(Hook(self, number, index, seen, place))
+            place = self.model.register_forward_hook
+            self._hooks.append(Hook(self, number, END, seen, place))
         except BaseException as error:
             self._remove()
             if self._live is not None:
@@ -129,13 +132,19 @@ class Watched(ObservedModel):
         begin = time.perf_counter()
         with self._lock:
             if index == ROOT:
-                self._local.batch = batch_of(x, self.model, self.batch_dim)
+                self._local.batch = batch_of(x, self.model, self.options.batch_dim)
+                self._local.calls = Counter()
                 self._steps += 1
                 return
-            layer = self.layers[index]
-            layer.calls += 1
-            if ((self._steps or layer.calls) - 1) % self.every:
+            called = self.layers[index]
+            called.calls += 1
+            calls = getattr(self._local, "calls", None)  # None outside a pass of the whole model
+            if calls is not None:
+                calls[index] += 1
+            if ((self._steps or called.calls) - 1) % self.options.every:
                 return
+            number = 1 if calls is None else calls[index]
+            layer = self._layer_of(index, CallKind(number, self.model.training))
             if layer.order is None:
                 layer.order, self._arrived = self._arrived, self._arrived + 1
             with torch.no_grad():
@@ -143,6 +152,10 @@ class Watched(ObservedModel):
             if self._live is not None:
                 self._live.show()
             self._seconds += time.perf_counter() - begin
+
+    def end_pass(self) -> None:
+        """Ends a pass of the model: what calls a layer from now on is no second call of it."""
+        self._local.calls = None
 
     def refuse(self, index: int, reason: str) -> None:
         """Notes why an output of a layer is not measured."""
@@ -157,11 +170,71 @@ class Watched(ObservedModel):
 
     def table(self) -> str:
         """Returns the figures as text, one line a layer, and what measuring cost."""
-        measured = -(-self._steps // self.every)
+        return table(self.figures(), self.refused, self._footer())
+
+    def _repr_html_(self) -> str:
+        """Shows the table in a notebook."""
+        return html_table(self.figures(), self.refused, self._footer())
+
+    def _footer(self) -> list[str]:
+        measured = -(-self._steps // self.options.every)
         calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
         cost = f"measuring{calls} took {self._seconds:.2f} s"
-        footer = [self.assumption, cost] if self.assumption else [cost]
-        return table(self.figures(), self.refused, footer)
+        return [self.assumption, cost] if self.assumption else [cost]
+
+    @property
+    def output(self) -> Path | None:
+        """The run directory of the block; None without one."""
+        return None if self._live is None else self._live.path
+
+    def gather(self, group: Any = None) -> Watched:
+        """Returns what all processes of a distributed training have seen, on each of them.
+
+        Every process calls it at the same time. What is returned can be shown, logged and saved;
+        what this process has seen stays as it is.
+
+        Args:
+            group: A group of `torch.distributed`; None for all processes. Without an initialised
+                group, this process stands alone.
+
+        Raises:
+            UsageError: If the processes watch different layers, or disagree about a layout.
+        """
+        with self._lock:
+            mine = {
+                (index, layer.kind): seen.on_cpu()
+                for index, layer in self._numbered()
+                if layer.kind is not None and (seen := layer.statistics) is not None
+            }
+        names = [layer.path for layer in self.layers]
+        parts: list[Any] = [(names, mine)]
+        if distributed.is_available() and distributed.is_initialized():
+            parts *= distributed.get_world_size(group)
+            distributed.all_gather_object(parts, (names, mine), group)
+        if any(other != names for other, _ in parts):
+            raise UsageError("the processes watch different layers, so nothing can be gathered")
+        gathered = type(self)(self.model, self.patterns, options=self.options)
+        gathered.key = self.key  # so that a later one replaces what an earlier one saved
+        gathered._steps, gathered._seconds = self._steps, self._seconds
+        try:
+            for _, seen in parts:
+                gathered._take(seen)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return gathered
+
+    def _numbered(self) -> list[tuple[int, Layer]]:
+        others = ((index, layer) for (index, _), layer in self._other_calls.items())
+        return [*enumerate(self.layers), *others]
+
+    def _take(self, seen: dict[tuple[int, CallKind], LayerStatistics]) -> None:
+        for (index, kind), statistics in seen.items():
+            layer = self._layer_of(index, kind)
+            if layer.seen is None:
+                layer.order, self._arrived = self._arrived, self._arrived + 1
+                layer.seen = statistics
+            else:
+                layer.seen.merge(statistics)
 
     def log(self, step: int, writer: Any) -> None:
         """Logs the figures of what was seen since the last call, and starts over.
@@ -170,11 +243,12 @@ class Watched(ObservedModel):
 
         Args:
             step: Step of the training.
-            writer: Anything with `add_scalar(name, value, step)` (TensorBoard) or
+            writer: Anything with `add_scalar(name, value, step)` (TensorBoard),
+                `log_metrics(values, step=step)` (a logger of Lightning) or
                 `log(values, step=step)` (Weights & Biases).
 
         Raises:
-            TypeError: If the writer has neither.
+            TypeError: If the writer has none of them.
         """
         with self._lock:
             fresh = [
@@ -185,22 +259,14 @@ class Watched(ObservedModel):
                 for layer, seen in fresh
                 for name, value in figures_of(layer.name, seen).scalars().items()
             }
-            if hasattr(writer, "add_scalar"):
-                for name, value in scalars.items():
-                    writer.add_scalar(name, value, step)
-            elif hasattr(writer, "log"):
-                if scalars:
-                    writer.log(scalars, step=step)
-            else:
-                kind = type(writer).__name__
-                raise TypeError(f"a writer has `add_scalar` or `log`; {kind} has neither")
+            _write(scalars, step, writer)
             for layer, seen in fresh:
                 layer.logged, layer.seen = seen, None
 
     def reset(self) -> None:
         """Forgets what was seen."""
         with self._lock:
-            for layer in self.layers:
+            for layer in self._all_layers:
                 layer.seen = layer.logged = None
 
     def save(self, directory: str | Path) -> None:
@@ -219,7 +285,21 @@ class Watched(ObservedModel):
         """Shows model, layers and counts."""
         kind = type(self.model).__name__
         images = max((seen.images for _, seen in self.layer_statistics), default=0)
-        return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
+        layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'}"
+        return f"Watched({kind}, {layers}, {images:,} image{'' if images == 1 else 's'})"
+
+
+def _write(scalars: dict[str, float], step: int, writer: Any) -> None:
+    if hasattr(writer, "add_scalar"):
+        for name, value in scalars.items():
+            writer.add_scalar(name, value, step)
+        return
+    log = getattr(writer, "log_metrics", None) or getattr(writer, "log", None)
+    if log is None:
+        kind = type(writer).__name__
+        raise TypeError(f"a writer has `add_scalar`, `log_metrics` or `log`; {kind} has none")
+    if scalars:
+        log(scalars, step=step)
 
 
 def _refuse_forked_child() -> None:

@@ -66,6 +66,12 @@ def test_an_accuracy_at_or_below_chance_is_warned_of(accuracy, shifts, warned):
     assert [text.split(" chance: ")[0] for text in warnings] == [f"val is {at}" for at in warned]
     random = model(weights=WeightsInfo(kind="untrained", source="none", digest="0" * 64))
     assert AccuracyUnderShift().describe(result, Subject(random, ())).warnings == ()
+    file = WeightsInfo(kind="checkpoint", source="a.pt", digest="0" * 64)
+    tag = WeightsInfo(kind="pretrained", source="openai", digest="0" * 64)
+    for weights, count in ((file, warned.count("at")), (tag, 0)):
+        subject = Subject(model(weights=weights), ())
+        warnings = AccuracyUnderShift().describe(result, subject).warnings
+        assert sum("look untrained" in text for text in warnings) == count
 
 
 def test_accuracies_are_exact_with_wilson_intervals():

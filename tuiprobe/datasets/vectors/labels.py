@@ -59,7 +59,7 @@ class RowLabels:
     order: str = "by position"
 
     def in_words(self) -> str:
-        """Returns what was understood.
+        """Returns a sentence on how the labels were read.
 
         >>> RowLabels(np.array([0, 1, 1], np.int32), ("cat", "dog")).in_words()
         '3 labels, 2 classes, by position'

@@ -134,7 +134,7 @@ class RowSet(SetLayout):
         return max(min(BATCH_ROWS, _BATCH_VALUES // self.vectors.channels), 1)
 
     def content(self, stamps: object) -> dict[str, Any]:
-        """Returns what determines the numbers of the set, without the paths of its files.
+        """Returns all inputs of the numbers of the set, without the paths of its files.
 
         The first and last rows are read; all rows are compared when a run is resumed, if a file
         was moved or touched.

@@ -170,7 +170,7 @@ def describe(result: Concepts) -> Section:
 
 
 def _headline(result: Concepts) -> Text:
-    """Returns what the leading family separates, and how many more concepts than random ones."""
+    """Returns how many concepts the leading family separates, and how many more than random."""
     lead = result.families[0]
     over = result.excess if given(result.excess) else lead.excess
     family = "singular vectors of the head" if lead.family == OF_HEAD else lead.family

@@ -191,7 +191,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
 
 def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
-    """Returns what an effective robustness is the mean of; None on axes other than all images."""
+    """Returns the mean that an effective robustness is; None on axes other than all images."""
     sets = {accuracy.shift: accuracy.data for accuracy in result.accuracies}
     if er.axis == "own classes" or not set(er.target) <= sets.keys():
         return None
@@ -292,21 +292,23 @@ def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
         )
     for row in result.accuracies:
         if row.data not in others and row.shift is None and given(row.top1):
-            yield from _at_chance(row, row.top1)
+            yield from _at_chance(row, row.top1, subject.model.weights.kind == "checkpoint")
 
 
-def _at_chance(row: SetAccuracy, top1: Estimate) -> Iterator[str]:
+def _at_chance(row: SetAccuracy, top1: Estimate, checkpoint: bool) -> Iterator[str]:
     """Yields a warning for a set whose accuracy cannot be told from that of guessing, or is below.
 
-    Published shifts are left out: ImageNet-A holds only images that a network got wrong.
+    Published shifts are left out: ImageNet-A holds only images that a network got wrong. Published
+    weights are trained; those of a user's file may be random.
     """
     chance = 1 / max(row.classes, 1)
     if (top1.low or 0.0) <= chance:
         where = "below" if (top1.high or 0.0) < chance else "at"
+        untrained = "the weights look untrained, or " if checkpoint and where == "at" else ""
         yield (
             f"{row.data} is {where} chance: {top1.with_interval()} right, where guessing among "
-            f"{row.classes:,} classes gives {number(chance, 'share')}: the order of --classes or "
-            "of the class folders may be wrong"
+            f"{row.classes:,} classes gives {number(chance, 'share')}: {untrained}the order "
+            "of --classes or of the class folders may be wrong"
         )
 
 

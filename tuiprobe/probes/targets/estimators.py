@@ -49,7 +49,7 @@ Half = tuple[Float64, Bool, Float64]
 def estimates(
     source: CrossFitted, target: Logits
 ) -> tuple[Mapping[Estimator, Figure], Confidences]:
-    """Returns what every estimator expects, and the confidences that it rests on.
+    """Returns the accuracy by each estimator, and the confidences that it rests on.
 
     Args:
         source: In-distribution images under the set's class mask.

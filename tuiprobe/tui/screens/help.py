@@ -33,7 +33,7 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
 
 
 def explanation(term: Term) -> Content:
-    """Returns what a term means, what it does not say, and where to read more."""
+    """Returns the meaning of a term, its limits, and the page to read."""
     lines = [Content.styled(term.name, "bold $accent"), Content(term.short)]
     if term.more:
         lines.append(Content.styled(term.more, "italic"))

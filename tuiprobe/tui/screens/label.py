@@ -188,7 +188,7 @@ class LabelScreen(ProbeScreen):
         return await loop.run_in_executor(self._thread, function, *arguments)
 
     def _view_after(self, change: LabelChange | None) -> LabelView:
-        """Returns what to show after a change, which is on disk."""
+        """Returns the view after a change, which is on disk."""
         if self._labelling is None:
             self._labelling = open_labelling(self.runs, self._target)
             self._labelling.narrow = self._narrow
@@ -250,7 +250,7 @@ class LabelScreen(ProbeScreen):
         self.query_one("#so-far").border_title = f"so far{other}"
 
     def _end(self, state: LabelStatus, file: Entry) -> Content:
-        """Returns what stands in place of a picture where none is to be labelled."""
+        """Returns the text in place of a picture where none is to be labelled."""
         lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
         if state.decisions:
             lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))

@@ -115,7 +115,7 @@ class ResultsScreen(ProbeScreen):
         self._focus()
 
     def _how_it_stands(self) -> str:
-        """Returns what the title says of a run that is not done."""
+        """Returns the part of the title on a run that is not done."""
         if self.view is None or self.view.state == "done":
             return ""
         hint = ", r resumes" if self.view.resumable else ""

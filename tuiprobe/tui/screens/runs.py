@@ -114,7 +114,7 @@ def _on_target(row: RunView) -> str:
 
 
 def about_run(row: RunView) -> str:
-    """Returns what the line below the list says: the whole reason, and what to do."""
+    """Returns the line below the list: the complete reason, and what to do."""
     text = row.summary.title
     if row.going:
         words = "starting" if row.state == "waiting" else f"running {row.percent}"

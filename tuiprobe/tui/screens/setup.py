@@ -145,7 +145,7 @@ class SetupScreen(ProbeScreen):
         return previews
 
     def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
-        """Returns what is wrong, by option: what the texts show, the data, and the model."""
+        """Returns the errors by option: those of the texts, the data and the model."""
         wrong = {
             setup.field_of(one.option): one.reason for preview in previews for one in preview.wrong
         }
@@ -298,7 +298,7 @@ class SetupScreen(ProbeScreen):
 
 
 def _previews_of(answer: ProcessOutput) -> list[Preview]:
-    """Returns what the runs of a command would do.
+    """Returns a preview of the runs of a command.
 
     Raises:
         ValueError: If the command could not tell.
@@ -311,7 +311,7 @@ def _previews_of(answer: ProcessOutput) -> list[Preview]:
 
 
 def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str]:
-    """Returns what `doctor` says of the encoder; None and the reason if it could not be tried."""
+    """Returns the checks of `doctor` on the encoder; None and why if it could not be tried."""
     try:
         examination = json.loads(answer.out)
     except ValueError:

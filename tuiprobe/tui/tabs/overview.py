@@ -139,7 +139,7 @@ class BlockView(Static, can_focus=True):
             self.action_open()
 
     def explained(self) -> tuple[str, ...]:
-        """Returns what the glossary says about the card, and about the terms of its lines."""
+        """Returns the entries of the glossary for the card and for the terms of its lines."""
         terms = mentioned(" ".join(map(line, self.block.lines)))
         return ("card", *(term.id for term in terms if term.id != "card"))
 

@@ -272,7 +272,7 @@ def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowC
 
 
 def _order(value: Value) -> tuple[bool, float, str]:
-    """Returns what a cell sorts by: numbers by their value, before words."""
+    """Returns the sort key of a cell: numbers by their value, before words."""
     if isinstance(value, Estimate):
         return (False, value.value, "")
     if isinstance(value, int | float):

@@ -86,7 +86,7 @@ class RunResults:
 
 
 def _heading(end: StripEnd) -> str:
-    """Returns what the images of an end are, by the sign of their values."""
+    """Returns a name for the images of an end, by the sign of their values."""
     first = end.images[0].value if end.images else 0.0
     if end.label == "largest":
         return "highest values" if first > 0 else "weakest (nearest to zero)"

@@ -181,7 +181,7 @@ class PictureGrid(ScrollView, can_focus=True):
             )
 
     def explained(self) -> tuple[str, ...]:
-        """Returns what the glossary says about pictures at both ends."""
+        """Returns the entries of the glossary on pictures at both ends."""
         return ("image-ends",)
 
 
@@ -249,5 +249,5 @@ class PictureScreen(ModalScreen[int]):
         self.dismiss(self._index)
 
     def explained(self) -> tuple[str, ...]:
-        """Returns what the glossary says about pictures at both ends."""
+        """Returns the entries of the glossary on pictures at both ends."""
         return ("image-ends",)

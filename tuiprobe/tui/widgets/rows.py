@@ -312,7 +312,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         return tuple(dict.fromkeys(term for term in terms if term))
 
     def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
-        """Returns what has a colour of its own in a row: first cell, end, variable of the theme.
+        """Returns the coloured part of a row: first cell, end, variable of the theme.
 
         Args:
             row: The row; None for the heading.
