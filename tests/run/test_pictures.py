@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_least_sure_and_answers_of_a_class_are_in_order(run: RunDir) -> None:
     answered = images.at(images.answered(answer))
     assert {p.id for p in answered} == {p.id for p in everything if p.answer == answer}
     assert all(p.label is None for p in everything)
+
+
+def test_classes_and_answers_are_counted_like_the_single_images(run: RunDir) -> None:
+    sets = read_pictures(run)
+    everything = sets["val"].at(sets["val"].everything())
+    classes = sets["val"].by_class()
+    for name, right, n in classes:
+        labelled = [p for p in everything if p.label == name]
+        assert (right, n) == (sum(p.answer == name for p in labelled), len(labelled))
+    assert sum(n for *_, n in classes) == N
+    shares = [right / n for _, right, n in classes]
+    assert shares == sorted(shares)
+    assert sets["plain"].by_class() == []  # no labels
+    answers = Counter(p.answer for p in sets["plain"].at(sets["plain"].everything()))
+    assert dict(sets["plain"].common()) == answers
+    counts = [count for _, count in sets["plain"].common()]
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_where_models_differ_the_most_sure_answer_of_the_first_leads(

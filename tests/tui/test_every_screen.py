@@ -21,6 +21,7 @@ from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.pictures import PicturesScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.screens.setup import SetupScreen
@@ -36,6 +37,7 @@ SCREENS: dict[str, Callable[[Path], Screen]] = {
     "compare": lambda runs: CompareScreen([runs / "a", runs / "b"]),
     "export": lambda runs: ExportScreen(runs / "a"),
     "label": lambda runs: LabelScreen([runs / "a", runs / "b"]),
+    "pictures": lambda runs: PicturesScreen([runs / "a"]),
     "results": lambda runs: ResultsScreen(runs / "a"),
     "picker": lambda runs: PickerScreen(runs),
 }

@@ -236,7 +236,7 @@ TABS = {
     "overview": ("card", ""),
     "directions": ("importance", "direction 0, strength 0.500, importance 0.5"),
     "concepts": ("encodes", "concept "),
-    "shifts": ("effective-robustness", "68.0 % (66.0 to 70.0) right on val"),
+    "shifts": ("effective-robustness", "data val, top-1 68.0 % (66.0 to 70.0)"),
     "channels": ("height", "channel 133, outlier channel yes, median height 14.0 sigma"),
 }
 """By tab a term at its cursor, and how the copied row begins."""
@@ -494,10 +494,10 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         large = app.screen.query_one("#enlarged-picture", Thumbnail)
         await until(pilot, lambda: large.size.height > 20)
         assert large.size.width == 2 * large.size.height
-        assert "▀" in large.render_line(0).text
+        await until(pilot, lambda: "▀" in large.render_line(0).text)
         place = app.screen.query_one("#enlarged").region
         await pilot.press("right", "y")
-        assert "the run keeps no picture of it" in text_of(app, "#enlarged-about")
+        await until(pilot, lambda: "the run keeps no picture" in text_of(app, "#enlarged-about"))
         await pilot.pause()
         assert app.screen.query_one("#enlarged").region == place  # it does not jump
         assert copied == ["id 135"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,14 @@ DIGEST_BYTES = 32
 
 Places = NDArray[np.int64]
 """Places of images in the columns of their `Pictures`."""
+
+
+class ClassAnswers(NamedTuple):
+    """How many images of a class are answered rightly."""
+
+    name: str
+    right: int
+    n: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +135,29 @@ class Pictures:
             return np.empty(0, dtype=np.int64)
         given = np.flatnonzero(self.answers.answer >= 0)
         return given[np.argsort(self.answers.confidence[given], kind="stable")]
+
+    def by_class(self) -> list[ClassAnswers]:
+        """Returns the classes with labels, those with the fewest right answers first."""
+        if self.answers is None:
+            return []
+        truth, answer = self.answers.truth, self.answers.answer
+        counts = [
+            ClassAnswers(
+                name=class_name(self.names, row),
+                right=int(np.sum((truth == row) & (answer == row))),
+                n=int(np.sum(truth == row)),
+            )
+            for row in np.unique(truth[truth >= 0]).tolist()
+        ]
+        return sorted(counts, key=lambda of: of.right / of.n)
+
+    def common(self) -> list[tuple[str, int]]:
+        """Returns the classes that are answered, with their counts, the most common first."""
+        if self.answers is None:
+            return []
+        rows, counts = np.unique(self.answers.answer[self.answers.answer >= 0], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return [(class_name(self.names, int(rows[i])), int(counts[i])) for i in order]
 
     def _rows(self, name: str) -> list[int]:
         classes = () if self.answers is None else self.answers.classes.tolist()

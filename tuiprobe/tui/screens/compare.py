@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -397,7 +398,7 @@ class CompareScreen(FilteredScreen):
             self.query_one(CompareTable).show_rows(self.compared.rows)
             self.query_one(CompareTable).on_resize()
             panel.border_title = inert(f"{leader} minus the other, on the same images")
-            panel.border_subtitle = "f: all figures"
+            panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return
         rows = self.compared.figures(self._query, self._only)
         self.query_one(FigureTable).show_rows(rows)
@@ -408,6 +409,18 @@ class CompareScreen(FilteredScreen):
             f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*){only}"
         )
         panel.border_subtitle = "f: the decision"
+
+    @on(RowTable.Chosen, "#compared")
+    def _chosen(self) -> None:
+        """Opens the pictures that the two models of a row answer differently."""
+        row = self.query_one(CompareTable).current
+        if row is None or self.compared is None or not row.data:
+            return
+        from tuiprobe.tui.screens.pictures import PicturesScreen
+
+        both = (self.compared.decision.models[0], row.other)
+        paths = [self.runs[model.place] for model in both]
+        self.app.push_screen(PicturesScreen(paths, [model.model for model in both], row.data))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the view that is shown."""

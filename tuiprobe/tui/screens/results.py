@@ -22,6 +22,7 @@ from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
+from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
@@ -46,6 +47,7 @@ class ResultsScreen(ProbeScreen):
         Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
         *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
+        Binding("p", "pictures", "pictures", tooltip="Pictures: wrong, least sure, each class"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
@@ -100,19 +102,27 @@ class ResultsScreen(ProbeScreen):
         bar = Tabs(*(Tab(f"{number} {name}", id=name) for number, name in enumerate(parts, 1)))
         bar.can_focus = False
         await reading.remove()
+        if not self.alive:  # left meanwhile
+            return
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
+        if not self.alive:
+            return
         self.title_line.show(self._how_it_stands() + results.about, [results.spec])
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
         """Shows a part; it is laid out when it is first shown."""
-        name, switcher = event.tab.id or "", self.query_one(ContentSwitcher)
+        name, switchers = event.tab.id or "", self.query(ContentSwitcher)
+        if not switchers or not self.alive:  # left meanwhile
+            return
+        switcher = switchers.first()
         if not switcher.query(f"#tab-{name}"):
             part = self._tabs[name]()
             part.id = f"tab-{name}"
             await switcher.mount(part)
-        switcher.current = f"tab-{name}"
-        self._focus()
+        if self.alive:
+            switcher.current = f"tab-{name}"
+            self._focus()
 
     def _how_it_stands(self) -> str:
         """Returns the part of the title on a run that is not done."""
@@ -140,7 +150,7 @@ class ResultsScreen(ProbeScreen):
 
     def go(self, name: str) -> None:
         """Shows a part by its name; nothing where there is none."""
-        if name in self._tabs:
+        if name in self._tabs and self.query(Tabs):
             self.query_one(Tabs).active = name
 
     @on(BlockView.Opened)
@@ -148,9 +158,22 @@ class ResultsScreen(ProbeScreen):
         """Shows the part that holds the evidence behind a block."""
         self.go(TAB_OF_BLOCK[event.block])
 
+    def action_pictures(self, data: str = "") -> None:
+        """Opens the pictures of a set: wrong ones, least sure, each class.
+
+        Args:
+            data: The set; empty for the first.
+        """
+        from tuiprobe.tui.screens.pictures import PicturesScreen
+
+        self.app.push_screen(PicturesScreen([self.run], data=data))
+
     @on(RowTable.Chosen)
-    def _row_chosen(self) -> None:
-        """Goes to the evidence, which a narrow window shows alone."""
+    def _row_chosen(self, event: RowTable.Chosen) -> None:
+        """Opens the pictures of a set, or the evidence, which a narrow window shows alone."""
+        if isinstance(event.table, SubjectTable) and event.table.data:
+            self.action_pictures(event.table.data)
+            return
         for panel in self.tab.query(EvidencePanel) if self.tab is not None else ():
             if not panel.display:
                 self.add_class("-only-aside")
@@ -166,9 +189,11 @@ class ResultsScreen(ProbeScreen):
             stopped = self.view is not None and self.view.resumable
             return "yours" in self._tabs and not stopped
         if action == "part":
-            return int(str(parameters[0])) < len(self._tabs)
+            return int(str(parameters[0])) < len(self._tabs) and bool(self.query(Tabs))
+        if action == "pictures":
+            return "yours" in self._tabs or "shifts" in self._tabs
         if action in ("export", "command", "next_tab"):
-            return bool(self._tabs)
+            return bool(self.query(Tabs))
         return True
 
     def action_next_tab(self, by: int) -> None:

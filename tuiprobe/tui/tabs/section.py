@@ -22,6 +22,7 @@ from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Chart,
+    Code,
     Content,
     Heading,
     Points,
@@ -70,8 +71,17 @@ class SubjectTable(RowTable[int]):
     @property
     def subject(self) -> RowSubject | None:
         """What the row under the cursor is about."""
-        named = self.of.subjects[self.current] if self.current is not None else ()
-        return named[0] if named else None
+        if self.current is None or not self.of.subjects:
+            return None
+        return next(iter(self.of.subjects[self.current]), None)
+
+    @property
+    def data(self) -> str:
+        """The set that the row under the cursor is about; empty for none."""
+        if self.current is None or not of_sets(self.of):
+            return ""
+        cell = self.of.rows[self.current][0]
+        return cell.code if isinstance(cell, Code) else str(cell)
 
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.
@@ -144,9 +154,10 @@ class SectionTab(ResultTab):
         elif isinstance(piece, Points):
             yield Static(Styled("\n".join(f"- {line(item)}" for item in piece.items)))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
-            if piece.title and piece.subjects:
+            opens = bool(piece.subjects) or of_sets(piece)
+            if piece.title and opens:
                 yield Static(inert(line(piece.title)))
-            table = SubjectTable(piece) if piece.subjects else Static(rich_table(piece))
+            table = SubjectTable(piece) if opens else Static(rich_table(piece))
             if isinstance(table, SubjectTable):
                 table.styles.height = min(len(piece.rows), piece.shown or LISTED_ROWS) + 1
             yield _folded(table, line(piece.title) or piece.id.replace("_", " "), piece.folded)
@@ -172,7 +183,7 @@ class SectionTab(ResultTab):
     @on(RowTable.Highlighted)
     def _moved(self, event: RowTable.Highlighted) -> None:
         table = event.table
-        if isinstance(table, SubjectTable) and table is self.table:
+        if isinstance(table, SubjectTable) and table is self.table and self.query(EvidencePanel):
             row = ", ".join(list(table.about_row().values())[:2])
             self.query_one(EvidencePanel).show(table.subject, row, table.of)
 
@@ -241,6 +252,11 @@ class SectionTab(ResultTab):
         ids = [column.term for column in columns]
         ids += [term.id for term in terms if term is not None]
         return tuple(dict.fromkeys(filter(None, ids)))
+
+
+def of_sets(table: Table) -> bool:
+    """Returns whether each row is about a set of images."""
+    return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
 
 
 def _below_rows(piece: Content) -> bool:

@@ -5,12 +5,13 @@ The cursor goes from picture to picture by the arrow keys; Enter or a click on i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -20,21 +21,45 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
 
+from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.text import fitted, inert_lines
-from tuiprobe.tui.widgets.thumbnail import Thumbnail, picture_strips, read_picture
+from tuiprobe.tui.widgets.thumbnail import WholePicture, picture_strips, read_picture, scaled
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WIDTH, HEIGHT = 16, 8
+
+LARGE = 256
+"""Pixels of a side of a picture that a run keeps, when it is shown large."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: its file and the two lines below it; both may come from outside."""
+    """One picture: where its pixels are, and words about it, which may come from outside.
+
+    Attributes:
+        file: What the run keeps of it.
+        name: The second line below it, its path.
+        value: The first line below it.
+        original: Opens the image where it came from; None where only `file` is at hand.
+        about: Further lines below the picture when it is large.
+    """
 
     file: Entry | None
     name: str
     value: str
+    original: Callable[[], Image] | None = None
+    about: tuple[str, ...] = ()
+
+    def image(self, width: int, height: int) -> Image | None:
+        """Returns the original in its own shape, or else what the run keeps, in this size."""
+        if self.original is not None:
+            with suppress(TuiprobeError):
+                return self.original()
+        return None if self.file is None else read_picture(self.file, width, height)
 
 
 class PictureGrid(ScrollView, can_focus=True):
@@ -74,6 +99,7 @@ class PictureGrid(ScrollView, can_focus=True):
         self._regions: list[Region] = []
         self._headings: dict[int, str] = {}  # by line
         self._strips: dict[int, list[Strip]] = {}
+        self._wanted: list[int] = []  # originals to open
         self._cursor = 0
 
     @property
@@ -84,7 +110,7 @@ class PictureGrid(ScrollView, can_focus=True):
     def show(self, groups: Sequence[tuple[str, Sequence[Picture]]]) -> None:
         """Shows other pictures."""
         if groups != self.groups:
-            self.groups, self._cursor, self._strips = groups, 0, {}
+            self.groups, self._cursor, self._strips, self._wanted = groups, 0, {}, []
             self.on_resize()
             self.scroll_home(animate=False)
 
@@ -107,17 +133,46 @@ class PictureGrid(ScrollView, can_focus=True):
         self.refresh()
 
     def _picture(self, index: int) -> list[Strip]:
-        """Returns the lines of a picture, read when it is first in sight."""
+        """Returns the lines of a picture, read when it is first in sight; originals in a thread."""
         if index not in self._strips:
-            file = self._pictures[index][1].file
-            image = read_picture(file, WIDTH, 2 * HEIGHT) if file is not None else None
-            self._strips[index] = (
-                picture_strips(image, self.app, self.rich_style)
-                if image is not None
-                else [Strip([Segment(fitted("no picture" * (y == 3), WIDTH), self.rich_style)])
-                      for y in range(HEIGHT)]
-            )  # fmt: skip
+            picture = self._pictures[index][1]
+            if picture.original is None:
+                self._read(index, picture.image(WIDTH, 2 * HEIGHT))
+            else:
+                self._strips[index] = self._words("reading…")
+                self._wanted.append(index)
+                if len(self._wanted) == 1:
+                    self._open_originals(self._wanted, self._pictures)
         return self._strips[index]
+
+    def _words(self, text: str) -> list[Strip]:
+        lines = [fitted(text * (y == 3), WIDTH) for y in range(HEIGHT)]
+        return [Strip([Segment(line, self.rich_style)]) for line in lines]
+
+    def _read(self, index: int, image: Image | None) -> None:
+        self._strips[index] = (
+            self._words("no picture")
+            if image is None
+            else picture_strips(scaled(image, WIDTH, 2 * HEIGHT), self.app, self.rich_style)
+        )
+
+    @work(thread=True, group="originals")
+    def _open_originals(self, wanted: list[int], pictures: list[tuple[str, Picture]]) -> None:
+        """Opens pictures in sight, one after the other, until others are shown.
+
+        Args:
+            wanted: Their indices, of which only this thread takes some away.
+            pictures: All pictures.
+        """
+        while wanted and wanted is self._wanted and self.is_attached:
+            image = pictures[wanted[0]][1].image(WIDTH, 2 * HEIGHT)
+            self.app.call_later(self._opened, wanted, wanted[0], image)
+            wanted.pop(0)
+
+    def _opened(self, wanted: list[int], index: int, image: Image | None) -> None:
+        if wanted is self._wanted and self.is_attached:
+            self._read(index, image)
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Returns one line: of a heading, of pictures, or of the words below them."""
@@ -204,11 +259,12 @@ class PictureScreen(ModalScreen[int]):
     def __init__(self, pictures: Sequence[tuple[str, Picture]], index: int) -> None:
         super().__init__()
         self._pictures, self._index = pictures, index
+        self._about: list[str] = []
 
     def compose(self) -> ComposeResult:
         """Lays out the picture above its text, in the size that it keeps."""
         with Vertical(id="enlarged", classes="dialog"):
-            yield Thumbnail(id="enlarged-picture")
+            yield WholePicture(id="enlarged-picture")
             yield Static("", id="enlarged-about", markup=False)
 
     def on_mount(self) -> None:
@@ -220,20 +276,31 @@ class PictureScreen(ModalScreen[int]):
         """Makes the picture as large as the window allows; two columns are one line high."""
         width, height = self.app.size
         room = max(min(height - 6, (width - 8) // 2), 4)
-        view = self.query_one("#enlarged-picture", Thumbnail)
+        view = self.query_one("#enlarged-picture", WholePicture)
         view.styles.width, view.styles.height = 2 * room, room
         self.query_one("#enlarged-about").styles.width = max(2 * room, 40)
 
     def _show(self) -> None:
         heading, picture = self._pictures[self._index]
-        self.query_one("#enlarged-picture", Thumbnail).show(picture.file)
-        there = picture.file is not None and picture.file.path.is_file()
-        kept = [] if there else ["the run keeps no picture of it"]
-        about = [f"{heading}: {picture.value}", picture.name, *kept]
-        self.query_one("#enlarged-about", Static).update(inert_lines(about))
+        self._about = [f"{heading}: {picture.value}", *picture.about, picture.name]
+        self.query_one("#enlarged-about", Static).update(inert_lines(self._about))
+        self._open(picture)
         frame = self.query_one("#enlarged")
         frame.border_title = f"{self._index + 1} of {len(self._pictures)}"
         frame.border_subtitle = "← → others · esc closes"
+
+    @work(thread=True, exclusive=True)
+    def _open(self, picture: Picture) -> None:
+        """Opens a picture in a thread: its disk may be slow."""
+        image = picture.image(LARGE, LARGE)
+        self.app.call_later(self._opened, picture, image)
+
+    def _opened(self, picture: Picture, image: Image | None) -> None:
+        if self.is_attached and picture is self._pictures[self._index][1]:
+            self.query_one("#enlarged-picture", WholePicture).show_image(image)
+            if image is None:
+                about = self.query_one("#enlarged-about", Static)
+                about.update(inert_lines([*self._about, "the run keeps no picture of it"]))
 
     def action_move(self, by: int) -> None:
         """Shows the picture before or after."""

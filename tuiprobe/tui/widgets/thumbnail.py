@@ -124,8 +124,8 @@ class WholePicture(Thumbnail):
     DEFAULT_CSS = "WholePicture { width: 1fr; height: 1fr; }"
     _image: Image | None = None
 
-    def show_image(self, image: Image) -> None:
-        """Shows another picture, RGB."""
+    def show_image(self, image: Image | None) -> None:
+        """Shows another picture, RGB; None for nothing."""
         self._image = image
         self._draw()
 

@@ -1,0 +1,105 @@
+"""Pictures behind figures: which ones a row gives, their answers, originals and what remains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from tests.tui.conftest import drawn, until
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.pictures import differing, read_pictures
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
+from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
+from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+
+def shown(app: TuiprobeApp) -> list[Picture]:
+    grid = app.screen.query_one(PictureGrid)
+    return [picture for _, pictures in grid.groups for picture in pictures]
+
+
+def row(app: TuiprobeApp) -> PictureRow:
+    assert app.screen.table.current is not None
+    return app.screen.table.current
+
+
+async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
+    label_runs: list[Path],
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(110, 36)) as pilot:
+        app.push_screen(CompareScreen(label_runs))
+        await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
+        chosen = app.screen.query_one(CompareTable).current
+        decision = app.screen.compared.decision
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
+        assert row(app).data == chosen.data
+        assert len(row(app).places) == chosen.differ
+        leads, other = (
+            read_pictures(RunDir(label_runs[model.place]))[chosen.data]
+            for model in (decision.models[0], chosen.other)
+        )
+        places = differing([leads, other])
+        answers = [
+            f"{a.answer} · {b.answer}"
+            for a, b in zip(leads.at(places), other.at(places), strict=True)
+        ]
+        assert [picture.value for picture in shown(app)] == answers[:SHOWN]
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
+        about = str(app.screen.query_one("#enlarged-about", Static).render())
+        assert all(f"{model.model}: " in about for model in (decision.models[0], chosen.other))
+        await pilot.press("escape", "escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+
+
+async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(
+    label_runs: list[Path],
+) -> None:
+    of = read_pictures(RunDir(label_runs[1]))["val"]
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(PicturesScreen([label_runs[1]], data="val"))
+        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
+        rows = app.screen.table.rows
+        assert [r.name for r in rows[:2]] == ["wrong", "least sure"]
+        assert len(rows[0].places) == len(of.wrong())
+        worst = next(r for r in rows if r.by_answer)
+        await pilot.press("slash", *worst.name, "enter")
+        await until(pilot, lambda: row(app).name == worst.name)
+        groups = app.screen.query_one(PictureGrid).groups
+        answers = [p.answer for p in of.at(of.wrong(worst.name))]
+        assert {heading for heading, _ in groups} == {f"called {a}" for a in answers}
+        assert sum(len(pictures) for _, pictures in groups) == len(answers)
+
+
+async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
+    label_runs: list[Path], runs_on_targets: Path
+) -> None:
+    photos, away = runs_on_targets / "photos", runs_on_targets / "away"
+    app = TuiprobeApp()
+    async with app.run_test(size=(110, 36)) as pilot:
+        app.push_screen(PicturesScreen([label_runs[0]], data="photos"))
+        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
+        await until(pilot, lambda: "▀" in drawn(app))
+        first = next(picture for picture in shown(app) if picture.file.path.is_file())
+        original = first.image(8, 8)
+        assert original is not None
+        assert original.size != (8, 8)  # in its own shape
+        photos.rename(away)
+        try:
+            without = PicturesScreen([label_runs[0]], data="photos")
+            app.push_screen(without)
+            await until(pilot, lambda: app.screen is without and shown(app))
+            again = next(p for p in shown(app) if p.name == first.name)
+            kept = again.image(8, 8)
+            assert kept is not None
+            assert kept.size == (8, 8)
+        finally:
+            away.rename(photos)
