@@ -7,7 +7,6 @@ the first run has must be in the second, and must agree.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,29 +38,6 @@ DERIVED_ARRAYS = "arrays/per_image.safetensors/"
 
 ARRAYS = ("*.safetensors", "features/*/*.safetensors", "rows/*.safetensors")
 """Files of arrays that are compared: what is merged, and no shards."""
-
-RENAMED = {
-    "figures/robustness/value|": "figures/robustness/effective_robustness|",
-    "figures/robustness/effective|": "figures/robustness/effective_robustness|",
-    "figures/robustness/prediction|": "figures/robustness/effective_robustness.prediction|",
-    "figures/robustness/percentile|": "figures/robustness/effective_robustness.percentile|",
-    "tables/robustness/effective_robustness/precision": (
-        "tables/robustness/effective_robustness/value"
-    ),
-    "figures/outliers/persistence.value|": "figures/outliers/persistence|",
-    "figures/quantisation/int8|": "figures/quantisation/int8.tensor.energy|",
-    "figures/ablation/": "figures/ablation/ablation.",
-    "figures/concepts/excess|": "figures/concepts/excess_concepts|",
-    "figures/concepts/excess_centred|": "figures/concepts/excess_concepts_centred|",
-    "figures/concepts/unique|": "figures/concepts/unique_concepts|",
-}
-"""How paths of the base begin, and what stands there now."""
-
-GONE = re.compile(
-    r"figures/(directions/top_share|concepts/excess_concepts)\|.*/headline"
-    r"|parts/calibration/result/classes/\d+/(reason|compared|fell|rose|worst/#)"
-)
-"""Paths of the base that may be missing: ranks that nothing read; counts where there are none."""
 
 Leaves = dict[str, Any]
 """Values of a run by path."""
@@ -170,11 +146,8 @@ class RunDifference:
 
 def compare(base: Leaves, now: Leaves) -> RunDifference:
     """Compares what two runs hold; all that the base has must agree."""
-    base = {renamed(path): value for path, value in base.items()}
     difference = RunDifference(new=[path for path in now if path not in base])
     for path, value in base.items():
-        if GONE.fullmatch(path) and (path not in now or now[path] is None):
-            continue
         exact = path.startswith("arrays/") and not path.startswith(DERIVED_ARRAYS)
         reason = "" if path not in now else difference_of(value, now[path], exact)
         if path in now and not reason:
@@ -184,16 +157,6 @@ def compare(base: Leaves, now: Leaves) -> RunDifference:
         else:
             difference.differing.append(f"{path}: {reason}")
     return difference
-
-
-def renamed(path: str) -> str:
-    """Returns what a path of the base is called now.
-
-    >>> renamed("figures/ablation/before|val|channels set to zero/figure/n")
-    'figures/ablation/ablation.before|val|channels set to zero/figure/n'
-    """
-    start = next((start for start in RENAMED if path.startswith(start)), "")
-    return RENAMED[start] + path.removeprefix(start) if start else path
 
 
 def difference_of(base: Any, now: Any, exact: bool) -> str:

@@ -38,7 +38,7 @@ from tools.oracle_runs import (
     write_vectors,
 )
 
-BASE = "aa4765cc"
+BASE = "70bf49c6"
 """The commit that runs are compared with."""
 
 CHECKOUT = Path(__file__).resolve().parents[1]

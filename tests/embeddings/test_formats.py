@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.datasets.vectors.sources import open_vectors
 from tuiprobe.errors import DataError, TuiprobeError
 from tuiprobe.run.arrays import read_arrays
@@ -261,3 +263,14 @@ def test_a_missing_vector_of_parquet_is_not_finite(tmp_path: Path) -> None:
     result = open_vectors(str(tmp_path / "x.parquet")).read(0, 3)
     assert np.isnan(result[1]).all()
     assert result[2].tolist() == [3.0, 4.0]
+
+
+def test_threads_that_read_one_parquet_file_each_get_their_rows(tmp_path: Path) -> None:
+    x = planted(20_000, 16)
+    parquet_lists(tmp_path, x)
+    matrix = open_parquet(tmp_path / "x.parquet")
+    blocks = [(first, first + 250) for first in range(0, 20_000, 250)]
+    with ThreadPoolExecutor(8) as readers:
+        read = list(readers.map(lambda block: matrix.read(*block), blocks * 3))
+    for (first, stop), rows in zip(blocks * 3, read, strict=True):
+        assert np.array_equal(rows, x[first:stop])

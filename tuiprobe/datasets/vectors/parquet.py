@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -69,18 +70,20 @@ class ParquetMatrix(Matrix):
     batch_rows: int
 
     def __post_init__(self) -> None:
+        self._lock = Lock()  # a resume compares blocks in several threads
         self._at = -1
         self._batches: Iterator[NDArray[Any]] = iter(())
         self._rest: NDArray[Any] = np.empty((0, self.channels))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as `tuiprobe.datasets.vectors.matrix.Matrix.read` says."""
-        if start != self._at:
-            group = int(np.searchsorted(self.starts, start, side="right")) - 1
-            self._batches, self._at = self._decoded(group), int(self.starts[group])
-            self._rest = np.empty((0, self.channels))
-            self._take(start - self._at)
-        return self._take(stop - start)
+        with self._lock:
+            if start != self._at:
+                group = int(np.searchsorted(self.starts, start, side="right")) - 1
+                self._batches, self._at = self._decoded(group), int(self.starts[group])
+                self._rest = np.empty((0, self.channels))
+                self._take(start - self._at)
+            return self._take(stop - start)
 
     def _take(self, count: int) -> NDArray[Any]:
         pieces, left = [self._rest[:0]] if not count else [], count
