@@ -40,7 +40,10 @@ async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Pa
             screen = ResultsScreen(finished)
             app.push_screen(screen)
             await until(pilot, lambda: app.screen is screen)  # noqa: B023
+            end = time.monotonic() + 60
             while not screen.results:  # read, and from now on laid out
+                assert app.is_running
+                assert time.monotonic() < end
                 await asyncio.sleep(0)
             for _ in range(turns):
                 await asyncio.sleep(0)
