@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
@@ -187,6 +188,11 @@ class TuiprobeApp(EngineApp):
         elif self._first is not None:
             self._first = None
             self.action_go("models")
+
+    def action_command_palette(self) -> None:
+        """Opens the palette; Textual's own has an id, which one that still closes has too."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette())
 
     def action_help(self) -> None:
         """Explains the terms at the cursor, and shows the keys that work here."""

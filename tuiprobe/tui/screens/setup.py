@@ -121,10 +121,14 @@ class SetupScreen(ProbeScreen):
         """Asks what the run would do, in a process that may open data, after a pause."""
         if pause:
             await asyncio.sleep(pause)
+        if not self.alive:  # left meanwhile
+            return
         setup = self.setup
         self._previews, self._note, self._refused = [], "looking at the data", ""
         self._show()
         answer = await ask(setup.dry_run(self.app.runs))
+        if not self.alive:
+            return
         try:
             self._previews = _previews_of(answer)
         except ValueError:
