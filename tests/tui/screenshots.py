@@ -1,7 +1,7 @@
 """Writes the pictures of the documentation: `python -m tests.tui.screenshots`.
 
 Models, setup, a real run of the embedded default as it goes on and when it is done, the default
-runs of all embedded models side by side, and the pages, which need a Chromium.
+runs of all embedded models side by side, and the charts of report and comparison.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
 from textual.widgets import Input, Static
 
-from tests.browser.chromium import Browser, Tab
 from tests.tui.conftest import until
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.forest import paired_chart, paired_rows
+from tuiprobe.comparing.runs import read_runs
+from tuiprobe.report.svg import svg
+from tuiprobe.results.card import sets_axis
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
@@ -33,7 +36,6 @@ from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = (120, 36)
-PAGE_SIZE = (1280, 1000)
 COMPARED = ("mini_supervised", "mini_clip")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
 
@@ -148,29 +150,20 @@ async def exported() -> None:
         save(app, "export")
 
 
-def pages() -> None:
-    """The report, the comparison and the page to label on, in a browser."""
-    runs = [f"runs/{model}" for model in MODELS]
-    tuiprobe = [sys.executable, "-m", "tuiprobe"]
-    page = subprocess.run([*tuiprobe, "compare", *runs, "--html"], check=True, capture_output=True)
-    Path("compare.html").write_bytes(page.stdout)
-    words = [*tuiprobe, "label", *runs[:2], "--page", "label.html"]
-    subprocess.run(words, check=True, capture_output=True)
-    files = {
-        "comparison": "compare.html",
-        "label": "label.html",
-        "report": "runs/mini_clip/report.html",
+def charts() -> None:
+    """The chart of a report's card, and that of a comparison."""
+    compared = read_runs([Path("runs", model) for model in MODELS])
+    decision = decide(compared)
+    first, *rest = (row.place for row in decision.models)
+    pairs = [compare_runs(compared, place, first, None) for place in rest]
+    drawn = {
+        "accuracies": sets_axis(compared[0].report),
+        "paired": paired_chart(paired_rows(decision, pairs), decision.models[0].model),
     }
-    browser = Browser(Path("profile").absolute())
-    try:
-        for name, file in files.items():
-            tab = Tab(browser, Path(file).absolute(), size=PAGE_SIZE)
-            picture = Image.open(BytesIO(tab.picture())).convert("RGB")
-            picture.save(IMAGES / f"{name}.jpg", quality=85, optimize=True)
-            print(IMAGES / f"{name}.jpg")
-            tab.close()
-    finally:
-        browser.close()
+    for name, chart in drawn.items():
+        assert chart is not None
+        (IMAGES / f"{name}.svg").write_text(svg(chart))
+        print(IMAGES / f"{name}.svg")
 
 
 async def everything() -> None:
@@ -189,4 +182,4 @@ if __name__ == "__main__":
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())
-        pages()
+        charts()
