@@ -252,14 +252,16 @@ def _pair_rows(
     if decision.target and decision.target not in shown:
         wanted += [(decision.target, other, missing, decision.target) for other in others]
 
-    def differ(other: str, data: str) -> int | None:
+    def differ(name: str, other: str, data: str) -> int | None:
+        if name not in sets[0] and decision.evidence != "labels":
+            return None  # a mean over several sets
         both = [pictures[model].get(data) for model in (first, other)]
         with suppress(TuiprobeError):  # other images
             return len(differing([of for of in both if of is not None])) if all(both) else None
         return None
 
     return [
-        PairRow(name, by_name[model], figure, data, differ(model, data))
+        PairRow(name, by_name[model], figure, data, differ(name, model, data))
         for name, model, figure, data in wanted
     ]
 
