@@ -199,9 +199,10 @@ class ProbeScreen(Screen[None]):
     @on(ScreenResume)
     def show_running(self) -> None:
         """Shows in the line at the top what runs meanwhile."""
-        text, badge = self.app.running_beside(self.shown_run), self.query_one("#badge", Static)
-        badge.update(text)
-        badge.display = bool(text)
+        text = self.app.running_beside(self.shown_run)
+        for badge in self.query("#badge").results(Static):  # none before the screen is laid out
+            badge.update(text)
+            badge.display = bool(text)
 
     @property
     def title_line(self) -> TitleLine:
