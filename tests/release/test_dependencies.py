@@ -51,7 +51,7 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     optional = declared("hf") | declared("parquet") | declared("remote")
-    optional |= {"ipython"}  # imported where a notebook has loaded it
+    optional |= {"ipython", "pandas"}  # imported where a notebook has loaded it, or for `to_frame`
     used = packages_of(imported())
     assert used - optional == declared()
     assert optional <= used
