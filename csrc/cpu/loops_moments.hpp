@@ -80,13 +80,12 @@ inline void count_large(const Group& g, int64_t c, const MomentArrays& to, LoadR
   for (int i = 0; i < kWidth; ++i) counts[i] += static_cast<int32_t>(rows[i]);
 }
 
-// `kVecs` vectors of channels of all rows, as `load_row` reads them. Meanwhile fetches as much of the next group to the L2 cache,
-// or half as much where the figures of its rows do the rest, in the order of its addresses: memory
-// serves one stream of them twice as fast as 16 rows side by side.
+// `kVecs` vectors of channels of all rows, as `load_row` reads them. Meanwhile fetches as much of
+// the next group to the L2 cache, or half as much where the figures of its rows do the rest, in the
+// order of its addresses: memory serves one stream of them twice as fast as 16 rows side by side.
 template <class T, bool kMeans, bool kCentred, int kVecs, class LoadRow>
 inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec centre,
                         float (*row_sums)[kWidth], LoadRow load_row) {
-  
   constexpr int kVecsALine = 64 / sizeof(T) / kWidth;
   constexpr int kParts = kMeans ? 2 : 1;
   MomentVecs sums[kVecs];
