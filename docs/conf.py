@@ -27,6 +27,7 @@ html_show_sphinx = False
 html_copy_source = False
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["attrs_inline"]
 smartquotes = False  # two dashes begin an option
 
 # Docstrings are Google style, with single backticks for code.
@@ -52,6 +53,7 @@ def as_page_of_the_site(app: Sphinx, page: str, source: list[str]) -> None:
         lists = text[text.index("\n## ") :]
         readme = re.sub(r"\]\((?!docs/|\w+:)([^)]+)\)", r"](../\1)", README.read_text("utf-8"))
         text = readme.replace("](docs/", "](") + lists + _sidebar(lists)
+    text = re.sub(r'<a id="([^"]+)"></a>', r"[]{#\1}", text)  # MyST takes no anchors from HTML
     source[0] = UPWARDS.sub(partial(_link_of_the_site, (DOCS / page).parent), text)
 
 
