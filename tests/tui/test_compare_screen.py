@@ -169,7 +169,7 @@ async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_resul
         app.open(group)
         await until(pilot, lambda: isinstance(app.screen, LiveScreen) and app.screen.view)
         (tmp_path / "results.json").rename(group / "b" / "results.json")
-        await until(pilot, lambda: app.screen.view.results)
+        await until(pilot, lambda: app.screen.view and app.screen.view.results)  # of another watch
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert app.screen.runs == [group / "a", group / "b"]
