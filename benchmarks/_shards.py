@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
-from tuiprobe.datasets.content import DIGEST_BYTES, Content
+from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.extract import Extraction
@@ -28,6 +28,7 @@ from tuiprobe.engine.merge import MergedSet, merge_set
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.shards import Shard
+from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.status import Event

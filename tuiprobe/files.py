@@ -27,6 +27,9 @@ from tuiprobe.errors import DataError, RunError
 UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What code raises when a parsed value does not have the expected form."""
 
+DIGEST_BYTES = 32
+"""Length of a SHA-256."""
+
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SMALL = 2**25

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tuiprobe.comparing.differences import Comparison
     from tuiprobe.comparing.runs import Run
 
-SEVERAL = 3
-"""With this many runs or more, figures are correlated, and pairs are shown on request."""
-
 
 def compare(
     first: Annotated[
@@ -58,6 +55,7 @@ def compare(
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.differences import compare_runs
     from tuiprobe.comparing.gates import parse_gate, tripped
+    from tuiprobe.comparing.indicator import SEVERAL
     from tuiprobe.comparing.runs import label_evidence, read_runs
     from tuiprobe.plaintext import plain
 
@@ -117,20 +115,16 @@ def _text(
     runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
     from tuiprobe.comparing.decision_section import describe_decision
-    from tuiprobe.comparing.differences_section import describe
-    from tuiprobe.comparing.indicator import correlate
-    from tuiprobe.comparing.indicator_section import describe_indicator
+    from tuiprobe.comparing.differences_section import describe_rest
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    sections += [describe(comparison, everything, decision.notes) for comparison in comparisons]
-    if len(runs) >= SEVERAL:
-        sections.append(describe_indicator(correlate([run.report for run in runs])))
+    sections += describe_rest(runs, decision, comparisons, everything)
     return "".join(map(section_text, sections))
 
 
 def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:
-    from tuiprobe.comparing.indicator import correlate
+    from tuiprobe.comparing.indicator import SEVERAL, correlate
 
     paths = [str(run.directory.path) for run in runs]
     correlations = correlate([run.report for run in runs]) if len(runs) >= SEVERAL else None

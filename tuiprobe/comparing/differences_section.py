@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference
+from tuiprobe.comparing.indicator import SEVERAL, correlate
+from tuiprobe.comparing.indicator_section import describe_indicator
 from tuiprobe.comparing.overlap import Overlap
+from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import heading, points, prose, table
@@ -43,6 +47,23 @@ def describe(
         *_common(comparison),
     )
     return Section(title=f"{second} and {first}", content=content)
+
+
+def describe_rest(
+    runs: Sequence[Run], decision: Decision, comparisons: Sequence[Comparison], everything: bool
+) -> list[Section]:
+    """Describes what follows a decision: the pairs, then figures held against robustness.
+
+    Args:
+        runs: The runs.
+        decision: Which of them to take.
+        comparisons: The first model of the decision with others.
+        everything: Whether all other figures of each pair are listed.
+    """
+    rest = [describe(comparison, everything, decision.notes) for comparison in comparisons]
+    if len(runs) >= SEVERAL:
+        rest.append(describe_indicator(correlate([run.report for run in runs])))
+    return rest
 
 
 def kind(row: Difference) -> str:

@@ -22,6 +22,9 @@ from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Real
 from tuiprobe.results.report import Report
 
+SEVERAL: Final = 3
+"""Runs from which on figures are correlated, and pairs are shown on request."""
+
 FEWEST: Final = 8
 """Encoders of the smallest stratum that has a correlation."""
 PERMUTATIONS: Final = 9_999

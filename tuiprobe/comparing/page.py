@@ -9,10 +9,8 @@ from typing import Final
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.differences import Comparison
-from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.differences_section import describe_rest
 from tuiprobe.comparing.forest import paired_chart, paired_rows
-from tuiprobe.comparing.indicator import correlate
-from tuiprobe.comparing.indicator_section import describe_indicator
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.originals import Originals
 from tuiprobe.errors import TuiprobeError
@@ -21,13 +19,10 @@ from tuiprobe.report.label_page import small_jpeg
 from tuiprobe.results import TopImage
 from tuiprobe.results.section import Content, Strip, StripEnd, Table
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run.pictures import Pictures, differing, read_pictures
+from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
 
 SHOWN: Final = 8
 """Pictures on which models differ that a page shows."""
-
-SEVERAL: Final = 3
-"""With this many runs or more, figures are correlated."""
 
 
 def compare_page(
@@ -50,37 +45,38 @@ def compare_page(
     if chart := paired_chart(paired_rows(decision, comparisons), decision.models[0].model):
         evidence.append(chart)
     small: dict[tuple[str, int], bytes] = {}
-    if (differ := _first_shared(decision, ordered)) is not None:
-        strip, small = _strip(differ, [row.model for row in decision.models])
+    if (shared := _first_shared(decision, ordered)) is not None:
+        strip, small = _strip(*shared, [row.model for row in decision.models])
         evidence.append(strip)
     at = next(i for i, piece in enumerate(decided.content) if isinstance(piece, Table)) + 1
     content = (*decided.content[:at], *evidence, *decided.content[at:])
     first = decided.model_copy(update={"headline": (), "content": content})  # the title says it
-    rest = [describe(comparison, everything, decision.notes) for comparison in comparisons]
-    if len(runs) >= SEVERAL:
-        rest.append(describe_indicator(correlate([run.report for run in runs])))
+    rest = describe_rest(runs, decision, comparisons, everything)
     return sections_html(decision.sentence.removesuffix("."), [first], rest, small)
 
 
-def _first_shared(decision: Decision, runs: Sequence[Run]) -> list[Pictures] | None:
-    """Returns the target as each model answers it, or the first shift whose images they share."""
+def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Places] | None:
+    """Returns the target as each model answers it, or the first shift whose images they share.
+
+    With it the places of the images on which they differ; None where they differ on none.
+    """
     sets = []
     with suppress(TuiprobeError):  # the decision and the figures need none of it
-        sets = [read_pictures(run.directory) for run in runs]
+        sets = [read_pictures(run.directory, run.images) for run in runs]
     for name in (decision.target, *decision.shifts):
-        if sets and all(name in of and of[name].answers is not None for of in sets):
+        if sets and all(name in of for of in sets):
             shared = [of[name] for of in sets]
             with suppress(TuiprobeError):
-                if differing(shared).size:
-                    return shared
+                if (places := differing(shared)).size:
+                    return shared, places
     return None
 
 
 def _strip(
-    sets: Sequence[Pictures], models: Sequence[str]
+    sets: Sequence[Pictures], places: Places, models: Sequence[str]
 ) -> tuple[Strip, dict[tuple[str, int], bytes]]:
     """Returns the pictures on which models differ with each one's answer, and what can be shown."""
-    first, places = sets[0], differing(sets)
+    first = sets[0]
     shown = [of.at(places[:SHOWN]) for of in sets]
     originals, small = Originals(first.record.source), {}
     for picture in shown[0]:

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular
+from tuiprobe.files import DIGEST_BYTES, open_regular
 from tuiprobe.limits import IMAGE_BYTES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-DIGEST_BYTES = 32
 
 UNREADABLE = bytes(DIGEST_BYTES)
 """Replaces the digest of an image that cannot be read at all."""

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Sample
-from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.job import Job
@@ -22,6 +21,7 @@ from tuiprobe.engine.plan import INNER_TOP_K
 from tuiprobe.engine.shards import Shard, stack_states
 from tuiprobe.engine.stopping import KEPT, Interrupted
 from tuiprobe.errors import DataError
+from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.taps import Tap
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.spec import FINAL_TAP, RunSpec

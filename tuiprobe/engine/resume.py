@@ -16,13 +16,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.layout import KEYED_CONTENTS, Ids
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.plan import Plan, record_of
 from tuiprobe.engine.shards import Shard, TapStates, check_shard
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DIGEST_BYTES, DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.checked_arrays import CheckedArrays

@@ -22,10 +22,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.errors import UsageError
-from tuiprobe.files import Entry
+from tuiprobe.files import DIGEST_BYTES, Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace

@@ -24,7 +24,8 @@ def image_values(run: RunReader) -> ImageValues:
     """Returns the values of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
-    of images. Images whose representation is not finite are not among them.
+    of images. Images whose representation is not finite are not among them; one whose
+    representation has length 0 in float32 is wrong, and has no confidence.
     """
     data, temperatures = {data.name: data for data in run.data}, _Temperatures(run)
     return {
@@ -46,9 +47,18 @@ def _of_set(
     values: dict[PerImage, NDArray[Any]] = {"kurtosis": kurtosis}
     answers = None
     if isinstance(run.head, HeadArrays):
-        values |= _correct_and_confidence(run.head, features)
+        counted = pointing(features)
+        known = usable_images(features)  # as accuracies do: every bit of the logits is theirs
+        with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
+            right = answered_right(known.features, run.head, known)
+            values["correct"] = np.zeros(len(ids), dtype=bool)
+            values["correct"][counted] = right
         if (features.classes_of_rows(len(run.head.weight)) >= 0).any():
-            answers = _answers(run.head, features, temperatures.of(features), order)
+            logits = Logits(run.head, known)
+            if scale_known(run.head):
+                values["confidence"] = np.full(len(ids), np.nan)
+                values["confidence"][counted] = logits.confidences().confidence
+            answers = _answers(logits, features, temperatures.of(features), order)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
@@ -84,11 +94,17 @@ class _Temperatures:
 
 
 def _answers(
-    head: HeadArrays, images: SetFeatures, temperature: float, order: NDArray[np.int64]
+    logits: Logits, images: SetFeatures, temperature: float, order: NDArray[np.int64]
 ) -> Answers:
-    """Returns the answers of the head on the images of a set, in another order."""
-    known, places = usable_images(images), np.flatnonzero(pointing(images))
-    logits, n = Logits(head, known), len(images.features)
+    """Returns the answers of the head on the images of a set, in another order.
+
+    Args:
+        logits: Of the images whose representation has a length.
+        images: All images.
+        temperature: Of the probabilities.
+        order: Places of the images, in the order that is wanted.
+    """
+    places, n = np.flatnonzero(pointing(images)), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)
     rows = logits.rows[first].astype(np.int32)  # the first row of each class
     answer, second, truth = (np.full(n, -1, dtype=np.int32) for _ in range(3))
@@ -105,23 +121,3 @@ def _answers(
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)
     return Answers(rows, answer[order], second[order], truth[order], confidence[order])
-
-
-def _correct_and_confidence(
-    head: HeadArrays, features: SetFeatures
-) -> dict[PerImage, NDArray[Any]]:
-    """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
-
-    An image whose representation has length 0 in float32 is wrong, and has no confidence.
-    """
-    values: dict[PerImage, NDArray[Any]] = {}
-    kept = usable_images(features)  # as accuracies do, so that every bit of the logits is theirs
-    answered = pointing(features)
-    with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
-        right = answered_right(kept.features, head, kept)
-        values["correct"] = np.zeros(len(answered), dtype=bool)
-        values["correct"][answered] = right
-    if scale_known(head) and (features.classes_of_rows(len(head.weight)) >= 0).any():
-        values["confidence"] = np.full(len(answered), np.nan)
-        values["confidence"][answered] = Logits(head, kept).confidences().confidence
-    return values

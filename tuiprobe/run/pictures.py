@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.results.report import Report
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_head
-from tuiprobe.run.per_image import Answers, SetValues, read_per_image
+from tuiprobe.run.per_image import Answers, ImageValues, SetValues, read_per_image
 from tuiprobe.run.records import SetRecord, read_plan, read_shard
 from tuiprobe.run.samples import SampleRecord, read_samples
-
-DIGEST_BYTES = 32
 
 Places = NDArray[np.int64]
 """Places of images in the columns of their `Pictures`."""
@@ -58,10 +57,13 @@ class Pictures:
     samples: Mapping[int, SampleRecord]
     names: tuple[str, ...]
 
-    @property
-    def answers(self) -> Answers | None:
-        """What the head answers; None without a head."""
-        return self.values.answers
+    @cached_property
+    def answers(self) -> Answers:
+        """What the head answers; without a head no class, and no image has an answer."""
+        none = np.full(len(self.values.ids), -1, dtype=np.int32)
+        return self.values.answers or Answers(
+            none[:0], none, none, none, np.full(len(none), np.nan)
+        )
 
     @cached_property
     def digests(self) -> Mapping[int, str]:
@@ -80,9 +82,7 @@ class Pictures:
 
     def _prediction(self, place: int) -> Prediction:
         given, id = self.answers, int(self.values.ids[place])
-        rows = [-1] * 3 if given is None else [
-            int(of[place]) for of in (given.truth, given.answer, given.second)
-        ]  # fmt: skip
+        rows = [int(of[place]) for of in (given.truth, given.answer, given.second)]
         label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
         return Prediction(
             set=self.record.name,
@@ -91,7 +91,7 @@ class Pictures:
             digest=self.digests.get(id, ""),
             label=label or self._set_name(self.samples[id].label),
             answer=answer,
-            confidence=None if given is None or answer is None else float(given.confidence[place]),
+            confidence=None if answer is None else float(given.confidence[place]),
             second=second,
         )
 
@@ -112,8 +112,6 @@ class Pictures:
             label: Of this class alone; None for all.
             answer: Answered as this class alone; None for all.
         """
-        if self.answers is None:
-            return np.empty(0, dtype=np.int64)
         given = self.answers
         wrong = (given.truth >= 0) & (given.truth != given.answer)
         for row, name in ((given.truth, label), (given.answer, answer)):
@@ -123,23 +121,17 @@ class Pictures:
 
     def answered(self, answer: str) -> Places:
         """Returns the images that are answered as a class, most sure first."""
-        if self.answers is None:
-            return np.empty(0, dtype=np.int64)
         return self._most_sure_first(
             np.flatnonzero(np.isin(self.answers.answer, self._rows(answer)))
         )
 
     def least_sure(self) -> Places:
         """Returns the images with an answer, least sure first; ties by sample id."""
-        if self.answers is None:
-            return np.empty(0, dtype=np.int64)
         given = np.flatnonzero(self.answers.answer >= 0)
         return given[np.argsort(self.answers.confidence[given], kind="stable")]
 
     def by_class(self) -> list[ClassAnswers]:
         """Returns the classes with labels, those with the fewest right answers first."""
-        if self.answers is None:
-            return []
         truth, answer = self.answers.truth, self.answers.answer
         counts = [
             ClassAnswers(
@@ -153,32 +145,31 @@ class Pictures:
 
     def common(self) -> list[tuple[str, int]]:
         """Returns the classes that are answered, with their counts, the most common first."""
-        if self.answers is None:
-            return []
         rows, counts = np.unique(self.answers.answer[self.answers.answer >= 0], return_counts=True)
         order = np.argsort(-counts, kind="stable")
         return [(class_name(self.names, int(rows[i])), int(counts[i])) for i in order]
 
     def _rows(self, name: str) -> list[int]:
-        classes = () if self.answers is None else self.answers.classes.tolist()
-        return [row for row in classes if class_name(self.names, row) == name]
+        rows = self.answers.classes.tolist()
+        return [row for row in rows if class_name(self.names, row) == name]
 
     def _most_sure_first(self, places: Places) -> Places:
-        assert self.answers is not None
         return places[np.argsort(-self.answers.confidence[places], kind="stable")]
 
 
-def read_pictures(directory: RunDir) -> dict[str, Pictures]:
+def read_pictures(directory: RunDir, known: ImageValues | None = None) -> dict[str, Pictures]:
     """Reads the images of every set but those whose representation is not finite.
 
     Args:
         directory: A finished run.
+        known: The values of its images where they were read before.
 
     Raises:
         DamagedFileError: If a file of the run is missing or damaged.
     """
     plan, samples = read_plan(directory), read_samples(directory)
-    names, values = read_head(directory).classes, read_per_image(directory)
+    names = read_head(directory).classes
+    values = read_per_image(directory) if known is None else known
     return {
         record.name: Pictures(
             directory, record, plan.key, values[record.name], samples[record.name], names
@@ -234,13 +225,12 @@ def differing(sets: Sequence[Pictures]) -> Places:
     for other in sets[1:]:
         if reason := other.values.differs_from(first.values):
             raise DataError(f"{first.record.name}: {reason}")
+    if any(of.values.answers is None for of in sets):
+        return np.empty(0, dtype=np.int64)
     names = [
         np.array([class_name(of.names, row) if row >= 0 else "" for row in of.answers.answer])
         for of in sets
-        if of.answers is not None
     ]
-    if len(names) < len(sets):
-        return np.empty(0, dtype=np.int64)
     differ = np.any([name != names[0] for name in names], axis=0)
     sure = first.least_sure()[::-1]
     places: Places = sure[differ[sure]]

@@ -174,47 +174,24 @@ def _difference(source: CrossFitted, confidence: Float64) -> Figure:
 
 PRIOR_K: Final = 1.35
 """`k` of ATC by entropy without labelled shifts."""
-
-
 PRIOR_K_DIFFERENCE: Final = 2.0
 """`k` of the difference of confidences, likewise."""
-
-
 PRIOR_WEIGHT: Final = 0.005
 """Weight of the prior, in squared accuracy: a shift that was predicted to lose 7 points."""
-
-
 LEAST_K: Final = 0.25
-
-
 MOST_K: Final = 4.0
 
-
 FLOOR: Final = 0.05
-
-
 SLOPE: Final = 0.1
 """Half of an 80 % range grows with the scaled drop: `FLOOR + SLOPE * drop`, times one of these."""
-
-
 WITH_SHIFTS: Final = 1.34
-
-
 WITHOUT_SHIFTS: Final = 1.6
-
-
 FEW_WRONG_ANSWERS: Final = 2.0
 """For an estimate that rests on few wrong answers and no labelled shift, and so is not scaled."""
-
-
 NOISE: Final = 0.2
 """Over the square root of these wrong answers: how far the threshold of confidence may be off."""
-
-
 LEFT_OUT: Final = 1.6
 """Half of the range is at least this many times the mean error of the left-out shifts."""
-
-
 CHECKED_FROM: Final = 2
 """Labelled shifts from which on their errors widen the range."""
 

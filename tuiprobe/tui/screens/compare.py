@@ -237,7 +237,8 @@ def _pair_rows(
     """Returns the paired differences, then the target, each with the pictures that differ."""
     sets: list[dict[str, Pictures]] = [{} for _ in decision.models]
     with suppress(TuiprobeError):  # the decision and the figures need none of it
-        sets = [read_pictures(runs[row.place].directory) for row in decision.models]
+        ordered = [runs[row.place] for row in decision.models]
+        sets = [read_pictures(run.directory, run.images) for run in ordered]
     pictures = dict(zip((row.model for row in decision.models), sets, strict=True))
     by_name = {row.model: row for row in decision.models}
     first, *others = by_name
