@@ -23,12 +23,8 @@ _MOST_TEMPLATES = 80
 
 _NAMED_LAYERS = 6
 
-_DECIDED_BY = {
-    "labels": ("labels",),
-    "target": ("target",),
-    "concepts": ("concepts",),
-}
-"""Options that decide whether a need is met."""
+_BY_OPTION = ("labels", "target", "concepts")
+"""Needs that the option of the same name decides."""
 
 DEPENDS = {
     "model": "known once the model is loaded",
@@ -263,7 +259,7 @@ def _unmet(
     roles = [planned.role for planned in preview.known_sets]
     unmet: dict[str, Unknown | NotRun] = {"channel": Unknown(depends_on="channel")}
     if isinstance(preview.sets, Unknown):
-        unmet |= dict.fromkeys(("labels", "target", "concepts"), preview.sets)
+        unmet |= dict.fromkeys(_BY_OPTION, preview.sets)
     else:
         if roles[:1] != ["labelled"]:
             unmet["labels"] = NotRun(reason="the images have no labels")
@@ -274,9 +270,7 @@ def _unmet(
             remedy = "pass --concepts broden:DIR"
             unmet["concepts"] = NotRun(reason="no concept set", remedy=remedy)
     wrong = {wrong.option for wrong in preview.wrong}
-    for need, options in _DECIDED_BY.items():
-        if wrong.intersection(options):
-            unmet[need] = Unknown(depends_on="options")
+    unmet |= dict.fromkeys(wrong.intersection(_BY_OPTION), Unknown(depends_on="options"))
     if head != "yes":
         unmet["head"] = head
     elif preview.spec.head != "probe":
