@@ -154,7 +154,7 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
     assert {"knn"} <= figures["neighbours"]
-    assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
+    assert {"target", "target_error", "target.difference"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
     assert {"ablation.before", "ablation.after", "ablation.difference"} <= figures["ablation"]

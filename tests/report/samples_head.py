@@ -7,8 +7,7 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.ablation.compute import Chosen, ablate_channels
-from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.ablation.compute import ChannelAblations, Chosen, ablate_channels
 from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet

@@ -100,7 +100,7 @@ def test_csv_tables_hold_every_point_as_numbers():
     assert {row["control"] for row in rows("pruning")} == {"yes", "no"}
     assert float(rows("pruning")[0]["value"]) == bases[0].curves[0].points[0].accuracy.value
     assert len(rows("accuracies")) == 3 * len(full.part(Robustness).accuracies) - 2
-    assert len(rows("ablation")) == 2 * 17
+    assert len(rows("ablation")) == 2 * 6
     assert any(row["not_run_because"] for row in rows("effective_robustness"))
     assert {row["family"] for row in rows("concepts")} == {
         item.family for item in full.part(Concepts).families

@@ -19,7 +19,7 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean
-from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
+from tuiprobe.probes.temperature import fit_temperature, from_highest
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -167,11 +167,6 @@ class Logits:
         if self.set.labels is not None:
             right = (answer == self.set.labels) & self.set.features.any(axis=1)
         return Confidences(answer, confidence, entropy, right)
-
-    def mean_spread(self) -> float:
-        """Returns the mean over the images of the standard deviation of their logits."""
-        total = sum(float(spread(block).sum()) for _, block in self.blocks())
-        return total / max(1, len(self.set.features))
 
 
 def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:

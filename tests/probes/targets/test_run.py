@@ -11,7 +11,7 @@ from tests.parts import part
 from tests.probes.targets.by_hand import ByHand
 from tuiprobe import miniature, probe
 from tuiprobe.miniature import world
-from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.ablation.compute import ChannelAblations
 from tuiprobe.probes.calibration.compute import Calibration
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.reader import RunReader

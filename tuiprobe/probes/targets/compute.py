@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import ceil
-from typing import Any, Final, get_args
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
 from tuiprobe.probes.confidence import (
-    UNKNOWN_SCALE,
     Confidences,
     Logits,
     mean_confidence,
-    probabilities,
-    scale_known,
 )
 from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
+from tuiprobe.probes.heads import SetFeatures, answers_of
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact, wilson
 from tuiprobe.probes.strata import labels_needed
@@ -35,7 +31,6 @@ from tuiprobe.probes.targets.estimators import (
 )
 from tuiprobe.probes.targets.result import (
     HEADLINE,
-    Error,
     Estimator,
     Expected,
     LeftOut,
@@ -55,12 +50,6 @@ PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRI
 
 FEW_WRONG: Final = 50
 """Wrong answers in distribution below which the threshold of confidence is mostly noise."""
-
-UNCONFIDENT = 0.05
-"""Share of in-distribution images that the threshold of confidence leaves out."""
-
-MOST_VALUES = 4096
-"""Images or classes up to which singular values are computed; more images are sampled."""
 
 LEAST_SURE: Final = 8
 COMMON: Final = 4
@@ -126,7 +115,6 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         temperature=whole if isinstance(whole, NotRun) else whole.temperature,
         targets=targets,
         checks=checks,
-        errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
         left_out=left_out,
     )
 
@@ -171,6 +159,8 @@ def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[
 def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], LeftOut]:
     """Returns the checks with the error of each, scaled by the others, and these errors."""
     shifts = shift_estimates(checks, HEADLINE)
+    if not shifts:
+        return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
     errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
     method = "no interval: one labelled shift, estimated from the others"
     with_errors = tuple(
@@ -179,32 +169,16 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
         else check
         for check in checks
     )
-    summary = _summary(errors, "labelled shifts, each estimated from the others")
-    too_high = sum(error > 0 for error in errors.values())
-    return with_errors, LeftOut(shifts=len(errors), too_high=too_high, **summary)
-
-
-def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
-    errors = {
-        check.data: abs(expected.value - measured.value)
-        for check in checks
-        if given(expected := check.of(estimator)) and given(measured := check.measured)
-    }
-    return Error(estimator=estimator, **_summary(errors, "labelled shifts of this run"))
-
-
-def _summary(errors: Mapping[str, float], what: str) -> dict[str, Any]:
-    """Returns the mean absolute error and the worst error, with the shift that has it."""
-    if not errors:
-        return {"mean_absolute": NO_SHIFT, "worst": NO_SHIFT}
-    n, method = len(errors), f"no interval: {len(errors)} {what}"
+    n = len(errors)
+    method = f"no interval: {n} labelled shifts, each estimated from the others"
     worst = max(errors, key=lambda name: abs(errors[name]))
-    mean = float(np.mean([abs(error) for error in errors.values()]))
-    return {
-        "mean_absolute": exact(mean, n, method),
-        "worst": exact(errors[worst], n, method),
-        "worst_on": worst,
-    }
+    return with_errors, LeftOut(
+        shifts=n,
+        too_high=sum(error > 0 for error in errors.values()),
+        mean_absolute=exact(float(np.mean([abs(error) for error in errors.values()])), n, method),
+        worst=exact(errors[worst], n, method),
+        worst_on=worst,
+    )
 
 
 def _target(
@@ -219,20 +193,17 @@ def _target(
     n = scores.answer.size
     fields: dict[str, Any]
     if not n:
-        fields = dict.fromkeys(("uncalibrated", "less_confident", "dispersion"), NO_IMAGE)
+        fields = {"uncalibrated": NO_IMAGE}
     elif isinstance(source, NotRun):
         value = mean_confidence(head, scores)
         fields = {
             "uncalibrated": value,
             "labels": labels_needed(scores.confidence, value.value) if given(value) else None,
-            "less_confident": NotRun(reason=source.reason),
-            "dispersion": _dispersion(logits, 1.0) if scale_known(head) else UNKNOWN_SCALE,
         }
     else:
         expected, scores = estimates(source, logits)
-        wrong, labelled = int((~source.right).sum()), source.right.size
+        wrong = int((~source.right).sum())
         few = wrong < FEW_WRONG and not shifts[HEADLINE]
-        threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
         scaled = tuple(
             _scale(name, source, raw, shifts[name], few)
             for name in PRIORS
@@ -244,13 +215,7 @@ def _target(
             "scaled": scaled,
             "wrong": wrong,
             "too_few_wrong": few,
-            # How many more would give enough wrong answers, at this rate.
-            "more_labelled": ceil(labelled * FEW_WRONG / wrong) - labelled
-            if few and wrong
-            else None,
             "labels": labels_needed(scores.confidence, first.value) if given(first) else None,
-            "less_confident": wilson(int((scores.confidence < threshold).sum()), n),
-            "dispersion": _dispersion(logits, source.whole),
         }
     return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
 
@@ -289,26 +254,6 @@ def _scale(
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
     return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
-
-
-def _dispersion(logits: Logits, temperature: float) -> Figure:
-    """Returns the nuclear norm of the probabilities over its largest value."""
-    n, classes = logits.set.features.shape[0], np.unique(logits.classes).size
-    if min(classes, n) > MOST_VALUES:
-        few = first_images(replace(logits.set, labels=None), MOST_VALUES, seed=0)
-        logits, n = Logits(logits.head, few), MOST_VALUES
-    blocks = (probabilities(block, temperature, logits.classes) for _, block in logits.blocks())
-    # The singular values come from P^T P or P P^T, whichever is smaller.
-    if n < classes:
-        whole = np.concatenate(list(blocks))
-        gram = np.asarray(whole @ whole.T)
-    else:
-        gram = np.zeros((classes, classes))
-        for p in blocks:
-            gram += p.T @ p
-    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
-    method = "no interval: orders sets under one model"
-    return exact(min(1.0, float(values.sum()) / (n * min(n, classes)) ** 0.5), n, method)
 
 
 def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, Any]:

@@ -121,12 +121,6 @@ NO_CLASS: Final = (
 )
 
 
-DISPERSION: Final = (
-    "Dispersion orders several sets under one model: higher means more confident answers spread "
-    "over more classes. It does not compare models."
-)
-
-
 TOO_HIGH: Final = "too high on 96 of 116 published shifts"
 """What is known of estimates that are not scaled; `benchmarks/estimates.py` counts it."""
 
@@ -233,8 +227,6 @@ def _rests_on(target: TargetSet) -> str:
     tell = f"{number} labels of {target.data}"
     if isinstance(number, str):
         tell = f"labels of {number} images of {target.data}"
-    if target.more_labelled:
-        tell = f"{target.more_labelled:,} more labelled images, or {tell},"
     return (
         f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
         f"were {TOO_HIGH}. {tell[0].upper()}{tell[1:]} would tell."
@@ -272,8 +264,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
     rows: list[list[Value]] = []
     for target in result.targets:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
-        figures = [*(target.of(name) for name in get_args(Estimator)), target.uncalibrated,
-                   target.less_confident, target.dispersion]  # fmt: skip
+        figures = [*(target.of(name) for name in get_args(Estimator)), target.uncalibrated]
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
              target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
@@ -289,8 +280,6 @@ def _estimates(result: Targets) -> Iterator[Content]:
             "k",
             *((name, f"{ESTIMATORS[name]}, not scaled") for name in get_args(Estimator)),
             ("uncalibrated", "average confidence, not calibrated"),
-            ("less_confident", "share less confident than 95 % in distribution"),
-            "dispersion",
             ("labels", "labels for ±5 points"),
         ],
         rows,
@@ -301,8 +290,6 @@ def _estimates(result: Targets) -> Iterator[Content]:
     elif isinstance(result.temperature, NotRun):
         yield prose("Not calibrated and not validated: ", f"{result.temperature.reason}.")
     yield prose(NO_CLASS)
-    if len(result.targets) > 1:
-        yield prose(DISPERSION)
 
 
 def _errors(result: Targets) -> Iterator[Content]:

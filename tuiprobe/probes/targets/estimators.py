@@ -4,9 +4,8 @@
   which as many in-distribution images lie as are wrong; the share of the set's images above it.
 - Difference of confidences (Guillory et al. 2021, arXiv 2107.03315): in-distribution accuracy less
   the fall in mean confidence.
-- Average confidence: the mean confidence itself.
 
-All take probabilities at temperatures that were fitted to the other half of the in-distribution
+Both take probabilities at temperatures that were fitted to the other half of the in-distribution
 set (`tuiprobe.probes.crossfit`); what the halves give is averaged.
 
 An estimate predicts a drop, s - ATC, from the accuracy s in distribution. On natural shifts the
@@ -28,7 +27,7 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import Confidences, Logits
 from tuiprobe.probes.crossfit import CrossFitted
 from tuiprobe.probes.inputs import Bool, Float64
-from tuiprobe.probes.intervals import around_draws, bootstrap_mean
+from tuiprobe.probes.intervals import around_draws
 from tuiprobe.probes.targets.result import Estimator
 from tuiprobe.results import Estimate, Figure
 
@@ -68,14 +67,7 @@ def estimates(
         "atc_entropy": _thresholded_with_interval(
             [(-own.entropy[half], right[half], -others.entropy) for half, others in halves]
         ),
-        "atc_confidence": _thresholded_with_interval(
-            [
-                (own.confidence[half], source.right[half], others.confidence)
-                for half, others in halves
-            ]
-        ),
         "difference": _difference(source, confidence),
-        "average": bootstrap_mean(confidence),
     }
     return figures, Confidences(first.answer, confidence, entropy)
 

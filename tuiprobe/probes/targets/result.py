@@ -8,16 +8,14 @@ from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import TARGET_ERROR
 from tuiprobe.results.report import ProbeResult
 
-Estimator = Literal["atc_entropy", "atc_confidence", "difference", "average"]
+Estimator = Literal["atc_entropy", "difference"]
 
 HEADLINE: Final[Estimator] = "atc_entropy"
 """Fixed before any data were seen."""
 
 ESTIMATORS: Final[dict[Estimator, str]] = {
     "atc_entropy": "ATC by entropy",
-    "atc_confidence": "ATC by confidence",
     "difference": "difference of confidences",
-    "average": "average confidence",
 }
 """What people call each estimator."""
 
@@ -91,12 +89,9 @@ class TargetSet(Frozen):
         scaled: The headline estimate, then the second opinion; empty where nothing is calibrated.
         wrong: Wrong answers in distribution among the classes of the set, on which all rests.
         too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
-        more_labelled: More labelled in-distribution images that would be enough; None if there are.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to
             calibrate with.
         labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.
-        less_confident: Share of images less confident than 95 % of in-distribution ones.
-        dispersion: Nuclear norm of the probabilities over sqrt(n min(n, K)).
         predicted: Every class that may be answered, most predicted first.
         head_classes: Classes of the head; as many as may be answered where no row is left out.
         least_sure: The images of lowest confidence, lowest first.
@@ -109,15 +104,8 @@ class TargetSet(Frozen):
     scaled: Annotated[Many[ScaledEstimate], Fig("target")] = ()
     wrong: Count | None = None
     too_few_wrong: bool = False
-    more_labelled: Count | None = None
     uncalibrated: Share = NotRun(reason="the estimates are calibrated")
     labels: Count | None = None
-    less_confident: Annotated[
-        Share, Fig("target.less_confident", "share less confident", "dispersion", role="estimate")
-    ]
-    dispersion: Annotated[
-        Figure, Fig("target.dispersion", "dispersion", "dispersion", role="estimate")
-    ]
     predicted: Many[Predicted]
     head_classes: Count = 0
     least_sure: Many[TargetPicture] = ()
@@ -180,28 +168,6 @@ class ShiftCheck(Frozen):
         return _of(self.expected, estimator)
 
 
-class Error(OfEstimator):
-    """How wrong an estimator was on the labelled shifts of this run, in accuracy.
-
-    Attributes:
-        mean_absolute: Mean absolute error; n counts shifts.
-        worst: Largest absolute error.
-        worst_on: The shift that has it.
-    """
-
-    mean_absolute: Annotated[
-        Points,
-        Fig(
-            "{self.estimator}",
-            "mean absolute error of {self.called}",
-            "estimate-error",
-            role="estimate",
-        ),
-    ]
-    worst: Points
-    worst_on: str = ""
-
-
 class LeftOut(Frozen):
     """How wrong the scaled estimate was on each labelled shift, left out and estimated.
 
@@ -229,7 +195,6 @@ class Targets(ProbeResult):
         temperature: Fitted to the whole in-distribution set.
         targets: In the order of the run.
         checks: The same estimators on every labelled shift.
-        errors: One per estimator, as it stands.
         left_out: Errors of the scaled estimate.
     """
 
@@ -241,7 +206,6 @@ class Targets(ProbeResult):
     temperature: Figure
     targets: Annotated[Many[TargetSet], FIGURES]
     checks: Many[ShiftCheck] = ()
-    errors: Annotated[Many[Error], Fig(TARGET_ERROR.id)]
     left_out: Annotated[LeftOut, FIGURES]
 
 
