@@ -156,7 +156,7 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
     assert {"knn"} <= figures["neighbours"]
     assert {"target", "target_error", "target.difference"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
-    assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
+    assert {"top_share", "effective_rank", "pruned_80"} <= figures["directions"]
     assert {"ablation.before", "ablation.after", "ablation.difference"} <= figures["ablation"]
     assert {"excess_concepts", "excess_concepts_centred", "unique_concepts"} <= figures["concepts"]
     assert [fact.id for fact in named["outliers"].facts] == ["outcome"]

@@ -32,8 +32,7 @@ def layered():
     nothing = NotRun(reason="needs two images that count; there are 1")
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
-        persistence=Persistence(value=nothing, null_high=nothing, self_share=nothing,
-        cross_share=nothing, effective_channels=nothing), heights=nothing,
+        persistence=Persistence(value=nothing, effective_channels=nothing), heights=nothing,
     )  # fmt: skip
     return report(outliers=(inner, outliers()))
 

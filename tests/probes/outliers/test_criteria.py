@@ -4,19 +4,15 @@ import pytest
 from tests.probes import planted
 from tests.probes.planted import final, inner
 from tests.report.samples import model, outliers
-from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.outliers.rules import (
     llm_int8,
     massive_activations,
-    privileged_basis,
     registers,
     second_mode,
-    six_sigma,
 )
 from tuiprobe.report.text import line
-from tuiprobe.results import Estimate
 
 
 def tokens(n=64, positions=7, channels=48, seed=0):
@@ -86,25 +82,6 @@ def test_a_shoulder_or_a_stray_token_is_no_second_mode():
     assert second_mode(np.zeros(96, dtype=np.int64)) is None
 
 
-def test_six_sigma_equals_the_direct_count_and_masks():
-    x = tokens()
-    x[:, :, 4] += 40
-    flat = x.astype(np.float64)
-    beyond = np.abs(flat - flat.mean()) > 6 * flat.std()
-    result = six_sigma(inner(x))
-    assert result.figure.value == beyond.any((0, 1)).sum() == 1
-    assert result.channels == (4,)
-    many = planted.persistent(16, channels=256)  # sixteen equal outliers hide each other
-    assert six_sigma(final(many)).figure.value == 0
-    assert len(probe_outliers(final(planted.persistent(12))).outlier_channels) == 12
-
-
-def test_privileged_basis_is_kurtosis_over_reference():
-    figure = Estimate(value=6.0, low=5.0, high=7.0, n=9, method="m")
-    result = privileged_basis(figure, 3.0).figure
-    assert (result.value, result.low, result.high) == (2.0, 5 / 3, 7 / 3)
-
-
 def test_llm_int8_needs_all_blocks_and_counts_layers():
     loud = tokens()
     loud[:, :, 3] += 50
@@ -120,6 +97,6 @@ def test_rows_that_are_not_finite_are_in_no_denominator():
     loud = tokens()
     loud[:, :, 3] += 50
     spoiled = np.concatenate([loud, np.full((1000, 7, 48), np.nan, dtype="f4")])
-    for result in (llm_int8([inner(spoiled)], all_blocks=True), six_sigma(inner(spoiled))):
-        assert result.channels == (3,)
-        assert result.figure.n == 64 * 7
+    result = llm_int8([inner(spoiled)], all_blocks=True)
+    assert result.channels == (3,)
+    assert result.figure.n == 64 * 7

@@ -100,7 +100,7 @@ DRAWN: dict[str, Drawn] = {
     "principal components": "context",
     "random directions": "control",
 }
-"""Orders that a chart draws: more lines would hide each other. The table has all."""
+"""How a chart draws each order."""
 
 
 def describe(result: Directions) -> Section:
@@ -220,8 +220,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
         return
     yield heading("Pruning")
     yield prose(
-        "Top-1 accuracy with directions pruned. Random directions show their 95 % band. The table "
-        "of all orders is a file."
+        "Top-1 accuracy with directions pruned. Random directions show their 95 % band."
     )
     for basis in bases:
         for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
@@ -238,7 +237,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
                         x=[point.fraction for point in curve.points],
                     )
                     for curve in basis.curves
-                    if curve.data == name and curve.order in DRAWN
+                    if curve.data == name
                 ),
                 x_unit="share",
                 y_unit="share",

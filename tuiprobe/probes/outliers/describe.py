@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, points, prose, series, several, table
@@ -23,13 +22,11 @@ from tuiprobe.probes.outliers.result import (
     OutlierResult,
     Outliers,
     RowFigures,
-    UntrainedReference,
 )
-from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS, llm_int8
-from tuiprobe.probes.outliers.tables import criteria, files, layers, listed
+from tuiprobe.probes.outliers.rules import CRITERIA, HEAVY, REGISTERS, llm_int8
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results import Figure, Model, NotRun, given
 from tuiprobe.results.figures import Fig, named_figures
 from tuiprobe.results.headlines import HEIGHT
 from tuiprobe.results.section import (
@@ -66,7 +63,6 @@ class Inputs:
         all_blocks: Whether these are all of its blocks.
         model: The encoder.
         seed: Seed of the bootstrap.
-        untrained: Shipped figures of the same architecture with random weights, if there are any.
     """
 
     taps: tuple[TapArrays, ...]
@@ -75,7 +71,6 @@ class Inputs:
     all_blocks: bool
     model: Model
     seed: int
-    untrained: Untrained | None
 
 
 class OutlierFeatures(Probe[Inputs, OutlierResult]):
@@ -97,7 +92,6 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             all_blocks=run.plan.all_blocks,
             model=run.plan.model,
             seed=run.spec.seed,
-            untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
@@ -106,23 +100,8 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             probe_outliers(tap, inputs.paths[tap.set], inputs.seed, inputs.model)
             for tap in inputs.taps
         )
-        reference = None
-        if inputs.untrained is not None:
-            shipped, method = inputs.untrained, "shipped with tuiprobe"
-            (value, low, high), n = shipped.kurtosis, shipped.n
-            reference = UntrainedReference(
-                architecture=shipped.architecture,
-                data=shipped.data,
-                n=n,
-                width=shipped.width,
-                kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
-                persistence=exact(shipped.persistence, n, method),
-            )
-        return OutlierResult(
-            taps=taps,
-            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
-            untrained=reference,
-        )
+        crossed = llm_int8(inputs.blocks, all_blocks=inputs.all_blocks)
+        return OutlierResult(taps=taps, cross_layer=(crossed,))
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
         """Describes the outcome, the channels, and the layers."""
@@ -215,6 +194,10 @@ NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
 
 
+LISTED = 32
+"""Channels that a cell of a table names."""
+
+
 NAMED = 3
 """Channels that a title names."""
 
@@ -223,13 +206,7 @@ PICTURED = 4
 """Channels whose images a page shows unasked."""
 
 
-FILES_ALONE = (
-    "bound",
-    "persistence.self_share",
-    "persistence.cross_share",
-    "centred_cosine",
-    "nearest_cosine",
-)
+FILES_ALONE = ("centred_cosine", "nearest_cosine")
 """Figures that a page leaves to files."""
 
 
@@ -343,15 +320,14 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     if model.representation == "projected" and model.training in ("zero-shot", "captions"):
         yield prose(STUDY)
     yield _figures(finals)
-    yield from _untrained(result.untrained, model)
     yield prose("What this does not say:")
     yield points(LIMITS)
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
     yield from _images(finals)
-    yield from layers(result.taps)
-    yield from criteria(result)
-    yield from files(result.taps)
+    yield from _layers(result.taps)
+    yield from _criteria(result)
+    yield from _files(result.taps)
 
 
 def _figures(finals: list[Outliers]) -> Table:
@@ -362,7 +338,7 @@ def _figures(finals: list[Outliers]) -> Table:
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
-            "outlier channels": listed(final),
+            "outlier channels": _listed(final),
             "highest channel": final.highest,
             **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ALONE},
             "kurtosis expected after a random rotation": final.basis_reference,
@@ -374,19 +350,6 @@ def _figures(finals: list[Outliers]) -> Table:
         [[name, *(column[name] for column in columns)] for name in columns[0]],
         file=False,
     )  # fmt: skip
-
-
-def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
-    """Yields the figures of the same architecture with random weights."""
-    if reference is not None:
-        yield prose(
-            "For comparison: ", Code(code=reference.architecture), " with ",
-            Strong(strong="untrained"), f" weights, on {reference.n} images of ",
-            Code(code=reference.data), ", has kurtosis ", reference.kurtosis, " and persistence ",
-            reference.persistence, ". These are not zero.",
-        )  # fmt: skip
-    elif model.weights.kind != "unknown":  # vectors have no architecture
-        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
 
 
 def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
@@ -417,11 +380,11 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
     yield table(
         "leading",
         ["channel", ("outlier", "outlier channel"), ("height", "median height"),
-         ("above", "above 6 in"), ("energy", "share of the energy"), ("sign", "side"), "mean",
-         "std", ("offset", "constant part")],
+         ("above", "above 6 in"), ("energy", "share of the energy"), "mean", "std",
+         ("offset", "constant part")],
         [
             [row.channel, row.channel in outliers, row.height, row.above, row.energy,
-             "+" if row.sign > 0 else "-", row.mean, row.sd, row.offset]
+             row.mean, row.sd, row.offset]
             for row in heights.leading
         ],
         subjects=[[RowSubject(kind="channel", number=row.channel)] for row in heights.leading],
@@ -446,3 +409,112 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 folded=which > 0 or place >= PICTURED,
                 subject=RowSubject(kind="channel", number=channel.channel),
             )
+
+
+def _listed(figures: RowFigures) -> Value:
+    """Returns the outlier channels as a cell of a table, or why there are no heights."""
+    if isinstance(figures.heights, NotRun):
+        return figures.heights
+    channels = figures.outlier_channels
+    if not channels:
+        return "none"
+    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
+    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
+    return f"{len(channels)}: {listed}{more}"
+
+
+def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    """Yields the figures of layers, if there are any before the final representation."""
+    if all(tap.final for tap in taps):
+        return
+    yield heading("Layers")
+    yield prose(
+        "At inner taps heights, offset and what centring leaves come from a seeded sample of one "
+        "position per image."
+    )
+    yield table(
+        "layers",
+        ["data", "tap", "kind", ("channels", "C"), "kurtosis",
+         ("centred_kurtosis", "after centring"), ("persistence", "P"),
+         ("height", "highest channel"), ("offset_share", "offset share"),
+         ("outlier_channels", "outlier channels"), "outcome"],
+        [
+            [Code(code=tap.data), Code(code=tap.tap),
+             tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
+             tap.kurtosis, tap.centred_kurtosis, tap.persistence.value, tap.highest,
+             tap.offset.share, _listed(tap), tap.outcome.value]
+            for tap in taps
+        ],
+        file=False,
+    )  # fmt: skip
+    data = next((tap.data for tap in taps if tap.final), "")
+    ordered = sorted((tap for tap in taps if tap.data == data), key=lambda tap: tap.final)
+    kurtosis = series("kurtosis", [tap.kurtosis for tap in ordered])
+    if kurtosis.x:
+        rotated = Series(
+            name="after a random rotation",
+            x=tuple(float(i) for i in range(len(ordered))),
+            y=tuple(tap.basis_reference for tap in ordered),
+            role="reference",
+        )
+        centred = series("after centring", [tap.centred_kurtosis for tap in ordered], "second")
+        yield Chart(
+            id="layers",
+            title=f"Kurtosis by layer on {data}",
+            x_label="layer",
+            y_label="kurtosis",
+            series=(rotated, centred, kurtosis),
+            ticks=tuple(tap.tap for tap in ordered),
+        )
+
+
+def _criteria(result: OutlierResult) -> Iterator[Content]:
+    """Yields the table of criteria of other authors."""
+    cases = [(tap.data, tap.tap, criterion) for tap in result.taps for criterion in tap.criteria]
+    first = result.taps[0].data
+    cases += [(first, "all blocks", criterion) for criterion in result.cross_layer]
+    yield table(
+        "criteria",
+        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note",
+         "source", "rule"],
+        [
+            [Code(code=data), Code(code=tap), criterion.name,
+             criterion.met, criterion.figure,
+             unit, ", ".join(map(str, criterion.channels)), criterion.note, source, rule]
+            for data, tap, criterion in cases
+            for source, rule, unit in [CRITERIA[criterion.name]]
+        ],
+        "Criteria of other authors, each by its own rule; the outcome rests on none",
+        folded=True,
+    )  # fmt: skip
+
+
+def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    """Yields the table that only files hold: all channels of every tap."""
+    yield table(
+        "channels",
+        ["data", "tap", "channel", "height", ("above", "above_6_in"), "energy", "mean", "std",
+         "offset"],
+        _every_channel(taps),
+        reading=False,
+    )  # fmt: skip
+
+
+def _every_channel(taps: tuple[Outliers, ...]) -> Iterator[list[Value]]:
+    """Yields the leading channels with intervals, then the other ones of final taps without."""
+    for tap in taps:
+        if not isinstance(tap.heights, Heights):
+            continue
+        for row in tap.heights.leading:
+            figures = [row.height, row.above, row.energy, row.mean, row.sd, row.offset]
+            yield [tap.data, tap.tap, row.channel, *figures]
+        leading, columns = {row.channel for row in tap.heights.leading}, tap.heights.columns
+        if columns is None:
+            continue
+        rows = zip(
+            columns.median, columns.above, columns.energy, columns.mean, columns.sd,
+            columns.offset, strict=True,
+        )  # fmt: skip
+        for channel, values in enumerate(rows):
+            if channel not in leading:
+                yield [tap.data, tap.tap, channel, *values]

@@ -40,11 +40,10 @@ NEARLY_EQUAL = 0.9
 
 MASSIVE_MAGNITUDE, MASSIVE_RATIO = 100.0, 1000.0
 INT8_LAYERS, INT8_POSITIONS = 0.25, 0.06
-SIX_SIGMA = 6.0
 LISTED = 32
 
-MASSIVE, REGISTERS, SIXSIGMA = "massive activations", "registers", "six sigma"
-BASIS, INT8 = "privileged basis", "LLM.int8 outlier dimensions"
+MASSIVE, REGISTERS = "massive activations", "registers"
+INT8 = "LLM.int8 outlier dimensions"
 CRITERIA = {
     MASSIVE: (
         "Sun et al. 2024",
@@ -55,16 +54,6 @@ CRITERIA = {
         "Darcet et al. 2024",
         "token norms above a model-specific cut, seen as a second mode of the histogram",
         "fraction of tokens above the cut",
-    ),
-    SIXSIGMA: (
-        "Bondarenko et al. 2023",
-        "farther than 6 standard deviations from the mean of the whole tensor",
-        "channels with at least one such value",
-    ),
-    BASIS: (
-        "Elhage et al. 2023",
-        "kurtosis over channels far above 3, which a random rotation restores",
-        "kurtosis / basis reference",
     ),
     INT8: (
         "Dettmers et al. 2022",
@@ -203,18 +192,6 @@ def _text(figure: Figure) -> str:
     return figure.with_interval()
 
 
-def related_criteria(tap: TapArrays, kurtosis: Figure, reference: float) -> tuple[Criterion, ...]:
-    """Returns the related criteria that one tap can answer.
-
-    Args:
-        tap: Statistics and rows.
-        kurtosis: Kappa of this tap.
-        reference: Expected kappa after a random rotation.
-    """
-    basis = privileged_basis(kurtosis, reference)
-    return massive_activations(tap), registers(tap), six_sigma(tap), basis
-
-
 def _criterion(
     name: str, figure: Figure, channels: Bool | None = None, note: str = ""
 ) -> Criterion:
@@ -226,14 +203,10 @@ def _criterion(
         channels: [C], those that meet it; None where channels do not decide.
         note: What else the reader needs.
     """
-    source, rule, unit = CRITERIA[name]
     met = () if channels is None else tuple(np.flatnonzero(channels)[:LISTED].tolist())
     return Criterion(
         name=name,
-        source=source,
-        rule=rule,
         figure=figure,
-        unit=unit,
         met=None if channels is None else bool(met),
         channels=met,
         note=note,
@@ -308,34 +281,6 @@ def second_mode(histogram: Int64) -> int | None:
         if histogram[peak] >= max(1, 2 * valley) and histogram[peak] > height and enough:
             best, height = cut, int(histogram[peak])
     return best
-
-
-def six_sigma(tap: TapArrays) -> Criterion:
-    """Looks for values farther than six sigma from the tensor's mean (Bondarenko et al. 2023)."""
-    count = np.asarray(tap.statistics["count"], dtype=np.float64)
-    total = float(count.sum())
-    if total == 0:
-        return _criterion(SIXSIGMA, NotRun(reason="no values"))
-    seen = count > 0
-    means = np.where(seen, tap.statistics["mean"], 0.0)
-    mean = float((count * means).sum()) / total
-    around = np.where(seen, tap.statistics["var"], 0.0) + (means - mean) ** 2
-    sigma = float(np.sqrt((count * around).sum() / total))
-    away = np.maximum(tap.statistics["max"] - mean, mean - tap.statistics["min"])
-    hit = seen & (np.where(seen, away, 0.0) > SIX_SIGMA * sigma)
-    figure = exact(int(hit.sum()), _most_values(tap), "extremes over all rows", "count")
-    note = f"mean {number(mean)}, sigma {number(sigma)}; outliers widen sigma and hide each other"
-    return _criterion(SIXSIGMA, figure, hit, note)
-
-
-def privileged_basis(kurtosis: Figure, reference: float) -> Criterion:
-    """Compares the kurtosis with that after a random rotation (Elhage et al. 2023)."""
-    if given(kurtosis):
-        ends = {"value": kurtosis.value, "low": kurtosis.low, "high": kurtosis.high}
-        ratios = {end: x if x is None else x / reference for end, x in ends.items()}
-        kurtosis = kurtosis.model_copy(update=ratios)
-    note = "sets no threshold, and sparse features of any network raise it too"
-    return _criterion(BASIS, kurtosis, note=note)
 
 
 def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
