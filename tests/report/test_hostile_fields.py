@@ -42,7 +42,7 @@ from tuiprobe.comparing.page import compare_page
 from tuiprobe.comparing.paper import paper, paper_markdown
 from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
+from tuiprobe.probes.robustness.compute import BaselineNotRun, OwnNames, SetAccuracy
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown

@@ -14,7 +14,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, Persistence
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables

@@ -12,7 +12,7 @@ from tuiprobe.probes.concepts.counts import CategoryCount, ConceptPoint, Directi
 from tuiprobe.probes.directions.compute import Basis, Direction, Directions
 from tuiprobe.probes.directions.pruning import PruningCurve, PruningPoint
 from tuiprobe.probes.outliers.result import ChannelImages
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness, SetAccuracy
+from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness, SetAccuracy
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
@@ -142,7 +142,7 @@ def robustness() -> Robustness:
     line = EffectiveRobustness(
         baseline="standard", target=SHIFTS, axis="imagenet", models=80, left_out=0, slope=1.0439,
         intercept=-1.8918, r2=0.948, value=estimate(0.31, 0.02), prediction=estimate(0.31, 0.04),
-        above=True, percentile=estimate(1.0, 0.0), extrapolated=False,
+        above=True, extrapolated=False,
     )  # fmt: skip
     shifts = tuple(
         accuracy(s.removeprefix("imagenet_") if i else EVIL, s, 0.6 - i / 20)

@@ -7,8 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from tests.probes.calibrated import accuracy, calibrated, head
-from tuiprobe.probes.confidence import Logits
-from tuiprobe.probes.crossfit import ONE_CLASS, cross_fit, on_classes_of, second_half
+from tuiprobe.probes.confidence import ONE_CLASS, Logits, cross_fit, on_classes_of, second_half
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.targets.estimators import estimates, thresholded
 from tuiprobe.results import NotRun, given

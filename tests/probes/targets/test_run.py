@@ -15,8 +15,8 @@ from tuiprobe.probes.ablation.compute import ChannelAblations
 from tuiprobe.probes.calibration.compute import Calibration
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
-from tuiprobe.probes.targets.result import Targets
+from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
+from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import given
 from tuiprobe.results.card import card

@@ -11,11 +11,12 @@ from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
     Logits,
+    cross_fit,
     ece,
     equal_mass_bins,
+    on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.crossfit import cross_fit, on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import newcombe, wilson

@@ -219,9 +219,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
     if not curves:
         return
     yield heading("Pruning")
-    yield prose(
-        "Top-1 accuracy with directions pruned. Random directions show their 95 % band."
-    )
+    yield prose("Top-1 accuracy with directions pruned. Random directions show their 95 % band.")
     for basis in bases:
         for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
             yield Chart(

@@ -38,8 +38,14 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of
-from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
-from tuiprobe.probes.robustness.result import BaselineNotRun, Forecast, SetAccuracy
+from tuiprobe.probes.robustness.compute import (
+    Axis,
+    Baseline,
+    BaselineNotRun,
+    Baselines,
+    Forecast,
+    SetAccuracy,
+)
 from tuiprobe.results import Estimate, Model, NotRun, given
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest

@@ -10,15 +10,8 @@ from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.result import (
-    ESTIMATORS,
-    HEADLINE,
-    Estimator,
-    LeftOut,
-    Targets,
-    TargetSet,
-)
+from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
+from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, TopImage, given
 from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.figures import Fig, named_figures

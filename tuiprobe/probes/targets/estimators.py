@@ -6,7 +6,7 @@
   the fall in mean confidence.
 
 Both take probabilities at temperatures that were fitted to the other half of the in-distribution
-set (`tuiprobe.probes.crossfit`); what the halves give is averaged.
+set (`tuiprobe.probes.confidence`); what the halves give is averaged.
 
 An estimate predicts a drop, s - ATC, from the accuracy s in distribution. On natural shifts the
 drop that is measured is larger on average: its ratio to the predicted one is `k`. It is fitted to
@@ -19,17 +19,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import Confidences, Logits
-from tuiprobe.probes.crossfit import CrossFitted
+from tuiprobe.probes.confidence import Confidences, CrossFitted, Logits
 from tuiprobe.probes.inputs import Bool, Float64
 from tuiprobe.probes.intervals import around_draws
-from tuiprobe.probes.targets.result import Estimator
 from tuiprobe.results import Estimate, Figure
+
+Estimator = Literal["atc_entropy", "difference"]
+
+HEADLINE: Final[Estimator] = "atc_entropy"
+"""Fixed before any data were seen."""
+
+ESTIMATORS: Final[dict[Estimator, str]] = {
+    "atc_entropy": "ATC by entropy",
+    "difference": "difference of confidences",
+}
+"""What people call each estimator."""
+
 
 DRAWS = 1000
 
