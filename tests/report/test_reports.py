@@ -101,7 +101,7 @@ def test_csv_tables_hold_every_point_as_numbers():
     assert len(rows("accuracies")) == 3 * len(full.part(Robustness).accuracies) - 2
     assert len(rows("ablation")) == 2 * 6
     assert any(row["not_run_because"] for row in rows("effective_robustness"))
-    assert {row["family"] for row in rows("concepts")} == {
+    assert {row["family"] for row in rows("concepts_by_category")} == {
         item.family for item in full.part(Concepts).families
     }
     cells = {cell for name in tables(full) for row in rows(name) for cell in row.values()}
