@@ -10,7 +10,6 @@ from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
-    Criterion,
     Heights,
     Offset,
     Outcome,
@@ -99,8 +98,6 @@ def outliers(**changes: object) -> Outliers:
         finding=OutlierFinding(
             outcome=Outcome.CHANNELS, reasons=("1 channel above a height of 6",)
         ),
-        criteria=(Criterion(name="massive activations",
-        figure=NotRun(reason="no residual stream here")),),
         top_images=(ChannelImages(channel=133,
         largest=(TopImage(sample_id=3, path="cats/=1|2.jpg", value=-3.0, position=0),),
         smallest=(TopImage(sample_id=9, path=None, value=-6.0, position=0),)),),

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.ablation.compute import (
-    CONTROL_IMAGES,
-    DRAWS,
     WHY,
     Ablation,
     ChannelAblations,
@@ -112,15 +110,7 @@ def _explanations(result: ChannelAblations) -> Iterator[Value | tuple[Value, ...
     yield (f"Ablated: {channels_in_words(result.channels, 16)} ({WHY[result.why]}). Their means "
            "are those of ", Code(code=result.mean_of), ", for every set.")  # fmt: skip
     yield (
-        "Setting to zero also moves a representation to where the head never saw one; setting to "
-        "the mean removes only what the channels tell about an image."
-    )
-    yield (
         f"Channels of nearest energy: {channels_in_words(result.matched, 16)}, which hold ",
         result.matched_energy,
         " times the energy of the ablated ones.",
-    )
-    yield (
-        f"Random channels and directions: mean and middle 95 % of {DRAWS} draws, on at most "
-        f"{CONTROL_IMAGES:,} images of a set."
     )

@@ -28,13 +28,6 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 
-NOTE: Final = (
-    "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
-    "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
-    "in-distribution set; shifts are scaled with the in-distribution temperature."
-)
-
-
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
@@ -150,7 +143,6 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
 
 
 def _errors(result: Calibration) -> Iterator[Content]:
-    yield prose(NOTE)
     yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature, ".")
     yield table(
         "calibration",

@@ -82,7 +82,11 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 
     def describe(self, result: Concepts, subject: Subject) -> Section:
         """Describes counts by family, category and threshold, and the leading directions."""
-        return describe(result)
+        return Section(
+            title=self.title,
+            headline=_headline(result),
+            content=(*_unique(result), *_leading(result)),
+        )
 
     def named(self, result: Concepts) -> Named:
         """Names what is declared, and the concepts of every family."""
@@ -157,15 +161,6 @@ ROLES: dict[str, Drawn] = {
     "principal components": "context",
     "random directions": "control",
 }
-
-
-def describe(result: Concepts) -> Section:
-    """Describes unique concepts, random directions, and what the leading directions encode."""
-    return Section(
-        title=BUILT_IN["concepts"].title,
-        headline=_headline(result),
-        content=(*_unique(result), *_leading(result)),
-    )
 
 
 def _headline(result: Concepts) -> Text:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, TapArrays
+from tuiprobe.probes.inputs import Float32, Float64, Int64, TapArrays
 from tuiprobe.probes.intervals import (
     bootstrap_mean,
     delete_one,
+    exact,
     mean_interval,
     wilson,
 )
@@ -38,7 +39,7 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     RowFigures,
 )
-from tuiprobe.probes.outliers.rules import Circumstances, finding, massive_activations, registers
+from tuiprobe.probes.outliers.rules import Circumstances, finding
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
@@ -88,7 +89,7 @@ def probe_outliers(
         nonfinite=int(np.asarray(statistics["nonfinite"]).sum()),
         rows=int(statistics["rows"]),
         classes=classes,
-        criteria=(massive_activations(tap), registers(tap)),
+        large_norm_tokens=large_norm_tokens(tap),
         top_images=_top_images(tap, figures, paths or {}),
     )
 
@@ -327,3 +328,41 @@ def _top_images(
         ChannelImages(channel=c, largest=end("largest", c), smallest=end("smallest", c))
         for c in dict.fromkeys(channels)
     )
+
+
+def large_norm_tokens(tap: TapArrays) -> Figure:
+    """Returns the share of tokens in a second mode of large norms (Darcet et al. 2024)."""
+    if tap.kind != "token" or tap.tokens != "all":
+        return NotRun(reason="needs the norms of all tokens of a transformer's residual stream")
+    histogram = np.asarray(tap.statistics["norm_histogram"], dtype=np.int64)
+    total = int(histogram.sum())
+    if total == 0:
+        return NotRun(reason="no tokens")
+    cut = second_mode(histogram)
+    above = 0 if cut is None else int(histogram[cut:].sum())
+    return exact(above / total, total, "count over all tokens", "share")
+
+
+def second_mode(histogram: Int64) -> int | None:
+    """Returns the first bin above the valley before a second mode; None for a single mode.
+
+    Bins are quarter octaves of the norm. A second mode lies at least an octave above the main one,
+    holds at least 0.1 % of the tokens, and stands at least twice as high as the valley between.
+
+    >>> norms = np.zeros(96, dtype=np.int64); norms[30:34] = [10, 800, 700, 20]
+    >>> second_mode(norms) is None
+    True
+    >>> norms[44:46] = [15, 9]
+    >>> second_mode(norms)
+    35
+    """
+    total, main = int(histogram.sum()), int(histogram.argmax())
+    best: int | None = None
+    height = 0
+    for peak in range(main + 4, histogram.size):
+        valley = int(histogram[main:peak].min())
+        cut = main + int(histogram[main:peak].argmin()) + 1
+        enough = histogram[cut:].sum() >= 1e-3 * total
+        if histogram[peak] >= max(1, 2 * valley) and histogram[peak] > height and enough:
+            best, height = cut, int(histogram[peak])
+    return best

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, points, prose, series, several, table
+from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.compute import probe_outliers
@@ -23,7 +23,7 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     RowFigures,
 )
-from tuiprobe.probes.outliers.rules import CRITERIA, HEAVY, REGISTERS, llm_int8
+from tuiprobe.probes.outliers.rules import HEAVY
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, Model, NotRun, given
@@ -59,16 +59,12 @@ class Inputs:
     Attributes:
         taps: Every tap of every set, by set in order.
         paths: Path of each sample by id, by set.
-        blocks: Taps of the first set that are blocks of a residual stream.
-        all_blocks: Whether these are all of its blocks.
         model: The encoder.
         seed: Seed of the bootstrap.
     """
 
     taps: tuple[TapArrays, ...]
     paths: Mapping[str, Mapping[int, str]]
-    blocks: tuple[TapArrays, ...]
-    all_blocks: bool
     model: Model
     seed: int
 
@@ -84,28 +80,39 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
         """Reads the statistics of every set at every tap."""
         taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
-        first = run.images[0].name
         return Inputs(
             taps=taps,
             paths={data.name: run.paths(data.name) for data in run.images},
-            blocks=tuple(tap for tap in taps if tap.set == first and tap.tap in run.plan.blocks),
-            all_blocks=run.plan.all_blocks,
             model=run.plan.model,
             seed=run.spec.seed,
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
-        """Computes all figures and outcomes, and the criteria over blocks."""
+        """Computes all figures and outcomes."""
         taps = tuple(
             probe_outliers(tap, inputs.paths[tap.set], inputs.seed, inputs.model)
             for tap in inputs.taps
         )
-        crossed = llm_int8(inputs.blocks, all_blocks=inputs.all_blocks)
-        return OutlierResult(taps=taps, cross_layer=(crossed,))
+        return OutlierResult(taps=taps)
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
-        """Describes the outcome, the channels, and the layers."""
-        return describe(result, subject.model)
+        """Describes the outcome, the channels and their images, and the layers."""
+        final = result.finals()[0]
+        outcome = clause(final)
+        content = tuple(_content(result))
+        charts = ("heights",) if isinstance(final.heights, Heights) else ()
+        strips = [piece.id for piece in content if isinstance(piece, Strip) and not piece.folded]
+        # Where no channel stands out, the charts stand in the evidence alone.
+        nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
+        return Section(
+            title=self.title,
+            headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
+            clause=outcome,
+            clause_on=final.data,
+            card=(_card(final, subject.model), *_registers(result, final.data)),
+            pictures=() if nothing else (*charts, *strips[:1]),
+            content=content,
+        )
 
     def named(self, result: OutlierResult) -> Named:
         """Names figures of every tap, the outcome, and the outlier channels of each set."""
@@ -145,45 +152,15 @@ def _named(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
     yield from named_figures(tap, more)
 
 
-MEANING = {
-    Outcome.CHANNELS: "The same channels stand more than 6 sigma from the others in nearly every "
-    "image.",
-    Outcome.OFFSET: "No channel stands more than 6 sigma from the others in nearly every image, "
-    "but the part that all images share lies on few channels.",
-    Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
-    "Sparse features of an ordinary network look like this.",
-    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from "
-    "image to image; beside them, one channel has a large constant part.",
-    Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
-    "they vary more than the others.",
-    Outcome.NONE: "No channel stands out.",
-    Outcome.UNDETERMINED: "The intervals of the figures meet no condition of the rule.",
-    Outcome.WITHHELD: "The rule does not apply here. The figures below are valid as measured.",
-}
-"""What an outcome means; it describes, and claims nothing about robustness."""
-
-
 SKEWED = (
     "No value of this representation is negative: channel means alone look like an offset, and "
     "heights are skewed and do not compare with those of other representations."
 )
 
 
-STUDY = (
-    "In the paper's study only robust zero-shot encoders had outlier features, but every one of "
-    "121 published zero-shot CLIPs is effectively robust by the supervised baseline, so presence "
-    "cannot rank them."
-)
-"""What the paper and published accuracies say, of zero-shot projections alone."""
-
-
 LIMITS = (
-    "The outcome describes the representation; it claims nothing about robustness. Where shifted "
-    "data exists, judge by accuracy on it.",
-    "It depends on the basis: rotating image and text embeddings together keeps every prediction "
-    "and removes outlier channels.",
     "Figures compare on identical images only, and only within one representation kind: one "
-    "encoder has a kurtosis of 15 to 156 on different sets.",
+    "encoder has a kurtosis of 15 to 156 on different sets."
 )
 
 
@@ -208,26 +185,6 @@ PICTURED = 4
 
 FILES_ALONE = ("centred_cosine", "nearest_cosine")
 """Figures that a page leaves to files."""
-
-
-def describe(result: OutlierResult, model: Model) -> Section:
-    """Describes the outcome, the channels and their images, the layers, and related criteria."""
-    final = result.finals()[0]
-    outcome = clause(final)
-    content = tuple(_content(result, model))
-    charts = [block.id for block in content if isinstance(block, Chart) and block.id == "heights"]
-    strips = [block.id for block in content if isinstance(block, Strip) and not block.folded]
-    # Where no channel stands out, the charts stand in the evidence alone.
-    nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
-    return Section(
-        title=BUILT_IN["outliers"].title,
-        headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
-        clause=outcome,
-        clause_on=final.data,
-        card=(_card(final, model), *_registers(result, final.data)),
-        pictures=() if nothing else (*charts, *strips[:1]),
-        content=content,
-    )
 
 
 def clause(figures: RowFigures) -> str:
@@ -297,36 +254,30 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
         data: The set.
     """
     shares = {
-        tap.tap: criterion.figure
+        tap.tap: tap.large_norm_tokens
         for tap in result.taps
-        if tap.data == data and not tap.final
-        for criterion in tap.criteria
-        if criterion.name == REGISTERS and criterion.met and given(criterion.figure)
+        if tap.data == data and given(tap.large_norm_tokens) and tap.large_norm_tokens.value > 0
     }
     if shares:
-        most = max(shares, key=lambda tap: shares[tap].value)
-        yield (f"Tokens of large norm begin at {next(iter(shares))}; at {most} they are ",
-               f"{shares[most].alone()} of all. Classification hides it, dense tasks show it; a "
+        most = max(shares.values(), key=lambda share: share.value if given(share) else 0.0)
+        at = next(tap for tap, share in shares.items() if share is most)
+        yield (f"Tokens of large norm begin at {next(iter(shares))}; at {at} they are ",
+               f"{most.alone()} of all. Classification hides it, dense tasks show it; a "
                "model trained with registers has none.")  # fmt: skip
 
 
-def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
+def _content(result: OutlierResult) -> Iterator[Content]:
     finals = result.finals()
     final = finals[0]
     yield points(final.finding.reasons)
-    yield prose(MEANING[final.outcome])
     if isinstance(final.heights, Heights) and final.heights.skewed:
         yield prose(SKEWED)
-    if model.representation == "projected" and model.training in ("zero-shot", "captions"):
-        yield prose(STUDY)
     yield _figures(finals)
-    yield prose("What this does not say:")
-    yield points(LIMITS)
+    yield prose(LIMITS)
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
     yield from _images(finals)
     yield from _layers(result.taps)
-    yield from _criteria(result)
     yield from _files(result.taps)
 
 
@@ -437,12 +388,14 @@ def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
         ["data", "tap", "kind", ("channels", "C"), "kurtosis",
          ("centred_kurtosis", "after centring"), ("persistence", "P"),
          ("height", "highest channel"), ("offset_share", "offset share"),
-         ("outlier_channels", "outlier channels"), "outcome"],
+         ("outlier_channels", "outlier channels"), ("large_norm_tokens", "tokens of large norm"),
+         "outcome"],
         [
             [Code(code=tap.data), Code(code=tap.tap),
              tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
              tap.kurtosis, tap.centred_kurtosis, tap.persistence.value, tap.highest,
-             tap.offset.share, _listed(tap), tap.outcome.value]
+             tap.offset.share, _listed(tap), value_or_dash(tap.large_norm_tokens),
+             tap.outcome.value]
             for tap in taps
         ],
         file=False,
@@ -466,27 +419,6 @@ def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
             series=(rotated, centred, kurtosis),
             ticks=tuple(tap.tap for tap in ordered),
         )
-
-
-def _criteria(result: OutlierResult) -> Iterator[Content]:
-    """Yields the table of criteria of other authors."""
-    cases = [(tap.data, tap.tap, criterion) for tap in result.taps for criterion in tap.criteria]
-    first = result.taps[0].data
-    cases += [(first, "all blocks", criterion) for criterion in result.cross_layer]
-    yield table(
-        "criteria",
-        ["data", "tap", "criterion", "met", "figure", ("unit", "counts"), "channels", "note",
-         "source", "rule"],
-        [
-            [Code(code=data), Code(code=tap), criterion.name,
-             criterion.met, criterion.figure,
-             unit, ", ".join(map(str, criterion.channels)), criterion.note, source, rule]
-            for data, tap, criterion in cases
-            for source, rule, unit in [CRITERIA[criterion.name]]
-        ],
-        "Criteria of other authors, each by its own rule; the outcome rests on none",
-        folded=True,
-    )  # fmt: skip
 
 
 def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:

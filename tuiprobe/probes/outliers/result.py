@@ -231,24 +231,6 @@ class RowFigures(Frozen):
         return self
 
 
-class Criterion(Frozen):
-    """One related criterion, as its authors define it.
-
-    Attributes:
-        name: Key of `rules.CRITERIA`, which has source and rule.
-        figure: What it measures here; `NotRun` with the reason where it does not apply.
-        met: Whether the criterion is met; None where it does not apply or sets no threshold.
-        channels: Channels that meet it, at most 32.
-        note: What else the reader needs.
-    """
-
-    name: str
-    figure: Figure
-    met: bool | None = None
-    channels: PerChannel[Channel] = ()
-    note: str = ""
-
-
 class ChannelImages(Frozen):
     """The images at both ends of one channel, most extreme first."""
 
@@ -274,7 +256,7 @@ class Outliers(RowFigures):
         nonfinite: Values that are not finite, of all images.
         rows: Rows (image x position) seen.
         classes: Distinct labels among the images; None if unlabelled.
-        criteria: Related criteria.
+        large_norm_tokens: Share of tokens in a second mode of large norms, where all were measured.
         top_images: Images at both ends of outlier channels and the highest ones.
     """
 
@@ -288,7 +270,7 @@ class Outliers(RowFigures):
     nonfinite: Count
     rows: Count
     classes: Count | None = None
-    criteria: Many[Criterion]
+    large_norm_tokens: Share = NotRun(reason="not measured")
     top_images: PerChannel[ChannelImages]
 
     @property
@@ -304,7 +286,6 @@ class Outliers(RowFigures):
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":
         channels = [row.channel for row in self.top_images]
-        channels += [channel for row in self.criteria for channel in row.channels]
         if max(channels, default=-1) >= self.channels:
             raise ValueError(f"a channel is named that {self.channels} channels do not have")
         return self
@@ -316,13 +297,11 @@ class OutlierResult(ProbeResult):
     Attributes:
         taps: Figures, one entry per set and tap; the first final one, of the in-distribution set,
             gives the outcome of the run.
-        cross_layer: Criteria that need all blocks at once (LLM.int8).
     """
 
     probe: ClassVar[str] = "outliers"
 
     taps: Annotated[Many[Outliers], FIGURES]
-    cross_layer: Many[Criterion] = ()
 
     def finals(self) -> list[Outliers]:
         """Returns the figures of the final representation, one entry a set."""

@@ -152,14 +152,6 @@ class EffectiveRobustness(Frozen):
         return f"robustness by {self.axis}"
 
 
-class BaselineNotRun(NotRun):
-    """Why a baseline has no line for a target."""
-
-    baseline: str
-    target: Many[str]
-    axis: str
-
-
 class BaselineModel(Frozen):
     """A model that a line was fitted to.
 
@@ -290,7 +282,7 @@ class Robustness(ProbeResult):
     accuracies: Annotated[Many[SetAccuracy], FIGURES]
     mean_shift: Annotated[Share, MEAN_SHIFT]
     effective: Annotated[Many[EffectiveRobustness] | NotRun, EFFECTIVE]
-    not_run: Many[BaselineNotRun] = ()
+    not_run: Many[NotRun] = ()
     own_names: Many[OwnNames] = ()
     confidence: Annotated[
         Share, Fig("confidence", "mean confidence", "average-confidence", role="predictor")
@@ -342,7 +334,7 @@ class Baselines:
     """
 
     lines: Sequence[Baseline] = ()
-    not_run: Sequence[BaselineNotRun] = ()
+    not_run: Sequence[NotRun] = ()
     nothing: NotRun = NO_BASELINE
 
 

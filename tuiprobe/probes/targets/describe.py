@@ -97,14 +97,7 @@ def _quoted(target: TargetSet) -> NamedFigure:
 
 NOTE: Final = (
     "The estimate takes the drop that ATC by entropy predicts, times k: how much larger the drops "
-    "of labelled shifts were than predicted, or 1.35, as on published shifts. The intervals of "
-    "figures that are not scaled say how precisely they are known, not how wrong they are."
-)
-
-
-NO_BOUND: Final = (
-    "The worst error on labelled shifts does not bound the error on your images: they may differ "
-    "from the in-distribution set in a way that no labelled shift has."
+    "of labelled shifts were than predicted, or 1.35, as on published shifts."
 )
 
 
@@ -257,10 +250,9 @@ def _estimates(result: Targets) -> Iterator[Content]:
     rows: list[list[Value]] = []
     for target in result.targets:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
-        figures = [*(target.of(name) for name in get_args(Estimator)), target.uncalibrated]
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
+             target.scaled[0].k if scaled else "-", value_or_dash(target.uncalibrated),
              _labels(target)]
         )  # fmt: skip
     yield table(
@@ -271,7 +263,6 @@ def _estimates(result: Targets) -> Iterator[Content]:
             ("estimate", "estimate, 80 % range"),
             ("second", "by difference of confidences, 80 % range"),
             "k",
-            *((name, f"{ESTIMATORS[name]}, not scaled") for name in get_args(Estimator)),
             ("uncalibrated", "average confidence, not calibrated"),
             ("labels", "labels for ±5 points"),
         ],
@@ -291,7 +282,6 @@ def _errors(result: Targets) -> Iterator[Content]:
     if not given(left_out.mean_absolute):
         yield prose("Error of the estimate: ", f"{left_out.mean_absolute.reason}.")
         return
-    yield prose(NO_BOUND)
     yield table(
         "targets_checked",
         [
