@@ -56,7 +56,7 @@ def test_update_on_aarch64(tmp_path):
     core = [f for f in (ROOT / "csrc" / "cpu").glob("*.cpp") if "avx" not in f.name]
     tests = [ROOT / "tests" / "csrc" / f"{name}.cpp" for name in ("test_update", "test_monoids")]
     cached = ["ccache"] if shutil.which("ccache") else []
-    flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    flags = ["-std=c++20", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     for source in (*core, *tests):
         compiled = str(tmp_path / f"{source.stem}.o")
         run(*cached, CROSS, *flags, "-c", str(source), "-o", compiled)
