@@ -9,10 +9,9 @@ import pytest
 from tests.probes import planted
 from tests.probes.planted import final, gaussian
 from tests.probes.subject import model
-from tuiprobe.probes.content import prose
 from tuiprobe.probes.outliers.compute import figures_of_rows, probe_outliers
-from tuiprobe.probes.outliers.describe import STUDY, clause, describe
-from tuiprobe.probes.outliers.result import Outcome, OutlierResult
+from tuiprobe.probes.outliers.describe import clause
+from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.probes.outliers.rules import Circumstances
 from tuiprobe.results import Weights
 
@@ -204,15 +203,6 @@ def test_a_title_names_the_channel_its_height_and_its_energy():
     assert clause(of(gaussian(N, 512))) == "no channel stands out"
     assert "skewed, not comparable" in clause(of(np.abs(gaussian(N, 512))))
     assert clause(of(lifted(128, 20, n=100))).endswith(", provisional)")
-
-
-@pytest.mark.parametrize(("changes", "mentioned"), [
-    ({}, True), ({"training": "supervised"}, False), ({"representation": "pooled"}, False),
-])  # fmt: skip
-def test_the_study_is_mentioned_for_zero_shot_projections_only(changes, mentioned):
-    result = OutlierResult(taps=(probe_outliers(final(gaussian(100, 64))),))
-    content = describe(result, model(**changes)).content
-    assert (prose(STUDY) in content) is mentioned
 
 
 REAL = os.environ.get("TUIPROBE_REAL_ARRAYS", "")
