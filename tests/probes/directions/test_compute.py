@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
+from tests.probes.subject import model
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.compute import decompose, probe_directions
-from tuiprobe.probes.directions.describe import describe
+from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, kept_numbers, random_rotations
 from tuiprobe.probes.heads import SetFeatures, hits
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.text import line
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -253,7 +255,9 @@ def test_the_most_important_direction_is_called_by_its_number():
     for classes in (6, 2):
         images = SetFeatures("val", along @ turn, rng.integers(0, classes, 200))
         result = probe_directions(HeadArrays(rows[:classes] @ turn), [images], [])
-        headlines.append(line(describe(result).headline))
+        headlines.append(
+            line(PrivilegedDirections().describe(result, Subject(model(), ())).headline)
+        )
     assert headlines[0].startswith(
         "Direction 1, the most important of 3 of the head without its mean row, has "
     )

@@ -49,7 +49,7 @@ class TestEveryWidth:
         figures = of(lifted(channels, sigmas, count=count))
         assert figures.outcome is Outcome.CHANNELS
         assert {row.channel for row in figures.outlier_channels} == set(range(5, 5 + count))
-        assert {row.sign for row in figures.outlier_channels} == {np.sign(sigmas)}
+        assert {np.sign(row.mean) for row in figures.outlier_channels} == {np.sign(sigmas)}
 
     def test_one_just_below_the_cut_is_a_concentrated_offset(self, channels):
         """6.5 sigma exceeds 6 in about 70 % of images; v1 called this absent at some widths."""

@@ -70,9 +70,7 @@ def test_a_mean_is_of_the_shifts_that_were_measured() -> None:
     assert ("timm_imagenet1k", ("imagenet_r",), "imagenet") in result
     assert not any("imagenet_v2" in target for _, target, _ in result)
     (missing,) = baselines_for(imagenet("objectnet"), None)[1].not_run
-    assert (missing.baseline, missing.reason) == (
-        "timm_imagenet1k", "timm_imagenet1k: none of its shifts was measured"
-    )  # fmt: skip
+    assert missing.reason == "timm_imagenet1k: none of its shifts was measured"
 
 
 def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,9 +120,7 @@ def test_a_users_csv_is_a_further_baseline() -> None:
     assert result[0][0] == "standard"
     few = "\n".join(OWN.splitlines()[:5])
     not_run = baselines_for(imagenet("imagenet_v2"), few)[1].not_run
-    assert [n.reason for n in not_run if n.baseline == "own"] == [
-        "own: 4 models have the accuracies; a line needs 7"
-    ]
+    assert "own: 4 models have the accuracies; a line needs 7" in [n.reason for n in not_run]
 
 
 def one_hot(accuracy: float, n: int, classes: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -159,7 +159,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             block="your images" if len(result.accuracies) == 1 else None,
             warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
-            content=(*_accuracies(result), *_effective(result), *charts),
+            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
         )
 
     def named(self, result: Robustness) -> Named:
@@ -254,6 +254,13 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
             yield (_beside_the_line(er, er.prediction, accuracy.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
+
+
+def _forecast(result: Robustness) -> Iterator[Content]:
+    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
+    if not isinstance(result.forecast, NotRun):
+        yield heading("Forecast from published models")
+        yield prose(*_forecast_line(result.forecast))
 
 
 def _forecast_line(forecast: Forecast) -> Text:
