@@ -97,7 +97,7 @@ def parts_of_module(
     transform, info, images = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)
     copied = _copy(module, kind)
-    vectors = Vectors(copied)
+    vectors = ModuleOutput(copied)
     output, ending = _trial(vectors, images, kind)
     layer = ending
     if head is not None:
@@ -179,7 +179,7 @@ class BeforeLayer:
         return self._caught.pop().flatten(1)
 
 
-class Vectors(nn.Module):
+class ModuleOutput(nn.Module):
     """Maps images to one vector an image.
 
     Models of `transformers` return several tensors: their logits count, else the image embeddings,
@@ -208,7 +208,7 @@ class Vectors(nn.Module):
         return vectors.flatten(1)
 
 
-def _trial(vectors: Vectors, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
+def _trial(vectors: ModuleOutput, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
     """Returns the output for two images, and the linear layer that the module ends in, if any.
 
     A softmax or a sigmoid may follow the layer. The layer before an embedding is no classifier.
@@ -270,7 +270,7 @@ _INEXACT = 1e-3
 """How far probabilities may be from 0 to 1, or their sum from 1, by rounding."""
 
 
-def _logits_of(vectors: Vectors, images: Tensor) -> LogitsOfProbabilities | None:
+def _logits_of(vectors: ModuleOutput, images: Tensor) -> LogitsOfProbabilities | None:
     """Returns the map from outputs to logits if they are probabilities; else None.
 
     Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
