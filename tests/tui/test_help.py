@@ -203,8 +203,15 @@ async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings:
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"\xff\x00", b"[1]", b'{"theme": 3}', b'{"theme": "no such"}', b"[" * 4000,
-        b'{"keymap": [1], "used": {"a": "b", "c": true, "d": -1}}', b'{"keymap": {"app.theme": ""}}',
+        b"",
+        b"{",
+        b"\xff\x00",
+        b"[1]",
+        b'{"theme": 3}',
+        b'{"theme": "no such"}',
+        b"[" * 4000,
+        b'{"keymap": [1], "used": {"a": "b", "c": true, "d": -1}}',
+        b'{"keymap": {"app.theme": ""}}',
     ],
     ids=range(9),
 )

@@ -152,7 +152,8 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
 @pytest.mark.parametrize(
     ("width", "kept"),
     [
-        (56, "run state your pictures"), (76, "run time state your pictures"),
+        (56, "run state your pictures"),
+        (76, "run time state your pictures"),
         (116, "run model set time state your pictures top-1 shifts"),
     ],
 )

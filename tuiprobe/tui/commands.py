@@ -96,10 +96,9 @@ class Command:
 class Commands(Provider):
     """What the screen below the palette can do, then what all others can."""
 
-    app: TuiprobeApp
-
     def __init__(self, screen: Screen[Any], match_style: Style | None = None) -> None:
         super().__init__(screen, match_style)
+        self._app: TuiprobeApp = screen.app  # type: ignore[assignment]
         act = self.app.run_action
         self._here = [
             self._command(binding, partial(act, binding.action, default_namespace=node))
@@ -110,7 +109,7 @@ class Commands(Provider):
 
     def _command(self, binding: Binding, run: Callable[[], Any], place: str = "") -> Command:
         """Returns a binding as a command; those of other screens do not know the settings' keys."""
-        chosen = self.app.settings.keymap.get(binding.id or "") if place else None
+        chosen = self._app.settings.keymap.get(binding.id or "") if place else None
         text = f"{binding.description}: {binding.tooltip}"
         key = chosen or self.app.get_key_display(binding)
         return Command(text, key, run, place, binding.show)
@@ -127,13 +126,13 @@ class Commands(Provider):
                 words.add(binding.description)
                 of = self._command(binding, str, name)
                 hint = f"{how}{of.key}: {binding.tooltip}"
-                commands.append(replace(of, run=partial(self.app.lead_to, place, hint)))
-        used = self.app.settings.used
+                commands.append(replace(of, run=partial(self._app.lead_to, place, hint)))
+        used = self._app.settings.used
         return sorted(commands, key=lambda of: (-used.get(of.text, 0), not of.shown))
 
     def _chosen(self, command: Command) -> Callable[[], Any]:
         def run() -> Any:
-            self.app.count_use(command.text)
+            self._app.count_use(command.text)
             return command.run()
 
         return run
@@ -149,7 +148,7 @@ class Commands(Provider):
         Args:
             query: Letters in the order in which a command has them.
         """
-        matcher, used = self.matcher(query), self.app.settings.used
+        matcher, used = self.matcher(query), self._app.settings.used
         for of in await self._commands():
             score = matcher.match(of.text)
             if score > 0:

@@ -1,4 +1,4 @@
-"""What the screens keep for the next start: theme, keys of the user's choice, how often what is used.
+"""What the screens keep for the next start: theme, chosen keys, how often a command is used.
 
 The file may hold anything: what is no setting counts as nothing.
 """
