@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.engine.extract import MAX_ROWS, sampled_rows
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import (
