@@ -13,13 +13,12 @@ from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tuiprobe.errors import RunError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import Commands, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.runmarks import run_colours
-from tuiprobe.tui.settings import Settings, with_ids
+from tuiprobe.tui.settings import with_ids
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -103,7 +102,6 @@ class TuiprobeApp(EngineApp):
         self._first = partial(self.screen_of, open_run) if open_run is not None else first
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.settings = Settings.read()
         known = self.settings.theme in self.available_themes
         self.theme = self.settings.theme if known else DARK.name
         self.set_keymap(self.settings.keymap)
@@ -217,20 +215,4 @@ class TuiprobeApp(EngineApp):
 
     def _keep_theme(self, theme: Theme) -> None:
         self.settings.theme = theme.name
-        self._write_settings()
-
-    def count_use(self, command: str) -> None:
-        """Counts that a command of the palette was chosen."""
-        self.settings.used[command] = self.settings.used.get(command, 0) + 1
-        self._write_settings()
-
-    def _write_settings(self) -> None:
-        try:
-            self.settings.write()
-        except RunError as error:
-            self.fail("the settings are not kept for the next start", plain(str(error)))
-
-    def lead_to(self, place: str, hint: str) -> None:
-        """Goes to one of the main places, and says which keys go on there."""
-        self.action_go(place)
-        self.notify(hint, timeout=8, markup=False)
+        self.write_settings()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -19,10 +19,8 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.style import Style
 
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import DIM, fitted, inert
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 KEY_WIDTH = 11
 
@@ -98,7 +96,7 @@ class Commands(Provider):
 
     def __init__(self, screen: Screen[Any], match_style: Style | None = None) -> None:
         super().__init__(screen, match_style)
-        self._app: TuiprobeApp = screen.app  # type: ignore[assignment]
+        self._app: EngineApp = screen.app  # type: ignore[assignment]
         act = self.app.run_action
         self._here = [
             self._command(binding, partial(act, binding.action, default_namespace=node))
@@ -126,13 +124,20 @@ class Commands(Provider):
                 words.add(binding.description)
                 of = self._command(binding, str, name)
                 hint = f"{how}{of.key}: {binding.tooltip}"
-                commands.append(replace(of, run=partial(self._app.lead_to, place, hint)))
+                commands.append(replace(of, run=partial(self._lead, place, hint)))
         used = self._app.settings.used
         return sorted(commands, key=lambda of: (-used.get(of.text, 0), not of.shown))
 
+    async def _lead(self, place: str, hint: str) -> None:
+        """Goes to one of the main places, and says which keys go on there."""
+        await self._app.run_action(f"app.go('{place}')")
+        self._app.notify(hint, timeout=8, markup=False)
+
     def _chosen(self, command: Command) -> Callable[[], Any]:
         def run() -> Any:
-            self._app.count_use(command.text)
+            used = self._app.settings.used
+            used[command.text] = used.get(command.text, 0) + 1
+            self._app.write_settings()
             return command.run()
 
         return run
