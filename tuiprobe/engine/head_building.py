@@ -31,7 +31,7 @@ from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
-from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
+from tuiprobe.run.head_file import ANSWERS, NOT_RUN, OUTSIDE, OWN_NAMES, OWN_NOT_RUN, UNMATCHED
 from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
@@ -77,11 +77,11 @@ def write_head(
         head = _build(plan, listen, progress, hurried)
         arrays, notes = _own_name_heads(plan, progress, hurried)
     except Interrupted:
-        reason = "stopped while the head was built; the same command goes on with it"
-        write_arrays(file, {}, {"reason": reason, "key": plan.key})
+        stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
+        write_arrays(file, {}, {NOT_RUN: stopped.model_dump_json(), "key": plan.key})
         raise
     if isinstance(head, NotRun):
-        write_arrays(file, {}, {"reason": head.reason, "key": plan.key})
+        write_arrays(file, {}, {NOT_RUN: head.model_dump_json(), "key": plan.key})
         return
     arrays["weight"] = head.weight.float().cpu().numpy()
     if head.bias is not None:
@@ -96,7 +96,8 @@ def write_head(
                 answers = np.where(answers < 0, OUTSIDE + np.arange(len(answers)), answers)
             arrays[ANSWERS + name] = answers
         elif dataset.classes:
-            notes[UNMATCHED + name] = unmatched(plan.suite, choice, head.classes, name)
+            why = unmatched(plan.suite, choice, head.classes, name)
+            notes[UNMATCHED + name] = why.model_dump_json()
     arrays |= _of_targets(plan, arrays)
     metadata = {
         "source": head.source,
@@ -168,16 +169,16 @@ def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
 def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) -> Head | NotRun:
     """Returns the head of a choice, or the reason why there is none."""
     choice = plan.head
-    if choice.kind == "none":
-        return NotRun(reason=choice.reason)
+    if choice.not_run is not None:
+        return choice.not_run
     if choice.head is not None:
         return replace(choice.head, classes=choice.classes)
     if choice.kind == "probe":
         if hurried:
-            return NotRun(reason=f"stopped before the head was fitted; {_RESUMES}")
+            return NotRun(reason="stopped before the head was fitted", remedy=_RESUMES)
         return _fit(plan, listen, progress)
-    if reason := _unbuilt(plan, choice.classes, hurried):
-        return NotRun(reason=reason)
+    if unbuilt := _unbuilt(plan, choice.classes, hurried):
+        return unbuilt
     prompts = len(choice.classes) * len(choice.templates)
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     cached = f", {prompts - left} of them cached" if left < prompts else ""
@@ -206,8 +207,8 @@ def _own_name_heads(
         if plan.head.kind != "zero-shot" or plan.suite.published.get(name) != "objectnet":
             continue
         names = prompt_names(dataset.classes)
-        if reason := _unbuilt(plan, names, hurried):
-            notes[OWN_REASON + name] = reason
+        if unbuilt := _unbuilt(plan, names, hurried):
+            notes[OWN_NOT_RUN + name] = unbuilt.model_dump_json()
             continue
         head = plan.encoder.head(names, plan.head.templates, progress=progress)
         if head is not None:
@@ -216,16 +217,17 @@ def _own_name_heads(
     return arrays, notes
 
 
-def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> str:
-    """Returns why no zero-shot head of some names is built now; empty if it may be."""
+def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None:
+    """Returns why no zero-shot head of some names is built now; None if it may be."""
     left = plan.encoder.prompts_left(names, plan.head.templates)
     if left and hurried:
-        return f"stopped before the head was built; {_RESUMES}"
+        return NotRun(reason="stopped before the head was built", remedy=_RESUMES)
     if not too_long(left, plan):
-        return ""
-    return (
-        f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes where "
-        "it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
+        return None
+    return NotRun(
+        reason=f"{left:,} prompts take a CPU hours",
+        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
+        "run on --device cuda, or pass fewer --templates",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
@@ -19,19 +19,20 @@ from tuiprobe.run.directory import RunDir
 
 _T = TypeVar("_T")
 
-_LONGEST_REASON = 4000
-
 ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
 OUTSIDE = 2**20
 """Class numbers from here on are of rows that stand for no class of a set and may answer there."""
 
+NOT_RUN = "not_run"
+"""Metadata key for why there is no head, as the JSON of a `NotRun`."""
+
 UNMATCHED = "unmatched/"
-"""Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
+"""Prefix of metadata keys for why no row of the head fits a labelled set, likewise."""
 
 OWN_NAMES = "own_names/"
-OWN_REASON = "own_names_reason/"
+OWN_NOT_RUN = "own_names_not_run/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class HeadFile:
 
     head: HeadArrays | NotRun
     answers: Mapping[str, NDArray[np.int64]]
-    unmatched: Mapping[str, str]
+    unmatched: Mapping[str, NotRun]
     own_names: Mapping[str, HeadArrays | NotRun]
     classes: tuple[str, ...]
     digest: str
@@ -64,8 +65,8 @@ def read_head(directory: RunDir) -> HeadFile:
     file = directory.head_file
     arrays, metadata = read_own_arrays(directory, file)
     head: HeadArrays | NotRun
-    if "reason" in metadata:
-        head = NotRun(reason=metadata["reason"][:_LONGEST_REASON])
+    if NOT_RUN in metadata:
+        head = _not_run(file, metadata[NOT_RUN])
     else:
         head = check_head(file, arrays, metadata)
     try:
@@ -77,11 +78,20 @@ def read_head(directory: RunDir) -> HeadFile:
     return HeadFile(
         head,
         answers=_by_set(arrays, ANSWERS),
-        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, UNMATCHED).items()},
-        own_names=_own_names(CheckedArrays(file, arrays), arrays, metadata),
+        unmatched={n: _not_run(file, text) for n, text in _by_set(metadata, UNMATCHED).items()},
+        own_names=_own_names(file, arrays, metadata),
         classes=tuple(classes),
         digest=_digest(arrays, metadata),
     )
+
+
+def _not_run(file: Entry, text: str) -> NotRun:
+    try:
+        return NotRun.model_validate(parse_json(text))
+    except ValueError as error:  # pydantic's errors are ValueErrors
+        raise DamagedFileError(
+            f"{file} is damaged: it does not say why a head is missing"
+        ) from error
 
 
 def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
@@ -89,12 +99,11 @@ def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
 
 
 def _own_names(
-    checked: CheckedArrays, arrays: Arrays, metadata: Mapping[str, str]
+    file: Entry, arrays: Arrays, metadata: Mapping[str, str]
 ) -> dict[str, HeadArrays | NotRun]:
-    reasons = _by_set(metadata, OWN_REASON).items()
-    heads: dict[str, HeadArrays | NotRun] = {
-        name: NotRun(reason=reason[:_LONGEST_REASON]) for name, reason in reasons
-    }
+    missing = _by_set(metadata, OWN_NOT_RUN).items()
+    heads: dict[str, HeadArrays | NotRun] = {name: _not_run(file, text) for name, text in missing}
+    checked = CheckedArrays(file, arrays)
     scale, shift = logit_scale(checked, arrays)
     for name in _by_set(arrays, OWN_NAMES):
         weight = checked.finite(OWN_NAMES + name, "f4", None, None)

@@ -65,7 +65,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
             return run.head
         first = run.head_sets[0]
         if first.labels is None:
-            return NotRun(reason=first.unmatched or f"{first.name} has no labels")
+            return first.unlabelled
         return Inputs(run.head, run.head_sets, run.head_file.classes)
 
     def compute(self, inputs: Inputs, options: Options) -> Calibration:

@@ -55,6 +55,11 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             if planned:
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
+            labelled = [data for data in run.images if data.labelled]
+            if len(labelled) == 1 and isinstance(run.head, NotRun):
+                return run.head  # a folder that the user named is the user's pictures
+            if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
+                return unmatched
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
         if isinstance(run.head, NotRun):
