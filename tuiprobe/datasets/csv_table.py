@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import ImageFiles
-from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.sample import Sample, samples_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
@@ -71,7 +71,7 @@ class ListedImages(ImageFiles):
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their paths."""
-        return tuple(Sample(i, row.image, None) for i, row in enumerate(self.rows))
+        return samples_of((row.image for row in self.rows), None)
 
 
 def read_table(path: Path, needed: Sequence[str]) -> CsvTable:

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import Content, StoredImages
-from tuiprobe.datasets.label_numbers import in_class_order, whole_numbers
+from tuiprobe.datasets.labels import in_class_order, whole_numbers
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.shard_files import expand, is_url, read_range
+from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.shard_files import expand, is_url, read_image
 from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
-from tuiprobe.limits import CLASSES, IMAGE_BYTES
+from tuiprobe.limits import CLASSES
 from tuiprobe.plaintext import text_of
 
 IMAGENET = 1000
@@ -73,8 +73,7 @@ class WebDataset(StoredImages):
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their paths."""
-        pairs = zip(self._images, self._labels, strict=True)
-        return tuple(Sample(id, path, label) for id, ((path, _, _), label) in enumerate(pairs))
+        return samples_of((path for path, _, _ in self._images), self._labels)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -102,12 +101,7 @@ class WebDataset(StoredImages):
             UnreadableImageError: If it cannot be read.
         """
         _, place, member = self._images[sample.id]
-        if member.size > IMAGE_BYTES:
-            raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
-        try:
-            data, shard = read_range(place, member.offset, member.size)
-        except DataError as error:
-            raise UnreadableImageError(str(error)) from error
+        data, shard = read_image(place, member.offset, member.size)
         return Content(
             data, Stamp(member.size, f"{shard or self._stamps[place]} at {member.offset}")
         )

@@ -1,9 +1,9 @@
-"""Vectors and ids in Parquet files, by pyarrow (the extra `parquet`)."""
+"""Vectors, ids and lists of images in Parquet files, by pyarrow (the extra `parquet`)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
-from tuiprobe.limits import CHANNELS, NAME_LENGTH
+from tuiprobe.limits import CHANNELS, NAME_LENGTH, TABLE_ROWS
 from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -215,7 +215,10 @@ def _choose(path: Path, schema: Any, column: str | None) -> tuple[list[str], str
         return lists, _TYPES[str(fields[lists[0]].value_type)]
     plainly = [name for name, kind in fields.items() if str(kind) in _TYPES]
     if not plainly:
-        raise DataError(f"{path} has no column of floats, nor of lists of floats")
+        raise DataError(
+            f"{path} has no column of floats, nor of lists of floats; for images write "
+            f"parquet:{path}"
+        )
     kinds = {_TYPES[str(fields[name])] for name in plainly}
     return plainly, kinds.pop() if len(kinds) == 1 else "float64"
 
@@ -264,3 +267,30 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
             names += [str(value.as_py())[:NAME_LENGTH] for value in values]
             start = stop
         return names, int(opened.metadata.num_rows)
+
+
+def text_columns(path: Path, names: Collection[str]) -> dict[str, list[str]]:
+    """Returns columns of texts or whole numbers, as texts; empty texts stand for missing values.
+
+    Args:
+        path: A Parquet file.
+        names: Names in lower case; columns of other names are not read.
+
+    Raises:
+        DataError: If the file cannot be read, or has too many rows.
+    """
+    file, opened = _open(path)
+    with file, _decoding(path):
+        if opened.metadata.num_rows > TABLE_ROWS:
+            raise DataError(f"{path} has more than {TABLE_ROWS:,} rows")
+        kinds = ("string", "large_string", "int", "uint", "dictionary<values=string")
+        columns = [
+            field.name
+            for field in opened.schema_arrow
+            if field.name.lower() in names and str(field.type).startswith(kinds)
+        ]
+        table = opened.read(columns=columns)
+        return {
+            name: ["" if cell is None else str(cell).strip() for cell in column.to_pylist()]
+            for name, column in zip(columns, table.columns, strict=True)
+        }
