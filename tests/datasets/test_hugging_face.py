@@ -174,7 +174,9 @@ def test_images_in_parquet(form: str, tmp_path: Path, monkeypatch: pytest.Monkey
     else:
         stored = [{"bytes": jpeg(i), "path": None} for i in range(6)]
         column = stored if form == "struct" else [one["bytes"] for one in stored]
-        pq.write_table(pa.table({"img": column, "label": [0, 1, 2, 2, 1, 0]}), file)
+        names = [f"{i}.jpg" for i in range(6)]  # the column of bytes counts
+        columns = {"file_name": names, "img": column, "label": [0, 1, 2, 2, 1, 0]}
+        pq.write_table(pa.table(columns), file)
     images = load_suite(f"parquet:{file}").sets["animals"]
     assert images.source == f"parquet:{file}"
     assert images.classes == (tuple(CLASSES) if form == "image" else ("0", "1", "2"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
-from tuiprobe.datasets.labels import in_class_order
+from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
 from tuiprobe.errors import DataError, UsageError
@@ -75,9 +75,7 @@ class HuggingFaceSet(StoredImages):
         if None in column or "" in column:
             return (), None
         if isinstance(column[0], str):
-            classes = in_class_order(column)
-            places = {name: label for label, name in enumerate(classes)}
-            return classes, [places[name] for name in column]
+            return by_class(column)
         labels = [int(value) for value in column]
         if min(labels) < 0:
             return (), None  # the library uses -1 for a secret label

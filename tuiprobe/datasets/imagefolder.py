@@ -11,10 +11,10 @@ from pathlib import Path
 from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
-from tuiprobe.datasets.labels import in_class_order
+from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.listings import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
-from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.sample import Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import files_below, is_url, read_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import similar_folder
@@ -78,21 +78,21 @@ class ImageFolder(ImageFiles):
         """The name of the folder."""
         return self.folder.name or "root"
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class folder names by label; empty if the set is flat or mixed."""
+        return self._labelling[0]
+
+    @cached_property
+    def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
         if any("/" not in path for path in self._paths):
-            return ()
-        return in_class_order(path.split("/", 1)[0] for path in self._paths)
+            return (), None
+        return by_class([path.split("/", 1)[0] for path in self._paths])
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their relative paths."""
-        labels = {name: label for label, name in enumerate(self.classes)}
-        return tuple(
-            Sample(id, path, labels.get(path.split("/", 1)[0]) if "/" in path else None)
-            for id, path in enumerate(self._paths)
-        )
+        return samples_of(self._paths, self._labelling[1])
 
     @property
     def notes(self) -> tuple[str, ...]:

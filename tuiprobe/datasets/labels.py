@@ -369,6 +369,17 @@ def in_class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=lambda name: name.encode("utf-8", "surrogateescape")))
 
 
+def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    """Returns the distinct names in label order, and the label of each name.
+
+    >>> by_class(["b", "a", "b"])
+    (('a', 'b'), [1, 0, 1])
+    """
+    classes = in_class_order(names)
+    labels = {name: label for label, name in enumerate(classes)}
+    return classes, [labels[name] for name in names]
+
+
 def whole_numbers(texts: Sequence[str]) -> list[int] | None:
     """Returns labels as whole numbers; None if they are names.
 

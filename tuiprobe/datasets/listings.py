@@ -16,7 +16,7 @@ from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
-from tuiprobe.datasets.vectors.parquet import text_columns
+from tuiprobe.datasets.vectors.parquet import holds_bytes, text_columns
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, plain
 
@@ -55,6 +55,8 @@ def read_listing(file: Path) -> Listing:
         cells = zip(*(row for _, row in table.rows), strict=True)
         columns = dict(zip(table.header, map(list, cells), strict=True))
     named = {name.lower(): column for name, column in columns.items()}
+    if "x" in named:
+        named.pop("y", None)  # a coordinate
     paths = next((named[name] for name in PATH_COLUMNS if name in named), None)
     labels = next((named[name] for name in LABEL_COLUMNS if name in named), None)
     if paths is None:
@@ -183,7 +185,7 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
         )
     texts = [listing.labels[at[sample.path]] for sample in images.samples]
     values, classes = numbered(file, texts, names)
-    return Relabelled(images, classes, values.tolist(), f"labels are those of {file}")
+    return Relabelled(images, classes, values.tolist(), f"labels are those of {file.name}")
 
 
 def open_csv(text: str, base: Path | None = None) -> ListedFiles:
@@ -198,7 +200,7 @@ def open_parquet_images(text: str, base: Path | None = None) -> Dataset:
         DataError: If it cannot be read, or does neither.
     """
     file = Path(text).expanduser().absolute()
-    if text_columns(file, PATH_COLUMNS):
+    if not holds_bytes(file):
         return ListedFiles(file)
     from tuiprobe.datasets.hugging_face import parquet_rows
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import Content, StoredImages
-from tuiprobe.datasets.labels import in_class_order, whole_numbers
+from tuiprobe.datasets.labels import by_class, whole_numbers
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import expand, is_url, read_image
@@ -106,14 +106,14 @@ class WebDataset(StoredImages):
             data, Stamp(member.size, f"{shard or self._stamps[place]} at {member.offset}")
         )
 
-    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
+    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int] | None]:
         texts = [member.label for _, _, member in self._images]
         self.class_folders = all(text is None for text in texts)
         if self.class_folders:
             texts = list(_folders([member.name for _, _, member in self._images]))
         known = [text for text in texts if text is not None]
         if len(known) < len(texts):
-            return (), [None] * len(texts)
+            return (), None
         try:
             whole = all(text.isascii() and text.isdecimal() for text in known)
             numbers = whole_numbers(known) if whole or not self.class_folders else None
@@ -123,13 +123,11 @@ class WebDataset(StoredImages):
             ) from error
         if numbers is not None:
             return self._numbered(numbers, _names_beside(place))
-        classes = in_class_order(known)
-        labels = {name: label for label, name in enumerate(classes)}
-        return classes, [labels[text] for text in known]
+        return by_class(known)
 
     def _numbered(
         self, numbers: list[int], names: tuple[str, tuple[str, ...]] | None
-    ) -> tuple[tuple[str, ...], list[int | None]]:
+    ) -> tuple[tuple[str, ...], list[int] | None]:
         """Returns classes and labels of numbered classes, which a file may name."""
         low, high = min(numbers), max(numbers)
         if low < 0:
@@ -143,12 +141,10 @@ class WebDataset(StoredImages):
                 raise DataError(
                     f"{path} names {len(classes)} classes, but the shards go up to {high}{shift}"
                 )
-            return classes, list(numbers)
+            return classes, numbers
         if high + 1 == IMAGENET:  # a sample of its images may lack a class
-            return tuple(map(str, range(IMAGENET))), list(numbers)
-        used = sorted(set(numbers))
-        labels = {number: label for label, number in enumerate(used)}
-        return tuple(map(str, used)), [labels[number] for number in numbers]
+            return tuple(map(str, range(IMAGENET))), numbers
+        return by_class([*map(str, numbers)])
 
 
 def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:

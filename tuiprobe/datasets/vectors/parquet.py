@@ -269,6 +269,18 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
         return names, int(opened.metadata.num_rows)
 
 
+def holds_bytes(path: Path) -> bool:
+    """Says whether a Parquet file has a column of bytes, as those of encoded images.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    file, opened = _open(path)
+    with file:
+        kinds = ("binary", "large_binary", "struct<bytes: binary")
+        return any(str(field.type).startswith(kinds) for field in opened.schema_arrow)
+
+
 def text_columns(path: Path, names: Collection[str]) -> dict[str, list[str]]:
     """Returns columns of texts or whole numbers, as texts; empty texts stand for missing values.
 
