@@ -99,7 +99,7 @@ def build_head(
     for name, dataset in plan.suite.sets.items():
         rows = class_of_each_row(plan.suite, choice, head.classes, name)
         if rows is not None:
-            if plan.spec.answers_among == "all":
+            if plan.spec.answers_among == "all" or plan.encoder.answered is not None:
                 rows = np.where(rows < 0, OUTSIDE + np.arange(len(rows)), rows)
             answers[name] = rows
         elif dataset.classes:

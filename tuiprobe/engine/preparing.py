@@ -86,7 +86,8 @@ def prepare(job: Job) -> Extraction:
                 build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
         except LongHeadError:
             job.say("stage", "the head takes longer: it is built after measuring", stage="head")
-    job.clock.images = inventory.images
+    answered = plan.encoder.answered is not None  # what is read then has no speed of a model
+    job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)
 
 

@@ -220,7 +220,8 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
         (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
         for shard in plan.all_shards
     )
-    return plan.spec.batch, sources, stamps, shards
+    answers = plan.model.weights.digest if plan.encoder.answered is not None else ""
+    return plan.spec.batch, sources, stamps, shards, answers
 
 
 def measure(runs: Sequence[Extraction], failed: Failed = _raise) -> list[Extraction]:

@@ -16,7 +16,7 @@ from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
-from tuiprobe.limits import CHANNELS, NAME_LENGTH
+from tuiprobe.limits import CHANNELS, NAME_LENGTH, TABLE_CELLS, TABLE_ROWS
 from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -51,6 +51,28 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
 
 def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} cannot be read as Parquet: {first_line(error)}")
+
+
+def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns the names of the columns of a table and its rows as texts, empty for no value.
+
+    Raises:
+        DataError: If it cannot be read, or is too large.
+    """
+    file, opened = _open(path)
+    with file:
+        rows, columns = opened.metadata.num_rows, len(opened.schema_arrow.names)
+        if rows > TABLE_ROWS or rows * columns > TABLE_CELLS:
+            raise DataError(f"{path}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells")
+        try:
+            table = opened.read()
+        except Exception as error:  # as above
+            raise _damaged(path, error) from error
+    cells = (
+        ["" if value is None else str(value) for value in column.to_pylist()]
+        for column in table.columns
+    )
+    return tuple(table.column_names), list(zip(*cells, strict=True))
 
 
 @dataclass(eq=False)
