@@ -1,8 +1,8 @@
-// Average precision of one direction for many concepts at once: one sort, one walk.
+// Average precision of one direction for many concepts at once: one sort, one sweep.
 //
 // AP = sum over thresholds of (R_n - R_{n-1}) P_n, where equal scores share a threshold, as in
 // scikit-learn's average_precision_score. Images come in the order of the direction's scores; the
-// walk keeps, for each concept, the positives passed, and for each candidate group the images.
+// sweep keeps, for each concept, the positives passed, and for each candidate group the images.
 #pragma once
 
 #include <algorithm>
@@ -80,10 +80,10 @@ class RankSort {
 };
 
 // Adds up every concept's AP along one direction, forwards or backwards (scores negated).
-class PrecisionWalk {
+class PrecisionSweep {
  public:
   // `false_weight[c]` weighs a false positive against a true one: 1 counts images as they are.
-  PrecisionWalk(const Labels& labels, const double* positives, const double* false_weight)
+  PrecisionSweep(const Labels& labels, const double* positives, const double* false_weight)
       : labels_(labels), positives_(positives), weight_(false_weight) {}
 
   void run(const RankSort& ranks, bool backwards, double* out) {

@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
 from tuiprobe.engine.run import run, run_several, run_together
@@ -201,6 +201,8 @@ def _encoder(
         if tensors is not None:
             own.setdefault("preprocess", ImagesAreTensors(tensors))
         return Encoder.from_module(model, **own)
+    if isinstance(model, list | tuple):
+        raise UsageError("model takes one model; tuiprobe.probe_several takes a list of them")
     if not isinstance(model, str | Encoder | None):
         kind = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise UsageError(

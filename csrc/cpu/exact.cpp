@@ -190,7 +190,7 @@ double row_variance(const T* row, int64_t channels, int64_t stride) {
   double sum[kChains] = {}, square[kChains] = {}, count[kChains] = {};
   const float first = to_float(row[0]);
   const double shift = is_finite(first) ? static_cast<double>(first) : 0;
-  const auto take = [&](int64_t c, int chain) {
+  const auto add = [&](int64_t c, int chain) {
     const float value = to_float(row[c * stride]);
     const bool finite = is_finite(value);
     const double d = finite ? static_cast<double>(value) - shift : 0;
@@ -200,9 +200,9 @@ double row_variance(const T* row, int64_t channels, int64_t stride) {
   };
   int64_t c = 0;
   for (; c + kChains <= channels; c += kChains) {
-    for (int k = 0; k < kChains; ++k) take(c + k, k);
+    for (int k = 0; k < kChains; ++k) add(c + k, k);
   }
-  for (; c < channels; ++c) take(c, 0);
+  for (; c < channels; ++c) add(c, 0);
   const auto total = [](const double (&v)[kChains]) { return (v[0] + v[1]) + (v[2] + v[3]); };
   const double n = total(count), mean = total(sum) / n;
   return total(square) / n - mean * mean;

@@ -35,10 +35,10 @@ struct MomentArrays {
   float* group_min;  // of this group alone
   float* group_max;
   // Only where figures of rows are wanted too; else null.
-  float* row_means;  // [kGroup], as float32
-  float* row_rests;  // [kGroup] what those leave of the means, as far as it is known
-  int32_t* exceed;   // rows with |x| >= kExceedance, x finite
-  float centre;      // near the means, or 0
+  float* row_means;       // [kGroup], as float32
+  float* mean_residuals;  // [kGroup] exact means less those float32 values, as far as known
+  int32_t* exceed;        // rows with |x| >= kExceedance, x finite
+  float centre;           // near the means, or 0
 };
 
 constexpr int64_t kBeyond = 16 * kLane;  // floats readable from any of a row's fourth powers on
@@ -50,10 +50,10 @@ struct RowBatch {
   const void* next;     // prefetched meanwhile: half as much as the rows themselves
   int size;
   int64_t channels;
-  float scale;         // d = (x - shift) * scale - rest
-  float rest[kGroup];  // what the shifts as float32 leave of the means
-  bool off_centre;     // whether any rest is not 0
-  float* fourths;      // d^4 goes to fourths[row * width + c], 0 beyond the channels
+  float scale;             // d = (x - shift) * scale - residual
+  float residual[kGroup];  // means less the shifts, scaled
+  bool off_centre;         // whether any residual is not 0
+  float* fourths;          // d^4 goes to fourths[row * width + c], 0 beyond the channels
   int64_t width;
 };
 
@@ -64,9 +64,10 @@ struct RowFigures {
   int64_t leading[kGroup];   // first channel of the largest d^4; only for `leaders`
   int32_t norm[kGroup];      // bin of the norm
   // Whether float32 sums served: nothing left their range, and what was subtracted is the mean but
-  // for a millionth of the spread. Where only that was wrong, `rest` is what serves; else it is 0.
+  // for a millionth of the spread. Where only that was wrong, `residual` is what serves; else it is
+  // 0.
   int32_t accurate[kGroup];
-  float rest[kGroup];
+  float residual[kGroup];
 };
 
 // Fourth powers of rows, and what makes shares of them.

@@ -89,8 +89,17 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
 }  // namespace
 }  // namespace tuiprobe::cpu
 
-#define TUIPROBE_KERNEL_TABLE(symbol, label)                                \
-  namespace tuiprobe::cpu {                                                 \
-  const Kernels symbol = {label,   moments, row_figures, row_shares, flush, \
-                          passing, rank,    pack,        read};             \
+#define TUIPROBE_KERNEL_TABLE(symbol, label) \
+  namespace tuiprobe::cpu {                  \
+  const Kernels symbol = {                   \
+      .name = label,                         \
+      .moments = moments,                    \
+      .row_figures = row_figures,            \
+      .row_shares = row_shares,              \
+      .flush = flush,                        \
+      .passing = passing,                    \
+      .rank = rank,                          \
+      .pack = pack,                          \
+      .read = read,                          \
+  };                                         \
   }

@@ -21,7 +21,7 @@ struct MomentVecs {
         low(broadcast(__builtin_inff())),
         high(broadcast(-__builtin_inff())) {}
 
-  inline void take(Vec x, Vec scale, Vec bias, bool first) {
+  inline void add_row(Vec x, Vec scale, Vec bias, bool first) {
     const Vec d = fma(x, scale, bias);
     const Vec d2 = mul(d, d);
     step1 = first ? d : add(step1, d);
@@ -95,7 +95,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
     bias[v] = load(to.bias + c + v * kWidth);
   }
   const T* const next = static_cast<const T*>(g.next) + c * kGroup / kParts;
-  const auto take = [&](int r, bool first) {
+  const auto add_row = [&](int r, bool first) {
     Vec sum = kMeans && c > 0 ? load(row_sums[r]) : broadcast(0);
 #pragma GCC unroll 2
     for (int v = 0; v < kVecs; ++v) {
@@ -105,7 +105,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
       }
       const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c + v * kWidth);
       if (kMeans) sum = add(sum, kCentred ? sub(x, centre) : x);
-      sums[v].take(x, scale[v], bias[v], first);
+      sums[v].add_row(x, scale[v], bias[v], first);
     }
     if (kMeans) store(row_sums[r], sum);
   };
@@ -113,13 +113,13 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
 #pragma GCC unroll 1
   for (; r + kStep <= g.size; r += kStep) {
 #pragma GCC unroll 4
-    for (int k = 0; k < kStep; ++k) take(r + k, k == 0);
+    for (int k = 0; k < kStep; ++k) add_row(r + k, k == 0);
 #pragma GCC unroll 2
     for (int v = 0; v < kVecs; ++v) sums[v].end_step();
   }
   if (r < g.size) {
-    take(r, true);
-    while (++r < g.size) take(r, false);
+    add_row(r, true);
+    while (++r < g.size) add_row(r, false);
     for (int v = 0; v < kVecs; ++v) sums[v].end_step();
   }
 #pragma GCC unroll 2
@@ -139,7 +139,7 @@ inline void leave_means(const Group& g, const float (*row_sums)[kWidth], const M
       const float more = folded[k] / static_cast<float>(g.channels), mean = to.centre + more;
       const float added = mean - to.centre;
       to.row_means[r + k] = mean;
-      to.row_rests[r + k] = (to.centre - (mean - added)) + (more - added);
+      to.mean_residuals[r + k] = (to.centre - (mean - added)) + (more - added);
     }
   }
 }
@@ -161,9 +161,9 @@ inline void moments_of(const Group& g, const MomentArrays& to) {
     c += kWidth;
   }
   if (c < g.channels) {
-    const int rest = static_cast<int>(g.channels - c);
-    add_moments<T, kMeans, kCentred, 1>(g, c, to, first_lanes(centre, rest), row_sums,
-                                        [=](const T* p) { return load_part(p, rest); });
+    const int last = static_cast<int>(g.channels - c);
+    add_moments<T, kMeans, kCentred, 1>(g, c, to, first_lanes(centre, last), row_sums,
+                                        [=](const T* p) { return load_part(p, last); });
   }
   if constexpr (kMeans) {
     for (int r = g.size; r < kGroup; ++r) store(row_sums[r], broadcast(0));

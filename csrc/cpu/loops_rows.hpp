@@ -40,7 +40,7 @@ struct Leaders {
   float value[4] = {0, 0, 0, 0};
   int64_t segment[4] = {0, 0, 0, 0};
 
-  inline void look(const Vec (&peak)[4], int64_t segment_start) {
+  inline void update(const Vec (&peak)[4], int64_t segment_start) {
     float peaks[4];
     fold<Largest>(peak[0], peak[1], peak[2], peak[3], peaks);
     for (int r = 0; r < 4; ++r) {
@@ -73,7 +73,7 @@ struct RowVecs {
   }
 
   template <bool kLeaders>
-  inline void take(int r, Vec d, float* fourth, Vec& peak) {
+  inline void add_values(int r, Vec d, float* fourth, Vec& peak) {
     const Vec d2 = mul(d, d);
     const Vec d4 = mul(d2, d2);
     sum[kFirst * kRows + r] = add(sum[kFirst * kRows + r], d);
@@ -104,7 +104,7 @@ struct RowVecs {
 template <class T, int kRows, bool kLeaders, bool kOffCentre>
 inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& to) {
   const Vec scale = broadcast(b.scale);
-  Vec bias[kRows], rest[kRows], peak[4];
+  Vec bias[kRows], residual[kRows], peak[4];
   const T* rows[kRows];
   float* fourths[kRows];
 #pragma GCC unroll 4
@@ -112,11 +112,11 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
     rows[r] = static_cast<const T*>(b.rows[from + r]);
     fourths[r] = b.fourths + (from + r) * b.width;
     bias[r] = broadcast(-b.shift[from + r] * b.scale);
-    rest[r] = broadcast(b.rest[from + r]);
+    residual[r] = broadcast(b.residual[from + r]);
   }
-  const auto distance = [&](Vec x, Vec bias, Vec rest) {
+  const auto distance = [&](Vec x, Vec bias, Vec residual) {
     const Vec d = fma(x, scale, bias);
-    return kOffCentre ? sub(d, rest) : d;
+    return kOffCentre ? sub(d, residual) : d;
   };
   Leaders leaders;
   const T* const next = static_cast<const T*>(b.next) + from * b.channels / 2;
@@ -134,20 +134,20 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
         }
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
-          sums.template take<kLeaders>(r, distance(load(rows[r] + c), bias[r], rest[r]),
-                                       fourths[r] + c, peak[r]);
+          sums.template add_values<kLeaders>(r, distance(load(rows[r] + c), bias[r], residual[r]),
+                                      fourths[r] + c, peak[r]);
         }
       }
-      if (kLeaders) leaders.look(peak, start);
+      if (kLeaders) leaders.update(peak, start);
     }
     if (c == whole && c < b.channels) {
       const int last = static_cast<int>(b.channels - c);
       for (Vec& p : peak) p = broadcast(0);
       for (int r = 0; r < kRows; ++r) {
-        const Vec d = distance(load_part(rows[r] + c, last), bias[r], rest[r]);
-        sums.template take<kLeaders>(r, first_lanes(d, last), fourths[r] + c, peak[r]);
+        const Vec d = distance(load_part(rows[r] + c, last), bias[r], residual[r]);
+        sums.template add_values<kLeaders>(r, first_lanes(d, last), fourths[r] + c, peak[r]);
       }
-      if (kLeaders) leaders.look(peak, whole);
+      if (kLeaders) leaders.update(peak, whole);
       c = b.channels;
     }
     sums.flush(from, sums_of);
@@ -165,14 +165,14 @@ inline void finish_rows(const RowBatch& b, const RowSums& sums, bool leaders, Ro
   for (int r = 0; r < kGroup; ++r) {
     const float s1 = sums[kFirst][r], s2 = sums[kSecond][r], s4 = sums[kFourth][r];
     const float m = s1 * each, variance = s2 * each - m * m;
-    const float shift = b.shift[r] + b.rest[r] * unit;
+    const float shift = b.shift[r] + b.residual[r] * unit;
     const float square_norm = (s2 * unit + 2 * s1 * shift) * unit + channels * shift * shift;
     to.kurtosis[r] = channels * s4 / (s2 * s2);
     to.inverse[r] = 1 / s4;
     to.self_share[r] = sums[kEighth][r] / s4 / s4;
     const int32_t in_range = (highest[r] <= kHuge) & (variance > 0x1p-24f) & (variance < 0x1p24f);
     to.accurate[r] = in_range & (m * m <= 1e-12f * variance);
-    to.rest[r] = in_range & ~to.accurate[r] ? b.rest[r] + m : 0;
+    to.residual[r] = in_range & ~to.accurate[r] ? b.residual[r] + m : 0;
     to.norm[r] = norm_bin_f32(square_norm * kNormSlack);
   }
 }

@@ -110,7 +110,7 @@ struct Worker {
   Floats tiles[2];  // packed rows, where channels are not contiguous
   Floats power[4];  // float32 sums of the groups since the last flush
   Floats group_min, group_max;
-  float row_means[kGroup], row_rests[kGroup];
+  float row_means[kGroup], mean_residuals[kGroup];
   Floats shares;         // of the rows since the last flush
   Floats fourths;        // [rows_at_once, row_stride]
   Doubles image_shares;  // of the current image, or of one exact row

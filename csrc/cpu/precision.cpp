@@ -12,13 +12,13 @@ constexpr int64_t kTile = 16;  // directions read together: one cache line of a 
 struct Worker {
   std::vector<float> columns;  // [kTile, images]
   RankSort ranks;
-  PrecisionWalk walk;
+  PrecisionSweep sweep;
   std::vector<double> backwards;
 
   Worker(const Labels& labels, const double* positives, const double* weight)
       : columns(static_cast<size_t>(kTile * labels.images)),
         ranks(labels.images),
-        walk(labels, positives, weight),
+        sweep(labels, positives, weight),
         backwards(static_cast<size_t>(labels.concept_count)) {}
 };
 
@@ -62,9 +62,9 @@ int64_t average_precision(const Scores& scores, const Labels& labels, const doub
         return;
       }
       double* row = out + (first + d) * labels.concept_count;
-      w.walk.run(w.ranks, false, row);
+      w.sweep.run(w.ranks, false, row);
       if (!both_signs) continue;
-      w.walk.run(w.ranks, true, w.backwards.data());
+      w.sweep.run(w.ranks, true, w.backwards.data());
       for (int64_t c = 0; c < labels.concept_count; ++c) {
         row[c] = std::max(row[c], w.backwards[c]);
       }

@@ -1,14 +1,14 @@
-// One pass over a batch: walks blocks of rows, merges the blocks in order, redoes in float64 what
+// One pass over a batch: sums blocks of rows, merges the blocks in order, redoes in float64 what
 // float32 could not hold, and only then touches the state.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
 
+#include "block_pass.hpp"
 #include "exact.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
-#include "walk.hpp"
 
 namespace tuiprobe::cpu {
 namespace {
@@ -101,7 +101,7 @@ struct Quick {
 std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>& doubtful,
                                  const Scaling& at, const State& state, const View& x,
                                  const Plan& plan, int threads, std::vector<Moments>& merged) {
-  std::vector<int32_t> rest;
+  std::vector<int32_t> untrusted;
   std::vector<Quick> quick(x.channels);
   std::vector<Moments> exact(x.channels);
   for (int64_t b = 0; b < blocks.size; ++b) {
@@ -125,10 +125,10 @@ std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>
     const Moments part = q.moments(at, c);
     merged[c] = merge(merge(state.moments[c], part), exact[c]);
     if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], at.shift[c])) {
-      rest.push_back(static_cast<int32_t>(c));
+      untrusted.push_back(static_cast<int32_t>(c));
     }
   }
-  return rest;
+  return untrusted;
 }
 
 // The state's moments with those of the batch.
@@ -150,7 +150,10 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
       for (int64_t i = 0; i < n; ++i) high[i] = std::max(high[i], b.max[first + i]);
     }
     for (int64_t i = 0, c = first; i < n; ++i, ++c) {
-      const Quick q{{power[0][i], power[1][i], power[2][i], power[3][i]}, rows, low[i], high[i]};
+      const Quick q{.sums = {power[0][i], power[1][i], power[2][i], power[3][i]},
+                    .count = rows,
+                    .min = low[i],
+                    .max = high[i]};
       const Moments part = q.moments(at, c);
       merged[c] = merge(state.moments[c], part);
       doubtful[c] = !trustworthy(q.sums, rows, part, merged[c], at.shift[c]);
@@ -243,7 +246,14 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
     const View rows = plan.rows(x, b);
-    Walk{rows, plan.first(b), state, *set, scaling, ids, images}.block(w, sums);
+    const BlockPass pass{.x = rows,
+                         .first = plan.first(b),
+                         .state = state,
+                         .kernels = *set,
+                         .scaling = scaling,
+                         .ids = ids,
+                         .images = images};
+    pass.run(w, sums);
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);

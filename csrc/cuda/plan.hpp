@@ -136,14 +136,14 @@ static inline Job make_job(const Options& options, const View& x, const int64_t*
   job.row_warps = static_cast<int>(fit < kMaxRowWarps ? fit : kMaxRowWarps);
   job.rows = make_cut(lines, length, kRowBlocks, 2 * job.row_warps, length, 1);
   Carver carver(memory);
-  if (options.moments) job.scratch.parts = carver.take<Moments>(job.columns.units * c);
+  if (options.moments) job.scratch.parts = carver.allocate<Moments>(job.columns.units * c);
   for (int end = 0; end < 2 && job.wants_top(); ++end) {
-    job.scratch.extremes[end] = carver.take<float>(job.columns.runs * c);
+    job.scratch.extremes[end] = carver.allocate<float>(job.columns.runs * c);
   }
   if (options.samples) {
-    job.scratch.shares = carver.take<float>(job.rows.runs * c);
-    job.scratch.kurtosis = carver.take<double>(job.rows.runs);
-    job.scratch.self = carver.take<double>(job.images());
+    job.scratch.shares = carver.allocate<float>(job.rows.runs * c);
+    job.scratch.kurtosis = carver.allocate<double>(job.rows.runs);
+    job.scratch.self = carver.allocate<double>(job.images());
   }
   *bytes = carver.used();
   return job;

@@ -10,10 +10,10 @@
 
 namespace tuiprobe::cuda {
 
-// Calls take(c, raw) for the vectors of a row that belong to the lane; the loads of several come
+// Calls visit(c, raw) for the vectors of a row that belong to the lane; the loads of several come
 // before the first use.
-template <class T, int kVector, class Ctx, class Take>
-TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take) {
+template <class T, int kVector, class Ctx, class Visit>
+TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Visit visit) {
   constexpr int kVectors = 4, kApart = kLanes * kVector;
   const T* at = row + ctx.lane() * kVector;
   for (int c = ctx.lane() * kVector; c < channels; c += kVectors * kApart) {
@@ -24,7 +24,7 @@ TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take) {
     }
     TP_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      if (c + i * kApart < channels) take(c + i * kApart, raw[i]);
+      if (c + i * kApart < channels) visit(c + i * kApart, raw[i]);
     }
     at += kVectors * kApart;
   }
@@ -109,9 +109,9 @@ TP_HD static inline Lead combine_leads(const Lead& a, const Lead& b) {
   return {a.self + b.self, second ? b.best : a.best, second ? b.channel : a.channel};
 }
 
-// Fourth power of a scaled distance from the mean, of which `rest` is what the bias rounds away.
-TP_HD static inline float fourth_power(float x, const Centre& centre, float rest) {
-  const float d = fmaf(x, centre.scale, centre.bias) - rest, d2 = d * d;
+// Fourth power of a scaled distance from the mean, less `residual`, which the bias rounds away.
+TP_HD static inline float fourth_power(float x, const Centre& centre, float residual) {
+  const float d = fmaf(x, centre.scale, centre.bias) - residual, d2 = d * d;
   return d2 * d2;
 }
 
@@ -123,7 +123,7 @@ struct alignas(kCount % 4 == 0 ? 16 : 4) Floats {
 
 // Adds a row's shares to those of its warp. Where an image is one row, all lanes get its lead.
 template <class T, int kVector, bool kLead, class Ctx>
-TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const Centre& centre, float rest,
+TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const Centre& centre, float residual,
                       float weight, float* shares) {
   Lead lead{0, -1, INT32_MAX};
   each_vector<T, kVector>(ctx, row, channels, [&](int c, const T* raw) {
@@ -132,7 +132,7 @@ TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const Centre& centre
     float best = 0;
     TP_UNROLL
     for (int v = 0; v < kVector; ++v) {
-      const float d4 = fourth_power(to_float(raw[v]), centre, rest);
+      const float d4 = fourth_power(to_float(raw[v]), centre, residual);
       sums.at[v] = fmaf(d4, weight, sums.at[v]);
       if (!kLead) continue;
       lead.self = fmaf(d4, d4, lead.self);
@@ -146,7 +146,7 @@ TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const Centre& centre
   if (kLead) {
     // The channel within the vector that leads; a lane may have none.
     for (int v = 0; v < kVector && lead.channel < channels; ++v) {
-      if (fourth_power(to_float(row[lead.channel]), centre, rest) == lead.best) break;
+      if (fourth_power(to_float(row[lead.channel]), centre, residual) == lead.best) break;
       ++lead.channel;
     }
     lead = reduce_warp(ctx, lead, combine_leads);
@@ -208,11 +208,12 @@ TP_HD double take_row(Ctx& ctx, const Job& job, const T* row, int64_t image, Cen
     const double scale = static_cast<double>(centre.scale), area = scale * scale;
     const double values = static_cast<double>(job.positions() * channels);
     const float weight = 1 / static_cast<float>(figures.fourth * area * area * values);
-    const float rest = static_cast<float>(figures.mean * scale + static_cast<double>(centre.bias));
+    const float residual =
+        static_cast<float>(figures.mean * scale + static_cast<double>(centre.bias));
     float* shares = memory.shares() + ctx.warp() * channels;
     lead = job.many_rows
-               ? row_shares<T, kVector, false>(ctx, row, channels, centre, rest, weight, shares)
-               : row_shares<T, kVector, true>(ctx, row, channels, centre, rest, weight, shares);
+               ? row_shares<T, kVector, false>(ctx, row, channels, centre, residual, weight, shares)
+               : row_shares<T, kVector, true>(ctx, row, channels, centre, residual, weight, shares);
   }
   if (!job.many_rows && ctx.lane() == 0) leave_image(ctx, job, image, kurtosis, lead);
   return kurtosis;

@@ -57,7 +57,7 @@ class Carver {
   explicit Carver(void* memory) : memory_(static_cast<char*>(memory)) {}
 
   template <class V>
-  V* take(int64_t count) {
+  V* allocate(int64_t count) {
     V* at = memory_ == nullptr ? nullptr : reinterpret_cast<V*>(memory_ + used_);
     used_ += (count * static_cast<int64_t>(sizeof(V)) + 15) / 16 * 16;
     return at;
@@ -73,20 +73,20 @@ class Carver {
 // Finds the parts of the state in `memory`; returns how many bytes they take.
 static inline int64_t place(const Options& w, void* memory, State* out) {
   Carver carver(memory);
-  *out = {carver.take<Progress>(1), nullptr, {}, {}};
-  if (w.moments) out->moments = carver.take<Moments>(w.channels);
+  *out = {carver.allocate<Progress>(1), nullptr, {}, {}};
+  if (w.moments) out->moments = carver.allocate<Moments>(w.channels);
   const int k[2] = {w.largest, w.smallest};
   for (int end = 0; end < 2; ++end) {
     out->top[end] = {k[end], nullptr, nullptr};
     if (k[end] == 0) continue;
-    out->top[end].lists = carver.take<Entry>(w.channels * k[end]);
-    out->top[end].sizes = carver.take<int32_t>(w.channels);
+    out->top[end].lists = carver.allocate<Entry>(w.channels * k[end]);
+    out->top[end].sizes = carver.allocate<int32_t>(w.channels);
   }
   if (w.samples) {
     visit_sum_fields(
         [&](const char*, Extent extent, auto*& field) {
           using T = std::remove_reference_t<decltype(*field)>;
-          field = carver.take<T>(entries(extent, w.channels));
+          field = carver.allocate<T>(entries(extent, w.channels));
         },
         out->samples);
   }

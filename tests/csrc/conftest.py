@@ -17,8 +17,7 @@ def run(*command, **options):
     return result.stdout
 
 
-@pytest.fixture(scope="session")
-def build():
+def built(*targets):
     """Builds in a folder kept between runs; returns the folder of the programs."""
     if not shutil.which("cmake") or not (shutil.which("c++") or shutil.which("g++")):
         pytest.skip("no CMake or no C++ compiler")
@@ -31,5 +30,10 @@ def build():
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)
-        run("cmake", "--build", str(folder), "--parallel", "2")
+        run("cmake", "--build", str(folder), "--parallel", "2", "--target", *targets)
     return folder / "tests" / "csrc"
+
+
+@pytest.fixture(scope="session")
+def build():
+    return built("all")

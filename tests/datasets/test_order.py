@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuiprobe.datasets import Sample
-from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.layout import processing_order
 
 
 def samples_of(labels: Sequence[int | None]) -> list[Sample]:

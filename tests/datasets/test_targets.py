@@ -8,8 +8,8 @@ import pytest
 
 from tests.datasets.trees import write_images
 from tuiprobe.datasets.assemble import load_target, with_targets
+from tuiprobe.datasets.layout import processing_order
 from tuiprobe.datasets.load import load_dataset, load_suite
-from tuiprobe.datasets.order import processing_order
 from tuiprobe.errors import DataError
 
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from tests.embeddings.conftest import Run, planted
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.parquet import open_parquet
-from tuiprobe.datasets.vectors.sources import open_vectors
+from tuiprobe.datasets.vectors.rows import RowSet
 from tuiprobe.errors import DataError, TuiprobeError
 from tuiprobe.run.arrays import read_arrays
 
@@ -105,11 +105,11 @@ WRITERS = (
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: str) -> None:
     x = planted(2_000, 24, dtype=dtype)
-    vectors = open_vectors(write(tmp_path, x))
+    vectors = RowSet(write(tmp_path, x))
     expected = x.astype(np.float32) if dtype == "float64" else x
-    assert (vectors.rows, vectors.channels) == x.shape
+    assert (vectors.rows, vectors.width) == x.shape
     for start, stop in ((0, 2_000), (0, 1), (1_999, 2_000), (650, 1_500), (100, 120), (3, 1_999)):
-        result = vectors.read(start, stop)
+        result = vectors.values(start, stop)
         assert result.dtype == expected.dtype
         assert np.array_equal(result, expected[start:stop])
 
@@ -133,7 +133,7 @@ def test_every_format_gives_the_same_run(tmp_path: Path, measure: Run, write: Wr
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
     x = torch.from_numpy(planted(50, 8)).bfloat16()
     torch.save(x, tmp_path / "x.pt")
-    result = open_vectors(str(tmp_path / "x.pt")).read(0, 50)
+    result = RowSet(str(tmp_path / "x.pt")).values(0, 50)
     assert np.array_equal(result, x.float().numpy())
 
 
@@ -205,7 +205,7 @@ def test_bad_input_is_one_sentence(
     file, write, message = BAD[name]
     write(tmp_path / file)
     with pytest.raises(DataError, match=message):
-        open_vectors(str(tmp_path / file))
+        RowSet(str(tmp_path / file))
     code = run_cli(["--headless", "--embeddings", str(tmp_path / file)])
     assert code == DataError.exit_code
     assert capsys.readouterr().err.count("\n") <= 3
@@ -215,9 +215,9 @@ def test_files_of_different_widths_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", planted(4, 8))
     np.save(tmp_path / "b.npy", planted(4, 9))
     with pytest.raises(DataError, match="not of one encoder"):
-        open_vectors(str(tmp_path / "*.npy"))
+        RowSet(str(tmp_path / "*.npy"))
     with pytest.raises(DataError, match="not of one encoder"):
-        open_vectors(str(tmp_path))
+        RowSet(str(tmp_path))
 
 
 def test_files_are_found_in_a_folder_that_looks_like_a_pattern_but_hidden_ones_are_not(
@@ -228,24 +228,24 @@ def test_files_are_found_in_a_folder_that_looks_like_a_pattern_but_hidden_ones_a
     for name in ("part_10.npy", "part_2.npy", ".part_3.npy"):
         np.save(folder / name, planted(4, 8))
     monkeypatch.chdir(folder)
-    found = [matrix.path.name for matrix in open_vectors("*_*.npy").matrices]
+    found = [matrix.path.name for matrix in RowSet("*_*.npy").matrices]
     assert found == ["part_2.npy", "part_10.npy"]
     (folder / "._part_2.npy").write_bytes(b"of macOS")
-    assert [matrix.path.name for matrix in open_vectors(str(folder)).matrices] == found
+    assert [matrix.path.name for matrix in RowSet(str(folder)).matrices] == found
 
 
 @pytest.mark.parametrize("source", ["", "nowhere.npy", "no*where.npy", "a\0b.npy", "x" * 5000])
 def test_what_is_not_there_is_said(source: str) -> None:
     with pytest.raises(TuiprobeError):
-        open_vectors(source)
+        RowSet(source)
 
 
 def test_a_file_that_changes_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", planted(100, 8))
-    vectors = open_vectors(str(tmp_path / "x.npy"))
+    vectors = RowSet(str(tmp_path / "x.npy"))
     np.save(tmp_path / "x.npy", planted(90, 8))
     with pytest.raises(DataError, match="changed while"):
-        vectors.read(0, 100)
+        vectors.values(0, 100)
 
 
 def test_parquet_of_several_widths_is_refused(tmp_path: Path) -> None:
@@ -253,14 +253,14 @@ def test_parquet_of_several_widths_is_refused(tmp_path: Path) -> None:
     rows = pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="vectors of 1 and of 2"):
-        open_vectors(str(tmp_path / "x.parquet")).read(0, 2)
+        RowSet(str(tmp_path / "x.parquet")).values(0, 2)
 
 
 def test_a_missing_vector_of_parquet_is_not_finite(tmp_path: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"v": rows}), tmp_path / "x.parquet")
-    result = open_vectors(str(tmp_path / "x.parquet")).read(0, 3)
+    result = RowSet(str(tmp_path / "x.parquet")).values(0, 3)
     assert np.isnan(result[1]).all()
     assert result[2].tolist() == [3.0, 4.0]
 

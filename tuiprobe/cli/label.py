@@ -71,7 +71,7 @@ def label(
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
-    from tuiprobe.labelling.answer_table import known_labels, take_answers, take_known, write_todo
+    from tuiprobe.labelling.answer_table import import_answers, known_labels, take_known, write_todo
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.status import describe_labels, label_status
     from tuiprobe.plaintext import json_text
@@ -87,7 +87,7 @@ def label(
     with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
-            print(take_answers(labelling, answers).words(), file=sys.stderr)
+            print(import_answers(labelling, answers).words(), file=sys.stderr)
         if answers_from is not None:
             known = _miniature_labels if answers_from == MINIATURE else known_labels
             classes = known(labelling, answers_from)

@@ -12,7 +12,7 @@ from tuiprobe.comparing.differences import Comparison
 from tuiprobe.comparing.differences_section import describe_rest
 from tuiprobe.comparing.forest import paired_chart, paired_rows
 from tuiprobe.comparing.runs import Run
-from tuiprobe.datasets.originals import Originals
+from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.label_page import small_jpeg

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
-from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.dataset import Dataset, Suite, free_name, refuse_undecodable, safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.sample import Sample, Stamp
-from tuiprobe.datasets.set_names import free_name, refuse_undecodable, safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.request import make_spec, typed

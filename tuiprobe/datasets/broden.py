@@ -26,9 +26,9 @@ from tuiprobe.datasets.csv_table import (
     inside,
     read_table,
 )
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")

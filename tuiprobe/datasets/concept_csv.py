@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.csv_table import CsvTable, ImageRow, ListedImages, image_rows, read_table
-from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError
 
 DEFAULT_CATEGORY = "concept"

@@ -8,9 +8,8 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.dataset import Dataset, Suite, free_name, safe_name
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.datasets.set_names import free_name, safe_name
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,14 @@ class ConceptDataset(Dataset, Protocol):
     @property
     def concepts(self) -> tuple[Concept, ...]:
         """All concepts; annotations refer to them by index."""
-        ...
 
     @property
     def categories(self) -> tuple[str, ...]:
         """Names of the categories; each concept belongs to one."""
-        ...
 
     @property
     def digest(self) -> str:
         """Digest of the tables behind the annotations; part of a run's key."""
-        ...
 
     def annotation(self, sample: Sample) -> Annotation:
         """Reads the annotation of one image.
@@ -65,7 +61,6 @@ class ConceptDataset(Dataset, Protocol):
         Raises:
             DataError: If an entry cannot be used; names the file and the entry.
         """
-        ...
 
 
 def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:

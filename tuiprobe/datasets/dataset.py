@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.errors import DataError
+from tuiprobe.plaintext import plain, undecodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,31 +30,25 @@ class Dataset(Protocol):
     @property
     def name(self) -> str:
         """Short name; its file-safe characters become the name of the set."""
-        ...
 
     @property
     def source(self) -> str:
         """The name that the user typed."""
-        ...
 
     @property
     def samples(self) -> Sequence[Sample]:
         """All samples, by id."""
-        ...
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names by label; empty if there are none."""
-        ...
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks for readers of the report."""
-        ...
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns the stamp of one sample without reading it."""
-        ...
 
     def read(self, sample: Sample) -> Content:
         """Reads the stored content of one sample.
@@ -58,7 +56,6 @@ class Dataset(Protocol):
         Raises:
             UnreadableImageError: If it cannot be read.
         """
-        ...
 
     def open(self, sample: Sample) -> Image:
         """Decodes one sample to an RGB image.
@@ -66,7 +63,6 @@ class Dataset(Protocol):
         Raises:
             UnreadableImageError: If it cannot be read or decoded.
         """
-        ...
 
 
 def digest_of(dataset: Dataset, sample: Sample) -> bytes:
@@ -111,3 +107,37 @@ class Suite:
     def own_keys(self) -> tuple[str, ...]:
         """Names of the sets that are not part of a run's key, as each has a key of its own."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
+
+
+def refuse_undecodable(text: str, what: str) -> None:
+    """Refuses a name whose bytes are not UTF-8, as the files of a run must be.
+
+    Raises:
+        DataError: If it is one; names it and the bytes.
+    """
+    if odd := undecodable(text):
+        raise DataError(
+            f"{what} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
+            "rename it, such as by convmv -f latin1 -t utf8"
+        )
+
+
+def safe_name(text: str) -> str:
+    """Returns `text` reduced to characters that are safe in file names on every system.
+
+    >>> safe_name("my val/set")
+    'my-val-set'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"
+
+
+def free_name(name: str, taken: Iterable[str], suffix: str = "") -> str:
+    """Returns the name, or a variant that differs from all others on every file system.
+
+    >>> free_name("val", ["val"], "-target"), free_name("x", ["X", "x-2"])
+    ('val-target', 'x-3')
+    """
+    folded = {other.casefold() for other in taken}
+    numbered = (f"{name}{suffix}-{number}" for number in count(2))
+    names = chain([name, f"{name}{suffix}"], numbered)
+    return next(candidate for candidate in names if candidate.casefold() not in folded)

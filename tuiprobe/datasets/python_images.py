@@ -54,8 +54,11 @@ class PythonImages(StoredImages):
             such pairs. Of a `DataLoader` its Dataset counts.
         name: Name of the set; None for that of the class.
         labelled: Whether labels are read; a target set has none.
+        source: Name of the set on the command line; None where it has none.
+        prefix: What the paths of its images begin with.
 
     Attributes:
+        items: What was given, by number.
         rows: Names of the model's outputs, which number the labels where the data name no class.
 
     Raises:
@@ -63,13 +66,21 @@ class PythonImages(StoredImages):
         DataError: If it is empty, or draws at random.
     """
 
-    def __init__(self, data: object, name: str | None = None, *, labelled: bool = True) -> None:
+    def __init__(
+        self,
+        data: object,
+        name: str | None = None,
+        *,
+        labelled: bool = True,
+        source: str | None = None,
+        prefix: str = "",
+    ) -> None:
         self.rows: tuple[str, ...] = ()
         self.name = name or name_of(data)
-        self.source = f"py:{self.name}"
-        self._items: Any = _numbered(data)
-        self._labelled = labelled
-        if len(self._items) == 0:
+        self.source = source or f"py:{self.name}"
+        self.items: Any = _numbered(data)
+        self._labelled, self._prefix = labelled, prefix
+        if len(self.items) == 0:
             raise DataError(f"{self.source} holds no image")
         place, first = self._first_readable()
         if first.digest() != self._read(place)[0].digest():
@@ -88,7 +99,7 @@ class PythonImages(StoredImages):
             DataError: If none of the first can be read; says why the first of all cannot.
         """
         failure: TuiprobeError | None = None
-        for place in range(min(len(self._items), _TRIED)):
+        for place in range(min(len(self.items), _TRIED)):
             try:
                 return place, self._read(place)[0]
             except (UnreadableImageError, UsageError) as error:
@@ -104,8 +115,8 @@ class PythonImages(StoredImages):
         """
         if not self._labelled:
             return None
-        places = range(len(self._items))
-        listed, unread = labels_of(self._items), set[int]()
+        places = range(len(self.items))
+        listed, unread = labels_of(self.items), set[int]()
         if listed is None or any(
             _label(listed[i]) != _label(self._label_at(i, listed[i])) for i in (0, places[-1])
         ):
@@ -146,7 +157,7 @@ class PythonImages(StoredImages):
                 raise DataError(f"{self.source} has names and numbers as labels: give one of them")
             return tuple(sorted(set(map(str, labels)), key=os.fsencode))
         count = max(numbers) + 1
-        if own := classes_of(self._items, count):
+        if own := classes_of(self.items, count):
             return own
         if 0 < len(self.rows) < count:
             raise DataError(
@@ -159,11 +170,12 @@ class PythonImages(StoredImages):
     def samples(self) -> tuple[Sample, ...]:
         """All images, by number."""
         places = {name: label for label, name in enumerate(self.classes)}
-        labels: Sequence[int | str | None] = self._labels or [None] * len(self._items)
+        labels: Sequence[int | str | None] = self._labels or [None] * len(self.items)
         samples = []
         for i, label in enumerate(labels):
             file = self._file(i)
-            path = f"{i:0{_DIGITS}d}" + (f"/{Path(file).name}" if file is not None else "")
+            path = f"{self._prefix}{i:0{_DIGITS}d}"
+            path += f"/{Path(file).name}" if file is not None else ""
             samples.append(Sample(i, path, places[label] if isinstance(label, str) else label))
         return tuple(samples)
 
@@ -221,7 +233,7 @@ class PythonImages(StoredImages):
 
     def _item(self, place: int) -> tuple[Any, Any]:
         try:
-            return _pair(self._items[place])
+            return _pair(self.items[place])
         except Exception as error:  # the user's code may raise anything
             raise UnreadableImageError(f"{self._nth(place)}: {in_code(error)}") from error
 

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
+from tuiprobe.datasets.content import stamp_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
 from tuiprobe.limits import PATTERN_PATHS, PATTERN_SEARCHES
@@ -150,14 +151,15 @@ def stamp(place: str) -> str:
     """
     with _explained(place):
         if not is_url(place):
-            return _stamp_of(Path(place).stat())
+            return _in_words(Path(place).stat())
         info = _filesystem(place).info(place)
         parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
         return " ".join(str(part) for part in parts)
 
 
-def _stamp_of(status: os.stat_result) -> str:
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+def _in_words(status: os.stat_result) -> str:
+    stamp = stamp_of(status)
+    return f"{stamp.size} {stamp.changed}"
 
 
 @contextmanager
@@ -188,7 +190,7 @@ def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
         with open_regular(place) as file:
             file.seek(offset)
             content = file.read(size)
-            return content, _stamp_of(os.fstat(file.fileno()))
+            return content, _in_words(os.fstat(file.fileno()))
 
 
 def _filesystem(place: str) -> Any:

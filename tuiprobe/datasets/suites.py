@@ -12,7 +12,7 @@ from typing import Any
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
-from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.dataset import Dataset, Suite, safe_name
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
     SOURCES,
@@ -22,7 +22,6 @@ from tuiprobe.datasets.registry import (
     source_named,
     suite_kinds,
 )
-from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import SUITE_BYTES

@@ -128,34 +128,33 @@ class WebDataset(StoredImages):
                 f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
             ) from error
         if numbers is not None:
-            _refuse_numbers(numbers)
-            if names := _names_beside(place):
-                return _named(numbers, *names)
-            if max(numbers) + 1 == IMAGENET:  # a sample of its images may lack a class
-                return tuple(map(str, range(IMAGENET))), list(numbers)
-            known = list(map(str, numbers))
+            return self._numbered(numbers, _names_beside(place))
         classes = in_class_order(known)
         labels = {name: label for label, name in enumerate(classes)}
         return classes, [labels[text] for text in known]
 
-
-def _refuse_numbers(numbers: list[int]) -> None:
-    if min(numbers) < 0:
-        raise DataError(f"webdataset: a class numbered {min(numbers)}; classes count from 0")
-    if max(numbers) >= CLASSES:
-        raise DataError(f"webdataset: a class numbered {max(numbers):,} is no class")
-
-
-def _named(
-    numbers: list[int], path: str, classes: tuple[str, ...]
-) -> tuple[tuple[str, ...], list[int | None]]:
-    used = sorted(set(numbers))
-    if len(classes) <= used[-1]:
-        shift = "; labels count from 0: subtract 1 from each" if used[0] else ""
-        raise DataError(
-            f"{path} names {len(classes)} classes, but the shards go up to {used[-1]}{shift}"
-        )
-    return classes, list(numbers)
+    def _numbered(
+        self, numbers: list[int], names: tuple[str, tuple[str, ...]] | None
+    ) -> tuple[tuple[str, ...], list[int | None]]:
+        """Returns classes and labels of numbered classes, which a file may name."""
+        low, high = min(numbers), max(numbers)
+        if low < 0:
+            raise DataError(f"webdataset: a class numbered {low}; classes count from 0")
+        if high >= CLASSES:
+            raise DataError(f"webdataset: a class numbered {high:,} is no class")
+        if names is not None:
+            path, classes = names
+            if len(classes) <= high:
+                shift = "; labels count from 0: subtract 1 from each" if low else ""
+                raise DataError(
+                    f"{path} names {len(classes)} classes, but the shards go up to {high}{shift}"
+                )
+            return classes, list(numbers)
+        if high + 1 == IMAGENET:  # a sample of its images may lack a class
+            return tuple(map(str, range(IMAGENET))), list(numbers)
+        used = sorted(set(numbers))
+        labels = {number: label for label, number in enumerate(used)}
+        return tuple(map(str, used)), [labels[number] for number in numbers]
 
 
 def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Sample
-from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView

@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
-from tuiprobe.datasets.layout import layout_of
-from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.layout import layout_of, processing_order
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.head_choice import class_of_each_row, unmatched

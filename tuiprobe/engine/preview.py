@@ -18,9 +18,9 @@ from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.datasets.set_names import safe_name
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.options import OptionError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.datasets.originals import Originals
+from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart

@@ -16,8 +16,8 @@ from typing import Any
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
 from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.layout import processing_order
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder

@@ -8,7 +8,7 @@ from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.compute import decompose, probe_directions
 from tuiprobe.probes.directions.describe import describe
-from tuiprobe.probes.directions.pruning import kept_numbers, random_rotations
+from tuiprobe.probes.directions.pruning import CURVE_IMAGES, kept_numbers, random_rotations
 from tuiprobe.probes.heads import SetFeatures, hits
 from tuiprobe.report.text import line
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -120,6 +120,18 @@ def test_all_orders_start_at_the_head_itself():
                 continue  # keeps rank(W) of C components, which is not all
             assert c.points[0].accuracy.value == pytest.approx(full, abs=0.01)
             assert c.control == c.order.startswith(("random", "principal"))
+
+
+def test_curves_of_many_images_rest_on_a_seeded_sample_whose_size_they_state():
+    head, images = planted(n=CURVE_IMAGES + 2000, classes=4, channels=6)
+    result, again = (probe_directions(head, [images], [], seed=3) for _ in range(2))
+    assert result == again
+    full = accuracy(images.features.astype("f8") @ head.weight.T.astype("f8"), images.labels)
+    for basis in result.bases:
+        assert basis.top_share.n == CURVE_IMAGES + 2000
+        assert {point.accuracy.n for c in basis.curves for point in c.points} == {CURVE_IMAGES}
+    start = curve(result, "importance").points[0].accuracy
+    assert start.low < full < start.high
 
 
 def test_random_orders_are_seeded_and_lie_below_the_best():

@@ -7,17 +7,19 @@ from pathlib import Path
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.registry import DataSource
 
+ROWS = "rows"
+"""Name of the set that `--data` names; target sets go by the names of their files."""
 
-def _set(source: str, base: Path | None) -> Dataset:
-    from tuiprobe.datasets.vectors.rows import open_rows  # loads torch
 
-    return open_rows(source)
+def _set(source: str, base: Path | None = None) -> Dataset:
+    from tuiprobe.datasets.vectors.rows import RowSet  # reads torch files
+
+    return RowSet(source)
 
 
 def _suite(source: str) -> Suite:
-    from tuiprobe.datasets.vectors.rows import open_row_suite
-
-    return open_row_suite(source)
+    rows = _set(source)
+    return Suite(ROWS, rows.source, {ROWS: rows})
 
 
 SOURCE = DataSource(forms=("vectors:FILE",), open=_set, suite=_suite, kind="vectors", is_path=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -40,17 +41,25 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
     with reading(path):
         file = open_regular(path)
     try:
-        opened = parquet.ParquetFile(file)
-        if names in opened.schema_arrow.names:
-            opened = parquet.ParquetFile(file, read_dictionary=[names])
-        return file, opened
-    except Exception as error:  # pyarrow raises its own kinds, and OSError without a number
+        with _decoding(path):
+            opened = parquet.ParquetFile(file)
+            if names in opened.schema_arrow.names:
+                opened = parquet.ParquetFile(file, read_dictionary=[names])
+            return file, opened
+    except DataError:
         file.close()
-        raise _damaged(path, error) from error
+        raise
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read as Parquet: {first_line(error)}")
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turns the errors of pyarrow, which are of many kinds, into one sentence."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path} cannot be read as Parquet: {first_line(error)}") from error
 
 
 def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -122,17 +131,13 @@ class ParquetMatrix(Matrix):
 
     def _decoded(self, group: int) -> Iterator[NDArray[Any]]:
         file, opened = _open(self.path)
-        with file:
+        with file, _decoding(self.path):
             self.refuse_changed(file)
             groups = list(range(group, len(self.starts) - 1))
-            batches = opened.iter_batches(self.batch_rows, row_groups=groups, columns=self.columns)
-            try:
-                for batch in batches:
-                    yield as_floats(self._matrix(batch), self.dtype)
-            except DataError:
-                raise
-            except Exception as error:
-                raise _damaged(self.path, error) from error
+            for batch in opened.iter_batches(
+                self.batch_rows, row_groups=groups, columns=self.columns
+            ):
+                yield as_floats(self._matrix(batch), self.dtype)
 
     def _matrix(self, batch: Any) -> NDArray[Any]:
         column = batch.column(self.columns[0])
@@ -164,21 +169,16 @@ def open_parquet(path: Path, column: str | None = None) -> Matrix:
         DataError: If the file cannot be read, or holds no vectors of one width.
     """
     file, opened = _open(path)
-    try:
-        with file:
-            stamp = stamp_of(os.fstat(file.fileno()))
-            schema = opened.schema_arrow
-            columns, dtype = _choose(path, schema, column)
-            groups = range(opened.metadata.num_row_groups)
-            sizes = [opened.metadata.row_group(g).num_rows for g in groups]
-            starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-            batch_rows = _batch_rows(path, opened, columns)
-            listed = _is_list(schema.field(columns[0]).type)
-            width = _width(opened, columns[0], batch_rows) if listed else len(columns)
-    except DataError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
+    with file, _decoding(path):
+        stamp = stamp_of(os.fstat(file.fileno()))
+        schema = opened.schema_arrow
+        columns, dtype = _choose(path, schema, column)
+        groups = range(opened.metadata.num_row_groups)
+        sizes = [opened.metadata.row_group(g).num_rows for g in groups]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        batch_rows = _batch_rows(path, opened, columns)
+        listed = _is_list(schema.field(columns[0]).type)
+        width = _width(opened, columns[0], batch_rows) if listed else len(columns)
     rows, channels = refuse_shape(path, (int(starts[-1]), width))
     return ParquetMatrix(path, stamp, "parquet", dtype, rows, channels, columns, starts, batch_rows)
 
@@ -268,7 +268,7 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
     file, opened = _open(path, column)  # says so where pyarrow is missing
     import pyarrow
 
-    with file:
+    with file, _decoding(path):
         columns = opened.schema_arrow.names
         if column not in columns:
             raise DataError(
@@ -277,15 +277,12 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
         names: list[str] = []
         places = np.asarray(rows, dtype=np.int64)
         start = 0
-        try:
-            for batch in opened.iter_batches(_MOST_ROWS, columns=[column]):
-                if not len(places) or start > places[-1]:
-                    break
-                stop = start + batch.num_rows
-                here = places[(places >= start) & (places < stop)] - start
-                values = batch.column(0).take(pyarrow.array(here)) if len(here) else []
-                names += [str(value.as_py())[:NAME_LENGTH] for value in values]
-                start = stop
-        except Exception as error:
-            raise _damaged(path, error) from error
+        for batch in opened.iter_batches(_MOST_ROWS, columns=[column]):
+            if not len(places) or start > places[-1]:
+                break
+            stop = start + batch.num_rows
+            here = places[(places >= start) & (places < stop)] - start
+            values = batch.column(0).take(pyarrow.array(here)) if len(here) else []
+            names += [str(value.as_py())[:NAME_LENGTH] for value in values]
+            start = stop
         return names, int(opened.metadata.num_rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,21 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import Content
-from tuiprobe.datasets.dataset import Suite
-from tuiprobe.datasets.layout import Block, Ids, SetLayout
-from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.dataset import refuse_undecodable
+from tuiprobe.datasets.layout import Block, Ids, SetLayout, hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.set_names import refuse_undecodable
+from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
-from tuiprobe.datasets.vectors.sources import Vectors, open_vectors
+from tuiprobe.datasets.vectors.parquet import read_names
+from tuiprobe.datasets.vectors.sources import named_by, vector_files
+from tuiprobe.errors import DataError
 from tuiprobe.request import rows_name
 from tuiprobe.results.subject import Check
 from tuiprobe.run.records import StoredFile
 from tuiprobe.run.samples import row_name
 from tuiprobe.spec import VECTORS, RunSpec
-
-ROWS = "rows"
-"""Name of the set that `--data` names; target sets go by the names of their files."""
 
 SAMPLED_ROWS = 50_000
 """Rows per set whose vectors are kept, for figures that need vectors and for intervals."""
@@ -42,33 +41,69 @@ _HASHED = 2**20
 class RowSet(SetLayout):
     """A set of stored vectors, and their layout: rows that are read in blocks.
 
+    The rows of several files come one after the other.
+
     Args:
-        vectors: The vectors.
-        labels: Their labels; None without.
+        source: What the user typed, as for `vector_files`.
+        id_column: Column of a Parquet file that names the rows; None where they go by their index.
+
+    Attributes:
+        matrices: The vectors of each file.
+        rows: Their number.
 
     Raises:
-        DataError: If a path holds bytes that are not UTF-8, which no record of a run can hold.
+        DataError: If a file cannot be used, the files differ in width, or a path holds bytes that
+            are not UTF-8, which no record of a run can hold.
+        UsageError: If there is no column of names.
     """
 
     unit = "rows"
     alone = False
     most_batches = 32  # at most 262,144 rows are measured again after an interruption
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
-    def __init__(self, vectors: Vectors, labels: RowLabels | None = None) -> None:
+    def __init__(self, source: str, id_column: str | None = None) -> None:
         super().__init__(self)
         self.layout = self
-        self.vectors, self._labels = vectors, labels
-        self.source = f"{VECTORS}{vectors.source}"
-        self.name, self.width = rows_name(self.source), vectors.channels
-        self.classes = () if labels is None else labels.classes
-        for matrix in vectors.matrices:
+        self.source = f"{VECTORS}{source}"
+        self.name = rows_name(self.source)
+        self._labels: RowLabels | None = None
+        files, member = vector_files(source)
+        self.matrices = tuple(open_matrix(path, member) for path in files)
+        first = self.matrices[0]
+        self.width: int = first.channels
+        for matrix in self.matrices:
             refuse_undecodable(str(matrix.path.absolute()), "the path")
+            if matrix.channels != self.width:
+                raise DataError(
+                    f"{matrix.path} has {matrix.channels:,} channels and {first.path} has "
+                    f"{self.width:,}: the files are not of one encoder"
+                )
+        self._ends = np.cumsum([matrix.rows for matrix in self.matrices])
+        self.rows = int(self._ends[-1])
+        self.dtype = ", ".join(dict.fromkeys(matrix.dtype for matrix in self.matrices))
+        self._id_column = id_column
+        if id_column is not None:
+            self._named_by = named_by(files)
+            self.names([0])  # fail now, not after hours
+
+    def values(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as `Matrix.read` does, whichever files they lie in."""
+        blocks = []
+        number = int(np.searchsorted(self._ends, start, side="right"))
+        while start < stop:
+            matrix = self.matrices[number]
+            begin = int(self._ends[number]) - matrix.rows
+            last = min(stop, begin + matrix.rows)
+            blocks.append(matrix.read(start - begin, last - begin))
+            start, number = last, number + 1
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     @property
     def samples(self) -> Sequence[Sample]:
         """The rows as samples, made when they are asked for."""
-        return _Samples(self.vectors.rows, self._labels)
+        return _Samples(self.rows, self._labels)
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns no stamp: files have stamps."""
@@ -89,14 +124,15 @@ class RowSet(SetLayout):
             DataError: If labels or names cannot be used, or do not fit the vectors.
             UsageError: If there is no column of names.
         """
-        vectors, column = self.vectors, spec.id_column
-        if column is not None:
-            vectors = open_vectors(vectors.source, column)
-        if spec.labels is None:
-            return RowSet(vectors)
-        ids = vectors.all_names if column is not None else None
-        path = Path(spec.labels)
-        return RowSet(vectors, read_labels(path, vectors.rows, names, id_column=column, ids=ids))
+        if spec.id_column is None and spec.labels is None:
+            return self
+        rows = RowSet(self.source.removeprefix(VECTORS), spec.id_column)
+        if spec.labels is not None:
+            ids = None if spec.id_column is None else rows._all_names
+            path, column = Path(spec.labels), spec.id_column
+            rows._labels = read_labels(path, rows.rows, names, id_column=column, ids=ids)
+            rows.classes = rows._labels.classes
+        return rows
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -107,23 +143,23 @@ class RowSet(SetLayout):
                 size=matrix.stamp.size or 0,
                 changed=matrix.stamp.changed or "",
             )
-            for matrix in self.vectors.matrices
+            for matrix in self.matrices
         )
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """How the labels were understood, and what is of a sample of the rows."""
         remarks = [] if self._labels is None else [self._labels.in_words()]
-        if self.vectors.rows > SAMPLED_ROWS:
+        if self.rows > SAMPLED_ROWS:
             remarks.append(
-                f"{self.name}: moments and top rows are of all {self.vectors.rows:,} rows; figures "
+                f"{self.name}: moments and top rows are of all {self.rows:,} rows; figures "
                 f"that need vectors are of a seeded sample of {SAMPLED_ROWS:,}"
             )
         return tuple(remarks)
 
     def order(self, seed: int, limit: int) -> range:
         """Returns all rows, in the order of the files."""
-        return range(self.vectors.rows)
+        return range(self.rows)
 
     def stamps(self, ids: object) -> dict[int, Stamp]:
         """Returns none: files have stamps."""
@@ -131,7 +167,7 @@ class RowSet(SetLayout):
 
     def batch(self, asked: int) -> int:
         """Returns the rows that are read at once."""
-        return max(min(BATCH_ROWS, _BATCH_VALUES // self.vectors.channels), 1)
+        return max(min(BATCH_ROWS, _BATCH_VALUES // self.width), 1)
 
     def content(self, stamps: object) -> dict[str, Any]:
         """Returns all inputs of the numbers of the set, without the paths of its files.
@@ -139,23 +175,23 @@ class RowSet(SetLayout):
         The first and last rows are read; all rows are compared when a run is resumed, if a file
         was moved or touched.
         """
-        vectors, labels = self.vectors, None
-        ends = (0, max(vectors.rows - _KEYED_ROWS, 0))
+        labels = None
+        ends = (0, max(self.rows - _KEYED_ROWS, 0))
         if self._labels is not None:
             named = self._labels.values.tobytes() + "\0".join(self.classes).encode()
             labels = hashlib.sha256(named).hexdigest()
         return {
-            "rows": vectors.rows,
-            "channels": vectors.channels,
-            "dtype": vectors.dtype,
-            "ends": [self.digest(range(i, min(i + _KEYED_ROWS, vectors.rows))).hex() for i in ends],
+            "rows": self.rows,
+            "channels": self.width,
+            "dtype": self.dtype,
+            "ends": [self.digest(range(i, min(i + _KEYED_ROWS, self.rows))).hex() for i in ends],
             "labels": labels,
         }
 
     def labels(self) -> NDArray[np.int64]:
         """Returns the label of each row, -1 for none."""
         if self._labels is None:
-            return np.full(self.vectors.rows, -1)
+            return np.full(self.rows, -1)
         return self._labels.values.astype(np.int64)
 
     def called(self, ids: Ids) -> str:
@@ -164,11 +200,11 @@ class RowSet(SetLayout):
 
     def digest(self, ids: Ids) -> bytes:
         """Returns the SHA-256 of consecutive rows as they are read."""
-        return hashlib.sha256(self.vectors.read(int(ids[0]), int(ids[-1]) + 1).data).digest()
+        return hashlib.sha256(self.values(int(ids[0]), int(ids[-1]) + 1).data).digest()
 
     def sampled(self, ids: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
         """Returns which of some rows, ascending, are sampled."""
-        sample = sampled_rows(self.vectors.rows, seed)
+        sample = sampled_rows(self.rows, seed)
         first, stop = np.searchsorted(sample, (ids[0], ids[-1] + 1) if len(ids) else (0, 0))
         return np.isin(ids, sample[first:stop], assume_unique=True)
 
@@ -178,20 +214,41 @@ class RowSet(SetLayout):
         Raises:
             DataError: If a file cannot be read, or changed since it was opened.
         """
-        values = self.vectors.read(int(ids[0]), int(ids[-1]) + 1)
+        values = self.values(int(ids[0]), int(ids[-1]) + 1)
         import torch  # rows are described without it
 
         norms = torch.linalg.vector_norm(torch.from_numpy(values), dim=1, dtype=torch.float32)
         return Block(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
 
     def names(self, ids: Ids) -> dict[int, str]:
-        """Returns the names of some rows, ascending; empty without an id column."""
-        return self.vectors.names([*map(int, ids)])
+        """Returns the names of some rows, ascending; empty without an id column.
+
+        Raises:
+            DataError: If names cannot be read, or are not one a row.
+        """
+        if self._id_column is None:
+            return {}
+        names: dict[int, str] = {}
+        start, rest = 0, [*map(int, ids)]
+        for matrix, path in zip(self.matrices, self._named_by, strict=True):
+            count = bisect_left(rest, start + matrix.rows)
+            here, rest = rest[:count], rest[count:]
+            of_here, known = read_names(path, self._id_column, [row - start for row in here])
+            if known != matrix.rows:
+                raise DataError(
+                    f"{path} names {known:,} rows and {matrix.path} holds {matrix.rows:,}; they do "
+                    "not belong together"
+                )
+            names |= dict(zip(here, of_here, strict=True))
+            start += matrix.rows
+        return names
+
+    def _all_names(self) -> list[str]:
+        return [*self.names(range(self.rows)).values()]
 
     def checks(self, set_name: str) -> Iterator[Check]:
         """Yields how many rows of which width and type there are."""
-        vectors = self.vectors
-        detail = f"{vectors.rows:,} rows of {vectors.channels:,} channels, {vectors.dtype}"
+        detail = f"{self.rows:,} rows of {self.width:,} channels, {self.dtype}"
         yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 
 
@@ -210,21 +267,6 @@ class _Samples(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[row] for row in range(self._rows))
-
-
-def open_rows(source: str) -> RowSet:
-    """Opens the vectors of a file, pattern or folder as a set without labels.
-
-    Raises:
-        DataError: If they cannot be used.
-    """
-    return RowSet(open_vectors(source))
-
-
-def open_row_suite(source: str) -> Suite:
-    """Opens vectors as the only set of a run; errors as for `open_rows`."""
-    rows = open_rows(source)
-    return Suite(ROWS, rows.source, {ROWS: rows})
 
 
 @lru_cache

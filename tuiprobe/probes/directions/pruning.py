@@ -73,7 +73,8 @@ FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 SEEDS = 20
 
 
-SEED_IMAGES = 10_000
+CURVE_IMAGES = 10_000
+"""Images of a set that its curves rest on, drawn by the seed; the intervals count these."""
 
 
 ROWS = 4096
@@ -119,8 +120,10 @@ def pruning_curves(
         images: Features and labels.
         seed: Seed of the random controls.
     """
-    rows, n = head.weight.shape[0], images.features.shape[0]
+    rows = head.weight.shape[0]
     answers_of(images, rows)  # refuses wrong labels first
+    images = first_images(images, CURVE_IMAGES, seed)
+    n = images.features.shape[0]
     if n == 0:
         return ()
     kept = kept_numbers(parts.s.size)
@@ -129,16 +132,14 @@ def pruning_curves(
     for order, coordinates in _orders(parts, head, images):
         hits = nested_hits(*coordinates, images, rising, rows)[::-1]
         curves.append((order, [wilson(int(h), n) for h in hits]))
-    few = first_images(images, SEED_IMAGES, seed)
-    count = few.features.shape[0]
     for order in RANDOM_ORDERS:
         rates = np.array(
             [
-                nested_hits(*coordinates, few, rising, rows)[::-1] / count
-                for coordinates in _random(order, parts, head, few, seed)
+                nested_hits(*coordinates, images, rising, rows)[::-1] / n
+                for coordinates in _random(order, parts, head, images, seed)
             ]
         )
-        curves.append((order, [band(rates[:, j], count) for j in range(len(kept))]))
+        curves.append((order, [band(rates[:, j], n) for j in range(len(kept))]))
     return tuple(
         PruningCurve(
             data=images.name,

@@ -21,7 +21,7 @@ from tuiprobe.catalog.accuracies import (
     ZERO_SHOT,
     ModelAccuracies,
     published_row,
-    read_own_baseline,
+    read_baseline_csv,
 )
 from tuiprobe.catalog.baselines import (
     BASELINES,
@@ -29,9 +29,9 @@ from tuiprobe.catalog.baselines import (
     bundled_models,
     default_target,
     fit,
-    on_own_classes,
+    on_classes_of_shift,
 )
-from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, kind_of, own_family, peers
+from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_model, kind_of, peers
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
@@ -121,7 +121,7 @@ def baselines_for(
         # open_clip's table has no accuracies on a shift's own classes.
         if name != ZERO_SHOT and family.id_set == "imagenet":
             fits += [
-                (on_own_classes(models, shift), (shift,), "own classes")
+                (on_classes_of_shift(models, shift), (shift,), "own classes")
                 for shift in shifts
                 if shift in OWN_CLASSES
             ]
@@ -148,7 +148,7 @@ def baselines_for(
             without = pretraining if name == ZERO_SHOT else ""
             add(name, bundled_models(name, without), default_target(name))
     if own is not None:
-        models = read_own_baseline(own, source, family.id_set, family.shifts)
+        models = read_baseline_csv(own, source, family.id_set, family.shifts)
         known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
         add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
@@ -227,7 +227,7 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
         kind = kind_of(model.training, published)
     except ValueError as error:
         return NotRun(reason=str(error))
-    own = own_family(kind, published, model.architecture)
+    own = family_of_model(kind, published, model.architecture)
     return PeerChoice(kind, own, family is not None, published)
 
 

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from tuiprobe.datasets.originals import Originals
+from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import holds_all

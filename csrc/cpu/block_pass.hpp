@@ -1,4 +1,4 @@
-// Walks the rows of a block in groups of 16 and feeds them to the kernels.
+// One pass over the rows of a block, in groups of 16 for the kernels.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,7 @@ struct Scaling {
 };
 
 // Of one block.
-struct Walk {
+struct BlockPass {
   const View& x;  // its rows
   Place first;    // where they begin in the batch
   const State& state;
@@ -34,13 +34,15 @@ struct Walk {
     return ids ? ids[first.image + image] : state.images + first.image + image;
   }
 
-  // Goes over the rows, their sums into `sums`.
-  void block(Worker& worker, BlockSums& sums) const;
+  // Adds the rows to `sums`.
+  void run(Worker& worker, BlockSums& sums) const;
 
  private:
   MomentArrays arrays(Worker& worker, BlockSums& sums, int64_t from_channel) const;
   void flush_moments(Worker& worker, BlockSums& sums, int64_t from_channel, int64_t channels) const;
-  void lines_by_channels(Worker& worker, BlockSums& sums) const;
+  template <class ImageSums>
+  void by_groups(Worker& worker, BlockSums& sums) const;
+  void by_channels(Worker& worker, BlockSums& sums) const;
 };
 
 }  // namespace tuiprobe::cpu
