@@ -73,10 +73,8 @@ def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows, columns = opened.metadata.num_rows, len(opened.schema_arrow.names)
         if rows > TABLE_ROWS or rows * columns > TABLE_CELLS:
             raise DataError(f"{path}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells")
-        try:
+        with _decoding(path):
             table = opened.read()
-        except Exception as error:  # as above
-            raise _damaged(path, error) from error
     cells = (
         ["" if value is None else str(value) for value in column.to_pylist()]
         for column in table.columns
