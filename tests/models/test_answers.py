@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tuiprobe.comparing.decision import decide
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.report.reading import read_report
+from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.pictures import read_digests
@@ -75,9 +77,9 @@ def folder(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def measured(table: Path, world: Path, output: Path, **options: object) -> tuiprobe.Report:
+def measured(table: Path, world: Path, output: Path, target: Path | None = None) -> Report:
     return tuiprobe.probe(
-        f"answers:{table}", world / "val", output=output, progress=False, **options
+        f"answers:{table}", world / "val", output=output, target=target, progress=False
     )
 
 
@@ -102,8 +104,8 @@ def test_a_run_and_its_exported_answers_give_the_same_accuracies_and_decision(wo
         decide(read_runs([run.path for run in some]), "val") for some in (runs, tables)
     )
     assert by_table.take == by_run.take
-    for ours, theirs in zip(by_run.models, by_table.models, strict=True):
-        assert (ours.standing, ours.difference) == (theirs.standing, theirs.difference)
+    for one, other in zip(by_run.models, by_table.models, strict=True):
+        assert (one.standing, one.difference) == (other.standing, other.difference)
 
 
 def test_nothing_is_known_about_the_inside_of_answers(world, folder):
@@ -197,7 +199,7 @@ def test_a_parquet_table_is_read_like_csv(world, folder):
     from pyarrow import parquet
 
     rows = answers_on_val(world)
-    columns = {name: [row[name] for row in rows] for name in ("path", "class")}
+    columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in ("path", "class")}
     columns["confidence"] = [float(row["confidence"]) for row in rows]
     parquet.write_table(pyarrow.table(columns), folder / "a.parquet")
     report = measured(folder / "a.parquet", world, folder / "run")
