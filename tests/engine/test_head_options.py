@@ -36,7 +36,7 @@ from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir

@@ -69,6 +69,7 @@ BUILTIN = {
     "open_clip": "tuiprobe.models.from_open_clip:LOADER",
     "timm": "tuiprobe.models.from_timm:LOADER",
     "torchvision": "tuiprobe.models.from_torchvision:LOADER",
+    "transformers": "tuiprobe.models.from_transformers:LOADER",
     "py": "tuiprobe.models.from_python:LOADER",
     "miniature": "tuiprobe.miniature.encoder:LOADER",
 }

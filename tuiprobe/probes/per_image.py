@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.confidence import Logits, scale_known
-from tuiprobe.probes.crossfit import CrossFitted, cross_fit
+from tuiprobe.probes.confidence import CrossFitted, Logits, cross_fit, scale_known
 from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable

@@ -101,8 +101,6 @@ class PlanRecord(Record):
         key: The run's key.
         model: The encoder.
         taps: All measured taps, the final representation first.
-        blocks: The taps that are blocks of a transformer's residual stream.
-        all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
         files: The files that options name, by option.
@@ -112,8 +110,6 @@ class PlanRecord(Record):
     key: str
     model: Model
     taps: Annotated[Many[TapRecord], Field(max_length=limits.TAPS)]
-    blocks: Many[str]
-    all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
     files: ByName[FileRecord] = Field(default_factory=dict)
