@@ -321,19 +321,22 @@ def _warnings(
 
 
 def _constant_answers(run: RunReader) -> Iterator[str]:
-    """Yields the labelled sets of several classes whose images all get one answer."""
+    """Yields each answer that all images of labelled sets of several classes get, with the sets."""
     if isinstance(run.head, NotRun):
         return
+    constant: dict[str, list[str]] = {}
     for images in run.head_sets:
         if images.labels is None or len(np.unique(images.labels)) == 1:
             continue
         rows = answered_rows(run.head, usable_images(images))
         if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
             answer = class_name(run.head_file.classes, int(rows[0]))
-            yield (
-                f"all {len(rows):,} images of {images.name} get one answer, {answer}: see whether "
-                "the weights of the head were loaded, and what preprocess makes of a picture"
-            )
+            constant.setdefault(answer, []).append(f"all {len(rows):,} images of {images.name}")
+    for answer, sets in constant.items():
+        yield (
+            f"{', '.join(sets)} get one answer, {answer}: see whether "
+            "the weights of the head were loaded, and what preprocess makes of a picture"
+        )
 
 
 _FEWEST_ANSWERS = 20
