@@ -203,6 +203,8 @@ def _encoder(
         if tensors is not None:
             own.setdefault("preprocess", ImagesAreTensors(tensors))
         return Encoder.from_module(model, **own)
+    if isinstance(model, list | tuple):
+        raise UsageError("model takes one model; tuiprobe.probe_several takes a list of them")
     if not isinstance(model, str | Encoder | None):
         kind = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise UsageError(

@@ -98,9 +98,9 @@ def drawn(app: TuiprobeApp) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
-async def palette(pilot: Pilot[None], words: str, command: str) -> None:
+async def palette(pilot: Pilot[None], words: str, command: str, key: str = "ctrl+p") -> None:
     """Searches in the palette and runs a command once it is the first that is offered."""
-    await pilot.press("ctrl+p")
+    await pilot.press(key)
     await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
     pilot.app.screen.query_one(Input).value = words
     listed = pilot.app.screen.query_one(CommandList)

@@ -47,7 +47,7 @@ async def test_sizes_and_themes_on_both_first_screens(screen: str, tmp_path: Pat
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         help_text = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
-        assert "Command palette" in help_text
+        assert "Every action of every screen" in help_text
         assert ("Show or hide the log" if run else "Mark this model") in help_text
 
 

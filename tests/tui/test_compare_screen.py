@@ -30,6 +30,7 @@ from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import LIGHT, run_mark
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, FigureTable
 from tuiprobe.tui.screens.live import LiveScreen
+from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -173,9 +174,14 @@ async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_resul
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert app.screen.runs == [group / "a", group / "b"]
-        app.open(group)
-        await until(pilot, lambda: len(app.screen_stack) == 4)
-        assert isinstance(app.screen, CompareScreen)
+        app.push_screen(RunsScreen(tmp_path))  # a run of the group leads there too
+        await until(pilot, lambda: app.screen.query(RunTable) and app.screen.table.rows)
+        assert [row.name for row in app.screen.table.rows] == ["group/b", "group/a"]
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.compared)
+        await pilot.press("o", "enter")  # and from there to the results of the one to take
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        assert app.screen.run == group / "a"
 
 
 def _others(app: TuiprobeApp) -> Sequence[DecidedModel]:

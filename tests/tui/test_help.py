@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.command import CommandList, CommandPalette
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import drawn, palette, until
@@ -18,7 +19,13 @@ from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.label import LabelScreen
+from tuiprobe.tui.screens.live import LiveScreen
+from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
+from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.settings import Settings
 from tuiprobe.tui.widgets.keyline import KeyLine
 
 HOSTILE = "[red]x[/]\x1b[31m\n"
@@ -141,6 +148,47 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
+async def test_the_palette_has_every_action_of_every_screen_the_most_used_first(
+    tmp_path: Path, settings: Path
+) -> None:
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"keymap": {"runs.compare": "C"}}))
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await palette(pilot, "compare", "compare: ", "colon")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        assert any("C: " in one.message for one in app._notifications)
+        (used,) = json.loads(settings.read_text())["used"].items()
+        assert used[0].startswith("compare: ")
+        assert used[1] == 1
+        await pilot.press("M", "colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        listed = app.screen.query_one(CommandList)
+        await until(pilot, lambda: listed.option_count > 40)
+        texts = [str(listed.get_option_at_index(i).prompt) for i in range(listed.option_count)]
+        assert texts[0].split()[:2] == ["C", "compare:"]
+        assert texts[0].endswith("in runs")
+        for screen in (RunsScreen, LiveScreen, LabelScreen, SetupScreen, ResultsScreen):
+            for binding in Binding.make_bindings(screen.BINDINGS):
+                word = f" {binding.description}: "
+                assert not binding.tooltip or any(word in text for text in texts), word
+
+
+@pytest.mark.asyncio
+async def test_the_settings_change_keys(settings: Path) -> None:
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"keymap": {"app.theme": "f7", "app.no such": "x", "q": 3}}))
+    app = TuiprobeApp()
+    async with app.run_test() as pilot:
+        await pilot.press("ctrl+t")
+        assert app.theme == DARK.name
+        await pilot.press("f7")
+        assert app.theme == LIGHT.name
+
+
+@pytest.mark.asyncio
 async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test() as pilot:
@@ -154,13 +202,24 @@ async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\x00", b"[1]", b'{"theme": 3}', b'{"theme": "no such"}', b"[" * 4000],
-    ids=range(7),
+    [
+        b"",
+        b"{",
+        b"\xff\x00",
+        b"[1]",
+        b'{"theme": 3}',
+        b'{"theme": "no such"}',
+        b"[" * 4000,
+        b'{"keymap": [1], "used": {"a": "b", "c": true, "d": -1}}',
+        b'{"keymap": {"app.theme": ""}}',
+    ],
+    ids=range(9),
 )
 def test_unreadable_settings_count_for_nothing(content: bytes, settings: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_bytes(content)
     assert TuiprobeApp().theme == DARK.name
+    assert Settings.read() in (Settings(), Settings("no such"))
 
 
 @pytest.mark.asyncio

@@ -22,7 +22,7 @@ from tuiprobe.tui.screens.results import ResultsScreen
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 KEYS = (
-    *"0123456789abcdefghijklmnprstuvwyzGNMRX+-/'?", "up", "down", "left", "right", "enter",
+    *"0123456789abcdefghijklmnprstuvwyzGNMRX+-/'?:", "up", "down", "left", "right", "enter",
     "escape", "tab", "shift+tab", "space", "home", "end", "pageup", "pagedown", "backspace", "f1",
     "ctrl+t", "ctrl+p",
 )  # fmt: skip

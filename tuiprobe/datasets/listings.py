@@ -16,7 +16,7 @@ from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
-from tuiprobe.datasets.vectors.parquet import holds_bytes, text_columns
+from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, plain
 
@@ -48,13 +48,9 @@ def read_listing(file: Path) -> Listing:
         DataError: If it cannot be read, has no column of paths or two rows of one image, or if some
             rows have a label and others have none.
     """
-    if file.suffix.lower() == ".parquet":
-        columns = text_columns(file, {*PATH_COLUMNS, *LABEL_COLUMNS})
-    else:
-        table = read_table(file, ())
-        cells = zip(*(row for _, row in table.rows), strict=True)
-        columns = dict(zip(table.header, map(list, cells), strict=True))
-    named = {name.lower(): column for name, column in columns.items()}
+    table = read_table(file, ())
+    cells = zip(*(row for _, row in table.rows), strict=True)
+    named = dict(zip(map(str.lower, table.header), map(list, cells), strict=True))
     if "x" in named:
         named.pop("y", None)  # a coordinate
     paths = next((named[name] for name in PATH_COLUMNS if name in named), None)
@@ -62,7 +58,7 @@ def read_listing(file: Path) -> Listing:
     if paths is None:
         raise DataError(
             f"{file}: no column names the images; call it path (the columns are "
-            f"{first_names(columns)})"
+            f"{first_names(table.header)})"
         )
     if not all(paths):
         raise DataError(f"{file}: row {paths.index('')} has no path")

@@ -13,13 +13,12 @@ from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.files import Entry, parse_json, read_regular
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.commands import ScreenCommands, working_keys
+from tuiprobe.tui.commands import Commands, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.runmarks import run_colours
+from tuiprobe.tui.settings import with_ids
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -63,7 +62,7 @@ class TuiprobeApp(EngineApp):
     """
 
     TITLE = "tuiprobe"
-    COMMANDS = {ScreenCommands}  # noqa: RUF012  (instead of Textual's own)
+    COMMANDS = {Commands}  # noqa: RUF012  (instead of Textual's own)
     CSS_PATH = Path(__file__).with_name("styles.tcss")
     ALLOW_SELECT = False  # a press on a widget that was just replaced must not crash
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  (Textual declares them on the instance)
@@ -77,9 +76,13 @@ class TuiprobeApp(EngineApp):
         (15, "-low"),
         (30, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = with_ids("app", [
         Binding("question_mark,f1", "help", "help", tooltip="Terms at the cursor, and keys"),
-        Binding("ctrl+p", "command_palette", "palette", tooltip="Command palette", priority=True),
+        Binding(
+            "colon", "command_palette", "commands", key_display=":",
+            tooltip="Every action of every screen, by a part of its name",
+        ),
+        Binding("ctrl+p", "command_palette", "", show=False, priority=True),
         Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
         Binding(
             "S", "screenshot(None, '.')", "screenshot", show=False,
@@ -87,7 +90,7 @@ class TuiprobeApp(EngineApp):
         ),
         Binding("q", "quit", "quit", tooltip="Leave; runs go on without the screen"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True),
-    ]  # fmt: skip
+    ])  # fmt: skip
 
     def __init__(
         self,
@@ -99,8 +102,9 @@ class TuiprobeApp(EngineApp):
         self._first = partial(self.screen_of, open_run) if open_run is not None else first
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        kept = read_theme()
-        self.theme = kept if kept in self.available_themes else DARK.name
+        known = self.settings.theme in self.available_themes
+        self.theme = self.settings.theme if known else DARK.name
+        self.set_keymap(self.settings.keymap)
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())
         self._places: dict[str, Callable[[], Screen[None]]] = {
@@ -210,37 +214,5 @@ class TuiprobeApp(EngineApp):
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def _keep_theme(self, theme: Theme) -> None:
-        try:
-            write_theme(theme.name)
-        except RunError as error:
-            self.fail("the theme is not kept for the next start", plain(str(error)))
-
-
-def _file() -> Path:
-    """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"
-
-
-def read_theme() -> str | None:
-    """Returns the name of the theme that was chosen last; None if none is known.
-
-    The file may hold anything: what is no theme's name counts as nothing.
-    """
-    try:
-        kept = parse_json(read_regular(_file()))
-    except (OSError, ValueError, TuiprobeError):
-        return None
-    theme = kept.get("theme") if isinstance(kept, dict) else None
-    return theme if isinstance(theme, str) else None
-
-
-def write_theme(name: str) -> None:
-    """Keeps the name of a theme.
-
-    Raises:
-        RunError: If the file cannot be written.
-    """
-    file = _file()
-    Entry(file.parent, file.name).write_json({"theme": name})
+        self.settings.theme = theme.name
+        self.write_settings()

@@ -14,9 +14,11 @@ from textual.app import App
 from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.runsetup import SetupMemory
+from tuiprobe.tui.settings import Settings
 
 ReadJob = Callable[[], None]
 
@@ -52,6 +54,7 @@ class EngineApp(App[None]):
         engines: In the order in which they were started.
         setups: What was typed into the form, by models.
         pinned: Run directories that stay on top until the program ends.
+        settings: What is kept for the next start.
     """
 
     def __init__(self, runs: Path) -> None:
@@ -60,6 +63,7 @@ class EngineApp(App[None]):
         self.engines: list[Engine] = []
         self.setups = SetupMemory()
         self.pinned: set[Path] = set()
+        self.settings = Settings.read()
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
     def read(self, job: ReadJob) -> None:
@@ -202,6 +206,13 @@ class EngineApp(App[None]):
         """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""
         self.copy_to_clipboard(text)
         self.notify(f"{what} copied", timeout=2, markup=False)
+
+    def write_settings(self) -> None:
+        """Keeps the settings for the next start."""
+        try:
+            self.settings.write()
+        except TuiprobeError as error:
+            self.fail("the settings are not kept for the next start", plain(str(error)))
 
     def fail(self, cause: str, fix: str = "") -> None:
         """Shows an error: the cause, and what to do."""

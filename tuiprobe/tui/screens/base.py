@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,6 @@ from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.command import Provider
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import ScreenResume
@@ -19,9 +18,9 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.settings import with_ids
 from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
@@ -137,9 +136,8 @@ class ProbeScreen(Screen[None]):
     """
 
     app: EngineApp
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ScreenCommands}
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = with_ids("screen", [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
         Binding(
             "apostrophe",
@@ -151,9 +149,15 @@ class ProbeScreen(Screen[None]):
         ),
         Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
         Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
-    ]  # fmt: skip
+    ])  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Gives the keys of a screen the ids by which the settings can change them."""
+        place = cls.__name__.removesuffix("Screen").lower()
+        cls.BINDINGS = with_ids(place, cls.__dict__.get("BINDINGS", ()))
+        super().__init_subclass__(**options)
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""

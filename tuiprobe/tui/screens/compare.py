@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -34,6 +34,7 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
+from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start, kept_columns
 from tuiprobe.tui.widgets.spans import span
@@ -279,6 +280,7 @@ class CompareScreen(FilteredScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "everything", "figures", tooltip="All figures, or the decision"),
         Binding("b", "label", "label", tooltip="Label a few pictures: which model is best there"),
+        Binding("o", "results", "results", tooltip="All results of one of the models"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
@@ -460,6 +462,17 @@ class CompareScreen(FilteredScreen):
         from tuiprobe.tui.screens.label import LabelScreen
 
         self.app.push_screen(LabelScreen(self.runs))
+
+    @work
+    async def action_results(self) -> None:
+        """Opens the results of one of the models, the one to take first."""
+        if self.compared is None:
+            return
+        models = {row.model: row.place for row in self.compared.decision.models}
+        dialog = ChoiceScreen([*models], "results of which model", ("run",))
+        chosen = await self.app.push_screen_wait(dialog)
+        if chosen is not None:
+            self.app.open(self.runs[models[chosen]])
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,22 +26,23 @@ from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, list_runs, matches
 from tuiprobe.run.view import RunView
+from tuiprobe.tui.livewatch import ended_runs
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
-SORTED = (
-    "model", "data", "changed", "state", "progress", "target", "accuracy", "shifts", "kurtosis"
-)  # fmt: skip
+SORTED = ("name", "model", "data", "changed", "state", "target", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
-_DOWN = {"changed", "progress", "target", "accuracy", "shifts", "kurtosis"}
+_DOWN = {"changed", "target", "accuracy", "shifts", "kurtosis"}
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_SHORTEST_DATA = 12
-_WIDE = 100
+_LONGEST, _SHORTEST = 30, 12
+"""Cells of a name at most, unless there is room, and below which it says nothing."""
+_ROOMY, _CUT = 76, 20
+"""Cells of a table from which on the name of a run has its length, and what it has below."""
 _YOURS = 18
 """Width of the accuracy on the user's pictures: with both ends, ±, or alone, whatever fits.
 
@@ -50,47 +51,45 @@ An estimate is never written with ±.
 
 
 def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
-    """Returns the columns that fit these rows: others are left out before a model's name is cut."""
-    model = max(max((len(row.summary.model or row.name) for row in rows), default=0) + 4, 14)
-    source = max((len(row.summary.source) for row in rows), default=0)
-    date = _date_width(width)
+    """Returns the columns of these rows; only where little else fits is the name of a run cut."""
+
+    def longest(texts: Iterable[str]) -> int:
+        return max(min(max(map(len, texts), default=0), _LONGEST), _SHORTEST)
+
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
-    left = width - model - date - 12 - (_YOURS if on_yours else 8) - 4  # other columns and gaps
+    name = longest(row.name for row in rows) + 4
+    model = longest(row.summary.model for row in rows)
     return (
-        RowColumn("model", model, term="representation"),
-        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=2, term="set"),
-        RowColumn("date", date, drop=3),
-        RowColumn("state", 12),
-        RowColumn("measured", 8, right=True, drop=4, term="resume"),
+        RowColumn("run", name if width >= _ROOMY else min(name, _CUT), term="run"),
+        RowColumn("model", model, drop=4, term="representation"),
+        RowColumn("set", longest(row.summary.source for row in rows), drop=3, term="set"),
+        RowColumn("time", 11, drop=2),
+        RowColumn("state", 15, term="resume"),
         RowColumn("your pictures", _YOURS, right=True, drop=1 if on_yours else 5, term="estimate"),
-        RowColumn("top-1", 6, right=True, drop=5, term="top-1"),
+        RowColumn("top-1", 6, right=True, drop=7, term="top-1"),
         RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
-        RowColumn("kurtosis", 8, right=True, drop=7, term="kurtosis"),
-        RowColumn("outcome", 19, drop=8, term="outcome"),
+        RowColumn("kurtosis", 8, right=True, drop=8, term="kurtosis"),
+        RowColumn("outcome", 19, drop=9, term="outcome"),
     )
-
-
-def _date_width(width: int) -> int:
-    return 16 if width >= _WIDE else 10
 
 
 def run_cells(
     row: RunView,
     marked: bool,
     pinned: bool,
-    width: int = _WIDE,
     places: Sequence[int | None] = (None, None, None),
 ) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
     accuracy, shifts, kurtosis = places
     head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
-    date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
+    changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
+    part = "" if row.state == "done" else f" {row.percent}"
     return [
-        f"{head} {row.summary.model or row.name}",
+        f"{head} {row.name}",
+        row.summary.model or "-",
         row.summary.source or "-",
-        date[: _date_width(width)],
-        f"{sign(row)} {row.word}",
-        row.percent or "-",
+        f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",
+        f"{sign(row)} {row.word}{part}".rstrip(),
         _on_target(row),
         row.summary.accuracy.alone(places=accuracy),
         row.summary.shifts.alone(places=shifts),
@@ -186,7 +185,7 @@ class RunsScreen(FilteredScreen):
                 classes="filter",
             )
             sorts_down = (*(column in _DOWN for column in SORTED), False)
-            yield RunTable(columns_of((), _WIDE), self._cells, sorts_down=sorts_down, id="runs")
+            yield RunTable(columns_of((), _ROOMY), self._cells, sorts_down=sorts_down, id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
         body.border_title = inert(f"Open, resume or compare what was measured in {self.root}")
@@ -239,9 +238,8 @@ class RunsScreen(FilteredScreen):
             self._show()
 
     def _cells(self, row: RunView) -> list[str]:
-        width = self.table.scrollable_content_region.width
         pinned = row.path.absolute() in self.app.pinned
-        return run_cells(row, row.path in self._marked, pinned, width, self._places)
+        return run_cells(row, row.path in self._marked, pinned, self._places)
 
     def _show(self) -> None:
         current = self.table.current
@@ -279,9 +277,13 @@ class RunsScreen(FilteredScreen):
 
     @on(RowTable.Chosen, "#runs")
     def _chosen(self) -> None:
+        """Opens a run; one of several models leads to them all, once they have results to which."""
         row = self.table.current
-        if row is not None:
-            self.app.open(row.path)
+        if row is None:
+            return
+        group = row.path.parent
+        among = "/" in row.name and (not row.results or ended_runs(group, self.app.works_on))
+        self.app.open(group if among else row.path)
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""

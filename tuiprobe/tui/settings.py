@@ -1,0 +1,85 @@
+"""What the screens keep for the next start: theme, chosen keys, how often a command is used.
+
+The file may hold anything: what is no setting counts as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from textual.binding import Binding, BindingType
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, parse_json, read_regular
+
+
+@dataclass
+class Settings:
+    """The settings, as in the file.
+
+    Attributes:
+        theme: Name of a theme.
+        keymap: Keys by the id of what they do, such as `runs.compare`; several with commas.
+        used: How often a command of the palette was chosen, by its text.
+    """
+
+    theme: str = ""
+    keymap: dict[str, str] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls) -> Settings:
+        """Reads the settings; those that are not valid have their defaults."""
+        try:
+            known = parse_json(read_regular(_file()))
+        except (OSError, ValueError, TuiprobeError):
+            return cls()
+        if not isinstance(known, dict):
+            return cls()
+        theme = known.get("theme")
+        return cls(
+            theme if isinstance(theme, str) else "",
+            {id: keys for id, keys in _items(known, "keymap") if isinstance(keys, str) and keys},
+            {text: n for text, n in _items(known, "used") if type(n) is int and n > 0},
+        )
+
+    def write(self) -> None:
+        """Writes the settings.
+
+        Raises:
+            RunError: If the file cannot be written.
+        """
+        file = _file()
+        known = {name: value for name, value in asdict(self).items() if value}
+        Entry(file.parent, file.name).write_json(known)
+
+
+def _items(known: dict[str, object], name: str) -> Iterable[tuple[str, object]]:
+    value = known.get(name)
+    return value.items() if isinstance(value, dict) else ()
+
+
+def _file() -> Path:
+    """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"
+
+
+def with_ids(place: str, bindings: Iterable[BindingType]) -> list[BindingType]:
+    """Returns bindings whose keys the settings can change, by the place and what the footer says.
+
+    >>> [binding.id for binding in with_ids("runs", [Binding("c", "compare", "compare runs")])]
+    ['runs.compare-runs']
+    """
+    named: list[BindingType] = []
+    seen = set()
+    for binding in bindings:
+        assert isinstance(binding, Binding)
+        word = binding.description.replace(" ", "-")
+        first = word and word not in seen  # of 1 to 8 only the first is a key of its own
+        seen.add(word)
+        named.append(replace(binding, id=f"{place}.{word}") if first else binding)
+    return named
