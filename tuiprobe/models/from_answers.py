@@ -7,7 +7,6 @@ estimates and labels are computed as for any other model.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,9 +24,8 @@ from tuiprobe.datasets.csv_table import CsvTable, read_table
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.datasets.vectors.parquet import read_columns
 from tuiprobe.errors import DataError, RunError, UsageError
-from tuiprobe.files import expand_home, read_regular
+from tuiprobe.files import expand_home
 from tuiprobe.limits import CLASSES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
@@ -68,12 +66,7 @@ class AnswerTable:
         Raises:
             DataError: If it cannot be read, or no column says which pictures or which classes.
         """
-        if path.suffix == ".parquet":
-            header, rows = read_columns(path)
-            digest = hashlib.sha256(read_regular(path)).hexdigest()
-            answers = cls(CsvTable(path, header, tuple(enumerate(rows, start=1)), digest), "row")
-        else:
-            answers = cls(read_table(path, ()))
+        answers = cls(read_table(path, ()), "row" if path.suffix == ".parquet" else "line")
         if answers.named_by is None:
             raise DataError(f"{path}: no column path, sha256 or id names the pictures")
         if "class" not in answers.table.header and len(answers.probabilities) < 2:
