@@ -161,8 +161,12 @@ class PicturesScreen(FilteredScreen):
         }
         self._show()
         words = (self._words, f"called {self._words}")
-        rows = ((i, row) for i, row in enumerate(self._rows) if self._data in ("", row.data))
-        self.table.show_rows(self.table.rows, next((i for i, row in rows if row.name in words), 0))
+        wanted = (
+            i
+            for i, row in enumerate(self._rows)
+            if self._data in ("", row.data) and row.name in words
+        )
+        self.table.show_rows(self.table.rows, next(wanted, 0))
 
     def _show(self) -> None:
         words = self._query.split()

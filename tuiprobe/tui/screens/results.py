@@ -270,11 +270,11 @@ class ResultsScreen(ProbeScreen):
 
     def action_resume(self) -> None:
         """Starts the engine of a run that was stopped and goes to its live screen."""
-        engine = self.app.resume(self.run)
-        if engine is not None:
-            from tuiprobe.tui.screens.live import LiveScreen
+        from tuiprobe.tui.screens.live import LiveScreen
 
-            self.app.switch_screen(LiveScreen(self.run, engine))
+        self.app.resume(
+            self.run, lambda engine: self.app.switch_screen(LiveScreen(self.run, engine))
+        )
 
     def action_export(self) -> None:
         """Opens the choice of formats."""
