@@ -256,14 +256,14 @@ def label(
 
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.runs import directories, read_runs
-    from tuiprobe.labelling.answer_table import known_labels, take_answers, take_known
+    from tuiprobe.labelling.answer_table import import_answers, known_labels, take_known
     from tuiprobe.labelling.session import open_labelling
 
     paths = directories(runs)
     with closing(open_labelling(paths, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
-            take_answers(labelling, Path(answers))
+            import_answers(labelling, Path(answers))
         if answers_from is not None:
             source = fspath(answers_from)
             take_known(labelling, known_labels(labelling, source), source, difference)

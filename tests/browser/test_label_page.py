@@ -15,7 +15,7 @@ from tests.browser.test_report_page import AUDIT, AXE, DESK, OVERFLOW, PHONE, br
 from tests.report.label_samples import painted
 from tests.report.test_label_page import HOSTILE
 from tuiprobe.cli.app import run_cli
-from tuiprobe.labelling.answer_table import batch_of, take_answers
+from tuiprobe.labelling.answer_table import batch_of, import_answers
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.plaintext import plain
@@ -72,7 +72,7 @@ def read_back(folder: Path, text: str, **how: Any) -> Labelling:
     file = folder / "answers.csv"
     file.write_text(text, "utf-8")
     labelling = painted(folder, **how)
-    assert take_answers(labelling, file).new == len(labelling.counted)
+    assert import_answers(labelling, file).new == len(labelling.counted)
     labelling.close()
     return labelling
 
@@ -200,7 +200,7 @@ def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(
     labelling = painted(tmp_path)
     file = tmp_path / "answers.csv"
     file.write_text(tab.value(CSV), "utf-8")
-    answers = take_answers(labelling, file)
+    answers = import_answers(labelling, file)
     assert (answers.new, answers.skipped, answers.blank) == (2, 2, 1)
     assert list(labelling.survey.skipped) == [picture.place for picture in pictures[1:3]]
     labelling.close()

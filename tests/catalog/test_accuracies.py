@@ -6,7 +6,7 @@ from tuiprobe.catalog.accuracies import (
     SHIFTS,
     ModelAccuracies,
     published_row,
-    read_own_baseline,
+    read_baseline_csv,
     rows,
 )
 from tuiprobe.catalog.presets import presets
@@ -48,7 +48,7 @@ def test_presets_have_published_accuracies(name: str) -> None:
 
 
 def read(text: str) -> list[ModelAccuracies]:
-    return read_own_baseline(text, "mine.csv", "imagenet", SHIFTS)
+    return read_baseline_csv(text, "mine.csv", "imagenet", SHIFTS)
 
 
 def test_columns_are_found_by_name_and_empty_cells_are_unknown() -> None:

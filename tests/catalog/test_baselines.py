@@ -15,7 +15,7 @@ from tuiprobe.catalog.baselines import (
     fit,
     logit,
     mean_of,
-    on_own_classes,
+    on_classes_of_shift,
     sigmoid,
 )
 
@@ -124,7 +124,7 @@ def test_too_few_models_are_an_error() -> None:
 
 def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:
     chosen = [row for row in rows() if "standard" in row.baselines]
-    moved = on_own_classes(chosen, "imagenet_r")
+    moved = on_classes_of_shift(chosen, "imagenet_r")
     line = fit("standard", moved, ("imagenet_r",))
     kept = [r for r in chosen if r.own_classes["imagenet_r"] and r.shifts["imagenet_r"]]
     expected = linregress(
@@ -134,4 +134,4 @@ def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:
     assert line.n == len(kept) > 60
     assert (line.a, line.b) == pytest.approx((expected.slope, expected.intercept))
     assert line.low > bundled("standard", ("imagenet_r",)).low  # easier on fewer classes
-    assert on_own_classes(chosen, "imagenet_v2") == []
+    assert on_classes_of_shift(chosen, "imagenet_v2") == []

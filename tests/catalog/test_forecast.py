@@ -18,7 +18,7 @@ from tuiprobe.catalog.baselines import (
     mean_of,
     sigmoid,
 )
-from tuiprobe.catalog.forecast import errors, kind_of, own_family, peers
+from tuiprobe.catalog.forecast import errors, family_of_model, kind_of, peers
 
 OPENAI = "open_clip:ViT-B-16-quickgelu/openai"
 
@@ -50,7 +50,7 @@ def test_a_published_model_is_forecast_without_its_family() -> None:
     row = published_row(OPENAI)
     assert row is not None
     assert row.imagenet is not None
-    chosen = peers("zero-shot", SHIFTS, own_family("zero-shot", row, row.model))
+    chosen = peers("zero-shot", SHIFTS, family_of_model("zero-shot", row, row.model))
     kept = [model for model in bundled_models("zero_shot") if model.pretraining != "openai"]
     assert (chosen.line.n, chosen.families, chosen.line.without) == (101, 11, "openai")
     slope, intercept = np.polyfit(*axes(kept), 1)
@@ -144,5 +144,5 @@ def test_kinds_without_published_models_are_refused() -> None:
     for training in ("finetuned", "captions", "unknown"):
         with pytest.raises(ValueError, match=f"this model's is {training}"):
             kind_of(training, None)
-    assert own_family("supervised", only, "resnet50") == family("resnet50")
-    assert own_family("zero-shot", None, "ViT-B-16") == ""
+    assert family_of_model("supervised", only, "resnet50") == family("resnet50")
+    assert family_of_model("zero-shot", None, "ViT-B-16") == ""

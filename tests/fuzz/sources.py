@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from tests.datasets.trees import jpeg, write_folders, write_objectnet
-from tuiprobe.catalog.accuracies import read_own_baseline
+from tuiprobe.catalog.accuracies import read_baseline_csv
 from tuiprobe.datasets.load import load_concepts, load_suite
 
 
@@ -54,4 +54,4 @@ def read_concepts(source: str) -> None:
 
 def read_baseline(path: str) -> None:
     text = Path(path).read_bytes().decode("utf-8", "replace")
-    read_own_baseline(text, path, "val", ("renditions",))
+    read_baseline_csv(text, path, "val", ("renditions",))

@@ -20,7 +20,7 @@ from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
 from tests.tui.live_run import HOST, live_run
-from tuiprobe.catalog.accuracies import read_own_baseline
+from tuiprobe.catalog.accuracies import read_baseline_csv
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
@@ -148,7 +148,7 @@ def ask(reader: str, root: Path, name: str) -> None:
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")
-            read_own_baseline(text, "x.csv", "val", ("renditions",))
+            read_baseline_csv(text, "x.csv", "val", ("renditions",))
         except TuiprobeError:
             return
     else:

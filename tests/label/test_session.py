@@ -17,7 +17,7 @@ import tuiprobe
 from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.labelling.answer_table import TakenAnswers, take_answers, todo_text
+from tuiprobe.labelling.answer_table import ImportedAnswers, import_answers, todo_text
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.labelling.status import label_status
@@ -212,15 +212,19 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
     for message, lines in refused.items():
         table.write_text("\n".join([head, *lines]) + "\n")
         with pytest.raises(UsageError, match=message):
-            take_answers(labelling, table)
+            import_answers(labelling, table)
         assert not labelling.counted  # every line is checked before the first answer is taken
     table.write_text("\n".join([head, *filled[:3], rows[3], *filled[4:6], *rows[6:]]) + "\n")
-    assert take_answers(labelling, table) == TakenAnswers(new=5, repeated=0, skipped=1, blank=2)
+    assert import_answers(labelling, table) == ImportedAnswers(
+        new=5, repeated=0, skipped=1, blank=2
+    )
     assert list(labelling.survey.labels) == [*places[:3], *places[4:6]]
     assert list(labelling.survey.skipped) == [places[3]]
-    assert take_answers(labelling, table) == TakenAnswers(new=0, repeated=5, skipped=0, blank=2)
+    assert import_answers(labelling, table) == ImportedAnswers(
+        new=0, repeated=5, skipped=0, blank=2
+    )
     table.write_text(f"sha256;class\n{labelling.matched.digests[places[7]]};{UNSURE}\n")
-    assert take_answers(labelling, table).new == 1
+    assert import_answers(labelling, table).new == 1
     labelling.close()
     state = label_status(open_labelling(label_runs, "photos"))
     assert (state.labelled, state.unsure, state.skipped) == (6, 1, 1)
@@ -247,11 +251,11 @@ def test_answers_name_pictures_by_path_and_classes_as_data_do(
     labelling, table = open_labelling(label_runs, "photos"), tmp_path / "labels.csv"
     truths = write_labels(labelling, table)
     assert set(IDS) & set(truths.values())
-    assert take_answers(labelling, table).new == len(truths) == PICTURES
+    assert import_answers(labelling, table).new == len(truths) == PICTURES
     assert {row.line.image: row.line.label for row in labelling.counted} == truths
     table.write_text(f"path,class\n{next(iter(truths))[:-1]},cat\n")
     with pytest.raises(UsageError, match=rf"line 2.* did you mean {next(iter(truths))}\?"):
-        take_answers(labelling, table)
+        import_answers(labelling, table)
     labelling.close()
 
 

@@ -100,6 +100,21 @@ def test_images_say_how_many_they_are(count: int, named: int | None) -> None:
         assert reason in unknown.refused["mixed"]
 
 
+def test_a_layer_that_is_refused_costs_no_walk_through_the_model_at_each_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, walks = Images(), []
+    with tuiprobe.watch(model, "mixed") as watched:
+        model(pictures(LENGTH))
+        walk = nn.Module.named_modules
+        monkeypatch.setattr(
+            nn.Module, "named_modules", lambda *args, **kw: walks.append(1) or walk(*args, **kw)
+        )
+        model(pictures(LENGTH))
+    assert "mixed" in watched.refused
+    assert walks == []
+
+
 @pytest.mark.parametrize("batch_dim", [2, -1, "1"])
 def test_another_dimension_is_refused(batch_dim: Any) -> None:
     with pytest.raises(UsageError, match="batch_dim must be 0, 1 or None"):

@@ -127,7 +127,7 @@ def _shifts(row: Mapping[str, str]) -> dict[str, float | None]:
     return {shift: _number(row.get(shift)) for shift in SHIFTS}
 
 
-def _own_classes(row: Mapping[str, str]) -> dict[str, float | None]:
+def _on_shift_classes(row: Mapping[str, str]) -> dict[str, float | None]:
     return {shift: _number(row.get(column)) for shift, column in OWN_CLASSES.items()}
 
 
@@ -202,7 +202,7 @@ def _timm_row(row: dict[str, str]) -> ModelAccuracies:
         baselines=frozenset({"timm_imagenet1k"} if only else ()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        own_classes=_own_classes(row),
+        own_classes=_on_shift_classes(row),
     )
 
 
@@ -214,11 +214,11 @@ def _testbed_row(row: dict[str, str]) -> ModelAccuracies:
         baselines=frozenset(row["baseline"].split()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        own_classes=_own_classes(row),
+        own_classes=_on_shift_classes(row),
     )
 
 
-def read_own_baseline(
+def read_baseline_csv(
     text: str, source: str, id_set: str, shifts: Sequence[str]
 ) -> list[ModelAccuracies]:
     r"""Reads one model a line from a CSV with a header.
@@ -234,7 +234,7 @@ def read_own_baseline(
     Raises:
         UsageError: If a column is missing or a cell is not a fraction; names line and column.
 
-    >>> rows = read_own_baseline("model,val,v2\nmine,0.9,0.7\n", "x.csv", "val", ("v2", "r"))
+    >>> rows = read_baseline_csv("model,val,v2\nmine,0.9,0.7\n", "x.csv", "val", ("v2", "r"))
     >>> rows[0].imagenet, rows[0].shifts
     (0.9, {'v2': 0.7, 'r': None})
     """

@@ -138,10 +138,10 @@ def kind_of(training: str, row: ModelAccuracies | None) -> TrainingKind:
     )
 
 
-def own_family(kind: TrainingKind, row: ModelAccuracies | None, architecture: str) -> str:
+def family_of_model(kind: TrainingKind, row: ModelAccuracies | None, architecture: str) -> str:
     """Returns the family of a model that must not forecast it; empty if that is not known.
 
-    >>> own_family("supervised", None, "resnet50")
+    >>> family_of_model("supervised", None, "resnet50")
     'resnet'
     """
     if kind == "zero-shot":

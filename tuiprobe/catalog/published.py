@@ -15,7 +15,14 @@ from tuiprobe.catalog.baselines import (
     bundled,
     effective_robustness,
 )
-from tuiprobe.catalog.forecast import BASELINE_OF, ShiftForecast, errors, kind_of, own_family, peers
+from tuiprobe.catalog.forecast import (
+    BASELINE_OF,
+    ShiftForecast,
+    errors,
+    family_of_model,
+    kind_of,
+    peers,
+)
 from tuiprobe.plaintext import holds_all
 
 SCHEMA_VERSION = 1
@@ -97,7 +104,7 @@ def forecast_of(row: ModelAccuracies, target: tuple[str, ...] = SHIFTS) -> Shift
         return None
     try:
         kind = kind_of(training, None if row.table == "testbed" else row)
-        return peers(kind, target, own_family(kind, row, row.model)).expected(row.imagenet)
+        return peers(kind, target, family_of_model(kind, row, row.model)).expected(row.imagenet)
     except ValueError:
         return None
 

@@ -285,7 +285,7 @@ class _Models:
                 waiting.append(request)
         return waiting
 
-    def _hear(self, request: RunRequest, event: Event) -> None:
+    def _receive(self, request: RunRequest, event: Event) -> None:
         """Tells an event of one run; of several, with its name, and progress of all once."""
         if event.kind == "progress":
             done = event.data["done"]
@@ -308,7 +308,7 @@ class _Models:
         from tuiprobe.api import run_several
 
         outcomes = []
-        for request, end in zip(requests, run_several(requests, listen=self._hear), strict=True):
+        for request, end in zip(requests, run_several(requests, listen=self._receive), strict=True):
             self.codes.append(end.exit_code)
             if end.outcome is not None:
                 _report(end.outcome, self.as_json)
@@ -333,9 +333,9 @@ class _Models:
             if end.merged or (shared and end.directory.results_file.exists())
         ]
         directories = [*self.finished, *measured]
-        whole = not shared or len(measured) == len(outcomes)
+        complete = not shared or len(measured) == len(outcomes)
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
-        if len(directories) < 2 or not (whole and last):
+        if len(directories) < 2 or not (complete and last):
             return ""
         path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
         if self.as_json:

@@ -74,7 +74,7 @@ def todo_text(labelling: Labelling, count: int) -> str:
 
 
 @dataclass(frozen=True)
-class TakenAnswers:
+class ImportedAnswers:
     """What became of the rows of a table.
 
     Attributes:
@@ -109,7 +109,7 @@ class _Answer(NamedTuple):
     batch: str
 
 
-def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
+def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
     """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
@@ -146,7 +146,7 @@ def take_answers(labelling: Labelling, path: Path) -> TakenAnswers:
             new += bool(label)
             skipped += not label
     blank = len(answers) - last - 1
-    return TakenAnswers(new, repeated, skipped, blank)
+    return ImportedAnswers(new, repeated, skipped, blank)
 
 
 def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
@@ -226,7 +226,7 @@ def known_labels(labelling: Labelling, source: str) -> dict[str, str]:
     Args:
         labelling: The session.
         source: A source as for `--data`, such as a folder of class folders; or a CSV file as for
-            `take_answers`.
+            `import_answers`.
 
     Raises:
         UsageError: If a class is none of these runs, or a picture has two.

@@ -153,7 +153,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     )
 
 
-def labels_beside(folder: Path) -> tuple[object, ...]:
+def label_file_states(folder: Path) -> tuple[object, ...]:
     """Returns a state that changes with the labels in a folder of runs; empty without labels."""
     names = label_targets(folder)
     if not names:
@@ -163,13 +163,13 @@ def labels_beside(folder: Path) -> tuple[object, ...]:
 
 
 def labels_state(
-    directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = labels_beside
+    directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = label_file_states
 ) -> tuple[object, ...]:
     """Returns a state that changes with a run and the labels beside it; empty without labels.
 
     Args:
         directory: The run.
-        folder_state: `labels_beside`, or a cache of it for the runs of one list.
+        folder_state: `label_file_states`, or a cache of it for the runs of one list.
     """
     state = folder_state(directory.path.resolve().parent)
     if not state:
@@ -231,8 +231,8 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
 
 def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of estimates without labels, cut to what labels prove."""
+    from tuiprobe.probes.targets.compute import Targets, TargetSet
     from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
-    from tuiprobe.probes.targets.result import Targets, TargetSet
 
     if part.probe != Targets.probe or part.section is None:
         return part

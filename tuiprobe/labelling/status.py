@@ -232,14 +232,14 @@ def describe_labels(state: LabelStatus) -> Section:
 
 def _history(state: LabelStatus) -> Iterator[str]:
     """Yields each change of what is decided, a sentence each."""
-    verdict, gone = "open", set[int]()
+    verdict, dropped = "open", set[int]()
     for decision in state.decisions:
-        models = [state.candidates[n].model for n in decision.dropped if n not in gone]
+        models = [state.candidates[n].model for n in decision.dropped if n not in dropped]
         words = state.words(decision.verdict, decision.winner, names=True)
         if models and decision.verdict == verdict:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {several(decision.labels, 'label')}: {words}"
-        verdict, gone = decision.verdict, set(decision.dropped)
+        verdict, dropped = decision.verdict, set(decision.dropped)
 
 
 def difference_words(row: CandidateStatus) -> str:

@@ -213,14 +213,14 @@ def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> FloatImage:
             continue
         u, v = _surface(figure, top, bottom, left, right)
         here, box = ids[top:bottom, left:right], picture[:, top:bottom, left:right]
-        own = np.array([owner is figure for owner, _ in canvas.parts])[here]
+        of_figure = np.array([owner is figure for owner, _ in canvas.parts])[here]
         if figure.texture != "solid":
             share = texture_field(
                 figure.texture, u * np.float32(1 / figure.period), v * np.float32(1 / figure.period)
             )
-            box += delta.take(here, axis=1) * (share * own)
+            box += delta.take(here, axis=1) * (share * of_figure)
         factor = material_field(figure.material, u, v, draws)
-        box *= np.where(own, factor, np.float32(1))
+        box *= np.where(of_figure, factor, np.float32(1))
     return picture
 
 

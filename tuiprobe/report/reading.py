@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.labelling.report_part import labels_beside, labels_state, with_labels
+from tuiprobe.labelling.report_part import label_file_states, labels_state, with_labels
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of
@@ -40,7 +40,7 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
 
 def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
     """Yields runs, each with title and accuracies by the labels beside it."""
-    folder_state = cache(labels_beside)  # each folder is listed once
+    folder_state = cache(label_file_states)  # each folder is listed once
     for view in views:
         state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
         labelled = _by_labels(view.path.absolute(), state) if state else None

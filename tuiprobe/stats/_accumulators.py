@@ -347,12 +347,12 @@ class SampleMoments(_Accumulator):
 class _SamplesOf:
     """The per-image part of an `ActivationStats`."""
 
-    def __init__(self, whole: ActivationStats) -> None:
-        self._whole = whole
+    def __init__(self, stats: ActivationStats) -> None:
+        self._stats = stats
 
     def compute(self) -> SampleSummary:
         """Returns the figures of all images seen so far."""
-        return sample_summary(self._whole._snapshot().summary("samples")["samples"])
+        return sample_summary(self._stats._snapshot().summary("samples")["samples"])
 
 
 class ActivationStats(_Accumulator):

@@ -227,10 +227,10 @@ class CudaStats:
         self._device.synchronize()
 
 
-def _warn_of_missing(images: int, kept: int) -> None:
+def _warn_of_missing(images: int, recorded: int) -> None:
     warnings.warn(
-        f"only {kept} of {images} images have per-image figures, as there was no room for more in "
-        f"the replays of a CUDA graph; everything else holds all images. Call reserve({images}) "
+        f"only {recorded} of {images} images have per-image figures, as there was no room for more "
+        f"in the replays of a CUDA graph; everything else holds all images. Call reserve({images}) "
         "before the replays.",
         RuntimeWarning,
         stacklevel=5,

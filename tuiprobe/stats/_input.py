@@ -68,7 +68,7 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
 
 
 def describe(
-    x: Any, device: torch.device, what: str
+    x: Any, device: torch.device, name: str
 ) -> tuple[Memory, int, int, tuple[int, ...], tuple[int, ...]]:
     """Returns memory, address, dtype code, shape, strides in elements of a real tensor or array.
 
@@ -78,21 +78,21 @@ def describe(
     Args:
         x: The tensor or array.
         device: Required device.
-        what: Name in messages.
+        name: Name in messages.
 
     Raises:
         TypeError: If it is not a dense real tensor of a supported dtype.
         ValueError: If it is on another device, or its memory is not aligned or was freed.
     """
     if isinstance(x, torch.Tensor):
-        _check_tensor(x, device, what)
-        storage, data = _storage(x, what)
+        _check_tensor(x, device, name)
+        storage, data = _storage(x, name)
         return storage, data, _TORCH_CODES[x.dtype], tuple(x.shape), tuple(x.stride())
     if isinstance(x, np.ndarray):
-        _check_array(x, device, what)
+        _check_array(x, device, name)
         strides = tuple(s // x.itemsize for s in x.strides)
         return x, int(x.ctypes.data), _NUMPY_CODES[x.dtype], tuple(x.shape), strides
-    raise TypeError(f"{what} must be a torch tensor or a NumPy array, got {type(x)!r}")
+    raise TypeError(f"{name} must be a torch tensor or a NumPy array, got {type(x)!r}")
 
 
 def is_fake(x: torch.Tensor) -> bool:
@@ -106,43 +106,43 @@ def is_fake(x: torch.Tensor) -> bool:
         return False
 
 
-def _check_tensor(x: torch.Tensor, device: torch.device, what: str) -> None:
+def _check_tensor(x: torch.Tensor, device: torch.device, name: str) -> None:
     if x.dtype not in _TORCH_CODES:
-        raise TypeError(f"{what} must be {_DTYPES}, got {x.dtype}; convert with .float()")
+        raise TypeError(f"{name} must be {_DTYPES}, got {x.dtype}; convert with .float()")
     if x.is_nested:
-        raise TypeError(f"{what} must be one rectangle, got a nested tensor; update by its parts")
+        raise TypeError(f"{name} must be one rectangle, got a nested tensor; update by its parts")
     if x.layout != torch.strided:
-        raise TypeError(f"{what} must be dense, got {x.layout}; convert with .to_dense()")
+        raise TypeError(f"{name} must be dense, got {x.layout}; convert with .to_dense()")
     if x.device.type == "meta":
-        raise TypeError(f"{what} are on the meta device and hold no values")
+        raise TypeError(f"{name} are on the meta device and hold no values")
     if x.device != device:
         raise ValueError(
-            f"{what} are on {x.device}, expected {device}; move them, or make the accumulator "
+            f"{name} are on {x.device}, expected {device}; move them, or make the accumulator "
             f"with device={str(x.device)!r}"
         )
     if is_fake(x):
-        raise TypeError(f"{what} are a fake tensor and hold no readable memory")
+        raise TypeError(f"{name} are a fake tensor and hold no readable memory")
     if x.is_neg():
-        raise TypeError(f"{what} are a lazily negated view; call .resolve_neg()")
+        raise TypeError(f"{name} are a lazily negated view; call .resolve_neg()")
 
 
-def _check_array(x: np.ndarray[Any, Any], device: torch.device, what: str) -> None:
+def _check_array(x: np.ndarray[Any, Any], device: torch.device, name: str) -> None:
     if x.dtype not in _NUMPY_CODES:
         raise TypeError(
-            f"{what} must be native-endian float32 or float16, got {x.dtype!r}; "
+            f"{name} must be native-endian float32 or float16, got {x.dtype!r}; "
             "convert with .astype(np.float32)"
         )
     if device.type != "cpu":
         raise ValueError(f"NumPy arrays are on the CPU, the accumulator on {device}")
     if not x.flags.aligned or any(s % x.itemsize for s in x.strides):
-        raise ValueError(f"{what} are not aligned to their item size; pass a copy")
+        raise ValueError(f"{name} are not aligned to their item size; pass a copy")
 
 
-def _storage(x: torch.Tensor, what: str) -> tuple[torch.UntypedStorage, int]:
+def _storage(x: torch.Tensor, name: str) -> tuple[torch.UntypedStorage, int]:
     try:
         storage, data = x.untyped_storage(), int(x.data_ptr())
     except RuntimeError as error:  # fake tensors, functorch wrappers
-        raise TypeError(f"{what} hold no readable memory: {type(x).__name__}") from error
+        raise TypeError(f"{name} hold no readable memory: {type(x).__name__}") from error
     if x.numel():
         last = x.numel() - 1
         if not x.is_contiguous():
@@ -150,7 +150,7 @@ def _storage(x: torch.Tensor, what: str) -> tuple[torch.UntypedStorage, int]:
         needed = (x.storage_offset() + last + 1) * x.element_size()
         if needed > storage.nbytes():
             raise ValueError(
-                f"{what} need {needed} bytes of memory and their storage holds "
+                f"{name} need {needed} bytes of memory and their storage holds "
                 f"{storage.nbytes()}; it was resized or freed"
             )
     return storage, data

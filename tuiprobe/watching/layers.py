@@ -254,6 +254,7 @@ class Layer:
         self.calls = 0
         self.assumed = False
         self.refused: str | None = None
+        self._refused_shape: tuple[torch.Size, torch.dtype, InputBatch | None] | None = None
         self.order: int | None = None
         self.seen: LayerStatistics | None = None
         self.logged: LayerStatistics | None = None
@@ -279,8 +280,12 @@ class Layer:
             batch: What entered the model; None if that is not known.
         """
         assert self.kind is not None
+        shape = None
         try:
             _refuse_unreadable(x)
+            shape = x.shape, x.dtype, batch
+            if self.refused and shape == self._refused_shape:
+                return  # to find out again at each step would cost as much as the step
             tap, extract = self._layout_of(x, model, batch)
             y = extract(x)
             if not len(y):
@@ -296,6 +301,7 @@ class Layer:
             self.refused = str(error)
         else:
             self.refused = None
+        self._refused_shape = shape
 
     def _layout_of(
         self, x: Tensor, model: nn.Module, batch: InputBatch | None

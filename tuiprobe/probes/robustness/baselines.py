@@ -21,7 +21,7 @@ from tuiprobe.catalog.accuracies import (
     ZERO_SHOT,
     ModelAccuracies,
     published_row,
-    read_own_baseline,
+    read_baseline_csv,
 )
 from tuiprobe.catalog.baselines import (
     BASELINES,
@@ -29,17 +29,22 @@ from tuiprobe.catalog.baselines import (
     bundled_models,
     default_target,
     fit,
-    on_own_classes,
+    on_classes_of_shift,
 )
-from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, kind_of, own_family, peers
+from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_model, kind_of, peers
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of
-from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
-from tuiprobe.probes.robustness.result import BaselineNotRun, Forecast, SetAccuracy
+from tuiprobe.probes.robustness.compute import (
+    Axis,
+    Baseline,
+    Baselines,
+    Forecast,
+    SetAccuracy,
+)
 from tuiprobe.results import Estimate, Model, NotRun, given
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest
@@ -108,7 +113,7 @@ def baselines_for(
     if not family.measured:
         return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
     lines: list[Baseline] = []
-    not_run: list[BaselineNotRun] = []
+    not_run: list[NotRun] = []
     measured = set(family.measured.values())
 
     def add(name: str, models: Sequence[ModelAccuracies], known: Sequence[str]) -> None:
@@ -121,7 +126,7 @@ def baselines_for(
         # open_clip's table has no accuracies on a shift's own classes.
         if name != ZERO_SHOT and family.id_set == "imagenet":
             fits += [
-                (on_own_classes(models, shift), (shift,), "own classes")
+                (on_classes_of_shift(models, shift), (shift,), "own classes")
                 for shift in shifts
                 if shift in OWN_CLASSES
             ]
@@ -130,15 +135,9 @@ def baselines_for(
             try:
                 lines.append(Baseline(fit(name, rows, target, without), rows, axis))
             except ValueError as error:
-                missing(name, target, axis, str(error))
+                not_run.append(NotRun(reason=f"{name}: {error}"))
         if not shifts:
-            missing(name, known, family.id_set, "none of its shifts was measured")
-
-    def missing(name: str, target: Sequence[str], axis: Axis, reason: str) -> None:
-        reason = f"{name}: {reason}"
-        not_run.append(
-            BaselineNotRun(baseline=name, target=tuple(target), axis=axis, reason=reason)
-        )
+            not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
 
     if family.own is not None:
         for name, models in family.own.models().items():
@@ -148,7 +147,7 @@ def baselines_for(
             without = pretraining if name == ZERO_SHOT else ""
             add(name, bundled_models(name, without), default_target(name))
     if own is not None:
-        models = read_own_baseline(own, source, family.id_set, family.shifts)
+        models = read_baseline_csv(own, source, family.id_set, family.shifts)
         known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
         add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
@@ -227,7 +226,7 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
         kind = kind_of(model.training, published)
     except ValueError as error:
         return NotRun(reason=str(error))
-    own = own_family(kind, published, model.architecture)
+    own = family_of_model(kind, published, model.architecture)
     return PeerChoice(kind, own, family is not None, published)
 
 
