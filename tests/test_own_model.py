@@ -154,6 +154,8 @@ def test_several_models_see_what_is_read_once_and_have_a_folder_each(
     assert tuiprobe.compare(reports).models[0].run in {str(each.directory) for each in reports}
     with pytest.raises(UsageError, match="takes a list of models"):
         tuiprobe.probe_several("mini_clip", "miniature:val")
+    with pytest.raises(UsageError, match="probe_several"):
+        tuiprobe.probe(["mini_clip"], "miniature:val")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 """Stands for a blank at which no line breaks."""
 
 _BROKEN = re.compile(
-    rf"(?<=\d) (?=%|±|points?\b|dB\b|sigma\b|to [+{_MINUS}]?\d)|(?<=\d to) |(?<=±) "
+    rf"(?<=\d) (?=%|±|points?\b|dB\b|sigma\b|to [+{_MINUS}]?\d|of \d)|(?<=\d (?:to|of)) |(?<=±) "
 )
 _MOST_DIGITS = 3
 _TINY, _HUGE = 1e-4, 1e15
@@ -189,8 +189,8 @@ def same_places(cells: Sequence[Span], unit: str = "none") -> int | None:
 def unbroken(text: str) -> str:
     r"""Returns text in which no line breaks inside a range, or between a number and its unit.
 
-    >>> unbroken("right on 56 % (37 to 75) of 500 images").split(" ")
-    ['right', 'on', '56\xa0%', '(37\xa0to\xa075)', 'of', '500', 'images']
+    >>> unbroken("56 % (37 to 75) right, 3 of 13 wrong").split(" ")
+    ['56\xa0%', '(37\xa0to\xa075)', 'right,', '3\xa0of\xa013', 'wrong']
     """
     return _BROKEN.sub(NO_BREAK, text)
 

@@ -12,6 +12,7 @@ from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.preflight import check_encoder
 
 
 def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
@@ -126,3 +127,40 @@ def test_an_unreachable_hub_is_asked_once_and_nothing_is_built(
     once = [(repository, "model.safetensors", False), (repository, "pytorch_model.bin", True)]
     assert requests[:4] == once * 2
     assert [local for *_, local in requests[4:]] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "asked"),
+    [("test_vit.r160_in1k", "token", "avg"), ("vit_small_patch16_dinov3.lvd1689m", "avg", "token")],
+)
+def test_the_pooling_is_asked_for_and_said(
+    name: str, default: str, asked: str, tmp_path: Path
+) -> None:
+    model = saved(name, tmp_path / "w.pt")
+    usual, same, other = (
+        load_encoder(f"timm:{name}{option}", checkpoint=tmp_path / "w.pt")
+        for option in ("", f"@{default}", f"@{asked}")
+    )
+    images = torch.randn(2, 3, *usual.preprocessing.size)
+    with torch.inference_mode():
+        tokens = model.forward_features(images)
+        means = tokens[:, model.num_prefix_tokens :].mean(1)
+        pooled = {"token": tokens[:, 0], "avg": means}
+        for encoder, pooling in ((usual, default), (same, default), (other, asked)):
+            expected = model.fc_norm(pooled[pooling])
+            assert torch.allclose(encoder.encode(images), expected, atol=1e-4)
+            (check,) = (c for c in check_encoder(encoder) if c.name == "pooling")
+            assert f"h is {'its class' if pooling == 'token' else 'the mean'}" in check.detail
+    assert (same.architecture, other.architecture) == (
+        usual.architecture,
+        f"{usual.architecture}@{asked}",
+    )
+    assert (usual.classifier is None, other.classifier) == (default == "avg", None)
+
+
+def test_a_pooling_that_a_model_does_not_have_is_refused(tmp_path: Path) -> None:
+    saved("test_resnet", tmp_path / "w.pt")
+    with pytest.raises(UsageError, match="@token"):
+        load_encoder("timm:test_resnet.r160_in1k@token", checkpoint=tmp_path / "w.pt")
+    encoder = load_encoder("timm:test_resnet.r160_in1k", checkpoint=tmp_path / "w.pt")
+    assert "pooling" not in {check.name for check in check_encoder(encoder)}

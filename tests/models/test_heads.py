@@ -20,10 +20,15 @@ from torch import Tensor
 from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.from_open_clip import trained_scale
 from tuiprobe.models.heads import Head, head_from_file, ridge_head
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.prompt_heads import CLASSES_PER_SHARD, PromptHead, TextTower, read_templates
+from tuiprobe.models.prompt_heads import (
+    CLASSES_PER_SHARD,
+    PromptHead,
+    TextTower,
+    read_templates,
+    trained_scale,
+)
 
 CLASSES = ("cat", "fire truck", "tench")
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")

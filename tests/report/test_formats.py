@@ -69,6 +69,7 @@ def test_a_hostile_name_adds_no_element_and_loads_nothing():
         "viewbox", "role", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "points", "d", "r",
         "cx", "cy", "text-anchor", "transform", "stroke-dasharray", "aria-label", "aria-hidden",
         "aria-describedby", "data-tip", "data-v", "tabindex", "scope",
+        "open",
     }  # fmt: skip
     for tag, attributes in page.tags:
         if "src" in attributes:

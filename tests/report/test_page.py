@@ -13,9 +13,9 @@ from tests.report.samples import outliers, report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.test_formats import JPEG, Page
 from tuiprobe.report.html import TEMPLATES, html, sections_html
-from tuiprobe.results import Report
-from tuiprobe.results.card import card, sets_axis
-from tuiprobe.results.section import Chart, Column, Prose, Section, Series, Table
+from tuiprobe.results import DataSet, Report
+from tuiprobe.results.card import card, sets_axis, sets_line
+from tuiprobe.results.section import Chart, Column, Points, Prose, Section, Series, Table
 
 SAFE = re.compile(r"\w+ *\| *safe")
 LINE = Series(name="line", x=(0.0, 1.0), y=(0.0, 1.0))
@@ -60,6 +60,51 @@ def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> No
         assert value == figure.value
     only_one = full.model_copy(update={"parts": (full.part_of("targets"),)})
     assert sets_axis(only_one) is None
+
+
+def test_each_set_with_an_accuracy_is_explained_in_one_line(full: Report) -> None:
+    def held(*sources: str) -> dict[str, str]:
+        data = [
+            DataSet(name=name, source=source, images=1, measured=1)
+            for name, source in zip(names, sources, strict=True)
+        ]
+        line = sets_line(full.model_copy(update={"data": tuple(data)}))
+        return {str(name.code): str(text) for name, text in zip(line[::2], line[1::2], strict=True)}
+
+    axis = sets_axis(full)
+    assert axis is not None
+    names = axis.ticks
+    folders = held(*(f"imagefolder:of-{name}" for name in names))
+    assert list(folders) == list(names)
+    assert all(f"imagefolder:of-{name}" in text for name, text in folders.items())
+    rendered = held("miniature:street", "miniature:val", "miniature:a")
+    assert not any("miniature:" in text for text in rendered.values())
+    assert sets_line(full.model_copy(update={"data": full.data[:1]})) == ()
+
+
+def test_what_was_measured_is_open_where_no_accuracy_is_known(page: str) -> None:
+    def opened(page: str) -> list[bool]:
+        folds = attributes(page.partition('id="s1"')[2], "details")
+        return ["open" in fold for fold in folds]
+
+    without = html(report())
+    assert report().accuracies == ()
+    assert any(opened(without))
+    assert not any(opened(page))
+    assert ' class="lead' in page
+    assert ' class="lead' not in without
+
+
+def test_evidence_repeats_no_sentence_of_the_card() -> None:
+    sentence = "This line stands on the card once, whatever follows below it."
+    section = Section(
+        title="Rows",
+        headline=(sentence,),
+        content=(Points(items=((sentence,), ("Something else.",))), Points(items=((sentence,),))),
+    )
+    page = html(with_section(section))
+    assert page.count(sentence) == 1
+    assert "Something else." in page
 
 
 def test_the_answer_and_its_pictures_come_before_the_evidence(page: str) -> None:
@@ -181,7 +226,9 @@ def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
     spec = {"model": "mini_clip", "data": "imagefolder:my photos", "sample": 9}
     page = html(full.model_copy(update={"spec": spec}))
     message = unescape(page.partition("<h2>How to reproduce</h2>")[2])
-    assert "--data 'imagefolder:my photos' --sample 9" in message
+    shown = re.sub("</?span[^>]*>", "", message)
+    assert "--data 'imagefolder:my photos' --sample 9" in shown
+    assert '<span class="option">--sample</span>' in message
     assert full.key in message
     assert full.fingerprint.torch in message
     assert full.model.weights.digest in message

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.class_names import read_classes, refuse_unordered
+from tuiprobe.catalog.imagenet import imagenet_labels
 from tuiprobe.errors import UsageError
 from tuiprobe.models.heads import Head, classifier_head
 from tuiprobe.models.info import (
@@ -96,7 +97,8 @@ def parts_of_module(
     transform, info, images = _preprocessing(module, preprocess, kind)
     place = next((name for name, layer in module.named_modules() if layer is head), None)
     copied = _copy(module, kind)
-    output, ending = _trial(copied, images, kind)
+    vectors = ModuleOutput(copied)
+    output, ending = _trial(vectors, images, kind)
     layer = ending
     if head is not None:
         layer = cast(nn.Linear, copied.get_submodule(place)) if place else None
@@ -105,11 +107,12 @@ def parts_of_module(
     where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
         width, forward = layer.in_features, BeforeLayer(copied, layer)
+        classes = _configured_names(module, layer.out_features) if classes is None else classes
     else:
-        width, forward = output.shape[1], nn.Sequential(copied, nn.Flatten())
-        logits = _logits_of(copied, images) if head is None else None
+        width, forward = output.shape[1], vectors
+        logits = _logits_of(vectors, images) if head is None else None
         if logits is not None and classes is not None:
-            forward, where = nn.Sequential(forward, logits), f" {logits.what}"
+            forward, where = nn.Sequential(vectors, logits), f" {logits.what}"
             outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
         elif logits is not None and not logits.of_sigmoid:
             outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
@@ -176,10 +179,39 @@ class BeforeLayer:
         return self._caught.pop().flatten(1)
 
 
-def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
+class ModuleOutput(nn.Module):
+    """Maps images to one vector an image.
+
+    Models of `transformers` return several tensors: their logits count, else the image embeddings,
+    else the pooled representation.
+
+    Args:
+        module: Takes images `[B, 3, H, W]`.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def outputs(self, images: Tensor) -> tuple[object, str]:
+        """Returns the module's output, and what it is called where it is one of several."""
+        output: object = getattr(self.module, "get_image_features", self.module)(images)
+        for name in ("logits", "image_embeds", "pooler_output"):
+            if isinstance(getattr(output, name, None), Tensor):
+                return getattr(output, name), name
+        return output, ""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the vectors, `[B, channels]`."""
+        vectors = self.outputs(images)[0]
+        assert isinstance(vectors, Tensor), "the trial pass saw a tensor here"
+        return vectors.flatten(1)
+
+
+def _trial(vectors: ModuleOutput, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
     """Returns the output for two images, and the linear layer that the module ends in, if any.
 
-    A softmax or a sigmoid may follow the layer.
+    A softmax or a sigmoid may follow the layer. The layer before an embedding is no classifier.
     """
     calls: list[tuple[nn.Linear, Tensor]] = []
 
@@ -187,11 +219,11 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
         assert isinstance(layer, nn.Linear)
         calls.append((layer, output))
 
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in vectors.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(note) for layer in linear]
     try:
         with torch.inference_mode():
-            output = module(images.clone())  # it may change them in place
+            output, name = vectors.outputs(images.clone())  # it may change them in place
     except Exception as error:
         raise UsageError(
             f"{kind} failed on two images {[*images.shape]}, as preprocess gives them: "
@@ -200,13 +232,13 @@ def _trial(module: nn.Module, images: Tensor, kind: str) -> tuple[Tensor, nn.Lin
     finally:
         for hook in hooks:
             hook.remove()
-    output = _vectors(output, kind)
+    vector = _vectors(output, kind)
     for layer, logits in reversed(calls):
-        if logits.shape == output.shape:
+        if logits.shape == vector.shape and name in ("", "logits"):
             ends = (logits, logits.softmax(-1), logits.log_softmax(-1), logits.sigmoid())
-            if any(torch.allclose(end, output, equal_nan=True) for end in ends):
-                return output, layer
-    return output, None
+            if any(torch.allclose(end, vector, equal_nan=True) for end in ends):
+                return vector, layer
+    return vector, None
 
 
 class LogitsOfProbabilities(nn.Module):
@@ -238,13 +270,13 @@ _INEXACT = 1e-3
 """How far probabilities may be from 0 to 1, or their sum from 1, by rounding."""
 
 
-def _logits_of(module: nn.Module, images: Tensor) -> LogitsOfProbabilities | None:
+def _logits_of(vectors: ModuleOutput, images: Tensor) -> LogitsOfProbabilities | None:
     """Returns the map from outputs to logits if they are probabilities; else None.
 
     Images of a hundred times the contrast take other outputs out of the range from 0 to 1.
     """
     with torch.inference_mode():
-        outputs = torch.cat([module(images * scale).flatten(1).float() for scale in (1, 100, -100)])
+        outputs = torch.cat([vectors(images * scale).float() for scale in (1, 100, -100)])
     percent = bool(((outputs.sum(1) / 100 - 1).abs() <= _INEXACT).all())
     outputs = outputs / 100 if percent else outputs
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
@@ -318,7 +350,50 @@ def _classifier(
     return replace(head, classes=tuple(names), named=True)
 
 
+def _configured_names(module: nn.Module, count: int) -> tuple[str, ...] | None:
+    """Returns the names of outputs that the configuration of a `transformers` model gives, if any.
+
+    Names made from numbers are none, and those of ImageNet's classes are known without.
+    """
+    labels = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(labels, dict) or set(labels) != set(range(count)):
+        return None
+    names = tuple(str(labels[i]) for i in range(count))
+    made = all(name == f"LABEL_{i}" for i, name in enumerate(names))
+    return None if made or imagenet_labels(names) == tuple(range(1000)) else names
+
+
 # Preprocessing.
+
+
+class PixelValues:
+    """The preprocessing of an image processor of `transformers`.
+
+    Args:
+        processor: The image processor.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+
+    @property
+    def interpolation(self) -> str:
+        """Name of the interpolation, as of PIL."""
+        from PIL.Image import Resampling
+
+        method = getattr(self._processor, "resample", None)
+        method = Resampling(method) if isinstance(method, int) else method
+        return str(getattr(method, "name", "not known")).lower()
+
+    def __repr__(self) -> str:
+        from transformers import __version__
+
+        return f"{_kind(self._processor)} of transformers {__version__}"
+
+    def __call__(self, image: Image) -> Tensor:
+        """Returns an image as its model takes it."""
+        values: Tensor = self._processor(image, return_tensors="pt")["pixel_values"][0]
+        return values
 
 
 def made_pictures() -> list[Image]:
@@ -400,6 +475,10 @@ def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, s
         return transform, f"assumed: timm's configuration of {config.get('architecture', kind)}"
     if preprocess is None:
         raise UsageError(f"what the images of {kind} go through is not known: {_ASK}")
+    # A processor of transformers for texts and images holds the one for images.
+    preprocess = getattr(preprocess, "image_processor", preprocess)
+    if "pixel_values" in getattr(preprocess, "model_input_names", ()):
+        preprocess = PixelValues(preprocess)
     if not callable(preprocess) and callable(getattr(preprocess, "transforms", None)):
         preprocess = preprocess.transforms()  # type: ignore[attr-defined]  # weights of torchvision
     if not callable(preprocess):

@@ -18,20 +18,14 @@ from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.open_clip_source import CONFIG_FILE, OpenClipSource, locate
-from tuiprobe.models.prompt_heads import TextTower
+from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.published_weights import fetch_published, quiet, resolve
 from tuiprobe.models.registry import Loader, ModelRequest
-from tuiprobe.models.taps import DerivedTap
+from tuiprobe.models.taps import PRE_PROJECTION, DerivedTap
 from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, seeded
 
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
 """Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
-
-PRE_PROJECTION = "pre_projection"
-"""Extra tap of CLIP transformers: the pooled token before the projection.
-
-Zero-shot and finetuned models both have this tensor.
-"""
 
 
 def load(request: ModelRequest) -> Encoder:
@@ -332,17 +326,3 @@ def text_tower(
         logit_scale=scale,
         logit_bias=bias,
     )
-
-
-def trained_scale(model: nn.Module) -> tuple[float | None, float]:
-    """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
-
-    The parameter `logit_scale` is the logarithm. If the scale is missing, without data (on the
-    meta device) or not a finite positive number, it is None.
-    """
-    scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
-    if scale is not None and scale.is_meta:
-        return None, 0.0
-    factor = 0.0 if scale is None else float(scale.detach().float().exp())
-    shift = 0.0 if bias is None else float(bias.detach().float())
-    return factor if 0 < factor < float("inf") else None, shift

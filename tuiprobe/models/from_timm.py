@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tuiprobe.limits import BUILT_CLASSES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.generate_lists import wants_quickgelu
 from tuiprobe.models.heads import classifier_head
-from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, pooling_of, weights_info
 from tuiprobe.models.published_weights import (
     check_reachable,
     fetch_published,
@@ -33,6 +33,9 @@ from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, seede
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
 
+POOLINGS = ("token", "avg")
+"""What of a transformer's last layer a representation may be: class token, mean of patches."""
+
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """File names of weights in a folder or repository, preferred first."""
 
@@ -46,11 +49,13 @@ class TimmName:
             `local-dir:FOLDER`.
         gelu: Whether the user insists on GELU.
         size: Side of the input if the user asks for the test size, else None.
+        pooling: `token` or `avg` if the user asks for it, else empty.
     """
 
     architecture: str
     gelu: bool = False
     size: int | None = None
+    pooling: str = ""
 
     @property
     def located(self) -> bool:
@@ -61,15 +66,20 @@ class TimmName:
     def parse(cls, spec: str, rest: str) -> TimmName:
         """Parses `NAME[.TAG][@gelu|@SIZE]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
+        Each may end in `@token` or `@avg`.
+
         >>> TimmName.parse("", "resnet50.a1_in1k@288").size
         288
         """
+        before, _, pooling = rest.rpartition("@")
+        if pooling in POOLINGS:
+            return replace(cls.parse(spec, before), pooling=pooling)
         if rest.startswith(_LOCATED):
             return cls(rest)
         architecture, _, option = rest.partition("@")
         if option not in ("", "gelu") and not option.isdigit():
             raise UsageError(
-                f"cannot understand @{option} in {spec!r}; write @gelu or a size in pixels"
+                f"cannot understand @{option} in {spec!r}; write @gelu, @token, @avg or a size"
             )
         return cls(architecture, option == "gelu", int(option) if option.isdigit() else None)
 
@@ -88,6 +98,7 @@ def load(request: ModelRequest) -> Encoder:
         _check_name(name, random=request.checkpoint is None and not request.untrained)
     model, weights = _model(request, name)
     preprocess, preprocessing = _preprocessing(name, model, published=request.checkpoint is None)
+    changed = _pool(model, name)
     model.eval()
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
@@ -96,7 +107,7 @@ def load(request: ModelRequest) -> Encoder:
     linear = isinstance(layer, nn.Linear) and layer.in_features == width
     return Encoder(
         name=request.name,
-        architecture=str(model.pretrained_cfg.get("architecture") or name.architecture),
+        architecture=str(model.pretrained_cfg.get("architecture") or name.architecture) + changed,
         representation="token" if features.ndim == 3 else "pooled",
         width=width,
         weights=weights,
@@ -110,6 +121,24 @@ def load(request: ModelRequest) -> Encoder:
         tag=model.pretrained_cfg.get("tag") or None,
         classifier=classifier_head(layer) if linear else None,
     )
+
+
+def _pool(model: Any, name: TimmName) -> str:
+    """Pools tokens as the user asks; returns `@token` or `@avg` if the model would not.
+
+    Its classifier was trained on the other representation, so it goes.
+
+    Raises:
+        UsageError: If the model has no class token beside its patches.
+    """
+    if name.pooling in ("", pooling_of(model)):
+        return ""
+    if not pooling_of(model):
+        raise UsageError(
+            f"timm:{name.architecture} has no class token beside patches; leave @{name.pooling} out"
+        )
+    model.reset_classifier(0, global_pool=name.pooling)
+    return f"@{name.pooling}"
 
 
 def _check_name(name: TimmName, *, random: bool) -> None:
@@ -300,6 +329,8 @@ def _fetch(spec: str, rest: str) -> list[Path]:
     """Caches the files of a spec: published weights, or a repository."""
     import timm
     from huggingface_hub import hf_hub_download
+
+    rest = rest.removesuffix("@token").removesuffix("@avg")
 
     def download() -> None:
         architecture = rest.partition("@")[0]

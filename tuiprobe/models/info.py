@@ -23,6 +23,7 @@ __all__ = [
     "Training",
     "WeightsInfo",
     "measured_normalisation",
+    "pooling_of",
     "saved_script",
     "state_digest",
     "weights_info",
@@ -76,6 +77,13 @@ def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo
             names = [name for name in archive.namelist() if "/constants" in name]
             state = {name.partition("/")[2]: archive.read(name) for name in names}
     return WeightsInfo(kind=kind, source=source, digest=state_digest(state))
+
+
+def pooling_of(module: torch.nn.Module) -> str:
+    """Returns how a timm model pools its tokens; empty if it has no class token beside patches."""
+    pooling = getattr(module, "global_pool", None)
+    has_token = getattr(module, "cls_token", None) is not None
+    return pooling if isinstance(pooling, str) and has_token else ""
 
 
 def saved_script(module: torch.jit.ScriptModule) -> bytes:

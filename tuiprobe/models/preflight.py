@@ -10,13 +10,12 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import nn
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, presets
 from tuiprobe.catalog.published_models import published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.info import measured_normalisation
+from tuiprobe.models.info import measured_normalisation, pooling_of
 from tuiprobe.results.subject import Check
 
 
@@ -47,7 +46,20 @@ def check_encoder(encoder: Encoder) -> list[Check]:
         "eval mode": _eval_mode,
         "dtype": _dtype,
     }
+    if encoder.loader == "timm" and pooling_of(encoder.module) in _POOLINGS:
+        checks["pooling"] = _pooling
     return [check(name, encoder, partial(run, encoder)) for name, run in checks.items()]
+
+
+_POOLINGS = {"token": "its class token", "avg": "the mean of its patches"}
+
+
+def _pooling(encoder: Encoder) -> Check:
+    """Says what h is of a transformer that has both."""
+    used = pooling_of(encoder.module)
+    (other,) = _POOLINGS.keys() - {used}
+    detail = f"h is {_POOLINGS[used]}; with @{other} it is {_POOLINGS[other]}"
+    return Check("pooling", "pass", detail)
 
 
 def _weights(encoder: Encoder) -> Check:
@@ -98,11 +110,8 @@ def expected_activation(encoder: Encoder) -> str | None:
 
 def built_activations(encoder: Encoder) -> set[str]:
     """Returns the GELU variants that the model is built with."""
-    return {
-        "quickgelu" if type(m).__name__.lower() == "quickgelu" else "gelu"
-        for m in encoder.module.modules()
-        if isinstance(m, nn.GELU) or type(m).__name__.lower() in ("quickgelu", "gelutanh")
-    }
+    names = [type(m).__name__.lower() for m in encoder.module.modules()]
+    return {"quickgelu" if "quickgelu" in n else "gelu" for n in names if "gelu" in n}
 
 
 def _activation(encoder: Encoder) -> Check:
@@ -113,7 +122,7 @@ def _activation(encoder: Encoder) -> Check:
     if trained is None:
         located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
         tagged = encoder.loader == "timm" and encoder.tag is not None
-        if located or tagged or encoder.loader in ("torchvision", "py"):
+        if located or tagged or encoder.loader in ("torchvision", "transformers", "py"):
             detail += ", as the model itself says"
             return Check("activation", "pass", detail)
         fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"

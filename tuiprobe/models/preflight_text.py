@@ -72,7 +72,7 @@ PUBLISHED_FORMS = (
         ),
     ),
     PublishedForm(
-        "open_clip's byte-pair tokenizer",
+        "clip's byte-pair tokenizer",
         pad=None,
         end=49407,
         punctuation=True,

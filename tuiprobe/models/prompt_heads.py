@@ -62,6 +62,20 @@ class TextTower:
     lengths: Callable[[Tensor], Tensor] | None = None
 
 
+def trained_scale(model: nn.Module) -> tuple[float | None, float]:
+    """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
+
+    The parameter `logit_scale` is the logarithm. If the scale is missing, without data (on the
+    meta device) or not a finite positive number, it is None.
+    """
+    scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
+    if scale is not None and scale.is_meta:
+        return None, 0.0
+    factor = 0.0 if scale is None else float(scale.detach().float().exp())
+    shift = 0.0 if bias is None else float(bias.detach().float())
+    return factor if 0 < factor < float("inf") else None, shift
+
+
 @dataclass(frozen=True)
 class PromptHead:
     """The zero-shot head of some class names and templates: kept by `tuiprobe fetch`, or built.

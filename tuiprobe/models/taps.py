@@ -23,6 +23,12 @@ from tuiprobe.errors import UsageError
 Extract = Callable[[object], Tensor]
 """Converts a module's output to the tensor of a tap."""
 
+PRE_PROJECTION = "pre_projection"
+"""Extra tap of CLIP transformers: the pooled token before the projection.
+
+Zero-shot and finetuned models both have this tensor.
+"""
+
 BATCH = 2
 """Images of the trial pass; with only one, the batch dimension would be ambiguous."""
 
@@ -355,4 +361,14 @@ def _token_counts(tower: nn.Module) -> tuple[int, int]:
         patches = getattr(getattr(module, "patch_embed", None), "num_patches", None)
         if patches is not None:  # timm
             return int(patches), int(getattr(module, "num_prefix_tokens", 0))
-    return 0, 0
+    grids = [getattr(module, "num_patches", None) for module in tower.modules()]
+    patches = next((count for count in grids if isinstance(count, int)), None)
+    if patches is None or not hasattr(tower, "config"):
+        return 0, 0
+    named = {name.rpartition(".")[2]: value for name, value in tower.named_parameters()}
+    prefix = (named[name] for name in _PREFIXES if name in named)  # transformers
+    return patches, sum(value.numel() // value.shape[-1] for value in prefix)
+
+
+_PREFIXES = ("class_embedding", "cls_token", "distillation_token", "register_tokens")
+"""Parameters of models of `transformers` that are tokens before the patches."""

@@ -29,12 +29,13 @@ from tuiprobe.report.page_layout import (
     has_points,
     only_in_a_file,
     shortened,
+    with_options,
 )
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
 from tuiprobe.report.text import line
 from tuiprobe.results import Report
-from tuiprobe.results.card import card, not_run, sets_axis
+from tuiprobe.results.card import card, not_run, sets_axis, sets_line
 from tuiprobe.results.reproduce import (
     command,
     command_note,
@@ -78,10 +79,10 @@ def html(report: Report, pictures: Pictures | None = None, linked: bool = False)
     columns, rows = data_rows(report)
     return render(
         "report.html", report.title, page=page, report=report, blocks=blocks, owners=owners,
-        axis=sets_axis(report), next=next_step(report),
+        axis=sets_axis(report), sets=sets_line(report), next=next_step(report),
         note=f"{provenance(report)} · {shortened(report.model.name, 120)}",
         described=described, not_run=not_run(report),
-        command=escape(plain(command(report))),  # copied as it is
+        command=[escape(text) for text in with_options(plain(command(report)))],  # copied as it is
         command_note=command_note(report), checks=verified(report),
         preflight=PREFLIGHT, machine=(*software(report), *speed(report)),
         encoder=list(subject_rows(report)), left_out=list(left_out(report)),

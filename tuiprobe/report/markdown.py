@@ -27,7 +27,7 @@ from tuiprobe.report.text import (
 )
 from tuiprobe.results import Report, given
 from tuiprobe.results.accuracy import range_of
-from tuiprobe.results.card import card, not_run
+from tuiprobe.results.card import card, not_run, sets_line
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,
@@ -68,6 +68,8 @@ def markdown(report: Report) -> str:
     lines += _card(report)
     if following := next_step(report):
         lines += [f"**Next:** {markdown_text(following)}", ""]
+    if sets := sets_line(report):
+        lines += [markdown_text(sets), ""]
     files: dict[str, list[tuple[str, Table]]] = {}
     for probe, name, table in table_files(report):
         files.setdefault(probe, []).append((name, table))

@@ -19,6 +19,7 @@ from tuiprobe.results.section import (
     Column,
     Content,
     Heading,
+    Points,
     Section,
     Strip,
     StripEnd,
@@ -37,6 +38,9 @@ LONGEST_TEXT, LONGEST_LABEL = 2000, 120
 """Letters of a piece of text, and of a label or a word, that a page shows."""
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_LABEL + 1},}}")
 _LONGEST_NAME = 36
+_SENTENCE = 40
+"""Letters from which on a text is a sentence: a shorter one may be a part of any line."""
+_OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]{1,40})")
 
 Words = list[tuple[str, Term | None]]
 """Text in pieces, each with the term that it leads to."""
@@ -131,7 +135,7 @@ class PageState:
 
     def layout(self, section: Section, probe: str) -> Layout:
         """Returns a section in the order of a page: figure, meaning, then folded evidence."""
-        visible = [piece for piece in section.content if _visible(piece)]
+        visible = [piece for piece in map(self._unrepeated, section.content) if _visible(piece)]
         on_card = [
             piece
             for piece in visible
@@ -154,6 +158,15 @@ class PageState:
             [(head, _figures_folded(under)) for head, under in parts if self.open or under],
             tables_folded=not self.open,
         )
+
+    def _unrepeated(self, piece: Content) -> Content:
+        """Returns a piece without the sentences of a list that stand on the card already."""
+        if not isinstance(piece, Points):
+            return piece
+        items = [
+            item for item in piece.items if len(line_of(item)) < _SENTENCE or not self.repeats(item)
+        ]
+        return piece.model_copy(update={"items": tuple(items)})
 
     def pictures(self, data: str, end: StripEnd, most: int) -> list[tuple[TopImage, str, str]]:
         """Returns the first images at an end that have a picture: image, caption, source."""
@@ -178,6 +191,8 @@ def _visible(piece: Content) -> bool:
         return piece.reading and bool(piece.rows) and not only_in_a_file(piece)
     if isinstance(piece, Chart):
         return has_points(piece)
+    if isinstance(piece, Points):
+        return bool(piece.items)
     return not (isinstance(piece, Strip) and piece.folded)
 
 
@@ -251,6 +266,15 @@ def shortened(text: str, most: int = LONGEST_TEXT) -> str:
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
+def with_options(text: str) -> list[str]:
+    """Returns text in pieces, of which every second one is an option, where no line breaks.
+
+    >>> with_options("pass --batch-size 8")
+    ['pass ', '--batch-size', ' 8']
+    """
+    return _OPTION.split(text)
+
+
 def file_name(path: str) -> str:
     """Returns the last part of a path, a long one without its middle.
 
@@ -277,6 +301,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "table_name": _table_name,
     "text": lambda text: "".join(value_text(piece) for piece in text),
     "title_text": _title_text,
+    "with_options": with_options,
 }
 """Functions of pieces that templates apply."""
 

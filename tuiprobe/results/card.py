@@ -9,10 +9,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
+from tuiprobe.catalog.set_contents import set_contents
 from tuiprobe.results.base import Frozen, Many, given
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Chart, Drawn, Id, NamedFigure, Series, Strip, Text
+from tuiprobe.results.section import (
+    Block,
+    Chart,
+    Code,
+    Drawn,
+    Id,
+    NamedFigure,
+    Series,
+    Strip,
+    Text,
+    Value,
+)
 from tuiprobe.results.subject import DataSet, Model
 
 TITLES: Final[dict[Block, str]] = {
@@ -104,6 +116,21 @@ def set_accuracies(report: Report) -> list[NamedFigure]:
     return [named for rank in ranks for named in figures if named.headline == rank]
 
 
+def sets_line(report: Report) -> Text:
+    """Returns what each set with an accuracy holds; empty where fewer than two have one."""
+    known = dict.fromkeys(named.data for named in set_accuracies(report))
+    sets = {data.name: data for data in report.data}
+    shown = [sets[name] for name in known if name in sets]
+    if len(shown) < 2:
+        return ()
+    of_imagenet = report.data[0].name == "imagenet"
+    pieces: list[Value] = []
+    for data in shown:
+        held = set_contents(data.name, data.source, of_imagenet)
+        pieces += [Code(code=data.name), f": {held}{'.' if data is shown[-1] else '; '}"]
+    return tuple(pieces)
+
+
 def sets_axis(report: Report) -> Chart | None:
     """Returns the accuracy on every set on one axis, the user's own first.
 
@@ -114,6 +141,7 @@ def sets_axis(report: Report) -> Chart | None:
         return None
     names = list(dict.fromkeys(named.data for named in known))
     estimated = [named for named in known if named.headline == TARGET.headline]
+    measured = [named for named in known if named not in estimated]
 
     def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
         figures = [named.figure for named in accuracies if given(named.figure)]
@@ -128,20 +156,18 @@ def sets_axis(report: Report) -> Chart | None:
         )
 
     drawn = (
-        on_axis("estimated", "main", estimated),
-        on_axis("measured", "second", [named for named in known if named not in estimated]),
+        on_axis("estimated: range of 80 % of such estimates", "main", estimated),
+        on_axis("measured: 95 % interval", "second", measured),
     )
     return Chart(
         id="sets",
         title="Accuracy on each set",
         x_label="set",
-        y_label="images that are right",
+        y_label="right answers, % of the images",
         y_unit="share",
         ticks=tuple(names),
         across=True,
         series=tuple(series for series in drawn if series.x),
-        note="Lines are 95 % intervals of what was measured"
-        + (", and the range that holds 80 % of such estimates." if estimated else "."),
     )
 
 
@@ -184,6 +210,8 @@ def _measured(report: Report) -> Iterator[Text]:
     model = "training unknown" if training == "unknown" else f"{training} model"
     if weights == "unknown":
         yield (f"{sets} of {images} vectors; {model}.",)
+    elif weights == "answers":
+        yield (f"{sets} of {images} images; answers of a table.",)
     else:
         yield (f"{sets} of {images} images; {model}, {weights} weights.",)
 
