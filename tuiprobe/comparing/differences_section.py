@@ -138,7 +138,7 @@ def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:
 def _difference(row: Difference) -> list[Value]:
     """Returns the difference with its interval, and how that was obtained."""
     change = row.difference
-    return [change.with_interval(signed=True) if given(change) else MISSING, kind(row)]
+    return [change.with_interval(signed=True) if given(change) else None, kind(row)]
 
 
 def _common(comparison: Comparison) -> Iterator[Content]:

@@ -115,8 +115,8 @@ def series(
 
 
 def value_or_dash(figure: Figure) -> Value:
-    """Returns a figure as the cell of a table; a dash where there is none."""
-    return figure if given(figure) else "-"
+    """Returns a figure as the cell of a table; None, shown as a dash, where there is none."""
+    return figure if given(figure) else None
 
 
 def several(count: int, noun: str, plural: str | None = None) -> str:

@@ -17,7 +17,7 @@ from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
-from tuiprobe.probes import PROBES, registry
+from tuiprobe.probes import BUILT_IN, PROBES, registry
 from tuiprobe.probes.confidence import scale_known
 from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
@@ -38,6 +38,7 @@ from tuiprobe.results import (
     Timings,
 )
 from tuiprobe.results.card import title
+from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name
@@ -216,8 +217,8 @@ def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
     """Returns why a table of answers does not tell what a probe asks; None if it does."""
     if run.plan.model.representation != "none":
         return None
-    if probe.block in ("inside", "deploy"):
-        return NotRun(reason="no representation: nothing is known about the inside")
+    if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
+        return NO_REPRESENTATION
     unsure = isinstance(run.head, HeadArrays) and not scale_known(run.head)
     if unsure and probe.id in ("targets", "calibration"):
         remedy = "give a column confidence, or one of probabilities for each class"

@@ -6,7 +6,22 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from tuiprobe.results.base import LONGEST_TEXT, MOST_CHANNELS, ByName, Count, Frozen, Many, Real
+from tuiprobe.results.base import (
+    LONGEST_TEXT,
+    MOST_CHANNELS,
+    ByName,
+    Count,
+    Frozen,
+    Many,
+    NotRun,
+    Real,
+)
+
+NO_REPRESENTATION: Final = NotRun(
+    reason="no representation: nothing is known about the inside",
+    remedy="measure the model in place of its answers",
+)
+"""What a table of answers tells about the inside of its model."""
 
 Representation = Literal["projected", "pooled", "token", "none"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]

@@ -188,7 +188,7 @@ def _unique(result: Concepts) -> Iterator[Content]:
          ("polysemanticity", "concepts per direction")],
         [
             [row.family, row.directions, row.unique, row.rarefied,
-             "-" if row.excess is None else row.excess, row.polysemanticity]
+             row.excess, row.polysemanticity]
             for row in result.families
         ],
         f"Rarefied: expected for {result.families[0].rarefied_to} directions of each, which are as "

@@ -379,7 +379,7 @@ def _effective(result: Robustness) -> Iterator[Content]:
                 er.left_out,
                 er.value,
                 value_or_dash(er.prediction),
-                {True: "yes", False: "no", None: "-"}[er.above],
+                {True: "yes", False: "no", None: None}[er.above],
             ]
         )
     yield table(

@@ -251,8 +251,8 @@ def _estimates(result: Targets) -> Iterator[Content]:
     for target in result.targets:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
         rows.append(
-            [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else "-", value_or_dash(target.uncalibrated),
+            [Code(code=target.data), target.images, *scaled, *[None] * (2 - len(scaled)),
+             target.scaled[0].k if scaled else None, value_or_dash(target.uncalibrated),
              _labels(target)]
         )  # fmt: skip
     yield table(
