@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +54,8 @@ from tuiprobe.run.records import (
 from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
 
+Asked = Callable[[int, int], object]
+
 _LONGEST_CAUSE = 500
 
 NAMED_NONFINITE = 3
@@ -61,19 +63,20 @@ NAMED_NONFINITE = 3
 
 
 @fixed_threads()
-def make_report(directory: RunDir) -> Report:
+def make_report(directory: RunDir, asked: Asked = lambda done, total: None) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Beside the report, the values of single images are written to `per_image.safetensors`.
 
     Args:
         directory: A run whose shards are merged, locked by the caller.
+        asked: Is told before each probe how many of how many were asked.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
     run = RunReader(directory)
-    report = _ask_all(run)
+    report = _ask_all(run, asked)
     write_per_image(directory, run.plan.key, image_values(run))
     return report
 
@@ -136,14 +139,16 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
     )
 
 
-def _ask_all(run: RunReader) -> Report:
+def _ask_all(run: RunReader, asked: Asked = lambda done, total: None) -> Report:
     """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
     subject = Subject(run.plan.model, images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
     parts: dict[str, Part] = {}
-    for probe in known.in_order():
+    order = [*known.in_order()]
+    for done, probe in enumerate(order):
+        asked(done, len(order))
         try:
             results[probe.id] = _result(probe, run, results)
             parts[probe.id] = part(probe, results[probe.id], subject)
