@@ -71,6 +71,9 @@ MACHINE = "How it runs"
 VECTORS = "vectors:"
 """Begins the data of a run whose samples are encoded already."""
 
+ANSWERS = "answers:"
+"""Begins a model that is a table of answers."""
+
 AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
 """What replaces ablated channels: their mean, zero, or the values of another image."""
 
@@ -297,11 +300,11 @@ class RunSpec:
     labels: Annotated[
         str | None,
         Option(
-            "Labels of the vectors, one a row. In .npy, .txt, .csv or .json; --classes names them.",
+            "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
+            "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
             EMBEDDINGS,
             common=True,
             metavar="FILE",
-            fits="vectors",
         ),
     ] = None
     training: Annotated[

@@ -42,7 +42,7 @@ from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 from tuiprobe.stats import ActivationStats
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
-_SOURCES = ("data", "concepts")
+_SOURCES = ("data", "concepts", "model")  # of a model only `answers:FILE` is a file
 
 INNER_TOP_K = 8
 """Images stored per channel and end of an inner tap."""

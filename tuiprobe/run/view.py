@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tuiprobe import limits
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, last_error
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run import locks
 from tuiprobe.run.counting import (
@@ -288,10 +288,10 @@ class RunView:
     def progress(self) -> tuple[int, int, float, float | None]:
         """What is done, all of it, how many a second, and seconds left (None if unknown).
 
-        It counts images; while a head is built, what the head is built from.
+        It counts images; while a head is built, what it is built from; then probes.
         """
         status = self.furthest
-        if status is not None and status.phase == "head" and status.to_build:
+        if status is not None and status.phase in ("head", "probe") and status.to_build:
             return status.built, status.to_build, status.rate, status.eta
         running = [rank.status for rank in self.ranks if rank.runs and rank.status.place]
         eta = max((status.eta for status in running if status.eta is not None), default=None)
@@ -581,10 +581,5 @@ def _error(directory: RunDir) -> str:
             lines = stream.read(_TAIL).decode("utf-8", "replace").splitlines()
     except (DamagedFileError, OSError):
         return ""
-    error = ""
-    for line in lines:
-        if line.startswith(LOG_MARK):
-            error = ""
-        elif line.startswith("error:"):
-            error = line.removeprefix("error:").strip()[:_MOST_TEXT]
-    return error
+    begun = max((n for n, line in enumerate(lines) if line.startswith(LOG_MARK)), default=0)
+    return last_error(lines[begun:])[:_MOST_TEXT]
