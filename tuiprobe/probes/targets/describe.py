@@ -49,6 +49,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, target sets, and the labelled sets that estimates rest on."""
+        if isinstance(run.head, NotRun):
+            return run.head
         if not run.targets:
             planned = [record.name for record in run.plan.sets if record.target]
             if planned:
@@ -61,8 +63,6 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 return unmatched
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
-        if isinstance(run.head, NotRun):
-            return run.head
         first, *shifts = run.head_sets
         names = run.head_file.classes
         listed = {
