@@ -57,10 +57,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
             labelled = [data for data in run.images if data.labelled]
-            if len(labelled) == 1 and isinstance(run.head, NotRun):
-                return run.head  # a folder that the user named is the user's pictures
             if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
-                return unmatched
+                return unmatched  # a folder that the user named is the user's pictures
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
         first, *shifts = run.head_sets
