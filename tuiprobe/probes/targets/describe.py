@@ -14,7 +14,7 @@ from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet,
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.accuracy import sentence
-from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.figures import Fig, column, named_figures
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
@@ -251,7 +251,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
             ("estimate", "estimate, 80 % range"),
             ("second", "by difference of confidences, 80 % range"),
             "k",
-            ("uncalibrated", "average confidence, not calibrated"),
+            column("uncalibrated", UNCALIBRATED),
             ("labels", "labels for ±5 points"),
         ],
         rows,
