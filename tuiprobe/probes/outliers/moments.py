@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from tuiprobe.probes.inputs import Float32, Float64, Int64, ShardSums
 from tuiprobe.probes.intervals import LEVEL, bootstrap_mean, delete_one, delete_shard, exact
@@ -322,7 +322,7 @@ def null_high(images: int, channels: int) -> Figure:
     """
     if images < 2 or channels < 2:
         return NotRun(reason="needs two images and two channels")
-    chi2 = float(stats.chi2.ppf((1 + LEVEL) / 2, channels - 1))
+    chi2 = float(2 * special.gammaincinv((channels - 1) / 2, (1 + LEVEL) / 2))
     value = (chi2 / (channels - 1) - 1) / (images - 1)
     return exact(value, images, "closed form: channels permuted within each image")
 
