@@ -38,7 +38,7 @@ def load(request: ModelRequest) -> Encoder:
     source = locate(request)
     # Checked before the model is built, which takes seconds.
     file = request.checkpoint or (source.weights() if source.weights is not None else None)
-    model = _build(source)
+    model = _build(source, drawn=file is None)
     weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
@@ -62,14 +62,14 @@ def load(request: ModelRequest) -> Encoder:
     )
 
 
-def _build(source: OpenClipSource) -> Any:
+def _build(source: OpenClipSource, *, drawn: bool) -> Any:
     import open_clip
 
     overrides: dict[str, Any] = {}
     if source.activation:
         overrides["quick_gelu"] = source.activation == "quickgelu"
     try:
-        with seeded():
+        with seeded(drawn=drawn):
             return open_clip.create_model(
                 source.model_name,
                 load_weights=False,
