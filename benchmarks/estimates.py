@@ -31,6 +31,7 @@ from tuiprobe.probes.targets.compute import shift_estimates
 from tuiprobe.probes.targets.describe import ExpectedAccuracy
 from tuiprobe.probes.targets.estimators import (
     FLOOR,
+    HEADLINE,
     PRIOR_K,
     PRIOR_K_DIFFERENCE,
     SLOPE,
@@ -42,7 +43,6 @@ from tuiprobe.probes.targets.estimators import (
     left_out_errors,
     scaled_by,
 )
-from tuiprobe.probes.targets.result import HEADLINE
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir

@@ -17,7 +17,7 @@ from tuiprobe import miniature
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import Outcome, OutlierResult
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 

@@ -194,7 +194,7 @@ def test_a_spec_becomes_a_command_line_and_the_same_spec(values: dict[str, Any])
         (None, None, {"embeddings": "x.npy", "layers": ("a",)}),
         (None, None, {"embeddings": "x.npy", "batch_size": 7}),
         (None, None, {"embeddings": "x.npy", "head": "probe"}),
-        (None, None, {"labels": "x.npy"}),
+        (None, None, {"training": "supervised"}),
         ("mini_clip", None, {"target_embeddings": ["x.npy"]}),
     ],
 )
@@ -297,8 +297,8 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
     ("texts", "message"),
     [
         (["blur"], "--probe blur: write ID.KEY=VALUE"),
-        (["blurr.radius=3"], "there is no probe 'blurr'; did you mean blur[?]"),
-        (["xyz.radius=3"], "there is no probe 'xyz'; there are blur, count"),
+        (["blurr.radius=3"], "no probe with options is called 'blurr'; did you mean blur[?]"),
+        (["xyz.radius=3"], "no probe with options is called 'xyz'; there are blur, count"),
         (["blur.radios=3"], "blur has no option 'radios'; did you mean radius[?]"),
         (["blur.radius=x"], "--probe blur.radius: .*number.*'x'"),
         (["blur.radius=-1"], "--probe blur.radius: .*greater than or equal to 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuiprobe.cli.app import COMMANDS, MINIATURE, all_options
-from tuiprobe.options import Changes, OptionField
+from tuiprobe.options import OptionField
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
@@ -15,7 +15,8 @@ OPTIONS = """\
 `tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `--help`
 shows the options in bold. `tuiprobe.probe(model, data, **options)` takes the same options in
 Python: `--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column
-says what another value changes.
+says what another value changes: the measurement, answers from the same measurement, last bits of
+figures, or nothing.
 """
 
 HELP = """
@@ -58,10 +59,8 @@ CODES = (
 )
 
 MORE_CODES = """
-Nothing else ends with 1. A reader that ends (`| head -1`, `2>&1 | head -1`) changes no exit code:
-the command goes on, and a measurement loses only its messages. Text is printed in the encoding of
-the terminal or of `PYTHONIOENCODING`, with characters that it lacks replaced; a page or a file on
-stdout is UTF-8.
+A closed pipe (`| head -1`) changes no exit code. Text is printed in the encoding of the terminal or
+of `PYTHONIOENCODING`, with characters that it lacks replaced; a page or a file on stdout is UTF-8.
 
 Of several models in one command, those that can run do; the exit code is that of the first that
 did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
@@ -70,13 +69,6 @@ counts before a failure.
 In Python errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
 `WeightsError` (3), `DataError` (4) and `RunError` (5). An interruption is a `KeyboardInterrupt`.
 """
-
-CHANGES: dict[Changes, str] = {
-    "measurement": "what is measured",
-    "bits": "the last bits of figures",
-    "answers": "answers from the same measurements",
-    "nothing": "nothing",
-}
 
 
 def page() -> str:
@@ -98,7 +90,7 @@ def page() -> str:
 def _option_row(field: OptionField) -> str:
     name = f"`{field.flag} {field.metavar}".rstrip() + "`"
     name = f"**{name}**" if field.option.common else name
-    return _row(name, field.shown_default, field.help, CHANGES[field.option.changes])
+    return _row(name, field.shown_default, field.help, field.option.changes)
 
 
 def _table(head: tuple[str, ...]) -> list[str]:

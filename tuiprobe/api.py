@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.dataset import Dataset as ImageSet
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.datasets.python_images import PythonImages, name_of
+from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
@@ -138,14 +139,14 @@ def _spec_and_objects(
 ) -> tuple[RunSpec, PythonObjects]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
-    images: dict[str, PythonImages] = {}
+    images: dict[str, ImageSet] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
     if not (isinstance(targets, list | tuple) and all(isinstance(t, _SETS) for t in targets)):
         targets = [targets]  # one set, perhaps a list of images
     if named := [_named(target, images, labelled=False) for target in targets]:
         options["target"] = named
-    sizes = [images[s].tensor_size if s in images else None for s in (source, *named)]
+    sizes = [getattr(images.get(s or ""), "tensor_size", None) for s in (source, *named)]
     with tried_on(partial(_pictures, source, images)):
         encoder = _encoder(model, options, None if None in sizes else sizes[0])
     if not isinstance(options.get("classes", ""), str | os.PathLike):
@@ -153,12 +154,13 @@ def _spec_and_objects(
     if encoder is None:
         return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]
     for own_images in images.values():
-        own_images.rows = encoder.classifier.classes if encoder.classifier is not None else ()
+        if isinstance(own_images, PythonImages) and encoder.classifier is not None:
+            own_images.rows = encoder.classifier.classes
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), PythonObjects(encoder, images)
 
 
-def _pictures(source: str | None, images: Mapping[str, PythonImages]) -> list[Image]:
+def _pictures(source: str | None, images: Mapping[str, ImageSet]) -> list[Image]:
     """Returns the first pictures of the data; none of the default, which fits any preprocessing."""
     if source is None:
         return []
@@ -167,7 +169,7 @@ def _pictures(source: str | None, images: Mapping[str, PythonImages]) -> list[Im
     return first_pictures(next(iter(load_suite(source_named(source)).sets.values())))
 
 
-def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = True) -> str | None:
+def _named(data: object, images: dict[str, ImageSet], *, labelled: bool = True) -> str | None:
     """Returns the name of a source of images, and adds it to those that are objects."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
@@ -175,7 +177,7 @@ def _named(data: object, images: dict[str, PythonImages], *, labelled: bool = Tr
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    own_images = PythonImages(data, name, labelled=labelled)
+    own_images = python_images(data, name, labelled)
     images[own_images.source] = own_images
     return own_images.source
 

@@ -4,6 +4,10 @@ Exit codes are part of the interface: 0 done, 1 a gate tripped, 2 usage, 3 weigh
 4 data unusable, 5 the run failed, 130 interrupted.
 """
 
+from collections.abc import Iterable
+
+_MARK = "error: "
+
 
 class TuiprobeError(Exception):
     """Base of all errors shown to a user as one message, without a traceback."""
@@ -33,3 +37,14 @@ class RunError(TuiprobeError):
     """The run itself failed: disk full, directory not writable, out of memory."""
 
     exit_code = 5
+
+
+def error_line(message: str) -> str:
+    """Returns the line that a command ends with on standard error."""
+    return _MARK + message
+
+
+def last_error(lines: Iterable[str]) -> str:
+    """Returns the message of the last `error_line` among some lines; empty without one."""
+    marked = [line.strip() for line in lines if line.startswith(_MARK)]
+    return marked[-1].removeprefix(_MARK) if marked else ""

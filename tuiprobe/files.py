@@ -40,7 +40,16 @@ _STALE_SECONDS = 24 * 3600
 
 
 class DamagedFileError(DataError):
-    """A file is cut short, altered, or not what its name says."""
+    """A file is cut short, altered, or not what its name says.
+
+    Args:
+        message: The sentence, which names the file.
+        cause: What is wrong with it, without its name.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause or message
 
 
 def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
@@ -256,6 +265,10 @@ class Entry:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def damaged(self, cause: object) -> DamagedFileError:
+        """Returns the error for a file that is not what was written."""
+        return DamagedFileError(f"{self} is damaged: {cause}", str(cause))
 
     @property
     def path(self) -> Path:

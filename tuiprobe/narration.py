@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from tuiprobe.catalog.cached import download_words, missing_weights
+from tuiprobe.errors import error_line
 from tuiprobe.plaintext import clock, plain
 from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
@@ -102,7 +103,9 @@ def sentence(event: Event) -> str:
     >>> print(sentence(Event("warning", "bad\x1b[31m name")))
     warning: bad\x1b[31m name
     """
-    prefix = {"warning": "warning: ", "skipped": "skipped ", "failed": "error: "}
+    if event.kind == "failed":
+        return error_line(plain(event.message))
+    prefix = {"warning": "warning: ", "skipped": "skipped "}
     return prefix.get(event.kind, "") + plain(event.message)
 
 

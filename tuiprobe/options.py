@@ -337,7 +337,7 @@ def probe_options(
         probe, dot, key = place.rpartition(".")
         if not (equals and dot and probe and key):
             raise UsageError(f"--probe {text}: write ID.KEY=VALUE")
-        refuse_unknown(f"--probe {text}: there is no probe", probe, known)
+        refuse_unknown(f"--probe {text}: no probe with options is called", probe, known)
         given.setdefault(probe, {}).setdefault(key.replace("-", "_"), []).append(value)
     return {probe: _probe(probe, known[probe](), keys) for probe, keys in given.items()}
 

@@ -70,7 +70,7 @@ class RunRequest:
     ] = None
     runs: Path = Path("runs")
     fresh: Annotated[
-        bool, Option("Start anew, do not resume.", DIRECTORY, common=True, changes="nothing")
+        bool, Option("Start again, do not resume.", DIRECTORY, common=True, changes="nothing")
     ] = False
     mix: Annotated[
         bool,

@@ -297,11 +297,11 @@ class RunSpec:
     labels: Annotated[
         str | None,
         Option(
-            "Labels of the vectors, one a row. In .npy, .txt, .csv or .json; --classes names them.",
+            "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
+            "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
             EMBEDDINGS,
             common=True,
             metavar="FILE",
-            fits="vectors",
         ),
     ] = None
     training: Annotated[

@@ -53,6 +53,12 @@ def test_each_model_has_its_mark_and_every_row_its_place() -> None:
     ]  # fmt: skip
     assert len({of.role for of in chart.series}) == 3
     assert paired_chart([], "top") is None
+    many = [row("mean of shifts", name) for name in "bcdefgh"]
+    chart = paired_chart(many, "top")  # more models than marks: their names stand at the rows
+    assert chart is not None
+    assert chart.ticks == tuple(f"mean of shifts · {name}" for name in "bcdefgh")
+    assert [of.x for of in chart.series] == [tuple(map(float, range(7)))] * 2
+    assert "by itself" not in chart.note
 
 
 def test_pictures_on_which_models_differ_have_each_ones_answer(label_runs: list[Path]) -> None:

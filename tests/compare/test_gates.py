@@ -8,7 +8,7 @@ from tests.report.strangers import strange_report
 from tuiprobe.comparing.differences import compare
 from tuiprobe.comparing.gates import parse_gate, tripped
 from tuiprobe.errors import UsageError
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun
 
 MINUS = "\N{MINUS SIGN}"

@@ -15,7 +15,7 @@ from tuiprobe.comparing.paper import OUTCOME, Paper, paper, paper_markdown
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results

@@ -47,7 +47,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("miniature:val", "miniature:val"),
         ("webdataset:/a/{0..3}.tar", "webdataset:/a/{0..3}.tar"),
         ("hf:me/shop:test", "hf:me/shop:test"),
-        ("s3://bucket/x", "s3://bucket/x"),
+        ("s3://bucket/x", "imagefolder:s3://bucket/x"),
+        ("hf://datasets/me/x", "imagefolder:hf://datasets/me/x"),
+        ("ftp://host/x", "ftp://host/x"),
         ("gone", "gone"),
         ("imagefolder:", "imagefolder:"),
         ("", ""),
@@ -112,10 +114,13 @@ def test_the_default_needs_no_spelling_and_a_spec_records_the_source(place: Path
         ("webdatset:val-{0..3}.tar", "webdataset:val-{0..3}.tar"),
         ("ImageFolders:photos", "imagefolder:photos"),
         ("x.npz", "vectors:x.npz"),
+        ("list.csv", "csv:list.csv"),
+        ("./list.csv", "csv:list.csv"),
+        ("s3://bucket/val.tar", "webdataset:s3://bucket/val.tar"),
     ],
 )
 def test_a_wrong_source_names_the_nearest(place: Path, typed: str, meant: str) -> None:
-    for name in ("val.tar", "x.npz"):
+    for name in ("val.tar", "x.npz", "list.csv"):
         (place / name).touch()
     meant = meant.replace("{", "[{]").replace("}", "[}]")
     with pytest.raises(TuiprobeError, match=rf"did you mean {meant}\?"):

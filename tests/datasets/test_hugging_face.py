@@ -11,8 +11,9 @@ from PIL import Image
 
 from tests.datasets.trees import jpeg
 from tuiprobe.datasets import UnreadableImageError
-from tuiprobe.datasets.hugging_face import HuggingFaceSet
+from tuiprobe.datasets.hugging_face import open_rows
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.python_images import python_images
 from tuiprobe.errors import DataError, UsageError
 
 datasets = pytest.importorskip("datasets")
@@ -43,7 +44,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_rows_are_samples_and_decode_by_the_rule_of_all_sources(saved: Path) -> None:
-    images = HuggingFaceSet(f"{saved}:validation")
+    images = open_rows(f"{saved}:validation")
     assert images.classes == tuple(CLASSES)
     assert [s.label for s in images.samples] == [0, 1, 2, 2, 1, 0]
     assert [s.path for s in images.samples[:2]] == ["validation/000000000", "validation/000000001"]
@@ -56,22 +57,22 @@ def test_rows_are_samples_and_decode_by_the_rule_of_all_sources(saved: Path) -> 
 
 def test_a_split_must_be_one_that_is_there(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="several splits; there are validation, train"):
-        HuggingFaceSet(str(saved))
+        open_rows(str(saved))
     with pytest.raises(DataError, match="no split 'test'"):
-        HuggingFaceSet(f"{saved}:test")
+        open_rows(f"{saved}:test")
     rows().save_to_disk(tmp_path / "one")
-    assert len(HuggingFaceSet(str(tmp_path / "one")).samples) == 6
+    assert len(open_rows(str(tmp_path / "one")).samples) == 6
     with pytest.raises(DataError, match="holds no splits"):
-        HuggingFaceSet(f"{tmp_path / 'one'}:train")
+        open_rows(f"{tmp_path / 'one'}:train")
 
 
 def test_labels_are_names_numbers_or_secret(tmp_path: Path) -> None:
     rows([-1] * 6).save_to_disk(tmp_path / "test")
-    secret = HuggingFaceSet(str(tmp_path / "test"))
+    secret = open_rows(str(tmp_path / "test"))
     assert (secret.classes, secret.samples[0].label) == ((), None)
     assert "unlabelled" in secret.notes[0]
     rows().cast_column("label", datasets.Value("int64")).save_to_disk(tmp_path / "x")
-    plain = HuggingFaceSet(str(tmp_path / "x"))
+    plain = open_rows(str(tmp_path / "x"))
     assert plain.classes == ("0", "1", "2")
     assert plain.samples[2].label == 2
 
@@ -81,7 +82,7 @@ def test_a_damaged_or_missing_image_is_one_unreadable_image(tmp_path: Path) -> N
     pictures = [{"bytes": jpeg(0)[:200], "path": None}, None]
     content = datasets.Dataset.from_dict({"image": pictures}, features=features)
     content.save_to_disk(tmp_path / "x")
-    images = HuggingFaceSet(str(tmp_path / "x"))
+    images = open_rows(str(tmp_path / "x"))
     for sample, cause in zip(images.samples, ("Truncated", "no image"), strict=True):
         with pytest.raises(UnreadableImageError, match=cause):
             images.open(sample)
@@ -99,13 +100,13 @@ def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
         ("nobody/nothing:test", DataError, "could not be loaded"),  # no network in tests
     ):
         with pytest.raises(kind, match=message):
-            HuggingFaceSet(text)
+            open_rows(text)
     monkeypatch.setattr(datasets, "__version__", "3.6.0")
     with pytest.raises(DataError, match="can run code of data sets"):
-        HuggingFaceSet(str(tmp_path / "text"))
+        open_rows(str(tmp_path / "text"))
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install 'tuiprobe\[hf\]'"):
-        HuggingFaceSet(str(tmp_path / "text"))
+        open_rows(str(tmp_path / "text"))
 
 
 def test_it_is_a_source_and_goes_to_worker_processes(
@@ -121,7 +122,7 @@ def test_it_is_a_source_and_goes_to_worker_processes(
 
 
 def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path) -> None:
-    images = HuggingFaceSet(f"{saved}:validation")
+    images = open_rows(f"{saved}:validation")
     for sample in images.samples:
         content = images.read(sample)
         assert content.data == jpeg(sample.id)
@@ -141,7 +142,7 @@ def test_images_beside_the_rows_have_stamps_of_their_own(
     stored = [{"bytes": None, "path": str(picture)}, {"bytes": jpeg(2), "path": None}]
     made = datasets.Dataset.from_dict({"image": stored}, features=features)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: made)
-    images = HuggingFaceSet("owner/name:test")
+    images = open_rows("owner/name:test")
     first, second = images.samples
     assert [images.read(sample).data for sample in images.samples] == [jpeg(1), jpeg(2)]
     assert [images.stamp(sample) for sample in images.samples] == [
@@ -151,3 +152,49 @@ def test_images_beside_the_rows_have_stamps_of_their_own(
     before = images.stamp(first)
     picture.write_bytes(jpeg(3))
     assert images.stamp(first) != before
+
+
+def test_names_as_labels_are_classes(tmp_path: Path) -> None:
+    named = ["cat", "dog", "cow", "cow", "dog", "cat"]
+    rows().cast_column("label", datasets.Value("int64")).remove_columns("label").add_column(
+        "label", named
+    ).save_to_disk(tmp_path / "x")
+    images = open_rows(str(tmp_path / "x"))
+    assert images.classes == ("cat", "cow", "dog")
+    assert [images.classes[sample.label or 0] for sample in images.samples] == named
+
+
+@pytest.mark.parametrize("form", ["image", "struct", "bytes"])
+def test_images_in_parquet(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    file = tmp_path / "animals.parquet"
+    if form == "image":
+        rows().to_parquet(file)
+    else:
+        stored = [{"bytes": jpeg(i), "path": None} for i in range(6)]
+        column = stored if form == "struct" else [one["bytes"] for one in stored]
+        names = [f"{i}.jpg" for i in range(6)]  # the column of bytes counts
+        columns = {"file_name": names, "img": column, "label": [0, 1, 2, 2, 1, 0]}
+        pq.write_table(pa.table(columns), file)
+    images = load_suite(f"parquet:{file}").sets["animals"]
+    assert images.source == f"parquet:{file}"
+    assert images.classes == (tuple(CLASSES) if form == "image" else ("0", "1", "2"))
+    assert [sample.label for sample in images.samples] == [0, 1, 2, 2, 1, 0]
+    assert [images.read(sample).data for sample in images.samples] == [jpeg(i) for i in range(6)]
+    assert images.stamp(images.samples[3]).size == len(jpeg(3))
+
+
+def test_rows_in_memory_are_images_of_python() -> None:
+    data = rows().with_format("torch")
+    images = python_images(data, "animals")
+    assert (images.source, images.classes) == ("py:animals", tuple(CLASSES))
+    assert [sample.label for sample in images.samples] == [0, 1, 2, 2, 1, 0]
+    assert [images.read(sample).data for sample in images.samples] == [jpeg(i) for i in range(6)]
+    items = python_images(list(rows()), "animals")  # a dict each
+    assert [sample.label for sample in items.samples] == [0, 1, 2, 2, 1, 0]
+    assert [items.open(s).tobytes() for s in items.samples] == [
+        images.open(s).tobytes() for s in images.samples
+    ]
+    with pytest.raises(DataError, match=r"no column of images \(columns: text\)"):
+        python_images(datasets.Dataset.from_dict({"text": ["a"]}), "text")

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
-from tests.datasets.trees import write_images
+from tests.datasets.trees import jpeg, write_images
+from tuiprobe.datasets import UnreadableImageError, shard_files
 from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.load import load_dataset, load_suite
 from tuiprobe.errors import DataError, UsageError
 
 
@@ -74,3 +76,33 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     for wrong in ("imagefolder:", "nonsense", "tarball:/x"):
         with pytest.raises(UsageError, match="unknown data source"):
             load_suite(wrong)
+
+
+def test_a_folder_at_a_url_is_the_folder_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    monkeypatch.setattr(shard_files, "SCHEMES", ("memory",))
+    names = ("cat/1.jpg", "cat/2.JPG", "dog/x/3.jpg", ".hidden/4.jpg", "dog/.5.jpg", "notes.txt")
+    for number, name in enumerate(names):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(jpeg(number))
+        memory.pipe(f"/bucket/pets/{name}", jpeg(number))
+    here = load_dataset(f"imagefolder:{tmp_path / 'pets'}")
+    there = load_dataset("imagefolder:memory://bucket/pets/")
+    assert (there.name, there.source) == ("pets", "imagefolder:memory://bucket/pets")
+    assert (there.samples, there.classes, there.notes) == (here.samples, here.classes, here.notes)
+    copy = pickle.loads(pickle.dumps(there))
+    for sample in here.samples:
+        assert copy.read(sample).digest() == here.read(sample).digest()
+        assert copy.stamp(sample).size == here.stamp(sample).size
+    memory.rm("/bucket/pets/cat/1.jpg")
+    with pytest.raises(UnreadableImageError, match="does not exist"):
+        there.read(there.samples[0])
+    for url, cause in (
+        ("memory://bucket/none", "no image below memory://bucket/none"),
+        ("memory://bucket/val.tar", "did you mean webdataset:memory://bucket/val.tar"),
+        ("s3://bucket/val", "only URLs of memory are read"),
+    ):
+        with pytest.raises(DataError, match=cause):
+            load_dataset(f"imagefolder:{url}")

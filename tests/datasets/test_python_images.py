@@ -66,6 +66,10 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
         "a part": Subset(Items([PAIRS[0], *PAIRS], targets=[0, 0, 1, 2]), [1, 2, 3]),
         "numbers of torch": [(picture, torch.tensor(label)) for picture, label in PAIRS],
         "pixels": [(pil_to_tensor(picture), np.int64(label)) for picture, label in PAIRS],
+        "dicts": [{"image": picture, "label": label} for picture, label in PAIRS],
+        "dicts of a Dataset": Items([{"img": p, "more": 0, "cls": label} for p, label in PAIRS]),
+        "arrays": (np.stack([np.asarray(p) for p in PICTURES]), np.arange(3)),
+        "an array each": [(np.asarray(picture), label) for picture, label in PAIRS],
         "paths": [(path, 2 - label) for label, path in enumerate(files)][::-1],
     }
     for form, data in forms.items():
@@ -146,8 +150,8 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[TuiprobeError], str]] = {
     "a dict": (lambda: {"train": 1}, UsageError, "dict of train is no set"),
     "an image": (lambda: PICTURES[0], UsageError, "Image is no set"),
     "nothing": (list, DataError, "holds no image"),
-    "rows of a table": (lambda: [{"image": 1, "label": 2}], UsageError, "dict of image, label"),
-    "arrays": (lambda: [np.zeros((4, 4, 3))], UsageError, r"ndarray \[4, 4, 3\].*fromarray"),
+    "rows of a table": (lambda: [{"image": 1, "label": 2}], UsageError, r"\(int 1\)"),
+    "arrays": (lambda: [np.zeros((4, 4, 3))], UsageError, r"ndarray \[4, 4, 3\].* of uint8"),
     "grey tensors": (lambda: [torch.zeros(1, 4, 4)], UsageError, r"Tensor \[1, 4, 4\]"),
     "a draw": (lambda: Items([lambda: torch.randn(3, 4, 4)]), DataError, "its transform draws"),
     "a failure": (lambda: Items([lambda: {}["x"]]), DataError, "image 0 of py:Items: KeyError"),
@@ -177,3 +181,21 @@ def test_a_mistake_is_named_with_what_to_do(mistake: str) -> None:
 
     with pytest.raises(kind, match=message):
         classes()
+
+
+def test_an_array_of_images_has_no_labels() -> None:
+    pixels = np.stack([np.asarray(picture) for picture in PICTURES])
+    images = PythonImages(pixels)
+    assert (images.classes, [sample.label for sample in images.samples]) == ((), [None] * 3)
+    assert [np.array_equal(np.asarray(images.open(s)), pixels[s.id]) for s in images.samples] == [
+        True
+    ] * 3
+    named = PythonImages((pixels, ["a", "b", "a"]))
+    assert [sample.label for sample in named.samples] == [0, 1, 0]
+    for wrong, cause in (
+        ((pixels, [0, 1]), "3 images and 2 labels"),
+        (pixels.astype(np.float32), r"no image \(ndarray \[4, 4, 3\]\)"),
+        ([{"text": "a"}], r"no image \(dict of text\)"),
+    ):
+        with pytest.raises(UsageError, match=cause):
+            PythonImages(wrong)

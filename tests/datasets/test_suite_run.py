@@ -19,7 +19,7 @@ from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
 

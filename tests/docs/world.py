@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.prepared import Prepared
 from tuiprobe import miniature
+from tuiprobe.miniature.world import label
 
 MODELS = ("mini_clip", "mini_clip_soft")
 RUNS = {"A": "mini_clip", "B": "mini_clip_soft", "C": "mini_clip", "RUN": "mini_clip"}
@@ -30,6 +31,7 @@ def make(folder: Path, prepared: Prepared) -> None:
     shutil.copytree(folder / "street/imagefolder/street", folder / "photos")
     shutil.rmtree(folder / "street")
     _vectors(folder)
+    _answers(folder)
     (folder / "mine.csv").write_text(_baseline(), "utf-8")
 
 
@@ -45,6 +47,21 @@ def _vectors(folder: Path) -> None:
         (folder / name).write_text("\n".join(map(str, labels)) + "\n", "utf-8")
     shutil.copy(run / "head.safetensors", folder / "head.safetensors")
     (folder / "names.txt").write_text("\n".join(miniature.class_names()) + "\n", "utf-8")
+
+
+def _answers(folder: Path) -> None:
+    """Writes four tables of answers on the photos, the first of which is right, and the truth."""
+    draws, names = np.random.default_rng(0), miniature.class_names()
+    paths = [path.relative_to(folder / "photos") for path in (folder / "photos").rglob("*.png")]
+    truth = {path.as_posix(): names[label("street", int(path.stem))] for path in sorted(paths)}
+    rows = [f"{path},{name}" for path, name in truth.items()]
+    (folder / "truth.csv").write_text("\n".join(["path,class", *rows]) + "\n", "utf-8")
+    for table, right in {"vlm": 1.0, "api": 0.3, "onnx": 0.2, "ensemble": 0.1}.items():
+        given = [n if draws.random() < right else draws.choice(names) for n in truth.values()]
+        sure = draws.uniform(0.4, 1, len(given))
+        rows = [f"{p},{n},{c:.3f}" for p, n, c in zip(truth, given, sure, strict=True)]
+        text = "\n".join(["path,class,confidence", *rows]) + "\n"
+        (folder / f"{table}.csv").write_text(text, "utf-8")
 
 
 def _baseline() -> str:

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from tests.embeddings.conftest import planted
 from tuiprobe.catalog.class_names import place_of_each
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
+from tuiprobe.datasets.labels import RowLabels, read_labels
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError

@@ -27,6 +27,6 @@ def fake_plan(encoder: Any, data: Any, measured: int = 4, /, **options: Any) -> 
         spec=RunSpec(model=options.pop("model", "m"), data="d", batch_size=4, **options),
         encoder=encoder, suite=Suite("s", "d", {"val": data}),
         shards={"val": split_into_shards("val", np.arange(measured), 4, None)},
-        key="k", set_keys={"val": "k"}, model=cast(Any, None), taps=(), blocks=(),
-        all_blocks=False, stamps={"val": _stamps(data, measured)}, directory=RunDir("none"),
+        key="k", set_keys={"val": "k"}, model=cast(Any, None), taps=(),
+        stamps={"val": _stamps(data, measured)}, directory=RunDir("none"),
     )  # fmt: skip

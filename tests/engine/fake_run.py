@@ -110,8 +110,8 @@ def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) ->
     tap = {"name": FINAL_TAP, "kind": "vector", "tokens": None, "channels": about.width}
     directory.plan_file.write_json(
         {
-            "key": KEY, "model": about.model_dump(mode="json"), "taps": [tap], "blocks": [],
-            "all_blocks": False, "sets": records,
+            "key": KEY, "model": about.model_dump(mode="json"), "taps": [tap],
+            "sets": records,
         },
     )  # fmt: skip
 

@@ -15,9 +15,6 @@ class Figures:
     centred_kurtosis: float
     persistence: float
     effective_channels: float
-    shares: np.ndarray
-    leading: np.ndarray
-    rms_kurtosis: float
     height: np.ndarray
 
 
@@ -33,15 +30,11 @@ def figures_of(images: list[np.ndarray]) -> Figures:
     cross = ((share.sum(0) ** 2).sum() - (share**2).sum()) / (n * (n - 1))
     every = np.concatenate(images)
     centre = every.mean(0)
-    square = (every**2).mean(0)
     return Figures(
         kurtosis=float(np.mean([kurtosis(image).mean() for image in images])),
         centred_kurtosis=float(np.mean([kurtosis(image - centre).mean() for image in images])),
         persistence=(cross - 1 / channels) / (own - 1 / channels),
         effective_channels=1 / cross,
-        shares=share.mean(0),
-        leading=np.bincount(share.argmax(1), minlength=channels) / n,
-        rms_kurtosis=float((square**2).mean() / square.mean() ** 2),
         height=np.median([heights(image[0]) for image in images], axis=0),
     )
 

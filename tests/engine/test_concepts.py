@@ -104,7 +104,7 @@ def test_what_is_planted_is_found_and_what_is_not_is_not(planted: Path) -> None:
     assert [dataset.name for dataset in report.data] == [report.data[0].name, "broden1_224"]
     assert {tap.data for tap in part(report, OutlierResult).taps} == {report.data[0].name}
     assert "Concept set: `broden1_224`." in (planted / "report.md").read_text()
-    assert (planted / "tables" / "concepts_top.csv").exists()
+    assert (planted / "tables" / "best_concepts.csv").exists()
 
 
 def test_average_precision_equals_sklearn_on_the_stored_files(planted: Path) -> None:

@@ -25,7 +25,7 @@ from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.engine.head_building import LongHeadError, probe_split, write_head
+from tuiprobe.engine.head_building import LongHeadError, build_head, probe_split
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import head_row_checks
@@ -36,7 +36,7 @@ from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
@@ -123,12 +123,12 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     data = images(names)
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
-    write_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
+    build_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run).head
     assert isinstance(reason, NotRun)
     assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason.reason
     assert clip.seen == 0
-    write_head(
+    build_head(
         replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
         lambda event: None,
     )
@@ -136,11 +136,11 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     short = Clip(tmp_path / "short")
     short.text = replace(short.text, lengths=lambda tokens: torch.full((len(tokens),), 2))
     whole = RunDir(tmp_path / "whole")
-    write_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
+    build_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
     assert short.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
-    write_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
+    build_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
     assert not isinstance(read_head(other).head, NotRun)
     assert clip.seen == 10_020
 
@@ -148,7 +148,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
 def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
-    write_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
+    build_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
     assert "stopped before the head was built" in str(read_head(run).head)
     assert clip.seen == 0
 
@@ -157,7 +157,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
-        write_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
+        build_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
     assert "the same command goes on with it" in str(read_head(run).head)
     events, status = list[Event](), StatusWriter(run)
 
@@ -165,7 +165,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         events.append(event)
         status.hear(event)
 
-    write_head(replace(plan(clip, data), directory=run), listen)
+    build_head(replace(plan(clip, data), directory=run), listen)
     assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
@@ -175,7 +175,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     read = read_status(run, 0)
     assert read is not None
     assert (read.phase, read.built, read.to_build) == ("head", 60, 60)
-    write_head(replace(plan(clip, data), directory=run), events.append)
+    build_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (50 + 35)
 
 
@@ -190,7 +190,7 @@ def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
         clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
         run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
         with pytest.raises(LongHeadError) if reports < 52 else nullcontext():
-            write_head(run, events.append, seconds=20)
+            build_head(run, events.append, seconds=20)
         assert sum(event.kind == "progress" for event in events) == reports
 
 
@@ -200,7 +200,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     assert plan(clip, flat).head.kind == "none"
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
-    write_head(replace(named, directory=run), lambda event: None)
+    build_head(replace(named, directory=run), lambda event: None)
     file = read_head(run)
     assert isinstance(file.head, HeadArrays)
     assert file.head.weight.shape == (2, WIDTH)

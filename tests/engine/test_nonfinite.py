@@ -23,7 +23,7 @@ from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables

@@ -12,7 +12,7 @@ import torch
 from tests.engine.oracle import Figures, figures_of
 from tests.parts import part
 from tuiprobe.cli.headless import run_requests
-from tuiprobe.probes.outliers.result import ChannelShare, Heights, Outcome, OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import Heights, Outcome, OutlierResult, Outliers
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
@@ -99,16 +99,6 @@ def value(figure: Figure) -> float:
 CLOSE = 2e-4
 
 
-def check_shares(shares: tuple[ChannelShare, ...], truth: Figures) -> None:
-    assert len(shares) == 16
-    for share in shares:
-        assert value(share.share) == pytest.approx(truth.shares[share.channel], rel=CLOSE)
-        # a leading channel may change hands where two are equal to float32 precision
-        assert value(share.leading) == pytest.approx(truth.leading[share.channel], abs=1.1 / IMAGES)
-    best = np.sort(truth.shares)[::-1][:16]
-    assert [value(share.share) for share in shares] == pytest.approx(best, rel=CLOSE)
-
-
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
 def test_every_figure_equals_its_recomputation(tap, report, activations):
     result, images = of(report, tap), activations[tap]
@@ -118,15 +108,11 @@ def test_every_figure_equals_its_recomputation(tap, report, activations):
     assert result.rows == sum(len(image) for image in images)
     assert value(result.kurtosis) == pytest.approx(truth.kurtosis, rel=CLOSE)
     assert result.basis_reference == pytest.approx(3 * (channels - 1) / (channels + 1))
-    assert value(result.bound) == pytest.approx(channels - 2 + 1 / (channels - 1))
     assert value(result.persistence.value) == pytest.approx(truth.persistence, rel=CLOSE)
     effective = value(result.persistence.effective_channels)
     assert effective == pytest.approx(truth.effective_channels, rel=CLOSE)
-    assert value(result.rms_kurtosis) == pytest.approx(truth.rms_kurtosis, rel=CLOSE)
-    check_shares(result.shares, truth)
     if tap == "embedding":  # inner taps take these two from one sampled position an image
-        assert value(result.residual.kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
-        assert result.mean_cosine is not None
+        assert value(result.centred_kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
         check_heights(result, truth)
 
 
@@ -186,6 +172,5 @@ def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
     assert {c.channel: np.sign(c.mean) for c in result.outlier_channels} == {
         channel: np.sign(offset) for channel, offset in PLANTED.items()
     }
-    assert [share.channel for share in result.shares[:3]] == list(PLANTED)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["model"]["weights"]["kind"] == "checkpoint"

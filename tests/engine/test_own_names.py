@@ -10,7 +10,7 @@ from tests.datasets.trees import OBJECTNET, write_trees
 from tests.parts import part
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays

@@ -85,7 +85,8 @@ WRONG: list[tuple[str, list[str], str]] = [
     ("checkpoint", ["--checkpoint", "/gone.pt"], "No such file"),
     ("concept_share", ["--concept-share", "7"], "less than or equal to 1"),
     ("probe", ["--probe", "x"], "write ID.KEY=VALUE"),
-    ("labels", ["--labels", "x.txt"], "belongs to --embeddings"),
+    ("labels", ["--labels", "/gone.csv", "--data", "miniature:val"], "No such file"),
+    ("training", ["--training", "supervised"], "belongs to --embeddings"),
     ("data", ["--embeddings", "/gone.npy"], "/gone.npy"),
     ("output", ["--output", "."], "is not empty"),
 ]
@@ -110,7 +111,9 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
     assert run_cli(["--headless", *words, "--dry-run"]) == code
     assert f"✗ --{option.replace('_', '-')}: " in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
-    small = [] if words[0] in ("--embeddings", "--labels") else ["--sample", "8", "--workers", "0"]
+    small = (
+        [] if words[0] in ("--embeddings", "--training") else ["--sample", "8", "--workers", "0"]
+    )
     assert run_cli(["--headless", *words, *small]) == code
 
 

@@ -23,8 +23,8 @@ from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.probes.targets.result import Targets
+from tuiprobe.probes.robustness.compute import Robustness
+from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Report, given
 from tuiprobe.run.arrays import read_arrays

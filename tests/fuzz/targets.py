@@ -39,9 +39,9 @@ from tuiprobe.comparing.differences_section import describe
 from tuiprobe.comparing.runs import Run as Compared
 from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
+from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
-from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder

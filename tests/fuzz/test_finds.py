@@ -18,8 +18,8 @@ import pytest
 from tests.engine.fake_run import PRINT, vouch
 from tests.fuzz.test_readers import ask_about_ranks
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.vectors.formats import open_matrix
-from tuiprobe.datasets.vectors.labels import read_labels
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays

@@ -122,9 +122,17 @@ def test_its_options_are_tried_on_a_finished_run(
     assert spec["probe"] == ["lengths.longest=5"]
     assert typed(stranger, "reprobe", "copy").returncode == 0  # and it is kept
     assert len(part(tmp_path, "copy")["result"]["longest"]) == 5
-    refused = typed(stranger, "reprobe", "copy", "--probe", "lengths.longst=3")
-    assert refused.returncode == 2
-    assert "did you mean longest?" in refused.stderr
+    before = (tmp_path / "copy" / "results.json").read_bytes()
+    for wrong, advice in (
+        ("lengths.longst=3", "did you mean longest?"),
+        ("lenghts.longest=3", "did you mean lengths?"),
+        ("lengths.longest=0", "greater than or equal to 1"),
+        ("outliers.longest=3", "no probe with options is called 'outliers'"),
+    ):
+        refused = typed(stranger, "reprobe", "copy", "--probe", wrong)
+        assert refused.returncode == 2
+        assert advice in refused.stderr
+    assert (tmp_path / "copy" / "results.json").read_bytes() == before
 
 
 SCREENS = """

@@ -158,10 +158,6 @@ def test_a_representation_of_zeros_counts_as_wrong():
 def test_the_spread_of_logits_is_their_standard_deviation():
     values = planted(5000, 4)
     np.testing.assert_allclose(spread(values), values.astype(np.float64).std(axis=1), rtol=1e-5)
-    head = HeadArrays(np.eye(4, dtype=np.float32))
-    assert Logits(head, SetFeatures("val", values)).mean_spread() == pytest.approx(
-        float(spread(values).mean()), rel=1e-5
-    )
 
 
 def test_bins_and_error_agree_with_plain_python():

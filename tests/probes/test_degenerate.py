@@ -16,7 +16,7 @@ from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
 from tuiprobe.results import NotRun, given

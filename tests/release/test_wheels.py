@@ -23,7 +23,6 @@ from tuiprobe.stats import _native
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packages" / "cuda"}
-REPOSITORY = "tuiprobe/tuiprobe"
 EVERY = pytest.mark.parametrize("name", PROJECTS)
 INSTALLED = {distribution.name.replace("_", "-") for distribution in distributions()}
 
@@ -69,11 +68,14 @@ def test_the_description_of_the_wheel_has_no_relative_link() -> None:
     for one in hook["substitutions"]:
         text = re.sub(one["pattern"], one["replacement"], text)
     assert [*dead_links(text)] == []
-    assert settings("tuiprobe")["project"]["urls"]["Source"] == f"https://github.com/{REPOSITORY}"
+    urls = settings("tuiprobe")["project"]["urls"]
+    repository = urls["Source"].removeprefix("https://github.com/")
+    ours = [url for name, url in urls.items() if name != "Paper"]
+    assert {"/".join(url.split("/")[3:5]) for url in ours} == {repository}
     version = r"v\$HFPR_VERSION"
-    pages = re.findall(rf"\]\(https://github\.com/{REPOSITORY}/blob/{version}/([^)#]+)", text)
+    pages = re.findall(rf"\]\(https://github\.com/{repository}/blob/{version}/([^)#]+)", text)
     pages += re.findall(
-        rf"https://raw\.githubusercontent\.com/{REPOSITORY}/{version}/([^)]+)", text
+        rf"https://raw\.githubusercontent\.com/{repository}/{version}/([^)]+)", text
     )
     assert len(pages) > 20
     assert [page for page in pages if not (ROOT / page).is_file()] == []

@@ -10,9 +10,6 @@ from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
-    ChannelShare,
-    Criterion,
-    CurveRow,
     Heights,
     Offset,
     Outcome,
@@ -21,8 +18,6 @@ from tuiprobe.probes.outliers.result import (
     OutlierResult,
     Outliers,
     Persistence,
-    Residual,
-    UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
@@ -81,39 +76,28 @@ def data_sets() -> tuple[DataSet, ...]:
 def outliers(**changes: object) -> Outliers:
     """Returns the figures of one tap."""
     persistence = Persistence(
-        value=estimate(0.93, 0.02), null_high=estimate(0.0003, 0.0),
-        self_share=estimate(0.5, 0.1), cross_share=estimate(0.45, 0.1),
-        effective_channels=estimate(2.2, 0.1),
+        value=estimate(0.93, 0.02), effective_channels=estimate(2.2, 0.1),
     )  # fmt: skip
     channel = outlier_channel()
     heights = Heights(
         n=500, without=0, skewed=False, highest=channel.height, leading=(channel,),
-        curve=(CurveRow(cut=6, in_50=2, in_90=1, in_99=1), CurveRow(cut=12, in_50=1, in_90=1,
-        in_99=0)),
     )  # fmt: skip
     offset = Offset(
         share=estimate(0.55, 0.01), kurtosis=estimate(210.0, 4.0),
         null_999=Estimate(value=3.58, low=None, high=None, n=500, method="Monte Carlo"),
-        predicted=estimate(22.0, 0.5), predicted_uneven=estimate(23.0, 0.5),
-        explained=estimate(0.93, 0.01), half=(133,),
+        predicted=estimate(22.0, 0.5), explained=estimate(0.93, 0.01), half=(133,),
     )  # fmt: skip
     plain = Outliers(
         data="val", tap="final", kind="vector", final=True, channels=1024, images=500,
         degenerate=1, nonfinite=3, rows=500, classes=10, kurtosis=estimate(23.5, 0.4),
-        basis_reference=2.994, bound=Estimate(value=1022.001, low=None, high=None, n=0,
-        method="closed form"), persistence=persistence, heights=heights,
+        basis_reference=2.994, persistence=persistence, heights=heights,
         outlier_channels=(channel,), offset=offset,
-        residual=Residual(kurtosis=estimate(3.1, 0.1), persistence=estimate(0.02, 0.01)),
+        centred_kurtosis=estimate(3.1, 0.1),
         nearest_cosine=NotRun(reason="looked for in images without labels only"),
         centred_cosine=estimate(-0.001, 0.001),
         finding=OutlierFinding(
             outcome=Outcome.CHANNELS, reasons=("1 channel above a height of 6",)
         ),
-        shares=(ChannelShare(channel=133, share=estimate(0.6, 0.1), leading=estimate(0.9, 0.05),
-        mean=-4.2, std=0.3),), rms_kurtosis=estimate(7.0, 0.1), mean_cosine=estimate(0.4, 0.05),
-        criteria=(Criterion(name="massive activations", source="Sun et al. 2024",
-        rule="magnitude > 100", figure=NotRun(reason="no residual stream here"),
-        unit="channels"),),
         top_images=(ChannelImages(channel=133,
         largest=(TopImage(sample_id=3, path="cats/=1|2.jpg", value=-3.0, position=0),),
         smallest=(TopImage(sample_id=9, path=None, value=-6.0, position=0),)),),
@@ -125,7 +109,7 @@ def outlier_channel(**changes: object) -> OutlierChannel:
     """Returns an outlier channel."""
     plain = OutlierChannel(
         channel=133, height=estimate(14.0, 0.2), above=estimate(0.99, 0.005),
-        energy=estimate(0.22, 0.01), sign=-1, mean=-4.2, sd=0.3, offset=estimate(0.995, 0.001),
+        energy=estimate(0.22, 0.01), mean=-4.2, sd=0.3, offset=estimate(0.995, 0.001),
     )  # fmt: skip
     return plain.model_copy(update=changes)
 
@@ -136,12 +120,7 @@ def without_outliers(outcome: Outcome = Outcome.NONE, *reasons: str) -> dict[str
 
 
 def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierResult:
-    reference = UntrainedReference(
-        architecture="RN50-quickgelu", data="miniature:val", n=64, width=1024,
-        kurtosis=Estimate(value=2.596, low=2.592, high=2.6, n=64, method="shipped with tuiprobe"),
-        persistence=Estimate(value=0.992, low=None, high=None, n=64, method="shipped"),
-    )  # fmt: skip
-    return OutlierResult(taps=taps or (outliers(),), **{"untrained": reference, **changes})
+    return OutlierResult(taps=taps or (outliers(),), **changes)
 
 
 def parts(

@@ -7,18 +7,15 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.ablation.compute import Chosen, ablate_channels
-from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.ablation.compute import ChannelAblations, Chosen, ablate_channels
 from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.directions.compute import Directions, probe_directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.quantisation.compute import Quantisation, TapRows, quantise
-from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.result import Targets
+from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
+from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
 from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 

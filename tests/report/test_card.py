@@ -18,7 +18,7 @@ from tests.report.samples_head import (
     quantisation,
     targets,
 )
-from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.ablation.compute import ChannelAblations
 from tuiprobe.probes.calibration.compute import probe_calibration
 from tuiprobe.probes.neighbours import LabelledRows, classify
 from tuiprobe.probes.outliers.describe import PAPER

@@ -39,18 +39,12 @@ def rows(full: Report, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(tables(full)[name])))
 
 
-def test_tables_hold_the_whole_curve_concepts_and_directions(with_head: Report) -> None:
-    own = [r for r in rows(with_head, "concepts") if r["family"] == "singular vectors of W"]
-    curve = [r for r in own if r["count"] == "unique" and not r["category"]]
-    assert {float(r["threshold"]) for r in curve} >= {0.5, 0.77, 0.99}
-    assert any(r["count"] == "rarefied excess over random" for r in own)
-    headline = [r for r in rows(with_head, "concepts") if r["count"] == "excess over random"]
-    assert [r["family"] for r in headline] == [
-        "singular vectors of W", "singular vectors of centred W",
-    ]  # fmt: skip
-    assert float(headline[0]["value"]) == with_head.part(Concepts).excess.value
-    encoded = rows(with_head, "concepts_encoded")
-    assert {r["concept"] for r in encoded} == {"'=red|", "dog", "sky"}
-    top = rows(with_head, "concepts_top")
-    assert len(top) == 4 * 3
-    assert {r["sign"] for r in top} <= {"positive", "negative"}
+def test_tables_hold_every_family_and_the_leading_directions(with_head: Report) -> None:
+    concepts = with_head.part(Concepts)
+    counts = rows(with_head, "unique_concepts_by_directions")
+    unique = {r["family"]: float(r["value"]) for r in counts if r["figure"] == "unique"}
+    assert unique == {one.family: one.unique.value for one in concepts.families}
+    assert {r["family"] for r in rows(with_head, "concepts_by_category")} == set(unique)
+    best = rows(with_head, "best_concepts")
+    assert {r["concept"] for r in best} >= {"'=red|", "dog", "sky"}
+    assert {r["end"] for r in best} <= {"'+", "'-"}

@@ -42,7 +42,7 @@ from tuiprobe.comparing.page import compare_page
 from tuiprobe.comparing.paper import paper, paper_markdown
 from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames, SetAccuracy
+from tuiprobe.probes.robustness.compute import OwnNames, SetAccuracy
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -82,7 +82,7 @@ def full_report() -> Report:
     )  # fmt: skip
     robustness = head_results()["robustness"].model_copy(
         update={
-            "not_run": (BaselineNotRun(baseline="b", target=("t",), axis="x", reason="r"),),
+            "not_run": (NotRun(reason="r"),),
             "own_names": (
                 OwnNames(data="r", head="h", accuracy=accuracy),
                 OwnNames(data="s", head="h", accuracy=NotRun(reason="r")),

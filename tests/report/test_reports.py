@@ -14,7 +14,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, Persistence
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
@@ -32,8 +32,7 @@ def layered():
     nothing = NotRun(reason="needs two images that count; there are 1")
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
-        persistence=Persistence(value=nothing, null_high=nothing, self_share=nothing,
-        cross_share=nothing, effective_channels=nothing), heights=nothing,
+        persistence=Persistence(value=nothing, effective_channels=nothing), heights=nothing,
     )  # fmt: skip
     return report(outliers=(inner, outliers()))
 
@@ -100,9 +99,9 @@ def test_csv_tables_hold_every_point_as_numbers():
     assert {row["control"] for row in rows("pruning")} == {"yes", "no"}
     assert float(rows("pruning")[0]["value"]) == bases[0].curves[0].points[0].accuracy.value
     assert len(rows("accuracies")) == 3 * len(full.part(Robustness).accuracies) - 2
-    assert len(rows("ablation")) == 2 * 17
+    assert len(rows("ablation")) == 2 * 6
     assert any(row["not_run_because"] for row in rows("effective_robustness"))
-    assert {row["family"] for row in rows("concepts")} == {
+    assert {row["family"] for row in rows("concepts_by_category")} == {
         item.family for item in full.part(Concepts).families
     }
     cells = {cell for name in tables(full) for row in rows(name) for cell in row.values()}

@@ -207,7 +207,7 @@ ABSURD = [
 ABSURD_RESULTS = [
     (("directions", "bases", 0, "rank"), 10**12),
     (("directions", "bases", 0, "importances"), []),
-    (("outliers", "taps", 0, "shares", 0, "channel"), 10**4),
+    (("outliers", "taps", 0, "top_images", 0, "channel"), 10**4),
     (("outliers", "taps", 0, "kurtosis", "value"), 1e308),
     (("outliers", "taps", 0, "basis_reference"), -1e200),
     (("outliers", "taps", 0, "finding", "outcome"), "splendid"),

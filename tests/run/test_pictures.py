@@ -16,9 +16,10 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.reading import read_report
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
+from tuiprobe.run.records import ShardFile, write_shard
 from tuiprobe.run.results import write_results
 
 N, K = 80, 4
@@ -37,12 +38,9 @@ def a_run(path: Path, seed: int = 0) -> RunDir:
         digests = np.frombuffer(
             b"".join(hashlib.sha256(f"{name} {i}".encode()).digest() for i in ids), np.uint8
         ).reshape(N, 32)
-        write_arrays(
-            run.shard_file(name, 0),
-            {"ids": ids, "images": ids, "digests": digests},
-            {"key": KEY, "place": f"{name} 0", "fingerprint": PRINT.model_dump_json(),
-             "skipped": "[]", "size": str(N)},
-        )  # fmt: skip
+        arrays: Arrays = {"ids": ids, "images": ids, "digests": digests}
+        shard = ShardFile(run.shard_file(name, 0), arrays, PRINT, skipped=(), size=N, pieces=1)
+        write_shard(shard, (name, 0), KEY)
     return run
 
 

@@ -11,8 +11,8 @@ from tuiprobe.probes.concepts.compute import Concepts, DirectionConcepts, Encode
 from tuiprobe.probes.concepts.counts import CategoryCount, ConceptPoint, DirectionFamily
 from tuiprobe.probes.directions.compute import Basis, Direction, Directions
 from tuiprobe.probes.directions.pruning import PruningCurve, PruningPoint
-from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness, SetAccuracy
+from tuiprobe.probes.outliers.result import ChannelImages
+from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness, SetAccuracy
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
@@ -25,21 +25,14 @@ SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet
 
 def full_report(**changes: object) -> Report:
     """A report with two layers, two sets, directions, concepts and robustness."""
-    channels = tuple(
-        ChannelShare(
-            channel=channel, share=estimate(share, 0.01), leading=estimate(share, 0.02),
-            mean=-4.2 + i, std=0.3,
-        )
-        for i, (channel, share) in enumerate(((133, 0.6), (17, 0.2), (401, 0.05), (9, 0.01)))
-    )  # fmt: skip
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
-        kurtosis=estimate(71.0, 2.0), shares=channels[:2],
+        kurtosis=estimate(71.0, 2.0),
     )  # fmt: skip
     lower = outlier_channel(channel=17, height=estimate(4.0, 0.2))
     heights = outliers().heights.model_copy(update={"leading": (outlier_channel(), lower)})
-    first = outliers(shares=channels, heights=heights, top_images=(ends(133), ends(17)))
-    second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5), shares=channels)
+    first = outliers(heights=heights, top_images=(ends(133), ends(17)))
+    second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5))
     fields = {
         "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),
         "robustness": robustness(),
@@ -81,7 +74,7 @@ def basis(centred: bool) -> Basis:
     return Basis(
         centred=centred, rank=8, singular_values=values, importances=values,
         mean_row_cosine=estimate(0.1, 0.01), top_share=estimate(0.3, 0.01),
-        effective_rank=estimate(5.0 + centred, 0.2), gini=estimate(0.4, 0.02),
+        effective_rank=estimate(5.0 + centred, 0.2),
         outlier_share=estimate(0.2, 0.02), outlier_expected=estimate(0.01, 0.005),
         directions=tuple(
             Direction(
@@ -149,7 +142,7 @@ def robustness() -> Robustness:
     line = EffectiveRobustness(
         baseline="standard", target=SHIFTS, axis="imagenet", models=80, left_out=0, slope=1.0439,
         intercept=-1.8918, r2=0.948, value=estimate(0.31, 0.02), prediction=estimate(0.31, 0.04),
-        above=True, percentile=estimate(1.0, 0.0), extrapolated=False,
+        above=True, extrapolated=False,
     )  # fmt: skip
     shifts = tuple(
         accuracy(s.removeprefix("imagenet_") if i else EVIL, s, 0.6 - i / 20)

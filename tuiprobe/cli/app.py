@@ -26,7 +26,7 @@ from tuiprobe.cli import (
 )
 from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
-from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.request import directory_options
 from tuiprobe.spec import WHAT, run_options
@@ -221,7 +221,7 @@ def run_cli(arguments: list[str]) -> int:
             traceback.print_exception(error)
         known = isinstance(error, TuiprobeError)
         message = str(error) if known else _unexpected(error)
-        print(f"error: {plain(message)}", file=sys.stderr)
+        print(error_line(plain(message)), file=sys.stderr)
         return error.exit_code if isinstance(error, TuiprobeError) else TuiprobeError.exit_code
 
 

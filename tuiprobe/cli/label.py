@@ -19,7 +19,16 @@ MINIATURE = "miniature"
 
 
 def label(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Runs on the same target set.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Runs on the same target set, or tables of answers (FILE.csv)."
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Pictures that tables of answers are about."),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME", help="Target set, where runs have several.")
     ] = None,
@@ -72,6 +81,7 @@ def label(
 
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
+    runs = _with_answers(runs, data)
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, difference))
     with closing(open_labelling(runs, target)) as labelling:
@@ -104,6 +114,41 @@ def label(
             file=sys.stderr,
         )
     raise typer.Exit(int(require_decision and not state.decided))
+
+
+def _with_answers(named: list[Path], data: str | None) -> list[Path]:
+    """Returns the runs that are named; tables of answers become runs, without labels.
+
+    Raises:
+        UsageError: If a table is named without the pictures, or these without a table.
+        DataError: If a table or the pictures cannot be used.
+    """
+    tables = [path for path in named if path.suffix in (".csv", ".parquet") and path.is_file()]
+    if bool(tables) != (data is not None):
+        raise UsageError("--data names the pictures that tables of answers (FILE.csv) are about")
+    if data is None:
+        return named
+    from tuiprobe.catalog.class_names import joined_classes
+    from tuiprobe.datasets.assemble import load_target, user_spec
+    from tuiprobe.datasets.load import load_dataset
+    from tuiprobe.datasets.registry import source_named
+    from tuiprobe.engine.opening import PythonObjects
+    from tuiprobe.engine.run import run_together
+    from tuiprobe.models.from_answers import AnswerTable
+    from tuiprobe.request import RunRequest
+
+    source = source_named(data)
+    classes = load_dataset(source).classes or sorted(
+        {name for table in tables for name in AnswerTable.read(table).names}
+    )
+    options = {"classes": joined_classes(classes), "sample": 0}
+    specs = [user_spec(f"answers:{table}", data, options) for table in tables]
+    pictures = PythonObjects(images={source: load_target(source)})
+    requests = [RunRequest(spec=spec) for spec in specs]
+    own = [pictures] * len(requests)
+    outcomes = run_together(requests, own, listen=lambda request, event: None)
+    paths = dict(zip(tables, (outcome.directory.path for outcome in outcomes), strict=True))
+    return [paths.get(path, path) for path in named]
 
 
 def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from stat import S_ISREG
 from typing import TextIO
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, error_line
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_READER = (errno.EPIPE, errno.EIO)
@@ -112,7 +112,7 @@ def _discard(descriptor: int) -> None:
 
 
 def _refused(reason: str | None) -> int:
-    print(f"error: cannot write output: {reason}", file=sys.stderr)
+    print(error_line(f"cannot write output: {reason}"), file=sys.stderr)
     return TuiprobeError.exit_code
 
 

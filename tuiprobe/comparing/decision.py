@@ -312,7 +312,7 @@ def _labelling(
     paths = dict.fromkeys(
         str(run.directory.path)
         for run in worth
-        if not run.report.partial and run.report.model.preprocessing.known
+        if not run.report.partial and run.report.model.weights.kind != "unknown"
     )
     if len(paths) > 1:
         fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")

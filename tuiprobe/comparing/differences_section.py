@@ -19,7 +19,7 @@ from tuiprobe.results.headlines import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
-"""Members of a set that a line names."""
+"""Members of a set that a line names; of more places that one run lacks it names the sets."""
 
 READ: Final = (
     "Intervals are 95 %, each by itself. Paired: both runs measured the same images, which were "
@@ -90,7 +90,10 @@ def _about(comparison: Comparison, known: Sequence[str]) -> Content:
     notes = [note for note in comparison.notes if note not in known]
     lines += [(Strong(strong="note"), f": {note}") for note in notes]
     if comparison.unmatched:
-        lines.append(f"only in one of them: {', '.join(comparison.unmatched)}")
+        names = comparison.unmatched
+        if len(names) > LISTED:
+            names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
+        lines.append(f"only in one of them, figures of {', '.join(names)}")
     return points(lines)
 
 

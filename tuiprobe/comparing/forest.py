@@ -67,29 +67,28 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
     if not rows:
         return None
     models = list(dict.fromkeys(row.model for row in rows))
-    by_model = [
-        series(
-            model,
-            [row.difference for row in rows if row.model == model],
-            _ROLES[i] if len(models) <= len(_ROLES) else "main",
-            "points",
-            [float(place) for place, row in enumerate(rows) if row.model == model],
-        )
-        for i, model in enumerate(models)
+    marked = [(name, [i for i, row in enumerate(rows) if row.model == name]) for name in models]
+    if len(models) > len(_ROLES):
+        marked = [("difference", list(range(len(rows))))]
+    drawn = [
+        series(name, [rows[i].difference for i in places], role, "points", list(map(float, places)))
+        for role, (name, places) in zip(_ROLES, marked, strict=False)
     ]
     zero = Series(
         name="no difference", x=tuple(map(float, range(len(rows)))), y=(0.0,) * len(rows),
         mark="points", role="reference",
     )  # fmt: skip
+    of_sets = any(row.name != rows[0].name for row in rows)
+    single = " Sets: each interval is 95 % by itself." if of_sets else ""
     return Chart(
         id="paired",
         title=f"Paired differences to {reference}",
         x_label="",
         y_label=f"{reference} minus it, points",
-        series=(*by_model, zero),
+        series=(*drawn, zero),
         y_unit="points",
         ticks=tuple(row.name if len(models) == 1 else f"{row.name} · {row.model}" for row in rows),
-        note=f"{rows[0].name}: ranges of all pairs hold together with 95 %. Sets: each interval is "
-        "95 % by itself. All are of the same images for both models.",
+        note=f"{rows[0].name}: ranges of all pairs hold together with 95 %.{single} All are of the "
+        "same images for both models.",
         across=True,
     )

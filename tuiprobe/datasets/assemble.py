@@ -3,73 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite, free_name, refuse_undecodable, safe_name
 from tuiprobe.datasets.layout import layout_of
+from tuiprobe.datasets.listings import Relabelled
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from tuiprobe.datasets.content import Content
-
-
-@dataclass(frozen=True)
-class Target:
-    """A data set of any source whose labels and class names are ignored.
-
-    Attributes:
-        images: The data set.
-    """
-
-    images: Dataset
-    classes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The data set's name."""
-        return self.images.name
-
-    @property
-    def source(self) -> str:
-        """The name that the user typed."""
-        return self.images.source
-
-    @cached_property
-    def samples(self) -> tuple[Sample, ...]:
-        """All samples, by id, without labels."""
-        return tuple(
-            sample if sample.label is None else Sample(sample.id, sample.path, None)
-            for sample in self.images.samples
-        )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The data set's remarks."""
-        return self.images.notes
-
-    def stamp(self, sample: Sample) -> Stamp:
-        """Returns the stamp of one sample without reading it."""
-        return self.images.stamp(sample)
-
-    def read(self, sample: Sample) -> Content:
-        """Reads the stored content of one sample."""
-        return self.images.read(sample)
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample to an RGB image."""
-        return self.images.open(sample)
+    pass
 
 
 def load_target(source: str) -> Dataset:
@@ -89,7 +39,7 @@ def load_target(source: str) -> Dataset:
             raise DataError("it has no image")
     except (DataError, UsageError) as error:
         raise DataError(f"--target {source}: {error}") from error
-    return Target(sets[0]) if sets[0].classes else sets[0]
+    return Relabelled(sets[0]) if sets[0].classes else sets[0]
 
 
 def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
@@ -172,6 +122,9 @@ def with_options(suite: Suite, spec: RunSpec) -> Suite:
         UsageError: If an option is invalid.
         DataError: If a file that an option names cannot be used, or does not fit a set.
     """
+    if spec.labels and len(suite.sets) > 1:
+        cause = f"belongs to one set of images, and {suite.source} has {len(suite.sets)}"
+        raise OptionError("labels", cause, f"--labels {cause}")
     names = written_classes(spec.classes) if spec.labels and spec.classes else ()
     sets = {
         name: layout_of(dataset).with_options(spec, names) for name, dataset in suite.sets.items()
@@ -205,7 +158,9 @@ def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None =
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
     own = own or {}
-    targets = [Target(own[source]) if source in own else load_target(source) for source in sources]
+    targets = [
+        Relabelled(own[source]) if source in own else load_target(source) for source in sources
+    ]
     first = next(iter(suite.sets.values()))
     width = layout_of(first).width
     for target in targets:

@@ -17,7 +17,8 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import ImageFiles
-from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.sample import Sample, samples_of
+from tuiprobe.datasets.vectors.parquet import read_columns
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
@@ -25,12 +26,12 @@ from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file with a header.
+    """A CSV file with a header, or a Parquet file.
 
     Attributes:
         path: Path of the file.
         header: Column names.
-        rows: Line number and cells of each row.
+        rows: Line number (of Parquet the number) and cells of each row.
         digest: SHA-256 of the file, hexadecimal.
     """
 
@@ -71,21 +72,26 @@ class ListedImages(ImageFiles):
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their paths."""
-        return tuple(Sample(i, row.image, None) for i, row in enumerate(self.rows))
+        return samples_of((row.image for row in self.rows), None)
 
 
 def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
-    """Reads a CSV file.
+    """Reads a CSV or a Parquet file.
 
     Args:
         path: UTF-8, with or without a byte order mark; cells are separated by commas, or by
-            semicolons, as spreadsheets of some languages write them.
+            semicolons, as spreadsheets of some languages write them. Or `.parquet`.
         needed: Columns that must be there.
 
     Raises:
         DataError: If the file is missing, too large, not text, has no row, or has rows that do not
             fit the header.
     """
+    if path.suffix.lower() == ".parquet":
+        columns, listed = read_columns(path)
+        digest = hashlib.sha256(read_regular(path)).hexdigest()
+        table = CsvTable(path, columns, tuple(enumerate(listed, start=1)), digest)
+        return _with_columns(table, needed)
     try:
         content = read_regular(path)
         lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
@@ -112,13 +118,18 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
         raise DataError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    return _with_columns(CsvTable(path, header, tuple(rows), digest), needed)
+
+
+def _with_columns(table: CsvTable, needed: Sequence[str]) -> CsvTable:
     for name in needed:
-        if name not in header:
-            columns = ", ".join(header[:12])
-            raise DataError(f"{path}: there is no column {name!r}; the columns are {columns}")
-    if not rows:
-        raise DataError(f"{path} is empty: it has a header and no row")
-    return CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
+        if name not in table.header:
+            columns = ", ".join(table.header[:12])
+            raise DataError(f"{table.path}: there is no column {name!r}; the columns are {columns}")
+    if not table.rows:
+        raise DataError(f"{table.path} is empty: it has a header and no row")
+    return table
 
 
 def image_rows(table: CsvTable) -> list[ImageRow]:

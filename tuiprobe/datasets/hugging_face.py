@@ -1,14 +1,16 @@
-"""Hugging Face datasets, map style: from the hub's cache, the hub, or a folder on disk."""
+"""Rows of Hugging Face's library: of the hub or its cache, a folder, a Parquet file, or memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.plugins import in_words
 
@@ -21,45 +23,26 @@ _DIGITS = 9
 
 
 class HuggingFaceSet(StoredImages):
-    """One split of a data set with an image column.
+    """Rows with an image column, of which the first of the type Image counts, else of bytes.
 
-    The image column is the first of the type Image. The label is the column named `label`, else
-    the first of the type ClassLabel. A data set's own code is never run: version 4 and later of
-    the library cannot.
+    The label is the column named `label`, of numbers or names, else the first of the type
+    ClassLabel.
 
     Args:
-        text: The part after `hf:`; see `FORM`.
-        base: Folder that a relative path starts at; None for the working folder.
+        rows: A `datasets.Dataset`.
+        source: Name of the set on the command line.
+        name: Name of the set.
+        split: What the paths of its images begin with.
 
     Raises:
-        UsageError: If the text cannot be understood.
-        DataError: If the library is missing or too old, or the data are not available or have no
-            image column.
+        DataError: If it has no image column or no rows.
     """
 
-    def __init__(self, text: str, base: Path | None = None) -> None:
-        try:
-            import datasets as library
-        except ImportError as error:
-            raise DataError(INSTALL) from error
-        if int(library.__version__.partition(".")[0]) < 4:
-            raise DataError(
-                f"datasets {library.__version__} can run code of data sets; install 4 or later: "
-                "pip install 'tuiprobe[hf]'"
-            )
-        name, config, split = _parts(text, base)
-        if name.startswith("/"):
-            self._rows, split = _from_disk(library, name, split)
-        else:
-            try:
-                self._rows = library.load_dataset(name, config, split=split)
-            except Exception as error:
-                # Errors differ for network failures, missing names, gated sets, damaged files.
-                raise DataError(f"hf:{name} could not be loaded: {in_words(error)}") from error
-        self.source = f"hf:{':'.join(part for part in (name, config, split) if part)}"
-        self.name = name.rstrip("/").rpartition("/")[2] + (f"-{split}" if split else "")
-        self._split = split or "rows"
-        column = _column(self._rows, library.Image)
+    def __init__(self, rows: Any, source: str, name: str, split: str = "rows") -> None:
+        library = _library()
+        self._rows = rows.with_format(None)
+        self.source, self.name, self._split = source, name, split
+        column = _column(self._rows, library.Image) or _column_of_bytes(self._rows)
         if column is None:
             columns = ", ".join(self._rows.column_names)
             raise DataError(f"{self.source} has no column of images (columns: {columns})")
@@ -69,9 +52,9 @@ class HuggingFaceSet(StoredImages):
         self._encoded = self._rows.select_columns([column]).cast_column(
             column, library.Image(decode=False)
         )
-        label = self._rows.features.get("label")
-        numbered = str(getattr(label, "dtype", "")).startswith("int")
-        self._label = "label" if numbered else _column(self._rows, library.ClassLabel)
+        kind = str(getattr(self._rows.features.get("label"), "dtype", ""))
+        known = kind.startswith(("int", "uint", "string", "large_string"))
+        self._label = "label" if known else _column(self._rows, library.ClassLabel)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,20 +64,21 @@ class HuggingFaceSet(StoredImages):
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All rows, in order."""
-        labels = self._labelling[1]
-        return tuple(
-            Sample(i, f"{self._split}/{i:0{_DIGITS}d}", labels[i] if labels else None)
-            for i in range(len(self._rows))
-        )
+        paths = (f"{self._split}/{i:0{_DIGITS}d}" for i in range(len(self._rows)))
+        return samples_of(paths, self._labelling[1])
 
     @cached_property
     def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
         if self._label is None:
             return (), None
-        column = self._rows.select_columns([self._label]).with_format(None)[:][self._label]
-        if any(value is None or value < 0 for value in column):
-            return (), None  # the library uses -1 for a secret label
+        column = self._rows.select_columns([self._label])[:][self._label]
+        if None in column or "" in column:
+            return (), None
+        if isinstance(column[0], str):
+            return by_class(column)
         labels = [int(value) for value in column]
+        if min(labels) < 0:
+            return (), None  # the library uses -1 for a secret label
         names = getattr(self._rows.features[self._label], "names", None)
         if names is None:
             names = [str(number) for number in range(max(labels) + 1)]
@@ -153,6 +137,62 @@ class HuggingFaceSet(StoredImages):
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
 
 
+def _library() -> Any:
+    try:
+        import datasets as library
+    except ImportError as error:
+        raise DataError(INSTALL) from error
+    if int(library.__version__.partition(".")[0]) < 4:
+        raise DataError(
+            f"datasets {library.__version__} can run code of data sets; install 4 or later: "
+            "pip install 'tuiprobe[hf]'"
+        )
+    return library
+
+
+def open_rows(text: str, base: Path | None = None) -> HuggingFaceSet:
+    """Opens one split of a data set, whose own code is never run.
+
+    Args:
+        text: The part after `hf:`; see `FORM`.
+        base: Folder that a relative path starts at; None for the working folder.
+
+    Raises:
+        UsageError: If the text cannot be understood.
+        DataError: If the library is missing or too old, or the data are not available or have no
+            image column.
+    """
+    library = _library()
+    name, config, split = _parts(text, base)
+    if name.startswith("/"):
+        rows, split = _from_disk(library, name, split)
+    else:
+        rows = _loaded(f"hf:{name}", library.load_dataset, name, config, split=split)
+    source = f"hf:{':'.join(part for part in (name, config, split) if part)}"
+    short = name.rstrip("/").rpartition("/")[2] + (f"-{split}" if split else "")
+    return HuggingFaceSet(rows, source, short, split or "rows")
+
+
+def parquet_rows(file: Path) -> HuggingFaceSet:
+    """Opens the images that a Parquet file holds, which the library copies to its cache once.
+
+    Raises:
+        DataError: If the library is missing, or the file cannot be read or holds no images.
+    """
+    library, source = _library(), f"parquet:{file}"
+    library.disable_progress_bars()  # they are drawn over messages
+    rows = _loaded(source, library.load_dataset, "parquet", data_files=str(file), split="train")
+    return HuggingFaceSet(rows, source, file.stem)
+
+
+def _loaded(source: str, load: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    try:
+        return load(*arguments, **options)
+    except Exception as error:
+        # Errors differ for network failures, missing names, gated sets, damaged files.
+        raise DataError(f"{source} could not be loaded: {in_words(error)}") from error
+
+
 def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
     """Returns name or absolute folder, configuration and split."""
     name, *rest = text.split(":")
@@ -193,4 +233,13 @@ def _column(rows: Any, kind: type) -> str | None:
     return next((str(n) for n, type_ in rows.features.items() if isinstance(type_, kind)), None)
 
 
-SOURCE = DataSource(forms=("hf:OWNER/NAME:SPLIT",), open=HuggingFaceSet)
+def _column_of_bytes(rows: Any) -> str | None:
+    """Returns the first column of encoded images whose type does not say so."""
+    for name, kind in rows.features.items():
+        fields = kind if isinstance(kind, dict) else {"bytes": kind}
+        if str(getattr(fields.get("bytes"), "dtype", "")) in ("binary", "large_binary"):
+            return str(name)
+    return None
+
+
+SOURCE = DataSource(forms=("hf:OWNER/NAME:SPLIT",), open=open_rows)

@@ -1,21 +1,27 @@
-"""Images in folders: one folder per class (ImageNet's layout), or one flat folder."""
+"""Images in folders, on a disk or at a URL: one folder per class (ImageNet's layout), or flat."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from tuiprobe.datasets.content import ImageFiles
+from tuiprobe.datasets.content import Content, ImageFiles
+from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
-from tuiprobe.datasets.label_numbers import in_class_order
+from tuiprobe.datasets.labels import by_class
+from tuiprobe.datasets.listings import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
-from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.shard_files import files_below, is_url, read_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import similar_folder
 from tuiprobe.plaintext import encodable
+
+METADATA = "metadata.csv"
+"""Table of files and labels in a folder, as Hugging Face lays it out."""
 
 _RUN = frozenset(("key", "spec.json"))
 """Files by which a run directory is known."""
@@ -46,44 +52,52 @@ class ImageFolder(ImageFiles):
             near = meant_source(str(root)) or similar_folder(self.folder)
             remedy = "give a folder of images" if near is None else f"did you mean {near}?"
             raise DataError(f"imagefolder: {self.folder} {kind}; {remedy}")
+        self.source = f"imagefolder:{self.folder}"
+        self._take(self._walk(), self.folder)
+
+    def _take(self, files: Iterable[str], place: Path | str) -> None:
+        """Keeps the paths of images; counts other files."""
+        self.remarks: list[str] = []
         self.ignored: Counter[str] = Counter()
-        self._paths = sorted(self._walk(), key=os.fsencode)
+        self._paths: list[str] = []
+        for path in files:
+            extension = os.path.splitext(path)[1].lower()  # noqa: PTH122  (surrogates, speed)
+            if extension in readable_extensions():
+                self._paths.append(path)
+            else:
+                self.ignored[extension or "none"] += 1
+        self._paths.sort(key=os.fsencode)
         if not self._paths:
             content = "it is empty"
             if self.ignored:
                 content = f"only files with other extensions: {_listed(self.ignored)}"
-            raise DataError(f"imagefolder: no image below {self.folder} ({content})")
-
-    @property
-    def source(self) -> str:
-        """The name of this data set on the command line."""
-        return f"imagefolder:{self.folder}"
+            raise DataError(f"imagefolder: no image below {place} ({content})")
 
     @property
     def name(self) -> str:
         """The name of the folder."""
         return self.folder.name or "root"
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class folder names by label; empty if the set is flat or mixed."""
+        return self._labelling[0]
+
+    @cached_property
+    def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
         if any("/" not in path for path in self._paths):
-            return ()
-        return in_class_order(path.split("/", 1)[0] for path in self._paths)
+            return (), None
+        return by_class([path.split("/", 1)[0] for path in self._paths])
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their relative paths."""
-        labels = {name: label for label, name in enumerate(self.classes)}
-        return tuple(
-            Sample(id, path, labels.get(path.split("/", 1)[0]) if "/" in path else None)
-            for id, path in enumerate(self._paths)
-        )
+        return samples_of(self._paths, self._labelling[1])
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the folder was read."""
-        notes = []
+        notes = [*self.remarks]
         flat = [path for path in self._paths if "/" not in path]
         if 0 < len(flat) < len(self._paths):
             more = f" and {len(flat) - 1:,} more lie" if len(flat) > 1 else " lies"
@@ -106,14 +120,11 @@ class ImageFolder(ImageFiles):
                 folders.clear()
                 continue
             folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
-            for name in files:
-                if name.startswith("."):
-                    continue
-                extension = os.path.splitext(name)[1].lower()  # noqa: PTH122  (surrogates, speed)
-                if extension in readable_extensions():
-                    yield Path(folder, name).relative_to(self.folder).as_posix()
-                else:
-                    self.ignored[extension or "none"] += 1
+            yield from (
+                Path(folder, name).relative_to(self.folder).as_posix()
+                for name in files
+                if not name.startswith(".")
+            )
 
 
 def _unreadable(error: OSError) -> None:
@@ -125,6 +136,59 @@ def _listed(counts: Counter[str]) -> str:
     return most + (", …" if len(counts) > 5 else "")
 
 
-SOURCE = DataSource(
-    forms=("imagefolder:DIR",), open=lambda root, _: ImageFolder(root), is_path=True
-)
+class RemoteFolder(ImageFolder):
+    """Every image below a URL of fsspec, such as `s3://bucket/val`.
+
+    Args:
+        url: The folder, of one of the schemes that tars are read from.
+
+    Raises:
+        DataError: If it cannot be listed or holds no image.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.source = f"imagefolder:{self.url}"
+        if self.url.endswith(".tar"):
+            raise DataError(f"{self.url} is no folder; did you mean webdataset:{self.url}?")
+        self._files = files_below(self.url)
+        self._take((path for path in self._files if "/." not in f"/{path}"), self.url)
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return self.url.rpartition("/")[2]
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and stamp of a file when the folder was listed."""
+        return Stamp(*self._files[sample.path])
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the file of a sample.
+
+        Raises:
+            UnreadableImageError: If it cannot be read.
+        """
+        stamp = self.stamp(sample)
+        return Content(read_image(f"{self.url}/{sample.path}", 0, stamp.size or 0)[0], stamp)
+
+
+def open_folder(root: str, base: Path | None = None) -> Dataset:
+    """Opens a folder or a URL; labels are those of its `metadata.csv`, if that has any.
+
+    Raises:
+        DataError: If it cannot be listed or holds no image.
+    """
+    if "://" in root and is_url(root):
+        return RemoteFolder(root)
+    images = ImageFolder(root)
+    table = images.folder / METADATA
+    if table.is_file():
+        try:
+            return labelled(images, table)
+        except DataError as error:
+            images.remarks.append(f"labels are not those of {METADATA}: {error}")
+    return images
+
+
+SOURCE = DataSource(forms=("imagefolder:DIR",), open=open_folder, is_path=True)

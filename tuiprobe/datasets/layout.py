@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.dataset import Dataset, digest_of
+from tuiprobe.datasets.listings import labelled
 from tuiprobe.datasets.sample import Sample, Stamp
 
 if TYPE_CHECKING:
@@ -67,8 +69,14 @@ class SetLayout:
         self.dataset = dataset
 
     def with_options(self, spec: RunSpec, names: tuple[str, ...]) -> Dataset:
-        """Returns the set with what options say of it; `names` are the class names of the user."""
-        return self.dataset
+        """Returns the set with what options say of it; `names` are the class names of the user.
+
+        Raises:
+            DataError: If the file of labels cannot be used, or lacks an image.
+        """
+        if spec.labels is None:
+            return self.dataset
+        return labelled(self.dataset, Path(spec.labels), names)
 
     @property
     def files(self) -> tuple[StoredFile, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import rgb
+from tuiprobe.datasets.hugging_face import HuggingFaceSet
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.plugins import in_code, in_words
@@ -33,13 +36,14 @@ NO_LABEL = -1
 """Stands for what is neither the number nor the name of a class."""
 
 _LABELS = ("targets", "labels", "_labels", "y")
+_IMAGE_KEYS = ("image", "img", "images", "pixel_values", "jpg", "jpeg", "png", "path", "file_name")
+_LABEL_KEYS = ("label", "labels", "class", "cls", "target", "y")
 _PAIRS = ("_samples", "samples", "imgs")
 _CLASSES = ("classes", "categories")
 
 _IMAGES = (
-    "give pairs of an image and a label, where an image is a PIL image (of an array: "
-    "PIL.Image.fromarray), the path of a file, or a tensor [3, H, W]: uint8 pixels, or "
-    "preprocessed floats"
+    "give pairs of an image and a label, where an image is a PIL image, the path of a file, an "
+    "array [H, W, 3] of uint8, or a tensor [3, H, W]: uint8 pixels, or preprocessed floats"
 )
 
 
@@ -51,7 +55,8 @@ class PythonImages(StoredImages):
 
     Args:
         data: Has `len` and gives `(image, label)` by number, as a torch Dataset does, or yields
-            such pairs. Of a `DataLoader` its Dataset counts.
+            such pairs; a dict with `image` and `label` is one too. Of a `DataLoader` its Dataset
+            counts. Or images and labels as two arrays.
         name: Name of the set; None for that of the class.
         labelled: Whether labels are read; a target set has none.
         source: Name of the set on the command line; None where it has none.
@@ -241,6 +246,14 @@ class PythonImages(StoredImages):
         return f"image {place} of {self.source}"
 
 
+def python_images(data: object, name: str, labelled: bool = True) -> Dataset:
+    """Returns a set of what Python code gave; of Hugging Face's rows their image column counts."""
+    library = sys.modules.get("datasets")  # whoever has such rows has imported it
+    if library is not None and isinstance(data, library.Dataset):
+        return HuggingFaceSet(data, f"py:{name}", name)
+    return PythonImages(data, name, labelled=labelled)
+
+
 def name_of(data: object) -> str:
     """Returns the name of a data set: that of its class, or `images` of what Python itself has."""
     data = data.dataset if isinstance(data, DataLoader) else data
@@ -253,6 +266,10 @@ def name_of(data: object) -> str:
 def _numbered(data: object) -> Any:
     """Returns a sequence of the items; reads into memory those that can only be iterated."""
     data = data.dataset if isinstance(data, DataLoader) else data
+    if isinstance(data, tuple) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
+        if len(data[0]) != len(data[1]):
+            raise UsageError(f"{len(data[0]):,} images and {len(data[1]):,} labels: give one each")
+        return list(zip(*data, strict=True))
     if not isinstance(data, Mapping | Image.Image | bytes):
         by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
         if by_number and not isinstance(data, IterableDataset):
@@ -276,6 +293,9 @@ def _kept(item: object) -> tuple[object, object]:
 
 def _pair(item: Any) -> tuple[Any, Any]:
     """Returns image and label of an item; further fields are left out."""
+    if isinstance(item, Mapping):
+        image = next((item[key] for key in _IMAGE_KEYS if key in item), item)
+        return image, next((item[key] for key in _LABEL_KEYS if key in item), None)
     if isinstance(item, tuple | list):
         return (item[0], item[1]) if len(item) > 1 else (item[0] if item else None, None)
     return item, None
@@ -296,6 +316,8 @@ def _content(image: Any) -> Content | None:
     nothing = Stamp(None, None)
     if isinstance(image, str | os.PathLike):
         return read_file(os.fspath(image))
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):
+        image = Image.fromarray(image)
     if isinstance(image, Image.Image):
         return Content(rgb(image), nothing)
     if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] != 3:

@@ -54,6 +54,9 @@ class DataSource:
     family: ShiftFamily | None = None
 
 
+SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
+"""Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
+
 BUILTIN = {
     "miniature": "tuiprobe.miniature.data:SOURCE",
     "imagefolder": "tuiprobe.datasets.imagefolder:SOURCE",
@@ -62,9 +65,10 @@ BUILTIN = {
     "hf": "tuiprobe.datasets.hugging_face:SOURCE",
     "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
     "vectors": "tuiprobe.datasets.vectors:SOURCE",
+    "csv": "tuiprobe.datasets.concept_csv:SOURCE",
+    "parquet": "tuiprobe.datasets.listings:SOURCE",
     "suite": "tuiprobe.datasets.suites:SOURCE",
     "broden": "tuiprobe.datasets.broden:SOURCE",
-    "csv": "tuiprobe.datasets.concept_csv:SOURCE",
 }
 """All built-in sources, in the order that messages list them."""
 
@@ -98,7 +102,8 @@ def _builtin() -> tuple[DataSource, ...]:
 def source_named(text: str, base: Path | None = None) -> str:
     """Returns the data source that a user names, which may be the path of a folder of images.
 
-    A text with a separator is a path. So is a name that no source has, if there is such a folder.
+    A text with a separator is a path, or the URL of a folder. A name that no source has is that of
+    a folder, if there is one.
 
     Args:
         text: What the user typed.
@@ -113,6 +118,8 @@ def source_named(text: str, base: Path | None = None) -> str:
     kind, colon, rest = text.partition(":")
     if "/" in kind:
         return f"imagefolder:{Path(text)}"
+    if kind.lower() in SCHEMES and rest.startswith("//"):
+        return f"imagefolder:{text}"
     source = SOURCES.builtin(kind)
     known = source is not None or SOURCES.package_of(kind) is not None
     if known and rest:
@@ -128,7 +135,7 @@ def source_named(text: str, base: Path | None = None) -> str:
     return f"imagefolder:{Path(text)}" if is_folder else text
 
 
-_KINDS = {".tar": "webdataset", ".toml": "suite"} | dict.fromkeys(
+_KINDS = {".csv": "csv", ".tar": "webdataset", ".toml": "suite"} | dict.fromkeys(
     (".npy", ".npz", ".parquet", ".pt", ".safetensors"), "vectors"
 )
 """What reads a file, by its extension."""

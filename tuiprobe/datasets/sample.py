@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 from tuiprobe.errors import DataError
 
@@ -24,6 +26,12 @@ class Sample:
     id: int
     path: str
     label: int | None
+
+
+def samples_of(paths: Iterable[str], labels: Iterable[int | None] | None) -> tuple[Sample, ...]:
+    """Returns samples of paths in the order of a set, with their labels if there are any."""
+    pairs = zip(paths, repeat(None) if labels is None else labels, strict=labels is not None)
+    return tuple(Sample(id, path, label) for id, (path, label) in enumerate(pairs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Expands shard patterns and reads shards: local files, or URLs through fsspec.
+"""Expands shard patterns, and reads shards and folders: local files, or URLs through fsspec.
 
 Nothing here keeps a file open, so forked and spawned processes can share a data set without sharing
 file positions.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
 from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.registry import SCHEMES
+from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
-from tuiprobe.limits import PATTERN_PATHS, PATTERN_SEARCHES
-
-SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
-"""Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
+from tuiprobe.limits import IMAGE_BYTES, PATTERN_PATHS, PATTERN_SEARCHES
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -152,9 +151,30 @@ def stamp(place: str) -> str:
     with _explained(place):
         if not is_url(place):
             return _in_words(Path(place).stat())
-        info = _filesystem(place).info(place)
-        parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
-        return " ".join(str(part) for part in parts)
+        return _stamp_of_remote(_filesystem(place).info(place))
+
+
+def files_below(url: str) -> dict[str, tuple[int, str]]:
+    """Returns size and stamp of each file below a URL, by its path from there.
+
+    Raises:
+        DataError: If the place cannot be reached, or does not say how large its files are.
+    """
+    with _explained(url):
+        files = _filesystem(url)
+        import fsspec.core
+
+        root = fsspec.core.url_to_fs(url)[1].rstrip("/")
+        listed = files.find(root, detail=True)
+        return {
+            name.removeprefix(root).lstrip("/"): (int(info["size"]), _stamp_of_remote(info))
+            for name, info in listed.items()
+        }
+
+
+def _stamp_of_remote(info: Mapping[str, Any]) -> str:
+    parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
+    return " ".join(str(part) for part in parts)
 
 
 def _in_words(status: os.stat_result) -> str:
@@ -191,6 +211,20 @@ def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
             file.seek(offset)
             content = file.read(size)
             return content, _in_words(os.fstat(file.fileno()))
+
+
+def read_image(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
+    """Reads an image as `read_range` does.
+
+    Raises:
+        UnreadableImageError: If it is too large or cannot be read.
+    """
+    if size > IMAGE_BYTES:
+        raise UnreadableImageError(f"{size / 2**20:,.0f} MiB, too large for an image")
+    try:
+        return read_range(place, offset, size)
+    except DataError as error:
+        raise UnreadableImageError(str(error)) from error
 
 
 def _filesystem(place: str) -> Any:

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import Content, StoredImages
-from tuiprobe.datasets.label_numbers import in_class_order, whole_numbers
+from tuiprobe.datasets.labels import by_class, whole_numbers
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.shard_files import expand, is_url, read_range
+from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.shard_files import expand, is_url, read_image
 from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
-from tuiprobe.limits import CLASSES, IMAGE_BYTES
+from tuiprobe.limits import CLASSES
 from tuiprobe.plaintext import text_of
 
 IMAGENET = 1000
@@ -73,8 +73,7 @@ class WebDataset(StoredImages):
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples in byte order of their paths."""
-        pairs = zip(self._images, self._labels, strict=True)
-        return tuple(Sample(id, path, label) for id, ((path, _, _), label) in enumerate(pairs))
+        return samples_of((path for path, _, _ in self._images), self._labels)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -102,24 +101,19 @@ class WebDataset(StoredImages):
             UnreadableImageError: If it cannot be read.
         """
         _, place, member = self._images[sample.id]
-        if member.size > IMAGE_BYTES:
-            raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
-        try:
-            data, shard = read_range(place, member.offset, member.size)
-        except DataError as error:
-            raise UnreadableImageError(str(error)) from error
+        data, shard = read_image(place, member.offset, member.size)
         return Content(
             data, Stamp(member.size, f"{shard or self._stamps[place]} at {member.offset}")
         )
 
-    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
+    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int] | None]:
         texts = [member.label for _, _, member in self._images]
         self.class_folders = all(text is None for text in texts)
         if self.class_folders:
             texts = list(_folders([member.name for _, _, member in self._images]))
         known = [text for text in texts if text is not None]
         if len(known) < len(texts):
-            return (), [None] * len(texts)
+            return (), None
         try:
             whole = all(text.isascii() and text.isdecimal() for text in known)
             numbers = whole_numbers(known) if whole or not self.class_folders else None
@@ -129,13 +123,11 @@ class WebDataset(StoredImages):
             ) from error
         if numbers is not None:
             return self._numbered(numbers, _names_beside(place))
-        classes = in_class_order(known)
-        labels = {name: label for label, name in enumerate(classes)}
-        return classes, [labels[text] for text in known]
+        return by_class(known)
 
     def _numbered(
         self, numbers: list[int], names: tuple[str, tuple[str, ...]] | None
-    ) -> tuple[tuple[str, ...], list[int | None]]:
+    ) -> tuple[tuple[str, ...], list[int] | None]:
         """Returns classes and labels of numbered classes, which a file may name."""
         low, high = min(numbers), max(numbers)
         if low < 0:
@@ -149,12 +141,10 @@ class WebDataset(StoredImages):
                 raise DataError(
                     f"{path} names {len(classes)} classes, but the shards go up to {high}{shift}"
                 )
-            return classes, list(numbers)
+            return classes, numbers
         if high + 1 == IMAGENET:  # a sample of its images may lack a class
-            return tuple(map(str, range(IMAGENET))), list(numbers)
-        used = sorted(set(numbers))
-        labels = {number: label for label, number in enumerate(used)}
-        return tuple(map(str, used)), [labels[number] for number in numbers]
+            return tuple(map(str, range(IMAGENET))), numbers
+        return by_class([*map(str, numbers)])
 
 
 def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:

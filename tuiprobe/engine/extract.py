@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -23,7 +21,7 @@ from tuiprobe.engine.stopping import KEPT, Interrupted
 from tuiprobe.errors import DataError
 from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.taps import Tap
-from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.records import ShardFile, write_shard
 from tuiprobe.spec import FINAL_TAP, RunSpec
 from tuiprobe.stats import ActivationStats, ChannelStats
 
@@ -136,16 +134,15 @@ class Extraction:
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         arrays["lost"] = torch.cat(current.lost).numpy()
-        metadata = {
-            "key": self._plan.set_keys[shard.set_name],
-            "place": f"{shard.set_name} {shard.number}",
-            "fingerprint": self.job.reader.fingerprint.model_dump_json(),
-            "pieces": str(self._pieces),
-            "skipped": json.dumps(current.skipped),
-            "seconds": f"{time.monotonic() - current.started:.3f}",
-            "size": str(shard.size),
-        }
-        write_arrays(self._plan.directory.shard_file(*shard.place), arrays, metadata)
+        file = ShardFile(
+            entry=self._plan.directory.shard_file(*shard.place),
+            arrays=arrays,
+            fingerprint=self.job.reader.fingerprint,
+            skipped=tuple(current.skipped),
+            size=shard.size,
+            pieces=self._pieces,
+        )
+        write_shard(file, shard.place, self._plan.set_keys[shard.set_name])
         self._live.end_shard(current.features, current.ids)
         del self.left[shard.place]
 
@@ -200,7 +197,6 @@ class _Current:
         self.lost: list[torch.Tensor] = []
         self.seen: list[int] = []
         self.digests = bytearray()
-        self.started = time.monotonic()
 
 
 Sampled: TypeAlias = Callable[[NDArray[np.int64], int], NDArray[np.bool_] | None]

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.datasets.layout import layout_of, processing_order
@@ -30,8 +31,16 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
-from tuiprobe.run.head_file import ANSWERS, OUTSIDE, OWN_NAMES, OWN_REASON, UNMATCHED
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import (
+    OUTSIDE,
+    HeadFile,
+    read_fitted,
+    read_head,
+    write_fitted,
+    write_head,
+)
 from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
@@ -44,7 +53,7 @@ TRIAL_SECONDS = 2.0
 _RESUMES = "the same command resumes"
 
 
-def write_head(
+def build_head(
     plan: Plan,
     listen: Listener,
     *,
@@ -68,46 +77,53 @@ def write_head(
     Raises:
         LongHeadError: As soon as it will take longer.
     """
-    choice, file, digest = plan.head, plan.directory.head_file, _digest(plan)
-    if _renew(plan, digest):
+    choice, digest = plan.head, _digest(plan)
+    written = _written(plan)
+    if written is not None and written.choice == digest:
+        _renew(plan, written)
         return
     unit = "images" if choice.kind == "probe" else "classes"
     progress = HeadProgress(unit, listen, check, seconds)
     try:
         head = _build(plan, listen, progress, hurried)
-        arrays, notes = _own_name_heads(plan, progress, hurried)
+        own_names = dict(_own_name_heads(plan, progress, hurried))
     except Interrupted:
         reason = "stopped while the head was built; the same command goes on with it"
-        write_arrays(file, {}, {"reason": reason, "key": plan.key})
+        write_head(plan.directory, plan.key, HeadFile(NotRun(reason=reason)))
         raise
     if isinstance(head, NotRun):
-        write_arrays(file, {}, {"reason": head.reason, "key": plan.key})
+        write_head(plan.directory, plan.key, HeadFile(head))
         return
-    arrays["weight"] = head.weight.float().cpu().numpy()
-    if head.bias is not None:
-        arrays["bias"] = head.bias.float().cpu().numpy()
-    if head.logit_scale is not None:
-        arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
-        arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
+    answers, without = dict[str, NDArray[np.int64]](), dict[str, str]()
     for name, dataset in plan.suite.sets.items():
-        answers = class_of_each_row(plan.suite, choice, head.classes, name)
-        if answers is not None:
-            if plan.spec.answers_among == "all":
-                answers = np.where(answers < 0, OUTSIDE + np.arange(len(answers)), answers)
-            arrays[ANSWERS + name] = answers
+        rows = class_of_each_row(plan.suite, choice, head.classes, name)
+        if rows is not None:
+            if plan.spec.answers_among == "all" or plan.encoder.answered is not None:
+                rows = np.where(rows < 0, OUTSIDE + np.arange(len(rows)), rows)
+            answers[name] = rows
         elif dataset.classes:
-            notes[UNMATCHED + name] = unmatched(plan.suite, choice, head.classes, name)
-    arrays |= _of_targets(plan, arrays)
-    metadata = {
-        "source": head.source,
-        "normalize": json.dumps(head.normalize),
-        "classes": json.dumps(head.classes),
-        "templates": json.dumps(head.templates),
-        "choice": digest,
-        "key": plan.key,
-        **notes,
-    }
-    write_arrays(file, arrays, metadata)
+            without[name] = unmatched(plan.suite, choice, head.classes, name)
+    file = HeadFile(
+        _arrays_of(head),
+        answers=answers | _of_targets(plan, answers, len(head.weight)),
+        unmatched=without,
+        own_names=own_names,
+        classes=head.classes,
+        templates=head.templates,
+        choice=digest,
+    )
+    write_head(plan.directory, plan.key, file)
+
+
+def _arrays_of(head: Head) -> HeadArrays:
+    return HeadArrays(
+        head.weight.float().cpu().numpy(),
+        None if head.bias is None else head.bias.float().cpu().numpy(),
+        head.normalize,
+        head.source,
+        head.logit_scale,
+        head.logit_bias,
+    )
 
 
 def _digest(plan: Plan) -> str:
@@ -120,49 +136,47 @@ def _digest(plan: Plan) -> str:
     return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
 
 
-def _written(plan: Plan) -> tuple[Arrays, dict[str, str]]:
-    """Returns arrays and metadata of the head that the directory holds; nothing without one."""
-    file = plan.directory.head_file
+def _written(plan: Plan) -> HeadFile | None:
+    """Returns the head that the directory holds; None without a readable one.
+
+    A file that holds a reason in place of a head has no choice, and the reason is checked again.
+    """
     try:
-        return read_own_arrays(plan.directory, file) if file.exists() else ({}, {})
+        return read_head(plan.directory) if plan.directory.head_file.exists() else None
     except DamagedFileError:
-        return {}, {}
+        return None
 
 
 def head_is_another(plan: Plan) -> bool:
     """Says whether the directory holds a head of another choice."""
-    choice = _written(plan)[1].get("choice")
-    return choice is not None and choice != _digest(plan)
+    written = _written(plan)
+    return written is not None and written.choice not in ("", _digest(plan))
 
 
-def _renew(plan: Plan, digest: str) -> bool:
-    """Keeps an existing head of this choice; publishes it again for other target sets.
-
-    A file that holds a reason in place of a head has no choice, and the reason is checked again.
-    """
-    arrays, metadata = _written(plan)
-    if metadata.get("choice") != digest:
-        return False
-    labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
-    kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
-    renewed = kept | _of_targets(plan, kept)
-    same = renewed.keys() == arrays.keys()
-    if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
-        write_arrays(plan.directory.head_file, renewed, metadata)
-    return True
+def _renew(plan: Plan, file: HeadFile) -> None:
+    """Publishes an existing head again if the target sets are others."""
+    assert not isinstance(file.head, NotRun)
+    labelled = plan.suite.sets.keys() - plan.suite.own_keys
+    answers = {name: rows for name, rows in file.answers.items() if name in labelled}
+    answers |= _of_targets(plan, answers, len(file.head.weight))
+    same = answers.keys() == file.answers.keys()
+    if not same or any(not np.array_equal(a, file.answers[name]) for name, a in answers.items()):
+        write_head(plan.directory, plan.key, replace(file, answers=answers))
 
 
-def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
+def _of_targets(
+    plan: Plan, answers: Mapping[str, NDArray[np.int64]], rows: int
+) -> dict[str, NDArray[np.int64]]:
     """Returns which rows of a head may answer in the target sets.
 
     These are the rows that may answer in the in-distribution set, with the same classes. If no row
     answers there, or the user named the classes and some of them are not in that set, all rows may
     answer, each for itself.
     """
-    first = arrays.get(ANSWERS + next(iter(plan.suite.sets)))
+    first = answers.get(next(iter(plan.suite.sets)))
     if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
-        first = np.arange(len(arrays["weight"]), dtype=np.int64)
-    return {ANSWERS + name: first for name in plan.suite.targets}
+        first = np.arange(rows, dtype=np.int64)
+    return dict.fromkeys(plan.suite.targets, first)
 
 
 def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) -> Head | NotRun:
@@ -191,29 +205,25 @@ def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) 
 
 def _own_name_heads(
     plan: Plan, progress: HeadProgress, hurried: bool
-) -> tuple[Arrays, dict[str, str]]:
+) -> Iterator[tuple[str, HeadArrays | NotRun]]:
     """Builds a zero-shot head from a shift's own class names, such as ObjectNet's 113.
 
     An alternative to the usual protocol, which uses the rows of ImageNet's classes.
 
-    Returns:
-        Arrays `own_names/<set>` with one row per label, and metadata with the source of each
-        head, or the reason why it is missing.
+    Yields:
+        A set and its head with one row per label, or the reason why it is missing.
     """
-    arrays: Arrays = {}
-    notes: dict[str, str] = {}
     for name, dataset in plan.suite.sets.items():
         if plan.head.kind != "zero-shot" or plan.suite.published.get(name) != "objectnet":
             continue
         names = prompt_names(dataset.classes)
         if reason := _unbuilt(plan, names, hurried):
-            notes[OWN_REASON + name] = reason
+            yield name, NotRun(reason=reason)
             continue
         head = plan.encoder.head(names, plan.head.templates, progress=progress)
         if head is not None:
-            arrays[OWN_NAMES + name] = head.weight.float().cpu().numpy()
-            notes[OWN_NAMES + name] = f"{head.source}, {len(names)} class names of its own"
-    return arrays, notes
+            source = f"{head.source}, {len(names)} class names of its own"
+            yield name, _arrays_of(replace(head, source=source))
 
 
 def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> str:
@@ -330,7 +340,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
     listen(Event("stage", message, {"stage": "head"}))
     stamps = [_stamps(plan, shard) for shard in shards]
     digests = [_shard_digest(plan, *pair) for pair in zip(shards, stamps, strict=True)]
-    parts = [_stored(plan, *pair) for pair in zip(shards, digests, strict=True)]
+    parts = [read_fitted(plan.directory, i, digest) for i, digest in enumerate(digests)]
     missing = [i for i, part in enumerate(parts) if not part]
     total, done = sum(shards[i].size for i in missing), 0
     for i in missing:
@@ -339,8 +349,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
             progress(before + images, total)
 
         parts[i] = _encode(plan, shards[i], stamps[i], report)
-        file = plan.directory.head_probe_file(shards[i].number)
-        write_arrays(file, parts[i], {"split": digests[i]})
+        write_fitted(plan.directory, i, digests[i], parts[i])
         done += shards[i].size
     h, ids = (np.concatenate([part[field] for part in parts]) for field in ("features", "ids"))
     finite = finite_images(h)
@@ -360,16 +369,6 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
         return head
     place = torch.tensor(rows).argsort()  # ImageNet's order, so that its shifts find their classes
     return replace(head, weight=head.weight[place], bias=head.bias[place], classes=imagenet_names())
-
-
-def _stored(plan: Plan, shard: Shard, digest: str) -> Arrays:
-    """Returns a shard's rows that an earlier attempt encoded; none if its images may differ."""
-    file = plan.directory.head_probe_file(shard.number)
-    try:
-        arrays, metadata = read_arrays(file) if file.exists() else ({}, {})
-    except DamagedFileError:
-        return {}
-    return arrays if metadata.get("split") == digest else {}
 
 
 def _encode(

@@ -30,7 +30,7 @@ from tuiprobe.catalog.imagenet import (
     prompt_names,
 )
 from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.label_numbers import counts_from_one, open_origin
+from tuiprobe.datasets.labels import counts_from_one, open_origin
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder

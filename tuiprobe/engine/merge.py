@@ -26,10 +26,11 @@ from tuiprobe.engine.shards import Shard, split_states
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_record
-from tuiprobe.run.records import LISTED_LOST, ROW_SAMPLE, Measured, MeasuredRecord
+from tuiprobe.run.measurements import ROW_SAMPLE, write_features, write_statistics
+from tuiprobe.run.records import LISTED_LOST, Measured, MeasuredRecord
 from tuiprobe.run.samples import write_shown_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
@@ -210,7 +211,7 @@ def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[T
         skipped=list(file.skipped),
         lost=arrays["lost"].copy(),
         fingerprint=file.fingerprint,
-        pieces=int(file.metadata["pieces"]),
+        pieces=file.pieces,
     )
 
 
@@ -248,15 +249,10 @@ def _contradicting(
 
 def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:
     """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`."""
-    statistics: Arrays = {}
-    records = {}
     for name, of_set in merged.items():
-        arrays: Arrays = {"features": of_set.features, "ids": of_set.ids}
-        write_arrays(directory.features_file(name), arrays, {"key": key})
-        statistics |= {f"{name}/{field}": array for field, array in of_set.arrays.items()}
-        records[name] = of_set.record
-    write_arrays(directory.statistics_file, statistics, {"key": key})
-    measured = Measured(key=key, sets=records)
+        write_features(directory, name, key, of_set.features, of_set.ids)
+    write_statistics(directory, key, {name: of_set.arrays for name, of_set in merged.items()})
+    measured = Measured(key=key, sets={name: of_set.record for name, of_set in merged.items()})
     write_record(directory.measured_file, measured.model_dump(mode="json"))
 
 

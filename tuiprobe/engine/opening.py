@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.layout import layout_of
@@ -146,6 +147,9 @@ def plan_run(
     listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
+    if encoder.answered is not None:
+        suite = encoder.answered(suite, listed.order)
+        listed = replace(listed, suite=suite)
     planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
     if output is None and not fresh and spec.kind == "images":
@@ -179,9 +183,13 @@ def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
         encoder.move(spec.device, DTYPES[spec.dtype])
     else:
         path = Path(spec.checkpoint) if spec.checkpoint else None
-        with tried_on(partial(first_pictures, next(iter(suite.sets.values())))):
+        with tried_on(partial(first_pictures, first)):
             encoder = load_encoder(
-                spec.model, checkpoint=path, device=spec.device, dtype=spec.dtype
+                spec.model,
+                checkpoint=path,
+                device=spec.device,
+                dtype=spec.dtype,
+                classes=first.classes if spec.classes is None else read_classes(spec.classes),
             )
     if spec.require_weights and encoder.weights.kind == "untrained":
         raise WeightsError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,13 +42,10 @@ from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 from tuiprobe.stats import ActivationStats
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")
-_SOURCES = ("data", "concepts")
+_SOURCES = ("data", "concepts", "model")  # of a model only `answers:FILE` is a file
 
 INNER_TOP_K = 8
 """Images stored per channel and end of an inner tap."""
-
-_BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
-"""Names of transformer blocks in open_clip and timm."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,6 @@ class Plan:
         encoder: The loaded encoder.
         model: Description of the encoder for the report.
         taps: Inner taps to measure, in addition to the final representation.
-        blocks: The taps that are blocks of a transformer's residual stream.
-        all_blocks: Whether these are all of its blocks.
         suite: The sets of images.
         shards: All shards of each set.
         stamps: Stamp of each image before the first one was read, by set name and sample id;
@@ -82,8 +76,6 @@ class Plan:
     encoder: Encoder
     model: Model
     taps: tuple[Tap, ...]
-    blocks: tuple[str, ...]
-    all_blocks: bool
     suite: Suite
     shards: dict[str, tuple[Shard, ...]]
     stamps: dict[str, dict[int, Stamp]]
@@ -237,15 +229,11 @@ def make_plan(
         if name == suite.concept_set and concepts is not None:
             own["concepts"] = concepts.digest
         keys[name] = content_key({"run": key, **own})
-    blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
-    tapped = tuple(tap.name for tap in taps if tap.name in blocks)
     return Plan(
         spec=spec,
         encoder=encoder,
         model=model,
         taps=taps,
-        blocks=tapped,
-        all_blocks=bool(blocks) and len(tapped) == len(blocks),
         suite=suite,
         shards=shards,
         stamps=listed.stamps,
@@ -395,8 +383,6 @@ def record_of(plan: Plan) -> PlanRecord:
         key=plan.key,
         model=plan.model,
         taps=(final, *inner),
-        blocks=plan.blocks,
-        all_blocks=plan.all_blocks,
         sets=tuple(sets),
         concept_set=plan.suite.concept_set,
         files=file_records(plan.files),

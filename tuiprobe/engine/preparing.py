@@ -10,15 +10,17 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
 from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.head_building import LongHeadError, write_head
+from tuiprobe.engine.head_building import LongHeadError, build_head
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.plan import Plan, record_of, write_plan
@@ -32,11 +34,10 @@ from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
-from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.measurements import read_means, write_means
 from tuiprobe.run.records import write_spec
 from tuiprobe.run.status import Event, Listener
 
@@ -67,7 +68,7 @@ def prepare(job: Job) -> Extraction:
             write_plan(plan)
         keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
     with job.clock.stage("concepts"):
-        write_labels(plan, job.listen)
+        label_concepts(plan, job.listen)
     with job.clock.stage("ablation"):
         set_means(plan, job.listen)
     _say_warnings(job)
@@ -82,10 +83,11 @@ def prepare(job: Job) -> Extraction:
     if plan.rank.number == 0 and inventory.missing and not images_of_head:
         try:  # so that answers show at once
             with job.clock.stage("head"), stop_signals().deferred():
-                write_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
+                build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
         except LongHeadError:
             job.say("stage", "the head takes longer: it is built after measuring", stage="head")
-    job.clock.images = inventory.images
+    answered = plan.encoder.answered is not None  # what is read then has no speed of a model
+    job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)
 
 
@@ -146,7 +148,7 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     return answers
 
 
-def write_labels(plan: Plan, listen: Listener) -> None:
+def label_concepts(plan: Plan, listen: Listener) -> None:
     """Publishes the labels of the planned images; does nothing without a concept set.
 
     One rank reads them for all, once, and again if the images or their maps may have changed.
@@ -162,15 +164,16 @@ def write_labels(plan: Plan, listen: Listener) -> None:
     images = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     with plan.directory.locked(_LABELS_LOCK, wait=True):
         try:  # intact labels of exactly these images
-            read_labels(plan.directory)
-            _, metadata = read_own_arrays(plan.directory, plan.directory.concepts_file)
+            before = read_labels(plan.directory).images
         except DamagedFileError:
-            metadata = {}
-        if metadata.get("images") != images:
-            _read_and_write(plan, dataset, images, listen)
+            before = ""
+        if before != images:
+            labels = _annotations(plan, dataset, listen)
+            write_labels(plan.directory, plan.key, replace(labels, images=images))
 
 
-def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Listener) -> None:
+def _annotations(plan: Plan, dataset: ConceptDataset, listen: Listener) -> Labels:
+    """Reads the labels of all planned images of the concept set."""
     ids = np.array(list(plan.stamps[dataset.name]), dtype=np.int64)
     message = f"reading what is in {len(ids)} images of {dataset.name}"
     listen(Event("stage", message, {"stage": "concepts"}))
@@ -186,38 +189,34 @@ def _read_and_write(plan: Plan, dataset: ConceptDataset, images: str, listen: Li
     )
     with reading_ahead(source, choose_workers(plan.spec.workers, len(ids))) as batches:
         annotations = [annotation for batch in batches for annotation in batch]
-    counts = [len(image.concepts) for image in annotations]
-    annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
+    ends = np.cumsum([0, *(len(image.concepts) for image in annotations)])
+    shares = np.concatenate([image.shares for image in annotations]).astype(np.float32)
+    concepts = np.concatenate([image.concepts for image in annotations]).astype(np.int32)
+    annotated = np.zeros((len(ids), len(dataset.categories)), dtype=bool)
     for row, image in enumerate(annotations):
-        annotated[row, list(image.annotated)] = 1
+        annotated[row, list(image.annotated)] = True
     place = {category: g for g, category in enumerate(dataset.categories)}
-    arrays: Arrays = {
-        "ids": ids,
-        "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        "indices": np.concatenate([image.concepts for image in annotations]).astype(np.int32),
-        "shares": np.concatenate([image.shares for image in annotations]).astype(np.float32),
-        "annotated": annotated,
-        "train": np.array([image.train for image in annotations], dtype=np.uint8),
-        "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
-    }
-    metadata = {
-        "names": json.dumps(unique_names(dataset.concepts)),
-        "categories": json.dumps(dataset.categories),
-        "digest": dataset.digest,
-        "images": images,
-        "key": plan.key,
-    }
-    write_arrays(plan.directory.concepts_file, arrays, metadata)
+    shape = len(ids), len(dataset.concepts)
+    return Labels(
+        ids=ids,
+        shares=scipy.sparse.csr_array((shares, concepts, ends), shape=shape),
+        annotated=annotated,
+        train=np.array([image.train for image in annotations], dtype=bool),
+        category_of=np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
+        names=unique_names(dataset.concepts),
+        categories=tuple(dataset.categories),
+        digest=dataset.digest,
+    )
 
 
-def unique_names(concepts: Sequence[Concept]) -> list[str]:
+def unique_names(concepts: Sequence[Concept]) -> tuple[str, ...]:
     """Returns the name of each concept; adds the category if two share a name.
 
     >>> unique_names([Concept("orange", "color"), Concept("orange", "object"), Concept("dog", "o")])
-    ['color:orange', 'object:orange', 'dog']
+    ('color:orange', 'object:orange', 'dog')
     """
     seen = Counter(concept.name for concept in concepts)
-    return [c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts]
+    return tuple(c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts)
 
 
 def set_means(plan: Plan, listen: Listener) -> None:
@@ -238,19 +237,15 @@ def set_means(plan: Plan, listen: Listener) -> None:
     ablated = {n: layer for n, layer in plan.encoder.ablated.items() if layer.mode == "mean"}
     if not ablated:
         return
-    file = plan.directory.ablation_file
     with plan.directory.locked(_MEANS_LOCK, wait=True):
-        if not file.exists():
+        if not plan.directory.ablation_file.exists():
             listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
             images = _measure_means(plan, ablated)
-            arrays: Arrays = {
-                name: np.asarray(layer.values, dtype=np.float32) for name, layer in ablated.items()
-            }
-            write_arrays(file, arrays, {"key": plan.key, "images": str(images)})
-    checked = CheckedArrays(file, read_arrays(file)[0])
+            measured = {n: np.asarray(layer.values, np.float32) for n, layer in ablated.items()}
+            write_means(plan.directory, plan.key, images, measured)
+    means = read_means(plan.directory, {n: len(layer.channels) for n, layer in ablated.items()})
     for name, layer in ablated.items():
-        values = checked.finite(name, "f4", len(layer.channels))
-        layer.values = torch.from_numpy(np.array(values))
+        layer.values = torch.from_numpy(np.array(means[name]))
 
 
 def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:

@@ -31,7 +31,6 @@ from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.status import Event, Listener
 
-_MOST_PIECES = 2**20
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
 _TOGETHER = 256  # images per batch; at most this many are read in vain
 
@@ -78,7 +77,7 @@ class ShardReader:
             file = read_shard(self.plan.directory, *shard.place, key, whole=whole)
             skipped = [i for i, _ in file.skipped]
             if len(set(skipped)) != len(skipped) or not np.isin(skipped, planned).all():
-                raise DamagedFileError(f"{file.entry} is damaged: it skipped other images")
+                raise file.entry.damaged("it skipped other images")
             if whole:
                 self._check(file, shard.set_name, planned)
         except DamagedFileError as error:
@@ -100,19 +99,17 @@ class ShardReader:
             readable = planned[~np.isin(planned, [i for i, _ in file.skipped])]
             lost = CheckedArrays(file.entry, file.arrays).shaped("lost", "i8", None)
             if len(np.unique(lost)) != len(lost) or not np.isin(lost, planned).all():
-                raise DamagedFileError(f"{file.entry} is damaged: it left out other samples")
+                raise file.entry.damaged("it left out other samples")
             sampled = self.plan.layouts[set_name].sampled(readable, self.plan.spec.seed)
             if sampled is not None:
                 readable = readable[sampled]
             readable = readable[~np.isin(readable, lost)]
-            if not 1 <= int(file.metadata["pieces"]) <= _MOST_PIECES:
-                raise ValueError("pieces is out of range")
             if not np.array_equal(file.arrays["ids"], readable):
                 raise DamagedFileError(f"{file.entry} holds other images than planned")
             check_shard(file.entry, file.arrays, planned, self.states)
         except (KeyError, ValueError, TypeError) as error:
             cause = str(error).partition("\n")[0]
-            raise DamagedFileError(f"{file.entry} is damaged: {cause}") from error
+            raise file.entry.damaged(cause) from error
 
 
 @dataclass(frozen=True)
@@ -291,7 +288,7 @@ def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
     file = read_shard(directory, *shard.place, key)
     ids, digests = file.arrays.get("images"), file.arrays.get("digests")
     if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
-        raise DamagedFileError(f"{file.entry} is damaged: it does not say which images it holds")
+        raise file.entry.damaged("it does not say which images it holds")
     rows = digests.astype(np.uint8)
     return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
 

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.head_building import write_head
+from tuiprobe.engine.head_building import build_head
 from tuiprobe.engine.job import Job, RunEnd, RunOutcome
 from tuiprobe.engine.live import images_at_ends, write_thumbnails
 from tuiprobe.engine.machine import refuse_forked_child
@@ -220,7 +220,8 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
         (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
         for shard in plan.all_shards
     )
-    return plan.spec.batch, sources, stamps, shards
+    answers = plan.model.weights.digest if plan.encoder.answered is not None else ""
+    return plan.spec.batch, sources, stamps, shards, answers
 
 
 def measure(runs: Sequence[Extraction], failed: Failed = _raise) -> list[Extraction]:
@@ -395,7 +396,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
         check: Callable[[], None] = job.stop.check if measured else lambda: None
         try:
             with stop_signals().deferred():
-                write_head(plan, job.listen, hurried=not measured, check=check)
+                build_head(plan, job.listen, hurried=not measured, check=check)
         except Interrupted as reason:
             job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")
             measured = False

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Suite
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import SetFeatures, hits, usable_images
-from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
+from tuiprobe.probes.outliers.heights import scan_heights
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import Figure, given
@@ -120,8 +120,7 @@ class RunningHeights:
         if not len(rows) or rows.shape[1] < MIN_CHANNELS:
             return self
         scan = scan_heights(rows)
-        above = scan.above[CUTS.index(OUTLIER)]
-        return RunningHeights(self.above + above, self.images + scan.rows)
+        return RunningHeights(self.above + scan.above, self.images + scan.rows)
 
 
 @dataclass(frozen=True, eq=False)

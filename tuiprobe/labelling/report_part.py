@@ -231,8 +231,8 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
 
 def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of estimates without labels, cut to what labels prove."""
+    from tuiprobe.probes.targets.compute import Targets, TargetSet
     from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
-    from tuiprobe.probes.targets.result import Targets, TargetSet
 
     if part.probe != Targets.probe or part.section is None:
         return part

@@ -25,6 +25,9 @@ from tuiprobe.spec import FINAL_TAP, AblateMode
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from tuiprobe.datasets.dataset import Suite
+    from tuiprobe.datasets.layout import Ids
+
 __all__ = ["Encoder", "Head", "Tap"]
 
 
@@ -36,7 +39,7 @@ class Encoder:
     Attributes:
         name: What the user typed.
         architecture: The library's name of the architecture.
-        representation: Kind of h: `projected`, `pooled` or `token`.
+        representation: Kind of h: `projected`, `pooled` or `token`; `none` of answers.
         training: `zero-shot`, `captions`, `finetuned`, `supervised` or `unknown`; by default
             `zero-shot` for an encoder with a text tower.
         width: Channels of h.
@@ -55,6 +58,8 @@ class Encoder:
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
         ablated: Ablations by `ablate`, by tap.
+        answered: Puts answers in place of the pictures of a suite, given the sample ids to measure
+            by set; None for a model that sees pictures.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Encoder:
         self.accuracies = dict(accuracies or {})
         self.outputs = outputs
         self.ablated: dict[str, LayerAblation] = {}
+        self.answered: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
         self._forward = forward
         self._probes = dict(probes or {})
         self._watchers: list[Callable[[Tensor], None]] = []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.weights import converts, read_checkpoint
-from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
+from tuiprobe.run.head_file import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a whole model."""

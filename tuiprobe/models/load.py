@@ -32,6 +32,7 @@ def load_encoder(
     checkpoint: Path | str | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    classes: tuple[str, ...] = (),
 ) -> Encoder:
     """Loads a vision encoder, with exactly the requested weights or not at all.
 
@@ -40,11 +41,13 @@ def load_encoder(
     Args:
         spec: A preset such as `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
             `torchvision:NAME/WEIGHTS`, `py:FILE.py:NAME`; for open_clip and timm also
-            `hf-hub:OWNER/NAME` and `local-dir:FOLDER`. An open_clip spec may end in `@gelu`
-            or `@quickgelu` to force an activation, a timm spec in `@288` for its test size.
+            `hf-hub:OWNER/NAME` and `local-dir:FOLDER`; or `answers:FILE.csv`. An open_clip spec
+            may end in `@gelu` or `@quickgelu` to force an activation, a timm spec in `@288` for
+            its test size.
         checkpoint: File whose weights replace the published ones.
         device: `cpu`, `cuda` or `cuda:N`.
         dtype: `float32`, `float16` or `bfloat16`.
+        classes: Names of the classes of the pictures, for a model that answers by name.
 
     Raises:
         UsageError: If the spec is invalid.
@@ -59,14 +62,16 @@ def load_encoder(
     except RuntimeError as error:
         raise UsageError(f"there is no device {device!r}; name cpu, cuda or cuda:N") from error
     path = Path(checkpoint) if checkpoint is not None else None
-    encoder = _load(spec, path, device, DTYPES[dtype])
+    encoder = _load(spec, path, device, DTYPES[dtype], classes)
     encoder.training = _training(encoder)
     if encoder.loader in _CHANNELS_LAST:
         encoder.use_channels_last()
     return encoder
 
 
-def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encoder:
+def _load(
+    spec: str, path: Path | None, device: str, kind: torch.dtype, classes: tuple[str, ...]
+) -> Encoder:
     scheme, colon, rest = spec.partition(":")
     preset = None if colon else _preset(spec)
     if preset is not None:
@@ -81,7 +86,7 @@ def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encod
     if path is not None and not loader.takes_checkpoint:
         raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
     untrained = preset is not None and not preset.public and path is None
-    request = ModelRequest(spec, rest, preset, path, device, kind, untrained)
+    request = ModelRequest(spec, rest, preset, path, device, kind, untrained, classes)
     package = LOADERS.package_of(scheme)
     if package is None:
         return loader.load(request)

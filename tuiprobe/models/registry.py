@@ -33,6 +33,7 @@ class ModelRequest:
         device: Device of the encoder.
         dtype: Floating point type of the encoder.
         untrained: Whether to build random weights, from a fixed seed, in place of published ones.
+        classes: Names of the classes of the pictures, for a model that answers by name.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelRequest:
     device: str
     dtype: torch.dtype
     untrained: bool = False
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ BUILTIN = {
     "torchvision": "tuiprobe.models.from_torchvision:LOADER",
     "transformers": "tuiprobe.models.from_transformers:LOADER",
     "py": "tuiprobe.models.from_python:LOADER",
+    "answers": "tuiprobe.models.from_answers:LOADER",
     "miniature": "tuiprobe.miniature.encoder:LOADER",
 }
 """All built-in loaders, in the order that messages list them."""

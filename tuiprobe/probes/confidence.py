@@ -1,5 +1,8 @@
 """Probabilities of a linear head: logits, temperature scaling, entropy and calibration error.
 
+Temperatures are cross-fitted in two halves of the in-distribution set, under the classes of another
+one: each half is scored with the temperature of the other, so no label judges its own image.
+
 Everything is computed in blocks of 2,048 images, so memory does not grow with images times classes.
 
 Sources: temperature scaling, Guo et al. 2017 (arXiv 1706.04599); equal-mass bins and the debiased
@@ -9,17 +12,18 @@ calibration error, Kumar et al. 2019 (arXiv 1909.10155).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from scipy import special
 
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.heads import ROWS, SetFeatures
+from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean
-from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
+from tuiprobe.probes.temperature import fit_temperature, from_highest
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -168,11 +172,6 @@ class Logits:
             right = (answer == self.set.labels) & self.set.features.any(axis=1)
         return Confidences(answer, confidence, entropy, right)
 
-    def mean_spread(self) -> float:
-        """Returns the mean over the images of the standard deviation of their logits."""
-        total = sum(float(spread(block).sum()) for _, block in self.blocks())
-        return total / max(1, len(self.set.features))
-
 
 def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:
     """Returns the mean confidence, not calibrated, if the head tells its logit scale."""
@@ -237,3 +236,101 @@ def _mean_absolute(mean: Float64, sigma: Float64) -> Float64:
     folded = safe * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2)
     folded += mean * special.erf(ratio / np.sqrt(2))
     return np.where(sigma > 0, folded, np.abs(mean))
+
+
+MIN_LABELLED = 30
+"""Labelled images below which no temperature is fitted."""
+
+ONE_CLASS: Final = NotRun(reason="only one class may answer, so every answer would count as right")
+"""Why a set of one class has neither accuracy nor temperature among its own classes."""
+
+FOLD_SEED = 20
+
+
+def second_half(n: int) -> Bool:
+    """Returns which of n images are in the second half of a seeded split, bool [n]."""
+    return np.asarray(np.random.default_rng(FOLD_SEED).permutation(n) % 2 == 1)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """The labelled in-distribution images under one class mask.
+
+    Attributes:
+        logits: Of the images whose class the mask allows.
+        second: bool [n], the images of the second half.
+        temperature: Fitted to all images; `NotRun` where no finite one fits best.
+        halves: Temperatures fitted to the first and to the second half.
+        scores: What the head says of each image at the temperature of the other half.
+    """
+
+    logits: Logits
+    second: Bool
+    temperature: Figure
+    halves: tuple[float, float]
+    scores: Confidences
+
+    @property
+    def right(self) -> Bool:
+        """Whether each answer is right, bool [n]."""
+        assert self.scores.right is not None  # `cross_fit` takes labelled sets only
+        return self.scores.right
+
+    @property
+    def whole(self) -> float:
+        """The temperature of all images, for sets without labels."""
+        return self.temperature.value if given(self.temperature) else self.halves[0]
+
+
+def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> CrossFitted | NotRun:
+    """Fits temperatures to the in-distribution images under the class mask of a set.
+
+    Args:
+        head: The head.
+        first: The labelled in-distribution set.
+        images: The set whose class mask holds.
+    """
+    source = on_classes_of(head.weight.shape[0], first, images)
+    if isinstance(source, NotRun):
+        return source
+    if np.unique(answers_of(source, head.weight.shape[0])).size == 1:
+        return ONE_CLASS
+    n = source.features.shape[0]
+    if n < MIN_LABELLED:
+        where = f"{n} labelled images of {first.name}"
+        return NotRun(reason=f"{where}, {MIN_LABELLED} are needed for a temperature")
+    logits, second = Logits(head, source), second_half(n)
+    whole = logits.fitted()
+    if not given(whole) and not scale_known(head):
+        return NotRun(reason=f"{UNKNOWN_SCALE.reason}, and no temperature can be fitted: "
+                             f"{whole.reason}")  # fmt: skip
+    otherwise = whole.value if given(whole) else 1.0
+    halves = [logits.fitted(keep) for keep in (~second, second)]
+    values = [half.value if given(half) else otherwise for half in halves]
+    each: Float64 = np.where(second, values[0], values[1])
+    return CrossFitted(logits, second, whole, (values[0], values[1]), logits.confidences(each))
+
+
+def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeatures | NotRun:
+    """Returns the in-distribution images whose class another set has, with its answers.
+
+    Args:
+        rows: K, rows of the head.
+        first: The labelled in-distribution set.
+        images: The other set; its `answers` say which rows may answer, and for which class.
+    """
+    if first.labels is None:
+        return NotRun(reason=first.unmatched or f"{first.name} has no labels")
+    answers = images.classes_of_rows(rows)
+    theirs = first.classes_of_rows(rows)
+    if np.array_equal(answers, theirs):
+        return first
+    used = theirs[theirs >= 0]
+    if np.unique(used).size < used.size:
+        return NotRun(reason="several rows answer for one in-distribution class")
+    truth = np.asarray(first.labels)
+    translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
+    translated[used] = answers[theirs >= 0]
+    labels = translated[truth]
+    keep = labels >= 0
+    return replace(first, features=first.features[keep], labels=labels[keep], answers=answers)

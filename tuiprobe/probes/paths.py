@@ -24,7 +24,7 @@ def without_folders(report: Report, places: Iterable[str]) -> Report:
     whole = report.model_dump(mode="json")
     paths = [text for name in path_options() for text in _texts(whole["spec"].get(name))]
     paths += [data["source"] for data in whole["data"]]
-    if report.model.weights.kind in ("checkpoint", "unknown"):
+    if report.model.weights.kind in ("checkpoint", "unknown", "answers"):
         paths.append(report.model.weights.source)
     shorter = {text: last_part(text) for text in paths}
     for text in (*places, *paths, *_texts(whole["spec"])):

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.confidence import Logits, scale_known
-from tuiprobe.probes.crossfit import CrossFitted, cross_fit
+from tuiprobe.probes.confidence import CrossFitted, Logits, cross_fit, scale_known
 from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
@@ -39,12 +38,8 @@ def _of_set(
 ) -> SetValues:
     ids = run.features(features.name)["ids"]
     order, samples = np.argsort(ids), run.samples[features.name]
-    kurtosis, counts = np.full(len(ids), np.nan), usable(features.features)
-    for place, block in blocks(features.features):  # where all values are equal there is none
-        kept = counts[place]
-        if kept.any():
-            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
-    values: dict[PerImage, NDArray[Any]] = {"kurtosis": kurtosis}
+    alone = run.plan.model.representation == "none"
+    values: dict[PerImage, NDArray[Any]] = {} if alone else {"kurtosis": _kurtosis(features)}
     answers = None
     if isinstance(run.head, HeadArrays):
         counted = pointing(features)
@@ -58,7 +53,9 @@ def _of_set(
             if scale_known(run.head):
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
-            answers = _answers(logits, features, temperatures.of(features), order)
+            sure = not alone or scale_known(run.head)
+            temperature = temperatures.of(features) if sure else None
+            answers = _answers(logits, features, temperature, order, alone)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
@@ -68,6 +65,15 @@ def _of_set(
         values={kind: array[order] for kind, array in values.items()},
         answers=answers,
     )
+
+
+def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
+    kurtosis, counts = np.full(len(features.features), np.nan), usable(features.features)
+    for place, block in blocks(features.features):  # where all values are equal there is none
+        kept = counts[place]
+        if kept.any():
+            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+    return kurtosis
 
 
 class _Temperatures:
@@ -94,29 +100,37 @@ class _Temperatures:
 
 
 def _answers(
-    logits: Logits, images: SetFeatures, temperature: float, order: NDArray[np.int64]
+    logits: Logits,
+    images: SetFeatures,
+    temperature: float | None,
+    order: NDArray[np.int64],
+    alone: bool,
 ) -> Answers:
     """Returns the answers of the head on the images of a set, in another order.
 
     Args:
         logits: Of the images whose representation has a length.
         images: All images.
-        temperature: Of the probabilities.
+        temperature: Of the probabilities; None where answers have no confidences, which are 1 then.
         order: Places of the images, in the order that is wanted.
+        alone: Whether the answers are those of a table, where equal classes are not known.
     """
     places, n = np.flatnonzero(pointing(images)), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)
     rows = logits.rows[first].astype(np.int32)  # the first row of each class
     answer, second, truth = (np.full(n, -1, dtype=np.int32) for _ in range(3))
     confidence = np.full(n, np.nan)
-    scores = logits.confidences(temperature)
+    scores = logits.confidences(1.0 if temperature is None else temperature)
     answer[places] = rows[np.searchsorted(numbers, scores.answer)]
-    confidence[places] = scores.confidence
+    confidence[places] = 1.0 if temperature is None else scores.confidence
     for place, block in logits.blocks():
         answered = logits.classes == scores.answer[place, None]
         others = np.where(answered, -np.inf, block)
         next_row = np.searchsorted(numbers, logits.classes[others.argmax(axis=1)])
-        second[places[place]] = np.where(answered.all(axis=1), -1, rows[next_row])
+        none = answered.all(axis=1)
+        if alone:
+            none |= (others == others.max(axis=1, keepdims=True)).sum(axis=1) > 1
+        second[places[place]] = np.where(none, -1, rows[next_row])
     if images.labels is not None:
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)

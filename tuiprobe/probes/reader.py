@@ -16,13 +16,13 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.rows import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import DataSet, Fingerprint, NotRun, Skipped
-from tuiprobe.run.arrays import Arrays, read_own_arrays
-from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import HeadFile, read_head
+from tuiprobe.run.measurements import ROW_SAMPLE, Statistics, read_features
 from tuiprobe.run.records import (
-    ROW_SAMPLE,
     Measured,
     PlanRecord,
     SetRecord,
@@ -123,15 +123,19 @@ class RunReader:
 
     @cached_property
     def _features(self) -> dict[str, Arrays]:
-        return {record.name: self._read_features(record) for record in self.sets}
+        width, samples = self.plan.model.width, self.samples
+        return {
+            record.name: read_features(self.directory, record, width, samples.get(record.name, {}))
+            for record in self.sets
+        }
 
     @cached_property
     def _finite(self) -> dict[str, Arrays]:
         return {name: without_nonfinite(arrays) for name, arrays in self._features.items()}
 
     @cached_property
-    def _statistics(self) -> Arrays:
-        return read_own_arrays(self.directory, self.directory.statistics_file)[0]
+    def _statistics(self) -> Statistics:
+        return Statistics.read(self.directory)
 
     def tap(self, data: DataSet, tap: TapRecord) -> TapArrays:
         """Returns the statistics of one set at one tap.
@@ -140,18 +144,11 @@ class RunReader:
             data: The set.
             tap: The tap, out of `plan.taps`.
         """
-        prefix = f"{data.name}/{tap.name}/"
-        fields = {
-            name.removeprefix(prefix): array
-            for name, array in self._statistics.items()
-            if name.startswith(prefix)
-        }
         final = tap.name == FINAL_TAP
         images = len(self._features[data.name]["ids"]) if final else None
         samples = self.samples[data.name]
-        fields = check_statistics(
-            self.directory.statistics_file, fields, tap, samples, data.labelled, images
-        )
+        record = next(record for record in self.sets if record.name == data.name)
+        fields = self._statistics.tap(record, tap, samples, images)
         features = self._finite[data.name]
         if final:
             fields = final_statistics(fields, features)
@@ -184,9 +181,7 @@ class RunReader:
         file, width = read_head(self.directory), self.plan.model.width
         for head in (file.head, *file.own_names.values()):
             if isinstance(head, HeadArrays) and head.weight.shape[1] != width:
-                raise DamagedFileError(
-                    f"{self.directory.head_file} is damaged: a head is not of {width} channels"
-                )
+                raise self.directory.head_file.damaged(f"a head is not of {width} channels")
         return file
 
     @property
@@ -233,12 +228,6 @@ class RunReader:
     def paths(self, name: str) -> Mapping[int, str]:
         """Returns the path of each sample of a set by id."""
         return RowPaths(self.samples[name])
-
-    def _read_features(self, record: SetRecord) -> Arrays:
-        file = self.directory.features_file(record.name)
-        arrays, _ = read_own_arrays(self.directory, file)
-        samples = self.samples.get(record.name, {})
-        return check_features(file, arrays, self.plan.model.width, samples, bool(record.classes))
 
     @cached_property
     def _without_labels(self) -> bool:

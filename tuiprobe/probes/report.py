@@ -18,6 +18,7 @@ from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import PROBES, registry
+from tuiprobe.probes.confidence import scale_known
 from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.probes.per_image import image_values
@@ -37,6 +38,7 @@ from tuiprobe.results import (
     Timings,
 )
 from tuiprobe.results.card import title
+from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name
 from tuiprobe.run.manifest import require_manifest
@@ -189,6 +191,8 @@ def _result(
         chosen = probe_options(texts, {probe.id: lambda: probe.Options})
     except UsageError as error:
         return NotRun(reason=str(error))
+    if (missing := _beyond_answers(probe, run)) is not None:
+        return missing
     options = chosen.get(probe.id) or probe.Options()
     earlier = {id: results[id] for id in probe.after}
     try:
@@ -201,6 +205,19 @@ def _result(
     except DataError as error:
         return NotRun(reason=str(error))
     return result
+
+
+def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
+    """Returns why a table of answers does not tell what a probe asks; None if it does."""
+    if run.plan.model.representation != "none":
+        return None
+    if probe.block in ("inside", "deploy"):
+        return NotRun(reason="no representation: nothing is known about the inside")
+    unsure = isinstance(run.head, HeadArrays) and not scale_known(run.head)
+    if unsure and probe.id in ("targets", "calibration"):
+        remedy = "give a column confidence, or one of probabilities for each class"
+        return NotRun(reason="the answers have no confidences", remedy=remedy)
+    return None
 
 
 def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
@@ -304,19 +321,22 @@ def _warnings(
 
 
 def _constant_answers(run: RunReader) -> Iterator[str]:
-    """Yields the labelled sets of several classes whose images all get one answer."""
+    """Yields each answer that all images of labelled sets of several classes get, with the sets."""
     if isinstance(run.head, NotRun):
         return
+    constant: dict[str, list[str]] = {}
     for images in run.head_sets:
         if images.labels is None or len(np.unique(images.labels)) == 1:
             continue
         rows = answered_rows(run.head, usable_images(images))
         if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
             answer = class_name(run.head_file.classes, int(rows[0]))
-            yield (
-                f"all {len(rows):,} images of {images.name} get one answer, {answer}: see whether "
-                "the weights of the head were loaded, and what preprocess makes of a picture"
-            )
+            constant.setdefault(answer, []).append(f"all {len(rows):,} images of {images.name}")
+    for answer, sets in constant.items():
+        yield (
+            f"{', '.join(sets)} get one answer, {answer}: see whether "
+            "the weights of the head were loaded, and what preprocess makes of a picture"
+        )
 
 
 _FEWEST_ANSWERS = 20

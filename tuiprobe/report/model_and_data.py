@@ -22,11 +22,16 @@ def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
     yield "architecture", (Code(code=model.architecture), f" ({model.loader})")
     if weights.kind == "unknown":
         yield "vectors", (Code(code=weights.source),)
+    elif weights.kind == "answers":
+        yield "answers", (Code(code=weights.source),)
+        yield "answers SHA-256", (Code(code=weights.digest),)
     else:
         yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
         yield "weights SHA-256", (Code(code=weights.digest),)
     if model.ablated:
         yield "ablated", (Strong(strong="; ".join(model.ablated)),)
+    if model.representation == "none":
+        return
     yield "representation", (f"{model.representation}, {model.width} channels",)
     if weights.kind != "unknown":
         yield "parameters", (model.parameters,)

@@ -210,6 +210,8 @@ def _measured(report: Report) -> Iterator[Text]:
     model = "training unknown" if training == "unknown" else f"{training} model"
     if weights == "unknown":
         yield (f"{sets} of {images} vectors; {model}.",)
+    elif weights == "answers":
+        yield (f"{sets} of {images} images; answers of a table.",)
     else:
         yield (f"{sets} of {images} images; {model}, {weights} weights.",)
 

@@ -8,7 +8,7 @@ from pydantic import dataclasses as checked
 
 from tuiprobe.results.base import LONGEST_TEXT, MOST_CHANNELS, ByName, Count, Frozen, Many, Real
 
-Representation = Literal["projected", "pooled", "token"]
+Representation = Literal["projected", "pooled", "token", "none"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
 
 
@@ -17,13 +17,14 @@ class Weights(Frozen):
 
     Attributes:
         kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's), `untrained`
-            (random initialisation: the outcome on outlier features is withheld) or `unknown`
-            (vectors were given).
+            (random initialisation: the outcome on outlier features is withheld), `unknown`
+            (vectors were given) or `answers` (a table of answers was given).
         source: Tag, URL or path as the user or the library named it.
-        digest: SHA-256 over the parameters, hexadecimal; over samples of the vectors if `unknown`.
+        digest: SHA-256 over the parameters, hexadecimal; over samples of the vectors if `unknown`,
+            of the table of `answers`.
     """
 
-    kind: Literal["pretrained", "checkpoint", "untrained", "unknown"]
+    kind: Literal["pretrained", "checkpoint", "untrained", "unknown", "answers"]
     source: str
     digest: str
 
@@ -59,7 +60,8 @@ class Model(Frozen):
         architecture: The library's name of the architecture.
         tag: Tag of the pretrained weights; None without.
         representation: `projected` (after a CLIP's visual projection), `pooled` (before a
-            classifier, post-activation) or `token`. Figures compare only within one kind.
+            classifier, post-activation) or `token`; `none` of a table of answers. Figures
+            compare only within one kind.
         training: `zero-shot` or `captions` (a CLIP, of web images or of ImageNet with captions),
             `finetuned` or `supervised` (a classifier); `unknown` where nothing tells.
         width: Channels of the representation.

@@ -195,24 +195,22 @@ def read_header(file: IO[bytes], entry: Entry) -> Header:
     length = int.from_bytes(content, "little")
     start = _HEADER_LENGTH_BYTES + length
     if length > _MAX_HEADER_BYTES or start > size:
-        raise DamagedFileError(f"{entry} is damaged: its header claims {length:,} bytes")
+        raise entry.damaged(f"its header claims {length:,} bytes")
     content += file.read(length)
     try:
         header = parse_json(content[_HEADER_LENGTH_BYTES:])
         metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
         arrays = {str(name): _stored(member, start) for name, member in header.items()}
     except UNFIT as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+        raise entry.damaged(error) from error
     place = start
     ordered = sorted(arrays.items(), key=lambda item: (item[1].start, item[1].end))
     for _, array in ordered:
         if array.start != place:
-            raise DamagedFileError(f"{entry} is damaged: its arrays overlap, or leave gaps")
+            raise entry.damaged("its arrays overlap, or leave gaps")
         place = array.end
     if place != size:
-        raise DamagedFileError(
-            f"{entry} is damaged: it has {size:,} bytes, and its arrays end at {place:,}"
-        )
+        raise entry.damaged(f"it has {size:,} bytes, and its arrays end at {place:,}")
     return Header(dict(ordered), metadata, content, size)
 
 
@@ -243,7 +241,7 @@ def _read(entry: Entry, limit: int | None = None) -> tuple[Header, NDArray[np.ui
         except MemoryError as error:
             raise DamagedFileError(f"{entry} cannot be read: {error}") from error
         if file.readinto(content.data) != len(content):  # type: ignore[attr-defined]
-            raise DamagedFileError(f"{entry} is damaged: it is cut short")
+            raise entry.damaged("it is cut short")
     return header, content
 
 
@@ -268,7 +266,7 @@ def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
         DamagedFileError: If it does not match, or there is none.
     """
     stored = _stored_checksum(entry, header)
-    mismatch = DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    mismatch = entry.damaged("its checksum does not match its content")
     try:
         place = _place(header.content, stored)
     except ValueError as error:  # nothing that `write_arrays` has written
@@ -283,7 +281,7 @@ def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
 
 def _stored_checksum(entry: Entry, header: Header) -> str:
     if _MEMBER not in header.metadata:
-        raise DamagedFileError(f"{entry} is damaged: it carries no checksum")
+        raise entry.damaged("it carries no checksum")
     return header.metadata[_MEMBER]
 
 

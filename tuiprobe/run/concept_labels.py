@@ -1,7 +1,8 @@
-"""Reads `concepts.safetensors`: the labels of the concept set."""
+"""Writes and reads `concepts.safetensors`: the labels of the concept set."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import UNFIT, parse_json
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import read_own_arrays
+from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 
@@ -30,6 +31,7 @@ class Labels:
         names: Names of the K concepts.
         categories: Names of the G categories.
         digest: Digest of the tables behind the labels.
+        images: Digest of the images that were labelled.
     """
 
     ids: NDArray[np.int64]
@@ -40,6 +42,28 @@ class Labels:
     names: tuple[str, ...]
     categories: tuple[str, ...]
     digest: str
+    images: str = ""
+
+
+def write_labels(directory: RunDir, key: str, labels: Labels) -> None:
+    """Publishes the labels of the concept set."""
+    arrays: Arrays = {
+        "ids": labels.ids,
+        "indptr": labels.shares.indptr.astype(np.int64),
+        "indices": labels.shares.indices.astype(np.int32),
+        "shares": labels.shares.data,
+        "annotated": labels.annotated.astype(np.uint8),
+        "train": labels.train.astype(np.uint8),
+        "category_of": labels.category_of,
+    }
+    metadata = {
+        "names": json.dumps(labels.names),
+        "categories": json.dumps(labels.categories),
+        "digest": labels.digest,
+        "images": labels.images,
+        "key": key,
+    }
+    write_arrays(directory.concepts_file, arrays, metadata)
 
 
 def read_labels(directory: RunDir) -> Labels:
@@ -67,6 +91,7 @@ def read_labels(directory: RunDir) -> Labels:
         names=names,
         categories=categories,
         digest=metadata.get("digest", ""),
+        images=metadata.get("images", ""),
     )
 
 

@@ -1,37 +1,40 @@
-"""Reads `head.safetensors` without torch, so answers from a finished run come quickly."""
+"""Writes and reads `head.safetensors` and `head-probe/`, without torch: answers come quickly."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_own_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
+from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays
 from tuiprobe.run.directory import RunDir
 
 _T = TypeVar("_T")
 
 _LONGEST_REASON = 4000
 
-ANSWERS = "answers/"
+LARGEST_WEIGHT = 1e15
+"""Largest magnitude in a head; logits of larger ones leave the range of float32."""
+
+_ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
 OUTSIDE = 2**20
 """Class numbers from here on are of rows that stand for no class of a set and may answer there."""
 
-UNMATCHED = "unmatched/"
+_UNMATCHED = "unmatched/"
 """Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
 
-OWN_NAMES = "own_names/"
-OWN_REASON = "own_names_reason/"
+_OWN_NAMES = "own_names/"
+_OWN_REASON = "own_names_reason/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +47,50 @@ class HeadFile:
         unmatched: Why no row of the head fits a labelled set, by set.
         own_names: The head of a shift's own class names, or why it is missing, by set.
         classes: The class name of each row; empty where the file has none.
-        digest: SHA-256 of the head with names and templates, or of why there is none.
+        templates: Prompt templates, of a zero-shot head.
+        choice: Digest of the choice that the head was built for; empty without a head.
+        digest: SHA-256 of the head with names and templates, or of why there is none; of a file.
     """
 
     head: HeadArrays | NotRun
-    answers: Mapping[str, NDArray[np.int64]]
-    unmatched: Mapping[str, str]
-    own_names: Mapping[str, HeadArrays | NotRun]
-    classes: tuple[str, ...]
-    digest: str
+    answers: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    unmatched: Mapping[str, str] = field(default_factory=dict)
+    own_names: Mapping[str, HeadArrays | NotRun] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    choice: str = ""
+    digest: str = ""
+
+
+def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
+    """Publishes the head of a run, or only the reason why there is none."""
+    head = file.head
+    if isinstance(head, NotRun):
+        write_arrays(directory.head_file, {}, {"reason": head.reason, "key": key})
+        return
+    arrays: Arrays = {"weight": head.weight}
+    metadata = {
+        "source": head.source,
+        "normalize": json.dumps(head.normalize),
+        "classes": json.dumps(file.classes),
+        "templates": json.dumps(file.templates),
+        "choice": file.choice,
+        "key": key,
+    }
+    if head.bias is not None:
+        arrays["bias"] = head.bias
+    if head.logit_scale is not None:
+        arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
+        arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
+    arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
+    metadata |= {_UNMATCHED + name: why for name, why in file.unmatched.items()}
+    for name, own in file.own_names.items():
+        if isinstance(own, NotRun):
+            metadata[_OWN_REASON + name] = own.reason
+        else:
+            arrays[_OWN_NAMES + name] = own.weight
+            metadata[_OWN_NAMES + name] = own.source
+    write_arrays(directory.head_file, arrays, metadata)
 
 
 def read_head(directory: RunDir) -> HeadFile:
@@ -67,21 +105,58 @@ def read_head(directory: RunDir) -> HeadFile:
     if "reason" in metadata:
         head = NotRun(reason=metadata["reason"][:_LONGEST_REASON])
     else:
-        head = check_head(file, arrays, metadata)
-    try:
-        classes = parse_json(metadata.get("classes", "[]"))
-    except ValueError as error:
-        raise DamagedFileError(f"{file} is damaged: {error}") from error
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise DamagedFileError(f"{file} is damaged: its classes are no names")
+        head = _head(file, arrays, metadata)
     return HeadFile(
         head,
-        answers=_by_set(arrays, ANSWERS),
-        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, UNMATCHED).items()},
+        answers=_by_set(arrays, _ANSWERS),
+        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, _UNMATCHED).items()},
         own_names=_own_names(CheckedArrays(file, arrays), arrays, metadata),
-        classes=tuple(classes),
+        classes=_texts(file, metadata, "classes"),
+        templates=_texts(file, metadata, "templates"),
+        choice=metadata.get("choice", ""),
         digest=_digest(arrays, metadata),
     )
+
+
+def _head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArrays:
+    checked = CheckedArrays(file, arrays)
+    weight = checked.finite("weight", "f4", None, None)
+    bias = checked.finite("bias", "f4", len(weight)) if "bias" in arrays else None
+    for array in (weight, bias):
+        if array is not None and np.abs(array).max() > LARGEST_WEIGHT:
+            raise checked.damaged(f"it holds {np.abs(array).max():g}, which is no weight of a head")
+    for name in _by_set(arrays, _ANSWERS):
+        answers = checked.take(_ANSWERS + name, "i8", len(weight))
+        if answers.min() < -1 or answers.max() > MOST_COUNTED:
+            raise checked.damaged(f"{_ANSWERS}{name} holds what is no class")
+    if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
+        raise checked.damaged("its metadata does not say how to use it")
+    scale, shift = _logit_scale(checked, arrays)
+    return HeadArrays(
+        weight, bias, metadata["normalize"] == "true", metadata["source"], scale, shift
+    )
+
+
+def _logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:
+    """Returns logit scale and logit bias, which not every head has."""
+    scale = shift = None
+    if "logit_scale" in arrays:
+        scale = float(checked.finite("logit_scale", "f4", 1)[0])
+        if scale <= 0:
+            raise checked.damaged(f"logit_scale holds {scale:g}, which is not above 0")
+    if "logit_bias" in arrays:
+        shift = float(checked.finite("logit_bias", "f4", 1)[0])
+    return scale, shift or 0.0
+
+
+def _texts(file: Entry, metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        texts = parse_json(metadata.get(name, "[]"))
+    except ValueError as error:
+        raise file.damaged(error) from error
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise file.damaged(f"its {name} are no list of texts")
+    return tuple(texts)
 
 
 def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
@@ -91,21 +166,21 @@ def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
 def _own_names(
     checked: CheckedArrays, arrays: Arrays, metadata: Mapping[str, str]
 ) -> dict[str, HeadArrays | NotRun]:
-    reasons = _by_set(metadata, OWN_REASON).items()
+    reasons = _by_set(metadata, _OWN_REASON).items()
     heads: dict[str, HeadArrays | NotRun] = {
         name: NotRun(reason=reason[:_LONGEST_REASON]) for name, reason in reasons
     }
-    scale, shift = logit_scale(checked, arrays)
-    for name in _by_set(arrays, OWN_NAMES):
-        weight = checked.finite(OWN_NAMES + name, "f4", None, None)
-        source = metadata.get(OWN_NAMES + name, "")
+    scale, shift = _logit_scale(checked, arrays)
+    for name in _by_set(arrays, _OWN_NAMES):
+        weight = checked.finite(_OWN_NAMES + name, "f4", None, None)
+        source = metadata.get(_OWN_NAMES + name, "")
         heads[name] = HeadArrays(weight, None, True, source, scale, shift)
     return heads
 
 
 def _digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
     # The run and the sets that the head does not fit are not part of the head's identity.
-    named = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(UNMATCHED)}
+    named = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(_UNMATCHED)}
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
@@ -115,3 +190,25 @@ def _digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
 def class_name(names: Sequence[str], row: int) -> str:
     """Returns the name of a row of the head; its number where there is none."""
     return names[row] if row < len(names) else f"class {row}"
+
+
+def write_fitted(directory: RunDir, number: int, split: str, rows: Arrays) -> None:
+    """Publishes `features` and `ids` of one shard of the images that a head is fitted to.
+
+    Args:
+        directory: The run directory.
+        number: Number of the shard.
+        split: Digest of its images.
+        rows: The arrays.
+    """
+    write_arrays(directory.head_probe_file(number), rows, {"split": split})
+
+
+def read_fitted(directory: RunDir, number: int, split: str) -> Arrays:
+    """Returns what `write_fitted` wrote; nothing if it is of other images, missing or damaged."""
+    file = directory.head_probe_file(number)
+    try:
+        arrays, metadata = read_arrays(file) if file.exists() else ({}, {})
+    except DamagedFileError:
+        return {}
+    return arrays if metadata.get("split") == split else {}

@@ -65,7 +65,7 @@ def read_manifest(root: Path) -> Manifest | None:
         for name in manifest:
             Entry(root, name)  # refuses what leads elsewhere
     except (DamagedFileError, *UNFIT) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}; {_COMMAND}") from error
+        raise entry.damaged(f"{error}; {_COMMAND}") from error
     return manifest
 
 
@@ -114,8 +114,8 @@ def refuse_other(entry: Entry, checksum: str) -> None:
     manifest = read_manifest(entry.root)
     if manifest is not None and _differs(manifest, entry.name, checksum):
         named = "is not the one" if entry.name in manifest else "is not"
-        raise DamagedFileError(
-            f"{entry} is damaged: its checksum {named} in {MANIFEST}: it was altered, or belongs "
+        raise entry.damaged(
+            f"its checksum {named} in {MANIFEST}: it was altered, or belongs "
             f"to another run or merge; {remedy(entry)}"
         )
 
@@ -158,7 +158,7 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
     try:
         return parse_json(content)
     except ValueError as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+        raise entry.damaged(error) from error
 
 
 def is_there(entry: Entry) -> bool:

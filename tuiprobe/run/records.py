@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,7 +16,8 @@ from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import Check
-from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
+from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
+from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
     is_there,
@@ -28,8 +30,8 @@ from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", "PlanRecord", "Measured")
 
-ROW_SAMPLE = "row_sample"
-"""Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
+_MOST_PIECES = 2**20
+"""Most forward passes per batch."""
 
 LISTED_LOST = 100
 """Samples of a set that are named for not being finite."""
@@ -101,8 +103,6 @@ class PlanRecord(Record):
         key: The run's key.
         model: The encoder.
         taps: All measured taps, the final representation first.
-        blocks: The taps that are blocks of a transformer's residual stream.
-        all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
         files: The files that options name, by option.
@@ -112,8 +112,6 @@ class PlanRecord(Record):
     key: str
     model: Model
     taps: Annotated[Many[TapRecord], Field(max_length=limits.TAPS)]
-    blocks: Many[str]
-    all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
     files: ByName[FileRecord] = Field(default_factory=dict)
@@ -269,7 +267,7 @@ def read_preflight(directory: RunDir) -> tuple[Check, ...]:
     try:
         return _CHECKS.validate_python(value["checks"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{file} is damaged: {error}") from error
+        raise file.damaged(error) from error
 
 
 def check_sentence(check: Check) -> str:
@@ -300,18 +298,37 @@ class ShardFile:
     Attributes:
         entry: The file.
         arrays: Its arrays; none if the head alone was read.
-        metadata: Texts by name.
         fingerprint: What it was measured with.
         skipped: Sample id and reason of each unreadable image.
         size: Number of its samples, readable or not.
+        pieces: Forward passes per batch.
     """
 
     entry: Entry
     arrays: Arrays
-    metadata: Mapping[str, str]
     fingerprint: Fingerprint
     skipped: tuple[tuple[int, str], ...]
     size: int
+    pieces: int
+
+
+def write_shard(shard: ShardFile, place: ShardPlace, key: str) -> None:
+    """Publishes a shard, which is final after that.
+
+    Args:
+        shard: What it holds.
+        place: Its set and number.
+        key: Key of the set.
+    """
+    metadata = {
+        "key": key,
+        "place": f"{place[0]} {place[1]}",
+        "fingerprint": shard.fingerprint.model_dump_json(),
+        "pieces": str(shard.pieces),
+        "skipped": json.dumps(shard.skipped),
+        "size": str(shard.size),
+    }
+    write_arrays(shard.entry, shard.arrays, metadata)
 
 
 def read_shard(
@@ -344,11 +361,13 @@ def read_shard(
         skipped = tuple((i, reason) for i, reason in parse_json(metadata["skipped"]))
         if not all(_is_id(i) and isinstance(reason, str) for i, reason in skipped):
             raise ValueError("its unreadable images are no list")
-        size = int(metadata["size"])
+        size, pieces = int(metadata["size"]), int(metadata["pieces"])
+        if not 1 <= pieces <= _MOST_PIECES:
+            raise ValueError("pieces is out of range")
     except UNFIT as error:
         cause = str(error).partition("\n")[0]
-        raise DamagedFileError(f"{entry} is damaged: {cause}") from error
-    return ShardFile(entry, arrays, metadata, fingerprint, skipped, size)
+        raise entry.damaged(cause) from error
+    return ShardFile(entry, arrays, fingerprint, skipped, size, pieces)
 
 
 def _is_id(value: object) -> bool:

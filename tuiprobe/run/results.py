@@ -210,7 +210,7 @@ def read_summary(run: RunDir) -> Summary:
     try:
         return Summary.model_validate(read_record(file, _MOST_BYTES))
     except ValidationError as error:
-        raise DamagedFileError(f"{file} is damaged: it is no summary") from error
+        raise file.damaged("it is no summary") from error
 
 
 def summary(run: RunDir) -> Summary:

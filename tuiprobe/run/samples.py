@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import parse_json
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays, write_arrays
@@ -149,7 +149,7 @@ def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
             raise ValueError("its labels are not one a row")
         return ShownSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
     except (KeyError, ValueError, TypeError) as error:
-        raise DamagedFileError(f"{file} is damaged: {error}") from error
+        raise file.damaged(error) from error
 
 
 def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
@@ -183,11 +183,11 @@ def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     # Line by line: a list of all lines may take 30 times the memory.
     for number, line in enumerate(BytesIO(read_named(file))):
         if number >= limits.SAMPLES:
-            raise DamagedFileError(f"{file} is damaged: it has more than {limits.SAMPLES:,} lines")
+            raise file.damaged(f"it has more than {limits.SAMPLES:,} lines")
         text = line.decode("utf-8", "replace").removesuffix("\n")
         record = _sample(text)
         if record is None:
-            raise DamagedFileError(f"{file} is damaged: {text[:60]!r} is no image")
+            raise file.damaged(f"{text[:60]!r} is no image")
         samples.setdefault(record.set, {})[record.id] = record
     return dict(samples)
 

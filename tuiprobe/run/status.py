@@ -387,9 +387,9 @@ def read_status(run: RunDir, rank: int) -> Status | None:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
-        raise DamagedFileError(f"{file} is damaged: {where}: {first['msg'][:200]}") from error
+        raise file.damaged(f"{where}: {first['msg'][:200]}") from error
     except ValueError as error:
-        raise DamagedFileError(f"{file} is damaged: {error}") from error
+        raise file.damaged(error) from error
 
 
 def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[str, str], LiveTap]]:
@@ -408,7 +408,7 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
         above = _channels(file, arrays, f"{name}/above") if figures.scanned else None
         for channels in (leads, above):
             if channels is not None and channels.shape != shares.shape:
-                raise DamagedFileError(f"{file} is damaged: {name} has figures of other channels")
+                raise file.damaged(f"{name} has figures of other channels")
         set_name, _, tap = name.partition("/")
         arrays_of_tap = {"shares": shares, "leads": leads, "above": above}
         yield (set_name, tap), figures.model_copy(update=arrays_of_tap)
@@ -434,10 +434,9 @@ def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | N
         or array.ndim != 1
         or not 1 <= len(array) <= limits.STATUS_CHANNELS
     ):
-        raise DamagedFileError(
-            f"{file} is damaged: {name} is {array.dtype} of shape {array.shape}, not one number "
-            "a channel"
+        raise file.damaged(
+            f"{name} is {array.dtype} of shape {array.shape}, not one number a channel"
         )
     if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # also rejects NaN
-        raise DamagedFileError(f"{file} is damaged: {name} holds what is no share")
+        raise file.damaged(f"{name} holds what is no share")
     return array

@@ -144,7 +144,7 @@ def _read(entry: Entry, read: Callable[[], object]) -> Finding:
     try:
         result = read()
     except (TuiprobeError, *UNFIT) as error:
-        cause = str(error).removeprefix(f"{entry} ").removeprefix("is damaged: ")
+        cause = error.cause if isinstance(error, DamagedFileError) else str(error)
         return Finding(entry.name, "damaged", cause or type(error).__name__)
     return Finding(entry.name, "whole", result if isinstance(result, str) else "")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tuiprobe import limits
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, last_error
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run import locks
 from tuiprobe.run.counting import (
@@ -581,10 +581,5 @@ def _error(directory: RunDir) -> str:
             lines = stream.read(_TAIL).decode("utf-8", "replace").splitlines()
     except (DamagedFileError, OSError):
         return ""
-    error = ""
-    for line in lines:
-        if line.startswith(LOG_MARK):
-            error = ""
-        elif line.startswith("error:"):
-            error = line.removeprefix("error:").strip()[:_MOST_TEXT]
-    return error
+    begun = max((n for n, line in enumerate(lines) if line.startswith(LOG_MARK)), default=0)
+    return last_error(lines[begun:])[:_MOST_TEXT]

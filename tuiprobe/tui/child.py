@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuiprobe.errors import RunError, UsageError
+from tuiprobe.errors import RunError, UsageError, last_error
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.request import headless_arguments
 from tuiprobe.request import shown_command as shown_command
@@ -161,12 +161,11 @@ class ProcessOutput:
 
     @property
     def reason(self) -> str:
-        """The last line of standard error that says something, without `error:`."""
+        """The error that the process ended with, or else its last line of standard error."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         if not lines:
             return f"the process ended with code {self.code}"
-        last = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])
-        return last.removeprefix("error:").strip()
+        return last_error(lines) or lines[-1]
 
 
 async def ask(

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuiprobe.errors import error_line
+
 if TYPE_CHECKING:
     from textual.screen import Screen
 
@@ -55,7 +57,7 @@ def start(
     if not has_terminal():
         terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
         reason = "TERM is dumb" if terminal else "standard input, output or error is not one"
-        print(f"error: {NO_TERMINAL.format(reason)}", file=sys.stderr)
+        print(error_line(NO_TERMINAL.format(reason)), file=sys.stderr)
         return 2
     from tuiprobe.tui.app import TuiprobeApp
 

@@ -4,17 +4,17 @@ import pytest
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tests.probes.subject import model
 from tuiprobe.probes.ablation.compute import (
+    ChannelAblations,
     Chosen,
     Removal,
     ablate_channels,
-    predict_without,
+    right_without,
 )
 from tuiprobe.probes.ablation.describe import ChannelAblation
-from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -53,10 +53,9 @@ def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
     assert all(a.after.value == a.before.value for a in offset)
     lost = ablations(head, [images], [5])[0]
     assert lost.difference.high < -0.1
-    for control in (lost.random, lost.matched, lost.directions):
-        assert control.value > lost.after.value
-    assert lost.random.low <= lost.random.value <= lost.random.high
-    assert lost.spread.after.high < lost.spread.before.low
+    for control in (lost.random_difference, lost.matched_difference, lost.directions_difference):
+        assert control.value > lost.difference.value
+        assert control.low <= control.value <= control.high
 
 
 def test_the_mean_is_that_of_the_in_distribution_set():
@@ -85,12 +84,9 @@ def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
         x = x - (x @ q - mean.astype("f8") @ q) @ q.T
         changed = SetFeatures("x", x.astype("f4"), images.labels, answers)
         plain = Logits(head, changed).confidences()
-        result = predict_without(head, images, [None, removal])[1]
-        assert (result.right == plain.right).mean() > 0.999
-        np.testing.assert_allclose(result.confidence, plain.confidence, atol=2e-4)
-        logits = np.concatenate([block for _, block in Logits(head, changed).blocks()])
-        spread = logits.astype("f8").std(1)
-        np.testing.assert_allclose(result.spread, spread, rtol=1e-4)
+        result = right_without(head, images, [None, removal])[1]
+        assert (result == plain.right).mean() > 0.999
+        assert 0.1 < result.mean() < 0.95
 
 
 def test_the_energy_that_is_attained_is_told():
@@ -117,13 +113,6 @@ def test_ablation_is_paired():
         assert ablation.difference.value == pytest.approx(
             ablation.after.value - ablation.before.value
         )
-
-
-def test_calibration_takes_a_known_scale():
-    head, images = planted(normalize=True)
-    assert ablations(head, [images], [4])[0].ece.before == NotRun(reason="logit scale unknown")
-    head, images = planted(normalize=True, logit_scale=30.0)
-    assert all(given(figure) for _, figure in ablations(head, [images], [4])[0].ece)
 
 
 def test_without_channels_labels_or_others_to_compare_with():

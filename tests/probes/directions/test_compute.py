@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
+from tests.probes.subject import model
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.compute import decompose, probe_directions
-from tuiprobe.probes.directions.describe import describe
+from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, kept_numbers, random_rotations
 from tuiprobe.probes.heads import SetFeatures, hits
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.text import line
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -45,10 +47,6 @@ def test_importance_is_by_definition():
     p = expected / expected.sum()
     assert basis.top_share.value == pytest.approx(p.max(), rel=1e-5)
     assert basis.effective_rank.value == pytest.approx(np.exp(stats.entropy(p)), rel=1e-5)
-    ranked = np.sort(expected)
-    n = ranked.size
-    gini = 2 * (np.arange(1, n + 1) * ranked).sum() / (n * ranked.sum()) - (n + 1) / n
-    assert basis.gini.value == pytest.approx(gini, rel=1e-5)
     first = basis.directions[0]
     assert first.importance.value == max(basis.importances)
 
@@ -62,7 +60,6 @@ def orders(head, images):
     u, s, vt = np.linalg.svd(weight, full_matrices=False)
     importance = s * np.abs(x @ vt.T / np.linalg.norm(x, axis=1, keepdims=True)).mean(0)
     by = np.argsort(-importance)
-    left = np.linalg.svd(weight @ x.T, full_matrices=False)[0]
     mean = x.mean(0)
     axes = np.linalg.svd(x - mean, full_matrices=False)[2]
 
@@ -72,16 +69,12 @@ def orders(head, images):
     def singular(k):
         return x @ vt[:k].T @ (s[:k, None] * u[:, :k].T) + bias
 
-    def reduced(k):
-        return x @ weight.T @ left[:, :k] @ left[:, :k].T + bias
-
     def components(k):
         return (mean + (x - mean) @ axes[:k].T @ axes[:k]) @ weight.T + bias
 
     return {
         "importance": importance_order,
         "singular value": singular,
-        "reduced-rank regression": reduced,
         "principal components": components,
     }
 
@@ -139,11 +132,10 @@ def test_random_orders_are_seeded_and_lie_below_the_best():
     images.features[:, 3] -= 25  # an offset would take the first of the components
     result, again = (probe_directions(head, [images], [], seed=3) for _ in range(2))
     assert result == again
-    reduced = curve(result, "reduced-rank regression").points[8].accuracy.value
-    for order in ("random directions", "random subspace"):
-        point = curve(result, order).points[8]
-        assert point.accuracy.low <= point.accuracy.value <= point.accuracy.high
-        assert point.accuracy.value < reduced
+    best = curve(result, "singular value").points[8].accuracy.value
+    drawn = curve(result, "random directions").points[8].accuracy
+    assert drawn.low <= drawn.value <= drawn.high
+    assert drawn.value < best
 
 
 def test_random_rotations_are_orthogonal_and_uniform():
@@ -177,7 +169,7 @@ def test_a_planted_direction_on_an_outlier_channel_is_found():
 
 def test_intervals_of_concentration_are_calibrated():
     head, big = planted(n=40_000)
-    names = ("top_share", "effective_rank", "gini", "outlier_share")
+    names = ("top_share", "effective_rank", "outlier_share")
 
     def figures(n, seed):
         rng = np.random.default_rng(seed)
@@ -263,7 +255,9 @@ def test_the_most_important_direction_is_called_by_its_number():
     for classes in (6, 2):
         images = SetFeatures("val", along @ turn, rng.integers(0, classes, 200))
         result = probe_directions(HeadArrays(rows[:classes] @ turn), [images], [])
-        headlines.append(line(describe(result).headline))
+        headlines.append(
+            line(PrivilegedDirections().describe(result, Subject(model(), ())).headline)
+        )
     assert headlines[0].startswith(
         "Direction 1, the most important of 3 of the head without its mean row, has "
     )

@@ -5,7 +5,7 @@ import pytest
 
 from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
-from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
+from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
 
@@ -47,17 +47,10 @@ def figures(h):
     per_shard = persistence_of_sums(s.sum(0), float((s**2).sum()), len(h), shards)
     return {
         "kurtosis": bootstrap_mean(rows.kurtosis),
-        "centred": rows.residual.kurtosis,
-        "share": mean_interval(rows.share_sum[3], rows.share_squares[3], len(h)),
-        "leading": wilson(int(rows.leading_count[3]), len(h)),
-        "rms": rows.rms_kurtosis,
-        "cosine": rows.mean_cosine,
+        "centred": rows.centred_kurtosis,
         "P": rows.persistence.value,
-        "self": rows.persistence.self_share,
-        "cross": rows.persistence.cross_share,
         "effective": rows.persistence.effective_channels,
         "P, shards": per_shard.value,
-        "cross, shards": per_shard.cross_share,
         "effective, shards": per_shard.effective_channels,
     }
 
@@ -71,9 +64,7 @@ def figures_of_channels(h):
         "constant part": channel.offset,
         "offset": result.offset.share,
         "predicted": result.offset.predicted,
-        "uneven": result.offset.predicted_uneven,
         "explained": result.offset.explained,
-        "P, centred": result.residual.persistence,
     }
 
 

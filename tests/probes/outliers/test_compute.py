@@ -26,11 +26,7 @@ def test_inner_taps_follow_the_definitions():
     assert [c.channel for c in result.outlier_channels] == [9]
     assert result.heights.sampled
     assert result.heights.columns is None
-    assert "sample" in result.residual.kurtosis.method
-    assert result.shares[0].channel == 9
-    assert result.shares[0].share.low < s[:, 9].mean() < result.shares[0].share.high
-    square = (x.astype("f8") ** 2).mean((0, 1))
-    assert result.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
+    assert "sample" in result.centred_kurtosis.method
     assert not result.final
 
 
@@ -88,7 +84,6 @@ def test_constant_rows_are_not_run():
     result = probe_outliers(final(DEGENERATE["constant rows"]))
     assert result.kurtosis == NotRun(reason="no images")
     assert result.degenerate == 40
-    assert result.shares == ()
     equal = probe_outliers(final(DEGENERATE["equal images"]))
-    assert "alike" in equal.residual.kurtosis.reason
+    assert "alike" in equal.centred_kurtosis.reason
     assert given(equal.kurtosis)

@@ -10,7 +10,7 @@ from scipy import stats
 from tests.probes.planted import gaussian
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.heights import (
-    CUTS,
+    OUTLIER,
     centre_and_scale,
     cut_sigma,
     median_ranks,
@@ -45,18 +45,16 @@ def test_heights_equal_a_plain_loop(channels, scale, offset, seed):
     truth = np.array([height(row) for row in rows])
     tolerance = CLOSE * max(1.0, abs(offset))
     np.testing.assert_allclose(result.median, np.median(truth, axis=0), rtol=2e-4, atol=tolerance)
-    near_cut = (np.abs(truth[..., None] / np.array(CUTS) - 1) < 1e-3).any()
-    if not near_cut:
-        np.testing.assert_array_equal(result.above, [(truth > cut).sum(0) for cut in CUTS])
+    if not (np.abs(truth / OUTLIER - 1) < 1e-3).any():
+        np.testing.assert_array_equal(result.above, (truth > OUTLIER).sum(0))
 
 
-def test_energy_and_side_equal_a_plain_loop():
+def test_energy_equals_a_plain_loop():
     rows = gaussian(200, 64) + 0.3
     result, x = scan_heights(rows), rows.astype("f8")
     energy = x**2 / (x**2).sum(1, keepdims=True)
     np.testing.assert_allclose(result.energy, energy.sum(0), rtol=1e-5)
     np.testing.assert_allclose(result.energy_squares, (energy**2).sum(0), rtol=1e-5)
-    assert abs(result.side).max() < 60  # 4 sigma of 200 coin tosses
 
 
 @pytest.mark.parametrize("channels", [64, 128, 512, 768, 1024])
@@ -76,8 +74,9 @@ def test_equal_outliers_do_not_hide_each_other(count):
     rows = gaussian(50, 320)
     rows[:, :count] += 30
     result = scan_heights(rows)
-    assert (result.above[CUTS.index(20.0)][:count] == 50).all()
-    assert result.above[CUTS.index(6.0)][count:].sum() == 0
+    assert (result.above[:count] == 50).all()
+    assert result.median[:count].min() > 20
+    assert result.above[count:].sum() == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -88,7 +87,7 @@ def test_heights_do_not_depend_on_the_order_of_channels(seed, zeros):
     rows[:, :zeros] = 0
     order = rng.permutation(40)
     plain, permuted = scan_heights(rows), scan_heights(rows[:, order])
-    np.testing.assert_array_equal(plain.above[:, order], permuted.above)
+    np.testing.assert_array_equal(plain.above[order], permuted.above)
     np.testing.assert_array_equal(plain.median[order], permuted.median)
 
 
@@ -120,13 +119,3 @@ def test_the_interval_of_a_median_covers_it():
     exact = stats.binom.cdf(high, n, 0.5) - stats.binom.cdf(low, n, 0.5)
     assert exact >= 0.95
     assert hits / 2000 == pytest.approx(exact, abs=4 * np.sqrt(0.05 / 2000))
-
-
-def test_the_curve_counts_channels_by_wilsons_bound():
-    rows = gaussian(1000, 128)
-    rows[:, 3] += 25
-    rows[:600, 9] += 25
-    curve = {row.cut: row for row in figures_of_rows(rows).heights.curve}
-    assert [row.cut for row in curve.values()] == list(CUTS)
-    assert (curve[12.0].in_50, curve[12.0].in_90, curve[12.0].in_99) == (2, 1, 1)
-    assert (curve[30.0].in_50, curve[30.0].in_90) == (0, 0)

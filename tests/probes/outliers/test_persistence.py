@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import delete_one
-from tuiprobe.probes.outliers.moments import moments, null_high, persistence_of_sums
+from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
 
 
 def by_definition(s):
@@ -22,11 +21,9 @@ def of(h):
 
 def test_p_is_what_the_definition_over_all_pairs_says():
     h = sparse(3, n=90, channels=40)[0]
-    p, own, cross = by_definition(shares(h.astype(np.float64)))
+    p, _, cross = by_definition(shares(h.astype(np.float64)))
     result = of(h)
     assert result.value.value == pytest.approx(p)
-    assert result.self_share.value == pytest.approx(own)
-    assert result.cross_share.value == pytest.approx(cross)
     assert result.effective_channels.value == pytest.approx(1 / cross)
 
 
@@ -60,29 +57,9 @@ def test_jackknife_equals_brute_force_leave_one_out():
     assert of(h).value.low == pytest.approx(direct.low, rel=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "sparse", "persistent"])
-def test_closed_form_null_matches_real_permutations(kind):
-    n, channels = 60, 48
-    h = {
-        "gaussian": gaussian(n, channels),
-        "sparse": sparse(1, n, channels)[0] + 1e-3 * gaussian(n, channels),
-        "persistent": persistent(2, n, channels),
-    }[kind]
-    s = shares(h.astype(np.float64))
-    rng = np.random.default_rng(0)
-    values = np.array([by_definition(rng.permuted(s, axis=1))[0] for _ in range(2000)])
-    own = by_definition(s)[1]
-    sem = values.std() / np.sqrt(values.size)
-    # E[cross] is 1/C exactly, so P is zero on average.
-    assert abs(values.mean()) < 4 * sem, own
-    above = (values > null_high(n, channels).value).mean()
-    assert 0.010 < above < 0.045
-
-
 def test_too_little_to_tell():
     assert "two images" in of(gaussian(1, 30)).value.reason
     assert "share" in of(gaussian(9, 2)).value.reason
-    assert null_high(1, 30).reason
     alternating = np.tile([1.0, -1.0], (9, 10)).astype(np.float32)
     assert "share" in of(alternating).value.reason
 
@@ -93,18 +70,3 @@ def test_disjoint_channels_have_no_effective_number():
         h[i, 2 * i], h[i, 2 * i + 1] = 1, -1
     assert "no two images" in of(h).effective_channels.reason
     assert of(h).value.value < 0
-
-
-def test_leaving_a_row_out_moves_the_means_that_centre_the_others():
-    rows = gaussian(400, 24)
-    rows[:130, 3] += 12
-    x = rows.astype("f8")
-
-    def p(x):
-        return by_definition(shares(x - x.mean(0)))[0]
-
-    result = moments(rows).residual.persistence
-    without = np.array([p(np.delete(x, i, 0)) for i in range(400)])
-    half = stats.t.ppf(0.975, 399) * np.sqrt(399 / 400 * ((without - without.mean()) ** 2).sum())
-    assert result.value == pytest.approx(p(x))
-    assert (result.high - result.low) / 2 == pytest.approx(half, rel=0.05)  # to first order

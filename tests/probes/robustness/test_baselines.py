@@ -19,7 +19,7 @@ from tuiprobe.probes.robustness.baselines import (
     family_of,
     keep_baseline,
 )
-from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
@@ -70,9 +70,7 @@ def test_a_mean_is_of_the_shifts_that_were_measured() -> None:
     assert ("timm_imagenet1k", ("imagenet_r",), "imagenet") in result
     assert not any("imagenet_v2" in target for _, target, _ in result)
     (missing,) = baselines_for(imagenet("objectnet"), None)[1].not_run
-    assert (missing.baseline, missing.reason) == (
-        "timm_imagenet1k", "timm_imagenet1k: none of its shifts was measured"
-    )  # fmt: skip
+    assert missing.reason == "timm_imagenet1k: none of its shifts was measured"
 
 
 def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,9 +120,7 @@ def test_a_users_csv_is_a_further_baseline() -> None:
     assert result[0][0] == "standard"
     few = "\n".join(OWN.splitlines()[:5])
     not_run = baselines_for(imagenet("imagenet_v2"), few)[1].not_run
-    assert [n.reason for n in not_run if n.baseline == "own"] == [
-        "own: 4 models have the accuracies; a line needs 7"
-    ]
+    assert "own: 4 models have the accuracies; a line needs 7" in [n.reason for n in not_run]
 
 
 def one_hot(accuracy: float, n: int, classes: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +157,6 @@ def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> No
     assert mean.value.value == pytest.approx(0.2, abs=0.002)  # type: ignore[union-attr]
     assert mean.above
     assert mean.extrapolated is False
-    assert mean.percentile.value == 1.0  # type: ignore[union-attr]
     own = [one for one in result.effective if one.axis == "own classes"]
     assert {one.target[0] for one in own} == {"imagenet_r", "imagenet_a", "objectnet"}
     (restricted,) = {a.id_own_classes for a in result.accuracies[1:]}

@@ -92,7 +92,6 @@ def test_a_planted_effective_robustness_is_found():
     assert entry.value.low < 0.8 - expected < entry.value.high
     assert entry.prediction.low < entry.value.low < entry.value.high < entry.prediction.high
     assert entry.above
-    assert entry.percentile.value == 1.0
     assert entry.extrapolated is False
 
 
@@ -100,7 +99,6 @@ def test_a_model_on_the_line_is_not_above_it():
     rows = models(1.0, 0.0, scatter=0.3)
     entry = probed(rows, planted("val", 0.7), planted("r", 0.7)).effective[0]
     assert entry.above is False
-    assert 0.2 < entry.percentile.value < 0.8
 
 
 def test_extrapolation_is_flagged():
@@ -197,7 +195,6 @@ def test_an_accuracy_of_zero_or_one_gives_no_nonsense(accuracy):
     rows = models(1.0, 0.0, 0.1)
     shift = probed(rows, planted("val", 0.7), planted("r", accuracy)).effective[0]
     assert shift.value.value == pytest.approx(accuracy - 0.7, abs=0.05)
-    assert "logit" in shift.percentile.reason
     first = probed(rows, planted("val", accuracy), planted("r", 0.5)).effective[0]
     assert "logit is infinite" in first.value.reason
     assert first.above is None

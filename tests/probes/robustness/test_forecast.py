@@ -15,8 +15,8 @@ from tuiprobe.catalog.accuracies import SHIFTS, published_row
 from tuiprobe.catalog.forecast import errors, peers
 from tuiprobe.probes.protocol import Options, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.compute import Forecast, Robustness
 from tuiprobe.probes.robustness.describe import AccuracyUnderShift
-from tuiprobe.probes.robustness.result import Forecast, Robustness
 from tuiprobe.report.terminal import section_text, summary
 from tuiprobe.results import NotRun, Weights, given
 

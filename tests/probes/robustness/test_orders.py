@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from tests.probes.subject import model
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
+from tuiprobe.probes.robustness.compute import Baselines, OtherOrder, probe_robustness
 from tuiprobe.probes.robustness.describe import ORDERS, AccuracyUnderShift
 from tuiprobe.probes.robustness.orders import other_orders, row_orders
-from tuiprobe.probes.robustness.result import OtherOrder
 from tuiprobe.results import given
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -1,4 +1,4 @@
-"""Vectors and ids in Parquet files, by pyarrow (the extra `parquet`)."""
+"""Vectors, ids and tables in Parquet files, by pyarrow (the extra `parquet`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
-from tuiprobe.limits import CHANNELS, NAME_LENGTH
+from tuiprobe.limits import CHANNELS, NAME_LENGTH, TABLE_CELLS, TABLE_ROWS
 from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -60,6 +60,46 @@ def _decoding(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise DataError(f"{path} cannot be read as Parquet: {first_line(error)}") from error
+
+
+def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns the names of the columns of a table and its rows as texts, empty for no value.
+
+    Columns of lists, structures and bytes are left out.
+
+    Raises:
+        DataError: If it cannot be read, or is too large.
+    """
+    file, opened = _open(path)
+    import pyarrow.types as types
+
+    with file, _decoding(path):
+        columns = [
+            field.name
+            for field in opened.schema_arrow
+            if not types.is_nested(field.type) and "binary" not in str(field.type)
+        ]
+        rows = opened.metadata.num_rows
+        if rows > TABLE_ROWS or rows * len(columns) > TABLE_CELLS:
+            raise DataError(f"{path}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells")
+        table = opened.read(columns=columns)
+    cells = (
+        ["" if value is None else str(value).strip() for value in column.to_pylist()]
+        for column in table.columns
+    )
+    return tuple(table.column_names), list(zip(*cells, strict=True))
+
+
+def holds_bytes(path: Path) -> bool:
+    """Says whether a Parquet file has a column of bytes, as those of encoded images.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    file, opened = _open(path)
+    with file:
+        kinds = ("binary", "large_binary", "struct<bytes: binary")
+        return any(str(field.type).startswith(kinds) for field in opened.schema_arrow)
 
 
 @dataclass(eq=False)
@@ -215,7 +255,10 @@ def _choose(path: Path, schema: Any, column: str | None) -> tuple[list[str], str
         return lists, _TYPES[str(fields[lists[0]].value_type)]
     plainly = [name for name, kind in fields.items() if str(kind) in _TYPES]
     if not plainly:
-        raise DataError(f"{path} has no column of floats, nor of lists of floats")
+        raise DataError(
+            f"{path} has no column of floats, nor of lists of floats; for images write "
+            f"parquet:{path}"
+        )
     kinds = {_TYPES[str(fields[name])] for name in plainly}
     return plainly, kinds.pop() if len(kinds) == 1 else "float64"
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import refuse_undecodable
+from tuiprobe.datasets.labels import RowLabels, read_labels
 from tuiprobe.datasets.layout import Block, Ids, SetLayout, hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors.formats import open_matrix
-from tuiprobe.datasets.vectors.labels import RowLabels, read_labels
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.datasets.vectors.sources import named_by, vector_files
 from tuiprobe.errors import DataError

@@ -1,4 +1,4 @@
-"""Channel ablation: what accuracy, calibration and logits lose without the channels that stand out.
+"""Channel ablation: what accuracy loses without the channels that stand out.
 
 Three controls say whether that is much: as many random channels, as many channels of energy as near
 as attainable, and as many random orthonormal directions.
@@ -11,24 +11,100 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation.result import (
-    Ablation,
-    ChannelAblations,
-    Mode,
-    Sides,
-)
-from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.intervals import band, mean_interval, paired_difference, wilson
+from tuiprobe.probes.intervals import band, paired_difference, wilson
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.results.base import Channel, Frozen, Many, PerChannel, Points, Real, Share
+from tuiprobe.results.figures import Fig
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
+
+Mode = Literal["zero", "mean"]
+Why = Literal["outlier", "offset"]
+
+
+class Ablation(Frozen):
+    """What one set loses without the channels, beside three controls.
+
+    Attributes:
+        data: Data set.
+        mode: Whether the channels are set to zero, or to their mean over the in-distribution set.
+        before: Accuracy with all channels.
+        after: Accuracy without them.
+        difference: After minus before, paired over the images.
+        random_difference: Change of accuracy without as many random channels; mean and band over
+            draws.
+        matched_difference: Likewise without as many other channels of nearest energy, paired.
+        directions_difference: Likewise without as many random orthonormal directions; mean and
+            band over draws.
+    """
+
+    data: str
+    mode: Mode
+    before: Annotated[Share, Fig("before", "top-1 before", "ablation")]
+    after: Annotated[Share, Fig("after", "top-1 after", "ablation")]
+    difference: Annotated[Points, Fig("difference", "change of top-1", "ablation")]
+    random_difference: Annotated[
+        Points,
+        Fig(
+            "random_difference",
+            "change of top-1 without as many random channels",
+            "random-channels",
+        ),
+    ]
+    matched_difference: Annotated[
+        Points,
+        Fig(
+            "matched_difference",
+            "change of top-1 without as many channels of nearest energy",
+            "random-channels",
+        ),
+    ]
+    directions_difference: Annotated[
+        Points,
+        Fig(
+            "directions_difference",
+            "change of top-1 without as many random directions",
+            "random-channels",
+        ),
+    ]
+
+    @property
+    def place(self) -> str:
+        """What was done to the channels."""
+        return f"channels set to {self.mode}"
+
+
+class ChannelAblations(ProbeResult):
+    """The ablation probe.
+
+    Attributes:
+        channels: The ablated channels.
+        why: Whether they are outlier channels, or the fewest that carry half of the offset.
+        stand_out: Whether the outcome of the outlier probe says that a channel stands out.
+        mean_of: Set whose means replace the channels.
+        matched: Other channels whose energy on that set is as near as attainable.
+        matched_energy: Their energy there as a fraction of the ablated channels'.
+        ablations: One entry per labelled set and mode.
+    """
+
+    probe: ClassVar[str] = "ablation"
+
+    channels: PerChannel[Channel]
+    why: Why
+    stand_out: bool = True
+    mean_of: str
+    matched: PerChannel[Channel]
+    matched_energy: Real
+    ablations: Annotated[Many[Ablation], Fig("ablation")]
+
 
 WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
 """The kinds of channels that probes act on, in words."""
@@ -51,7 +127,7 @@ class Chosen:
     """
 
     channels: tuple[int, ...]
-    why: Literal["outlier", "offset"]
+    why: Why
     stand_out: bool = True
 
     @property
@@ -98,21 +174,6 @@ class Removal:
     def of(self, matrix: Float32) -> Float32:
         """Returns the coordinates [n, k] of the rows of a matrix [n, C]."""
         return matrix[:, list(self.channels)] if self.basis is None else matrix @ self.basis
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a head says of each image.
-
-    Attributes:
-        right: bool [n], whether the answer is the label.
-        confidence: float64 [n], probability of the answer, at the head's logit scale or at 1.
-        spread: float64 [n], standard deviation of the logits over the rows that may answer.
-    """
-
-    right: Bool
-    confidence: Float64
-    spread: Float64
 
 
 def ablate_channels(
@@ -207,40 +268,19 @@ def _ablations(
         whole += [Removal(centre[group], group) for group in (channels, matched)]
         controls[mode] = [Removal(centre[group], group) for group in random]
         controls[mode] += [Removal(centre @ basis, basis=basis) for basis in bases]
-    before, *rest = predict_without(head, images, whole)
-    n = before.right.size
+    before, *rest = right_without(head, images, whole)
     for mode, after, without_matched in zip(MODES, rest[::2], rest[1::2], strict=True):
-        plain, *drawn = predict_without(head, few, [None, *controls[mode]])
-        of_channels, of_directions = drawn[:DRAWS], drawn[DRAWS:]
-        rate, count = plain.right.mean(), plain.right.size
-        rates, turned = (
-            np.array([prediction.right.mean() for prediction in group])
-            for group in (of_channels, of_directions)
-        )
+        plain, *drawn = right_without(head, few, [None, *controls[mode]])
+        changes = np.array([right.mean() for right in drawn]) - plain.mean()
         yield Ablation(
             data=images.name,
             mode=mode,
-            before=wilson(int(before.right.sum()), n),
-            after=wilson(int(after.right.sum()), n),
-            difference=paired(before.right, after.right),
-            random=band(rates, count),
-            random_difference=band(rates - rate, count),
-            matched=wilson(int(without_matched.right.sum()), n),
-            matched_difference=paired(before.right, without_matched.right),
-            directions=band(turned, count),
-            directions_difference=band(turned - rate, count),
-            ece=Sides(
-                before=_calibration_error(head, [before]),
-                after=_calibration_error(head, [after]),
-                random=_calibration_error(head, of_channels),
-                directions=_calibration_error(head, of_directions),
-            ),
-            spread=Sides(
-                before=_mean(before.spread),
-                after=_mean(after.spread),
-                random=band([each.spread.mean() for each in of_channels], count),
-                directions=band([each.spread.mean() for each in of_directions], count),
-            ),
+            before=wilson(int(before.sum()), before.size),
+            after=wilson(int(after.sum()), before.size),
+            difference=paired(before, after),
+            random_difference=band(changes[:DRAWS], plain.size),
+            matched_difference=paired(before, without_matched),
+            directions_difference=band(changes[DRAWS:], plain.size),
         )
 
 
@@ -250,25 +290,10 @@ def paired(before: Bool, after: Bool) -> Estimate:
     return paired_difference(gained, lost, before.size)
 
 
-def _mean(values: Float64) -> Figure:
-    return mean_interval(float(values.sum()), float(values @ values), values.size)
-
-
-def _calibration_error(head: HeadArrays, drawn: Sequence[Predictions]) -> Figure:
-    """Returns the calibration error of one prediction, or the band of several."""
-    if not scale_known(head):
-        return UNKNOWN_SCALE
-    figures = [ece(each.confidence, each.right) for each in drawn]
-    values = [figure for figure in figures if given(figure)]
-    if len(figures) == 1 or len(values) < len(figures):
-        return figures[0]
-    return band([figure.value for figure in values], values[0].n, values[0].unit)
-
-
-def predict_without(
+def right_without(
     head: HeadArrays, images: SetFeatures, removals: Sequence[Removal | None]
-) -> list[Predictions]:
-    """Answers every image without each of several parts of its representation.
+) -> list[Bool]:
+    """Returns which images are right without each of several parts of their representation.
 
     Args:
         head: The head.
@@ -282,66 +307,34 @@ def predict_without(
         raise DataError(f"{images.name} has no labels")
     answers = images.classes_of_rows(head.weight.shape[0])
     rows = np.flatnonzero(answers >= 0)
-    classes = answers[rows].astype(np.int64)
-    single = np.unique(classes).size == classes.size
-    weight = head.weight[rows]
+    classes, weight = answers[rows], head.weight[rows]
     across = np.ascontiguousarray(weight.T)
     of_weights = [None if removal is None else removal.of(weight) for removal in removals]
     n = images.features.shape[0]
-    results = [Predictions(np.zeros(n, dtype=bool), np.zeros(n), np.zeros(n)) for _ in removals]
+    results = [np.zeros(n, dtype=bool) for _ in removals]
     for start in range(0, n, ROWS):
         place = slice(start, min(start + ROWS, n))
         block, labels = images.features[place], np.asarray(images.labels)[place]
         products = block @ across
         squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-        for result, removal, of_weight in zip(results, removals, of_weights, strict=True):
-            if removal is None or of_weight is None:
-                values, left = products.copy(), squares
-            else:
+        for right, removal, of_weight in zip(results, removals, of_weights, strict=True):
+            values, left = products, squares
+            if removal is not None and of_weight is not None:
                 taken, centre = removal.of(block), removal.centre
                 centre = centre[place] if centre.ndim == 2 else centre
                 values = products - (taken - centre) @ of_weight.T
                 left = squares - np.einsum("ij,ij->i", taken, taken, dtype=np.float64)
                 left = left + np.einsum("...j,...j->...", centre.astype(np.float64), centre)
-            _finish(values, left, head, rows)
-            right, confidence, spread = _predict(values, classes, labels, single=single)
-            result.right[place], result.confidence[place] = right, confidence
-            result.spread[place] = spread
+            best = _logits(values, left, head, rows).argmax(axis=1)
+            right[place] = classes[best] == labels
     return results
 
 
-def _finish(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) -> None:
-    """Turns products into logits in place, by the definition of `confidence.logit_blocks`."""
+def _logits(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) -> Float32:
+    """Returns the logits of products, by the definition of `confidence.logit_blocks`."""
     if head.normalize:
         scale = 1.0 if head.logit_scale is None else head.logit_scale
         norms = np.sqrt(np.maximum(squares, 0))
         factor = np.divide(scale, norms, out=np.zeros_like(norms), where=norms > 0)
-        values *= factor[:, None].astype(np.float32)
-        values += np.float32(head.logit_bias)
-    if head.bias is not None:
-        values += head.bias[rows]
-
-
-def _predict(
-    values: Float32, classes: Int64, labels: Int64, *, single: bool
-) -> tuple[Bool, Float64, Float32]:
-    """Returns the fields of `Predictions` for a block of logits, which is overwritten.
-
-    Args:
-        values: [b, K'].
-        classes: [K'], the class of each row.
-        labels: [b].
-        single: Whether one row answers for each class.
-    """
-    best = values.argmax(axis=1)
-    answer = classes[best]
-    values -= values.mean(axis=1, keepdims=True)
-    spread = np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1])
-    values -= values[np.arange(len(best)), best][:, None]
-    np.exp(values, out=values)
-    total = values.sum(axis=1, dtype=np.float64)
-    own = 1.0
-    if not single:
-        of_answer = np.where(classes[None, :] == answer[:, None], values, 0)
-        own = of_answer.sum(axis=1, dtype=np.float64)
-    return answer == labels, np.asarray(own / total), spread
+        values = values * factor[:, None].astype(np.float32) + np.float32(head.logit_bias)
+    return values if head.bias is None else values + head.bias[rows]

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.ablation.compute import (
-    CONTROL_IMAGES,
-    DRAWS,
     WHY,
+    Ablation,
+    ChannelAblations,
     Chosen,
     ablate_channels,
     acted_on,
 )
-from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
-from tuiprobe.probes.content import ColumnOf, channels_in_words, points, table
+from tuiprobe.probes.content import channels_in_words, points, table
 from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, given
-from tuiprobe.results.figures import named_figures
-from tuiprobe.results.section import Code, Section, Table, Value
+from tuiprobe.results.figures import columns, declared, named_figures
+from tuiprobe.results.section import Code, Section, Value
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -36,10 +34,6 @@ class ChannelInputs:
     sets: list[SetFeatures]
     chosen: Chosen
     seed: int
-
-
-READ = ("before", "after", "difference", "random", "matched", "directions")
-"""The figures that a page shows; files hold all of them."""
 
 
 class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
@@ -77,21 +71,15 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
             card=((sentence,),) if result.stand_out else (),
             content=(
                 points(_explanations(result)),
-                _table("without_the_channels", result, file=False),
-                _table("ablation", result, reading=False),
+                table(
+                    "ablation",
+                    ["data", ("mode", "channels are set to"),
+                     *columns(Ablation, *declared(Ablation))],
+                    [[Code(code=row.data), row.mode, *(one.figure for one in named_figures(row))]
+                     for row in result.ablations],
+                ),
             ),
-        )
-
-
-def _table(id: str, result: ChannelAblations, **options: Any) -> Table:
-    reading = options.get("reading", True)
-    columns: list[ColumnOf] = ["data", ("mode", "channels are set to")]
-    rows: list[list[Value]] = []
-    for row in result.ablations:
-        figures = [one for one in named_figures(row) if not reading or one.id in READ]
-        rows.append([Code(code=row.data), row.mode, *(one.figure for one in figures)])
-    columns += [(one.id, one.name) for one in figures]
-    return table(id, columns, rows, **options)
+        )  # fmt: skip
 
 
 def _largest_loss(result: ChannelAblations, mode: str) -> str:
@@ -122,15 +110,7 @@ def _explanations(result: ChannelAblations) -> Iterator[Value | tuple[Value, ...
     yield (f"Ablated: {channels_in_words(result.channels, 16)} ({WHY[result.why]}). Their means "
            "are those of ", Code(code=result.mean_of), ", for every set.")  # fmt: skip
     yield (
-        "Setting to zero also moves a representation to where the head never saw one; setting to "
-        "the mean removes only what the channels tell about an image."
-    )
-    yield (
         f"Channels of nearest energy: {channels_in_words(result.matched, 16)}, which hold ",
         result.matched_energy,
         " times the energy of the ablated ones.",
-    )
-    yield (
-        f"Random channels and directions: mean and middle 95 % of {DRAWS} draws, on at most "
-        f"{CONTROL_IMAGES:,} images of a set."
     )

@@ -10,14 +10,8 @@ import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import validated
-from tuiprobe.probes.ablation.compute import Removal, paired, predict_without
-from tuiprobe.probes.ablation.result import (
-    Change,
-    SetAblation,
-    SetNotRun,
-    TargetedAblation,
-    Top1,
-)
+from tuiprobe.probes.ablation.compute import Removal, paired, right_without
+from tuiprobe.probes.ablation.result import Change, SetAblation, SetNotRun, TargetedAblation, Top1
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of
 from tuiprobe.probes.inputs import Bool, Float32
@@ -191,8 +185,8 @@ def ablate_span(
         block = images.features[place]
         rest = block - (block @ span - centres[place]) @ span.T
         left[place] &= np.linalg.norm(rest, axis=1) > 0
-    predictions = predict_without(head, images, [None, Removal(centre, basis=span)])
-    before, after = predictions[0].right & given, predictions[1].right & left
+    before, after = right_without(head, images, [None, Removal(centre, basis=span)])
+    before, after = before & given, after & left
     n, change = given.size, paired(before, after)
     assert change.low is not None
     assert change.high is not None

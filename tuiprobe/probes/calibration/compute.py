@@ -11,15 +11,16 @@ from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
     Logits,
+    cross_fit,
     ece,
     equal_mass_bins,
+    on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.crossfit import cross_fit, on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import newcombe, wilson
-from tuiprobe.results import Figure, NotRun
+from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
@@ -42,9 +43,10 @@ class SetCalibration(Frozen):
         before: Expected calibration error at the head's own scale.
         after: After temperature scaling: cross-fitted in distribution; on shifts at the
             in-distribution temperature.
+        gap_before: Mean confidence less accuracy at the head's own scale; None without `before`.
+        gap: Likewise after temperature scaling.
         bins: What `after` rests on.
         bins_before: What `before` rests on.
-        spread: Mean over images of the standard deviation of their logits.
     """
 
     data: str
@@ -53,9 +55,10 @@ class SetCalibration(Frozen):
         Fig("ece.before", "calibration error before temperature scaling", "ece"),
     ]
     after: Annotated[Points, Fig("ece", "calibration error", "ece")]
+    gap_before: Real | None = None
+    gap: Real | None = None
     bins: Many[Bin] = ()
     bins_before: Many[Bin] = ()
-    spread: Real
 
 
 class ClassChange(Frozen):
@@ -92,14 +95,12 @@ class ShiftClasses(Frozen):
         data: Name of the shift.
         compared: Classes with images in both.
         fell: Classes whose interval of change lies below 0.
-        rose: Classes whose interval of change lies above 0.
         worst: The classes that fell most by the upper end of the interval, worst first.
     """
 
     data: str
     compared: Count = 0
     fell: Count = 0
-    rose: Count = 0
     worst: Many[ClassChange] = ()
 
 
@@ -109,7 +110,6 @@ class Calibration(ProbeResult):
     Attributes:
         data: The in-distribution set.
         temperature: Fitted to it, relative to the scale of the head's logits.
-        scale_known: Whether the head tells that scale.
         sets: In-distribution first.
         classes: One entry per labelled shift.
     """
@@ -118,7 +118,6 @@ class Calibration(ProbeResult):
 
     data: str
     temperature: Annotated[Figure, Fig("temperature", "temperature", "temperature")]
-    scale_known: bool
     sets: Annotated[Many[SetCalibration], FIGURES]
     classes: Many[ShiftClasses | ShiftNotCompared] = ()
 
@@ -159,36 +158,44 @@ def probe_calibration(
         scaled: Confidences | NotRun = source if isinstance(source, NotRun) else source.scores
         if images is not first and not isinstance(source, NotRun):
             scaled = logits.confidences(source.whole)
-        before, bins_before = _calibration(plain)
-        after, bins = _calibration(scaled)
+        before, gap_before, bins_before = _calibration(plain)
+        after, gap, bins = _calibration(scaled)
         calibrated.append(
             SetCalibration(
                 data=images.name,
                 before=before,
                 after=after,
+                gap_before=gap_before,
+                gap=gap,
                 bins=bins,
                 bins_before=bins_before,
-                spread=logits.mean_spread(),
             )
         )
     return Calibration(
         data=first.name,
         temperature=temperature,
-        scale_known=scale_known(head),
         sets=tuple(calibrated),
         classes=tuple(_by_class(head, first, images, names) for images in shifts),
     )
 
 
-def _calibration(scores: Confidences | NotRun) -> tuple[Figure, tuple[Bin, ...]]:
-    """Returns the calibration error and the bins that it rests on."""
+def _calibration(
+    scores: Confidences | NotRun,
+) -> tuple[Figure, float | None, tuple[Bin, ...]]:
+    """Returns the calibration error, confidence less accuracy, and the bins that both rest on."""
     if isinstance(scores, NotRun):
-        return scores, ()
+        return scores, None, ()
     assert scores.right is not None  # the caller passes labelled sets
     bins = equal_mass_bins(scores.confidence, scores.right)
-    return ece(scores.confidence, scores.right), tuple(
-        Bin(confidence=float(c), accuracy=wilson(round(float(a) * int(n)), int(n)))
-        for c, a, n in zip(*bins, strict=True)
+    error = ece(scores.confidence, scores.right)
+    gap = float((scores.confidence - scores.right).mean()) if given(error) else None
+    return (
+        error,
+        gap,
+        tuple(
+            Bin(confidence=float(c), accuracy=wilson(round(float(a) * int(n)), int(n)))
+            for c, a, n in zip(*bins, strict=True)
+        ),
     )
 
 
@@ -232,7 +239,6 @@ def _by_class(
         data=images.name,
         compared=len(changes),
         fell=int((ends[:, 1] < 0).sum()),
-        rose=int((ends[:, 0] > 0).sum()),
         worst=tuple(worst),
     )
 

@@ -28,19 +28,6 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 
-NOTE: Final = (
-    "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
-    "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
-    "in-distribution set; shifts are scaled with the in-distribution temperature."
-)
-
-
-UNKNOWN: Final = (
-    "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
-    "no figure before temperature scaling."
-)
-
-
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "
     "about 2.5 % of classes would count as fallen."
@@ -99,30 +86,17 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 def _confidence_line(result: Calibration) -> Iterator[Text]:
     """Yields how far confidence is off in distribution and over the shifts, before and after."""
     first, *shifts = result.sets
-    own = _gap(first.before, first.bins_before)
-    own_scaled = _gap(first.after, first.bins)
-    shifted = _mean([_gap(row.before, row.bins_before) for row in shifts])
-    scaled = _mean([_gap(row.after, row.bins) for row in shifts])
     places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
+    own, shifted = first.gap_before, _mean([row.gap_before for row in shifts])
+    own_scaled, scaled = first.gap, _mean([row.gap for row in shifts])
     before = _gaps((own, shifted), places)
     after = _gaps((own_scaled, scaled), places, bare="points" in before)
-    if before and before == after:
-        yield (f"Confidence is {before}.",)
-    elif before and after:
+    if before and after and before != after:
         worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
-        why = ": scaling made it worse" if worse else ""
-        yield (f"Confidence is {before}; after temperature scaling {after}{why}.",)
+        after += ": scaling made it worse" if worse else ""
+        yield (f"Confidence is {before}; after temperature scaling {after}.",)
     elif before or after:
         yield (f"Confidence{'' if before else ' after temperature scaling'} is {before or after}.",)
-
-
-def _gap(error: Figure, bins: Sequence[Bin]) -> float | None:
-    """Returns mean confidence less accuracy, from bins; None without a calibration error."""
-    pairs = [(row.confidence, row.accuracy) for row in bins if given(row.accuracy)]
-    images = sum(accuracy.n for _, accuracy in pairs)
-    if not given(error) or not images:
-        return None
-    return sum((c - accuracy.value) * accuracy.n for c, accuracy in pairs) / images
 
 
 def _mean(gaps: Sequence[float | None]) -> float | None:
@@ -140,14 +114,12 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
     """
     words = []
     for gap, place in zip(gaps, places, strict=True):
-        if gap is None:
-            continue
-        if abs(gap) < RIGHT:
+        if gap is not None and abs(gap) < RIGHT:
             words.append(f"right {place}")
-            continue
-        amount = number(abs(gap), "points", bare=bare)
-        words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
-        bare = True
+        elif gap is not None:
+            amount = number(abs(gap), "points", bare=bare)
+            words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
+            bare = True
     return ", ".join(words)
 
 
@@ -171,22 +143,12 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
 
 
 def _errors(result: Calibration) -> Iterator[Content]:
-    yield prose(NOTE)
-    if not result.scale_known:
-        yield prose(UNKNOWN)
-    relative = (
-        "" if result.scale_known or not given(result.temperature) else ", relative to cosines"
-    )
-    yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature,
-                f"{relative}.")  # fmt: skip
+    yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature, ".")
     yield table(
         "calibration",
-        ["data", *columns(SetCalibration, "before", "after"), ("spread", "spread of logits")],
-        [
-            [Code(code=row.data), row.before if result.scale_known else "-", row.after, row.spread]
-            for row in result.sets
-        ],
-    )  # fmt: skip
+        ["data", *columns(SetCalibration, "before", "after")],
+        [[Code(code=row.data), row.before, row.after] for row in result.sets],
+    )
 
 
 def _reliability(result: Calibration) -> Iterator[Chart]:
@@ -227,10 +189,6 @@ def _classes(result: Calibration) -> Iterator[Content]:
     for shift in result.classes:
         if isinstance(shift, NotRun):
             yield prose(Code(code=shift.data), f": not compared: {shift.reason}.")
-        else:
-            classes = several(shift.compared, "class", "classes")
-            changed = f"{shift.fell:,} fell and {shift.rose:,} rose"
-            yield prose(Code(code=shift.data), f": of {classes}, {changed}.")
     fallen = [(row.change, shift.data, row) for shift in result.compared for row in shift.worst]
     fallen.sort(key=lambda row: (given(row[0]) and row[0].high) or 0.0)
     yield table(

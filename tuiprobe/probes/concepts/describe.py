@@ -33,7 +33,6 @@ from tuiprobe.results.section import (
     StripEnd,
     Strong,
     Text,
-    Value,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec
@@ -83,7 +82,11 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 
     def describe(self, result: Concepts, subject: Subject) -> Section:
         """Describes counts by family, category and threshold, and the leading directions."""
-        return describe(result)
+        return Section(
+            title=self.title,
+            headline=_headline(result),
+            content=(*_unique(result), *_leading(result)),
+        )
 
     def named(self, result: Concepts) -> Named:
         """Names what is declared, and the concepts of every family."""
@@ -160,15 +163,6 @@ ROLES: dict[str, Drawn] = {
 }
 
 
-def describe(result: Concepts) -> Section:
-    """Describes unique concepts, random directions, and what the leading directions encode."""
-    return Section(
-        title=BUILT_IN["concepts"].title,
-        headline=_headline(result),
-        content=(*_unique(result), *_leading(result), *_files(result)),
-    )
-
-
 def _headline(result: Concepts) -> Text:
     """Returns how many concepts the leading family separates, and how many more than random."""
     lead = result.families[0]
@@ -199,7 +193,6 @@ def _unique(result: Concepts) -> Iterator[Content]:
         ],
         f"Rarefied: expected for {result.families[0].rarefied_to} directions of each, which are as "
         "many as the smallest family has.",
-        file=False,
     )  # fmt: skip
     centred = any(family.family == OF_CENTRED_HEAD for family in result.families)
     yield Chart(
@@ -223,11 +216,10 @@ def _unique(result: Concepts) -> Iterator[Content]:
         for i, row in enumerate(result.families[0].categories)
     ]
     yield table(
-        "categories",
+        "concepts_by_category",
         [("family", "directions"), *categories],
         [[row.family, *(c.concepts for c in row.categories)] for row in result.families],
         "Unique concepts by category:",
-        file=False,
         folded=True,
     )
 
@@ -272,7 +264,6 @@ def _leading(result: Concepts) -> Iterator[Content]:
         "precisions; + or - is the end that shows it):",
         subjects=[_subjects(result, index) for _, index, _ in ordered],
         shown=LISTED_CONCEPTS,
-        file=False,
     )
     pictured = (row for row in result.top[:PICTURED] if row.largest)
     for place, row in enumerate(pictured):
@@ -296,47 +287,3 @@ def _subjects(result: Concepts, number: int) -> list[RowSubject]:
         return []
     centred = result.top_of == OF_CENTRED_HEAD
     return [RowSubject(kind="direction", number=number, centred=centred)]
-
-
-def _files(result: Concepts) -> Iterator[Content]:
-    """Yields the tables that only files hold."""
-    yield table(
-        "concepts",
-        ["family", "directions", "count", "threshold", "category", "figure"],
-        _counts(result),
-        reading=False,
-    )
-    yield table(
-        "concepts_encoded",
-        ["family", "concept"],
-        [[row.family, name] for row in result.families for name in row.encoded],
-        reading=False,
-    )
-    yield table(
-        "concepts_top",
-        ["family", "direction", "rank", "concept", "category", "sign", "train_ap", "val_ap"],
-        [
-            [result.top_of, row.index, rank, c.name, c.category,
-             "positive" if c.sign > 0 else "negative", c.train, c.val]
-            for row in result.top
-            for rank, c in enumerate(row.concepts, start=1)
-        ],
-        reading=False,
-    )  # fmt: skip
-
-
-def _counts(result: Concepts) -> Iterator[list[Value]]:
-    at = result.threshold
-    for family in result.families:
-        about: list[Value] = [family.family, family.directions]
-        yield [*about, "unique", at, None, family.unique]
-        yield [*about, "rarefied", at, None, family.rarefied]
-        if family.excess is not None:
-            yield [*about, "rarefied excess over random", at, None, family.excess]
-        yield [*about, "polysemanticity", at, None, family.polysemanticity]
-        for point in family.curve:
-            yield [*about, "unique", point.threshold, None, point.concepts]
-        for category in family.categories:
-            yield [*about, "unique", at, category.category, category.concepts]
-    for matrix, figure in (("W", result.excess), ("centred W", result.excess_centred)):
-        yield [f"singular vectors of {matrix}", None, "excess over random", at, None, figure]

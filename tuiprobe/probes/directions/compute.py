@@ -58,7 +58,6 @@ class Basis(Frozen):
         mean_row_cosine: abs(cos(v_1, mean row of W)).
         top_share: The largest importance over their sum.
         effective_rank: Exponential of the entropy of the importances.
-        gini: Gini coefficient of the importances, 0 if all are equal.
         outlier_share: Importance-weighted part of the directions on the outlier channels.
         outlier_expected: That part for random directions, k / C, with its 95 % range for one
             random direction.
@@ -88,9 +87,6 @@ class Basis(Frozen):
             "effective-rank",
             role="signature",
         ),
-    ]
-    gini: Annotated[
-        Figure, Fig("gini", "Gini of the importances", "effective-rank", role="signature")
     ]
     outlier_share: Annotated[
         Share, Fig("outlier_share", "share on the outlier channels", "importance")
@@ -227,7 +223,7 @@ def _basis(
     gradients = [gradient for _, gradient in figures]
     gradients += [(np.arange(s.size) == i).astype(np.float64) for i in listed]
     influences = _influences(features, v, scale, cosines, gradients).T
-    top_share, effective_rank, gini, on_outlier = (
+    top_share, effective_rank, on_outlier = (
         _linear(value, influence)
         for (value, _), influence in zip(figures, influences, strict=False)
     )
@@ -245,7 +241,6 @@ def _basis(
         mean_row_cosine=mean_row_cosine,
         top_share=top_share,
         effective_rank=effective_rank,
-        gini=gini,
         outlier_share=on_outlier if shares is not None else NotRun(reason="no outlier channel"),
         outlier_expected=_expected(len(outlying), weight.shape[1]),
         outlier_shares=() if shares is None else tuple(shares.tolist()),
@@ -326,7 +321,7 @@ def _linear(value: float, influence: Float64) -> Figure:
 
 
 def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[float, Float64]]:
-    """Returns top share, effective rank, Gini and outlying share, with their gradients."""
+    """Returns top share, effective rank and outlying share, with their gradients."""
     total, size = float(importance.sum()), importance.size
     p = importance / total
     top = float(p.max())
@@ -335,15 +330,10 @@ def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[fl
     entropy = -float((p * logs).sum())
     rank = float(np.exp(entropy))
     rank_slope = -rank * (logs + entropy) / total
-    place = np.empty(size)
-    place[np.argsort(importance, kind="stable")] = np.arange(1, size + 1)
-    weights = (2 * place - size - 1) / size
-    gini = float(weights @ p)
     part = np.zeros(size) if shares is None else shares
     mean = float(part @ p)
     return [
         (top, top_slope),
         (rank, rank_slope),
-        (gini, (weights - gini) / total),
         (mean, (part - mean) / total),
     ]

@@ -77,7 +77,29 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
 
     def describe(self, result: Directions, subject: Subject) -> Section:
         """Describes importances, the leading directions, and pruning with its controls."""
-        return describe(result)
+        # The mean row, nearly all of a zero-shot head's importance, changes no answer.
+        basis = next((basis for basis in reversed(result.bases) if basis.centred), None)
+        headline: Text = ()
+        if basis is not None and basis.rank > 1:
+            most = basis.directions[0].index
+            head = "the head without its mean row"
+            which = f"The first of {basis.rank:,} directions of {head}"
+            if most:
+                which = f"Direction {most}, the most important of {basis.rank:,} of {head},"
+            headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
+        return Section(
+            title=self.title,
+            headline=headline,
+            content=(
+                prose(
+                    "Right singular vectors of the head (", Code(code=result.head),
+                    f", {result.classes} classes), and of the head without its mean row, whose "
+                    "removal changes no prediction. Data: ", Code(code=result.data), ".",
+                ),
+                *_directions(result.bases),
+                *_pruning(result.bases),
+            ),
+        )  # fmt: skip
 
     def named(self, result: Directions) -> Named:
         """Names what is declared, and accuracies with most of the directions pruned."""
@@ -100,34 +122,7 @@ DRAWN: dict[str, Drawn] = {
     "principal components": "context",
     "random directions": "control",
 }
-"""Orders that a chart draws: more lines would hide each other. The table has all."""
-
-
-def describe(result: Directions) -> Section:
-    """Describes importances, the leading directions, and pruning with its controls."""
-    # The mean row, nearly all of a zero-shot head's importance, changes no answer.
-    basis = next((basis for basis in reversed(result.bases) if basis.centred), None)
-    headline: Text = ()
-    if basis is not None and basis.rank > 1:
-        most = basis.directions[0].index
-        which = f"The first of {basis.rank:,} directions of the head without its mean row"
-        if most:
-            which = f"Direction {most}, the most important of {basis.rank:,} of the head without "
-            which += "its mean row,"
-        headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
-    return Section(
-        title=BUILT_IN["directions"].title,
-        headline=headline,
-        content=(
-            prose(
-                "Right singular vectors of the head (", Code(code=result.head),
-                f", {result.classes} classes), and of the head without its mean row, whose "
-                "removal changes no prediction. Data: ", Code(code=result.data), ".",
-            ),
-            *_directions(result.bases),
-            *_pruning(result.bases),
-        ),
-    )  # fmt: skip
+"""How a chart draws each order."""
 
 
 def _name(basis: Basis) -> str:
@@ -153,20 +148,6 @@ def _directions(bases: Sequence[Basis]) -> Iterator[Content]:
     for basis in bases:
         yield _leading(basis)
         yield _importances(basis)
-    yield table(
-        "directions",
-        ["matrix", "direction", ("singular_value", "singular value"), "importance",
-         ("on_outlier_channels", "on outlier channels")],
-        [
-            [basis.matrix, i, *values]
-            for basis in bases
-            for i, values in enumerate(
-                zip(basis.singular_values, basis.importances,
-                    basis.outlier_shares or (None,) * basis.rank, strict=True)
-            )
-        ],
-        reading=False,
-    )  # fmt: skip
 
 
 def _leading(basis: Basis) -> Table:
@@ -219,10 +200,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
     if not curves:
         return
     yield heading("Pruning")
-    yield prose(
-        "Top-1 accuracy with directions pruned. Random directions show their 95 % band. The table "
-        "of all orders is a file."
-    )
+    yield prose("Top-1 accuracy with directions pruned. Random directions show their 95 % band.")
     for basis in bases:
         for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
             yield Chart(
@@ -238,7 +216,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
                         x=[point.fraction for point in curve.points],
                     )
                     for curve in basis.curves
-                    if curve.data == name and curve.order in DRAWN
+                    if curve.data == name
                 ),
                 x_unit="share",
                 y_unit="share",

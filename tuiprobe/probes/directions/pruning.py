@@ -6,7 +6,7 @@ components kept first. Rows are not renormalised and the bias is kept.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from tuiprobe.run.checked_arrays import HeadArrays
 Order = Literal[
     "importance",
     "singular value",
-    "reduced-rank regression",
     "random directions",
-    "random subspace",
     "principal components",
 ]
 
@@ -80,9 +78,6 @@ CURVE_IMAGES = 10_000
 ROWS = 4096
 
 
-RANDOM_ORDERS: Final[tuple[Order, ...]] = ("random directions", "random subspace")
-
-
 @dataclass(frozen=True, eq=False)
 class Decomposed:
     """W = U S V^T, by singular value, and importances.
@@ -132,19 +127,19 @@ def pruning_curves(
     for order, coordinates in _orders(parts, head, images):
         hits = nested_hits(*coordinates, images, rising, rows)[::-1]
         curves.append((order, [wilson(int(h), n) for h in hits]))
-    for order in RANDOM_ORDERS:
-        rates = np.array(
-            [
-                nested_hits(*coordinates, images, rising, rows)[::-1] / n
-                for coordinates in _random(order, parts, head, images, seed)
-            ]
-        )
-        curves.append((order, [band(rates[:, j], n) for j in range(len(kept))]))
+    rates = np.array(
+        [
+            nested_hits(*coordinates, images, rising, rows)[::-1] / n
+            for coordinates in _random(parts, head, images, seed)
+        ]
+    )
+    bands: list[Figure] = [band(rates[:, j], n) for j in range(len(kept))]
+    curves.append(("random directions", bands))
     return tuple(
         PruningCurve(
             data=images.name,
             order=order,
-            control=order not in ("importance", "singular value", "reduced-rank regression"),
+            control=order not in ("importance", "singular value"),
             points=tuple(
                 PruningPoint(fraction=fraction, kept=number, accuracy=figure)
                 for fraction, number, figure in zip(FRACTIONS, kept, figures, strict=True)
@@ -175,13 +170,6 @@ def _orders(
     x, along, scaled, bias = _along(parts, head, images)
     yield "importance", (along[:, parts.order], scaled[parts.order], bias)
     yield "singular value", (along, scaled, bias)
-    # Reduced-rank regression: the best rank-k answer to W x over these images is U_k U_k^T W x,
-    # U the eigenvectors of W E[x x^T] W^T; within U of W they are those of an r x r matrix.
-    along *= parts.s.astype(np.float32)
-    turn = falling_eigenvectors(second_moment(along)).astype(np.float32)
-    rows = allowed_rows(parts.u.astype(np.float32), images)
-    yield "reduced-rank regression", (along @ turn, (rows @ turn).T, bias)
-    del along
     mean = x.mean(axis=0, dtype=np.float64)
     spread = second_moment(x) - np.outer(mean, mean)
     axes = falling_eigenvectors(spread)[:, : parts.s.size].astype(np.float32)
@@ -193,17 +181,13 @@ def _orders(
 
 
 def _random(
-    order: Order, parts: Decomposed, head: HeadArrays, images: SetFeatures, seed: int
+    parts: Decomposed, head: HeadArrays, images: SetFeatures, seed: int
 ) -> Iterator[Coordinates]:
+    """Yields the directions in random orders, one per seed."""
     _, along, scaled, bias = _along(parts, head, images)
-    rank = parts.s.size
-    if order == "random subspace":
-        for turn in random_rotations(rank, seed):
-            yield along @ turn, turn.T @ scaled, bias
-        return
     by_direction = np.ascontiguousarray(along.T)  # shuffling whole rows is faster than columns
     for number in range(SEEDS):
-        shuffled = np.random.default_rng([seed, number]).permutation(rank)
+        shuffled = np.random.default_rng([seed, number]).permutation(parts.s.size)
         yield by_direction[shuffled].T, scaled[shuffled], bias
 
 

@@ -9,19 +9,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, TapArrays
+from tuiprobe.probes.inputs import Float32, Float64, Int64, TapArrays
 from tuiprobe.probes.intervals import (
     bootstrap_mean,
     delete_one,
-    delete_shard,
     exact,
     mean_interval,
     wilson,
-    wilson_bounds,
 )
 from tuiprobe.probes.outliers.heights import (
-    CUTS,
-    OUTLIER,
     HeightScan,
     median_ranks,
     scan_heights,
@@ -35,24 +31,21 @@ from tuiprobe.probes.outliers.moments import (
 )
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
-    ChannelShare,
-    CurveRow,
     HeightColumns,
     Heights,
     Outcome,
     OutlierChannel,
     OutlierFinding,
     Outliers,
-    Residual,
     RowFigures,
 )
-from tuiprobe.probes.outliers.rules import Circumstances, finding, related_criteria
+from tuiprobe.probes.outliers.rules import Circumstances, finding
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
 
 LEADING = 16
-"""Channels of greatest height, and of largest share, that are listed with intervals."""
+"""Channels of greatest height that are listed with intervals."""
 TOP_IMAGE_CHANNELS = 8
 TOP_IMAGE_HEIGHTS = 4
 QUERIES = 256
@@ -74,26 +67,16 @@ def probe_outliers(
         seed: Seed of the bootstrap.
         model: The encoder; the outcome is withheld where it is untrained or ablated.
     """
-    statistics, channels = tap.statistics, tap.channels
+    statistics = tap.statistics
     classes = None if tap.labels is None else int(np.unique(tap.labels).size)
     about = Circumstances(classes=classes)
     if model is not None:
         untrained = model.weights.kind == "untrained"
         about = Circumstances(untrained=untrained, ablated=bool(model.ablated), classes=classes)
-    bound: Figure = NotRun(reason="needs two channels")
-    if channels > 1:
-        value = channels - 2 + 1 / (channels - 1)
-        bound = exact(value, 0, "closed form: one channel carries all")
     rows = usable_rows(tap.rows)
-    of_rows = moments(rows, seed)
-    figures = figures_of_rows(rows, about, seed, columns=tap.final, of_rows=of_rows)
-    if tap.final:
-        shares, rms_kurtosis = _shares_of_rows(tap, of_rows), of_rows.rms_kurtosis
-        mean_cosine = of_rows.mean_cosine
-    else:
+    figures = figures_of_rows(rows, about, seed, columns=tap.final)
+    if not tap.final:
         figures = _with_all_positions(figures, tap, about, seed)
-        shares, rms_kurtosis = _shares_of_sums(tap), _rms_of_sums(tap, of_rows.rms_kurtosis)
-        mean_cosine = NotRun(reason="given for the final representation only")
     return Outliers(
         **dict(figures),
         data=tap.set,
@@ -106,12 +89,8 @@ def probe_outliers(
         nonfinite=int(np.asarray(statistics["nonfinite"]).sum()),
         rows=int(statistics["rows"]),
         classes=classes,
-        bound=bound,
-        shares=shares,
-        rms_kurtosis=rms_kurtosis,
-        mean_cosine=mean_cosine,
-        criteria=related_criteria(tap, figures.kurtosis, figures.basis_reference),
-        top_images=_top_images(tap, shares, figures, paths or {}),
+        large_norm_tokens=large_norm_tokens(tap),
+        top_images=_top_images(tap, figures, paths or {}),
     )
 
 
@@ -121,19 +100,17 @@ def figures_of_rows(
     seed: int = 0,
     *,
     columns: bool = True,
-    of_rows: RowMoments | None = None,
 ) -> RowFigures:
-    """Computes kurtosis, persistence, heights, offset and residual of rows, and the outcome.
+    """Computes kurtosis, persistence, heights and offset of rows, and the outcome.
 
     Args:
         rows: float32 [n, C]; rows that are constant or not finite are left out.
         about: What else the outcome rests on.
         seed: Seed of the bootstrap and of the images whose neighbours are looked for.
         columns: Whether to keep the figures of every channel.
-        of_rows: `moments(rows, seed)`, where it was computed already.
     """
     rows = usable_rows(rows)
-    of_rows = of_rows or moments(rows, seed)
+    of_rows = moments(rows, seed)
     kurtosis = bootstrap_mean(of_rows.kurtosis, seed)
     heights, outliers = _heights(rows, of_rows, columns)
     nearest: Figure = NotRun(reason="looked for in images without labels only")
@@ -147,7 +124,7 @@ def figures_of_rows(
         heights=heights,
         outlier_channels=outliers,
         offset=offset(rows, kurtosis, of_rows.kurtosis),
-        residual=of_rows.residual,
+        centred_kurtosis=of_rows.centred_kurtosis,
         nearest_cosine=nearest,
         centred_cosine=of_rows.centred_cosine,
         finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
@@ -163,17 +140,14 @@ def _with_all_positions(
     heights = figures.heights
     if isinstance(heights, Heights):
         heights = heights.model_copy(update={"sampled": True})
-    residual = {
-        name: figure.model_copy(update={"method": f"{figure.method}; {SAMPLED}"})
-        if given(figure)
-        else figure
-        for name, figure in figures.residual
-    }
+    left = figures.centred_kurtosis
+    if given(left):
+        left = left.model_copy(update={"method": f"{left.method}; {SAMPLED}"})
     update = {
         "kurtosis": bootstrap_mean(tap.statistics["sample_kurtosis"], seed),
         "persistence": persistence_of_sums(share_sum, float(q), _counted(tap), tap.shards),
         "heights": heights,
-        "residual": Residual(**residual),
+        "centred_kurtosis": left,
     }
     figures = figures.model_copy(update=update)
     return figures.model_copy(update={"finding": finding(figures, about)})
@@ -212,7 +186,6 @@ def _heights(
     if isinstance(scan, NotRun):
         return scan, ()
     n, order = scan.rows, scan.order
-    bounds = [wilson_bounds(counts, n)[0] for counts in scan.above]
     leading, outliers = order[:LEADING].tolist(), order[scan.outlying[order]].tolist()
     channels = {
         c: _channel(rows[:, c].astype(np.float64), c, of_rows, scan)
@@ -224,15 +197,6 @@ def _heights(
         skewed=scan.skewed,
         highest=channels[leading[0]].height,
         leading=tuple(channels[c] for c in leading),
-        curve=tuple(
-            CurveRow(
-                cut=cut,
-                in_50=int((bound >= 0.5).sum()),
-                in_90=int((bound >= 0.9).sum()),
-                in_99=int((bound >= 0.99).sum()),
-            )
-            for cut, bound in zip(CUTS, bounds, strict=True)
-        ),
         columns=_columns(of_rows, scan) if columns else None,
     )
     return heights, tuple(channels[c] for c in outliers)
@@ -266,9 +230,8 @@ def _channel(
             if interval
             else "median; no interval: fewer than 6 images",
         ),
-        above=wilson(int(scan.above[CUTS.index(OUTLIER), channel]), n),
+        above=wilson(int(scan.above[channel]), n),
         energy=mean_interval(*energy, n, low=0, high=1),
-        sign=-1 if scan.side[channel] < 0 else 1,
         mean=mean,
         sd=float(values.std()),
         offset=offset,
@@ -280,9 +243,9 @@ def _columns(of_rows: RowMoments, scan: HeightScan) -> HeightColumns:
     n, mean = scan.rows, of_rows.mean
     square = of_rows.square / n
     constant = np.divide(mean**2, square, out=np.zeros_like(square), where=square > 0)
-    columns = {
+    columns: dict[str, Float32 | Float64] = {
         "median": scan.median,
-        "above": scan.above[CUTS.index(OUTLIER)] / n,
+        "above": scan.above / n,
         "energy": scan.energy / n,
         "mean": mean,
         "sd": np.sqrt(np.maximum(square - mean**2, 0)),
@@ -333,77 +296,12 @@ def _counted(tap: TapArrays) -> int:
     return int(np.isfinite(tap.statistics["sample_kurtosis"]).sum())
 
 
-def _largest_shares(share_sum: Float64) -> list[int]:
-    """Returns the channels of largest share, at most `LEADING`."""
-    ranked = np.lexsort((np.arange(share_sum.size), -share_sum))[:LEADING]
-    return [int(c) for c in ranked if share_sum[c] > 0]
-
-
-def _shares_of_rows(tap: TapArrays, of_rows: RowMoments) -> tuple[ChannelShare, ...]:
-    """Returns the channels of largest share in the fourth moment of the rows themselves."""
-    n, shares = of_rows.kurtosis.size, []
-    for c in _largest_shares(of_rows.share_sum):
-        share = mean_interval(of_rows.share_sum[c], of_rows.share_squares[c], n, low=0, high=1)
-        shares.append(_share(tap, c, share, wilson(int(of_rows.leading_count[c]), n)))
-    return tuple(shares)
-
-
-def _shares_of_sums(tap: TapArrays) -> tuple[ChannelShare, ...]:
-    """Returns the channels of largest share in the fourth moment of all positions."""
-    share_sum = np.asarray(tap.statistics["share_sum"], dtype=np.float64)
-    images, shards, shares = _counted(tap), tap.shards, []
-    for c in _largest_shares(share_sum) if images else ():
-        value = float(share_sum[c]) / images
-        share: Figure = exact(value, images, "no interval: no shards were kept")
-        if shards is not None:
-            filled = (shards.images > 0) & (shards.images < images)
-            left = images - shards.images[filled]
-            without = (share_sum[c] - shards.share_sum[filled, c]) / left
-            share = delete_shard(value, without, shards.images[filled], low=0, high=1)
-        leading = wilson(int(tap.statistics["leading_count"][c]), images)
-        shares.append(_share(tap, c, share, leading))
-    return tuple(shares)
-
-
-def _share(tap: TapArrays, channel: int, share: Figure, leading: Figure) -> ChannelShare:
-    return ChannelShare(
-        channel=channel,
-        share=share,
-        leading=leading,
-        mean=float(tap.statistics["mean"][channel]),
-        std=float(np.sqrt(tap.statistics["var"][channel])),
-    )
-
-
-def _rms_of_sums(tap: TapArrays, sample: Figure) -> Figure:
-    """Returns the kurtosis of the RMS of channels over all positions.
-
-    All positions vary less than one sampled position per image, so the interval, whose width is
-    that of the sample, is too wide.
-    """
-    mean, var = (np.asarray(tap.statistics[name], dtype=np.float64) for name in ("mean", "var"))
-    square = mean**2 + var
-    if not (np.isfinite(square).all() and square.any()):
-        return NotRun(reason="a channel has no finite value, or all are zero")
-    value = float((square**2).mean() / square.mean() ** 2)
-    if not given(sample) or sample.low is None or sample.high is None:
-        return exact(value, _counted(tap), "no interval: too few rows were kept")
-    return Estimate(
-        value=value,
-        low=max(1.0, value - (sample.value - sample.low)),
-        high=value + (sample.high - sample.value),
-        n=_counted(tap),
-        method=f"all rows; width of the interval from a {SAMPLED}, so too wide",
-    )
-
-
 def _top_images(
     tap: TapArrays,
-    shares: tuple[ChannelShare, ...],
     figures: RowFigures,
     paths: Mapping[int, str],
 ) -> tuple[ChannelImages, ...]:
-    """Returns images at both ends of outlier channels, the highest, and those of largest share."""
+    """Returns images at both ends of outlier channels and of the highest ones."""
 
     def end(name: str, channel: int) -> tuple[TopImage, ...]:
         columns = [
@@ -425,9 +323,46 @@ def _top_images(
     channels = [
         *(row.channel for row in figures.outlier_channels[:TOP_IMAGE_CHANNELS]),
         *(row.channel for row in highest[:TOP_IMAGE_HEIGHTS]),
-        *(row.channel for row in shares[:TOP_IMAGE_CHANNELS]),
     ]
     return tuple(
         ChannelImages(channel=c, largest=end("largest", c), smallest=end("smallest", c))
         for c in dict.fromkeys(channels)
     )
+
+
+def large_norm_tokens(tap: TapArrays) -> Figure:
+    """Returns the share of tokens in a second mode of large norms (Darcet et al. 2024)."""
+    if tap.kind != "token" or tap.tokens != "all":
+        return NotRun(reason="needs the norms of all tokens of a transformer's residual stream")
+    histogram = np.asarray(tap.statistics["norm_histogram"], dtype=np.int64)
+    total = int(histogram.sum())
+    if total == 0:
+        return NotRun(reason="no tokens")
+    cut = second_mode(histogram)
+    above = 0 if cut is None else int(histogram[cut:].sum())
+    return exact(above / total, total, "count over all tokens", "share")
+
+
+def second_mode(histogram: Int64) -> int | None:
+    """Returns the first bin above the valley before a second mode; None for a single mode.
+
+    Bins are quarter octaves of the norm. A second mode lies at least an octave above the main one,
+    holds at least 0.1 % of the tokens, and stands at least twice as high as the valley between.
+
+    >>> norms = np.zeros(96, dtype=np.int64); norms[30:34] = [10, 800, 700, 20]
+    >>> second_mode(norms) is None
+    True
+    >>> norms[44:46] = [15, 9]
+    >>> second_mode(norms)
+    35
+    """
+    total, main = int(histogram.sum()), int(histogram.argmax())
+    best: int | None = None
+    height = 0
+    for peak in range(main + 4, histogram.size):
+        valley = int(histogram[main:peak].min())
+        cut = main + int(histogram[main:peak].argmin()) + 1
+        enough = histogram[cut:].sum() >= 1e-3 * total
+        if histogram[peak] >= max(1, 2 * valley) and histogram[peak] > height and enough:
+            best, height = cut, int(histogram[peak])
+    return best

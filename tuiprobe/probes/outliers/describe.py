@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, points, prose, series, several, table
+from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.compute import probe_outliers
@@ -23,13 +22,11 @@ from tuiprobe.probes.outliers.result import (
     OutlierResult,
     Outliers,
     RowFigures,
-    UntrainedReference,
 )
-from tuiprobe.probes.outliers.rules import HEAVY, REGISTERS, llm_int8
-from tuiprobe.probes.outliers.tables import criteria, files, layers, listed
+from tuiprobe.probes.outliers.rules import HEAVY
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results import Figure, Model, NotRun, given
 from tuiprobe.results.figures import Fig, named_figures
 from tuiprobe.results.headlines import HEIGHT
 from tuiprobe.results.section import (
@@ -62,20 +59,14 @@ class Inputs:
     Attributes:
         taps: Every tap of every set, by set in order.
         paths: Path of each sample by id, by set.
-        blocks: Taps of the first set that are blocks of a residual stream.
-        all_blocks: Whether these are all of its blocks.
         model: The encoder.
         seed: Seed of the bootstrap.
-        untrained: Shipped figures of the same architecture with random weights, if there are any.
     """
 
     taps: tuple[TapArrays, ...]
     paths: Mapping[str, Mapping[int, str]]
-    blocks: tuple[TapArrays, ...]
-    all_blocks: bool
     model: Model
     seed: int
-    untrained: Untrained | None
 
 
 class OutlierFeatures(Probe[Inputs, OutlierResult]):
@@ -89,44 +80,39 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
         """Reads the statistics of every set at every tap."""
         taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
-        first = run.images[0].name
         return Inputs(
             taps=taps,
             paths={data.name: run.paths(data.name) for data in run.images},
-            blocks=tuple(tap for tap in taps if tap.set == first and tap.tap in run.plan.blocks),
-            all_blocks=run.plan.all_blocks,
             model=run.plan.model,
             seed=run.spec.seed,
-            untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
-        """Computes all figures and outcomes, and the criteria over blocks."""
+        """Computes all figures and outcomes."""
         taps = tuple(
             probe_outliers(tap, inputs.paths[tap.set], inputs.seed, inputs.model)
             for tap in inputs.taps
         )
-        reference = None
-        if inputs.untrained is not None:
-            shipped, method = inputs.untrained, "shipped with tuiprobe"
-            (value, low, high), n = shipped.kurtosis, shipped.n
-            reference = UntrainedReference(
-                architecture=shipped.architecture,
-                data=shipped.data,
-                n=n,
-                width=shipped.width,
-                kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
-                persistence=exact(shipped.persistence, n, method),
-            )
-        return OutlierResult(
-            taps=taps,
-            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
-            untrained=reference,
-        )
+        return OutlierResult(taps=taps)
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
-        """Describes the outcome, the channels, and the layers."""
-        return describe(result, subject.model)
+        """Describes the outcome, the channels and their images, and the layers."""
+        final = result.finals()[0]
+        outcome = clause(final)
+        content = tuple(_content(result))
+        charts = ("heights",) if isinstance(final.heights, Heights) else ()
+        strips = [piece.id for piece in content if isinstance(piece, Strip) and not piece.folded]
+        # Where no channel stands out, the charts stand in the evidence alone.
+        nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
+        return Section(
+            title=self.title,
+            headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
+            clause=outcome,
+            clause_on=final.data,
+            card=(_card(final, subject.model), *_registers(result, final.data)),
+            pictures=() if nothing else (*charts, *strips[:1]),
+            content=content,
+        )
 
     def named(self, result: OutlierResult) -> Named:
         """Names figures of every tap, the outcome, and the outlier channels of each set."""
@@ -166,45 +152,15 @@ def _named(tap: Outliers, *, leading: bool) -> Iterator[NamedFigure]:
     yield from named_figures(tap, more)
 
 
-MEANING = {
-    Outcome.CHANNELS: "The same channels stand more than 6 sigma from the others in nearly every "
-    "image.",
-    Outcome.OFFSET: "No channel stands more than 6 sigma from the others in nearly every image, "
-    "but the part that all images share lies on few channels.",
-    Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
-    "Sparse features of an ordinary network look like this.",
-    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from "
-    "image to image; beside them, one channel has a large constant part.",
-    Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
-    "they vary more than the others.",
-    Outcome.NONE: "No channel stands out.",
-    Outcome.UNDETERMINED: "The intervals of the figures meet no condition of the rule.",
-    Outcome.WITHHELD: "The rule does not apply here. The figures below are valid as measured.",
-}
-"""What an outcome means; it describes, and claims nothing about robustness."""
-
-
 SKEWED = (
     "No value of this representation is negative: channel means alone look like an offset, and "
     "heights are skewed and do not compare with those of other representations."
 )
 
 
-STUDY = (
-    "In the paper's study only robust zero-shot encoders had outlier features, but every one of "
-    "121 published zero-shot CLIPs is effectively robust by the supervised baseline, so presence "
-    "cannot rank them."
-)
-"""What the paper and published accuracies say, of zero-shot projections alone."""
-
-
 LIMITS = (
-    "The outcome describes the representation; it claims nothing about robustness. Where shifted "
-    "data exists, judge by accuracy on it.",
-    "It depends on the basis: rotating image and text embeddings together keeps every prediction "
-    "and removes outlier channels.",
     "Figures compare on identical images only, and only within one representation kind: one "
-    "encoder has a kurtosis of 15 to 156 on different sets.",
+    "encoder has a kurtosis of 15 to 156 on different sets."
 )
 
 
@@ -215,6 +171,10 @@ NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
 
 
+LISTED = 32
+"""Channels that a cell of a table names."""
+
+
 NAMED = 3
 """Channels that a title names."""
 
@@ -223,34 +183,8 @@ PICTURED = 4
 """Channels whose images a page shows unasked."""
 
 
-FILES_ALONE = (
-    "bound",
-    "persistence.self_share",
-    "persistence.cross_share",
-    "centred_cosine",
-    "nearest_cosine",
-)
+FILES_ALONE = ("centred_cosine", "nearest_cosine")
 """Figures that a page leaves to files."""
-
-
-def describe(result: OutlierResult, model: Model) -> Section:
-    """Describes the outcome, the channels and their images, the layers, and related criteria."""
-    final = result.finals()[0]
-    outcome = clause(final)
-    content = tuple(_content(result, model))
-    charts = [block.id for block in content if isinstance(block, Chart) and block.id == "heights"]
-    strips = [block.id for block in content if isinstance(block, Strip) and not block.folded]
-    # Where no channel stands out, the charts stand in the evidence alone.
-    nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
-    return Section(
-        title=BUILT_IN["outliers"].title,
-        headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
-        clause=outcome,
-        clause_on=final.data,
-        card=(_card(final, model), *_registers(result, final.data)),
-        pictures=() if nothing else (*charts, *strips[:1]),
-        content=content,
-    )
 
 
 def clause(figures: RowFigures) -> str:
@@ -320,38 +254,31 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
         data: The set.
     """
     shares = {
-        tap.tap: criterion.figure
+        tap.tap: tap.large_norm_tokens
         for tap in result.taps
-        if tap.data == data and not tap.final
-        for criterion in tap.criteria
-        if criterion.name == REGISTERS and criterion.met and given(criterion.figure)
+        if tap.data == data and given(tap.large_norm_tokens) and tap.large_norm_tokens.value > 0
     }
     if shares:
-        most = max(shares, key=lambda tap: shares[tap].value)
-        yield (f"Tokens of large norm begin at {next(iter(shares))}; at {most} they are ",
-               f"{shares[most].alone()} of all. Classification hides it, dense tasks show it; a "
+        most = max(shares.values(), key=lambda share: share.value if given(share) else 0.0)
+        at = next(tap for tap, share in shares.items() if share is most)
+        yield (f"Tokens of large norm begin at {next(iter(shares))}; at {at} they are ",
+               f"{most.alone()} of all. Classification hides it, dense tasks show it; a "
                "model trained with registers has none.")  # fmt: skip
 
 
-def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
+def _content(result: OutlierResult) -> Iterator[Content]:
     finals = result.finals()
     final = finals[0]
     yield points(final.finding.reasons)
-    yield prose(MEANING[final.outcome])
     if isinstance(final.heights, Heights) and final.heights.skewed:
         yield prose(SKEWED)
-    if model.representation == "projected" and model.training in ("zero-shot", "captions"):
-        yield prose(STUDY)
     yield _figures(finals)
-    yield from _untrained(result.untrained, model)
-    yield prose("What this does not say:")
-    yield points(LIMITS)
+    yield prose(LIMITS)
     if isinstance(final.heights, Heights):
         yield from _channels(final, final.heights)
     yield from _images(finals)
-    yield from layers(result.taps)
-    yield from criteria(result)
-    yield from files(result.taps)
+    yield from _layers(result.taps)
+    yield from _files(result.taps)
 
 
 def _figures(finals: list[Outliers]) -> Table:
@@ -362,7 +289,7 @@ def _figures(finals: list[Outliers]) -> Table:
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
-            "outlier channels": listed(final),
+            "outlier channels": _listed(final),
             "highest channel": final.highest,
             **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ALONE},
             "kurtosis expected after a random rotation": final.basis_reference,
@@ -374,19 +301,6 @@ def _figures(finals: list[Outliers]) -> Table:
         [[name, *(column[name] for column in columns)] for name in columns[0]],
         file=False,
     )  # fmt: skip
-
-
-def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
-    """Yields the figures of the same architecture with random weights."""
-    if reference is not None:
-        yield prose(
-            "For comparison: ", Code(code=reference.architecture), " with ",
-            Strong(strong="untrained"), f" weights, on {reference.n} images of ",
-            Code(code=reference.data), ", has kurtosis ", reference.kurtosis, " and persistence ",
-            reference.persistence, ". These are not zero.",
-        )  # fmt: skip
-    elif model.weights.kind != "unknown":  # vectors have no architecture
-        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
 
 
 def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
@@ -417,11 +331,11 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
     yield table(
         "leading",
         ["channel", ("outlier", "outlier channel"), ("height", "median height"),
-         ("above", "above 6 in"), ("energy", "share of the energy"), ("sign", "side"), "mean",
-         "std", ("offset", "constant part")],
+         ("above", "above 6 in"), ("energy", "share of the energy"), "mean", "std",
+         ("offset", "constant part")],
         [
             [row.channel, row.channel in outliers, row.height, row.above, row.energy,
-             "+" if row.sign > 0 else "-", row.mean, row.sd, row.offset]
+             row.mean, row.sd, row.offset]
             for row in heights.leading
         ],
         subjects=[[RowSubject(kind="channel", number=row.channel)] for row in heights.leading],
@@ -446,3 +360,93 @@ def _images(finals: list[Outliers]) -> Iterator[Content]:
                 folded=which > 0 or place >= PICTURED,
                 subject=RowSubject(kind="channel", number=channel.channel),
             )
+
+
+def _listed(figures: RowFigures) -> Value:
+    """Returns the outlier channels as a cell of a table, or why there are no heights."""
+    if isinstance(figures.heights, NotRun):
+        return figures.heights
+    channels = figures.outlier_channels
+    if not channels:
+        return "none"
+    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
+    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
+    return f"{len(channels)}: {listed}{more}"
+
+
+def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    """Yields the figures of layers, if there are any before the final representation."""
+    if all(tap.final for tap in taps):
+        return
+    yield heading("Layers")
+    yield prose(
+        "At inner taps heights, offset and what centring leaves come from a seeded sample of one "
+        "position per image."
+    )
+    yield table(
+        "layers",
+        ["data", "tap", "kind", ("channels", "C"), "kurtosis",
+         ("centred_kurtosis", "after centring"), ("persistence", "P"),
+         ("height", "highest channel"), ("offset_share", "offset share"),
+         ("outlier_channels", "outlier channels"), ("large_norm_tokens", "tokens of large norm"),
+         "outcome"],
+        [
+            [Code(code=tap.data), Code(code=tap.tap),
+             tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
+             tap.kurtosis, tap.centred_kurtosis, tap.persistence.value, tap.highest,
+             tap.offset.share, _listed(tap), value_or_dash(tap.large_norm_tokens),
+             tap.outcome.value]
+            for tap in taps
+        ],
+        file=False,
+    )  # fmt: skip
+    data = next((tap.data for tap in taps if tap.final), "")
+    ordered = sorted((tap for tap in taps if tap.data == data), key=lambda tap: tap.final)
+    kurtosis = series("kurtosis", [tap.kurtosis for tap in ordered])
+    if kurtosis.x:
+        rotated = Series(
+            name="after a random rotation",
+            x=tuple(float(i) for i in range(len(ordered))),
+            y=tuple(tap.basis_reference for tap in ordered),
+            role="reference",
+        )
+        centred = series("after centring", [tap.centred_kurtosis for tap in ordered], "second")
+        yield Chart(
+            id="layers",
+            title=f"Kurtosis by layer on {data}",
+            x_label="layer",
+            y_label="kurtosis",
+            series=(rotated, centred, kurtosis),
+            ticks=tuple(tap.tap for tap in ordered),
+        )
+
+
+def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+    """Yields the table that only files hold: all channels of every tap."""
+    yield table(
+        "channels",
+        ["data", "tap", "channel", "height", ("above", "above_6_in"), "energy", "mean", "std",
+         "offset"],
+        _every_channel(taps),
+        reading=False,
+    )  # fmt: skip
+
+
+def _every_channel(taps: tuple[Outliers, ...]) -> Iterator[list[Value]]:
+    """Yields the leading channels with intervals, then the other ones of final taps without."""
+    for tap in taps:
+        if not isinstance(tap.heights, Heights):
+            continue
+        for row in tap.heights.leading:
+            figures = [row.height, row.above, row.energy, row.mean, row.sd, row.offset]
+            yield [tap.data, tap.tap, row.channel, *figures]
+        leading, columns = {row.channel for row in tap.heights.leading}, tap.heights.columns
+        if columns is None:
+            continue
+        rows = zip(
+            columns.median, columns.above, columns.energy, columns.mean, columns.sd,
+            columns.offset, strict=True,
+        )  # fmt: skip
+        for channel, values in enumerate(rows):
+            if channel not in leading:
+                yield [tap.data, tap.tap, channel, *values]

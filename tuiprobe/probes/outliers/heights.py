@@ -17,8 +17,8 @@ from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.rows import BLOCK_VALUES
 
-CUTS = (3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 OUTLIER = 6.0
+"""Height of an outlier channel, in sigmas."""
 IN_MOST = 0.9
 """Part of the rows in which an outlier channel exceeds a height of 6."""
 CUT_NORMAL = 0.8711
@@ -35,13 +35,12 @@ class HeightScan:
         rows: n.
         without: Rows without heights, which count as height 0.
         skewed: Whether no value is negative.
-        above: int64 [cuts, C], rows in which the height exceeds each of `CUTS`.
+        above: int64 [C], rows in which the height exceeds 6.
         median: float32 [C], median height.
         low: float32 [C], lower end of its interval (`median_ranks`).
         high: float32 [C], upper end.
         energy: float64 [C], sum over rows of x_c^2 / |x|^2.
         energy_squares: float64 [C], sum of the squares of these.
-        side: float64 [C], sum over rows of sign(x_c - m).
     """
 
     rows: int
@@ -53,18 +52,16 @@ class HeightScan:
     high: Float32
     energy: Float64
     energy_squares: Float64
-    side: Float64
 
     @property
     def outlying(self) -> Bool:
         """Which channels are outlier channels, bool [C]."""
-        return outlying(self.above[CUTS.index(OUTLIER)], self.rows)
+        return outlying(self.above, self.rows)
 
     @property
     def order(self) -> Int64:
         """The channels by median height, highest first."""
-        above = self.above[CUTS.index(OUTLIER)]
-        return np.lexsort((np.arange(len(above)), -above, -self.median))
+        return np.lexsort((np.arange(len(self.above)), -self.above, -self.median))
 
 
 @lru_cache(maxsize=64)
@@ -135,9 +132,8 @@ def scan_heights(rows: Float32) -> HeightScan:
     """
     n, channels = rows.shape
     centre, scale = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
-    counts = np.zeros(channels * len(CUTS), dtype=np.int64)
-    energy, energy_squares, side = (np.zeros(channels) for _ in range(3))
-    skewed, cuts = True, np.array(CUTS, dtype=np.float32)
+    above = np.zeros(channels, dtype=np.int64)
+    energy, energy_squares, skewed = np.zeros(channels), np.zeros(channels), True
     step = max(1, BLOCK_VALUES // channels)
     for start in range(0, n, step):
         place = slice(start, start + step)
@@ -153,25 +149,20 @@ def scan_heights(rows: Float32) -> HeightScan:
         square *= square
         energy_squares += (weight * weight) @ square
         block -= m[:, None]
-        side += np.sign(block).sum(axis=0, dtype=np.float64)
         height = np.abs(block, out=block)
         height /= s[:, None]
-        high = np.flatnonzero(height > cuts[0])  # NaN exceeds nothing
-        level = np.searchsorted(cuts, height.reshape(-1)[high], side="left") - 1
-        counts += np.bincount(high % channels * len(CUTS) + level, minlength=counts.size)
-    above = counts.reshape(channels, len(CUTS))[:, ::-1].cumsum(axis=1)[:, ::-1].T
+        above += (height > OUTLIER).sum(axis=0)  # NaN exceeds nothing
     median, lower, upper = _medians(rows, centre, scale)
     return HeightScan(
         rows=n,
         without=int(np.isnan(scale).sum()),
         skewed=skewed,
-        above=np.ascontiguousarray(above),
+        above=above,
         median=median,
         low=lower,
         high=upper,
         energy=energy,
         energy_squares=energy_squares,
-        side=side,
     )
 
 

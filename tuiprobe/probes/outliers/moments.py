@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import special
 
-from tuiprobe.probes.inputs import Float32, Float64, Int64, ShardSums
-from tuiprobe.probes.intervals import LEVEL, bootstrap_mean, delete_one, delete_shard, exact
-from tuiprobe.probes.outliers.result import Offset, Persistence, Residual
+from tuiprobe.probes.inputs import Float32, Float64, ShardSums
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, delete_shard, exact
+from tuiprobe.probes.outliers.result import Offset, Persistence
 from tuiprobe.probes.rows import blocks, kurtosis_and_slope, shares_and_kurtosis
 from tuiprobe.results import Figure, NotRun, given
 
@@ -56,28 +55,18 @@ class RowMoments:
 
     Attributes:
         kurtosis: float64 [n].
-        share_sum: float64 [C], S_c.
-        share_squares: float64 [C], sum_n s_nc^2.
-        leading_count: int64 [C], rows in which the channel has the largest share.
         mean: float64 [C].
         square: float64 [C], sum of squares over the rows.
         persistence: P of the rows.
-        residual: Kurtosis and persistence after removing each channel's mean over the rows.
-        rms_kurtosis: Kurtosis over channels of their RMS over rows.
-        mean_cosine: Mean cosine over pairs of rows.
-        centred_cosine: The same of the centred rows.
+        centred_kurtosis: Kurtosis after removing each channel's mean over the rows.
+        centred_cosine: Mean cosine over pairs of centred rows.
     """
 
     kurtosis: Float64
-    share_sum: Float64
-    share_squares: Float64
-    leading_count: Int64
     mean: Float64
     square: Float64
     persistence: Persistence
-    residual: Residual
-    rms_kurtosis: Figure
-    mean_cosine: Figure
+    centred_kurtosis: Figure
     centred_cosine: Figure
 
 
@@ -93,97 +82,45 @@ def moments(rows: Float32, seed: int = 0) -> RowMoments:
     for _, block in blocks(rows):
         mean += block.sum(axis=0)
     mean /= max(1, n)
-    share_sum, share_squares, squares, units, slope, centred_sum, centred_units = (
-        np.zeros(channels) for _ in range(7)
-    )
-    leading = np.zeros(channels, dtype=np.int64)
-    kurtosis, own, centred, centred_own = (np.zeros(n) for _ in range(4))
+    share_sum, squares, units, slope = (np.zeros(channels) for _ in range(4))
+    kurtosis, own, centred = (np.zeros(n) for _ in range(3))
     for at, block in blocks(rows):
         shares, kurtosis[at] = shares_and_kurtosis(block)
         share_sum += shares.sum(axis=0)
-        leading += np.bincount(shares.argmax(axis=1), minlength=channels)
-        shares *= shares
-        own[at] = shares.sum(axis=1)
-        share_squares += shares.sum(axis=0)
+        own[at] = (shares * shares).sum(axis=1)
         rest = block - mean
         centred[at], gradient = kurtosis_and_slope(rest)
         slope -= gradient / n
-        shares = _shares(rest)
-        centred_sum += shares.sum(axis=0)
-        centred_own[at] = np.einsum("ij,ij->i", shares, shares)
-        centred_units += _unit(rest).sum(axis=0)
-        units += (block / np.linalg.norm(block, axis=1, keepdims=True)).sum(axis=0)
+        units += _unit(rest).sum(axis=0)
         squares += (block * block).sum(axis=0)
-    dots, centred_dots, mixed, fourth, second, cosines, centred_cosines, influence = (
-        np.zeros(n) for _ in range(8)
-    )
+    dots, cosines, influence = (np.zeros(n) for _ in range(3))
     for at, block in blocks(rows):
         dots[at] = shares_and_kurtosis(block)[0] @ share_sum
         rest = block - mean
         # What row i adds to the mean of the centred kurtosis by its part in the channels' means,
         # times n (infinitesimal jackknife).
         influence[at] = rest @ slope
-        centred_dots[at] = _shares(rest) @ centred_sum
-        centred_cosines[at] = _unit(rest) @ centred_units
-        cosines[at] = block @ units / np.linalg.norm(block, axis=1)
-        block *= block
-        second[at], mixed[at] = block.sum(axis=1), block @ squares
-        fourth[at] = np.einsum("ij,ij->i", block, block)
-    residual = no_residual("needs two images that count")
+        cosines[at] = _unit(rest) @ units
+    left: Figure = NotRun(reason="needs two images that count")
     if n >= 2 and not np.isfinite(centred).any():
-        residual = no_residual("nothing is left after centring: all images are alike")
+        left = NotRun(reason="nothing is left after centring: all images are alike")
     elif n >= 2:
-        figure = bootstrap_mean(centred + influence, seed)
-        if given(figure):
-            figure = figure.model_copy(update={"value": float(np.nanmean(centred))})
-        share = _centred_persistence(rows, mean, centred_sum, centred_own, centred_dots)
-        residual = Residual(kurtosis=figure, persistence=share)
+        left = bootstrap_mean(centred + influence, seed)
+        if given(left):
+            left = left.model_copy(update={"value": float(np.nanmean(centred))})
     return RowMoments(
         kurtosis=kurtosis,
-        share_sum=share_sum,
-        share_squares=share_squares,
-        leading_count=leading,
         mean=mean,
         square=squares,
         persistence=persistence_of_images(share_sum, own, dots),
-        residual=residual,
-        rms_kurtosis=_rms_kurtosis(squares, second, mixed, fourth),
-        mean_cosine=_mean_cosine(units, cosines),
-        centred_cosine=_mean_cosine(centred_units, centred_cosines),
+        centred_kurtosis=left,
+        centred_cosine=_mean_cosine(units, cosines),
     )
-
-
-def no_residual(reason: str) -> Residual:
-    """Returns a residual of which nothing could be computed."""
-    return Residual(kurtosis=NotRun(reason=reason), persistence=NotRun(reason=reason))
-
-
-def _shares(rest: Float64) -> Float64:
-    """Returns the shares of centred rows; zeros where nothing is left of a row."""
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(shares_and_kurtosis(rest)[0], copy=False)
 
 
 def _unit(rest: Float64) -> Float64:
     norm = np.linalg.norm(rest, axis=1, keepdims=True)
     return rest / np.where(norm > 0, norm, 1)
-
-
-def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Float64) -> Figure:
-    """Returns m4 / m2^2 of the channels' RMS (He et al. 2024): C sum M_c^2 / (sum M_c)^2.
-
-    Args:
-        squares: [C], T_c, sums of squares over the rows (M_c = T_c / n).
-        second: [n], sum_c x_nc^2 of each row.
-        mixed: [n], sum_c T_c x_nc^2.
-        fourth: [n], sum_c x_nc^4.
-    """
-    if second.size < 3:
-        return NotRun(reason="needs three images")
-    channels = squares.size
-    square, total = float((squares**2).sum()), float(squares.sum())
-    without = channels * (square - 2 * mixed + fourth) / (total - second) ** 2
-    return delete_one(channels * square / total**2, without, low=1, high=channels)
 
 
 def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
@@ -201,28 +138,19 @@ def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
     return delete_one((square - n) / (n * (n - 1)), without, low=-1, high=1)
 
 
-def persistence_of_images(
-    share_sum: Float64,
-    own: Float64,
-    dots: Float64,
-    own_shift: Float64 | float = 0.0,
-    shift: Float64 | float = 0.0,
-) -> Persistence:
+def persistence_of_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
     """Returns P with delete-one-image jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
         own: [n], sum_c s_nc^2 of each image.
         dots: [n], sum_c S_c s_nc of each image.
-        own_shift: [n], what leaving an image out adds to the sum of `own` by changing the others.
-        shift: [n], what it adds to sum_c S_c^2 likewise.
     """
     n, square, q = own.size, float((share_sum**2).sum()), float(own.sum())
     others, rest = max(1, n - 1), max(1, n - 2)
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
-    cross_i = (square + shift - 2 * dots + 2 * own - q - own_shift) / (others * rest)
-    own_i = (q + own_shift - own) / others
-    return _persistence(share_sum, q, n, cross_i, own_i, delete_one, least=3)
+    cross_i = (square - 2 * dots + 2 * own - q) / (others * rest)
+    return _persistence(share_sum, q, n, cross_i, (q - own) / others, delete_one, least=3)
 
 
 def persistence_of_sums(
@@ -282,16 +210,9 @@ def _persistence(
         reason = "every channel carries the same share in each image"
     elif n < least:
         reason = "needs three images"
-    null = null_high(n, channels)
     if reason:
         none = NotRun(reason=reason)
-        return Persistence(
-            value=none,
-            null_high=null,
-            self_share=none,
-            cross_share=none,
-            effective_channels=none,
-        )
+        return Persistence(value=none, effective_channels=none)
     cross = (float((share_sum**2).sum()) - q) / (n * (n - 1))
     effective: Figure = NotRun(reason="no two images share a channel")
     if cross > 0 and not (cross_i <= 0).any():
@@ -299,68 +220,8 @@ def _persistence(
     value = (cross - 1 / channels) / (own - 1 / channels)
     return Persistence(
         value=jackknife(value, (cross_i - 1 / channels) / (own_i - 1 / channels), high=1),
-        null_high=null,
-        self_share=jackknife(own, own_i, low=0, high=1),
-        cross_share=jackknife(cross, cross_i, low=0, high=1),
         effective_channels=effective,
     )
-
-
-def null_high(images: int, channels: int) -> Figure:
-    """Returns the 97.5 % point of P with channels permuted within each image, in closed form.
-
-    Permuting leaves v_n = sum_c s_nc^2 - 1/C and makes E[cross] = 1/C exactly; then
-    sum_c (S_c - n/C)^2 is about sum_n v_n chi2(C - 1) / (C - 1), so that
-    P = (chi2 / (C - 1) - 1) / (n - 1) whatever the v_n.
-
-    Args:
-        images: n.
-        channels: C.
-
-    >>> round(null_high(500, 1024).value, 6)
-    0.000177
-    """
-    if images < 2 or channels < 2:
-        return NotRun(reason="needs two images and two channels")
-    chi2 = float(2 * special.gammaincinv((channels - 1) / 2, (1 + LEVEL) / 2))
-    value = (chi2 / (channels - 1) - 1) / (images - 1)
-    return exact(value, images, "closed form: channels permuted within each image")
-
-
-def _centred_persistence(
-    rows: Float32, mean: Float64, share_sum: Float64, own: Float64, dots: Float64
-) -> Figure:
-    """Returns P of the centred rows: a row also moves the means that centre the others.
-
-    The jackknife takes that in to first order, by the slopes of sum_nc s_nc^2 and sum_c S_c^2 in a
-    shift of all centred rows. With u a row minus its mean over channels, sum_c a_c s_c has slope
-    4 u_d^3 (a_d - sum_c a_c s_c) / sum_c u_c^4 in u_d; a is 2 s for the first sum and 2 S for the
-    second.
-
-    Args:
-        rows: [n, C].
-        mean: [C], of the rows.
-        share_sum: S_c of the centred rows.
-        own: [n], sum_c s_nc^2 of these.
-        dots: [n], sum_c S_c s_nc of these.
-    """
-    slopes = np.zeros((mean.size, 2))
-    for at, block in blocks(rows):
-        u = block - mean
-        u -= u.mean(axis=1, keepdims=True)
-        square = u * u
-        total = np.einsum("ij,ij->i", square, square)[:, None]
-        total[total == 0] = 1
-        cube = 8 * square * u / total
-        shares = square * square / total
-        slopes[:, 0] += (cube * (shares - own[at, None])).sum(axis=0)
-        slopes[:, 1] += (cube * (share_sum - dots[at, None])).sum(axis=0)
-    slopes -= slopes.mean(axis=0)
-    shift = np.zeros((len(rows), 2))
-    for at, block in blocks(rows):
-        # Without row i the means move by -(x_i - mean) / (n - 1), and rows by the opposite.
-        shift[at] = (block - mean) @ slopes / (len(rows) - 1)
-    return persistence_of_images(share_sum, own, dots, shift[:, 0], shift[:, 1]).value
 
 
 def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
@@ -376,16 +237,15 @@ def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
         return no_offset("needs three images that count")
     if channels < SMALLEST:
         return no_offset(f"takes {SMALLEST} channels; there are {channels}")
-    mu, square = np.zeros(channels), np.zeros(channels)
+    mu = np.zeros(channels)
     for _, z in _standardised(rows):
         mu += z.sum(axis=0)
-        square += (z * z).sum(axis=0)
-    mu, square = mu / n, square / n
-    without = np.zeros((4, n))
+    mu = mu / n
+    without = np.zeros((3, n))
     for at, z in _standardised(rows):
         mean = (n * mu - z) / (n - 1)
-        without[:, at] = _offset_moments(mean, (n * square - z * z) / (n - 1))
-    m2, m4, predicted, uneven = (float(x[0]) for x in _offset_moments(mu[None], square[None]))
+        without[:, at] = _offset_moments(mean)
+    m2, m4, predicted = (float(x[0]) for x in _offset_moments(mu[None]))
     top = float(channels)
     share = delete_one(m2, without[0], low=0, high=1)
     # The fewest channels that carry half of sum mu_c^2, largest first.
@@ -400,7 +260,6 @@ def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
         else NotRun(reason="the mean row is zero"),
         null_999=exact(null_999(channels), n, "Monte Carlo, 600,000 random directions a width"),
         predicted=delete_one(predicted, without[2], low=0, high=top),
-        predicted_uneven=delete_one(uneven, without[3], low=0, high=top),
         explained=_explained(predicted, without[2], kurtosis, row_kurtosis, channels),
         half=half if given(share) and share.low is not None and share.low > 0 else (),
     )
@@ -410,8 +269,7 @@ def no_offset(reason: str) -> Offset:
     """Returns an offset of which nothing could be computed."""
     none = NotRun(reason=reason)
     return Offset(
-        share=none, kurtosis=none, null_999=none, predicted=none, predicted_uneven=none,
-        explained=none, half=(),
+        share=none, kurtosis=none, null_999=none, predicted=none, explained=none, half=(),
     )  # fmt: skip
 
 
@@ -423,15 +281,13 @@ def _standardised(rows: Float32) -> Iterator[tuple[slice, Float64]]:
         yield at, z
 
 
-def _offset_moments(mean: Float64, square: Float64) -> tuple[Float64, Float64, Float64, Float64]:
-    """Returns m2, m4 and both predicted kurtoses for mean rows [b, C] and mean squares [b, C]."""
+def _offset_moments(mean: Float64) -> tuple[Float64, Float64, Float64]:
+    """Returns m2, m4 and the predicted kurtosis for mean rows [b, C]."""
     power = mean * mean
     m2 = power.mean(axis=1)
-    left = square - power
     m4 = np.einsum("ij,ij->i", power, power) / mean.shape[1]
     v = 1 - m2
-    channel = 6 * np.einsum("ij,ij->i", power, left) + 3 * np.einsum("ij,ij->i", left, left)
-    return m2, m4, m4 + 6 * m2 * v + 3 * v * v, m4 + channel / mean.shape[1]
+    return m2, m4, m4 + 6 * m2 * v + 3 * v * v
 
 
 def basis_reference(channels: int) -> float:

@@ -12,7 +12,6 @@ from tuiprobe.results.base import (
     MOST_CHANNELS,
     Channel,
     Count,
-    Estimate,
     Figure,
     Frozen,
     Many,
@@ -66,7 +65,6 @@ class OutlierChannel(Frozen):
         height: Median height over the rows in sigmas, with its order-statistic interval.
         above: Fraction of rows in which the height exceeds 6, with Wilson's interval.
         energy: Mean share of the row's energy, x_c^2 / |x|^2, with a t interval.
-        sign: Side of the other channels on which its mean lies.
         mean: Mean over the rows.
         sd: Standard deviation over the rows.
         offset: Share of its energy that is constant, mean^2 / (mean^2 + sd^2), jackknife.
@@ -76,7 +74,6 @@ class OutlierChannel(Frozen):
     height: Sigmas
     above: Share
     energy: Share
-    sign: Literal[-1, 1]
     mean: Real
     sd: Real
     offset: Share
@@ -102,15 +99,6 @@ class HeightColumns(Frozen):
     offset: PerChannel[Real]
 
 
-class CurveRow(Frozen):
-    """How many channels exceed a height in 50, 90 and 99 % of the rows by Wilson's lower bound."""
-
-    cut: Real
-    in_50: Count
-    in_90: Count
-    in_99: Count
-
-
 class Heights(Frozen):
     """How far every channel stands from the others, in sigmas of the row.
 
@@ -122,7 +110,6 @@ class Heights(Frozen):
             heights do not compare with those of other representations.
         highest: Median height of the highest channel.
         leading: The channels of highest median height, at most 16, highest first.
-        curve: Number of channels above each cut.
         columns: Figures of every channel; None at inner taps.
         sampled: Whether the rows are a sample of one position per image (inner taps).
     """
@@ -132,7 +119,6 @@ class Heights(Frozen):
     skewed: bool
     highest: Sigmas
     leading: PerChannel[OutlierChannel]
-    curve: Many[CurveRow]
     columns: HeightColumns | None = None
     sampled: bool = False
 
@@ -142,26 +128,10 @@ class Persistence(Frozen):
 
     Attributes:
         value: P; 1 for always the same channels, 0 for a tail that moves.
-        null_high: The 97.5 % point of P with channels permuted within each image.
-        self_share: Mean over images of sum_c s_nc^2 (what P would divide by).
-        cross_share: Mean over pairs of images of sum_c s_nc s_mc.
-        effective_channels: 1 / cross_share.
+        effective_channels: 1 over the mean over pairs of images of sum_c s_nc s_mc.
     """
 
     value: Annotated[Figure, PERSISTENCE]
-    null_high: Annotated[
-        Figure,
-        Fig(
-            "persistence.null_high", "persistence if channels were shuffled, at most", "persistence"
-        ),
-    ]
-    self_share: Annotated[
-        Figure, Fig("persistence.self_share", "share of a channel with itself", "persistence")
-    ]
-    cross_share: Annotated[
-        Figure,
-        Fig("persistence.cross_share", "share of a channel between two images", "persistence"),
-    ]
     effective_channels: Annotated[
         Figure,
         Fig(
@@ -178,7 +148,6 @@ class Offset(Frozen):
         kurtosis: Kurtosis of the mean row mu_z over channels.
         null_999: The .999 quantile of that kurtosis for a uniformly random direction.
         predicted: Kurtosis that the offset and isotropic noise alone would give.
-        predicted_uneven: The same with each channel's own variance.
         explained: Part of the kurtosis above its reference that the prediction explains.
         half: The fewest channels that carry half of the offset, largest mu_z^2 first.
     """
@@ -194,14 +163,6 @@ class Offset(Frozen):
     predicted: Annotated[
         Figure, Fig("offset.predicted", "kurtosis predicted from the offset", "offset-explains")
     ]
-    predicted_uneven: Annotated[
-        Figure,
-        Fig(
-            "offset.predicted_uneven",
-            "kurtosis predicted, each channel's own variance",
-            "offset-explains",
-        ),
-    ]
     explained: Annotated[
         Share,
         Fig(
@@ -214,22 +175,6 @@ class Offset(Frozen):
     half: PerChannel[Channel]
 
 
-class Residual(Frozen):
-    """What is left after removing each channel's mean over the rows.
-
-    Attributes:
-        kurtosis: Mean kurtosis of the centred rows.
-        persistence: P of the centred rows.
-    """
-
-    kurtosis: Annotated[
-        Figure, Fig("residual.kurtosis", "kurtosis after centring", "centring", role="signature")
-    ]
-    persistence: Annotated[
-        Figure, Fig("residual.persistence", "persistence after centring", "centring")
-    ]
-
-
 class RowFigures(Frozen):
     """The figures of a set of rows that rule v3 rests on.
 
@@ -237,12 +182,12 @@ class RowFigures(Frozen):
         channels: Width C.
         kurtosis: Kappa, mean over rows.
         basis_reference: 3 (C-1)/(C+1), expected after a random rotation.
-        persistence: P, its null and effective channels.
+        persistence: P and effective channels.
         heights: Heights of the channels.
         outlier_channels: Those of height above 6 in at least 90 % of rows by Wilson's lower bound,
             highest first.
         offset: The constant part.
-        residual: What is left without it.
+        centred_kurtosis: Mean kurtosis after removing each channel's mean over the rows.
         nearest_cosine: How much rows repeat each other: median over rows of the cosine with the
             nearest other row, after centring; only of images without labels.
         centred_cosine: Mean cosine over pairs of centred rows.
@@ -256,7 +201,9 @@ class RowFigures(Frozen):
     heights: Heights | NotRun
     outlier_channels: PerChannel[OutlierChannel] = ()
     offset: Annotated[Offset, FIGURES]
-    residual: Annotated[Residual, FIGURES]
+    centred_kurtosis: Annotated[
+        Figure, Fig("residual.kurtosis", "kurtosis after centring", "centring", role="signature")
+    ]
     nearest_cosine: Annotated[
         Figure, Fig("nearest_cosine", "cosine with the nearest other image, centred")
     ]
@@ -284,48 +231,6 @@ class RowFigures(Frozen):
         return self
 
 
-class ChannelShare(Frozen):
-    """A channel's part in the fourth moment.
-
-    Attributes:
-        channel: index.
-        share: S_c / n.
-        leading: Fraction of images in which the channel has the largest share.
-        mean: Mean of the channel over all positions.
-        std: Standard deviation of the channel over all positions.
-    """
-
-    channel: Channel
-    share: Share
-    leading: Share
-    mean: Real
-    std: Real
-
-
-class Criterion(Frozen):
-    """One related criterion, as its authors define it.
-
-    Attributes:
-        name: Short name.
-        source: Authors and year.
-        rule: The criterion in words, thresholds included.
-        figure: What it measures here; `NotRun` with the reason where it does not apply.
-        unit: What `figure` counts.
-        met: Whether the criterion is met; None where it does not apply or sets no threshold.
-        channels: Channels that meet it, at most 32.
-        note: What else the reader needs.
-    """
-
-    name: str
-    source: str
-    rule: str
-    figure: Figure
-    unit: str
-    met: bool | None = None
-    channels: PerChannel[Channel] = ()
-    note: str = ""
-
-
 class ChannelImages(Frozen):
     """The images at both ends of one channel, most extreme first."""
 
@@ -351,12 +256,8 @@ class Outliers(RowFigures):
         nonfinite: Values that are not finite, of all images.
         rows: Rows (image x position) seen.
         classes: Distinct labels among the images; None if unlabelled.
-        bound: C - 2 + 1/(C-1), the largest kappa possible.
-        shares: The channels of largest share, first 16.
-        rms_kurtosis: Kurtosis of channel RMS (He et al. 2024), a different figure, 1 to C.
-        mean_cosine: Mean cosine between two images' representations.
-        criteria: Related criteria.
-        top_images: Images at both ends of the highest channels and those of largest share.
+        large_norm_tokens: Share of tokens in a second mode of large norms, where all were measured.
+        top_images: Images at both ends of outlier channels and the highest ones.
     """
 
     data: str
@@ -369,16 +270,7 @@ class Outliers(RowFigures):
     nonfinite: Count
     rows: Count
     classes: Count | None = None
-    bound: Annotated[Figure, Fig("bound", "largest kurtosis possible", "kurtosis")]
-    shares: Many[ChannelShare]
-    rms_kurtosis: Annotated[
-        Figure,
-        Fig("rms_kurtosis", "channel RMS kurtosis", "related-criteria", role="signature"),
-    ]
-    mean_cosine: Annotated[
-        Figure, Fig("mean_cosine", "mean cosine between images", role="signature")
-    ]
-    criteria: Many[Criterion]
+    large_norm_tokens: Share = NotRun(reason="not measured")
     top_images: PerChannel[ChannelImages]
 
     @property
@@ -393,32 +285,10 @@ class Outliers(RowFigures):
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":
-        channels = [row.channel for row in self.shares]
-        channels += [row.channel for row in self.top_images]
-        channels += [channel for row in self.criteria for channel in row.channels]
+        channels = [row.channel for row in self.top_images]
         if max(channels, default=-1) >= self.channels:
             raise ValueError(f"a channel is named that {self.channels} channels do not have")
         return self
-
-
-class UntrainedReference(Frozen):
-    """The same architecture with random weights, on other images: its figures are not zero.
-
-    Attributes:
-        architecture: The library's name.
-        data: What it was measured on.
-        n: Images.
-        width: Channels of the representation.
-        kurtosis: kappa of the final representation.
-        persistence: P, without interval.
-    """
-
-    architecture: str
-    data: str
-    n: Count
-    width: Count
-    kurtosis: Estimate
-    persistence: Estimate
 
 
 class OutlierResult(ProbeResult):
@@ -427,15 +297,11 @@ class OutlierResult(ProbeResult):
     Attributes:
         taps: Figures, one entry per set and tap; the first final one, of the in-distribution set,
             gives the outcome of the run.
-        cross_layer: Criteria that need all blocks at once (LLM.int8).
-        untrained: The same architecture with random weights; None if no reference is shipped.
     """
 
     probe: ClassVar[str] = "outliers"
 
     taps: Annotated[Many[Outliers], FIGURES]
-    cross_layer: Many[Criterion] = ()
-    untrained: UntrainedReference | None = None
 
     def finals(self) -> list[Outliers]:
         """Returns the figures of the final representation, one entry a set."""

@@ -1,29 +1,20 @@
-"""The rules: v3, which gives the outcome, and those of other authors beside it.
+"""Rule v3, which says in one word what a set of rows shows.
 
-Rule v3 says in one word what a set of rows shows. It describes, and claims nothing about
-robustness. Every inequality is on the end of an interval; the first outcome whose condition holds
-is the answer. Cuts and their reasons: docs/outliers.md.
-
-Related criteria are as their authors define them. Magnitude rules are about a transformer's
-residual stream: elsewhere they are not run, with the reason.
+It describes, and claims nothing about robustness. Every inequality is on the end of an interval;
+the first outcome whose condition holds is the answer. Cuts and their reasons: docs/outliers.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from tuiprobe.numbers import number
-from tuiprobe.probes.inputs import Bool, Float64, Int64, TapArrays
-from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import (
-    Criterion,
     Heights,
     Outcome,
     OutlierFinding,
     RowFigures,
 )
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, given
 
 TALL = 5.0
 """Median height of a channel that makes an offset concentrated."""
@@ -37,45 +28,6 @@ MIN_IMAGES, FULL_IMAGES = 64, 256
 MIN_CLASSES = 10
 MOST_ALIKE = 0.5
 NEARLY_EQUAL = 0.9
-
-MASSIVE_MAGNITUDE, MASSIVE_RATIO = 100.0, 1000.0
-INT8_LAYERS, INT8_POSITIONS = 0.25, 0.06
-SIX_SIGMA = 6.0
-LISTED = 32
-
-MASSIVE, REGISTERS, SIXSIGMA = "massive activations", "registers", "six sigma"
-BASIS, INT8 = "privileged basis", "LLM.int8 outlier dimensions"
-CRITERIA = {
-    MASSIVE: (
-        "Sun et al. 2024",
-        "magnitude > 100 and about 1,000 times the median magnitude of the hidden state",
-        "largest magnitude / median magnitude",
-    ),
-    REGISTERS: (
-        "Darcet et al. 2024",
-        "token norms above a model-specific cut, seen as a second mode of the histogram",
-        "fraction of tokens above the cut",
-    ),
-    SIXSIGMA: (
-        "Bondarenko et al. 2023",
-        "farther than 6 standard deviations from the mean of the whole tensor",
-        "channels with at least one such value",
-    ),
-    BASIS: (
-        "Elhage et al. 2023",
-        "kurtosis over channels far above 3, which a random rotation restores",
-        "kurtosis / basis reference",
-    ),
-    INT8: (
-        "Dettmers et al. 2022",
-        "magnitude >= 6 in >= 25 % of layers and >= 6 % of positions",
-        "channels",
-    ),
-}
-"""Source, rule and unit of the related criteria, by name."""
-_STREAM = "magnitude rules need a transformer's residual stream"
-NO_STREAM = NotRun(reason=f"{_STREAM}; this tap is not one")
-NO_STREAMS = NotRun(reason=f"{_STREAM}; no tap is one")
 
 
 @dataclass(frozen=True)
@@ -201,162 +153,3 @@ def _text(figure: Figure) -> str:
     if not given(figure):
         return f"not given ({figure.reason})"
     return figure.with_interval()
-
-
-def related_criteria(tap: TapArrays, kurtosis: Figure, reference: float) -> tuple[Criterion, ...]:
-    """Returns the related criteria that one tap can answer.
-
-    Args:
-        tap: Statistics and rows.
-        kurtosis: Kappa of this tap.
-        reference: Expected kappa after a random rotation.
-    """
-    basis = privileged_basis(kurtosis, reference)
-    return massive_activations(tap), registers(tap), six_sigma(tap), basis
-
-
-def _criterion(
-    name: str, figure: Figure, channels: Bool | None = None, note: str = ""
-) -> Criterion:
-    """Returns a criterion.
-
-    Args:
-        name: One of `CRITERIA`.
-        figure: What it measures.
-        channels: [C], those that meet it; None where channels do not decide.
-        note: What else the reader needs.
-    """
-    source, rule, unit = CRITERIA[name]
-    met = () if channels is None else tuple(np.flatnonzero(channels)[:LISTED].tolist())
-    return Criterion(
-        name=name,
-        source=source,
-        rule=rule,
-        figure=figure,
-        unit=unit,
-        met=None if channels is None else bool(met),
-        channels=met,
-        note=note,
-    )
-
-
-def _most_values(tap: TapArrays) -> int:
-    """Returns the number of finite values of the channel that has most of them."""
-    return int(np.asarray(tap.statistics["count"]).max(initial=0))
-
-
-def massive_activations(tap: TapArrays) -> Criterion:
-    """Tests for magnitudes above 100 and about 1,000 times the median (Sun et al. 2024)."""
-    if tap.kind != "token":
-        return _criterion(MASSIVE, NO_STREAM)
-    if tap.tokens == "mean":
-        return _criterion(MASSIVE, NotRun(reason="the mean over tokens levels magnitudes out"))
-    if not np.isfinite(tap.rows).any():
-        return _criterion(MASSIVE, NotRun(reason="no sampled rows to take the median from"))
-    median = float(np.median(np.abs(tap.rows[np.isfinite(tap.rows)])))
-    if median == 0:
-        return _criterion(MASSIVE, NotRun(reason="the median magnitude is zero"))
-    low, high = tap.statistics["min"], tap.statistics["max"]
-    largest: Float64 = np.maximum(np.abs(low), np.abs(high))
-    largest = np.where(tap.statistics["count"] > 0, largest, 0.0)
-    hit = (largest > MASSIVE_MAGNITUDE) & (largest >= MASSIVE_RATIO * median)
-    method = "all rows; median from sampled rows"
-    figure = exact(largest.max() / median, _most_values(tap), method)
-    note = f"largest magnitude {number(float(largest.max()))}, median {number(median)}"
-    return _criterion(MASSIVE, figure, hit, note)
-
-
-def registers(tap: TapArrays) -> Criterion:
-    """Looks for a second mode of large token norms (Darcet et al. 2024)."""
-    if tap.kind != "token":
-        return _criterion(REGISTERS, NO_STREAM)
-    if tap.tokens != "all":
-        return _criterion(REGISTERS, NotRun(reason="needs the norms of all tokens"))
-    histogram = np.asarray(tap.statistics["norm_histogram"], dtype=np.int64)
-    total = int(histogram.sum())
-    if total == 0:
-        return _criterion(REGISTERS, NotRun(reason="no tokens"))
-    cut, above, note = second_mode(histogram), 0, ""
-    if cut is not None:
-        above = int(histogram[cut:].sum())
-        note = f"cut at norm {number(2 ** ((cut - 32) / 4))}, the valley between the modes"
-    figure = exact(above / total, total, "count over all tokens", "share")
-    criterion = _criterion(REGISTERS, figure, note=note)
-    return criterion.model_copy(update={"met": cut is not None})
-
-
-def second_mode(histogram: Int64) -> int | None:
-    """Returns the first bin above the valley before a second mode; None for a single mode.
-
-    Bins are quarter octaves of the norm. A second mode lies at least an octave above the main one,
-    holds at least 0.1 % of the tokens, and stands at least twice as high as the valley between.
-
-    >>> norms = np.zeros(96, dtype=np.int64); norms[30:34] = [10, 800, 700, 20]
-    >>> second_mode(norms) is None
-    True
-    >>> norms[44:46] = [15, 9]
-    >>> second_mode(norms)
-    35
-    """
-    total, main = int(histogram.sum()), int(histogram.argmax())
-    best: int | None = None
-    height = 0
-    for peak in range(main + 4, histogram.size):
-        valley = int(histogram[main:peak].min())
-        cut = main + int(histogram[main:peak].argmin()) + 1
-        enough = histogram[cut:].sum() >= 1e-3 * total
-        if histogram[peak] >= max(1, 2 * valley) and histogram[peak] > height and enough:
-            best, height = cut, int(histogram[peak])
-    return best
-
-
-def six_sigma(tap: TapArrays) -> Criterion:
-    """Looks for values farther than six sigma from the tensor's mean (Bondarenko et al. 2023)."""
-    count = np.asarray(tap.statistics["count"], dtype=np.float64)
-    total = float(count.sum())
-    if total == 0:
-        return _criterion(SIXSIGMA, NotRun(reason="no values"))
-    seen = count > 0
-    means = np.where(seen, tap.statistics["mean"], 0.0)
-    mean = float((count * means).sum()) / total
-    around = np.where(seen, tap.statistics["var"], 0.0) + (means - mean) ** 2
-    sigma = float(np.sqrt((count * around).sum() / total))
-    away = np.maximum(tap.statistics["max"] - mean, mean - tap.statistics["min"])
-    hit = seen & (np.where(seen, away, 0.0) > SIX_SIGMA * sigma)
-    figure = exact(int(hit.sum()), _most_values(tap), "extremes over all rows", "count")
-    note = f"mean {number(mean)}, sigma {number(sigma)}; outliers widen sigma and hide each other"
-    return _criterion(SIXSIGMA, figure, hit, note)
-
-
-def privileged_basis(kurtosis: Figure, reference: float) -> Criterion:
-    """Compares the kurtosis with that after a random rotation (Elhage et al. 2023)."""
-    if given(kurtosis):
-        ends = {"value": kurtosis.value, "low": kurtosis.low, "high": kurtosis.high}
-        ratios = {end: x if x is None else x / reference for end, x in ends.items()}
-        kurtosis = kurtosis.model_copy(update=ratios)
-    note = "sets no threshold, and sparse features of any network raise it too"
-    return _criterion(BASIS, kurtosis, note=note)
-
-
-def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
-    """Tests for magnitude >= 6 in >= 25 % of layers and >= 6 % of positions (Dettmers et al. 2022).
-
-    Args:
-        taps: Token taps of one set, one per block.
-        all_blocks: Whether these are all the model's blocks.
-    """
-    stream = [tap for tap in taps if tap.kind == "token" and tap.tokens != "mean"]
-    if not stream:
-        return _criterion(INT8, NO_STREAMS)
-    if not all_blocks:
-        return _criterion(INT8, NotRun(reason="needs all blocks; only some are tapped"))
-    if len({tap.channels for tap in stream}) > 1:
-        return _criterion(INT8, NotRun(reason="needs blocks of one width"))
-    often = [
-        np.asarray(tap.statistics["exceed_count"]) / np.maximum(1, tap.statistics["count"])
-        >= INT8_POSITIONS
-        for tap in stream
-    ]
-    hit = np.mean(often, axis=0) >= INT8_LAYERS
-    method = f"all rows of {len(stream)} blocks"
-    return _criterion(INT8, exact(int(hit.sum()), _most_values(stream[0]), method, "count"), hit)

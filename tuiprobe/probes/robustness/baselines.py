@@ -38,8 +38,13 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of
-from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
-from tuiprobe.probes.robustness.result import BaselineNotRun, Forecast, SetAccuracy
+from tuiprobe.probes.robustness.compute import (
+    Axis,
+    Baseline,
+    Baselines,
+    Forecast,
+    SetAccuracy,
+)
 from tuiprobe.results import Estimate, Model, NotRun, given
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest
@@ -108,7 +113,7 @@ def baselines_for(
     if not family.measured:
         return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
     lines: list[Baseline] = []
-    not_run: list[BaselineNotRun] = []
+    not_run: list[NotRun] = []
     measured = set(family.measured.values())
 
     def add(name: str, models: Sequence[ModelAccuracies], known: Sequence[str]) -> None:
@@ -130,15 +135,9 @@ def baselines_for(
             try:
                 lines.append(Baseline(fit(name, rows, target, without), rows, axis))
             except ValueError as error:
-                missing(name, target, axis, str(error))
+                not_run.append(NotRun(reason=f"{name}: {error}"))
         if not shifts:
-            missing(name, known, family.id_set, "none of its shifts was measured")
-
-    def missing(name: str, target: Sequence[str], axis: Axis, reason: str) -> None:
-        reason = f"{name}: {reason}"
-        not_run.append(
-            BaselineNotRun(baseline=name, target=tuple(target), axis=axis, reason=reason)
-        )
+            not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
 
     if family.own is not None:
         for name, models in family.own.models().items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,13 +12,11 @@ from tuiprobe.catalog.baselines import (
     Line,
     effective_robustness,
     line_covariance,
-    logit,
     mean_of,
 )
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import Logits, mean_confidence
-from tuiprobe.probes.crossfit import ONE_CLASS, on_classes_of
+from tuiprobe.probes.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
 from tuiprobe.probes.heads import (
     SetFeatures,
     answers_of,
@@ -29,18 +27,279 @@ from tuiprobe.probes.heads import (
 )
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import wilson
-from tuiprobe.probes.robustness.result import (
-    BaselineModel,
-    BaselineModels,
-    BaselineNotRun,
-    EffectiveRobustness,
-    OwnNames,
-    Robustness,
-    SetAccuracy,
-)
 from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.accuracy import Accuracy, accuracy_from
+from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE
+
+
+class SetAccuracy(Frozen):
+    """Accuracy on one set.
+
+    Attributes:
+        data: Name of the set.
+        shift: Which of the published shifts it is (`imagenet_r`, ...); None for others.
+        images: measured.
+        classes: Number of classes that an answer may have.
+        head_classes: Number of classes (rows) that the head has.
+        top1: Wilson interval.
+        top1_all: The same where every class of the head may answer; `NotRun` where all may anyway.
+        top1_set: The same among the classes of the set; `NotRun` where `top1` is that.
+        set_classes: Classes of the set then; 0 otherwise.
+        top5: Wilson interval.
+        id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
+            the answers this set allows: the other x axis.
+    """
+
+    place: ClassVar[str] = "accuracy"
+
+    data: str
+    shift: str | None
+    images: Count
+    classes: Count
+    head_classes: Count = 0
+    top1: Annotated[Share, TOP1]
+    top1_all: Annotated[Share, Fig("top1_all", "top-1 among all classes of the head", "top-1")] = (
+        NotRun(reason="not computed")
+    )
+    top1_set: Annotated[Share, Fig("top1_set", "top-1 among the classes of the set", "top-1")] = (
+        NotRun(reason="top-1 is that among the classes of the set")
+    )
+    set_classes: Count = 0
+    top5: Annotated[Share, Fig("top5", "top-5", "top-1")]
+    id_own_classes: Annotated[
+        Share,
+        Fig("id_own_classes", "in-distribution top-1 on the same classes", "shift-classes"),
+    ]
+
+    @property
+    def of_classes(self) -> int:
+        """Classes of the head; those that may answer where no row of the head is left out."""
+        return self.head_classes if given(self.top1_all) else self.classes
+
+    def other(self) -> Accuracy | None:
+        """Returns the accuracy among all classes, or among those of the set, if not quoted."""
+        if given(self.top1_all):
+            among = (self.head_classes, self.head_classes)
+            return accuracy_from(self.top1_all, self.data, "measured", among=among)
+        if given(self.top1_set):
+            among = (self.set_classes, self.classes)
+            return accuracy_from(self.top1_set, self.data, "measured", among=among)
+        return None
+
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted."""
+        if not given(self.top1):
+            return self.top1
+        among = (self.classes, self.of_classes)
+        return accuracy_from(self.top1, self.data, "measured", among=among)
+
+
+class EffectiveRobustness(Frozen):
+    """Shift accuracy minus what a baseline predicts at this in-distribution accuracy.
+
+    Attributes:
+        baseline: Name of the set of models that the line was fitted to.
+        target: The shifts whose mean is predicted.
+        axis: What x is: `imagenet` (full validation set), `val` (the miniature's), or `own classes`
+            of the shift.
+        models: fitted.
+        left_out: Models left out for an accuracy of 0 or 1.
+        slope: The factor a of sigmoid(a logit(x) + b).
+        intercept: The constant b.
+        r2: Coefficient of determination of the fit, in logit space.
+        covariance: Variance of the slope, covariance, variance of the intercept.
+        value: ER with its precision interval: binomial error and the line's.
+        prediction: ER with the prediction interval, which adds the scatter of single models.
+        above: Whether the model is above the baseline, that is outside the prediction interval.
+        extrapolated: Whether no baseline model reaches this in-distribution accuracy.
+        nearest: Distance of the nearest baseline model in in-distribution accuracy; None without.
+    """
+
+    baseline: str
+    target: Many[str]
+    axis: str
+    models: Count
+    left_out: Count
+    slope: Real
+    intercept: Real
+    r2: Real
+    covariance: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
+    value: Annotated[
+        Points,
+        Fig(name="{outer}", heading="above models of equal accuracy, sampling"),
+    ]
+    prediction: Annotated[
+        Points,
+        Fig("prediction", "{outer}, prediction interval", heading="with model spread"),
+    ]
+    above: bool | None
+    extrapolated: bool | None
+    nearest: Real | None = None
+
+    @property
+    def data(self) -> str:
+        """Names it among those of other baselines and shifts."""
+        return f"{self.baseline}: {', '.join(self.target)}"
+
+    @property
+    def place(self) -> str:
+        """Names the axis."""
+        return f"robustness by {self.axis}"
+
+
+class BaselineModel(Frozen):
+    """A model that a line was fitted to.
+
+    Attributes:
+        name: What its table calls it.
+        x: In-distribution accuracy.
+        shifts: Accuracy by shift; shifts without a figure are left out.
+    """
+
+    name: str
+    x: Real
+    shifts: ByName[Real]
+
+
+class BaselineModels(Frozen):
+    """The models of a baseline that does not ship as a table of published models."""
+
+    baseline: str
+    models: Many[BaselineModel]
+
+
+class OwnNames(Frozen):
+    """A shift answered by a zero-shot head of its own class names only, as an alternative.
+
+    Attributes:
+        data: Name of the set.
+        head: Where the head came from.
+        accuracy: Accuracy with it; the in-distribution set has no counterpart.
+    """
+
+    data: str
+    head: str
+    accuracy: SetAccuracy | NotRun
+
+
+class Forecast(Frozen):
+    """What published models of the same training and ImageNet accuracy lead one to expect.
+
+    Attributes:
+        kind: Kind of training of these models.
+        target: The published shifts that the expectation is the mean of.
+        expected: Expected accuracy with the 95 % prediction interval.
+        imagenet: ImageNet accuracy that it starts from.
+        published_as: Spec of the published accuracy; empty where the run measured it.
+        models: Models that the line is fitted to.
+        families: Families that they are of.
+        without: Family of this model, which was left out; empty if it is not known.
+        mean_error: Mean absolute error over families, each left out in turn.
+        worst_family: The family with the largest error.
+        worst_error: Its error.
+    """
+
+    kind: Literal["zero-shot", "supervised"]
+    target: Many[str]
+    expected: Annotated[Share, Fig("forecast", "forecast", "forecast")]
+    imagenet: Real
+    published_as: str
+    models: Count
+    families: Count
+    without: str
+    mean_error: Real
+    worst_family: str
+    worst_error: Real
+
+    @property
+    def data(self) -> str:
+        """The shifts that it is about."""
+        return ", ".join(self.target)
+
+    @property
+    def place(self) -> str:
+        """The models that it is from."""
+        return f"published {self.kind} models"
+
+
+OrderId = Literal[
+    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
+    "previous label", "exchanged", "matched",
+]  # fmt: skip
+"""An order of names or labels other than the given one.
+
+`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
+number` number the labels so. `one up` and `one down` move each row's name, `next label` and
+`previous label` each image's label. `exchanged` exchanges pairs of
+classes; `matched` is fitted to half of the images.
+"""
+
+
+class OtherOrder(Frozen):
+    """An order by which significantly more images of a set are right than by the given one.
+
+    Attributes:
+        data: Name of the set.
+        order: Which one.
+        accuracy: Accuracy by that order, on the images compared.
+        given: Accuracy by the given order on the same images.
+        classes: The first two classes that are exchanged; empty for other orders.
+    """
+
+    data: str
+    order: OrderId
+    accuracy: Share
+    given: Share
+    classes: Many[str] = ()
+
+
+class Robustness(ProbeResult):
+    """Accuracies and effective robustness.
+
+    Attributes:
+        data: The in-distribution set.
+        accuracies: In-distribution first.
+        mean_shift: Mean top-1 over the shifts measured.
+        effective: One entry per baseline, target and axis; the reason where there is no baseline.
+        not_run: Baselines without a line for a target.
+        own_names: Shifts answered by their own class names.
+        confidence: Mean largest softmax probability on the in-distribution set.
+        baseline_models: Models of the baselines that are no published tables: those that a source
+            brings, and the user's own.
+        forecast: The accuracy to expect under ImageNet's shifts, or why published models say
+            nothing about this one.
+        other_orders: Sets on which another order of names or labels does better.
+    """
+
+    probe: ClassVar[str] = "robustness"
+
+    data: str
+    accuracies: Annotated[Many[SetAccuracy], FIGURES]
+    mean_shift: Annotated[Share, MEAN_SHIFT]
+    effective: Annotated[Many[EffectiveRobustness] | NotRun, EFFECTIVE]
+    not_run: Many[NotRun] = ()
+    own_names: Many[OwnNames] = ()
+    confidence: Annotated[
+        Share, Fig("confidence", "mean confidence", "average-confidence", role="predictor")
+    ] = NotRun(reason="not measured")
+    baseline_models: Many[BaselineModels] = ()
+    forecast: Annotated[Forecast | NotRun, FIGURES] = NotRun(reason="not asked for")
+    other_orders: Many[OtherOrder] = ()
+
+    def headlines(self) -> tuple[EffectiveRobustness, ...]:
+        """Returns the first entry of each baseline: the mean over shifts if there are several."""
+        if isinstance(self.effective, NotRun):
+            return ()
+        first: dict[str, EffectiveRobustness] = {}
+        for er in self.effective:
+            first.setdefault(er.baseline, er)
+        return tuple(first.values())
+
 
 TOP = 5
 Axis = Literal["imagenet", "val", "own classes"]
@@ -52,7 +311,7 @@ class Baseline:
 
     Attributes:
         line: The fit.
-        models: Rows of the fit, for the percentile; their `imagenet` is x on this axis.
+        models: Rows of the fit; their `imagenet` is x on this axis.
         axis: What x is.
     """
 
@@ -75,7 +334,7 @@ class Baselines:
     """
 
     lines: Sequence[Baseline] = ()
-    not_run: Sequence[BaselineNotRun] = ()
+    not_run: Sequence[NotRun] = ()
     nothing: NotRun = NO_BASELINE
 
 
@@ -236,8 +495,7 @@ def _effective(baseline: Baseline, accuracies: Sequence[SetAccuracy]) -> Effecti
     measured = _measured(baseline, accuracies)
     fields: dict[str, Any]
     if isinstance(measured, NotRun):
-        fields = dict.fromkeys(("value", "prediction", "percentile"), measured)
-        fields |= {"above": None, "extrapolated": None}
+        fields = {"value": measured, "prediction": measured, "above": None, "extrapolated": None}
     else:
         x, tops = measured
         images = {shift: top.n for shift, top in tops.items()} | {"imagenet": x.n}
@@ -251,16 +509,15 @@ def _effective(baseline: Baseline, accuracies: Sequence[SetAccuracy]) -> Effecti
                 ("prediction", er.prediction, "prediction: adds the scatter of baseline models"),
             )
         }
-        models = [
-            (row.imagenet, mean)
+        near = (
+            abs(row.imagenet - x.value)
             for row in baseline.models
-            if row.imagenet is not None and (mean := mean_of(line.target, row.shifts)) is not None
-        ]
+            if row.imagenet is not None and mean_of(line.target, row.shifts) is not None
+        )
         fields |= {
             "above": er.above,
             "extrapolated": er.extrapolated,
-            "percentile": _percentile(line, models, x.value, er.mean),
-            "nearest": min((abs(own - x.value) for own, _ in models), default=None),
+            "nearest": min(near, default=None),
         }
     return EffectiveRobustness(
         baseline=line.baseline,
@@ -297,16 +554,3 @@ def _measured(
         reason = f"in-distribution accuracy is {x.value:g}, where the logit is infinite"
         return NotRun(reason=reason)
     return x, tops
-
-
-def _percentile(line: Line, models: Sequence[tuple[float, float]], x: float, mean: float) -> Figure:
-    """Returns the share of the baseline's models whose logit residual is lower than this one's."""
-    if not 0 < mean < 1:
-        return NotRun(reason="a mean accuracy of 0 or 1 has no logit")
-    ours = logit(mean) - line.a * logit(x) - line.b
-    residuals = [
-        logit(theirs) - line.a * logit(own) - line.b
-        for own, theirs in models
-        if 0 < theirs < 1 and 0 < own < 1
-    ]
-    return wilson(sum(residual < ours for residual in residuals), len(residuals))

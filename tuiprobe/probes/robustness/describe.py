@@ -24,15 +24,16 @@ from tuiprobe.probes.robustness.baselines import (
     peers_of,
     published_of,
 )
-from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.orders import other_orders
-from tuiprobe.probes.robustness.result import (
+from tuiprobe.probes.robustness.compute import (
+    Baselines,
     EffectiveRobustness,
     Forecast,
     OrderId,
     Robustness,
     SetAccuracy,
+    probe_robustness,
 )
+from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.accuracy import among_few, sentence
@@ -379,16 +380,13 @@ def _effective(result: Robustness) -> Iterator[Content]:
                 er.value,
                 value_or_dash(er.prediction),
                 {True: "yes", False: "no", None: "-"}[er.above],
-                er.percentile if given(er.percentile) or given(er.value) else "-",
             ]
         )
     yield table(
         "effective_robustness",
         ["baseline", "target", ("axis", "x axis"), "models", ("left_out", "left out"),
-         *columns(EffectiveRobustness, "value", "prediction"), ("above", "above the baseline"),
-         *columns(EffectiveRobustness, "percentile")],
+         *columns(EffectiveRobustness, "value", "prediction"), ("above", "above the baseline")],
         rows,
     )  # fmt: skip
-    reasons = dict.fromkeys(failure.reason for failure in result.not_run)
-    if reasons:
-        yield points((NotRun(reason=reason),) for reason in reasons)
+    if result.not_run:
+        yield points(result.not_run)

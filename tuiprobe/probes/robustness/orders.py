@@ -18,7 +18,7 @@ from scipy.special import betainc
 from tuiprobe.probes.heads import SetFeatures, answered_rows, pointing, usable_images
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.intervals import wilson, wilson_bounds
-from tuiprobe.probes.robustness.result import OrderId, OtherOrder
+from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
 from tuiprobe.results import given as is_given
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.baselines import logit, mean_of, sigmoid
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
+from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series
 

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import ceil
-from typing import Any, Final, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from tuiprobe.probes.confidence import (
-    UNKNOWN_SCALE,
+    ONE_CLASS,
     Confidences,
+    CrossFitted,
     Logits,
+    cross_fit,
     mean_confidence,
-    probabilities,
-    scale_known,
 )
-from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
+from tuiprobe.probes.heads import SetFeatures, answers_of
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact, wilson
 from tuiprobe.probes.strata import labels_needed
 from tuiprobe.probes.targets.estimators import (
+    ESTIMATORS,
+    HEADLINE,
     PRIOR_K,
     PRIOR_K_DIFFERENCE,
+    Estimator,
     ShiftEstimate,
     estimates,
     fit_scale,
@@ -33,34 +34,217 @@ from tuiprobe.probes.targets.estimators import (
     left_out_errors,
     scaled_by,
 )
-from tuiprobe.probes.targets.result import (
-    HEADLINE,
-    Error,
-    Estimator,
-    Expected,
-    LeftOut,
-    Predicted,
-    ScaledEstimate,
-    ShiftCheck,
-    TargetPicture,
-    Targets,
-    TargetSet,
-)
 from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
+from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
+from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.headlines import TARGET_ERROR
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import class_name
+
+
+class OfEstimator(Frozen):
+    """What belongs to one estimator."""
+
+    estimator: Estimator
+
+    @property
+    def called(self) -> str:
+        """What people call the estimator."""
+        return ESTIMATORS[self.estimator]
+
+
+class Expected(OfEstimator):
+    """What one estimator expects of one set."""
+
+    accuracy: Annotated[
+        Share, Fig("{self.estimator}", "{self.called}", "estimate", role="estimate")
+    ]
+
+
+class ScaledEstimate(OfEstimator):
+    """An estimate whose predicted drop is scaled by what labelled shifts lost.
+
+    Attributes:
+        estimator: The estimator that predicts the drop.
+        accuracy: The estimate with its 80 % range, both within 0 and 1.
+        k: What the predicted drop is multiplied by.
+        half: Half the range before it is cut at 0 and 1, in accuracy.
+    """
+
+    accuracy: Annotated[
+        Share, Fig("{self.estimator}.scaled", "{self.called}, scaled", "estimate", role="estimate")
+    ]
+    k: Real
+    half: Real
+
+
+class Predicted(Frozen):
+    """How many images of a set the head puts into a class."""
+
+    name: str
+    images: Count
+
+
+class TargetPicture(Frozen):
+    """An image of a set with what it was taken for.
+
+    Attributes:
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the run knows none.
+        answer: The class that it was taken for.
+        confidence: Of that answer, after temperature scaling where there is a temperature.
+    """
+
+    sample_id: Count
+    path: str | None
+    answer: str
+    confidence: Real
+
+
+class TargetSet(Frozen):
+    """Estimates for one set of images without labels.
+
+    Attributes:
+        data: Name of the set.
+        images: Images with a finite representation.
+        expected: By every estimator, as it stands; empty where nothing is calibrated.
+        scaled: The headline estimate, then the second opinion; empty where nothing is calibrated.
+        wrong: Wrong answers in distribution among the classes of the set, on which all rests.
+        too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
+        uncalibrated: Average confidence at the head's own scale, where there are no labels to
+            calibrate with.
+        labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.
+        predicted: Every class that may be answered, most predicted first.
+        head_classes: Classes of the head; as many as may be answered where no row is left out.
+        least_sure: The images of lowest confidence, lowest first.
+        common: An image of middle confidence of each of the most common answers.
+    """
+
+    data: str
+    images: Count
+    expected: Annotated[Many[Expected], Fig("target")] = ()
+    scaled: Annotated[Many[ScaledEstimate], Fig("target")] = ()
+    wrong: Count | None = None
+    too_few_wrong: bool = False
+    uncalibrated: Share = NotRun(reason="the estimates are calibrated")
+    labels: Count | None = None
+    predicted: Many[Predicted]
+    head_classes: Count = 0
+    least_sure: Many[TargetPicture] = ()
+    common: Many[TargetPicture] = ()
+
+    @property
+    def place(self) -> str:
+        """Says whether the estimates are validated."""
+        return "estimate" if self.scaled else "not validated"
+
+    def of(self, estimator: Estimator) -> Figure:
+        """Returns the accuracy that an estimator expects."""
+        return _of(self.expected, estimator)
+
+    @property
+    def headline(self) -> Figure:
+        """The estimate that is quoted: the scaled one, or the uncalibrated confidence."""
+        return self.scaled[0].accuracy if self.scaled else self.uncalibrated
+
+    def accuracy(self) -> Accuracy | NotRun:
+        """Returns the accuracy that is quoted, or the confidence that stands in its place."""
+        if isinstance(self.headline, NotRun):
+            return self.headline
+        evidence: Evidence = "estimate" if self.scaled else "confidence"
+        among = (len(self.predicted), self.head_classes)
+        return accuracy_from(self.headline, self.data, evidence, among=among)
+
+    @property
+    def opinions_differ(self) -> bool:
+        """Whether the second opinion lies outside the range of the estimate."""
+        if len(self.scaled) < 2:
+            return False
+        first, second = (opinion.accuracy for opinion in self.scaled[:2])
+        if isinstance(first, NotRun) or isinstance(second, NotRun):
+            return False
+        return not (first.low or 0.0) <= second.value <= (first.high or 1.0)
+
+
+class ShiftCheck(Frozen):
+    """Estimates for a labelled shift beside its accuracy.
+
+    Attributes:
+        data: Name of the set.
+        measured: Accuracy, with Wilson's interval.
+        expected: By every estimator; the reason where there is none.
+        own: Accuracy in distribution among the classes of the set.
+        left_out: Estimate less measured accuracy, scaled by the other shifts alone.
+    """
+
+    data: str
+    measured: Share
+    expected: Many[Expected] | NotRun
+    own: Share
+    left_out: Points
+
+    def of(self, estimator: Estimator) -> Figure:
+        """Returns the accuracy that an estimator expects."""
+        if isinstance(self.expected, NotRun):
+            return self.expected
+        return _of(self.expected, estimator)
+
+
+class LeftOut(Frozen):
+    """How wrong the scaled estimate was on each labelled shift, left out and estimated.
+
+    Attributes:
+        shifts: Labelled shifts.
+        too_high: Shifts whose estimate was above the measured accuracy.
+        mean_absolute: Mean absolute error; n counts shifts.
+        worst: The error of largest magnitude, with its sign.
+        worst_on: The shift that has it.
+    """
+
+    shifts: Count
+    too_high: Count
+    mean_absolute: Annotated[Points, TARGET_ERROR]
+    worst: Points
+    worst_on: str = ""
+
+
+class Targets(ProbeResult):
+    """Accuracy expected on images without labels.
+
+    Attributes:
+        data: The in-distribution set.
+        basis: Whether the estimates rest on a labelled in-distribution set, or why not.
+        temperature: Fitted to the whole in-distribution set.
+        targets: In the order of the run.
+        checks: The same estimators on every labelled shift.
+        left_out: Errors of the scaled estimate.
+    """
+
+    probe: ClassVar[str] = "targets"
+    place: ClassVar[str] = "labelled shifts"
+
+    data: str
+    basis: Literal["calibrated", "not validated"]
+    temperature: Figure
+    targets: Annotated[Many[TargetSet], FIGURES]
+    checks: Many[ShiftCheck] = ()
+    left_out: Annotated[LeftOut, FIGURES]
+
+
+def _of(expected: Many[Expected], estimator: Estimator) -> Figure:
+    for figure in expected:
+        if figure.estimator == estimator:
+            return figure.accuracy
+    return NotRun(reason="no labelled in-distribution set to calibrate with")
+
 
 PRIORS: Final[Mapping[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
 """The estimators that are scaled, each with its `k` where there is no labelled shift."""
 
 FEW_WRONG: Final = 50
 """Wrong answers in distribution below which the threshold of confidence is mostly noise."""
-
-UNCONFIDENT = 0.05
-"""Share of in-distribution images that the threshold of confidence leaves out."""
-
-MOST_VALUES = 4096
-"""Images or classes up to which singular values are computed; more images are sampled."""
 
 LEAST_SURE: Final = 8
 COMMON: Final = 4
@@ -126,7 +310,6 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         temperature=whole if isinstance(whole, NotRun) else whole.temperature,
         targets=targets,
         checks=checks,
-        errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
         left_out=left_out,
     )
 
@@ -171,6 +354,8 @@ def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[
 def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], LeftOut]:
     """Returns the checks with the error of each, scaled by the others, and these errors."""
     shifts = shift_estimates(checks, HEADLINE)
+    if not shifts:
+        return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
     errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
     method = "no interval: one labelled shift, estimated from the others"
     with_errors = tuple(
@@ -179,32 +364,16 @@ def _left_out(checks: Sequence[ShiftCheck]) -> tuple[tuple[ShiftCheck, ...], Lef
         else check
         for check in checks
     )
-    summary = _summary(errors, "labelled shifts, each estimated from the others")
-    too_high = sum(error > 0 for error in errors.values())
-    return with_errors, LeftOut(shifts=len(errors), too_high=too_high, **summary)
-
-
-def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
-    errors = {
-        check.data: abs(expected.value - measured.value)
-        for check in checks
-        if given(expected := check.of(estimator)) and given(measured := check.measured)
-    }
-    return Error(estimator=estimator, **_summary(errors, "labelled shifts of this run"))
-
-
-def _summary(errors: Mapping[str, float], what: str) -> dict[str, Any]:
-    """Returns the mean absolute error and the worst error, with the shift that has it."""
-    if not errors:
-        return {"mean_absolute": NO_SHIFT, "worst": NO_SHIFT}
-    n, method = len(errors), f"no interval: {len(errors)} {what}"
+    n = len(errors)
+    method = f"no interval: {n} labelled shifts, each estimated from the others"
     worst = max(errors, key=lambda name: abs(errors[name]))
-    mean = float(np.mean([abs(error) for error in errors.values()]))
-    return {
-        "mean_absolute": exact(mean, n, method),
-        "worst": exact(errors[worst], n, method),
-        "worst_on": worst,
-    }
+    return with_errors, LeftOut(
+        shifts=n,
+        too_high=sum(error > 0 for error in errors.values()),
+        mean_absolute=exact(float(np.mean([abs(error) for error in errors.values()])), n, method),
+        worst=exact(errors[worst], n, method),
+        worst_on=worst,
+    )
 
 
 def _target(
@@ -219,20 +388,17 @@ def _target(
     n = scores.answer.size
     fields: dict[str, Any]
     if not n:
-        fields = dict.fromkeys(("uncalibrated", "less_confident", "dispersion"), NO_IMAGE)
+        fields = {"uncalibrated": NO_IMAGE}
     elif isinstance(source, NotRun):
         value = mean_confidence(head, scores)
         fields = {
             "uncalibrated": value,
             "labels": labels_needed(scores.confidence, value.value) if given(value) else None,
-            "less_confident": NotRun(reason=source.reason),
-            "dispersion": _dispersion(logits, 1.0) if scale_known(head) else UNKNOWN_SCALE,
         }
     else:
         expected, scores = estimates(source, logits)
-        wrong, labelled = int((~source.right).sum()), source.right.size
+        wrong = int((~source.right).sum())
         few = wrong < FEW_WRONG and not shifts[HEADLINE]
-        threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
         scaled = tuple(
             _scale(name, source, raw, shifts[name], few)
             for name in PRIORS
@@ -244,13 +410,7 @@ def _target(
             "scaled": scaled,
             "wrong": wrong,
             "too_few_wrong": few,
-            # How many more would give enough wrong answers, at this rate.
-            "more_labelled": ceil(labelled * FEW_WRONG / wrong) - labelled
-            if few and wrong
-            else None,
             "labels": labels_needed(scores.confidence, first.value) if given(first) else None,
-            "less_confident": wilson(int((scores.confidence < threshold).sum()), n),
-            "dispersion": _dispersion(logits, source.whole),
         }
     return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
 
@@ -289,26 +449,6 @@ def _scale(
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
     return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
-
-
-def _dispersion(logits: Logits, temperature: float) -> Figure:
-    """Returns the nuclear norm of the probabilities over its largest value."""
-    n, classes = logits.set.features.shape[0], np.unique(logits.classes).size
-    if min(classes, n) > MOST_VALUES:
-        few = first_images(replace(logits.set, labels=None), MOST_VALUES, seed=0)
-        logits, n = Logits(logits.head, few), MOST_VALUES
-    blocks = (probabilities(block, temperature, logits.classes) for _, block in logits.blocks())
-    # The singular values come from P^T P or P P^T, whichever is smaller.
-    if n < classes:
-        whole = np.concatenate(list(blocks))
-        gram = np.asarray(whole @ whole.T)
-    else:
-        gram = np.zeros((classes, classes))
-        for p in blocks:
-            gram += p.T @ p
-    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
-    method = "no interval: orders sets under one model"
-    return exact(min(1.0, float(values.sum()) / (n * min(n, classes)) ** 0.5), n, method)
 
 
 def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, Any]:

@@ -10,15 +10,8 @@ from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.probes.targets.result import (
-    ESTIMATORS,
-    HEADLINE,
-    Estimator,
-    LeftOut,
-    Targets,
-    TargetSet,
-)
+from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
+from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, TopImage, given
 from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.figures import Fig, named_figures
@@ -104,26 +97,13 @@ def _quoted(target: TargetSet) -> NamedFigure:
 
 NOTE: Final = (
     "The estimate takes the drop that ATC by entropy predicts, times k: how much larger the drops "
-    "of labelled shifts were than predicted, or 1.35, as on published shifts. The intervals of "
-    "figures that are not scaled say how precisely they are known, not how wrong they are."
-)
-
-
-NO_BOUND: Final = (
-    "The worst error on labelled shifts does not bound the error on your images: they may differ "
-    "from the in-distribution set in a way that no labelled shift has."
+    "of labelled shifts were than predicted, or 1.35, as on published shifts."
 )
 
 
 NO_CLASS: Final = (
     "An image of none of the head's classes makes every estimate meaningless: it still gets a "
     "class and a confidence."
-)
-
-
-DISPERSION: Final = (
-    "Dispersion orders several sets under one model: higher means more confident answers spread "
-    "over more classes. It does not compare models."
 )
 
 
@@ -233,8 +213,6 @@ def _rests_on(target: TargetSet) -> str:
     tell = f"{number} labels of {target.data}"
     if isinstance(number, str):
         tell = f"labels of {number} images of {target.data}"
-    if target.more_labelled:
-        tell = f"{target.more_labelled:,} more labelled images, or {tell},"
     return (
         f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
         f"were {TOO_HIGH}. {tell[0].upper()}{tell[1:]} would tell."
@@ -272,11 +250,9 @@ def _estimates(result: Targets) -> Iterator[Content]:
     rows: list[list[Value]] = []
     for target in result.targets:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
-        figures = [*(target.of(name) for name in get_args(Estimator)), target.uncalibrated,
-                   target.less_confident, target.dispersion]  # fmt: skip
         rows.append(
             [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else "-", *(value_or_dash(figure) for figure in figures),
+             target.scaled[0].k if scaled else "-", value_or_dash(target.uncalibrated),
              _labels(target)]
         )  # fmt: skip
     yield table(
@@ -287,10 +263,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
             ("estimate", "estimate, 80 % range"),
             ("second", "by difference of confidences, 80 % range"),
             "k",
-            *((name, f"{ESTIMATORS[name]}, not scaled") for name in get_args(Estimator)),
             ("uncalibrated", "average confidence, not calibrated"),
-            ("less_confident", "share less confident than 95 % in distribution"),
-            "dispersion",
             ("labels", "labels for ±5 points"),
         ],
         rows,
@@ -301,8 +274,6 @@ def _estimates(result: Targets) -> Iterator[Content]:
     elif isinstance(result.temperature, NotRun):
         yield prose("Not calibrated and not validated: ", f"{result.temperature.reason}.")
     yield prose(NO_CLASS)
-    if len(result.targets) > 1:
-        yield prose(DISPERSION)
 
 
 def _errors(result: Targets) -> Iterator[Content]:
@@ -311,7 +282,6 @@ def _errors(result: Targets) -> Iterator[Content]:
     if not given(left_out.mean_absolute):
         yield prose("Error of the estimate: ", f"{left_out.mean_absolute.reason}.")
         return
-    yield prose(NO_BOUND)
     yield table(
         "targets_checked",
         [

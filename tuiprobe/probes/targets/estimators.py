@@ -4,10 +4,9 @@
   which as many in-distribution images lie as are wrong; the share of the set's images above it.
 - Difference of confidences (Guillory et al. 2021, arXiv 2107.03315): in-distribution accuracy less
   the fall in mean confidence.
-- Average confidence: the mean confidence itself.
 
-All take probabilities at temperatures that were fitted to the other half of the in-distribution
-set (`tuiprobe.probes.crossfit`); what the halves give is averaged.
+Both take probabilities at temperatures that were fitted to the other half of the in-distribution
+set (`tuiprobe.probes.confidence`); what the halves give is averaged.
 
 An estimate predicts a drop, s - ATC, from the accuracy s in distribution. On natural shifts the
 drop that is measured is larger on average: its ratio to the predicted one is `k`. It is fitted to
@@ -20,17 +19,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import Confidences, Logits
-from tuiprobe.probes.crossfit import CrossFitted
+from tuiprobe.probes.confidence import Confidences, CrossFitted, Logits
 from tuiprobe.probes.inputs import Bool, Float64
-from tuiprobe.probes.intervals import around_draws, bootstrap_mean
-from tuiprobe.probes.targets.result import Estimator
+from tuiprobe.probes.intervals import around_draws
 from tuiprobe.results import Estimate, Figure
+
+Estimator = Literal["atc_entropy", "difference"]
+
+HEADLINE: Final[Estimator] = "atc_entropy"
+"""Fixed before any data were seen."""
+
+ESTIMATORS: Final[dict[Estimator, str]] = {
+    "atc_entropy": "ATC by entropy",
+    "difference": "difference of confidences",
+}
+"""What people call each estimator."""
+
 
 DRAWS = 1000
 
@@ -68,14 +77,7 @@ def estimates(
         "atc_entropy": _thresholded_with_interval(
             [(-own.entropy[half], right[half], -others.entropy) for half, others in halves]
         ),
-        "atc_confidence": _thresholded_with_interval(
-            [
-                (own.confidence[half], source.right[half], others.confidence)
-                for half, others in halves
-            ]
-        ),
         "difference": _difference(source, confidence),
-        "average": bootstrap_mean(confidence),
     }
     return figures, Confidences(first.answer, confidence, entropy)
 

@@ -1,4 +1,4 @@
-"""Labels of vectors: one a row, in a file of NumPy, text, CSV or JSON.
+"""Labels in files: one a row, in a file of NumPy, text, CSV or JSON; numbers or names.
 
 A file that can be understood in two ways is refused: a label that slips by one row, or a name in
 another order, gives a wrong accuracy and no error.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -17,27 +18,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.label_numbers import (
-    LARGEST_LABEL,
-    NUMBER,
-    counts_from_one,
-    open_origin,
-    whole_numbers,
-)
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
 from tuiprobe.plaintext import first_line, plain, text_of
 
-_LABELS = ("label", "labels", "class", "class_name", "target", "y")
-"""Names of the column of labels in a CSV file."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+"""A number as programs write it; `1.0e+01` is what `numpy.savetxt` makes of 10."""
+
+LARGEST_LABEL = 10**15
+"""Larger numbers are no labels; this one fits int64, and is refused as too large."""
+
+_MISSING = {"nan", "none", "null", "na", "n/a", "<na>"}
+
+LABEL_COLUMNS = ("label", "labels", "class", "class_name", "target", "y")
+"""Names of a column of labels."""
 
 _IDS = ("id", "ids", "index", "idx", "row", "row_id", "image_id", "sample_id", "uid", "uuid", "key",
         "", "unnamed: 0")  # fmt: skip
 """Names of a column that says which row a label belongs to; pandas leaves its index unnamed."""
 
-_FILES = ("file", "files", "filename", "file_name", "filepath", "file_path", "path", "image",
-          "image_name", "image_path", "img", "img_path")  # fmt: skip
+PATH_COLUMNS = ("file", "files", "filename", "file_name", "filepath", "file_path", "path", "image",
+                "image_name", "image_path", "img", "img_path")  # fmt: skip
 """Names of a column that names the image of a row, which is an id too."""
 
 ReadIds = Callable[[], Sequence[str]]
@@ -115,15 +117,37 @@ def read_labels(
     try:
         with reading(path):
             column = reader(path, id_column)
-            numbers = _numbers(column.labels)
     except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     places, order = _places(path, column, rows, ids)
+    return RowLabels(*numbered(path, column.labels, names, places), order)
+
+
+def numbered(
+    path: Path,
+    labels: Sequence[str] | NDArray[Any],
+    names: tuple[str, ...] = (),
+    places: NDArray[np.int64] | slice = slice(None),
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Returns labels as numbers of classes, and the names of these classes.
+
+    Args:
+        path: The file that they stand in, for messages.
+        labels: Whole numbers from 0, or names.
+        names: Class names in label order; empty for the sorted names of the labels, or for the
+            numbers themselves.
+        places: Which of the labels to return; all of them count as numbers, or none.
+
+    Raises:
+        DataError: If a label is no number of a class, or no name of one.
+    """
+    try:
+        numbers = _numbers(labels)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     if numbers is not None:
-        values, classes = _counted(path, numbers[places], names)
-    else:
-        values, classes = _named(path, [str(column.labels[i]) for i in places.tolist()], names)
-    return RowLabels(values, classes, order)
+        return _counted(path, numbers[places], names)
+    return _named(path, np.asarray(labels, dtype=object)[places].tolist(), names)
 
 
 def _places(
@@ -270,10 +294,10 @@ def _csv(path: Path, id_column: str | None) -> _Column:
     table = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     header = [cell.strip() for cell in table[0]] if table else []
     folded = [cell.lower() for cell in header]
-    place = next((folded.index(name) for name in _LABELS if name in folded), None)
+    place = next((folded.index(name) for name in LABEL_COLUMNS if name in folded), None)
     if place is None:
         if any(len(row) > 1 for row in table):
-            raise ValueError(f"none of its columns is called {_LABELS[0]!r}")
+            raise ValueError(f"none of its columns is called {LABEL_COLUMNS[0]!r}")
         if table and all(";" in row[0] or "\t" in row[0] for row in table):
             raise ValueError("its columns are separated by other signs than commas")
         return _Column(_stripped([row[0] for row in table]))
@@ -286,13 +310,13 @@ def _csv(path: Path, id_column: str | None) -> _Column:
                 f"row {number} has {len(row)} cells where the header has {len(header)}"
             )
     known = [id_column] if id_column in header else []
-    for names in (_IDS, _FILES):
+    for names in (_IDS, PATH_COLUMNS):
         known = known or [name for name in header if name.lower() in names]
     unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
     labels = _stripped([row[place] for row in table[1:]])
     for i, name in enumerate(folded):
         coordinate = name == "y" and "x" in folded
-        if i != place and name in _LABELS and not coordinate:
+        if i != place and name in LABEL_COLUMNS and not coordinate:
             _refuse_contradiction(labels, [row[i].strip() for row in table[1:]], header, (place, i))
     if not known:
         return _Column(labels, unused=unused)
@@ -331,3 +355,82 @@ def _stripped(labels: Sequence[str]) -> list[str]:
     if not all(texts):
         raise ValueError(f"row {texts.index('')} has no label")
     return texts
+
+
+def in_class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the distinct names of classes in label order: numbers by value, others by bytes.
+
+    >>> in_class_order(["10", "2", "2"]), in_class_order(["b10", "b2"])
+    (('2', '10'), ('b10', 'b2'))
+    """
+    distinct = set(names)
+    if all(name.isascii() and name.isdecimal() for name in distinct):
+        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    return tuple(sorted(distinct, key=lambda name: name.encode("utf-8", "surrogateescape")))
+
+
+def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    """Returns the distinct names in label order, and the label of each name.
+
+    >>> by_class(["b", "a", "b"])
+    (('a', 'b'), [1, 0, 1])
+    """
+    classes = in_class_order(names)
+    labels = {name: label for label, name in enumerate(classes)}
+    return classes, [labels[name] for name in names]
+
+
+def whole_numbers(texts: Sequence[str]) -> list[int] | None:
+    """Returns labels as whole numbers; None if they are names.
+
+    Raises:
+        ValueError: If a number is not whole, or a label is missing among numbers.
+
+    >>> whole_numbers(["0", "1.0e+01", "2."]), whole_numbers(["7up", "3.5"])
+    ([0, 10, 2], None)
+    """
+    numeric = [NUMBER.fullmatch(text) is not None for text in texts]
+    if not all(numeric):
+        words = [i for i, is_number in enumerate(numeric) if not is_number]
+        if len(words) < len(texts) and all(texts[i].lower() in _MISSING for i in words):
+            raise ValueError(f"row {words[0]} has no label ({texts[words[0]]})")
+        return None
+    numbers = []
+    for row, text in enumerate(texts):
+        value = float(text)
+        if value % 1:
+            raise ValueError(f"row {row} has the label {plain(text[:80])}, no whole number")
+        numbers.append(int(max(min(value, LARGEST_LABEL), -LARGEST_LABEL)))
+    return numbers
+
+
+def counts_from_one(path: str, high: int, other: str) -> str:
+    """Returns the message for labels 1 to K where there are K classes, 0 to K - 1."""
+    return (
+        f"{path} holds the labels 1 to {high:,}, and {other}: labels count from 0; subtract 1 "
+        "from each, or write names in place of numbers and give their order by --classes FILE"
+    )
+
+
+def open_origin(
+    source: str, used: Sequence[int], rows: int, other: str, *, folders: bool = False
+) -> str:
+    """Returns the message for numbered labels that may count from 0 or from 1.
+
+    Args:
+        source: Where the labels are from.
+        used: The numbers, ascending.
+        rows: K, the number of classes.
+        other: What has so many, in words.
+        folders: Whether they are names of class folders.
+    """
+    kind = "class folders" if folders else "labels"
+    numbers = f"{used[0]:,} to {used[-1]:,}" if len(used) > 1 else f"{used[0]:,}"
+    zero, one = (f"--classes FILE with the lines {low} to {rows - 1 + low:,}" for low in (0, 1))
+    ways = f"if from 0, give {zero}; if from 1, subtract 1 from each"
+    if folders:
+        ways = f"give {zero}, or {one}; or rename the folders to the names of classes"
+    return (
+        f"{source} has {kind} {numbers} and none is 0, and {other}: {used[0]:,} is number "
+        f"{used[0]:,} of them if labels count from 1, and number {used[0] + 1:,} if from 0; {ways}"
+    )

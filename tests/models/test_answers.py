@@ -1,0 +1,269 @@
+"""Answers of a table in place of a model: the same figures as of the model that gave them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tuiprobe
+from tests.engine.colors import encoder_of, to_tensor
+from tuiprobe.cli.app import run_cli
+from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.runs import read_runs
+from tuiprobe.models.heads import Head
+from tuiprobe.report.reading import read_report
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.pictures import read_digests
+from tuiprobe.run.records import read_plan
+
+CLASSES = ("blue", "green", "red")
+EACH = 40
+INSIDE = ("outliers", "ablation", "directions", "quantisation")
+
+
+class Mean(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+
+def network(seed: int) -> tuiprobe.Encoder:
+    """Tells colours apart, some of them wrongly."""
+    rng = np.random.default_rng(seed)
+    weight = 9 * np.eye(3)[::-1] + rng.normal(size=(3, 3))
+    head = Head(torch.tensor(weight.copy(), dtype=torch.float32), None, CLASSES, source="toy")
+    encoder = encoder_of(Mean(), 3, to_tensor, head)
+    encoder.name = f"py:toy{seed}"
+    return encoder
+
+
+def paint(folder: Path, seed: int, noise: float) -> Path:
+    rng = np.random.default_rng(seed)
+    for place, name in enumerate(reversed(CLASSES)):
+        (folder / name).mkdir(parents=True)
+        for number in range(EACH):
+            color = 128 + 40 * np.eye(3)[place] + noise * rng.normal(size=3)
+            pixels = np.tile(color.clip(0, 255).astype(np.uint8), (8, 8, 1))
+            pixels[0, 0] = number, seed, place  # no two pictures are equal
+            Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sets, runs of two networks on them, and their exported answers."""
+    folder = tmp_path_factory.mktemp("answers")
+    val, new = paint(folder / "val", 1, 30), paint(folder / "new", 2, 45)
+    for seed in (0, 1):
+        run = folder / f"run{seed}"
+        tuiprobe.probe(network(seed), val, output=run, target=new, progress=False)
+        assert run_cli(["report", str(run), "--format", "predictions", "--to", str(folder)]) == 0
+        (folder / "predictions.csv").rename(folder / f"toy{seed}.csv")
+    return folder
+
+
+@pytest.fixture
+def folder(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def measured(table: Path, world: Path, output: Path, target: Path | None = None) -> Report:
+    return tuiprobe.probe(
+        f"answers:{table}", world / "val", output=output, target=target, progress=False
+    )
+
+
+def test_a_run_and_its_exported_answers_give_the_same_accuracies_and_decision(world, folder):
+    runs = [RunDir(world / "run0"), RunDir(world / "run1")]
+    tables = [RunDir(folder / "a"), RunDir(folder / "b")]
+    for number, table in enumerate(tables):
+        measured(world / f"toy{number}.csv", world, table.path, target=world / "new")
+    for run, table in zip(runs, tables, strict=True):
+        ours, theirs = (
+            [of for of in read_report(of_run).accuracies if of.data == "val"]
+            for of_run in (run, table)
+        )
+        assert ours[0].evidence == "measured"
+        assert 0.5 < ours[0].value < 1
+        assert theirs == ours
+        first, second = read_per_image(run), read_per_image(table)
+        for name in ("val", "new"):
+            assert first[name].differs_from(second[name]) == ""
+            np.testing.assert_array_equal(first[name].answers.answer, second[name].answers.answer)
+    by_run, by_table = (
+        decide(read_runs([run.path for run in some]), "val") for some in (runs, tables)
+    )
+    assert by_table.take == by_run.take
+    for one, other in zip(by_run.models, by_table.models, strict=True):
+        assert (one.standing, one.difference) == (other.standing, other.difference)
+
+
+def test_nothing_is_known_about_the_inside_of_answers(world, folder):
+    report = measured(world / "toy0.csv", world, folder / "run", target=world / "new")
+    parts = {part.probe: part for part in report.parts}
+    for id in INSIDE:
+        assert parts[id].not_run == "no representation: nothing is known about the inside"
+    assert parts["calibration"].not_run is None
+    assert parts["targets"].not_run is None
+    assert report.model.weights.kind == "answers"
+    assert report.timings.images_per_second is None
+
+
+def answers_on_val(world: Path) -> list[dict[str, str]]:
+    rows = csv.DictReader((world / "toy0.csv").read_text().splitlines())
+    return [row for row in rows if row["set"] == "val"]
+
+
+def table_of(world: Path, change: Callable[[dict[str, str]], object], path: Path) -> Path:
+    """Writes the answers on `val` again, each row changed in place."""
+    rows = answers_on_val(world)
+    for row in rows:
+        change(row)
+    names = list(rows[0])
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def only(*names: str) -> Callable[[dict[str, str]], None]:
+    def change(row: dict[str, str]) -> None:
+        for name in row.keys() - set(names):
+            del row[name]
+
+    return change
+
+
+def ids_of(world: Path) -> dict[str, str]:
+    samples = (world / "run0" / "samples.jsonl").read_text().splitlines()
+    records = map(json.loads, samples)
+    return {record["path"]: str(record["id"]) for record in records if record["set"] == "val"}
+
+
+def test_pictures_are_named_by_path_content_or_id(world, folder):
+    ids = ids_of(world)
+
+    def by_id(row: dict[str, str]) -> None:
+        row["id"] = ids[row["path"]]
+        only("id", "class", "confidence")(row)
+
+    top1 = read_report(RunDir(world / "run0")).figure("top1", "val")
+    for number, change in enumerate(
+        (only("path", "class"), only("sha256", "class", "confidence"), by_id)
+    ):
+        table = table_of(world, change, folder / f"{number}.csv")
+        assert measured(table, world, folder / str(number)).figure("top1", "val") == top1
+
+
+def test_answers_without_confidences_have_neither_calibration_nor_estimates(world, folder):
+    table = table_of(world, only("path", "class"), folder / "a.csv")
+    report = measured(table, world, folder / "run")
+    parts = {part.probe: part for part in report.parts}
+    assert parts["calibration"].not_run == "the answers have no confidences"
+    answers = read_per_image(RunDir(folder / "run"))["val"].answers
+    assert set(answers.confidence) == {1.0}
+    assert set(answers.second) == {-1}
+
+
+def test_probabilities_of_all_classes_are_those_of_the_run(world, folder):
+    rng = np.random.default_rng(3)
+    rows = {}
+
+    def change(row: dict[str, str]) -> None:
+        shares = rng.dirichlet([1, 1, 1])
+        rows[row["path"]] = shares
+        row |= {name: f"{share:.17g}" for name, share in zip(CLASSES, shares, strict=True)}
+        only("path", *CLASSES)(row)
+
+    measured(table_of(world, change, folder / "a.csv"), world, folder / "run")
+    values = read_per_image(RunDir(folder / "run"))["val"]
+    paths = {int(i): path for path, i in ids_of(world).items()}
+    shares = np.array([rows[paths[i]] for i in values.ids.tolist()])
+    np.testing.assert_allclose(values.values["confidence"], shares.max(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(values.answers.classes[shares.argmax(1)], values.answers.answer)
+
+
+def test_a_parquet_table_is_read_like_csv(world, folder):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = answers_on_val(world)
+    columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in ("path", "class")}
+    columns["confidence"] = [float(row["confidence"]) for row in rows]
+    parquet.write_table(pyarrow.table(columns), folder / "a.parquet")
+    report = measured(folder / "a.parquet", world, folder / "run")
+    assert report.figure("top1", "val") == read_report(RunDir(world / "run0")).figure("top1", "val")
+
+
+def bad_tables() -> Iterator[tuple[str, Callable[[list[str]], object], str]]:
+    yield "missing", lambda lines: lines.pop(5), "has no answer on"
+    yield "double", lambda lines: lines.append(lines[5]), "line 122"
+    yield "picture", lambda lines: lines.append("gren/05.png,blue,.5"), "green/05.png"
+    yield "class", lambda lines: lines.__setitem__(7, "x,bleu,.5"), "line 8"
+    yield "above", lambda lines: lines.__setitem__(7, lines[7][:-4] + "1.01"), "line 8"
+    yield "below", lambda lines: lines.__setitem__(7, lines[7].rsplit(",", 1)[0] + ",-0.1"), "8"
+    yield "text", lambda lines: lines.__setitem__(7, lines[7].rsplit(",", 1)[0] + ",sure"), "8"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "named"), bad_tables(), ids=[b[0] for b in bad_tables()]
+)
+def test_a_table_that_does_not_fit_is_refused_by_line(world, folder, capsys, name, change, named):
+    table = table_of(world, only("path", "class", "confidence"), folder / f"{name}.csv")
+    lines = table.read_text().splitlines()
+    change(lines)
+    table.write_text("\n".join(lines) + "\n")
+    words = ["--headless", "--model", f"answers:{table}", "--data", str(world / "val")]
+    assert run_cli([*words, "--output", str(folder / "run")]) == 4
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert named in error
+    assert not (folder / "run").exists()
+
+
+def test_answers_on_another_picture_are_refused(world, folder, capsys):
+    swapped = dict.fromkeys(("path", "sha256", "class"))
+
+    def change(row: dict[str, str]) -> None:
+        only(*swapped)(row)
+        row["sha256"] = "0" * 64
+
+    table = table_of(world, change, folder / "a.csv")
+    words = ["--headless", "--model", f"answers:{table}", "--data", str(world / "val")]
+    assert run_cli([*words, "--output", str(folder / "run")]) == 4
+    assert "not the picture that was answered" in capsys.readouterr().err
+
+
+def test_the_content_of_the_table_is_part_of_the_key(world, folder):
+    table = table_of(world, only("path", "class"), folder / "a.csv")
+    keys = [measured(table, world, folder / "first").key]
+    table.write_text(table.read_text().replace(",red\n", ",blue\n", 1))
+    keys.append(measured(table, world, folder / "second").key)
+    assert len(set(keys)) == 2
+
+
+def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, capsys):
+    tables = [str(world / "toy0.csv"), str(world / "toy1.csv")]
+    words = ["label", *tables, "--data", str(world / "val")]
+    assert run_cli([*words, "--answers-from", str(world / "val"), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    models = {row["model"] for row in state["candidates"]}
+    assert models == {f"answers:{table}" for table in tables}
+    runs = sorted(path for path in (folder / "runs").iterdir() if path.is_dir())
+    assert len(runs) == 2
+    for run in map(RunDir, runs):
+        record = read_plan(run).sets[0]
+        assert record.classes == ()
+        assert len(read_digests(run, record, read_plan(run).key)) == 3 * EACH
+    assert run_cli(["label", *tables]) == 2
+    assert run_cli(["label", *map(str, runs), "--data", str(world / "val")]) == 2

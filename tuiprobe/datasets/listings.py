@@ -1,0 +1,206 @@
+"""Images and labels that a table lists: CSV or Parquet with a column of paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.datasets.content import ImageFiles
+from tuiprobe.datasets.csv_table import read_table
+from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered
+from tuiprobe.datasets.registry import DataSource
+from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.vectors.parquet import holds_bytes
+from tuiprobe.errors import DataError
+from tuiprobe.plaintext import first_names, plain
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tuiprobe.datasets.content import Content
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a table about images.
+
+    Attributes:
+        file: The table.
+        paths: The path of each image, as it is written.
+        labels: The label of each; None without a column of labels.
+    """
+
+    file: Path
+    paths: list[str]
+    labels: list[str] | None
+
+
+def read_listing(file: Path) -> Listing:
+    """Reads a CSV or Parquet table with a column of paths.
+
+    Raises:
+        DataError: If it cannot be read, has no column of paths or two rows of one image, or if some
+            rows have a label and others have none.
+    """
+    table = read_table(file, ())
+    cells = zip(*(row for _, row in table.rows), strict=True)
+    named = dict(zip(map(str.lower, table.header), map(list, cells), strict=True))
+    if "x" in named:
+        named.pop("y", None)  # a coordinate
+    paths = next((named[name] for name in PATH_COLUMNS if name in named), None)
+    labels = next((named[name] for name in LABEL_COLUMNS if name in named), None)
+    if paths is None:
+        raise DataError(
+            f"{file}: no column names the images; call it path (the columns are "
+            f"{first_names(table.header)})"
+        )
+    if not all(paths):
+        raise DataError(f"{file}: row {paths.index('')} has no path")
+    for path, following in pairwise(sorted(paths)):
+        if path == following:
+            raise DataError(f"{file} lists {plain(path)} twice")
+    if labels is not None and not any(labels):
+        labels = None
+    if labels is not None and not all(labels):
+        path = paths[labels.index("")]
+        raise DataError(f"{file}: {plain(path)} has no label and others have: give all or none")
+    return Listing(file, paths, labels)
+
+
+class ListedFiles(ImageFiles):
+    """The images that a table lists, with its labels if it has a column of them.
+
+    Args:
+        file: The table. Paths are absolute, or relative to its folder.
+
+    Raises:
+        DataError: If it cannot be read or lists no image.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, file: Path) -> None:
+        self.folder = file.parent
+        self.source, self.name = f"{file.suffix[1:].lower()}:{file}", file.stem
+        listing = read_listing(file)
+        order = sorted(range(len(listing.paths)), key=lambda i: os.fsencode(listing.paths[i]))
+        self._paths = [listing.paths[i] for i in order]
+        self.classes: tuple[str, ...] = ()
+        self._labels: list[int] | None = None
+        if listing.labels is not None:
+            values, self.classes = numbered(file, [listing.labels[i] for i in order])
+            self._labels = values.tolist()
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples in byte order of their paths."""
+        return samples_of(self._paths, self._labels)
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """The images of a set with other labels than its own; a target set has none.
+
+    Attributes:
+        images: The set.
+        classes: Class names by label.
+        labels: The label of each image; None without.
+        remark: Where the labels are from.
+    """
+
+    images: Dataset
+    classes: tuple[str, ...] = ()
+    labels: Sequence[int] | None = None
+    remark: str = ""
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.images.name
+
+    @property
+    def source(self) -> str:
+        """The name that the user typed."""
+        return self.images.source
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the paths of the samples start; None where they are no files."""
+        return getattr(self.images, "folder", None)
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples, by id."""
+        return samples_of((sample.path for sample in self.images.samples), self.labels)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The data set's remarks, and where the labels are from."""
+        return (*self.images.notes, *filter(None, [self.remark]))
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        return self.images.stamp(sample)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample."""
+        return self.images.read(sample)
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample to an RGB image."""
+        return self.images.open(sample)
+
+
+def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabelled:
+    """Returns a set with the labels of a table, which are joined to its images by their paths.
+
+    Args:
+        images: The set.
+        file: A table of paths, as in the set, and labels; it may list more images.
+        names: Class names in label order; empty for those of the table.
+
+    Raises:
+        DataError: If the table cannot be read, or has no label of an image.
+    """
+    listing = read_listing(file)
+    if listing.labels is None:
+        raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
+    at = {path.removeprefix("./"): i for i, path in enumerate(listing.paths)}
+    missing = [sample.path for sample in images.samples if sample.path not in at]
+    if missing:
+        raise DataError(
+            f"{file} has no label of {len(missing):,} of {len(images.samples):,} images of "
+            f"{images.source}, such as {plain(missing[0])}; its paths are "
+            f"{first_names(listing.paths[:7])}"
+        )
+    texts = [listing.labels[at[sample.path]] for sample in images.samples]
+    values, classes = numbered(file, texts, names)
+    return Relabelled(images, classes, values.tolist(), f"labels are those of {file.name}")
+
+
+def open_csv(text: str, base: Path | None = None) -> ListedFiles:
+    """Opens the images that a CSV file lists."""
+    return ListedFiles(Path(text).expanduser().absolute())
+
+
+def open_parquet_images(text: str, base: Path | None = None) -> Dataset:
+    """Opens the images that a Parquet file lists or holds.
+
+    Raises:
+        DataError: If it cannot be read, or does neither.
+    """
+    file = Path(text).expanduser().absolute()
+    if not holds_bytes(file):
+        return ListedFiles(file)
+    from tuiprobe.datasets.hugging_face import parquet_rows
+
+    return parquet_rows(file)
+
+
+SOURCE = DataSource(forms=("parquet:FILE",), open=open_parquet_images, is_path=True)

@@ -1,0 +1,169 @@
+"""The measured arrays of a run: merged features and statistics, and the means of ablated channels.
+
+A checksum shows that a file is unchanged, not that an engine wrote it: what is read here has the
+type, shape and range that the probes rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import SetRecord, TapRecord
+from tuiprobe.run.samples import SampleRecord
+
+ROW_SAMPLE = "row_sample"
+"""Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
+
+_PER_CHANNEL = {
+    "count": "i8", "mean": "f8", "var": "f8", "skewness": "f8", "kurtosis": "f8", "min": "f8",
+    "max": "f8", "nonfinite": "i8", "share_sum": "f8", "leading_count": "i8", "exceed_count": "i8",
+}  # fmt: skip
+_PER_IMAGE = {"sample_ids": "i8", "sample_kurtosis": "f8", "sample_self_share": "f8"}
+_SINGLE = {"share_square_sum": "f8", "rows": "i8", "degenerate": "i8"}
+_PER_SHARD = {"shard_share_square_sum": "f8", "shard_images": "i8", "shard_kurtosis_sum": "f8"}
+
+
+def write_features(
+    directory: RunDir, name: str, key: str, features: NDArray[Any], ids: NDArray[Any]
+) -> None:
+    """Publishes the final representations of a set.
+
+    Args:
+        directory: The run directory.
+        name: Name of the set.
+        key: Key of the run.
+        features: float32 `[n, C]`.
+        ids: int64 `[n]`, their sample ids.
+    """
+    write_arrays(directory.features_file(name), {"features": features, "ids": ids}, {"key": key})
+
+
+def read_features(
+    directory: RunDir, record: SetRecord, channels: int, samples: Mapping[int, SampleRecord]
+) -> Arrays:
+    """Returns `features` and `ids` of a set, as `write_features` takes them.
+
+    Raises:
+        DamagedFileError: If an image is repeated or not in the sample list, or an array is invalid.
+    """
+    file = directory.features_file(record.name)
+    checked = CheckedArrays(file, read_own_arrays(directory, file)[0])
+    features = checked.take("features", "f4", None, channels)
+    ids = _own_ids(checked, "ids", samples, bool(record.classes), len(features))
+    return {"features": features, "ids": ids}
+
+
+def _own_ids(
+    checked: CheckedArrays,
+    name: str,
+    samples: Mapping[int, SampleRecord],
+    labelled: bool,
+    length: int | None,
+) -> NDArray[Any]:
+    ids = checked.ids(name, samples, length)
+    if not ids.size or ids.min() < 0 or len(np.unique(ids)) != len(ids):
+        raise checked.damaged(f"{name} is empty, or holds an image twice")
+    if labelled and any(samples[i].label is None for i in ids.tolist()):
+        raise checked.damaged(f"{name} names an image that has no label in samples.jsonl")
+    return ids
+
+
+def write_statistics(directory: RunDir, key: str, sets: Mapping[str, Arrays]) -> None:
+    """Publishes the merged statistics of all sets: arrays `<tap>/<field>` by set."""
+    arrays = {f"{name}/{field}": a for name, of_set in sets.items() for field, a in of_set.items()}
+    write_arrays(directory.statistics_file, arrays, {"key": key})
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """The merged statistics of a run; each tap is checked when it is taken."""
+
+    directory: RunDir
+    arrays: Arrays
+
+    @classmethod
+    def read(cls, directory: RunDir) -> Statistics:
+        """Reads what `write_statistics` wrote.
+
+        Raises:
+            DamagedFileError: If the file is missing or damaged.
+        """
+        return cls(directory, read_own_arrays(directory, directory.statistics_file)[0])
+
+    def tap(
+        self,
+        record: SetRecord,
+        tap: TapRecord,
+        samples: Mapping[int, SampleRecord],
+        images: int | None,
+    ) -> Arrays:
+        """Checks and returns the statistics of one set at one tap.
+
+        Args:
+            record: The set; where it has classes, every image must have a label.
+            tap: The tap; gives the width.
+            samples: Samples of the set, by id.
+            images: Number of representations of the set; None at inner taps.
+
+        Returns:
+            Arrays by name, as `tuiprobe.probes.inputs.flatten_summary` gives them.
+
+        Raises:
+            DamagedFileError: If an array is missing or invalid.
+        """
+        prefix, width = f"{record.name}/{tap.name}/", tap.channels
+        fields = {n.removeprefix(prefix): a for n, a in self.arrays.items() if n.startswith(prefix)}
+        checked = CheckedArrays(self.directory.statistics_file, fields)
+        ids = _own_ids(checked, "sample_ids", samples, bool(record.classes), images)
+        shards = len(checked.take("shard_share_sum", "f8", None, width))
+        for kinds, shape in (
+            (_PER_CHANNEL, (width,)), (_PER_IMAGE, (len(ids),)), (_SINGLE, ()),
+            (_PER_SHARD, (shards,)),
+        ):  # fmt: skip
+            for name, kind in kinds.items():
+                (checked.counts if kind == "i8" else checked.take)(name, kind, *shape)
+        leading = checked.take("sample_leading", "i4", len(ids))
+        if leading.min() < -1 or leading.max() >= width:
+            raise checked.damaged(
+                f"sample_leading names a channel that {width} channels do not have"
+            )
+        checked.counts("norm_histogram", "i8", None)
+        for end in ("largest", "smallest"):
+            kept = checked.take(f"{end}_values", "f4", width, None).shape
+            checked.ids(f"{end}_sample_ids", samples, *kept)
+            positions = checked.take(f"{end}_positions", "i4", *kept)
+            if positions.size and positions.min() < -1:
+                raise checked.damaged(f"{end}_positions holds what is no position")
+        if images is None:
+            checked.take(ROW_SAMPLE, "f4", None, width)
+        return fields
+
+
+def write_means(
+    directory: RunDir, key: str, images: int, means: Mapping[str, NDArray[Any]]
+) -> None:
+    """Publishes the means that replace ablated channels, by layer, and of how many images."""
+    write_arrays(directory.ablation_file, means, {"key": key, "images": str(images)})
+
+
+def read_means(directory: RunDir, channels: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    """Returns the means of ablated channels.
+
+    Args:
+        directory: The run directory.
+        channels: Number of ablated channels by layer.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged, or a mean is not finite.
+    """
+    file = directory.ablation_file
+    checked = CheckedArrays(file, read_arrays(file)[0])
+    return {name: checked.finite(name, "f4", count) for name, count in channels.items()}
