@@ -187,6 +187,11 @@ class CLIP(nn.Module):
             block.initialise()
         nn.init.normal_(self.text_projection, std=_TEXT_WIDTH**-0.5)
 
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Returns embeddings `[B, EMBED]` of images `[B, 3, 64, 64]`."""
+        features: Tensor = self.visual(images)
+        return features
+
     def encode_text(self, tokens: Tensor, normalize: bool = False) -> Tensor:
         """Returns embeddings `[B, EMBED]` of tokens `[B, T]`, T at most 16, at the end token."""
         length = tokens.shape[1]

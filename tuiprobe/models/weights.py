@@ -108,11 +108,8 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **named)
 
 
-_DRAWS = {
-    nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_,
-    Tensor.normal_, Tensor.uniform_, Tensor.erfinv_,
-}  # fmt: skip
-"""Other functions of `nn.init` draw by the last three."""
+_DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
+"""Not the methods of tensors: `trunc_normal_` draws by them until all values are within bounds."""
 
 
 def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
