@@ -69,6 +69,7 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
         "dicts": [{"image": picture, "label": label} for picture, label in PAIRS],
         "dicts of a Dataset": Items([{"img": p, "more": 0, "cls": label} for p, label in PAIRS]),
         "arrays": (np.stack([np.asarray(p) for p in PICTURES]), np.arange(3)),
+        "tensors": [torch.stack([pil_to_tensor(p) for p in PICTURES]), [0, 1, 2]],
         "an array each": [(np.asarray(picture), label) for picture, label in PAIRS],
         "paths": [(path, 2 - label) for label, path in enumerate(files)][::-1],
     }
