@@ -56,12 +56,12 @@ class ImageNet:
         return sample.label if self._right[sample.id] else (sample.label + 1) % 1000
 
     def read(self, sample: Sample) -> Content:
-        return Content(Image.new("RGB", (2, 2)), Stamp(None, None))
+        def decode(content: bytes) -> Image.Image:
+            self.opened += 1
+            answer = self.answer(sample)
+            return Image.new("RGB", (2, 2), (answer // 256, answer % 256, 0))
 
-    def open(self, sample: Sample) -> Image.Image:
-        self.opened += 1
-        answer = self.answer(sample)
-        return Image.new("RGB", (2, 2), (answer // 256, answer % 256, 0))
+        return Content(b"", Stamp(None, None), decode=decode)
 
 
 def encoder() -> Encoder:

@@ -45,7 +45,7 @@ def read_all(source: str) -> None:
     for data in load_suite(source).sets.values():
         for sample in data.samples[:3]:
             data.stamp(sample)
-            data.open(sample).load()
+            data.read(sample).image().load()
 
 
 def read_concepts(source: str) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
-from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import rgb
 from tuiprobe.datasets.hugging_face import HuggingFaceSet
@@ -47,7 +47,7 @@ _IMAGES = (
 )
 
 
-class PythonImages(StoredImages):
+class PythonImages:
     """Images and labels that an object gives by number.
 
     What can only be iterated is read once, whole, and kept in memory. An image that comes without
