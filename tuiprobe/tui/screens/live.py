@@ -183,25 +183,34 @@ class LiveScreen(ProbeScreen):
         return f"{progress.sign(view)} {end}" if end else ""
 
     def _announce_end(self, view: RunView) -> None:
-        """Shows once how the engine ended, as soon as its directory says so too."""
+        """Says once how the engine ended, where another screen is in front of this one."""
         engine, end = self.engine, self._end(view)
         if engine is None or engine is self._ended or engine.ended() is None or not end:
             return
         self._ended = engine
+        self.refresh_bindings()
+        if self.is_current:
+            return
         if view.state in ("done", "partial", "unfinished"):
             self.notify(end, timeout=6, markup=False)
         else:
             self.notify(end, severity="error", timeout=12, markup=False)
-        self.refresh_bindings()
 
     def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.shown_run.name
         if view.gone:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
-        if not view.going:
+        if view.state == "done":
             return f"{progress.sign(view)} {name}: {self._end(view)}"
-        elapsed = None if self._started is None else time.monotonic() - self._started
+        if not view.going:  # the reason and what to do stand below in full
+            words = view.words if view.state in ("partial", "unfinished") else view.word
+            return f"{progress.sign(view)} {name}: {words}"
+        status, elapsed = view.furthest, None
+        if self._started is not None:
+            elapsed = time.monotonic() - self._started
+        elif status is not None and status.here and status.begun:
+            elapsed = max(time.time() - status.begun, 0.0)
         return progress.title(view.about.get("model") or name, view, elapsed, width)
 
     def _show_title(self, view: RunView | None) -> None:
@@ -263,7 +272,7 @@ class LiveScreen(ProbeScreen):
         return {
             "cancel": self.going,
             "kill": self.engine is not None and self.engine.ended() is None,
-            "again": view is not None and view.resumable,
+            "again": view is not None and (view.resumable or view.stopping),
             "results": view is not None and view.results and not view.going,
             "layer": self._place is not None and len(self._taps_of(self._place[0])) > 1,
             "set": len({name for name, _ in self._taps}) > 1,
@@ -282,8 +291,11 @@ class LiveScreen(ProbeScreen):
     def action_again(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
-        engine = self.app.resume(self.root if group else self.shown_run)
-        if engine is not None:
+        self.app.resume(self.root if group else self.shown_run, self._resumed)
+
+    def _resumed(self, engine: Engine) -> None:
+        """Follows the next engine, unless the screen was left meanwhile."""
+        if self.alive:
             self.engine, self._started = engine, time.monotonic()
             self._look_at_member()
 
