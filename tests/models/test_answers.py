@@ -113,7 +113,7 @@ def test_nothing_is_known_about_the_inside_of_answers(world, folder):
     report = measured(world / "toy0.csv", world, folder / "run", target=world / "new")
     parts = {part.probe: part for part in report.parts}
     for id in INSIDE:
-        assert parts[id].not_run == NO_REPRESENTATION.reason
+        assert parts[id].not_run.reason == NO_REPRESENTATION.reason
     assert parts["calibration"].not_run is None
     assert parts["targets"].not_run is None
     assert report.model.weights.kind == "answers"
@@ -171,9 +171,10 @@ def test_answers_without_confidences_have_neither_calibration_nor_estimates(worl
     table = table_of(world, only("path", "class"), folder / "a.csv")
     report = measured(table, world, folder / "run")
     parts = {part.probe: part for part in report.parts}
-    assert parts["calibration"].not_run == "the answers have no confidences"
+    assert parts["calibration"].not_run.reason == "the answers have no confidences"
     answers = read_per_image(RunDir(folder / "run"))["val"].answers
-    assert set(answers.confidence) == {1.0}
+    assert np.isnan(answers.confidence).all()
+    assert {of.confidence for of in report.predictions()} == {None}
     assert set(answers.second) == {-1}
 
 

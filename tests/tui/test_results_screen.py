@@ -22,7 +22,7 @@ from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
-from tuiprobe.results import Part, Weights
+from tuiprobe.results import NotRun, Part, Weights
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Table
@@ -194,7 +194,10 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
 
 
 async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Path) -> None:
-    gone = [Part(probe=f"extra_{i}", title="", not_run="no reason", block=None) for i in range(8)]
+    gone = [
+        Part(probe=f"extra_{i}", title="", not_run=NotRun(reason="no reason"), block=None)
+        for i in range(8)
+    ]
     report = full_report()
     report = report.model_copy(update={"parts": (*report.parts, *gone)})
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", report), runs=tmp_path)

@@ -163,7 +163,7 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     text: list[Value] = [overlap.name, " on ", Code(code=overlap.data)]
     text += [f", {overlap.place}"] if overlap.place else []
     if overlap.not_comparable:
-        return (*text, f": {overlap.not_comparable}")
+        return (*text, f": {overlap.not_comparable.why}")
     alone = ((second, overlap.second_only), (first, overlap.first_only))
     text += [f": shared {listed(overlap.shared, LISTED) or 'none'}"]
     text += [f"; only in {name} {listed(members, LISTED) or 'none'}" for name, members in alone]

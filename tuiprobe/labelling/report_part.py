@@ -132,8 +132,8 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     if sets:
         part = labels_part(sets)
     elif faults:  # a warning says it too
-        reason = "; ".join(faults)
-        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
+        why = NotRun(reason="; ".join(faults))
+        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=why, applies=False)
     else:
         return report
     # What was measured comes before the estimate, anything weaker after it.

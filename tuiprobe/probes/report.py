@@ -250,8 +250,7 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             probe=probe.id,
             title=probe.title,
             block=probe.block,
-            not_run=result.reason,
-            remedy=result.remedy,
+            not_run=NotRun(reason=result.reason, remedy=result.remedy),
             applies=not isinstance(result, Inapplicable),
             failed=isinstance(result, Failed),
         )
