@@ -71,6 +71,9 @@ MACHINE = "How it runs"
 VECTORS = "vectors:"
 """Begins the data of a run whose samples are encoded already."""
 
+ANSWERS = "answers:"
+"""Begins a model that is a table of answers."""
+
 AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
 """What replaces ablated channels: their mean, zero, or the values of another image."""
 

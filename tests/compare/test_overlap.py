@@ -11,8 +11,7 @@ from tests.report.test_concept_sections import concept_set
 from tuiprobe.comparing.differences import Comparison, compare
 from tuiprobe.comparing.differences_section import describe
 from tuiprobe.comparing.overlap import Overlap, by_chance, overlaps
-from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
-from tuiprobe.probes.concepts.counts import RANDOM
+from tuiprobe.probes.concepts.compute import RANDOM, Concepts, probe_concepts
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -87,7 +86,7 @@ def test_models_that_encode_nothing_share_nothing(first: Concepts) -> None:
 def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
     def reason(second: Concepts | NotRun) -> str:
         [why] = {common.not_comparable for common in in_common(first, second)}
-        return why
+        return why.reason
 
     assert (
         reason(NotRun(reason="no concept set")) == "not in the report of open_clip:RN50-quickgelu"
@@ -108,7 +107,7 @@ def test_channels_compare_within_one_width() -> None:
 
     assert common(1024).shared == ("133",)
     assert common(1024).by_chance is None
-    assert common(512).not_comparable == "they differ in their width"
+    assert common(512).not_comparable == NotRun(reason="they differ in their width")
 
 
 def test_channels_stand_in_the_order_of_numbers() -> None:

@@ -15,7 +15,7 @@ import torch
 from tuiprobe.engine.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.inputs import flatten_summary
-from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
+from tuiprobe.results import Fingerprint, Model, NotRun, Preprocessing, Weights
 from tuiprobe.run.arrays import checksum_of, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import FILES, FOLDERS, write_manifest
@@ -72,7 +72,7 @@ def write_run(
     _write_plan(directory, sets, model(width=width, **(about or {})))
     write_merged(directory, KEY, {name: _merged(record.features) for name, record in sets.items()})
     if weight is None:
-        write_arrays(directory.head_file, {}, {"reason": reason})
+        write_arrays(directory.head_file, {}, {"not_run": NotRun(reason=reason).model_dump_json()})
         return directory
     arrays = {"weight": weight.astype(np.float32), **(extra_head or {})}
     if bias is not None:

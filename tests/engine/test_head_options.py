@@ -57,6 +57,7 @@ class Clip:
 
     device = torch.device("cpu")
     loader = "open_clip"
+    answered = None
 
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder
@@ -126,7 +127,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     build_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run).head
     assert isinstance(reason, NotRun)
-    assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason.reason
+    assert "ask for them with --head zero-shot" in reason.remedy
     assert clip.seen == 0
     build_head(
         replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
@@ -158,7 +159,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
 
     with pytest.raises(Interrupted):
         build_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
-    assert "the same command goes on with it" in str(read_head(run).head)
+    assert "the same command resumes" in str(read_head(run).head)
     events, status = list[Event](), StatusWriter(run)
 
     def listen(event: Event) -> None:
@@ -269,7 +270,7 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
         (("Tench", "tench"), "'Tench' and 'tench' are the same class"),
         (
             ("cat", "dog"),
-            r"no class of val \(cat and dog\) is .*; fit a head to them by --head pro",
+            r"no class of val \(cat and dog\) is a class of the head",
         ),
     ):
         (check,) = head_row_checks(*chosen(*folders))
@@ -440,7 +441,8 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
     assert four.part(Robustness) is None
     reason = four.why_not("robustness")
     assert "the head has 4 rows without class names and" in reason
-    assert "has 3 classes; name the rows by --classes FILE" in reason
+    assert "has 3 classes (name the rows by --classes FILE)" in reason
+    assert four.why_not("targets") == reason  # the folder holds the user's pictures
     assert (checks[1].status, "no accuracy can be given" in checks[1].detail) == ("warn", True)
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         probed("probe", sample=0)

@@ -146,9 +146,9 @@ def test_what_does_not_fit_is_refused_in_one_sentence_that_names_it(
 LONG = "x" * 70_000
 TEXTS: dict[str, Change] = {
     "source": lambda m: m.update(source=LONG),
-    "reason": lambda m: m.update(reason=LONG),
-    "unmatched": lambda m: m.update({"unmatched/val": LONG}),
-    "own names": lambda m: m.update({"own_names_reason/r": LONG}),
+    "not run": lambda m: m.update(not_run=json.dumps({"reason": LONG})),
+    "unmatched": lambda m: m.update({"unmatched/val": json.dumps({"reason": LONG})}),
+    "own names": lambda m: m.update({"own_names_not_run/r": json.dumps({"reason": LONG})}),
     "classes": lambda m: m.update(classes=json.dumps([LONG] * 3)),
 }
 

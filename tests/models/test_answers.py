@@ -21,6 +21,7 @@ from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.report.reading import read_report
 from tuiprobe.results import Report
+from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.pictures import read_digests
@@ -112,7 +113,7 @@ def test_nothing_is_known_about_the_inside_of_answers(world, folder):
     report = measured(world / "toy0.csv", world, folder / "run", target=world / "new")
     parts = {part.probe: part for part in report.parts}
     for id in INSIDE:
-        assert parts[id].not_run == "no representation: nothing is known about the inside"
+        assert parts[id].not_run.reason == NO_REPRESENTATION.reason
     assert parts["calibration"].not_run is None
     assert parts["targets"].not_run is None
     assert report.model.weights.kind == "answers"
@@ -170,9 +171,10 @@ def test_answers_without_confidences_have_neither_calibration_nor_estimates(worl
     table = table_of(world, only("path", "class"), folder / "a.csv")
     report = measured(table, world, folder / "run")
     parts = {part.probe: part for part in report.parts}
-    assert parts["calibration"].not_run == "the answers have no confidences"
+    assert parts["calibration"].not_run.reason == "the answers have no confidences"
     answers = read_per_image(RunDir(folder / "run"))["val"].answers
-    assert set(answers.confidence) == {1.0}
+    assert np.isnan(answers.confidence).all()
+    assert {of.confidence for of in report.predictions()} == {None}
     assert set(answers.second) == {-1}
 
 
@@ -267,3 +269,13 @@ def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, caps
         assert len(read_digests(run, record, read_plan(run).key)) == 3 * EACH
     assert run_cli(["label", *tables]) == 2
     assert run_cli(["label", *map(str, runs), "--data", str(world / "val")]) == 2
+
+
+def test_a_dry_run_says_what_answers_tell(world, folder, capsys):
+    words = ["--headless", "--model", f"answers:{world / 'toy0.csv'}", "--data", str(world / "val")]
+    assert run_cli([*words, "--dry-run", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["head"] == "yes"
+    outcomes = {probe["id"]: probe["outcome"] for probe in planned["probes"]}
+    assert outcomes["calibration"] == "runs"
+    assert {outcomes[id]["reason"] for id in INSIDE} == {NO_REPRESENTATION.reason}

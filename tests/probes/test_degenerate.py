@@ -39,7 +39,7 @@ def probed(path: Path, weight: np.ndarray | None, **sets: FakeSet) -> Report:
 
 def test_a_model_without_a_head(tmp_path: Path) -> None:
     report = probed(tmp_path, None, val=FakeSet(H, LABELS))
-    for probe in ("directions", "robustness", "ablation"):
+    for probe in ("directions", "robustness", "ablation", "targets"):
         assert report.why_not(probe) == "fake brings no head"
     assert given(part(report, OutlierResult).taps[0].kurtosis)
 

@@ -136,8 +136,8 @@ def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
     assert failed.failed
     assert failed.not_run is not None
     cause = "the probe calibration failed with ZeroDivisionError: compute (at tuiprobe."
-    assert failed.not_run.startswith(cause)
-    assert failed.remedy == "please report this bug of tuiprobe"
+    assert failed.not_run.reason.startswith(cause)
+    assert failed.not_run.remedy == "please report this bug of tuiprobe"
     assert [part for part in report.parts if part != failed] == [
         part for part in without.parts if part.probe != "calibration"
     ]

@@ -169,7 +169,7 @@ def retold(whole: Report, **results: ProbeResult | NotRun | None) -> Report:
 
 def _kept(whole: Report, item: Part) -> ProbeResult | NotRun:
     if item.not_run is not None:
-        return NotRun(reason=item.not_run, remedy=item.remedy)
+        return item.not_run
     result = whole.part(PROBES[item.probe].Result)
     assert result is not None
     return result

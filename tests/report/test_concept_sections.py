@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,4 +48,9 @@ def test_tables_hold_every_family_and_the_leading_directions(with_head: Report) 
     assert {r["family"] for r in rows(with_head, "concepts_by_category")} == set(unique)
     best = rows(with_head, "best_concepts")
     assert {r["concept"] for r in best} >= {"'=red|", "dog", "sky"}
-    assert {r["end"] for r in best} <= {"'+", "'-"}
+    other = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
+    mirrored = replace(concept_set(), features=-concept_set().features)
+    opposite = rows(report(concepts=probe_concepts(other, mirrored)), "best_concepts")
+    ends = {r["concept"]: r["end"] for r in best}, {r["concept"]: r["end"] for r in opposite}
+    assert {*ends[0].values(), *ends[1].values()} == {"'+", "'-"}
+    assert all(ends[0][name] != ends[1][name] for name in ends[0])

@@ -108,7 +108,7 @@ def full_report() -> Report:
             "data": data,
         }
     )
-    missing = Part(probe="absent", title="Absent", not_run="r", remedy="m")
+    missing = Part(probe="absent", title="Absent", not_run=NotRun(reason="r", remedy="m"))
     return whole.model_copy(update={"parts": (*whole.parts, stranger(), missing)})
 
 

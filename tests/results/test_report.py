@@ -96,7 +96,7 @@ def test_a_part_has_its_type_and_is_the_same_after_a_round_trip():
 
 def test_a_part_that_is_not_there_is_none_with_a_reason():
     assert report().part(Directions) is None
-    assert report().why_not("directions") == "it is not in this report"
+    assert report().why_not("directions") == "not in this report"
     said = f"{NO_CONCEPTS.reason} ({NO_CONCEPTS.remedy})"
     assert report().why_not("concepts") == said
     assert report(concepts=NotRun(reason="none")).why_not("concepts") == "none"

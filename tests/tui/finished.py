@@ -7,8 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 from tests.report.samples import estimate, model, outlier_channel, outliers, report
-from tuiprobe.probes.concepts.compute import Concepts, DirectionConcepts, EncodedConcept
-from tuiprobe.probes.concepts.counts import CategoryCount, ConceptPoint, DirectionFamily
+from tuiprobe.probes.concepts.compute import (
+    CategoryCount,
+    ConceptPoint,
+    Concepts,
+    DirectionConcepts,
+    DirectionFamily,
+    EncodedConcept,
+)
 from tuiprobe.probes.directions.compute import Basis, Direction, Directions
 from tuiprobe.probes.directions.pruning import PruningCurve, PruningPoint
 from tuiprobe.probes.outliers.result import ChannelImages

@@ -27,7 +27,7 @@ from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.runmarks import LIGHT, run_mark
+from tuiprobe.tui.runmarks import LIGHT
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, FigureTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -245,9 +245,11 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         last = listed.rows[2].path
         await pilot.press("space", "space", "space", "end", "p")
         assert listed.rows[0].path == last
-        assert listed.render_line(1).text.startswith(f"☑p{run_mark(last).sign} ")
-        colour = app.theme_variables[run_mark(last).colour]
-        assert colour_of(listed.render_line(1), run_mark(last).sign) == colour
+        assert listed.render_line(1).text.startswith(f"☑p{app.mark(last).sign} ")
+        colour = app.theme_variables[app.mark(last).colour]
+        assert colour_of(listed.render_line(1), app.mark(last).sign) == colour
+        signs, colours = zip(*(app.mark(row.path) for row in listed.rows), strict=True)
+        assert len({*signs}) == len({*colours}) == 3
         for _ in ("dark", "light"):
             under = listed.get_component_rich_style("rows--cursor").bgcolor
             marks = (Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT)))

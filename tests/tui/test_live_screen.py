@@ -285,15 +285,26 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
         (live_run(tmp_path / name) / "plan.json").write_text("{}")
     app = TuiprobeApp(open_run=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: content(app, "#place").startswith("● mini_clip: measuring"))
-        await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
+        await until(
+            pilot,
+            lambda: content(app, "#place").startswith("● mini_clip, 1 of 2 models: measuring"),
+        )
         assert content(app, "#place").endswith("says nothing about real CLIPs")
+        # Both models on one axis, whichever of them is shown below.
+        await until(
+            pilot, lambda: sum("90.0 % (87.4 to 92.1)" in line for line in answers(app)) == 3
+        )
+        assert [line.split()[0] for line in answers(app)[:2]] == [
+            app.mark(tmp_path / name).sign for name in (long, "one")
+        ]
+        write_live(tmp_path / "one", 2, done=1000, sets=("val", "r"))  # of which one is a shift
+        await until(pilot, lambda: "90.0 % (88.0 to 91.7)" in answers(app)[1])
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(" DEMONSTRATION"))
         say(tmp_path / long, "stage", "probing", phase="probe")
-        await until(pilot, lambda: "mini_clip: probing" in content(app, "#place"))
+        await until(pilot, lambda: "mini_clip, 1 of 2 models: probing" in content(app, "#place"))
         await pilot.press("n")
-        await until(pilot, lambda: content(app, "#place").startswith("● rn50: measuring"))
+        await until(pilot, lambda: content(app, "#place").startswith("● rn50"))
         await until(pilot, lambda: content(app, "#place").endswith("UNTRAINED"))
         live_run(tmp_path / "later")
         await until(pilot, lambda: len(app.screen._members) == 3)
@@ -356,18 +367,18 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
     app, run = started(tmp_path, monkeypatch, sleep)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: ": libraries load" in content(app, "#place"))
-        await until(pilot, lambda: re.search(r"\(0:\d[1-9]\)", content(app, "#place")))
+        await until(pilot, lambda: re.match(r"○ 0:\d[1-9] run", content(app, "#place")))
         assert "no figures yet" in lines(app, ChannelBars)
         live_run(run)
         await until(pilot, measures(app))
         monkeypatch.setattr(locks, "QUIET_SECONDS", 0.1)  # the status is of another host
         os.kill(app.engines[0].pid, 9)
-        await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
+        await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#warning"))
         assert "    13" in lines(app, ChannelBars)
         await pilot.press("down")
         await pilot.press("r")
         await until(pilot, lambda: len(app.engines) == 2)
-        await until(pilot, lambda: "SIGKILL" not in content(app, "#place"))
+        await until(pilot, lambda: "SIGKILL" not in drawn(app))
         await pilot.press("d")  # detaching and leaving let it go on
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
         await until(pilot, lambda: content(app, "#badge") == "● 1 running 32 %")
@@ -384,9 +395,11 @@ async def test_an_engine_that_fails_says_why_and_what_to_do(
     code = "import sys; print('error: no image below [red]x[/]', file=sys.stderr); sys.exit(4)"
     app, _ = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "no image below [red]x[/]" in content(app, "#place"))
-        assert content(app, "#place").startswith("✗ run: failed: ")
-        assert "r tries again" in content(app, "#place")
+        await until(pilot, lambda: "no image below [red]x[/]" in content(app, "#warning"))
+        assert content(app, "#place").rstrip() == "✗ run: failed"
+        assert "r tries again" in content(app, "#warning")
+        assert drawn(app).count("no image below") == 1
+        assert not app._notifications  # what stands on the screen is not said again
 
 
 async def test_cancel_asks_the_engine_and_x_again_can_end_it(
@@ -410,6 +423,31 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
         await until(pilot, lambda: app.engines[0].ended() == -9)
         await until(pilot, lambda: "killed on request" in content(app, "#warning"))
         assert not any("memory" in notice.message for notice in app._notifications)
+
+
+async def test_resuming_a_run_that_stops_waits_until_it_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *a: print('asked', flush=True))\n"
+        "print('ready', flush=True)\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.02)"
+    )
+    monkeypatch.chdir(tmp_path)
+    app, run = started(tmp_path, monkeypatch, code)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "ready" in (run / "log.txt").read_text())
+        live_run(run)
+        await until(pilot, measures(app))
+        assert "resume" not in words(app)
+        change(run, sequence=2, stopped=True, phase="merge")
+        await until(pilot, lambda: app.screen.check_action("again", ()))
+        await pilot.press("r")
+        assert len(app.engines) == 1
+        (tmp_path / "go").touch()
+        await until(pilot, lambda: len(app.engines) == 2)
+        await until(pilot, lambda: all(one.ended() is not None for one in app.engines))
 
 
 async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ from tuiprobe.run.pictures import differing, read_pictures
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
+from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.tabs.overview import BlockView
+from tuiprobe.tui.tabs.section import SubjectTable
+from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -77,6 +81,46 @@ async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(
         answers = [p.answer for p in of.at(of.wrong(worst.name))]
         assert {heading for heading, _ in groups} == {f"called {a}" for a in answers}
         assert sum(len(pictures) for _, pictures in groups) == len(answers)
+
+
+async def test_a_set_a_class_and_a_point_lead_to_their_pictures(label_runs: list[Path]) -> None:
+    app = TuiprobeApp(open_run=label_runs[1])
+
+    async def came() -> PictureRow:
+        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
+        chosen = row(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        return chosen
+
+    async with app.run_test(size=(110, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        screen = app.screen
+        block = next(of for of in screen.query(BlockView) if of.sets)
+        block.focus()
+        for at, figure in enumerate(block.sets):  # each line of the overview
+            await pilot.press(*["down"] * (at + 1), "enter")
+            assert (await came()).data == figure.data
+            block.blur()
+            block.focus()
+        for name in ("yours", "checks"):  # each point of each chart, and each row of each table
+            screen.go(name)
+            await until(pilot, lambda: screen.tab.id == f"tab-{name}")  # noqa: B023
+            for chart in screen.tab.query(ChartView):
+                chart.point = 0
+                point, sets = chart.named, [data.name for data in screen.results.report.data]
+                data = screen.results.set_of(point.name, point.series, chart.chart.title)
+                chart.action_choose()
+                if data:
+                    assert (await came()).data == data in sets
+            for table in screen.tab.query(SubjectTable):
+                data, label = table.pictures
+                if not data:
+                    continue
+                table.focus()
+                await pilot.press("enter")
+                chosen = await came()
+                assert (chosen.data, label in ("", chosen.name)) == (data, True)
 
 
 async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(

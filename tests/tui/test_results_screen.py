@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
-from tuiprobe.results import Part, Weights
+from tuiprobe.results import NotRun, Part, Weights
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Table
@@ -35,13 +36,11 @@ from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
-from tuiprobe.tui.tabs import evidence
-from tuiprobe.tui.tabs.evidence import EvidencePanel
+from tuiprobe.tui.tabs import section
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.section import SubjectTable
+from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureScreen
-from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -79,15 +78,6 @@ async def to_tab(pilot, app, name: str) -> ResultsScreen:
 
 async def goes_to(pilot, kind: type) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, kind))
-
-
-def rows(app, selector: str) -> list:
-    return list(app.screen.query_one(selector, RowTable).rows)
-
-
-def drawn(app, selector: str) -> list[str]:
-    table = app.screen.query_one(selector, RowTable)
-    return [table.render_line(y).text for y in range(len(table.rows) + 1)]
 
 
 def text_of(app, selector: str) -> str:
@@ -204,7 +194,10 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
 
 
 async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Path) -> None:
-    gone = [Part(probe=f"extra_{i}", title="", not_run="no reason", block=None) for i in range(8)]
+    gone = [
+        Part(probe=f"extra_{i}", title="", not_run=NotRun(reason="no reason"), block=None)
+        for i in range(8)
+    ]
     report = full_report()
     report = report.model_copy(update={"parts": (*report.parts, *gone)})
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", report), runs=tmp_path)
@@ -274,7 +267,7 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
             assert unexplained(screen) == []
         screen.tab.first().focus()
         await pilot.press("enter")
-        terms = list(screen.tab.query_one(EvidencePanel).explained())
+        terms = list(screen.tab.query_one(SubjectPanel).explained())
         assert "ablation" in terms
         assert all(term(name) for name in terms)
     assert {"ablate", "filter", "sort"} <= keys["channels"]
@@ -291,7 +284,7 @@ async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: 
         assert [table._texts[row][0] for row in table.rows] == ["133", "17"]
         assert table.subject is not None
         assert table.subject.number == 133
-        panel = screen.tab.query_one(EvidencePanel)
+        panel = screen.tab.query_one(SubjectPanel)
         assert str(panel.border_title).startswith("133")
         assert any(one.chart.id == "heights" for one in screen.tab.query(ChartView))
 
@@ -323,12 +316,12 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
             return ProcessOutput(0, json.dumps(ABLATION), "")
         return ProcessOutput(4, "", "error: no head [b]here[/]\n")
 
-    monkeypatch.setattr(evidence, "ask", answer)
+    monkeypatch.setattr(section, "ask", answer)
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
         await pilot.press("down")
-        panel = screen.tab.query_one(EvidencePanel)
+        panel = screen.tab.query_one(SubjectPanel)
         await until(pilot, lambda: panel.subject is not None and panel.subject.number == 17)
         await pilot.press("up")
         grid = panel.pictures
@@ -345,18 +338,17 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         assert first.name == "cats/1.jpg"
 
         await pilot.press("a")  # accuracy without the channel, asked of a process
-        await until(pilot, lambda: bool(rows(app, "#ablation")))
+        await until(pilot, lambda: "without it 70" in text_of(app, "#about"))
         run = str(finished)
         assert asked == [
             ["reprobe", run, "--ablate", "channel:133", "--ablate-mode", "mean", "--json"]
         ]
-        text = drawn(app, "#ablation")[1]
-        assert plain(EVIL)[:5] in text
-        assert "*\N{MINUS SIGN}20" in text
-        assert text_of(app, "#ablation-status") == (
+        assert text_of(app, "#about").splitlines()[:2] == [
             "accuracy without it (set to zero) on 1 set; * differs; "
-            "no accuracy on concepts, unlabelled: no labels"
-        )
+            "no accuracy on concepts, unlabelled: no labels",
+            f"{plain(EVIL)}: 90.0 %, without it 70 %: *\N{MINUS SIGN}20 points "
+            "(\N{MINUS SIGN}25 to \N{MINUS SIGN}15)",
+        ]
         await pilot.press("n")
         await until(pilot, lambda: len(asked) == 2)
         assert asked[1][4:] == ["--ablate-mode", "zero", "--json"]
@@ -366,8 +358,8 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await pilot.press("down", "a")
         await until(pilot, lambda: len(asked) == 3)
         assert asked[2][2:5] == ["--ablate", "direction:1", "--centred"]
-        status = screen.tab.query_one("#ablation-status", FigureText)
-        await until(pilot, lambda: "no head [b]here[/]" in status.whole.plain)
+        told = screen.tab.query_one("#about", FigureText)
+        await until(pilot, lambda: "no head [b]here[/]" in told.whole.plain)
 
 
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
@@ -383,11 +375,14 @@ async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await to_tab(pilot, app, "channels")
         await pilot.press("down", "a")
-        await until(pilot, lambda: bool(rows(app, "#ablation")))
-        row = rows(app, "#ablation")[0]
-        assert (row.name, row.n) == ("val", 300)
-        assert row.lost + row.gained > 0
-        assert drawn(app, "#ablation")[1].startswith("val")
+        shown = re.compile(r"^val: ([\d.]+) %.*, without it ([\d.]+) %", re.M)
+        await until(pilot, lambda: shown.search(text_of(app, "#about")))
+        before, after = map(float, shown.search(text_of(app, "#about")).groups())
+        without = h.copy()
+        without[:, 17] = h[:, 17].mean()
+        for rows, seen in ((h, before), (without, after)):
+            right = ((rows @ weight.T).argmax(1) == labels).mean()
+            assert seen == pytest.approx(100 * right, abs=0.51)
 
 
 async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_images(
@@ -405,7 +400,7 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         assert names() == everything
         assert table.has_focus
         assert "\x1b" not in drawn_screen(app)
-        grid = screen.tab.query_one(EvidencePanel).pictures
+        grid = screen.tab.query_one(SubjectPanel).pictures
         assert [len(images) for _, images in grid.groups] == [3, 1]
         await pilot.press("end")  # a direction without pictures
         await until(pilot, lambda: not grid.groups)
@@ -474,7 +469,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
-        panel = screen.tab.query_one(EvidencePanel)
+        panel = screen.tab.query_one(SubjectPanel)
         grid = panel.pictures
         await pilot.press("down")
         await until(pilot, lambda: panel.subject.number == 17)
@@ -604,8 +599,13 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
         assert drawn_screen(app).splitlines()[bar.region.y] == (
             "1 overview 2 yours 3 shifts 4 channels 5 directions 6 concepts 7 checks".ljust(80)
         )
-        await pilot.resize_terminal(60, 15)  # the row scrolls to the active one
-        await until(pilot, lambda: bar.size.width == 60)
-        for name in ("checks", "overview", "checks"):
+        await pilot.resize_terminal(60, 15)  # the active one beside numbers, none of them cut
+        for name, shown in (
+            ("checks", "1… 2… 3… 4… 5… 6… 7 checks"),
+            ("overview", "1 overview 2… 3… 4… 5… 6… 7…"),
+        ):
             await to_tab(pilot, app, name)
-            await until(pilot, lambda: name in drawn_screen(app).splitlines()[bar.region.y])  # noqa: B023
+            await until(
+                pilot,
+                lambda: drawn_screen(app).splitlines()[bar.region.y].rstrip() == shown,  # noqa: B023
+            )

@@ -153,7 +153,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
     ("width", "kept"),
     [
         (56, "run state your pictures"),
-        (76, "run time state your pictures"),
+        (76, "run model state your pictures"),
         (116, "run model set time state your pictures top-1 shifts"),
     ],
 )
@@ -175,7 +175,7 @@ async def test_an_estimate_is_never_written_with_plus_minus(
     root: Path, evidence: Evidence, shown: bool
 ) -> None:
     target = accuracy_from(estimate(0.532, 0.02), "street", evidence)
-    cells = run_cells(changed(list_runs(root)[0], target=target), marked=False, pinned=False)
+    cells = run_cells(changed(list_runs(root)[0], target=target), "")
     assert any("±" in cell and "53" in cell for cell in cells) == shown
 
 

@@ -1,1 +1,1 @@
-"""Reports beside each other: differences, gates, correlation."""
+"""Reports compared: the decision, differences, gates, correlation."""

@@ -67,7 +67,7 @@ class DecidedModel(Frozen):
         standing: `take` it; `as good` as the best within `MARGIN`; `behind` the reference by the
             range of the difference; `not the best`, without a range that says behind whom; by
             labels `at most 2 points better` than the one to take; `undecided`; `not compared`.
-        difference: Accuracy of the reference minus its own by the evidence of the decision. The
+        difference: Accuracy of the reference minus that of this model, by the evidence. The
             ranges of all pairs hold together with 95 %.
     """
 

@@ -12,7 +12,7 @@ from tuiprobe.comparing.inference import difference
 from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
-from tuiprobe.numbers import MISSING, interval
+from tuiprobe.numbers import interval
 from tuiprobe.probes.content import points, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
@@ -79,7 +79,7 @@ def _models(decision: Decision, reports: Sequence[Report]) -> Content:
         if any(row[i] is not None for row in rows)
         if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
     ]
-    cells: list[list[Value]] = [[row[i] or MISSING for i in shown] for row in rows]
+    cells: list[list[Value]] = [[row[i] or None for i in shown] for row in rows]
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
@@ -164,7 +164,7 @@ def _inside(reports: Sequence[Report]) -> Content:
             report.model.name,
             report.model.representation,
             report.model.parameters,
-            *(report.fact(id) or MISSING for id in facts),
+            *(report.fact(id) or None for id in facts),
             *(value_or_dash(row[i]) for i in known),
         ]
         for report, row in zip(reports, figures, strict=True)

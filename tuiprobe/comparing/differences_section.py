@@ -138,7 +138,7 @@ def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:
 def _difference(row: Difference) -> list[Value]:
     """Returns the difference with its interval, and how that was obtained."""
     change = row.difference
-    return [change.with_interval(signed=True) if given(change) else MISSING, kind(row)]
+    return [change.with_interval(signed=True) if given(change) else None, kind(row)]
 
 
 def _common(comparison: Comparison) -> Iterator[Content]:
@@ -163,7 +163,7 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     text: list[Value] = [overlap.name, " on ", Code(code=overlap.data)]
     text += [f", {overlap.place}"] if overlap.place else []
     if overlap.not_comparable:
-        return (*text, f": {overlap.not_comparable}")
+        return (*text, f": {overlap.not_comparable.why}")
     alone = ((second, overlap.second_only), (first, overlap.first_only))
     text += [f": shared {listed(overlap.shared, LISTED) or 'none'}"]
     text += [f"; only in {name} {listed(members, LISTED) or 'none'}" for name, members in alone]

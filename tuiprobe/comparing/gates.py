@@ -129,7 +129,7 @@ def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
         place = f", {overlap.place}" if overlap.place else ""
         where = f"{overlap.name} on {overlap.data}{place}"
         if overlap.not_comparable:
-            yield plain(f"{where} cannot be compared: {overlap.not_comparable}")
+            yield plain(f"{where} cannot be compared: {overlap.not_comparable.why}")
         elif overlap.differ:
             gone, new = list(overlap.first_only), list(overlap.second_only)
             yield plain(f"{where}: gone {gone}, new {new}")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
-from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import points, prose, several, table
 from tuiprobe.results import Estimate, given
@@ -136,7 +135,7 @@ def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
     )  # fmt: skip
     rows: list[list[Value]] = [
         [run.run, run.representation, run.backbone, run.training,
-         *(figure if given(figure) else MISSING for figure in (run.height, run.kurtosis)),
+         *(figure if given(figure) else None for figure in (run.height, run.kurtosis)),
          run.robustness]
         for run in runs
     ]  # fmt: skip
@@ -151,7 +150,7 @@ def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Conte
     )  # fmt: skip
     rows: list[list[Value]] = [
         [indicator.signature, indicator.within,
-         MISSING if indicator.p_value is None else indicator.p_value, indicator.pooled,
+         indicator.p_value, indicator.pooled,
          indicator.pooled_trivial]
         for indicator in indicators
     ]  # fmt: skip

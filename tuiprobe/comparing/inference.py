@@ -24,7 +24,9 @@ from tuiprobe.run.per_image import ImageValues, SetValues
 LEVEL: Final = 0.05
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
-KEEPS_NONE: Final = "no values of single images are kept (`tuiprobe reprobe RUN` writes them)"
+KEEPS_NONE: Final = NotRun(
+    reason="no values of single images are kept", remedy="`tuiprobe reprobe RUN` writes them"
+)
 
 _SEED = 0
 _TAILS = (0.025, 0.975)
@@ -124,12 +126,13 @@ class Pairing:
     second: ImageValues
     _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
 
-    def why_not(self, name: str) -> str:
-        """Returns why a set cannot be paired; empty where it can."""
+    def why_not(self, name: str) -> NotRun | None:
+        """Returns why a set cannot be paired; None where it can."""
         ours, theirs = self.first.get(name), self.second.get(name)
         if ours is None or theirs is None:
             return KEEPS_NONE
-        return ours.differs_from(theirs)
+        other = ours.differs_from(theirs)
+        return NotRun(reason=other) if other else None
 
     def difference(self, ours: NamedFigure, theirs: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""

@@ -109,17 +109,17 @@ def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str
     """Yields why images are not compared in pairs, and which ones differ or are left out."""
     for report, images in ((first, pairing.first), (second, pairing.second)):
         if not images and (pairing.first or pairing.second):
-            yield f"{report.model.name}: {KEEPS_NONE}, so differences are not paired"
+            yield f"{report.model.name}: {KEEPS_NONE.why}, so differences are not paired"
     theirs = {data.name: data for data in second.data}
     for data in first.data:
         other = theirs.get(data.name)
         if other is None:
             continue
-        reason = pairing.why_not(data.name)
-        if reason and data.name in pairing.first and data.name in pairing.second:
-            yield f"{data.name}: differences are not paired: {reason}"
+        unpaired = pairing.why_not(data.name)
+        if unpaired and data.name in pairing.first and data.name in pairing.second:
+            yield f"{data.name}: differences are not paired: {unpaired.why}"
         sources = last_part(data.source), last_part(other.source)
-        if reason and (sources[0] != sources[1] or data.measured != other.measured):
+        if unpaired and (sources[0] != sources[1] or data.measured != other.measured):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"
@@ -134,7 +134,7 @@ def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str
 def label_notes(reports: Sequence[Report], labels: object) -> Iterator[str]:
     """Yields why labels do not count, once each."""
     parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
-    reasons = [part.not_run for part in parts if part.not_run is not None]
+    reasons = [part.not_run.reason for part in parts if part.not_run is not None]
     if parts and not reasons and isinstance(labels, NotRun):
         reasons.append(f"labels do not tell these runs apart: {labels.reason}")
     yield from dict.fromkeys(reasons)

@@ -20,7 +20,7 @@ class Overlap(Frozen):
         name: Name of the kind, for people.
         data: Set of images.
         place: What else they are of.
-        not_comparable: Why members of the two runs do not mean the same; empty where they do.
+        not_comparable: Why members of the two runs do not mean the same; None where they do.
         shared: Found by both runs.
         first_only: Found by the first run only.
         second_only: Found by the second run only.
@@ -34,7 +34,7 @@ class Overlap(Frozen):
     name: str
     data: str
     place: str
-    not_comparable: str = ""
+    not_comparable: NotRun | None = None
     shared: tuple[str, ...] = ()
     first_only: tuple[str, ...] = ()
     second_only: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
         overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
         if a is None or b is None:
             without = first if a is None else second
-            reason = f"not in the report of {without.model.name}"
-            yield overlap.model_copy(update={"not_comparable": reason})
-        elif reason := _difference_of_basis(a.basis, b.basis):
-            yield overlap.model_copy(update={"not_comparable": reason})
+            why = NotRun(reason=f"not in the report of {without.model.name}")
+            yield overlap.model_copy(update={"not_comparable": why})
+        elif other := _difference_of_basis(a.basis, b.basis):
+            yield overlap.model_copy(update={"not_comparable": other})
         else:
             yield _counted(overlap, a, b)
 
@@ -86,14 +86,16 @@ def _counted(overlap: Overlap, first: NamedSet, second: NamedSet) -> Overlap:
     )
 
 
-def _difference_of_basis(first: Mapping[str, str | None], second: Mapping[str, str | None]) -> str:
-    """Returns why members of two sets are not comparable; empty where they are."""
+def _difference_of_basis(
+    first: Mapping[str, str | None], second: Mapping[str, str | None]
+) -> NotRun | None:
+    """Returns why members of two sets are not comparable; None where they are."""
     for aspect in dict.fromkeys((*first, *second)):
         if first.get(aspect) is None or second.get(aspect) is None:
-            return f"a report does not say its {aspect}"
+            return NotRun(reason=f"a report does not say its {aspect}")
         if first[aspect] != second[aspect]:
-            return f"they differ in their {aspect}"
-    return ""
+            return NotRun(reason=f"they differ in their {aspect}")
+    return None
 
 
 def _sorted(members: set[str]) -> tuple[str, ...]:

@@ -129,8 +129,8 @@ def _gaps(report: Report) -> Iterator[Gap]:
             continue
         reason = figure.reason
         if reason == ABSENT.reason:  # whatever was not run may be the reason
-            not_run = [part for part in report.parts if part.not_run is not None]
-            reason = "; ".join(f"{part.title}: {part.not_run}" for part in not_run) or reason
+            lost = [(part.title, part.not_run) for part in report.parts if part.not_run is not None]
+            reason = "; ".join(f"{name}: {why.reason}" for name, why in lost) or reason
         yield Gap(model=name, reason=f"no {title[0].lower()}{title[1:]}: {reason}")
 
 

@@ -41,7 +41,7 @@ def read_run(directory: RunDir) -> Run:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """Reads run directories, and gives each model a name of its own among them.
+    """Reads run directories, and gives each model a unique name.
 
     Raises:
         DamagedFileError: As for `read_run`.
@@ -105,7 +105,7 @@ def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvide
     """Returns the evidence of labels for some runs, or why there is none; None without labels.
 
     Args:
-        runs: The runs; the labels are those beside the first one.
+        runs: The runs; the labels are those of the first one.
         target: Name of the target set; None for the first of all runs that has labels.
     """
     targets = [[data.name for data in run.report.data if data.target] for run in runs]

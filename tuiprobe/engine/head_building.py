@@ -88,13 +88,13 @@ def build_head(
         head = _build(plan, listen, progress, hurried)
         own_names = dict(_own_name_heads(plan, progress, hurried))
     except Interrupted:
-        reason = "stopped while the head was built; the same command goes on with it"
-        write_head(plan.directory, plan.key, HeadFile(NotRun(reason=reason)))
+        stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
+        write_head(plan.directory, plan.key, HeadFile(stopped))
         raise
     if isinstance(head, NotRun):
         write_head(plan.directory, plan.key, HeadFile(head))
         return
-    answers, without = dict[str, NDArray[np.int64]](), dict[str, str]()
+    answers, without = dict[str, NDArray[np.int64]](), dict[str, NotRun]()
     for name, dataset in plan.suite.sets.items():
         rows = class_of_each_row(plan.suite, choice, head.classes, name)
         if rows is not None:
@@ -182,16 +182,16 @@ def _of_targets(
 def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) -> Head | NotRun:
     """Returns the head of a choice, or the reason why there is none."""
     choice = plan.head
-    if choice.kind == "none":
-        return NotRun(reason=choice.reason)
+    if choice.not_run is not None:
+        return choice.not_run
     if choice.head is not None:
         return replace(choice.head, classes=choice.classes)
     if choice.kind == "probe":
         if hurried:
-            return NotRun(reason=f"stopped before the head was fitted; {_RESUMES}")
+            return NotRun(reason="stopped before the head was fitted", remedy=_RESUMES)
         return _fit(plan, listen, progress)
-    if reason := _unbuilt(plan, choice.classes, hurried):
-        return NotRun(reason=reason)
+    if unbuilt := _unbuilt(plan, choice.classes, hurried):
+        return unbuilt
     prompts = len(choice.classes) * len(choice.templates)
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     cached = f", {prompts - left} of them cached" if left < prompts else ""
@@ -217,8 +217,8 @@ def _own_name_heads(
         if plan.head.kind != "zero-shot" or plan.suite.published.get(name) != "objectnet":
             continue
         names = prompt_names(dataset.classes)
-        if reason := _unbuilt(plan, names, hurried):
-            yield name, NotRun(reason=reason)
+        if unbuilt := _unbuilt(plan, names, hurried):
+            yield name, unbuilt
             continue
         head = plan.encoder.head(names, plan.head.templates, progress=progress)
         if head is not None:
@@ -226,16 +226,17 @@ def _own_name_heads(
             yield name, _arrays_of(replace(head, source=source))
 
 
-def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> str:
-    """Returns why no zero-shot head of some names is built now; empty if it may be."""
+def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None:
+    """Returns why no zero-shot head of some names is built now; None if it may be."""
     left = plan.encoder.prompts_left(names, plan.head.templates)
     if left and hurried:
-        return f"stopped before the head was built; {_RESUMES}"
+        return NotRun(reason="stopped before the head was built", remedy=_RESUMES)
     if not too_long(left, plan):
-        return ""
-    return (
-        f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes where "
-        "it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
+        return None
+    return NotRun(
+        reason=f"{left:,} prompts take a CPU hours",
+        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
+        "run on --device cuda, or pass fewer --templates",
     )
 
 

@@ -40,6 +40,7 @@ from tuiprobe.models.load import IDENTITY
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
+from tuiprobe.results import NotRun
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
@@ -54,7 +55,7 @@ class HeadChoice:
         classes: Names of the rows.
         templates: Prompt templates, for `zero-shot`.
         head: The head itself, for `classifier` and `file`.
-        reason: Why there is no head, for `none`.
+        not_run: Why there is no head, for `none`.
         in_label_order: Whether the user gave the names. Rows may then be matched to labels by
             position if the names differ from the folder names.
         asked: Whether the user asked for this kind of head, however long it takes.
@@ -68,7 +69,7 @@ class HeadChoice:
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     head: Head | None = None
-    reason: str = ""
+    not_run: NotRun | None = None
     in_label_order: bool = False
     asked: bool = False
     assumed: bool = False
@@ -88,7 +89,7 @@ class HeadChoice:
     def digest(self) -> str:
         """Returns a digest that differs between the head choices of a run."""
         content: list[object] = [
-            self.kind, self.classes, self.templates, self.reason, self.in_label_order
+            self.kind, self.classes, self.templates, self.in_label_order
         ]  # fmt: skip
         if self.head is not None:
             state = {"weight": self.head.weight}
@@ -140,8 +141,10 @@ def _zero_shot(
     spec: RunSpec, text: TextTower, labels: Sequence[str], given: tuple[str, ...]
 ) -> HeadChoice:
     if not labels and not given:
-        reason = "list your classes, one a line: --classes names.txt (the images carry no names)"
-        return HeadChoice(kind="none", reason=reason)
+        remedy = "list your classes, one a line: --classes names.txt"
+        return HeadChoice(
+            kind="none", not_run=NotRun(reason="the images carry no class names", remedy=remedy)
+        )
     of_imagenet = imagenet_labels(labels) is not None
     templates = imagenet_templates() if of_imagenet else text.templates
     if spec.templates is not None:
@@ -175,11 +178,13 @@ def _classifier(
     head = encoder.head()
     if head is None:
         more = "" if encoder.loader == IDENTITY else " or --head probe"
-        reason = f"{spec.model} brings no head; pass --head FILE{more}"
-        return HeadChoice(kind="none", reason=reason)
+        return HeadChoice(
+            kind="none",
+            not_run=NotRun(reason=f"{spec.model} brings no head", remedy=f"pass --head FILE{more}"),
+        )
     if not bool(head.weight.any()):
-        reason = f"the {head.source} of {spec.model} holds nothing but zeros: load a trained one"
-        return HeadChoice(kind="none", reason=reason)
+        zeros = f"the {head.source} of {spec.model} holds nothing but zeros"
+        return HeadChoice(kind="none", not_run=NotRun(reason=zeros, remedy="load a trained one"))
     given, count = tuple(map(spelled_out, written)), len(head.classes)
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
@@ -377,17 +382,18 @@ def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
     return answers
 
 
-def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) -> str:
+def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) -> NotRun:
     """Explains why the classes of a labelled set are not rows of the head, and what to do."""
     dataset = suite.sets[name]
     if choice.unnamed:
-        return (
-            f"the head has {len(rows):,} rows without class names and {name} has "
-            f"{len(dataset.classes):,} classes; name the rows by --classes FILE"
+        return NotRun(
+            reason=f"the head has {len(rows):,} rows without class names and {name} has "
+            f"{len(dataset.classes):,} classes",
+            remedy="name the rows by --classes FILE",
         )
     matched = match_classes(dataset.classes, rows)
     if any(matched.candidates):
-        return f"{matched.problems()}; rename these folders of {name}"
+        return NotRun(reason=matched.problems(), remedy=f"rename these folders of {name}")
     inner = match_classes(deeper_folders(dataset), rows)
     below = [inner.classes[i] for i, place in enumerate(inner.known) if place is not None]
     if below:
@@ -395,7 +401,8 @@ def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) 
     else:
         remedy = "fit a head to them by --head probe"
     names = listed([plain(name[:80]) for name in dataset.classes], 5)
-    return f"no class of {name} ({names}) is a class of the head ({rows[0]}, …); {remedy}"
+    reason = f"no class of {name} ({names}) is a class of the head ({rows[0]}, …)"
+    return NotRun(reason=reason, remedy=remedy)
 
 
 def refuse_unmatched(spec: RunSpec, suite: Suite, choice: HeadChoice) -> None:

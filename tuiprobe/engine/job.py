@@ -90,6 +90,11 @@ class Job:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 
+    def note_probes(self, done: int, total: int) -> None:
+        """Writes into the status of this rank how many probes were asked."""
+        self.status.update(built=done, to_build=total)
+        self.status.write()
+
     def note(self, reason: TuiprobeError | Interrupted) -> None:
         """Writes into the status of this rank that it failed, or was stopped."""
         stopped = isinstance(reason, Interrupted)

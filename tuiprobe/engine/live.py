@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,9 @@ LEADING_CHANNELS = 8
 IMAGES_PER_END = 8
 ChannelEnds = dict[int, Ends]
 """Images at both ends, by channel."""
+
+RATE_SECONDS = 10.0
+"""Speed and time left are those of the last seconds."""
 
 _MAX_COST = 0.01  # share of the run's time that thumbnails may take
 
@@ -78,6 +82,7 @@ class LiveView:
         self._started = time.monotonic()
         self._left = sum(shard.size for shard in shards)
         self._before = self._within = 0  # images in finished shards, and in the one under way
+        self._lately = deque([(self._started, 0)])  # when how many were measured
 
     def begin_shard(self, shard: Shard, stats: Mapping[str, ActivationStats]) -> None:
         """Starts a shard, perhaps not for the first time, with the statistics of each tap."""
@@ -106,8 +111,7 @@ class LiveView:
             ids: Their sample ids.
         """
         self._within += images + skipped
-        seconds = time.monotonic() - self._started
-        rate = (self._before + self._within) / seconds if seconds > 0 else 0.0
+        rate = self._rate()
         left = max(self._left - self._within, 0)
         eta = bounded(left / rate) if rate > 0 else None
         self._status.update(images=self._within, rate=rate, eta=eta)
@@ -119,6 +123,15 @@ class LiveView:
             self._write(features[-1] if images and features else None)
         else:
             self._status.flush()
+
+    def _rate(self) -> float:
+        """Returns the images a second of the last seconds."""
+        now, done = time.monotonic(), self._before + self._within
+        self._lately.append((now, done))
+        while len(self._lately) > 2 and self._lately[1][0] <= now - RATE_SECONDS:
+            self._lately.popleft()
+        begun, before = self._lately[0]
+        return max((done - before) / (now - begun), 0.0) if now > begun else 0.0
 
     def end_shard(
         self, features: Sequence[torch.Tensor] = (), ids: Sequence[torch.Tensor] = ()
@@ -228,7 +241,7 @@ def write_thumbnails(
         if kept.exists():
             continue
         try:
-            image = dataset.open(dataset.samples[sample_id])
+            image = dataset.read(dataset.samples[sample_id]).image()
         except UnreadableImageError:
             continue  # readable a moment ago; a thumbnail is optional
         image.thumbnail((SIZE, SIZE))

@@ -178,8 +178,8 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
         check = Check(name="class names", status="warn", detail="", data=name)
         answers = class_of_each_row(plan.suite, choice, choice.classes, name)
         if answers is None:
-            detail = unmatched(plan.suite, choice, choice.classes, name)
-            yield replace(check, detail=f"no accuracy: {detail}")
+            why = unmatched(plan.suite, choice, choice.classes, name)
+            yield replace(check, detail=f"no accuracy: {why.reason}", fix=why.remedy)
         elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
             fix = "make sure that these are the same classes"
             yield replace(check, detail=others, fix=fix)

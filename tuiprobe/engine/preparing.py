@@ -134,7 +134,7 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
         job.status.update(unanswered=str(error)[:1000])
         return None
     if isinstance(file.head, NotRun):
-        job.status.update(unanswered=file.head.reason[:1000])
+        job.status.update(unanswered=file.head.why[:1000])
         return None
     job.status.update(unanswered="")
     answers = LiveAnswers(plan.suite, file.head, file.answers)

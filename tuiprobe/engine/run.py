@@ -402,7 +402,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
             measured = False
     with job.clock.stage("probe"):
         job.say("stage", "probing", stage="probe")
-        report = make_report(directory)
+        report = make_report(directory, job.note_probes)
         for name in plan.suite.own_keys:  # whose pictures the report shows
             pictured = sorted(report.pictured(name))
             write_thumbnails(directory, name, plan.suite.sets[name], pictured)

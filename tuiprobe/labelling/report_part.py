@@ -15,7 +15,6 @@ from typing import ClassVar, Final, Literal
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.labelling.files import label_targets
-from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
@@ -133,8 +132,8 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     if sets:
         part = labels_part(sets)
     elif faults:  # a warning says it too
-        reason = "; ".join(faults)
-        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=reason, applies=False)
+        why = NotRun(reason="; ".join(faults))
+        part = Part(probe=LABELS, title=TITLE, block=BLOCK, not_run=why, applies=False)
     else:
         return report
     # What was measured comes before the estimate, anything weaker after it.
@@ -284,7 +283,7 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
     rows: list[list[Value]] = [
         [
             Code(code=data.data),
-            data.accuracy if given(data.accuracy) else MISSING,
+            data.accuracy if given(data.accuracy) else None,
             data.labelled,
             data.right,
             data.pictures,

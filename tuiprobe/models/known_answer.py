@@ -171,7 +171,8 @@ def _representations(
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         for start in range(0, len(samples), BATCH):
             part = samples[start : start + BATCH]
-            tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
+            pictures = (images.read(sample).image() for sample in part)
+            tensors = torch.stack([setup.preprocess(picture) for picture in pictures])
             rows.append(encoder.encode(tensors).cpu())
     return torch.cat(rows)
 

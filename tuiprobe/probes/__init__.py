@@ -18,9 +18,12 @@ from tuiprobe.plugins import PluginError, in_words
 if TYPE_CHECKING:
     from tuiprobe.probes.protocol import Probe
 
-Need: TypeAlias = Literal["head", "no head", "labels", "target", "concepts", "channel"]
-"""What a built-in probe needs: a head; a model without one; labels of the first set; a target set;
-a concept set; a channel that stands out, which is known only after measuring."""
+Need: TypeAlias = Literal[
+    "representation", "head", "no head", "labels", "target", "concepts", "channel"
+]
+"""What a built-in probe needs: a representation, which a table of answers has not; a head; a model
+without one; labels of the first set; a target set; a concept set; a channel that stands out, which
+is known only after measuring."""
 
 
 class BuiltIn(NamedTuple):
@@ -53,22 +56,27 @@ BUILT_IN = {
     ),
     "neighbours": BuiltIn(
         "Nearest neighbours", "tuiprobe.probes.neighbours:AccuracyOfNeighbours",
-        ("no head", "labels"),
+        ("representation", "no head", "labels"),
     ),
-    "outliers": BuiltIn("Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures"),
+    "outliers": BuiltIn(
+        "Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures",
+        ("representation",),
+    ),
     "ablation": BuiltIn(
         "Channel ablation", "tuiprobe.probes.ablation.describe:ChannelAblation",
-        ("head", "labels", "channel"),
+        ("representation", "head", "labels", "channel"),
     ),
     "directions": BuiltIn(
         "Privileged directions", "tuiprobe.probes.directions.describe:PrivilegedDirections",
-        ("head",),
+        ("representation", "head"),
     ),
     "concepts": BuiltIn(
-        "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts", ("concepts",)
+        "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts",
+        ("representation", "concepts"),
     ),
     "quantisation": BuiltIn(
-        "INT8 quantisation", "tuiprobe.probes.quantisation.describe:QuantisationRisk"
+        "INT8 quantisation", "tuiprobe.probes.quantisation.describe:QuantisationRisk",
+        ("representation",),
     ),
 }  # fmt: skip
 """The built-in probes by id, in the order of a report."""

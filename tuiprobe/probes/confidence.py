@@ -149,7 +149,7 @@ class Logits:
         """
         truth = self.set.labels
         if truth is None:
-            return NotRun(reason=f"{self.set.name} has no labels")
+            return self.set.unlabelled
         return fit_temperature(self.blocks, np.asarray(truth), self.classes, keep)
 
     def confidences(self, temperature: float | Float64 = 1.0) -> Confidences:
@@ -320,7 +320,7 @@ def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeat
         images: The other set; its `answers` say which rows may answer, and for which class.
     """
     if first.labels is None:
-        return NotRun(reason=first.unmatched or f"{first.name} has no labels")
+        return first.unlabelled
     answers = images.classes_of_rows(rows)
     theirs = first.classes_of_rows(rows)
     if np.array_equal(answers, theirs):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import listed
 from tuiprobe.results import Figure, given
 from tuiprobe.results.section import (
+    AnsweredImage,
     Column,
     Drawn,
     Heading,
@@ -16,7 +18,9 @@ from tuiprobe.results.section import (
     Prose,
     RowSubject,
     Series,
+    StripEnd,
     Table,
+    TopImage,
     Value,
 )
 
@@ -114,9 +118,24 @@ def series(
     )
 
 
+def answered(label: str, images: Iterable[AnsweredImage]) -> StripEnd:
+    """Returns images with the answers that they got and how sure these were."""
+    images = tuple(images)
+    return StripEnd(
+        label=label,
+        images=tuple(
+            TopImage(sample_id=one.sample_id, path=one.path, value=one.confidence, position=0)
+            for one in images
+        ),
+        captions=tuple(
+            f"{one.answer}, {number(one.confidence, 'share', 0.0, 0.1)}" for one in images
+        ),
+    )
+
+
 def value_or_dash(figure: Figure) -> Value:
-    """Returns a figure as the cell of a table; a dash where there is none."""
-    return figure if given(figure) else "-"
+    """Returns a figure as the cell of a table; None, shown as a dash, where there is none."""
+    return figure if given(figure) else None
 
 
 def several(count: int, noun: str, plural: str | None = None) -> str:

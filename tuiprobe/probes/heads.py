@@ -8,6 +8,7 @@ from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import Bool, Float32, Int64
+from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
 ROWS = 2048
@@ -25,14 +26,19 @@ class SetFeatures:
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
             not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
             None where row and class are the same.
-        unmatched: Why no row answers for the classes of a labelled set; its labels are None then.
+        unmatched: Why no row answers for the classes of a labelled set, whose labels are None then.
     """
 
     name: str
     features: Float32
     labels: Int64 | None = None
     answers: Int64 | None = None
-    unmatched: str = ""
+    unmatched: NotRun | None = None
+
+    @property
+    def unlabelled(self) -> NotRun:
+        """Why it has no labels, where it has none."""
+        return self.unmatched or NotRun(reason=f"{self.name} has no labels")
 
     def classes_of_rows(self, rows: int) -> Int64:
         """Returns the class that each of K rows of a head answers for, int64 [K]; -1 for none."""
@@ -75,7 +81,7 @@ def answers_of(images: SetFeatures, rows: int) -> Int64:
         DataError: If labels are missing, the class list has another size, or a label has no row.
     """
     if images.labels is None:
-        raise DataError(images.unmatched or f"{images.name} has no labels")
+        raise DataError(images.unlabelled.why)
     answers = images.classes_of_rows(rows)
     if answers.shape != (rows,):
         raise DataError(f"the class list of {images.name} is for {answers.size} rows, not {rows}")

@@ -198,7 +198,7 @@ class RunReader:
             answers, labels = file.answers.get(data.name), None
             if data.labelled and answers is not None:
                 labels = np.array([samples[i].label for i in arrays["ids"].tolist()], np.int64)
-            features, why = arrays["features"], file.unmatched.get(data.name, "")
+            features, why = arrays["features"], file.unmatched.get(data.name)
             sets.append(SetFeatures(data.name, features, labels, answers, why))
         return sets
 

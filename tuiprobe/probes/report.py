@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
-from tuiprobe.probes import PROBES, registry
+from tuiprobe.probes import BUILT_IN, PROBES, registry
 from tuiprobe.probes.confidence import scale_known
 from tuiprobe.probes.heads import answered_rows, usable_images
 from tuiprobe.probes.paths import without_folders
@@ -38,6 +38,7 @@ from tuiprobe.results import (
     Timings,
 )
 from tuiprobe.results.card import title
+from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name
@@ -53,6 +54,8 @@ from tuiprobe.run.records import (
 from tuiprobe.run.results import begin_again, write_results
 from tuiprobe.spec import content_key
 
+Asked = Callable[[int, int], object]
+
 _LONGEST_CAUSE = 500
 
 NAMED_NONFINITE = 3
@@ -60,19 +63,20 @@ NAMED_NONFINITE = 3
 
 
 @fixed_threads()
-def make_report(directory: RunDir) -> Report:
+def make_report(directory: RunDir, asked: Asked = lambda done, total: None) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Beside the report, the values of single images are written to `per_image.safetensors`.
 
     Args:
         directory: A run whose shards are merged, locked by the caller.
+        asked: Is told before each probe how many of how many were asked.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
     run = RunReader(directory)
-    report = _ask_all(run)
+    report = _ask_all(run, asked)
     write_per_image(directory, run.plan.key, image_values(run))
     return report
 
@@ -135,14 +139,16 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
     )
 
 
-def _ask_all(run: RunReader) -> Report:
+def _ask_all(run: RunReader, asked: Asked = lambda done, total: None) -> Report:
     """Asks every probe; one that raises costs its own part, whoever wrote it."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
     subject = Subject(run.plan.model, images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
     parts: dict[str, Part] = {}
-    for probe in known.in_order():
+    order = [*known.in_order()]
+    for done, probe in enumerate(order):
+        asked(done, len(order))
         try:
             results[probe.id] = _result(probe, run, results)
             parts[probe.id] = part(probe, results[probe.id], subject)
@@ -211,8 +217,8 @@ def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
     """Returns why a table of answers does not tell what a probe asks; None if it does."""
     if run.plan.model.representation != "none":
         return None
-    if probe.block in ("inside", "deploy"):
-        return NotRun(reason="no representation: nothing is known about the inside")
+    if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
+        return NO_REPRESENTATION
     unsure = isinstance(run.head, HeadArrays) and not scale_known(run.head)
     if unsure and probe.id in ("targets", "calibration"):
         remedy = "give a column confidence, or one of probabilities for each class"
@@ -244,8 +250,7 @@ def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject)
             probe=probe.id,
             title=probe.title,
             block=probe.block,
-            not_run=result.reason,
-            remedy=result.remedy,
+            not_run=NotRun(reason=result.reason, remedy=result.remedy),
             applies=not isinstance(result, Inapplicable),
             failed=isinstance(result, Failed),
         )

@@ -43,7 +43,7 @@ class Format:
         name: What users call it.
         about: Its purpose.
         files: Makes its files from a report, the run whose pictures they show (None for none), and
-            whether tables/ lies beside them.
+            whether tables/ lies next to them.
     """
 
     name: str
@@ -123,7 +123,7 @@ SCHEMA_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """Returns the schema of `results.json`, in which each part's result is described by its probe.
 
-    A part of a probe that is not installed may hold any value. Labels beside a run make a part of
+    A part of a probe that is not installed may hold any value. Labels of a run make a part of
     its exported report.
     """
     from pydantic import BaseModel
@@ -163,7 +163,7 @@ def files_of(
         report: The report.
         run: Where its pictures lie; None leaves them out.
         formats: Names out of `FORMATS`.
-        linked: Whether tables/ lies beside the files; None if they are among these formats.
+        linked: Whether tables/ lies next to the files; None if they are among these formats.
 
     Raises:
         UsageError: A format is unknown.
@@ -202,7 +202,7 @@ def export(
 
 
 def write_reports(directory: RunDir) -> str:
-    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a run beside its results.
+    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a run next to its results.
 
     Returns:
         A summary of a few lines for standard output.

@@ -52,12 +52,12 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def html(report: Report, pictures: Pictures | None = None, linked: bool = False) -> str:
-    """Returns the whole report as one HTML file.
+    """Returns the report as one HTML file.
 
     Args:
         report: The report.
         pictures: Small JPEG files to show; other files are left out.
-        linked: Whether tables/ lies beside the page.
+        linked: Whether tables/ lies next to the page.
     """
     blocks = card(report)
     described = [part for part in report.parts if part.section and part.probe != PREFLIGHT]

@@ -88,7 +88,7 @@ def markdown(report: Report) -> str:
 def model_card(report: Report) -> str:
     """Returns metadata (`model-index`) and a section for a model card of the Hugging Face hub.
 
-    The text around them is `model-card.md` beside this file.
+    The text around them is `model-card.md` in this folder.
     """
     from huggingface_hub import EvalResult, ModelCardData
 

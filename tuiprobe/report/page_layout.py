@@ -50,7 +50,7 @@ class Layout(NamedTuple):
     """A section in the order of a page.
 
     Attributes:
-        on_card: Figures that stand beside the card.
+        on_card: Figures that the card shows.
         opening: What stands open; a list of charts is folded.
         parts: Each heading with what is folded below it.
         tables_folded: Whether tables of the opening are folded.
@@ -68,9 +68,9 @@ class PageState:
 
     Attributes:
         small: Small JPEG files to show; other files are left out.
-        linked: Whether tables/ lies beside the page, so that links to it lead somewhere.
+        linked: Whether tables/ lies next to the page, so that links to it lead somewhere.
         open: Whether tables stand open.
-        on_card: Figures beside the card, by probe and id.
+        on_card: Figures of the card, by probe and id.
         tables: Path and rows of the tables that only files hold in full, by probe.
         card_text: The lines of the card, which sections do not repeat.
     """
@@ -255,7 +255,7 @@ def _sort_key(value: Value) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_TEXT) -> str:
-    """Returns text that a page can hold; names of ten thousand letters are whole in the files.
+    """Returns text that a page can hold; names of ten thousand letters are complete in the files.
 
     >>> shortened("short"), shortened("x" * 300, 9), len(shortened("a " + "x" * 300 + " b"))
     ('short', 'xxxxxxxx…', 124)

@@ -1,6 +1,6 @@
 """Reports, lists of runs and pictures as people and programs get them from run directories.
 
-Reports and lists count the labels beside the runs. Pictures may come from anywhere.
+Reports and lists count the labels of the runs. Pictures may come from anywhere.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LARGEST = 64 * 1024
 
 
 def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
-    """Reads the report of a run directory, with what the labels beside it say.
+    """Reads the report of a run directory, with what its labels prove.
 
     Labels that cannot be read are a warning of the report.
 
     Args:
         run: The directory.
-        results: Probes whose results are kept, as for `Report.read`.
+        results: Probes whose results are read, as for `Report.read`.
 
     Raises:
         DamagedFileError: As `read_results` does.
@@ -39,7 +39,7 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
 
 
 def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
-    """Yields runs, each with title and accuracies by the labels beside it."""
+    """Yields runs, each with title and accuracies by its labels."""
     folder_state = cache(label_file_states)  # each folder is listed once
     for view in views:
         state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()

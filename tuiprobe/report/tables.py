@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any
 
 from tuiprobe.errors import UsageError
-from tuiprobe.numbers import MISSING
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
@@ -145,7 +144,7 @@ def _cell(value: Value) -> str | int | float | bool | None:
     if isinstance(value, Strong):
         return value.strong
     assert not isinstance(value, Estimate | NotRun)
-    return None if value == MISSING else value
+    return value
 
 
 def _figures(report: Report) -> Iterator[CsvRow]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 100
 _LONGEST: Final = 24
-"""Width up to which a column takes its longest word whole."""
+"""Width up to which a column takes its longest word unbroken."""
 _BESIDE: Final = 13
-"""Columns of the titles of blocks of a card, which stand beside their lines."""
+"""Columns of the titles of blocks of a card, left of their lines."""
 
 REPLACED: Final[dict[AblateMode, str]] = {
     "mean": "set to the mean of the first set",

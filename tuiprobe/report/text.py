@@ -38,7 +38,7 @@ def value_text(value: Value) -> str:
 
 
 def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list[list[Value]]:
-    """Returns the rows of a table with numbers as text.
+    """Returns the rows of a table with numbers as text and a dash for None.
 
     Those of one unit in a column have as many decimal places; plain numbers are in its unit.
     Figures without a unit that have intervals may be of different things, and keep their digits.
@@ -49,7 +49,7 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
     """
     cells: list[list[Value]] = []
     for i, column in enumerate(columns):
-        texts: list[Value] = [row[i] for row in rows]
+        texts: list[Value] = [numbers.MISSING if row[i] is None else row[i] for row in rows]
         places: dict[str, list[int]] = {}
         for at, value in enumerate(texts):
             if isinstance(value, Estimate) and (value.low is None or value.unit != "none"):

@@ -191,6 +191,15 @@ class NotRun(Frozen):
                 raise AttributeError(f"there is no {name}: {self.with_interval()}")
             return super().__getattr__(name)
 
+    @property
+    def why(self) -> str:
+        """Reason and remedy in one text.
+
+        >>> NotRun(reason="no concept set", remedy="pass --concepts broden:DIR").why
+        'no concept set (pass --concepts broden:DIR)'
+        """
+        return f"{self.reason} ({self.remedy})" if self.remedy else self.reason
+
     def with_interval(self, signed: bool = False) -> str:
         """Returns why there is no figure; reason and remedy are text from outside.
 
@@ -222,6 +231,30 @@ class Inapplicable(NotRun):
 
 Figure = Estimate | NotRun
 """A figure in a unit that it says itself; without one it is a plain number."""
+
+
+class OfTap(Frozen):
+    """What belongs to one set at one tap.
+
+    Attributes:
+        data: Name of the data set.
+        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
+        final: Whether this is the final representation.
+    """
+
+    data: str
+    tap: str
+    final: bool
+
+    @property
+    def place(self) -> str:
+        """The layer."""
+        return self.tap
+
+    @property
+    def inner(self) -> bool:
+        """Whether it is a layer before the final representation."""
+        return not self.final
 
 
 def in_unit(unit: str) -> tuple[Any, Any]:

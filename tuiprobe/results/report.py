@@ -71,8 +71,7 @@ class Part(Frozen):
         probe: Id of the probe.
         title: Title of the probe, for people.
         block: Block of the card that it belongs to; None for none.
-        not_run: Why there is no result; None where there is one.
-        remedy: What would make it run; empty if nothing would.
+        not_run: Why there is no result, and what would make it run; None where there is one.
         applies: Whether a result is missing where there is none: False where this model or these
             data do not ask for one.
         failed: Whether the probe raised an error.
@@ -86,8 +85,7 @@ class Part(Frozen):
     probe: Id
     title: str
     block: Block | None = None
-    not_run: str | None = None
-    remedy: str = ""
+    not_run: NotRun | None = None
     applies: bool = True
     failed: bool = False
     result: Plain = None
@@ -197,9 +195,7 @@ class Report(Frozen):
     def why_not(self, probe: str) -> str:
         """Returns why a probe gave no result, with what would make it run."""
         part = self.part_of(probe)
-        if part is None or part.not_run is None:
-            return "it is not in this report"
-        return f"{part.not_run}{f' ({part.remedy})' if part.remedy else ''}"
+        return ABSENT.reason if part is None or part.not_run is None else part.not_run.why
 
     @property
     def failures(self) -> tuple[str, ...]:

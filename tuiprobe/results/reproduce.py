@@ -70,10 +70,7 @@ def next_step(report: Report) -> Text:
     if report.partial or report.model.weights.kind == "untrained":
         return ()
     if isinstance(accuracy, NotRun):
-        remedies = (part.remedy for part in report.parts if part.not_run is not None
-                    if part.block == "your images" and part.applies)  # fmt: skip
-        remedy = next((text for text in remedies if text), "")
-        return (remedy,) if remedy else ()
+        return ()  # the card says what would give one
     if accuracy.evidence in ("labels", "measured"):
         return ("compare it with another model on the same pictures: ",
                 Code(code="tuiprobe compare RUN OTHER"))  # fmt: skip

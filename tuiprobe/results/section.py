@@ -29,6 +29,22 @@ class TopImage(Frozen):
     position: Count
 
 
+class AnsweredImage(Frozen):
+    """An image with what it was taken for.
+
+    Attributes:
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the run knows none.
+        answer: The class that it was taken for.
+        confidence: Of that answer, after temperature scaling where there is a temperature.
+    """
+
+    sample_id: Count
+    path: str | None
+    answer: str
+    confidence: Real
+
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 """A name that may be part of a file's name."""
 

@@ -6,7 +6,22 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from tuiprobe.results.base import LONGEST_TEXT, MOST_CHANNELS, ByName, Count, Frozen, Many, Real
+from tuiprobe.results.base import (
+    LONGEST_TEXT,
+    MOST_CHANNELS,
+    ByName,
+    Count,
+    Frozen,
+    Many,
+    NotRun,
+    Real,
+)
+
+NO_REPRESENTATION: Final = NotRun(
+    reason="no representation: nothing is known about the inside",
+    remedy="measure the model in place of its answers",
+)
+"""What a table of answers tells about the inside of its model."""
 
 Representation = Literal["projected", "pooled", "token", "none"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -198,7 +213,7 @@ class Prediction:
         digest: SHA-256 of its content; empty for a stored vector.
         label: Class of its label; None without one.
         answer: Class that the model answers; None without an answer.
-        confidence: Probability of that class, where there is an answer.
+        confidence: Probability of that class, where there is one.
         second: The next class; None where no other may answer.
     """
 

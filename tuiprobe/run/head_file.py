@@ -19,8 +19,6 @@ from tuiprobe.run.directory import RunDir
 
 _T = TypeVar("_T")
 
-_LONGEST_REASON = 4000
-
 LARGEST_WEIGHT = 1e15
 """Largest magnitude in a head; logits of larger ones leave the range of float32."""
 
@@ -30,11 +28,14 @@ _ANSWERS = "answers/"
 OUTSIDE = 2**20
 """Class numbers from here on are of rows that stand for no class of a set and may answer there."""
 
+_NOT_RUN = "not_run"
+"""Metadata key of why there is no head, a `NotRun` as JSON."""
+
 _UNMATCHED = "unmatched/"
-"""Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
+"""Prefix of metadata keys of why no row of the head fits a labelled set, likewise."""
 
 _OWN_NAMES = "own_names/"
-_OWN_REASON = "own_names_reason/"
+_OWN_NOT_RUN = "own_names_not_run/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class HeadFile:
 
     head: HeadArrays | NotRun
     answers: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-    unmatched: Mapping[str, str] = field(default_factory=dict)
+    unmatched: Mapping[str, NotRun] = field(default_factory=dict)
     own_names: Mapping[str, HeadArrays | NotRun] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
@@ -66,7 +67,7 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
     """Publishes the head of a run, or only the reason why there is none."""
     head = file.head
     if isinstance(head, NotRun):
-        write_arrays(directory.head_file, {}, {"reason": head.reason, "key": key})
+        write_arrays(directory.head_file, {}, {_NOT_RUN: head.model_dump_json(), "key": key})
         return
     arrays: Arrays = {"weight": head.weight}
     metadata = {
@@ -83,10 +84,10 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
         arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
         arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
     arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
-    metadata |= {_UNMATCHED + name: why for name, why in file.unmatched.items()}
+    metadata |= {_UNMATCHED + name: why.model_dump_json() for name, why in file.unmatched.items()}
     for name, own in file.own_names.items():
         if isinstance(own, NotRun):
-            metadata[_OWN_REASON + name] = own.reason
+            metadata[_OWN_NOT_RUN + name] = own.model_dump_json()
         else:
             arrays[_OWN_NAMES + name] = own.weight
             metadata[_OWN_NAMES + name] = own.source
@@ -102,15 +103,15 @@ def read_head(directory: RunDir) -> HeadFile:
     file = directory.head_file
     arrays, metadata = read_own_arrays(directory, file)
     head: HeadArrays | NotRun
-    if "reason" in metadata:
-        head = NotRun(reason=metadata["reason"][:_LONGEST_REASON])
+    if _NOT_RUN in metadata:
+        head = _not_run(file, metadata[_NOT_RUN])
     else:
         head = _head(file, arrays, metadata)
     return HeadFile(
         head,
         answers=_by_set(arrays, _ANSWERS),
-        unmatched={n: why[:_LONGEST_REASON] for n, why in _by_set(metadata, _UNMATCHED).items()},
-        own_names=_own_names(CheckedArrays(file, arrays), arrays, metadata),
+        unmatched={n: _not_run(file, text) for n, text in _by_set(metadata, _UNMATCHED).items()},
+        own_names=_own_names(file, arrays, metadata),
         classes=_texts(file, metadata, "classes"),
         templates=_texts(file, metadata, "templates"),
         choice=metadata.get("choice", ""),
@@ -159,16 +160,23 @@ def _texts(file: Entry, metadata: Mapping[str, str], name: str) -> tuple[str, ..
     return tuple(texts)
 
 
+def _not_run(file: Entry, text: str) -> NotRun:
+    try:
+        return NotRun.model_validate(parse_json(text))
+    except ValueError as error:  # pydantic's errors are ValueErrors
+        raise file.damaged("it does not say why something is missing") from error
+
+
 def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
     return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
 
 
 def _own_names(
-    checked: CheckedArrays, arrays: Arrays, metadata: Mapping[str, str]
+    file: Entry, arrays: Arrays, metadata: Mapping[str, str]
 ) -> dict[str, HeadArrays | NotRun]:
-    reasons = _by_set(metadata, _OWN_REASON).items()
+    missing, checked = _by_set(metadata, _OWN_NOT_RUN), CheckedArrays(file, arrays)
     heads: dict[str, HeadArrays | NotRun] = {
-        name: NotRun(reason=reason[:_LONGEST_REASON]) for name, reason in reasons
+        name: _not_run(file, text) for name, text in missing.items()
     }
     scale, shift = _logit_scale(checked, arrays)
     for name in _by_set(arrays, _OWN_NAMES):

@@ -13,7 +13,8 @@ from tuiprobe.options import flag
 from tuiprobe.plaintext import listed, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
-from tuiprobe.spec import FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
+from tuiprobe.results.subject import NO_REPRESENTATION
+from tuiprobe.spec import ANSWERS, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
 
 _CAPTIONED = ("zero-shot", "captions")
 """Trainings of models that answer by prompts."""
@@ -226,7 +227,9 @@ def expected_head(
         return "yes" if classes else NotRun(reason="--head probe takes labelled images")
     if spec.head not in (None, "zero-shot"):
         return "yes"
-    if spec.kind == "vectors":
+    if spec.model.startswith(ANSWERS):
+        return "yes"
+    if sets and sets[0].channels:
         return NotRun(reason="vectors bring no head", remedy="pass --head FILE")
     preset = presets().get(spec.model)
     captioned = preset is not None and preset.training in _CAPTIONED
@@ -269,6 +272,8 @@ def _unmet(
         if "concepts" not in roles:
             remedy = "pass --concepts broden:DIR"
             unmet["concepts"] = NotRun(reason="no concept set", remedy=remedy)
+    if preview.spec.model.startswith(ANSWERS):
+        unmet["representation"] = NO_REPRESENTATION
     wrong = {wrong.option for wrong in preview.wrong}
     unmet |= dict.fromkeys(wrong.intersection(_BY_OPTION), Unknown(depends_on="options"))
     if head != "yes":

@@ -355,7 +355,8 @@ class StatusWriter:
         self.update(taps={"/".join(place): tap for place, tap in taps.items()})
 
     def _enter(self, phase: Phase, message: str) -> None:
-        self.update(phase=phase, message=message[:4000], shard=None, images=0, rate=0.0, eta=None)
+        none = {"shard": None, "images": 0, "rate": 0.0, "eta": None, "built": 0, "to_build": 0}
+        self.update(phase=phase, message=message[:4000], **none)
 
     def _note_head(self, event: Event) -> None:
         if event.data.get("stage") == "head":

@@ -288,10 +288,10 @@ class RunView:
     def progress(self) -> tuple[int, int, float, float | None]:
         """What is done, all of it, how many a second, and seconds left (None if unknown).
 
-        It counts images; while a head is built, what the head is built from.
+        It counts images; while a head is built, what it is built from; then probes.
         """
         status = self.furthest
-        if status is not None and status.phase == "head" and status.to_build:
+        if status is not None and status.phase in ("head", "probe") and status.to_build:
             return status.built, status.to_build, status.rate, status.eta
         running = [rank.status for rank in self.ranks if rank.runs and rank.status.place]
         eta = max((status.eta for status in running if status.eta is not None), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable
 from functools import cache
@@ -17,6 +18,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine, resuming_arguments
+from tuiprobe.tui.runmarks import RunMark, run_mark
 from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
 
@@ -64,6 +66,7 @@ class EngineApp(App[None]):
         self.setups = SetupMemory()
         self.pinned: set[Path] = set()
         self.settings = Settings.read()
+        self._marks: dict[Path, RunMark] = {}
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
 
     def read(self, job: ReadJob) -> None:
@@ -91,6 +94,10 @@ class EngineApp(App[None]):
     def open(self, run: Path) -> None:
         """Opens a run over the screen that is shown."""
         self.push_screen(self.screen_of(run))
+
+    def mark(self, run: Path) -> RunMark:
+        """Returns the sign and the colour of a run, which it has on every screen."""
+        return self._marks.setdefault(run.absolute(), run_mark(len(self._marks)))
 
     def engine(self, run: Path) -> Engine | None:
         """Returns the latest engine that was started for a directory or for its group."""
@@ -152,26 +159,37 @@ class EngineApp(App[None]):
         """Shows in the title of the screen what runs meanwhile."""
         raise NotImplementedError
 
-    def resume(self, run: Path) -> Engine | None:
-        """Starts an engine that resumes a run; says why if it cannot.
+    @work(exclusive=True, group="resume")
+    async def resume(self, run: Path, then: Callable[[Engine], object]) -> None:
+        """Starts an engine that resumes a run, once an earlier one has stopped.
 
-        An engine of this program is started again as it was, any other from `spec.json`.
+        Args:
+            run: The run directory.
+            then: Gets the engine; not called where it cannot start, which is said.
         """
         before = self.engine(run)
+        if before is not None and before.ended() is None:
+            self.notify("resumes as soon as it has stopped", timeout=5)
+            while before.ended() is None:
+                await asyncio.sleep(0.1)
+        engine = self._started_again(run, before)
+        if engine is not None:
+            self.add(engine)
+            then(engine)
+
+    def _started_again(self, run: Path, before: Engine | None) -> Engine | None:
+        """Starts an engine of this program as it was, any other from `spec.json`."""
         try:
             if before is not None and before.run.absolute() == run.absolute():
-                engine = Engine(before.arguments, run)
-            elif not RunDir(run).spec_file.exists():
+                return Engine(before.arguments, run)
+            if not RunDir(run).spec_file.exists():
                 cause = f"{run} has no spec.json, because it failed before it was planned"
                 self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
-            else:
-                engine = Engine(resuming_arguments(run), run)
+            return Engine(resuming_arguments(run), run)
         except (OSError, TuiprobeError) as error:
             self.fail(f"cannot resume {run.name}: {error}")
             return None
-        self.add(engine)
-        return engine
 
     @work
     async def ask_to_cancel(self, run: Path) -> None:

@@ -60,27 +60,28 @@ def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:
     Args:
         name: Name of the run; cut where there is no room.
         view: The run: `waiting` or `running`.
-        elapsed: Seconds since this screen started it; None if it did not.
+        elapsed: Seconds since it began; None if that is not known.
         width: Columns.
     """
     if view.unreadable:
         return f"✗ {name}: cannot read the live state: {view.unreadable}"
     status = view.furthest
+    name = name if elapsed is None else f"{clock(elapsed)} {name}"
     if view.state == "waiting" or status is None:
-        since = f" ({clock(elapsed)})" if elapsed is not None else ""
-        return f"○ {name}: starting{since}: libraries load, the model is built"
+        return f"○ {name}: starting: libraries load, the model is built"
     doing, measuring = STAGES.get(status.phase, status.phase), status.phase == "extract"
     if measuring and view.silence >= locks.QUIET_SECONDS:
         quiet = f"no sign of life for {clock(view.silence)}"
         return f"{sign(view)} {name}: {doing} · {quiet}{view.waiting}"
     done, total, rate, eta = view.progress
-    building = status.phase == "head" and bool(status.to_build)
+    building = status.phase in ("head", "probe") and bool(status.to_build)
     if view.stopping or not total or not (measuring or building):
         stopping = "stopping: " if view.stopping else ""
         return f"{sign(view)} {name}: {stopping}{doing}{view.waiting}"
     tail = f" {int(100 * done / total)} %"
     if building:
-        tail = f" building the head: {done:,} of {total:,} classes"
+        unit = "probes" if status.phase == "probe" else "classes"
+        tail = f" {doing}: {done:,} of {total:,} {unit}"
     tail += f"  {rate:.0f} {'classes' if building else 'img'}/s" if rate else ""
     tail += f"  {clock(eta)} left" if eta is not None else ""
     tail += f"  {view.skipped} skipped" if view.skipped else ""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, NamedTuple
-from zlib import crc32
 
-SIGNS: Final = "■▼□▽"
+SIGNS: Final = "■▽□▼◣◹▮▯"
 DARK: Final = ("#d4a8f2", "#f9a0c0", "#7fdbca", "#c3e88d", "#d7ba7d", "#a3bcff")
 LIGHT: Final = ("#5f2a85", "#8a1f4e", "#00524a", "#3a5400", "#5c4210", "#2b3a94")
 """Colours of runs by theme: readable on the row under the cursor too."""
@@ -19,14 +17,15 @@ class RunMark(NamedTuple):
     colour: str
 
 
-def run_mark(run: Path) -> RunMark:
-    """Returns the mark of a run, which follows from the name of its directory and of the one above.
+def run_mark(number: int) -> RunMark:
+    """Returns the mark of the run that was shown as the nth; those of 24 in a row differ.
 
-    >>> run_mark(Path("/a/runs/mini_clip")) == run_mark(Path("/b/runs/mini_clip"))
-    True
+    The first six differ in both, so that they are told apart without colours too.
+
+    >>> len({run_mark(n) for n in range(24)}), len({run_mark(n).sign for n in range(8)})
+    (24, 8)
     """
-    number = crc32("/".join(run.absolute().parts[-2:]).encode(errors="surrogateescape"))
-    return RunMark(SIGNS[number // len(DARK) % len(SIGNS)], f"run-{number % len(DARK)}")
+    return RunMark(SIGNS[number % len(SIGNS)], f"run-{number % len(DARK)}")
 
 
 def run_colours(dark: bool) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tuiprobe.probes.calibration.describe import CalibrationOfTheHead
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.text import line
 from tuiprobe.results import given
-from tuiprobe.results.section import Chart
+from tuiprobe.results.section import Chart, Strip
 from tuiprobe.run.checked_arrays import HeadArrays
 
 NAMES = tuple(f"kind {i}" for i in range(10))
@@ -138,3 +138,27 @@ def test_without_a_temperature_no_figure_is_called_scaled():
 def test_unlabelled_sets_are_refused():
     with pytest.raises(DataError):
         probe_calibration(head(), [replace(calibrated("val"), labels=None)], NAMES)
+
+
+def test_the_wrong_answers_to_the_worst_class_are_pictured():
+    first, shift = calibrated("val", sharpness=6.0), calibrated("v2", sharpness=6.0, seed=2)
+    features = shift.features.copy()
+    features[shift.labels == 4] = np.roll(features[shift.labels == 4], 1, axis=1)
+    ids = 10 * np.arange(len(features))
+    paths = {int(i): f"{i}.png" for i in ids}
+    sets = [first, replace(shift, features=features)]
+    result = probe_calibration(head(), sets, NAMES, {"v2": (ids, paths)})
+    assert (result.pictured, len(result.wrong)) == ("v2", 8)
+    places = np.array([one.sample_id // 10 for one in result.wrong])
+    assert set(shift.labels[places]) == {4}
+    answers = features[places].argmax(axis=1)
+    assert [one.answer for one in result.wrong] == [f"kind {i}" for i in answers]
+    assert 4 not in answers
+    sure = [one.confidence for one in result.wrong]
+    assert sure == sorted(sure, reverse=True)
+    section = described(result)
+    (strip,) = (piece for piece in section.content if isinstance(piece, Strip))
+    assert (section.pictures, strip.data) == (("wrong",), "v2")
+    alone = probe_calibration(head(), [first], NAMES, {"val": (10 * np.arange(4000), {})})
+    right = first.features.argmax(axis=1) == first.labels
+    assert not right[[one.sample_id // 10 for one in alone.wrong]].any()

@@ -6,9 +6,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from tuiprobe.probes.concepts.compute import precision_of, probe_concepts
+from tuiprobe.probes.concepts.compute import CURVE, precision_of, probe_concepts, rarefy
 from tuiprobe.probes.concepts.concept_set import ConceptSet, split_up
-from tuiprobe.probes.concepts.counts import CURVE, rarefy
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays

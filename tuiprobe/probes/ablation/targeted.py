@@ -84,8 +84,7 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
     require_manifest(directory.path)
     run = RunReader(directory)
     if isinstance(run.head, NotRun):
-        reason = run.head.reason
-        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {reason}")
+        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {run.head.why}")
     head, mode = run.head, question.replaced_by
     span = span_of(head, question.channels, question.directions, centred=question.centred)
     centre = np.zeros(span.shape[1], dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
+from tuiprobe.results.section import AnsweredImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import class_name
 
@@ -112,6 +113,8 @@ class Calibration(ProbeResult):
         temperature: Fitted to it, relative to the scale of the head's logits.
         sets: In-distribution first.
         classes: One entry per labelled shift.
+        pictured: Set of `wrong`: the shift of the worst class, or the only labelled set.
+        wrong: Wrong answers to images of that class, or of that set, most sure first.
     """
 
     probe: ClassVar[str] = "calibration"
@@ -120,19 +123,38 @@ class Calibration(ProbeResult):
     temperature: Annotated[Figure, Fig("temperature", "temperature", "temperature")]
     sets: Annotated[Many[SetCalibration], FIGURES]
     classes: Many[ShiftClasses | ShiftNotCompared] = ()
+    pictured: str = ""
+    wrong: Many[AnsweredImage] = ()
 
     @property
     def compared(self) -> list[ShiftClasses]:
         """The shifts on which classes are compared."""
         return [shift for shift in self.classes if isinstance(shift, ShiftClasses)]
 
+    @property
+    def worst(self) -> ShiftClasses | None:
+        """The shift with the class that fell most; None where none fell."""
+        fallen = [shift for shift in self.compared if shift.worst and shift.fell]
+
+        def high(shift: ShiftClasses) -> float:
+            change = shift.worst[0].change
+            return (given(change) and change.high) or 0.0
+
+        return min(fallen, key=high, default=None)
+
 
 WORST = 20
 """Classes that are listed for each shift."""
 
+PICTURES = 8
+"""Wrong answers that are shown."""
+
 
 def probe_calibration(
-    head: HeadArrays, sets: Sequence[SetFeatures], names: Sequence[str]
+    head: HeadArrays,
+    sets: Sequence[SetFeatures],
+    names: Sequence[str],
+    listed: Mapping[str, tuple[Int64, Mapping[int, str]]] | None = None,
 ) -> Calibration:
     """Computes calibration of every labelled set, and accuracy by class on every labelled shift.
 
@@ -140,6 +162,7 @@ def probe_calibration(
         head: The head.
         sets: The in-distribution set first.
         names: Class name of each row of the head.
+        listed: Sample id of each image, int64 [n], and its path, by set; none are shown without.
 
     Raises:
         DataError: If the first set has no labels, or a label has no row of the head.
@@ -171,12 +194,51 @@ def probe_calibration(
                 bins_before=bins_before,
             )
         )
-    return Calibration(
+    result = Calibration(
         data=first.name,
         temperature=temperature,
         sets=tuple(calibrated),
         classes=tuple(_by_class(head, first, images, names) for images in shifts),
     )
+    worst = result.worst
+    pictured = next((images for images in shifts if worst and images.name == worst.data), first)
+    if (worst is None and shifts) or pictured.name not in (listed or {}):
+        return result
+    logits = Logits(head, pictured)
+    scores = logits.confidences(1.0 if isinstance(source, NotRun) else source.whole)
+    wrong = _wrong_answers(logits, scores, names, None if worst is None else worst.worst[0].name)
+    ids, paths = (listed or {})[pictured.name]
+    shown = tuple(
+        AnsweredImage(
+            sample_id=int(ids[place]),
+            path=paths.get(int(ids[place])),
+            answer=answer,
+            confidence=float(scores.confidence[place]),
+        )
+        for place, answer in wrong
+    )
+    return result.model_copy(update={"pictured": pictured.name, "wrong": shown})
+
+
+def _wrong_answers(
+    logits: Logits, scores: Confidences, names: Sequence[str], name: str | None
+) -> list[tuple[int, str]]:
+    """Returns places of wrongly answered images and their answers, most sure first.
+
+    Args:
+        logits: Of a labelled set.
+        scores: Its confidences.
+        names: Class name of each row of the head.
+        name: Of the class that the images are of; None for any.
+    """
+    classes, at = np.unique(logits.classes, return_index=True)
+    called = [class_name(names, int(row)) for row in logits.rows[at]]
+    labels = np.searchsorted(classes, np.asarray(logits.set.labels))
+    answers = np.searchsorted(classes, scores.answer)
+    wanted = np.array([name in (None, each) for each in called])
+    places = np.flatnonzero(wanted[labels] & (answers != labels))
+    surest = places[np.argsort(-scores.confidence[places], kind="stable")][:PICTURES]
+    return [(int(place), called[answers[place]]) for place in surest]
 
 
 def _calibration(

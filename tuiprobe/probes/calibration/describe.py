@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,9 @@ import numpy as np
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
-from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.content import answered, heading, prose, series, several, table
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, NotRun, given
@@ -24,6 +25,7 @@ from tuiprobe.results.section import (
     Drawn,
     Section,
     Series,
+    Strip,
     Text,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -44,11 +46,12 @@ RIGHT: Final = 0.01
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, sets, and the class name of each row of the head."""
+    """Head, sets, class name of each row of the head, and ids and paths of the images by set."""
 
     head: HeadArrays
     sets: list[SetFeatures]
     names: tuple[str, ...]
+    listed: Mapping[str, tuple[Int64, Mapping[int, str]]]
 
 
 class CalibrationOfTheHead(Probe[Inputs, Calibration]):
@@ -65,12 +68,16 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
             return run.head
         first = run.head_sets[0]
         if first.labels is None:
-            return NotRun(reason=first.unmatched or f"{first.name} has no labels")
-        return Inputs(run.head, run.head_sets, run.head_file.classes)
+            return first.unlabelled
+        listed = {
+            images.name: (run.features(images.name)["ids"], run.paths(images.name))
+            for images in run.head_sets
+        }
+        return Inputs(run.head, run.head_sets, run.head_file.classes, listed)
 
     def compute(self, inputs: Inputs, options: Options) -> Calibration:
         """Computes calibration errors and accuracy by class."""
-        return probe_calibration(inputs.head, inputs.sets, inputs.names)
+        return probe_calibration(inputs.head, inputs.sets, inputs.names, inputs.listed)
 
     def describe(self, result: Calibration, subject: Subject) -> Section:
         """Describes calibration of every set, then the classes that lost most."""
@@ -79,7 +86,13 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
             title=self.title,
             headline=(what, result.sets[0].after, "."),
             card=(*_confidence_line(result), *_worst_class_line(result)),
-            content=(*_errors(result), *_reliability(result), *_classes(result)),
+            pictures=("wrong",) if result.wrong else (),
+            content=(
+                *_errors(result),
+                *_reliability(result),
+                *_wrong(result),
+                *_classes(result),
+            ),
         )
 
 
@@ -125,11 +138,10 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
 
 def _worst_class_line(result: Calibration) -> Iterator[Text]:
     """Yields the accuracy of the class that falls most, and what its images are taken for."""
-    fallen = [shift for shift in result.compared if shift.worst and shift.fell]
-    changes = [(shift.worst[0].change, shift) for shift in fallen]
-    if not changes:
+    shift = result.worst
+    if shift is None:
         return
-    _, shift = min(changes, key=lambda pair: (given(pair[0]) and pair[0].high) or 0.0)
+    fallen = [each for each in result.compared if each.worst and each.fell]
     worst, compared = shift.worst[0], sum(shift.compared for shift in fallen)
     if not given(worst.shift):
         return
@@ -149,6 +161,18 @@ def _errors(result: Calibration) -> Iterator[Content]:
         ["data", *columns(SetCalibration, "before", "after")],
         [[Code(code=row.data), row.before, row.after] for row in result.sets],
     )
+
+
+def _wrong(result: Calibration) -> Iterator[Strip]:
+    """Yields the wrong answers to the worst class of a shift, or of the only labelled set."""
+    if result.wrong:
+        of = "" if result.worst is None else f" to {result.worst.worst[0].name}"
+        yield Strip(
+            id="wrong",
+            title=(f"Wrong answers{of}",),
+            data=result.pictured,
+            ends=(answered("most sure", result.wrong),),
+        )
 
 
 def _reliability(result: Calibration) -> Iterator[Chart]:

@@ -12,9 +12,16 @@ import numpy as np
 from tuiprobe.files import DamagedFileError
 from tuiprobe.numbers import ends, number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.concepts.compute import Concepts, EncodedConcept, probe_concepts
+from tuiprobe.probes.concepts.compute import (
+    OF_CENTRED_HEAD,
+    OF_HEAD,
+    PREVALENCE,
+    RANDOM,
+    Concepts,
+    EncodedConcept,
+    probe_concepts,
+)
 from tuiprobe.probes.concepts.concept_set import ConceptSet
-from tuiprobe.probes.concepts.counts import OF_CENTRED_HEAD, OF_HEAD, PREVALENCE, RANDOM
 from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions.pruning import SEEDS
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
@@ -188,7 +195,7 @@ def _unique(result: Concepts) -> Iterator[Content]:
          ("polysemanticity", "concepts per direction")],
         [
             [row.family, row.directions, row.unique, row.rarefied,
-             "-" if row.excess is None else row.excess, row.polysemanticity]
+             row.excess, row.polysemanticity]
             for row in result.families
         ],
         f"Rarefied: expected for {result.families[0].rarefied_to} directions of each, which are as "

@@ -158,7 +158,7 @@ def _leading(basis: Basis) -> Table:
          ("channels", "channels of largest weight")],
         [
             [row.index, row.singular_value, row.importance,
-             "-" if row.outlier_share is None else row.outlier_share,
+             row.outlier_share,
              ", ".join(str(channel) for channel in row.channels)]
             for row in basis.directions
         ],

@@ -99,11 +99,6 @@ Coordinates = tuple[Float32, Float32, Float32]
 """`left` [n, r] of the images, `right` [r, K'] of the head, and `constant` [K']."""
 
 
-def kept_numbers(rank: int) -> list[int]:
-    """Returns the number of directions kept at each pruned fraction, at least one."""
-    return [max(1, round((1 - fraction) * rank)) for fraction in FRACTIONS]
-
-
 def pruning_curves(
     parts: Decomposed, head: HeadArrays, images: SetFeatures, seed: int
 ) -> tuple[PruningCurve, ...]:
@@ -121,7 +116,7 @@ def pruning_curves(
     n = images.features.shape[0]
     if n == 0:
         return ()
-    kept = kept_numbers(parts.s.size)
+    kept = [max(1, round((1 - fraction) * parts.s.size)) for fraction in FRACTIONS]
     rising = kept[::-1]
     curves: list[tuple[Order, list[Figure]]] = []
     for order, coordinates in _orders(parts, head, images):

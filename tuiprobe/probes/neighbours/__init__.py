@@ -198,7 +198,7 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
         if not isinstance(run.head, NotRun) and run.spec.head != "probe":
             return Inapplicable(reason="the model has a head, whose accuracy is measured")
         if not run.images[0].labelled:
-            return NotRun(reason=f"{run.images[0].name} has no labels")
+            return Inapplicable(reason=f"{run.images[0].name} has no labels")
         classes = {record.name: tuple(record.classes) for record in run.sets}
         sets = []
         for data in run.images:

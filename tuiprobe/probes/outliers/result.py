@@ -16,6 +16,7 @@ from tuiprobe.results.base import (
     Frozen,
     Many,
     NotRun,
+    OfTap,
     PerChannel,
     Real,
     Share,
@@ -239,18 +240,15 @@ class ChannelImages(Frozen):
     smallest: Many[TopImage]
 
 
-class Outliers(RowFigures):
+class Outliers(RowFigures, OfTap):
     """All outlier figures of one set at one tap.
 
     At inner taps `kurtosis` and `persistence` come from all rows, everything else of `RowFigures`
     from a seeded sample of one position per image.
 
     Attributes:
-        data: Name of the data set.
-        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
         kind: `vector` (one row an image), `token` or `map` (many).
         tokens: Which token rows count (`class`, `all`, `mean`); None where there are none.
-        final: Whether this is the final representation.
         images: Images seen; of the final representation, those that `DataSet.nonfinite` leaves.
         degenerate: Images left out: a row of zero variance or a value that is not finite.
         nonfinite: Values that are not finite, of all images.
@@ -260,11 +258,8 @@ class Outliers(RowFigures):
         top_images: Images at both ends of outlier channels and the highest ones.
     """
 
-    data: str
-    tap: str
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None = None
-    final: bool
     images: Count
     degenerate: Count
     nonfinite: Count
@@ -272,16 +267,6 @@ class Outliers(RowFigures):
     classes: Count | None = None
     large_norm_tokens: Share = NotRun(reason="not measured")
     top_images: PerChannel[ChannelImages]
-
-    @property
-    def place(self) -> str:
-        """The layer."""
-        return self.tap
-
-    @property
-    def inner(self) -> bool:
-        """Whether it is a layer before the final representation."""
-        return not self.final
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":

@@ -33,6 +33,7 @@ from tuiprobe.results.base import (
     Decibels,
     Frozen,
     Many,
+    OfTap,
     Points,
     Share,
 )
@@ -58,36 +59,20 @@ class Sqnr(Frozen):
     variance: Annotated[Decibels, Fig("variance", "{outer}, without the offset", "sqnr")]
 
 
-class Quantised(Frozen):
+class Quantised(OfTap):
     """INT8 rounding of one set at one tap.
 
     Attributes:
-        data: Name of the data set.
-        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
-        final: Whether this is the final representation.
         channels: Width C.
         rows: Rows that were rounded.
         tensor: One scale for all values.
         channel: One scale a channel.
     """
 
-    data: str
-    tap: str
-    final: bool
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     rows: Count
     tensor: Annotated[Sqnr, Fig("int8.tensor", "INT8 noise")]
     channel: Annotated[Sqnr, Fig("int8.channel", "INT8 noise, a scale a channel")]
-
-    @property
-    def place(self) -> str:
-        """The layer."""
-        return self.tap
-
-    @property
-    def inner(self) -> bool:
-        """Whether it is a layer before the final representation."""
-        return not self.final
 
 
 class AnswersChanged(Frozen):

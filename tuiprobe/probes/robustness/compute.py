@@ -25,7 +25,6 @@ from tuiprobe.probes.heads import (
     top_hits,
     usable_images,
 )
-from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
@@ -418,7 +417,8 @@ def _accuracy(
 ) -> SetAccuracy:
     rows, n = head.weight.shape[0], images.features.shape[0]
     answers, usable = answers_of(images, rows), usable_images(images)
-    of_set = replace(usable, answers=_of_the_set(usable.classes_of_rows(rows)))
+    of_rows = usable.classes_of_rows(rows)
+    of_set = replace(usable, answers=np.where(of_rows < OUTSIDE, of_rows, -1))
     set_classes = int(np.unique(answers[answers < OUTSIDE]).size)
     classes = int(np.unique(answers).size)
     among_all: Figure = NotRun(reason="every class of the head may answer")
@@ -446,11 +446,6 @@ def _accuracy(
         top5=top5,
         id_own_classes=_on_own_classes(head, first, images),
     )
-
-
-def _of_the_set(answers: Int64) -> Int64:
-    """Returns the classes of the rows of a head without rows that stand for no class of a set."""
-    return np.where(answers < OUTSIDE, answers, -1)
 
 
 def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:

@@ -120,6 +120,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         """Reads head, labels, and the baselines that belong to the sets."""
         if isinstance(run.head, NotRun):
             return run.head
+        if run.head_sets[0].labels is None:
+            return run.head_sets[0].unlabelled
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
@@ -379,7 +381,7 @@ def _effective(result: Robustness) -> Iterator[Content]:
                 er.left_out,
                 er.value,
                 value_or_dash(er.prediction),
-                {True: "yes", False: "no", None: "-"}[er.above],
+                {True: "yes", False: "no", None: None}[er.above],
             ]
         )
     yield table(

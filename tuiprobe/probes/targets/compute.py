@@ -40,6 +40,7 @@ from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import TARGET_ERROR
 from tuiprobe.results.report import ProbeResult
+from tuiprobe.results.section import AnsweredImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import class_name
 
@@ -87,22 +88,6 @@ class Predicted(Frozen):
     images: Count
 
 
-class TargetPicture(Frozen):
-    """An image of a set with what it was taken for.
-
-    Attributes:
-        sample_id: Id in the run's sample list.
-        path: Relative path in the data set; None where the run knows none.
-        answer: The class that it was taken for.
-        confidence: Of that answer, after temperature scaling where there is a temperature.
-    """
-
-    sample_id: Count
-    path: str | None
-    answer: str
-    confidence: Real
-
-
 class TargetSet(Frozen):
     """Estimates for one set of images without labels.
 
@@ -132,8 +117,8 @@ class TargetSet(Frozen):
     labels: Count | None = None
     predicted: Many[Predicted]
     head_classes: Count = 0
-    least_sure: Many[TargetPicture] = ()
-    common: Many[TargetPicture] = ()
+    least_sure: Many[AnsweredImage] = ()
+    common: Many[AnsweredImage] = ()
 
     @property
     def place(self) -> str:
@@ -474,8 +459,8 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
         return fields
     ids, paths = images.listed[logits.set.name]
 
-    def picture(i: int) -> TargetPicture:
-        return TargetPicture(
+    def picture(i: int) -> AnsweredImage:
+        return AnsweredImage(
             sample_id=int(ids[i]),
             path=paths.get(int(ids[i])),
             answer=names[place[i]],

@@ -7,12 +7,12 @@ from typing import Final, get_args
 
 from tuiprobe import numbers
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, prose, several, table, value_or_dash
+from tuiprobe.probes.content import answered, heading, prose, several, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
-from tuiprobe.results import NotRun, TopImage, given
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.figures import Fig, named_figures
 from tuiprobe.results.headlines import TARGET
@@ -24,7 +24,6 @@ from tuiprobe.results.section import (
     Section,
     Series,
     Strip,
-    StripEnd,
     Strong,
     Text,
     Value,
@@ -50,15 +49,20 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, target sets, and the labelled sets that estimates rest on."""
+        if isinstance(run.head, NotRun):
+            return run.head
         if not run.targets:
             planned = [record.name for record in run.plan.sets if record.target]
             if planned:
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
+            labelled = [data for data in run.images if data.labelled]
+            if len(labelled) == 1 and isinstance(run.head, NotRun):
+                return run.head  # a folder that the user named is the user's pictures
+            if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
+                return unmatched
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
-        if isinstance(run.head, NotRun):
-            return run.head
         first, *shifts = run.head_sets
         names = run.head_file.classes
         listed = {
@@ -157,21 +161,7 @@ def _strips(result: Targets) -> list[Strip]:
     strips = []
     for number, target in enumerate(result.targets):
         groups = (("least sure", target.least_sure), ("common answers", target.common))
-        ends = tuple(
-            StripEnd(
-                label=label,
-                images=tuple(
-                    TopImage(sample_id=p.sample_id, path=p.path, value=p.confidence, position=0)
-                    for p in pictures
-                ),
-                captions=tuple(
-                    f"{p.answer}, {numbers.number(p.confidence, 'share', 0.0, 0.1)}"
-                    for p in pictures
-                ),
-            )
-            for label, pictures in groups
-            if pictures
-        )
+        ends = tuple(answered(label, pictures) for label, pictures in groups if pictures)
         if ends:
             strips.append(
                 Strip(
@@ -251,8 +241,8 @@ def _estimates(result: Targets) -> Iterator[Content]:
     for target in result.targets:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
         rows.append(
-            [Code(code=target.data), target.images, *scaled, *["-"] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else "-", value_or_dash(target.uncalibrated),
+            [Code(code=target.data), target.images, *scaled, *[None] * (2 - len(scaled)),
+             target.scaled[0].k if scaled else None, value_or_dash(target.uncalibrated),
              _labels(target)]
         )  # fmt: skip
     yield table(

@@ -32,7 +32,6 @@ from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert
@@ -87,6 +86,8 @@ class PairRow:
 class CompareTable(RowTable[PairRow]):
     """A row a set and model: the paired difference, and its interval beside zero."""
 
+    app: EngineApp
+
     def __init__(self, *, id: str) -> None:
         super().__init__(paired_columns((), 80), self._of, empty="reading…", id=id)
 
@@ -102,7 +103,7 @@ class CompareTable(RowTable[PairRow]):
         change, differ = row.difference, MISSING if row.differ is None else f"{row.differ:,}"
         ends = change.ends(signed=True) if given(change) else ""
         points = change.alone(signed=True, bare=True) + (f" ({ends})" if ends else "")
-        name = f"{run_mark(Path(row.other.run)).sign} {row.other.model}"
+        name = f"{self.app.mark(Path(row.other.run)).sign} {row.other.model}"
         return [row.name, name, points, differ, self._plot(change)][: len(self.columns)]
 
     def _plot(self, change: Figure) -> str:
@@ -120,7 +121,7 @@ class CompareTable(RowTable[PairRow]):
         if row is None:
             return []
         start = column_start(self.columns, 1, width)
-        return [(start, start + 1, run_mark(Path(row.other.run)).colour)]
+        return [(start, start + 1, self.app.mark(Path(row.other.run)).colour)]
 
     def about_row(self) -> dict[str, str]:
         """Returns the cells of the row under the cursor by their headings, without the plot."""

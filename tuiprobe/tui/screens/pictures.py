@@ -13,6 +13,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Input
 
 from tuiprobe.datasets.load import Originals
@@ -25,8 +26,8 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.pictures import Picture, PictureGrid
+from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 SHOWN = 60
@@ -91,7 +92,7 @@ class PicturesScreen(FilteredScreen):
         runs: The run directories, of which the first one's answers choose the pictures.
         models: What their models are called.
         data: The set to begin with; empty for the first.
-        words: Words of the row to begin with, such as a class.
+        words: The row to begin with, such as a class; empty for the first.
     """
 
     PLACE = "Pictures"
@@ -105,7 +106,7 @@ class PicturesScreen(FilteredScreen):
     PicturesScreen #body { layout: horizontal; }
     PicturesScreen #queries { width: 40; height: 1fr; }
     PicturesScreen.-narrow #queries { width: 34; }
-    PicturesScreen PictureGrid { width: 1fr; }
+    PicturesScreen PicturePanel { width: 1fr; }
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class PicturesScreen(FilteredScreen):
                     COLUMNS, lambda row: [row.name, row.data, row.count], empty="reading…",
                     id="sets",
                 )  # fmt: skip
-            yield PictureGrid(classes="panel")
+            yield PicturePanel(classes="panel")
 
     def on_mount(self) -> None:
         """Reads the answers in a thread."""
@@ -159,8 +160,12 @@ class PicturesScreen(FilteredScreen):
             name: Originals(sets[0].record.source) for name, sets in self._sets.items()
         }
         self._show()
-        words = self._words.split()
-        wanted = (i for i, row in enumerate(self._rows) if words and holds_all(row.name, words))
+        words = (self._words, f"called {self._words}")
+        wanted = (
+            i
+            for i, row in enumerate(self._rows)
+            if self._data in ("", row.data) and row.name in words
+        )
         self.table.show_rows(self.table.rows, next(wanted, 0))
 
     def _show(self) -> None:
@@ -170,9 +175,9 @@ class PicturesScreen(FilteredScreen):
 
     @on(RowTable.Highlighted, "#sets")
     def _moved(self) -> None:
-        row, grid = self.table.current, self.query_one(PictureGrid)
+        row, panel = self.table.current, self.query_one(PicturePanel)
         if row is None:
-            grid.show([])
+            panel.show("", [], Content())
             return
         shown = row.places[:SHOWN]
         groups: dict[str, list[Picture]] = {}
@@ -180,8 +185,16 @@ class PicturesScreen(FilteredScreen):
             heading = f"called {each[0].answer}" if row.by_answer else row.name
             groups.setdefault(heading, []).append(self._picture(each))
         more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
-        grid.border_title = inert(f"{row.data}, {row.name}: {len(row.places):,} pictures{more}")
-        grid.show(list(groups.items()))
+        title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
+        panel.show(title, list(groups.items()), inert_lines(self._rights(row)))
+
+    def _rights(self, row: PictureRow) -> Iterator[str]:
+        """Yields how many of the pictures each model has right, where labels are."""
+        for model, of in zip(self.models, self._sets[row.data], strict=False):
+            truth, answer = (values[row.places] for values in (of.answers.truth, of.answers.answer))
+            if (truth >= 0).any():
+                right = int(((truth >= 0) & (truth == answer)).sum())
+                yield f"{model}: right on {right:,} of these {len(row.places):,}"
 
     def _picture(self, answers: Sequence[Prediction]) -> Picture:
         """Returns a picture with what each model answers on it."""

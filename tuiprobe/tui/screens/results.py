@@ -20,12 +20,12 @@ from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.tabs.evidence import EvidencePanel
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.section import SubjectTable
+from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -59,7 +59,7 @@ class ResultsScreen(ProbeScreen):
     ResultsScreen #reading { padding: 1 2; }
     ResultsScreen Tabs { height: 1; }
     ResultsScreen Tabs Underline { display: none; }
-    ResultsScreen Tab { padding: 0 1 0 0; }
+    ResultsScreen Tab { padding: 0 1 0 0; color: $foreground 80%; }
     ResultsScreen Tab:last-child { padding: 0; }
     ResultsScreen Tab.-active { text-style: bold reverse; }
     """
@@ -99,7 +99,7 @@ class ResultsScreen(ProbeScreen):
             reading.update(inert_lines([results, "", "esc goes back"]))
             return
         self.results, self._tabs = results, parts
-        bar = Tabs(*(Tab(f"{number} {name}", id=name) for number, name in enumerate(parts, 1)))
+        bar = Tabs(*(Tab(name, id=name) for name in parts))
         bar.can_focus = False
         await reading.remove()
         if not self.alive:  # left meanwhile
@@ -107,7 +107,17 @@ class ResultsScreen(ProbeScreen):
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
         if not self.alive:
             return
+        self.on_resize()
         self.title_line.show(self._how_it_stands() + results.about, [results.spec])
+
+    def on_resize(self) -> None:
+        """Names all tabs, or, where there is no room, the one that is shown beside numbers."""
+        names = [f"{number} {name}" for number, name in enumerate(self._tabs, 1)]
+        roomy = sum(len(name) + 1 for name in names) - 1 <= self.app.size.width
+        for bar in self.query(Tabs):
+            for number, tab in enumerate(bar.query(Tab)):
+                shown = roomy or tab.id == bar.active
+                tab.label = names[number] if shown else f"{number + 1}…"
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
@@ -122,6 +132,7 @@ class ResultsScreen(ProbeScreen):
             await switcher.mount(part)
         if self.alive:
             switcher.current = f"tab-{name}"
+            self.on_resize()
             self._focus()
 
     def _how_it_stands(self) -> str:
@@ -158,26 +169,54 @@ class ResultsScreen(ProbeScreen):
         """Shows the part that holds the evidence behind a block."""
         self.go(TAB_OF_BLOCK[event.block])
 
-    def action_pictures(self, data: str = "") -> None:
+    @on(BlockView.SetChosen)
+    def _set_chosen(self, event: BlockView.SetChosen) -> None:
+        self.action_pictures(event.data)
+
+    def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.
 
         Args:
             data: The set; empty for the first.
+            words: The class to begin with.
         """
         from tuiprobe.tui.screens.pictures import PicturesScreen
 
-        self.app.push_screen(PicturesScreen([self.run], data=data))
+        self.app.push_screen(PicturesScreen([self.run], data=data, words=words))
 
     @on(RowTable.Chosen)
     def _row_chosen(self, event: RowTable.Chosen) -> None:
-        """Opens the pictures of a set, or the evidence, which a narrow window shows alone."""
-        if isinstance(event.table, SubjectTable) and event.table.data:
-            self.action_pictures(event.table.data)
-            return
-        for panel in self.tab.query(EvidencePanel) if self.tab is not None else ():
+        """Opens the pictures of a set or class, or those of a channel or direction."""
+        data, label = event.table.pictures if isinstance(event.table, SubjectTable) else ("", "")
+        if data:
+            self.action_pictures(data, label)
+        else:
+            self._go_to_pictures()
+
+    def _go_to_pictures(self) -> None:
+        """Goes to the pictures beside the rows, which a narrow window shows alone."""
+        for panel in self.tab.query(SubjectPanel) if self.tab is not None else ():
             if not panel.display:
                 self.add_class("-only-aside")
             self.call_after_refresh(panel.pictures.focus)
+
+    @on(ChartView.Chosen)
+    def _point_chosen(self, event: ChartView.Chosen) -> None:
+        """Opens the pictures behind a point: of its channel or direction, or of its set."""
+        chart, point, tab = event.chart, event.point, self.tab
+        if tab is None or self.results is None:
+            return
+        form = chart.id.rpartition("_")[2]  # of a head there are two
+        tables = sorted(tab.query(SubjectTable), key=lambda of: form not in of.of.id)
+        opens = (of for of in tables if of.of.subjects and chart.ticks)
+        if any(of.go_to(point.name) for of in opens):
+            self._go_to_pictures()
+            return
+        data = self.results.set_of(point.name, point.series, chart.title)
+        if data:
+            self.action_pictures(data, point.name if chart.ticks and point.name != data else "")
+        else:
+            self.notify("no pictures are behind this point", timeout=3)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in the part that is shown."""
@@ -242,11 +281,11 @@ class ResultsScreen(ProbeScreen):
 
     def action_resume(self) -> None:
         """Starts the engine of a run that was stopped and goes to its live screen."""
-        engine = self.app.resume(self.run)
-        if engine is not None:
-            from tuiprobe.tui.screens.live import LiveScreen
+        from tuiprobe.tui.screens.live import LiveScreen
 
-            self.app.switch_screen(LiveScreen(self.run, engine))
+        self.app.resume(
+            self.run, lambda engine: self.app.switch_screen(LiveScreen(self.run, engine))
+        )
 
     def action_export(self) -> None:
         """Opens the choice of formats."""

@@ -26,9 +26,9 @@ from tuiprobe.run.deletion import delete_run, kept_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, list_runs, matches
 from tuiprobe.run.view import RunView
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.livewatch import ended_runs
 from tuiprobe.tui.progress import advice, sign
-from tuiprobe.tui.runmarks import run_mark
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -39,7 +39,7 @@ _DOWN = {"changed", "target", "accuracy", "shifts", "kurtosis"}
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_LONGEST, _SHORTEST = 30, 12
+_LONGEST, _SHORTEST = 34, 12
 """Cells of a name at most, unless there is room, and below which it says nothing."""
 _ROOMY, _CUT = 76, 20
 """Cells of a table from which on the name of a run has its length, and what it has below."""
@@ -57,13 +57,13 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
         return max(min(max(map(len, texts), default=0), _LONGEST), _SHORTEST)
 
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
-    name = longest(row.name for row in rows) + 4
+    name = longest(map(_short, rows)) + 4
     model = longest(row.summary.model for row in rows)
     return (
         RowColumn("run", name if width >= _ROOMY else min(name, _CUT), term="run"),
-        RowColumn("model", model, drop=4, term="representation"),
-        RowColumn("set", longest(row.summary.source for row in rows), drop=3, term="set"),
-        RowColumn("time", 11, drop=2),
+        RowColumn("model", model, drop=2, term="representation"),
+        RowColumn("set", longest(row.summary.source for row in rows), drop=4, term="set"),
+        RowColumn("time", 11, drop=3),
         RowColumn("state", 15, term="resume"),
         RowColumn("your pictures", _YOURS, right=True, drop=1 if on_yours else 5, term="estimate"),
         RowColumn("top-1", 6, right=True, drop=7, term="top-1"),
@@ -73,19 +73,28 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
     )
 
 
+def _short(row: RunView) -> str:
+    """Returns the name of a run; of one of several models without their directory."""
+    return row.name.rpartition("/")[2]
+
+
 def run_cells(
     row: RunView,
-    marked: bool,
-    pinned: bool,
+    head: str,
     places: Sequence[int | None] = (None, None, None),
 ) -> list[str]:
-    """Returns the cells of one row; state by sign and word, never by colour alone."""
+    """Returns the cells of one row; state by sign and word, never by colour alone.
+
+    Args:
+        row: The run.
+        head: What stands before its name: whether it is marked and pinned, and its sign.
+        places: Decimal places of the columns of figures.
+    """
     accuracy, shifts, kurtosis = places
-    head = f"{'☑' if marked else '☐'}{'p' if pinned else ' '}{run_mark(row.path).sign}"
     changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
     part = "" if row.state == "done" else f" {row.percent}"
     return [
-        f"{head} {row.name}",
+        f"{head} {_short(row)}",
         row.summary.model or "-",
         row.summary.source or "-",
         f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",
@@ -126,13 +135,15 @@ def about_run(row: RunView) -> str:
 class RunTable(RowTable[RunView]):
     """All runs."""
 
+    app: EngineApp
+
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the state of a run, then those of the columns."""
         return tuple(dict.fromkeys(("state", "resume", *super().explained(), "run", "interval")))
 
     def colours(self, row: RunView | None, width: int) -> list[tuple[int, int, str]]:
         """Returns the colour of the sign of a run."""
-        return [] if row is None else [(2, 3, run_mark(row.path).colour)]
+        return [] if row is None else [(2, 3, self.app.mark(row.path).colour)]
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", tooltip="Open this run: live or its results"),
@@ -238,8 +249,9 @@ class RunsScreen(FilteredScreen):
             self._show()
 
     def _cells(self, row: RunView) -> list[str]:
-        pinned = row.path.absolute() in self.app.pinned
-        return run_cells(row, row.path in self._marked, pinned, self._places)
+        pinned = "p" if row.path.absolute() in self.app.pinned else " "
+        marked = "☑" if row.path in self._marked else "☐"
+        return run_cells(row, f"{marked}{pinned}{self.app.mark(row.path).sign}", self._places)
 
     def _show(self) -> None:
         current = self.table.current
@@ -350,11 +362,10 @@ class RunsScreen(FilteredScreen):
         row = self.table.current
         if row is None:
             return
-        engine = self.app.resume(row.path)
-        if engine is not None:
-            from tuiprobe.tui.screens.live import LiveScreen
+        from tuiprobe.tui.screens.live import LiveScreen
 
-            self.app.push_screen(LiveScreen(row.path, engine))
+        path = row.path
+        self.app.resume(path, lambda engine: self.app.push_screen(LiveScreen(path, engine)))
 
     def action_delete(self) -> None:
         """Asks for confirmation, then deletes the marked runs, or the one under the cursor."""

@@ -44,12 +44,13 @@ class BlockView(Static, can_focus=True):
     Args:
         block: The block.
         report: The report that it is from.
+        sets: The accuracies that it draws on one axis.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="All lines of this block, then their evidence"),
-        Binding("up,k", "app.focus_previous", "block above", show=False, tooltip="Block above"),
-        Binding("down,j", "app.focus_next", "block below", show=False, tooltip="Block below"),
+        Binding("up,k", "move(-1)", "above", show=False, tooltip="Set or block above"),
+        Binding("down,j", "move(1)", "below", show=False, tooltip="Set or block below"),
     ]
 
     class Opened(Message):
@@ -63,9 +64,23 @@ class BlockView(Static, can_focus=True):
             super().__init__()
             self.block = block
 
-    def __init__(self, block: CardBlock, report: Report) -> None:
+    class SetChosen(Message):
+        """The user asked for the pictures of a set.
+
+        Args:
+            data: The set.
+        """
+
+        def __init__(self, data: str) -> None:
+            super().__init__()
+            self.data = data
+
+    def __init__(self, block: CardBlock, report: Report, sets: Sequence[NamedFigure] = ()) -> None:
         super().__init__(classes="panel", markup=False)
         self.block = block
+        self.sets = tuple(sets)
+        self._at = -1  # which of the sets is under the cursor; the block itself before them
+        self._first_line = 0  # of the sets
         self._report = report
         self._opened = False
 
@@ -92,7 +107,8 @@ class BlockView(Static, can_focus=True):
             return
         width = self.scrollable_content_region.width or self.app.size.width - 6
         self.border_title, body = self._body(width)
-        self.border_subtitle = "⏎ evidence" if self.has_focus else ""
+        enter = "⏎ evidence" if self._at < 0 else "⏎ pictures"
+        self.border_subtitle = (f"{enter} · ↓ sets" if self.sets else enter) * self.has_focus
         self.update(Content("\n").join(body))
 
     def _body(self, width: int) -> tuple[Content, list[Content]]:
@@ -105,11 +121,13 @@ class BlockView(Static, can_focus=True):
             title = inert(data or self.block.title)
             body.append(inert(headline, "bold $accent"))
             lines = [tuple(piece for text in (rest, *lines[1:]) for piece in (*text, " "))]
-        figures = sets_of(self._report) if self.block.block == "shifts" else []
-        if figures:
-            title = Content("Right, by set: ◆ measured, ◇ estimated")
-            body += [inert(text, "$primary") for text in axis_lines(figures, width)]
-            drawn = [named.figure for named in figures]
+        if self.sets:
+            if self.block.block == "shifts":
+                title = Content("Right, by set: ◆ measured, ◇ estimated")
+            self._first_line = len(body)
+            for i, text in enumerate(axis_lines(self.sets, width)):
+                body.append(inert(text, "bold reverse" if i == self._at else "$primary"))
+            drawn = [named.figure for named in self.sets]
             lines = [text for text in lines if not any(piece in drawn for piece in text)]
         body += [wrapped(Content(line(text)), width) for text in lines]
         for chart in self.block.pictures:
@@ -123,19 +141,36 @@ class BlockView(Static, can_focus=True):
 
     def on_blur(self) -> None:
         """Hides what Enter does."""
+        self._at = -1
         self.draw()
 
+    def action_move(self, by: int) -> None:
+        """Goes to the next set, or to the next block where there is none."""
+        if not self.folded and -1 <= self._at + by < len(self.sets):
+            self._at += by
+            self.draw()
+        elif by > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
+
     def action_open(self) -> None:
-        """Unfolds the block, or asks for the evidence."""
+        """Unfolds the block, or asks for the evidence or for the pictures of a set."""
         if self.folded:
             self._opened = True
             self.draw()
+        elif self._at >= 0:
+            self.post_message(self.SetChosen(self.sets[self._at].data))
         else:
             self.post_message(self.Opened(self.block.block))
 
-    def on_click(self) -> None:
-        """Opens the block where it has the focus already."""
-        if self.has_focus:
+    def on_click(self, event: events.Click) -> None:
+        """Opens a set, or the block where it has the focus already."""
+        at = event.y - 1 - self._first_line  # below the border
+        if not self.folded and 0 <= at < len(self.sets):
+            self._at = at
+            self.action_open()
+        elif self.has_focus:
             self.action_open()
 
     def explained(self) -> tuple[str, ...]:
@@ -244,8 +279,10 @@ class OverviewTab(ResultTab):
         with VerticalScroll(can_focus=False):
             for warning in warnings_of_answers(self.results.report):
                 yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
-            for block in card(self.results.report):
-                yield BlockView(block, self.results.report)
+            blocks, sets = card(self.results.report), sets_of(self.results.report)
+            drawn = "shifts" if any(of.block == "shifts" for of in blocks) else "your images"
+            for of in blocks:
+                yield BlockView(of, self.results.report, sets if of.block == drawn else ())
 
     def first(self) -> Widget | None:
         """Returns the first block."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from pydantic import ValidationError
 from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -17,7 +18,10 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
+from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import holds_all, plain
+from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
+from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
@@ -33,11 +37,11 @@ from tuiprobe.results.section import (
     Table,
     Value,
 )
-from tuiprobe.tui.tabs.evidence import EvidencePanel, table_cells
-from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.child import ask
+from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.pictures import PictureGrid
+from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 LISTED_ROWS = 100
@@ -76,12 +80,21 @@ class SubjectTable(RowTable[int]):
         return next(iter(self.of.subjects[self.current]), None)
 
     @property
-    def data(self) -> str:
-        """The set that the row under the cursor is about; empty for none."""
-        if self.current is None or not of_sets(self.of):
-            return ""
-        cell = self.of.rows[self.current][0]
-        return cell.code if isinstance(cell, Code) else str(cell)
+    def pictures(self) -> tuple[str, str]:
+        """The set and the class that the row under the cursor is about; empty for none."""
+        if self.current is None:
+            return "", ""
+        row = self.of.rows[self.current]
+        cells = {column.id: cell for column, cell in zip(self.of.columns, row, strict=True)}
+        data, label = (cells.get(id, "") for id in ("data", "class"))
+        return data.code if isinstance(data, Code) else str(data), str(label)
+
+    def go_to(self, name: str) -> bool:
+        """Puts the cursor on the row that begins with a name; returns whether there is one."""
+        at = next((i for i, row in enumerate(self.rows) if self._texts[row][0] == name), None)
+        if at is not None:
+            self.show_rows(self.rows, at)
+        return at is not None
 
     def select(self, query: str) -> None:
         """Shows the rows with all words, in the order of a column.
@@ -95,6 +108,86 @@ class SubjectTable(RowTable[int]):
             column, down = self._kept[self.sorted_by[0]], self.sorted_by[1]
             rows.sort(key=lambda i: _order(self.of.rows[i][column]), reverse=down)
         self.show_rows(rows, 0)
+
+
+OFFER = "a: accuracy without it (mean of the first set); n: set to zero"
+
+
+class SubjectPanel(PicturePanel):
+    """The pictures of a channel or direction, what else the run says of it, and what it is worth.
+
+    Args:
+        results: The run.
+    """
+
+    def __init__(self, results: RunResults) -> None:
+        super().__init__(classes="aside panel")
+        self.results = results
+        self.subject: RowSubject | None = None
+        self._about: list[Styled] = []
+
+    def show_row(self, subject: RowSubject | None, title: str, table: Table) -> None:
+        """Shows another subject.
+
+        Args:
+            subject: The channel or direction.
+            title: Its row in a few words.
+            table: The table of that row, which is not repeated.
+        """
+        if subject != self.subject or not self._about:
+            self._about = [*self.results.about_subject(subject, table)]
+            self.subject = subject
+        offer = Styled("" if subject is None else OFFER)
+        groups = self.results.groups(self.results.strip(subject))
+        self.show(title, groups, Styled("\n").join([offer, *self._about]))
+
+    @work(exclusive=True, group="ablation")
+    async def ablate(self, *mode: str) -> None:
+        """Asks for the accuracies without the subject, in a separate process.
+
+        Args:
+            mode: Options of `tuiprobe reprobe`, such as `--ablate-mode zero`.
+        """
+        subject = self.subject
+        if subject is None:
+            return
+        self._tell(["computing the accuracies without it, in a separate process…"])
+        run = str(self.results.run.path.absolute())
+        words = ["--ablate", f"{subject.kind}:{subject.number}"]
+        words += ["--centred"] * subject.centred
+        answer = await ask(["reprobe", run, *words, *mode, "--json"])
+        if subject != self.subject:
+            return
+        try:
+            ablation = TargetedAblation.model_validate_json(answer.out)
+        except ValidationError:
+            self._tell([f"✗ {answer.reason}"])
+            return
+        self._tell([ablation_summary(ablation), *map(ablation_line, ablation.sets)])
+
+    def _tell(self, lines: Sequence[str]) -> None:
+        self.tell(Styled("\n").join([inert_lines(lines), *self._about]))
+
+
+def ablation_summary(ablation: TargetedAblation) -> str:
+    """Returns where an ablation gave an accuracy, and where and why not, once a reason."""
+    count = len(ablation.sets)
+    sets = "1 set" if count == 1 else f"{count} sets"
+    parts = [f"accuracy without it ({REPLACED[ablation.replaced_by]}) on {sets}; * differs"]
+    reasons: dict[str, list[str]] = {}
+    for row in ablation.not_run:
+        reasons.setdefault(row.reason, []).append(row.name)
+    parts += [f"no accuracy on {', '.join(names)}: {why}" for why, names in reasons.items()]
+    return "; ".join(parts)
+
+
+def ablation_line(row: SetAblation) -> str:
+    """Returns the accuracies on a set before and after, and their paired difference."""
+    before, after = (number(of.top1, "share", of.low, of.high) for of in (row.before, row.after))
+    change = row.difference
+    differs = "*" if change.high < 0 or change.low > 0 else ""
+    points = interval(change.value, change.low, change.high, "points", signed=True)
+    return f"{plain(row.name)}: {before}, without it {after}: {differs}{points}"
 
 
 class SectionTab(ResultTab):
@@ -144,7 +237,7 @@ class SectionTab(ResultTab):
                     for piece in sorted(section.content, key=_below_rows):
                         yield from self._widgets(piece)
         if self._tables:
-            yield EvidencePanel(self.results)
+            yield SubjectPanel(self.results)
 
     def _widgets(self, piece: Content) -> Iterator[Widget]:
         if isinstance(piece, Heading):
@@ -183,9 +276,9 @@ class SectionTab(ResultTab):
     @on(RowTable.Highlighted)
     def _moved(self, event: RowTable.Highlighted) -> None:
         table = event.table
-        if isinstance(table, SubjectTable) and table is self.table and self.query(EvidencePanel):
+        if isinstance(table, SubjectTable) and table is self.table and self.query(SubjectPanel):
             row = ", ".join(list(table.about_row().values())[:2])
-            self.query_one(EvidencePanel).show(table.subject, row, table.of)
+            self.query_one(SubjectPanel).show_row(table.subject, row, table.of)
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -216,7 +309,7 @@ class SectionTab(ResultTab):
 
     def action_ablate(self, mode: str = "mean") -> None:
         """Asks for the accuracies without the channel or direction under the cursor."""
-        self.query_one(EvidencePanel).ablate("--ablate-mode", mode)
+        self.query_one(SubjectPanel).ablate("--ablate-mode", mode)
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""

@@ -8,14 +8,17 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.widget import Widget
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import picture_file
+from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd
+from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd, Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import Picture
 
 PICTURES = 8
@@ -83,6 +86,51 @@ class RunResults:
             )
             for end in ends
         ]
+
+    def about_subject(self, subject: RowSubject | None, shown: Table) -> Iterator[Content]:
+        """Yields the rows of other tables about a channel or direction, then those that name it.
+
+        Args:
+            subject: The channel or direction.
+            shown: The table that it was chosen in, which is not repeated.
+        """
+        for named in (False, True):
+            for section in self.sections:
+                for table in section.content:
+                    if not isinstance(table, Table) or (table is shown and not named):
+                        continue
+                    rows = [
+                        i
+                        for i, of in enumerate(table.subjects)
+                        if of and (subject in of[1:] if named else subject == of[0])
+                    ]
+                    where = f"{section.title}: {line(table.title)}".rstrip(": ")
+                    if rows:
+                        where = f"named in {where}" if named else where
+                        yield Content.styled(plain(where), "bold $secondary")
+                        yield inert_lines(_row_texts(table, rows))
+
+    def set_of(self, *texts: str) -> str:
+        """Returns the set that the first of some texts is about; empty where none is."""
+        names = [data.name for data in self.report.data]
+        for text in texts:
+            words = f" {text.replace(',', ' ')} "
+            for name in names:
+                if f" {name} " in words:
+                    return name
+        return ""
+
+
+def table_cells(table: Table) -> list[list[str]]:
+    """Returns the cells of each row as people read them."""
+    return [[line((cell,)) for cell in row] for row in cells_of(table.rows, table.columns)]
+
+
+def _row_texts(table: Table, rows: list[int]) -> Iterator[str]:
+    names, texts = [line(column.title) for column in table.columns], table_cells(table)
+    for i in rows:
+        cells = zip(names, texts[i], strict=True)
+        yield ", ".join(f"{name} {cell}" for name, cell in cells if cell not in ("", "-"))
 
 
 def _heading(end: StripEnd) -> str:

@@ -7,12 +7,13 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tuiprobe.results.section import Chart
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.textplot import PlotLine, View, plot, points
+from tuiprobe.tui.widgets.textplot import PlotLine, PlottedPoint, View, plot, points
 
 _KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text", "cursor")
 
@@ -35,6 +36,7 @@ class ChartView(Widget, can_focus=True):
         Binding("down", "pan(0, -0.2)", "down", show=False, tooltip="Move the view down"),
         Binding("0", "reset", "whole", show=False, tooltip="The whole chart again"),
         Binding("n", "point(1)", "point", tooltip="Name the next point"),
+        Binding("enter", "choose", "pictures", tooltip="What is behind the named point: pictures"),
         Binding("N", "point(-1)", "point before", show=False, tooltip="Name the point before"),
     ]
     DEFAULT_CSS = """
@@ -50,6 +52,18 @@ class ChartView(Widget, can_focus=True):
     ChartView > .chart--text { color: $foreground 70%; }
     ChartView > .chart--cursor { text-style: reverse; }
     """
+
+    class Chosen(Message):
+        """A named point was chosen.
+
+        Args:
+            chart: The chart.
+            point: The point.
+        """
+
+        def __init__(self, chart: Chart, point: PlottedPoint) -> None:
+            super().__init__()
+            self.chart, self.point = chart, point
 
     def __init__(self, chart: Chart) -> None:
         super().__init__()
@@ -68,8 +82,8 @@ class ChartView(Widget, can_focus=True):
         self.refresh()
 
     def action_zoom(self, factor: float) -> None:
-        """Shows a part around the middle, or more around it."""
-        self.view = (self.view or View.whole(self.chart)).zoomed(factor)
+        """Shows a part around the named point, or else around the middle, or more around it."""
+        self.view = (self.view or View.whole(self.chart)).zoomed(factor, self.named)
         self._draw()
 
     def action_pan(self, across: float, up: float) -> None:
@@ -89,6 +103,18 @@ class ChartView(Widget, can_focus=True):
             self.point = (-1 if self.point is None and by > 0 else self.point or 0) + by
             self.point %= count
             self._draw()
+
+    @property
+    def named(self) -> PlottedPoint | None:
+        """The point that is named; None for none."""
+        return None if self.point is None else points(self.chart)[self.point]
+
+    def action_choose(self) -> None:
+        """Chooses the named point; names one where none is."""
+        if self.named is None:
+            self.action_point(1)
+        else:
+            self.post_message(self.Chosen(self.chart, self.named))
 
     def render_line(self, y: int) -> Strip:
         """Returns one line of the drawing."""

@@ -14,17 +14,20 @@ from rich.segment import Segment
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.geometry import Region, Size
 from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.text import fitted, inert_lines
+from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.thumbnail import WholePicture, picture_strips, read_picture, scaled
 
 if TYPE_CHECKING:
@@ -238,6 +241,50 @@ class PictureGrid(ScrollView, can_focus=True):
     def explained(self) -> tuple[str, ...]:
         """Returns the entries of the glossary on pictures at both ends."""
         return ("image-ends",)
+
+
+class PicturePanel(Vertical):
+    """Pictures above words about them."""
+
+    DEFAULT_CSS = """
+    PicturePanel PictureGrid { height: 1fr; }
+    PicturePanel #about-scroll { height: auto; max-height: 40%; padding: 0; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Lays out pictures and words."""
+        yield PictureGrid()
+        with VerticalScroll(id="about-scroll"):
+            yield FigureText(id="about")
+
+    @property
+    def pictures(self) -> PictureGrid:
+        """The pictures."""
+        return self.query_one(PictureGrid)
+
+    def show(
+        self, title: str, groups: Sequence[tuple[str, Sequence[Picture]]], about: Content
+    ) -> None:
+        """Shows other pictures.
+
+        Args:
+            title: What they are; may come from outside.
+            groups: Headings with their pictures.
+            about: Words about them.
+        """
+        self.border_title = inert(title)
+        self.pictures.show(groups)
+        self.tell(about)
+
+    def tell(self, about: Content) -> None:
+        """Shows other words."""
+        self.query_one("#about", FigureText).show(about)
+        self.query_one("#about-scroll").display = bool(about.plain)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the words, which a row of a section is about."""
+        about = self.query_one("#about", FigureText).whole.plain
+        return tuple(dict.fromkeys((*(term.id for term in mentioned(about)), "ablation")))
 
 
 class PictureScreen(ModalScreen[int]):

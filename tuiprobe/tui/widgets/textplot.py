@@ -50,10 +50,10 @@ class View:
         low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
         return cls(*chart.x_range(), low, high)
 
-    def zoomed(self, factor: float) -> View:
-        """Returns the view of a part around the middle."""
+    def zoomed(self, factor: float, at: PlottedPoint | None = None) -> View:
+        """Returns the view of a part around a point, or else around the middle."""
         across, up = (self.right - self.left) / 2, (self.top - self.bottom) / 2
-        x, y = self.left + across, self.bottom + up
+        x, y = (at.x, at.y) if at is not None else (self.left + across, self.bottom + up)
         return View(x - factor * across, x + factor * across, y - factor * up, y + factor * up)
 
     def moved(self, across: float, up: float) -> View:
@@ -249,12 +249,14 @@ def _label(canvas: _Canvas, series: Series) -> None:
 
 @dataclass(frozen=True)
 class PlottedPoint:
-    """A point that the cursor can be on: its place, its sign and what there is to say of it."""
+    """A point that the cursor can be on: place, sign, what to say of it, its name and series."""
 
     x: float
     y: float
     sign: str
     words: str
+    name: str = ""
+    series: str = ""
 
 
 def points(chart: Chart) -> list[PlottedPoint]:
@@ -267,7 +269,8 @@ def points(chart: Chart) -> list[PlottedPoint]:
             name = series.names[i] if series.names else f"{series.name}, {place}"
             words = f"{sign} {plain(name)}: {interval(y, low, high, chart.y_unit)}"
             if series.role != "reference":
-                plotted.append(PlottedPoint(x, y, sign, words))
+                own = series.names[i] if series.names else place
+                plotted.append(PlottedPoint(x, y, sign, words, own, series.name))
     return sorted(plotted, key=lambda point: point.x)
 
 
