@@ -173,7 +173,8 @@ def test_answers_without_confidences_have_neither_calibration_nor_estimates(worl
     parts = {part.probe: part for part in report.parts}
     assert parts["calibration"].not_run.reason == "the answers have no confidences"
     answers = read_per_image(RunDir(folder / "run"))["val"].answers
-    assert set(answers.confidence) == {1.0}
+    assert np.isnan(answers.confidence).all()
+    assert {of.confidence for of in report.predictions()} == {None}
     assert set(answers.second) == {-1}
 
 

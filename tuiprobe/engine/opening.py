@@ -75,13 +75,10 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    if spec.kind == "images":  # of another package, hidden by a built-in name
-        sources = [
-            name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)
-        ]
-        loader = spec.model.partition(":")[0]
-        for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
-            listen(Event("warning", warning))
+    sources = [name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)]
+    loader = spec.model.partition(":")[0]
+    for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
+        listen(Event("warning", warning))  # of another package, hidden by a built-in name
     with clock.stage("load"):
         plan = plan_run(request, rank, own=own, listen=listen)
     directory = plan.directory
@@ -121,8 +118,6 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     Raises:
         UsageError: If this machine has no such device.
     """
-    if spec.kind == "vectors":  # no network runs
-        return replace(spec, device="cpu")
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     kept = before.batch_size if before is not None else None
     return replace(spec, device=device, batch_size=spec.batch_size or kept or usual_batch(device))
@@ -142,8 +137,11 @@ def plan_run(
     batch size of another kind of device.
     """
     given, output, fresh = request.spec, request.output, request.fresh
-    spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
-    suite = open_suite(spec, own.images)
+    suite = open_suite(given, own.images)
+    if encoded := layout_of(next(iter(suite.sets.values()))).width is not None:
+        spec = replace(given, device="cpu")  # no network runs
+    else:
+        spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, own)
@@ -152,7 +150,7 @@ def plan_run(
         listed = replace(listed, suite=suite)
     planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
-    if output is None and not fresh and spec.kind == "images":
+    if output is None and not fresh and not encoded:
         if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
                 other = planned(replace(spec, batch_size=batch), encoder)

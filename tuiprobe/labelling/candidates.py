@@ -38,7 +38,8 @@ class Candidate:
         classes: Names of the classes that it may answer.
         ids: int64 `[n]`, sample ids of the pictures with a finite representation, ascending.
         answers: int64 `[n]`, index into `classes`.
-        confidences: float64 `[n]`, after temperature scaling in distribution.
+        confidences: float64 `[n]`, after temperature scaling in distribution; 1 where answers have
+            none.
         digests: SHA-256 of every picture that the run read, by sample id.
         paths: Path of every picture, by sample id.
     """
@@ -101,7 +102,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         classes=tuple(class_name(names, row) for row in given.classes.tolist()),
         ids=pictures.ids[answered],
         answers=order[np.searchsorted(given.classes, given.answer[answered], sorter=order)],
-        confidences=given.confidence[answered],
+        confidences=np.nan_to_num(given.confidence[answered], nan=1.0),
         digests=read_digests(directory, record, reader.plan.key),
         paths=reader.paths(name),
     )

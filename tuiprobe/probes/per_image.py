@@ -111,7 +111,7 @@ def _answers(
     Args:
         logits: Of the images whose representation has a length.
         images: All images.
-        temperature: Of the probabilities; None where answers have no confidences, which are 1 then.
+        temperature: Of the probabilities; None where answers have no confidences.
         order: Places of the images, in the order that is wanted.
         alone: Whether the answers are those of a table, where equal classes are not known.
     """
@@ -122,7 +122,8 @@ def _answers(
     confidence = np.full(n, np.nan)
     scores = logits.confidences(1.0 if temperature is None else temperature)
     answer[places] = rows[np.searchsorted(numbers, scores.answer)]
-    confidence[places] = 1.0 if temperature is None else scores.confidence
+    if temperature is not None:
+        confidence[places] = scores.confidence
     for place, block in logits.blocks():
         answered = logits.classes == scores.answer[place, None]
         others = np.where(answered, -np.inf, block)

@@ -213,7 +213,7 @@ class Prediction:
         digest: SHA-256 of its content; empty for a stored vector.
         label: Class of its label; None without one.
         answer: Class that the model answers; None without an answer.
-        confidence: Probability of that class, where there is an answer.
+        confidence: Probability of that class, where there is one.
         second: The next class; None where no other may answer.
     """
 

@@ -41,7 +41,7 @@ class Answers:
         second: int32 [n], the next class; -1 where no other may answer.
         truth: int32 [n], the class of the label; -1 without one, or where no row answers for it.
         confidence: float64 [n], probability of the answer, after the temperature scaling fitted in
-            distribution where there is one; NaN without an answer.
+            distribution where there is one; NaN without an answer, or where it has none.
     """
 
     classes: NDArray[np.int32]
@@ -154,12 +154,13 @@ def _answers(checked: CheckedArrays, prefix: str, n: int) -> Answers | None:
     classes = checked.shaped(f"{prefix}classes", "i4", None)
     read = {part: checked.shaped(prefix + part, kind, n) for part, kind in _ANSWERS.items()}
     given, confidence = read["answer"] >= 0, read["confidence"]
+    known = confidence[~np.isnan(confidence)]
     rows = [np.unique(read[part][read[part] != -1]) for part in ("answer", "second", "truth")]
     if (
         classes.min(initial=0) < 0
         or not all(np.isin(row, classes).all() for row in rows)
-        or not np.array_equal(np.isnan(confidence), ~given)
-        or not ((confidence[given] >= 0) & (confidence[given] <= 1 + 1e-6)).all()
+        or not np.isnan(confidence[~given]).all()
+        or not ((known >= 0) & (known <= 1 + 1e-6)).all()
     ):
         raise checked.damaged(f"{prefix} holds what no head answers")
     return Answers(classes, **read)

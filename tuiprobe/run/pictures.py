@@ -6,6 +6,7 @@ lists of images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,7 @@ class Pictures:
         given, id = self.answers, int(self.values.ids[place])
         rows = [int(of[place]) for of in (given.truth, given.answer, given.second)]
         label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
+        confidence = float(given.confidence[place])
         return Prediction(
             set=self.record.name,
             id=id,
@@ -91,7 +93,7 @@ class Pictures:
             digest=self.digests.get(id, ""),
             label=label or self._set_name(self.samples[id].label),
             answer=answer,
-            confidence=None if answer is None else float(given.confidence[place]),
+            confidence=None if math.isnan(confidence) else confidence,
             second=second,
         )
 

@@ -229,7 +229,7 @@ def expected_head(
         return "yes"
     if spec.model.startswith(ANSWERS):
         return "yes"
-    if spec.kind == "vectors":
+    if sets and sets[0].channels:
         return NotRun(reason="vectors bring no head", remedy="pass --head FILE")
     preset = presets().get(spec.model)
     captioned = preset is not None and preset.training in _CAPTIONED
