@@ -72,8 +72,9 @@ def probe(
         model: A torch module, an `Encoder`, or a name as on the command line, such as
             `open_clip:RN50-quickgelu/openai`; None for the embedded one, or with `embeddings`. A
             module is copied, and stays as it is; see `Encoder.from_module`.
-        data: A folder, a name as on the command line, a torch `Dataset`, or anything that gives
-            or yields pairs of image and label; None for `miniature`, or with `embeddings`.
+        data: A folder, a name as on the command line, a `Dataset` of torch or of Hugging Face,
+            anything that gives or yields pairs of image and label or dicts of them, or two arrays;
+            None for `miniature`, or with `embeddings`.
         preprocess: What images go through before a torch module, in validation: a function from a
             PIL image to a float tensor `[3, H, W]`. None for that of a timm model, or where the
             data are such tensors already.

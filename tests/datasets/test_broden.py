@@ -62,7 +62,7 @@ def test_pixel_maps_whole_image_labels_and_splits(tree: Path) -> None:
     named = [[broden.categories[g] for g in annotation.annotated] for annotation in annotations]
     assert named == [["color", "object", "scene"], ["color", "texture"], ["part"]]
     assert [annotation.train for annotation in annotations] == [True, True, False]
-    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
+    assert broden.read(broden.samples[0]).image().getpixel((3, 3))[0] > 150
     assert Broden(tree).digest == broden.digest
     write_labels(tree, (*LABELS[:-1], (700, "spotted", "texture(1)")))
     assert Broden(tree).digest != broden.digest
@@ -143,4 +143,4 @@ def test_the_exported_miniature_reads_as_the_built_in_set(tmp_path: Path) -> Non
         assert (read.annotated, read.train) == (drawn.annotated, drawn.train)
     sample = files.samples[7]
     original = built_in.samples[7 * 4000 // 60]
-    assert (np.array(files.open(sample)) == np.array(built_in.open(original))).all()
+    assert (np.array(files.read(sample).image()) == np.array(built_in.read(original).image())).all()

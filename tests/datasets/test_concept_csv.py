@@ -34,7 +34,7 @@ def test_shares_categories_and_splits(tmp_path: Path) -> None:
     assert (full.annotated, full.train) == ((0, 1), True)
     assert empty.concepts.size == 0
     assert (empty.annotated, empty.train) == ((1,), False)
-    assert images.open(images.samples[1]).size == (16, 16)
+    assert images.read(images.samples[1]).image().size == (16, 16)
 
 
 def test_without_a_split_half_of_the_images_choose(tmp_path: Path) -> None:

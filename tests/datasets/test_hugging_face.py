@@ -52,7 +52,7 @@ def test_rows_are_samples_and_decode_by_the_rule_of_all_sources(saved: Path) -> 
     for number in range(6):
         with Image.open(io.BytesIO(jpeg(number))) as picture:
             expected = np.array(picture.convert("RGB"))
-        assert (np.array(images.open(images.samples[number])) == expected).all()
+        assert (np.array(images.read(images.samples[number]).image()) == expected).all()
 
 
 def test_a_split_must_be_one_that_is_there(saved: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_damaged_or_missing_image_is_one_unreadable_image(tmp_path: Path) -> N
     images = open_rows(str(tmp_path / "x"))
     for sample, cause in zip(images.samples, ("Truncated", "no image"), strict=True):
         with pytest.raises(UnreadableImageError, match=cause):
-            images.open(sample)
+            images.read(sample).image()
 
 
 def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,10 @@ def test_it_is_a_source_and_goes_to_worker_processes(
     images = suite.sets["animals-validation"]
     copy = pickle.loads(pickle.dumps(images))
     assert copy.samples == images.samples
-    assert copy.open(copy.samples[3]).tobytes() == images.open(images.samples[3]).tobytes()
+    assert (
+        copy.read(copy.samples[3]).image().tobytes()
+        == images.read(images.samples[3]).image().tobytes()
+    )
 
 
 def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path) -> None:
@@ -193,8 +196,8 @@ def test_rows_in_memory_are_images_of_python() -> None:
     assert [images.read(sample).data for sample in images.samples] == [jpeg(i) for i in range(6)]
     items = python_images(list(rows()), "animals")  # a dict each
     assert [sample.label for sample in items.samples] == [0, 1, 2, 2, 1, 0]
-    assert [items.open(s).tobytes() for s in items.samples] == [
-        images.open(s).tobytes() for s in images.samples
+    assert [items.read(s).image().tobytes() for s in items.samples] == [
+        images.read(s).image().tobytes() for s in images.samples
     ]
     with pytest.raises(DataError, match=r"no column of images \(columns: text\)"):
         python_images(datasets.Dataset.from_dict({"text": ["a"]}), "text")

@@ -57,7 +57,7 @@ def test_links_are_followed_loops_end_and_undecodable_names_are_read(tmp_path: P
     name = tmp_path / "elsewhere" / "a.png"
     name.rename(os.fsdecode(os.fsencode(name.parent) + b"/caf\xe9.png"))
     folder = ImageFolder(root)
-    assert folder.open(folder.samples[0]).size == (8, 8)
+    assert folder.read(folder.samples[0]).image().size == (8, 8)
 
 
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_list_gives_its_images_with_its_labels(tmp_path: Path, suffix: str) ->
     assert images.classes == ("bird", "cat", "dog")
     assert [sample.path for sample in images.samples] == sorted(PATHS)
     assert [images.classes[s.label or 0] for s in images.samples] == ["cat", "bird", "dog", "dog"]
-    assert images.open(images.samples[2]).getpixel((0, 0)) == (0, 90, 40), "b/2.png"
+    assert images.read(images.samples[2]).image().getpixel((0, 0)) == (0, 90, 40), "b/2.png"
     assert images.stamp(images.samples[0]) == images.read(images.samples[0]).stamp
     assert pickle.loads(pickle.dumps(images)).samples == images.samples
 
@@ -58,7 +58,7 @@ def test_labels_of_a_list_are_numbers_names_or_none(tmp_path: Path, suffix: str)
     images = load_dataset(f"{suffix}:{file}")
     assert images.classes == ("0", "1", "2", "3", "4")
     assert [sample.label for sample in images.samples] == [0, 4, 2, 2]
-    assert images.open(images.samples[1]).getpixel((0, 0)) == (3, 90, 40)
+    assert images.read(images.samples[1]).image().getpixel((0, 0)) == (3, 90, 40)
     file = write_table(tmp_path / f"y.{suffix}", {"file_name": PATHS})
     images = load_dataset(f"{suffix}:{file}")
     assert (images.classes, {sample.label for sample in images.samples}) == ((), {None})

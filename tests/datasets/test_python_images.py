@@ -69,6 +69,7 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
         "dicts": [{"image": picture, "label": label} for picture, label in PAIRS],
         "dicts of a Dataset": Items([{"img": p, "more": 0, "cls": label} for p, label in PAIRS]),
         "arrays": (np.stack([np.asarray(p) for p in PICTURES]), np.arange(3)),
+        "tensors": [torch.stack([pil_to_tensor(p) for p in PICTURES]), [0, 1, 2]],
         "an array each": [(np.asarray(picture), label) for picture, label in PAIRS],
         "paths": [(path, 2 - label) for label, path in enumerate(files)][::-1],
     }
@@ -77,7 +78,7 @@ def test_every_form_gives_the_same_pictures_and_labels(folder: Path) -> None:
         assert [sample.label for sample in images.samples] == [0, 1, 2], form
         assert images.classes == ("0", "1", "2"), form
         assert images.notes == (), form
-        colors = [images.open(sample).getpixel((0, 0)) for sample in images.samples]
+        colors = [images.read(sample).image().getpixel((0, 0)) for sample in images.samples]
         assert colors == [(255, 0, 0), (0, 128, 0), (0, 0, 255)], form
     named = PythonImages([(picture, COLORS[label]) for picture, label in PAIRS])
     assert named.classes == ("blue", "green", "red")
@@ -187,9 +188,9 @@ def test_an_array_of_images_has_no_labels() -> None:
     pixels = np.stack([np.asarray(picture) for picture in PICTURES])
     images = PythonImages(pixels)
     assert (images.classes, [sample.label for sample in images.samples]) == ((), [None] * 3)
-    assert [np.array_equal(np.asarray(images.open(s)), pixels[s.id]) for s in images.samples] == [
-        True
-    ] * 3
+    assert [
+        np.array_equal(np.asarray(images.read(s).image()), pixels[s.id]) for s in images.samples
+    ] == [True] * 3
     named = PythonImages((pixels, ["a", "b", "a"]))
     assert [sample.label for sample in named.samples] == [0, 1, 0]
     for wrong, cause in (

@@ -32,7 +32,7 @@ def test_the_usual_folders_become_the_papers_sets(suite: Suite) -> None:
     }  # fmt: skip
     assert tuple(suite.sets) == ALL
     for dataset in suite.sets.values():
-        image = np.array(dataset.open(dataset.samples[-1]))
+        image = np.array(dataset.read(dataset.samples[-1]).image())
         assert image.shape == (32, 40, 3)
         assert image.std() > 5
 

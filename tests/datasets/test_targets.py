@@ -38,7 +38,7 @@ def test_a_target_is_the_data_set_without_its_labels(tmp_path: Path) -> None:
     for sample, labelled in zip(target.samples, plain.samples, strict=True):
         assert target.stamp(sample) == plain.stamp(labelled)
         assert target.read(sample).digest() == plain.read(labelled).digest()
-        assert target.open(sample).tobytes() == plain.open(labelled).tobytes()
+        assert target.read(sample).image().tobytes() == plain.read(labelled).image().tobytes()
 
 
 def test_the_order_does_not_depend_on_the_folders(tmp_path: Path) -> None:

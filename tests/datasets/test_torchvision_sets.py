@@ -46,7 +46,7 @@ def test_pixels_labels_and_names_are_torchvisions(root: Path) -> None:
     assert images.samples[1].path == "test/0000001"
     digits = np.load(root / "digits.npy")
     for sample in images.samples:
-        picture = np.array(images.open(sample))
+        picture = np.array(images.read(sample).image())
         assert picture.shape == (28, 28, 3)
         assert (picture == digits[sample.id][..., None]).all()
 
@@ -58,9 +58,12 @@ def test_a_set_of_folders_with_a_damaged_image(root: Path, tmp_path: Path) -> No
     assert images.classes == ("Forest", "River")
     assert [s.label for s in images.samples] == [0, 0, 1, 1]
     copy = pickle.loads(pickle.dumps(images))
-    assert copy.open(copy.samples[2]).tobytes() == images.open(images.samples[2]).tobytes()
+    assert (
+        copy.read(copy.samples[2]).image().tobytes()
+        == images.read(images.samples[2]).image().tobytes()
+    )
     with pytest.raises(UnreadableImageError):
-        images.open(images.samples[0])
+        images.read(images.samples[0]).image()
 
 
 @pytest.mark.parametrize("name", READERS)

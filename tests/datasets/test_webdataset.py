@@ -35,7 +35,9 @@ def test_exported_shards_are_the_built_in_set(tmp_path: Path) -> None:
     for sample in shards.samples:
         original = built_in.samples[sample.id * 2000 // 40]
         assert sample.label == original.label
-        assert (np.array(shards.open(sample)) == np.array(built_in.open(original))).all()
+        assert (
+            np.array(shards.read(sample).image()) == np.array(built_in.read(original).image())
+        ).all()
 
 
 CASES: dict[str, tuple[dict[str, bytes], tuple[str, ...], list[int | None]]] = {
@@ -119,7 +121,7 @@ def test_hostile_members_are_told_and_no_file_is_made(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "in" / "a.tar", members)
     before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
     shards = WebDataset(str(path))
-    shards.open(shards.samples[0])
+    shards.read(shards.samples[0]).image()
     assert shards.notes == ("members left out: 2 names that lead outside",)
     assert {p for p in tmp_path.rglob("*") if "cache" not in p.parts} == before
 
@@ -129,10 +131,10 @@ def test_a_shard_that_changes_under_a_run_costs_images_not_the_run(tmp_path: Pat
     shards = WebDataset(str(path))
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(UnreadableImageError):
-        shards.open(shards.samples[0])
+        shards.read(shards.samples[0]).image()
     path.unlink()
     with pytest.raises(UnreadableImageError, match="does not exist"):
-        shards.open(shards.samples[1])
+        shards.read(shards.samples[1]).image()
     with path.open("wb") as file:
         info = tarfile.TarInfo("1.jpg")
         info.size = IMAGE_BYTES + 1
@@ -140,7 +142,7 @@ def test_a_shard_that_changes_under_a_run_costs_images_not_the_run(tmp_path: Pat
         file.truncate(512 + info.size + 1024)  # a hole, which takes no room on the disk
     giant = WebDataset(str(path))
     with pytest.raises(UnreadableImageError, match="too large for an image"):
-        giant.open(giant.samples[0])
+        giant.read(giant.samples[0]).image()
 
 
 def opened_in_parallel(shards: WebDataset, method: str) -> list[bytes]:
@@ -149,7 +151,7 @@ def opened_in_parallel(shards: WebDataset, method: str) -> list[bytes]:
 
 
 def pixels(shards: WebDataset, number: int) -> bytes:
-    return shards.open(shards.samples[number]).tobytes()
+    return shards.read(shards.samples[number]).image().tobytes()
 
 
 def test_forked_and_spawned_processes_share_no_place_in_a_file(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def make_sources(root: Path) -> None:
         "image,split,color:red,dog\nimages/cat/cat_0000.jpg,train,0.5,1\n"
         "images/dog/dog_0001.jpg,val,0,0\n"
     )
+    listed = "cat/cat_0000.jpg,cat\ndog/dog_0001.jpg,dog\n"
+    (root / "images" / "list.csv").write_text(f"path,label\n{listed}")
     (root / "baseline.csv").write_text("model,val,renditions\na,0.9,0.7\nb,0.8,0.6\n")
     (root / "suite.toml").write_text(
         'name = "s"\nid = "imagefolder:images"\nconcepts = "csv:concepts.csv"\n[shifts]\n'
@@ -43,7 +45,7 @@ def read_all(source: str) -> None:
     for data in load_suite(source).sets.values():
         for sample in data.samples[:3]:
             data.stamp(sample)
-            data.open(sample).load()
+            data.read(sample).image().load()
 
 
 def read_concepts(source: str) -> None:

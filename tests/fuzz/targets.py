@@ -40,6 +40,7 @@ from tuiprobe.comparing.runs import Run as Compared
 from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.labels import read_labels
+from tuiprobe.datasets.listings import read_listing
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.errors import TuiprobeError
@@ -251,6 +252,7 @@ def tables(place: Path) -> Target:
         ("shard-0.tar", source(f"webdataset:{place}/shard-*.tar", read_all)),
         ("suite.toml", source(f"suite:{place}/suite.toml", read_all)),
         ("concepts.csv", source(f"csv:{place}/concepts.csv", read_concepts)),
+        ("images/list.csv", source(f"csv:{place}/images/list.csv", read_all)),
         ("baseline.csv", source(f"{place}/baseline.csv", read_baseline)),
         ("broden/index.csv", broden),
         ("broden/label.csv", broden),
@@ -297,10 +299,11 @@ def vectors(place: Path) -> Target:
     import pyarrow.parquet as parquet
 
     x = np.arange(12, dtype=np.float32).reshape(3, 4)
-    buffers = [io.BytesIO() for _ in range(3)]
+    buffers = [io.BytesIO() for _ in range(4)]
     np.save(buffers[0], x)
     np.savez(buffers[1], x=x, y=x[:2])
     parquet.write_table(pa.table({"vector": x.tolist(), "id": list("abc")}), buffers[2])
+    parquet.write_table(pa.table({"path": list("abc"), "label": [0, 2, 1]}), buffers[3])
 
     def rows(path: Path) -> object:
         matrix = open_matrix(path)
@@ -316,6 +319,7 @@ def vectors(place: Path) -> Target:
         ("x.npy", buffers[0].getvalue(), rows),
         ("x.npz", buffers[1].getvalue(), lambda path: open_matrix(path, "x").read(0, 1)),
         ("x.parquet", buffers[2].getvalue(), rows),
+        ("list.parquet", buffers[3].getvalue(), read_listing),
         ("x.safetensors", save({"x": torch.from_numpy(x)}), rows),
         ("x.pt", saved(torch.from_numpy(x)), rows),
         ("y.pt", saved({"x": torch.from_numpy(x)}, legacy=True), rows),

@@ -26,7 +26,9 @@ def test_the_folder_reader_gives_the_very_same_set(exported: Path) -> None:
     for sample in folder.samples[::5]:
         original = built_in.samples[sample.id * 2000 // IMAGES]
         assert (sample.path, sample.label) == (original.path, original.label)
-        assert (np.array(folder.open(sample)) == np.array(built_in.open(original))).all()
+        assert (
+            np.array(folder.read(sample).image()) == np.array(built_in.read(original).image())
+        ).all()
 
 
 def test_tar_members_are_in_index_order_with_label_and_caption(exported: Path) -> None:

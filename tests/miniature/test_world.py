@@ -92,7 +92,7 @@ def test_a_set_renders_what_it_opens_and_is_numbered_by_path() -> None:
     assert [sample.id for sample in images.samples] == list(range(2000))
     assert sorted(images.samples, key=lambda s: s.path.encode()) == list(images.samples)
     assert (images.source, images.classes) == ("miniature:a", world.CLASS_NAMES)
-    image = images.open(images.samples[17])
+    image = images.read(images.samples[17]).image()
     assert (image.mode, image.size) == ("RGB", (64, 64))
     assert (np.array(image) == world.render("a", 17)).all()
 

@@ -92,6 +92,21 @@ def contrast(first: Color, second: Color) -> float:
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
+def faint(app: TuiprobeApp) -> list[tuple[str, float]]:
+    """Returns the words on the screen whose contrast is below 4.5, with it; but no pictures."""
+    low = []
+    for strip in app.screen._compositor.render_strips():
+        for segment in strip:
+            style = segment.style
+            if style is None or style.color is None or style.bgcolor is None:
+                continue
+            front, back = (Color.from_rich_color(of) for of in (style.color, style.bgcolor))
+            value = contrast(front.blend(back, 0.5) if style.dim else front, back)
+            if value < 4.5 and any(map(str.isalnum, segment.text)):
+                low.append((segment.text.strip(), round(value, 1)))
+    return low
+
+
 def drawn(app: TuiprobeApp) -> str:
     """Returns the text of the whole screen as it goes to the terminal."""
     strips = app.screen._compositor.render_strips()

@@ -10,7 +10,7 @@ import pytest
 from textual.screen import Screen
 
 from tests.tui.child_answers import answered
-from tests.tui.conftest import unexplained, until
+from tests.tui.conftest import faint, unexplained, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -77,5 +77,8 @@ async def test_a_screen_stays_usable_in_any_window(
                 assert len(text) == line.size.width
             assert lines or not isinstance(screen, ProbeScreen)
         assert unexplained(screen) == []
+        for _ in ("dark", "light") if isinstance(screen, ProbeScreen) else ():
+            app.action_switch_theme()
+            await until(pilot, lambda: faint(app) == [], 20)
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.settled import settled
 from tests.tui.conftest import until
+from tests.tui.live_run import live_run, write_live
 from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
@@ -52,6 +56,28 @@ async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Pa
         assert not isinstance(app.screen, ResultsScreen)
 
 
+def changing_runs(runs: Path, finished: Path, stop: threading.Event) -> None:
+    """Lets runs appear, grow, end and vanish until it is told to stop."""
+    number = 0
+    while not stop.wait(0.05):
+        number += 1
+        live, done = runs / "live", runs / f"new-{number % 3}"
+        with contextlib.suppress(OSError):  # deleted by a key meanwhile
+            if number % 40 == 0:
+                shutil.rmtree(live)
+            else:
+                (live_run if number % 40 == 1 else write_live)(live, **growing(number))
+            if done.exists():
+                shutil.rmtree(done)
+            elif number % 7 == 0:
+                shutil.copytree(finished, done)
+
+
+def growing(number: int) -> dict[str, Any]:
+    """Returns how far a live run is at a step; its first one writes it."""
+    return {} if number % 40 == 1 else {"sequence": number, "done": 50 * (number % 40)}
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_random_keys_on_all_screens_end_nothing(
     size: tuple[int, int], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -62,6 +88,9 @@ async def test_random_keys_on_all_screens_end_nothing(
     for name in ("a", "b"):
         shutil.copytree(finished, runs / name)
     draw = random.Random(f"{SEED} {size}")
+    changing = threading.Event()
+    changes = threading.Thread(target=changing_runs, args=(runs, finished, changing))
+    changes.start()
     app, pressed = TuiprobeApp(runs=runs), []
     end = time.monotonic() + SECONDS / len(SIZES)
     async with app.run_test(size=size) as pilot:
@@ -73,4 +102,6 @@ async def test_random_keys_on_all_screens_end_nothing(
                 await pilot.press(pressed[-1])
             if len(app.screen_stack) > 8:
                 app.action_go("models")
+        changing.set()
+        changes.join()
         assert app.is_running, (SEED, pressed[-40:])

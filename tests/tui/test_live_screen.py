@@ -285,15 +285,26 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
         (live_run(tmp_path / name) / "plan.json").write_text("{}")
     app = TuiprobeApp(open_run=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: content(app, "#place").startswith("● mini_clip: measuring"))
-        await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
+        await until(
+            pilot,
+            lambda: content(app, "#place").startswith("● mini_clip, 1 of 2 models: measuring"),
+        )
         assert content(app, "#place").endswith("says nothing about real CLIPs")
+        # Both models on one axis, whichever of them is shown below.
+        await until(
+            pilot, lambda: sum("90.0 % (87.4 to 92.1)" in line for line in answers(app)) == 3
+        )
+        assert [line.split()[0] for line in answers(app)[:2]] == [
+            app.mark(tmp_path / name).sign for name in (long, "one")
+        ]
+        write_live(tmp_path / "one", 2, done=1000, sets=("val", "r"))  # of which one is a shift
+        await until(pilot, lambda: "90.0 % (88.0 to 91.7)" in answers(app)[1])
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(" DEMONSTRATION"))
         say(tmp_path / long, "stage", "probing", phase="probe")
-        await until(pilot, lambda: "mini_clip: probing" in content(app, "#place"))
+        await until(pilot, lambda: "mini_clip, 1 of 2 models: probing" in content(app, "#place"))
         await pilot.press("n")
-        await until(pilot, lambda: content(app, "#place").startswith("● rn50: measuring"))
+        await until(pilot, lambda: content(app, "#place").startswith("● rn50"))
         await until(pilot, lambda: content(app, "#place").endswith("UNTRAINED"))
         live_run(tmp_path / "later")
         await until(pilot, lambda: len(app.screen._members) == 3)

@@ -22,7 +22,7 @@ from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.screens.dialogs import Folders, PickerScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.widgets.form import EXPLAINED
+from tuiprobe.tui.widgets.form import EXPLAINED, Suggestions
 from tuiprobe.tui.widgets.keyline import KeyLine
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
@@ -162,8 +162,8 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
             await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
             await until(pilot, lambda: "start" in {key.word for key in line.keys})
-        assert visited == ["target", "concepts", "sample", "run", "layers"]
-        await pilot.press("up", "up", "up", "up")
+        assert visited == ["classes", "target", "concepts", "sample", "run"]
+        await pilot.press("up", "up", "up")
         hint = app.screen.query_one("#hint", Static)
         await until(pilot, lambda: "Labels are ignored" in str(hint.content))
         assert app.screen.explained()[:2] == EXPLAINED["target"]
@@ -390,10 +390,36 @@ async def test_what_is_typed_ahead_goes_to_the_next_field(
     app = opened(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        data, target = (app.screen.query_one(f"#{name}", Input) for name in ("data", "target"))
-        data.value = target.value = ""
-        data.focus()
-        await pilot.pause()
-        for key in ("a", "tab", *"bc"):  # faster than the screen
-            app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await until(pilot, lambda: (data.value, target.value) == ("a", "bc"))
+        data, classes = (app.screen.query_one(f"#{name}", Input) for name in ("data", "classes"))
+        for onwards in ("tab", "down"):
+            data.value = classes.value = ""
+            data.focus()
+            await pilot.pause()
+            for key in ("a", onwards, *"bc"):  # faster than the screen
+                app.post_message(events.Key(key, key if len(key) == 1 else None))
+            await until(pilot, lambda: (data.value, classes.value) == ("a", "bc"))
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "suggested"),
+    [
+        ("data", "mini", "miniature"),
+        ("data", "web", "webdataset:"),
+        ("data", "photos/a", "photos/animals/"),
+        ("classes", "imagefolder:pho", "imagefolder:photos/"),
+        ("classes", "one photos/p", "one photos/people/"),
+        ("classes", "na", "names.txt"),
+        ("classes", "mini", None),
+        ("sample", "na", None),
+        ("data", "photos/.", "photos/.hidden/"),
+        ("data", "no/such/", None),
+    ],
+)
+async def test_fields_are_completed(
+    field: str, typed: str, suggested: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("animals", "people", ".hidden"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    (tmp_path / "names.txt").touch()
+    assert await Suggestions(field).get_suggestion(typed) == suggested

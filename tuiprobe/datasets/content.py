@@ -67,23 +67,7 @@ class Content:
         return self.decode(self.data) if isinstance(self.data, bytes) else self.data
 
 
-class StoredImages:
-    """What sets of stored images share: `open` decodes what `read` returns."""
-
-    def read(self, sample: Sample) -> Content:
-        """Reads the stored content of one sample."""
-        raise NotImplementedError
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample to an RGB image.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
-        """
-        return self.read(sample).image()
-
-
-class ImageFiles(StoredImages):
+class ImageFiles:
     """A set whose samples are files below one folder.
 
     Attributes:

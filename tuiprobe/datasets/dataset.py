@@ -14,8 +14,6 @@ from tuiprobe.errors import DataError
 from tuiprobe.plaintext import plain, undecodable
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from tuiprobe.datasets.content import Content
 
 
@@ -55,13 +53,6 @@ class Dataset(Protocol):
 
         Raises:
             UnreadableImageError: If it cannot be read.
-        """
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample to an RGB image.
-
-        Raises:
-            UnreadableImageError: If it cannot be read or decoded.
         """
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
@@ -22,7 +22,7 @@ _DIGITS = 9
 """Digits of a row number, zero-padded so that byte order is row order."""
 
 
-class HuggingFaceSet(StoredImages):
+class HuggingFaceSet:
     """Rows with an image column, of which the first of the type Image counts, else of bytes.
 
     The label is the column named `label`, of numbers or names, else the first of the type

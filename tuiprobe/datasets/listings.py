@@ -21,8 +21,6 @@ from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, plain
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from tuiprobe.datasets.content import Content
 
 
@@ -151,10 +149,6 @@ class Relabelled:
     def read(self, sample: Sample) -> Content:
         """Reads the stored content of one sample."""
         return self.images.read(sample)
-
-    def open(self, sample: Sample) -> Image:
-        """Decodes one sample to an RGB image."""
-        return self.images.open(sample)
 
 
 def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabelled:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
-from tuiprobe.datasets.content import Content, StoredImages, read_file, stamp_file
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import rgb
 from tuiprobe.datasets.hugging_face import HuggingFaceSet
@@ -47,7 +47,7 @@ _IMAGES = (
 )
 
 
-class PythonImages(StoredImages):
+class PythonImages:
     """Images and labels that an object gives by number.
 
     What can only be iterated is read once, whole, and kept in memory. An image that comes without
@@ -266,7 +266,7 @@ def name_of(data: object) -> str:
 def _numbered(data: object) -> Any:
     """Returns a sequence of the items; reads into memory those that can only be iterated."""
     data = data.dataset if isinstance(data, DataLoader) else data
-    if isinstance(data, tuple) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
+    if isinstance(data, tuple | list) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
         if len(data[0]) != len(data[1]):
             raise UsageError(f"{len(data[0]):,} images and {len(data[1]):,} labels: give one each")
         return list(zip(*data, strict=True))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.datasets.content import Content, StoredImages
+from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.labels import by_class, whole_numbers
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
@@ -26,7 +26,7 @@ NAME_FILES = ("classnames.txt", "classes.txt")
 """File of class names, one per line, in the folder of the shards or its parent."""
 
 
-class WebDataset(StoredImages):
+class WebDataset:
     """Every image in a set of tar shards.
 
     The class of an image is the `.cls` member of the same key, a number or a name. If no image

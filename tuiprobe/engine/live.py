@@ -241,7 +241,7 @@ def write_thumbnails(
         if kept.exists():
             continue
         try:
-            image = dataset.open(dataset.samples[sample_id])
+            image = dataset.read(dataset.samples[sample_id]).image()
         except UnreadableImageError:
             continue  # readable a moment ago; a thumbnail is optional
         image.thumbnail((SIZE, SIZE))

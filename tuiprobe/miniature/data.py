@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +22,6 @@ from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import concepts, weights, world
 from tuiprobe.miniature.profiles import PROFILES, SHIFTS
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 BASELINE = "baseline.csv"
 BASELINE_COLUMNS = ("model", "seed", "images", "steps", "val", *SHIFTS)
@@ -70,18 +66,14 @@ class Rendered:
         return STAMP
 
     def read(self, sample: Sample) -> Content:
-        """Renders a sample."""
-        return Content(self.open(sample), STAMP)
-
-    def open(self, sample: Sample) -> Image:
-        """Returns the image of a sample, 64 x 64 RGB.
+        """Renders a sample, 64 x 64 RGB.
 
         Raises:
             UsageError: If the sample's id is out of range.
         """
         from PIL import Image
 
-        return Image.fromarray(world.render(self.name, sample.id))
+        return Content(Image.fromarray(world.render(self.name, sample.id)), STAMP)
 
 
 class MiniatureSet(Rendered):

@@ -7,7 +7,7 @@ estimates and labels are computed as for any other model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.plaintext import plain
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 Floats = NDArray[np.float32]
 
@@ -254,7 +254,7 @@ def _content(cell: str) -> str:
 
 def _readable(dataset: Dataset, i: int) -> bool:
     try:
-        dataset.open(dataset.samples[i])
+        dataset.read(dataset.samples[i]).image()
     except UnreadableImageError:
         return False
     return True
@@ -275,7 +275,6 @@ class AnsweredSet:
         self.images, self._values, self._digests = images, values, digests
         self.name, self.source, self.notes = images.name, images.source, images.notes
         self.samples, self.classes, self.stamp = images.samples, images.classes, images.stamp
-        self.open: Callable[[Sample], Image] = images.open
         self.class_folders = bool(getattr(images, "class_folders", False))
 
     def read(self, sample: Sample) -> Content:

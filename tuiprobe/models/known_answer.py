@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from tuiprobe.catalog.accuracies import published_row
@@ -84,6 +83,8 @@ class KnownAnswer:
 
     def _interval(self, confidence: float) -> tuple[float, float]:
         """Returns the Wilson interval of the measured accuracy."""
+        from scipy.stats import binomtest  # late: half a second, and few models have an answer
+
         test = binomtest(self.hits, self.n, self.expected)
         ends = test.proportion_ci(confidence_level=confidence, method="wilson")
         return float(ends.low), float(ends.high)
@@ -170,7 +171,8 @@ def _representations(
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         for start in range(0, len(samples), BATCH):
             part = samples[start : start + BATCH]
-            tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
+            pictures = (images.read(sample).image() for sample in part)
+            tensors = torch.stack([setup.preprocess(picture) for picture in pictures])
             rows.append(encoder.encode(tensors).cpu())
     return torch.cat(rows)
 

@@ -241,7 +241,7 @@ def first_pictures(dataset: Dataset, count: int = 2) -> list[Image]:
     pictures: list[Image] = []
     for sample in dataset.samples[:_LOOKED_AT]:
         with suppress(UnreadableImageError):
-            pictures.append(dataset.open(sample))
+            pictures.append(dataset.read(sample).image())
         if len(pictures) == count:
             break
     return (pictures * count)[:count]

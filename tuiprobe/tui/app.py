@@ -49,6 +49,7 @@ LIGHT = Theme(
     surface="#eef0f2",
     panel="#e1e5e9",
     dark=False,
+    variables={"button-color-foreground": "#ffffff"},
 )
 
 

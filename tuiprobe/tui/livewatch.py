@@ -63,6 +63,8 @@ class WatchThread:
     Attributes:
         latest: The run as it stands; None before it was read.
         log: The last lines of the output.
+        beside: Other runs that are read too, without channels: those of other models.
+        others: How they stand.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class WatchThread:
     ) -> None:
         self.latest = first
         self.log: tuple[str, ...] = ()
+        self.beside: tuple[Path, ...] = ()
+        self.others: dict[Path, RunView] = {}
         self._run, self._tail, self._alive, self._seconds = run, Tail(log), alive, seconds
         self._stop = threading.Event()
         threading.Thread(target=self._loop, daemon=True, name="watch").start()
@@ -88,6 +92,11 @@ class WatchThread:
             self.log = self._tail.lines()
             try:
                 self.latest = read_live(self._run, self.latest, self._alive(self._run))
+                before, alive = self.others, self._alive
+                self.others = {
+                    run: RunView.read(RunDir(run), before.get(run), alive=alive(run))
+                    for run in self.beside
+                }
             except Exception as error:
                 # A view frozen at the last good figures would look like a hanging run.
                 damage = f"{type(error).__name__}: {error}"[:_MOST_TEXT]

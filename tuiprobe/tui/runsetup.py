@@ -17,10 +17,10 @@ from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
 if TYPE_CHECKING:
     from tuiprobe.run.preview import Preview
 
-FIRST = ("data", "target", "concepts", "sample")
+FIRST = ("data", "classes", "target", "concepts", "sample")
 MORE = (
-    "layers", "head", "device", "baseline", "checkpoint", "classes", "templates",
-    "concept_sample", "batch_size", "tokens", "dtype", "offline",
+    "layers", "head", "device", "baseline", "checkpoint", "templates", "concept_sample",
+    "batch_size", "tokens", "dtype", "offline",
 )  # fmt: skip
 OF_VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
 """The options that the form asks for; the rest are for the command line."""

@@ -113,10 +113,6 @@ class RowSet(SetLayout):
         """Refuses: there is no image."""
         raise UnreadableImageError("vectors were given, and no images")
 
-    def open(self, sample: Sample) -> Any:
-        """Refuses: there is no image."""
-        return self.read(sample)
-
     def with_options(self, spec: RunSpec, names: tuple[str, ...]) -> RowSet:
         """Returns the set with the labels of `--labels`, and names of rows by `--id-column`.
 

@@ -20,6 +20,7 @@ from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import WatchThread, ended_runs, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
+from tuiprobe.tui.widgets.answers import model_line
 from tuiprobe.tui.widgets.live_panels import LivePanels
 
 if TYPE_CHECKING:
@@ -74,10 +75,18 @@ class LiveScreen(ProbeScreen):
         self._taps: dict[SetAndTap, LiveTap] = {}
         self._timer: Timer | None = None
         self._messages: tuple[object, ...] = ()
+        self._beside: tuple[object, ...] = ()  # what was shown of the other models
 
     def _new_watch(self, first: RunView | None = None) -> WatchThread:
         log = RunDir(self.root).log_file
-        return WatchThread(self.shown_run, log, self.app.works_on, first)
+        watch = WatchThread(self.shown_run, log, self.app.works_on, first)
+        watch.beside = self._others
+        return watch
+
+    @property
+    def _others(self) -> tuple[Path, ...]:
+        """The runs of the other models of a group."""
+        return tuple(run for run in self._members if run != self.shown_run)
 
     @property
     def shown_run(self) -> Path:
@@ -138,6 +147,7 @@ class LiveScreen(ProbeScreen):
         before, self._members, self._member = self.shown_run, runs, 0
         if before in runs:
             self._member = runs.index(before)
+            self._watch.beside = self._others
         else:
             self._look_at_member()
 
@@ -163,7 +173,10 @@ class LiveScreen(ProbeScreen):
             self._messages = messages
             self._show_messages(view, ranks)
         before, self._shown = self._shown, view
+        others = tuple(self._watch.others.values())
+        beside, self._beside = self._beside, tuple((of.state, of.beat) for of in others)
         # The last events follow the last heartbeat.
+        turned = turned or beside != self._beside
         if turned or before is None or (view.beat, view.damage) != (before.beat, before.damage):
             self._taps = view.taps
             self._show_figures()
@@ -211,7 +224,10 @@ class LiveScreen(ProbeScreen):
             elapsed = time.monotonic() - self._started
         elif status is not None and status.here and status.begun:
             elapsed = max(time.time() - status.begun, 0.0)
-        return progress.title(view.about.get("model") or name, view, elapsed, width)
+        name, count = view.about.get("model") or name, len(self._members)
+        if count > 1:
+            name = f"{name}, {self._member + 1} of {count} models"
+        return progress.title(name, view, elapsed, width)
 
     def _show_title(self, view: RunView | None) -> None:
         """Shows the state in the room that a short warning leaves."""
@@ -256,7 +272,14 @@ class LiveScreen(ProbeScreen):
             taps = self._taps_of(name)
             self._place = name, self._chosen_tap if self._chosen_tap in taps else taps[-1]
         taps = self._taps_of(self._place[0]) if self._place else []
-        self.query_one(LivePanels).show(view, self._taps, self._place, taps)
+        others = self._watch.others
+        views = [view if run == self.shown_run else others.get(run) for run in self._members]
+        models = [
+            model_line(of, self.app.mark(run).sign)
+            for run, of in zip(self._members, views, strict=True)
+            if of is not None and len(self._members) > 1
+        ]
+        self.query_one(LivePanels).show(view, self._taps, self._place, taps, models)
         self.refresh_bindings()
 
     def _taps_of(self, set_name: str) -> list[str]:

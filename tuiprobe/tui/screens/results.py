@@ -59,7 +59,7 @@ class ResultsScreen(ProbeScreen):
     ResultsScreen #reading { padding: 1 2; }
     ResultsScreen Tabs { height: 1; }
     ResultsScreen Tabs Underline { display: none; }
-    ResultsScreen Tab { padding: 0 1 0 0; }
+    ResultsScreen Tab { padding: 0 1 0 0; color: $foreground 80%; }
     ResultsScreen Tab:last-child { padding: 0; }
     ResultsScreen Tab.-active { text-style: bold reverse; }
     """
@@ -99,7 +99,7 @@ class ResultsScreen(ProbeScreen):
             reading.update(inert_lines([results, "", "esc goes back"]))
             return
         self.results, self._tabs = results, parts
-        bar = Tabs(*(Tab(f"{number} {name}", id=name) for number, name in enumerate(parts, 1)))
+        bar = Tabs(*(Tab(name, id=name) for name in parts))
         bar.can_focus = False
         await reading.remove()
         if not self.alive:  # left meanwhile
@@ -107,7 +107,17 @@ class ResultsScreen(ProbeScreen):
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
         if not self.alive:
             return
+        self.on_resize()
         self.title_line.show(self._how_it_stands() + results.about, [results.spec])
+
+    def on_resize(self) -> None:
+        """Names all tabs, or, where there is no room, the one that is shown beside numbers."""
+        names = [f"{number} {name}" for number, name in enumerate(self._tabs, 1)]
+        roomy = sum(len(name) + 1 for name in names) - 1 <= self.app.size.width
+        for bar in self.query(Tabs):
+            for number, tab in enumerate(bar.query(Tab)):
+                shown = roomy or tab.id == bar.active
+                tab.label = names[number] if shown else f"{number + 1}…"
 
     @on(Tabs.TabActivated)
     async def _activated(self, event: Tabs.TabActivated) -> None:
@@ -122,6 +132,7 @@ class ResultsScreen(ProbeScreen):
             await switcher.mount(part)
         if self.alive:
             switcher.current = f"tab-{name}"
+            self.on_resize()
             self._focus()
 
     def _how_it_stands(self) -> str:

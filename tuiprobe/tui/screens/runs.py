@@ -57,7 +57,7 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
         return max(min(max(map(len, texts), default=0), _LONGEST), _SHORTEST)
 
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
-    name = longest(row.name for row in rows) + 4
+    name = longest(map(_short, rows)) + 4
     model = longest(row.summary.model for row in rows)
     return (
         RowColumn("run", name if width >= _ROOMY else min(name, _CUT), term="run"),
@@ -71,6 +71,11 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
         RowColumn("kurtosis", 8, right=True, drop=8, term="kurtosis"),
         RowColumn("outcome", 19, drop=9, term="outcome"),
     )
+
+
+def _short(row: RunView) -> str:
+    """Returns the name of a run; of one of several models without their directory."""
+    return row.name.rpartition("/")[2]
 
 
 def run_cells(
@@ -89,7 +94,7 @@ def run_cells(
     changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
     part = "" if row.state == "done" else f" {row.percent}"
     return [
-        f"{head} {row.name}",
+        f"{head} {_short(row)}",
         row.summary.model or "-",
         row.summary.source or "-",
         f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",

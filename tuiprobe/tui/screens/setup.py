@@ -12,7 +12,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Button, Input, Select, Static
+from textual.widgets import Button, Input, OptionList, Select, Static
 
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
@@ -50,6 +50,10 @@ class SetupScreen(ProbeScreen):
         # At once, so that what is typed ahead goes to the next field.
         Binding("tab", "app.focus_next", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+        Binding("down", "field(1)", "next field", show=False, priority=True, tooltip="Next field"),
+        Binding(
+            "up", "field(-1)", "field before", show=False, priority=True, tooltip="Field before"
+        ),
     ]
 
     def __init__(self, models: list[str]) -> None:
@@ -228,6 +232,17 @@ class SetupScreen(ProbeScreen):
             self._trial_wrong = {blamed: reason}
 
     # Actions of the keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something: in lists up and down choose."""
+        return action != "field" or not isinstance(self.focused, Select | OptionList)
+
+    def action_field(self, by: int) -> None:
+        """Goes to the field above or below."""
+        if by > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
 
     def action_trial(self) -> None:
         """Loads the models, fetching weights where they are missing."""

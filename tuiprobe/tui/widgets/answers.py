@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,59 @@ def _so_far(name: str, view: RunView, answers: SetAnswers | None) -> SetLine:
     return SetLine(name, text, ends, target=True)
 
 
+def model_line(view: RunView, sign: str) -> SetLine:
+    """Returns what a model has right so far: over the shifts, or else on the first set.
+
+    The interval of a mean over sets is that of independent images; with results it is theirs.
+
+    Args:
+        view: The run of the model.
+        sign: The sign of the run.
+    """
+    from tuiprobe.probes.intervals import wilson
+    from tuiprobe.results import given
+
+    name = f"{sign} {view.about.get('model') or view.summary.model or view.name}"
+    known, images = view.summary.shifts if view.final else None, 0
+    if known is None:
+        counted = [of for of in view.answers.values() if of.right is not None and of.images]
+        counted = counted[1:] or counted  # the first one is in distribution
+        images = min((of.images for of in counted), default=0)
+        if not images:
+            return SetLine(name, "no answers yet" if view.going else view.word)
+        if len(counted) > 1:
+            value, low, high = mean_so_far([(of.right or 0, of.images) for of in counted])
+            text = interval(value, low, high, "share")
+            return SetLine(name, text, (low, value, high), f"{images:,} images each")
+        known = wilson(counted[0].right or 0, counted[0].images)
+    if not given(known) or known.low is None or known.high is None:
+        return SetLine(name, "done, without shifts")
+    text = interval(known.value, known.low, known.high, "share")
+    tail = f"n\N{NO-BREAK SPACE}{images:,}" if images else ""
+    return SetLine(name, text, (known.low, known.value, known.high), tail)
+
+
+def mean_so_far(counts: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+    """Returns the mean of the shares of several sets with its 95 % interval.
+
+    The variance of each share counts two right and two wrong images more (Agresti and Coull, 1998),
+    so that it is not zero where all are right.
+
+    Args:
+        counts: Right images and images of each set.
+
+    >>> [round(end, 3) for end in mean_so_far([(90, 100), (50, 100)])]
+    [0.7, 0.643, 0.757]
+    """
+    variance = 0.0
+    for right, images in counts:
+        share = (right + 2) / (images + 4)
+        variance += share * (1 - share) / (images + 4)
+    value = sum(right / images for right, images in counts) / len(counts)
+    half = 1.96 * math.sqrt(variance) / len(counts)
+    return value, max(value - half, 0.0), min(value + half, 1.0)
+
+
 class AnswersSoFar(Static):
     """Every set with its figure, on one axis from 0 to 100 %; as many as fit."""
 
@@ -119,9 +173,14 @@ class AnswersSoFar(Static):
         """Returns the terms of the panel."""
         return ("estimate", "average-confidence", "top-1", "interval", "n", "set", "shift")
 
-    def show(self, view: RunView) -> None:
-        """Shows another state of the run in place."""
-        self._lines = set_lines(view)
+    def show(self, view: RunView, models: Sequence[SetLine] = ()) -> None:
+        """Shows another state of the run in place.
+
+        Args:
+            view: The run.
+            models: Lines above those of its sets.
+        """
+        self._lines = [*models, *set_lines(view)]
         answered = any(line.ends is not None or line.tail for line in self._lines)
         self._unanswered = "" if answered or view.answers else view.unanswered
         self._empty = "no image measured yet"

@@ -1,20 +1,32 @@
-"""The form of a run: a field an option, its help, and what is wrong under it."""
+"""The form of a run: a field an option, its help, what completes it, and what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.suggester import Suggester
 from textual.widgets import Button, Input, Label, Select, Static
 
+from tuiprobe.datasets.registry import BUILTIN
+from tuiprobe.files import expand_home
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.runsetup import FIRST, MORE, OF_VECTORS, Setup
 from tuiprobe.tui.text import inert
+
+FILES = (
+    "classes", "head", "baseline", "checkpoint", "templates", "embeddings", "labels",
+    "target_embeddings",
+)  # fmt: skip
+"""Fields that take a path."""
 
 FIELDS = (*FIRST, *MORE, *OF_VECTORS)
 
@@ -49,6 +61,41 @@ class Field(Input):
     ]
 
 
+class Suggestions(Suggester):
+    """Completes a field: sources of images by their names, files and folders by their paths.
+
+    Args:
+        name: The option.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._sources = name in ("data", "target", "concepts")
+        self._files = self._sources or name in FILES
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Returns the first text that begins with the last word of a value."""
+        before, gap, word = value.rpartition(" ")
+        if not word:
+            return None
+        return await asyncio.to_thread(self._completed, before + gap, word)
+
+    def _completed(self, before: str, word: str) -> str | None:
+        sources = ("miniature", *(f"{name}:" for name in BUILTIN)) if self._sources else ()
+        known = (name for name in sources if name.startswith(word))
+        return next((before + text for text in (*known, *self._paths(word))), None)
+
+    def _paths(self, word: str) -> Iterator[str]:
+        """Yields the folders, and where files are asked for the files, that a path begins."""
+        source, colon, path = word.rpartition(":")
+        head, slash, start = path.rpartition("/")
+        folder = expand_home(head or slash) if head or slash else Path()
+        with suppress(OSError):
+            for entry in sorted(folder.iterdir()) if self._files else ():
+                if entry.name.startswith(start) and (start or not entry.name.startswith(".")):
+                    yield f"{source}{colon}{head}{slash}{entry.name}{'/' * entry.is_dir()}"
+
+
 class RunButton(Button):
     """The button that starts the run; its key is shown like that of the fields."""
 
@@ -58,17 +105,13 @@ class RunButton(Button):
 
 
 class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The fields of a run, the data first; up and down walk them, and the view follows the focus.
+    """The fields of a run, the data first; the view follows the focus.
 
     Args:
         models: Presets or specs to probe.
         typed: Texts by option that were typed before.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "next field", show=False, tooltip="Next field"),
-        Binding("up", "app.focus_previous", "field before", show=False, tooltip="Field before"),
-    ]
     DEFAULT_CSS = """
     RunForm .wrong { display: none; padding-left: 18; color: $error; height: auto; }
     RunForm #refused { display: none; color: $error; height: auto; }
@@ -105,8 +148,13 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
                         compact=True,
                     )
                 else:
-                    hint = option.shown_default
-                    yield Field(text, placeholder=hint, id=option.name, compact=True)
+                    yield Field(
+                        text,
+                        placeholder=option.shown_default,
+                        suggester=Suggestions(option.name),
+                        id=option.name,
+                        compact=True,
+                    )
             yield Static("", id=f"{option.name}-wrong", classes="wrong", markup=False)
 
     @property

@@ -125,7 +125,7 @@ def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Cont
     for row in _by_letter(state):
         if row.dropped and not bounds:
             beaten.append(row.name(names))
-        elif row.difference is not None:
+        elif row.difference is not None and state.labelled:
             words = difference_words(row).replace(" ", "\N{NO-BREAK SPACE}")
             yield inert(f"{leader} minus {row.name(names)}: {words}")
     if beaten:

@@ -18,7 +18,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.text import fitted, inert
-from tuiprobe.tui.widgets.answers import AXIS, AnswersSoFar
+from tuiprobe.tui.widgets.answers import AXIS, AnswersSoFar, SetLine
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
@@ -220,6 +220,7 @@ class LivePanels(Vertical):
         figures: Mapping[tuple[str, str], LiveTap],
         place: tuple[str, str] | None,
         taps: list[str],
+        models: Sequence[SetLine] = (),
     ) -> None:
         """Shows another state of the run in place.
 
@@ -229,9 +230,13 @@ class LivePanels(Vertical):
             place: Set and tap that are shown; None before the first image, and once the run has
                 results, whose figures are of all images.
             taps: Taps of that set, in the order of the network.
+            models: A line a model, where several are measured together.
         """
         self._pictured = None if place is None else (view, place)
-        self.query_one(AnswersSoFar).show(view)
+        self.query_one(AnswersSoFar).show(view, models)
+        of = view.about.get("model") or view.summary.model
+        title = f"so far: mean of shifts by model, then the sets of {of}" if models else "so far"
+        self.query_one("#answers").border_title = inert(title)
         panel = self.query_one("#channels")
         if place is None:
             words = "Enter shows the channels of the results" if view.final else NO_FIGURES
