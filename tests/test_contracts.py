@@ -50,6 +50,18 @@ def test_light_rooms_stay_light(code: str, allowed: set[str]) -> None:
     assert imported(code) & HEAVY <= allowed
 
 
+def test_the_embedded_model_loads_without_libraries_of_models() -> None:
+    """Each of them takes longer to import than the rest of a small run."""
+    code = (
+        "import tuiprobe.cli.headless, tuiprobe.probes.report, tuiprobe.report, sys\n"
+        "from tuiprobe.models import load_encoder\n"
+        "load_encoder('mini_clip').head(['cat', 'dog'])\n"
+        "assert 'scipy.stats' not in sys.modules\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    assert not imported(code) & {"open_clip", "timm", "torchvision", "transformers"}
+
+
 @pytest.mark.parametrize("argument", ["--version", "--help"])
 def test_version_and_help_import_nothing_heavy(argument: str) -> None:
     code = (

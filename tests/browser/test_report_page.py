@@ -209,6 +209,22 @@ def test_nothing_is_wider_than_the_screen_in_light_and_dark(
             assert tab.value("document.documentElement.scrollWidth") <= size[0]
 
 
+EMPTY = """[...document.querySelectorAll("section:has(h2)")].filter(one => one.offsetHeight &&
+    one.innerText.trim() === one.querySelector("h2").innerText.trim()).map(one => one.innerText)"""
+CUT = """[...document.querySelectorAll(".table")].filter(one => one.offsetHeight &&
+    one.scrollWidth > one.clientWidth + 1).map(one => one.innerText.slice(0, 60))"""
+
+
+@pytest.mark.parametrize("name", ["report", "compare", "several"])
+def test_paper_has_no_heading_alone_and_no_table_that_is_cut(
+    browser: Browser, folder: Path, name: str
+) -> None:
+    for tab in shown(browser, folder / f"{name}.html", size=(760, 1000)):
+        tab.media("print")
+        assert tab.value(EMPTY) == []
+        assert tab.value(CUT) == []
+
+
 def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -> None:
     for tab in shown(browser, folder / "report.html", script=False):
         said = tab.text()

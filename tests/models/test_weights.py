@@ -16,7 +16,7 @@ from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.published_weights import resolve
-from tuiprobe.models.weights import load_into, read_checkpoint
+from tuiprobe.models.weights import load_into, read_checkpoint, seeded
 
 
 def model() -> nn.Module:
@@ -146,3 +146,18 @@ def test_any_prefix_that_leaves_the_models_own_names_is_removed() -> None:
     wrapped["head.weight"] = torch.zeros(1)  # not a prefix of all: nothing is guessed
     with pytest.raises(WeightsError, match=r"not part of it \(net\.backbone\.0\.weight"):
         load_into(target, wrapped, source="w.pt", target="it")
+
+
+def test_weights_that_a_file_replaces_are_not_drawn() -> None:
+    with seeded(drawn=False):
+        before = torch.get_rng_state()
+        nn.Sequential(nn.Linear(4, 4), nn.Embedding(3, 4), nn.Conv2d(3, 4, 3))
+        nn.init.zeros_(zeros := torch.ones(3))
+        assert torch.equal(torch.get_rng_state(), before)
+        nn.init.trunc_normal_(bounded := torch.full((5,), 9.0))  # draws until all are within bounds
+    assert not bool(zeros.any())
+    assert bool((bounded.abs() <= 2).all())
+    with seeded():
+        before = torch.get_rng_state()
+        nn.Linear(4, 4)
+        assert not torch.equal(torch.get_rng_state(), before)

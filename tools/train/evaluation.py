@@ -5,7 +5,7 @@ model.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
 from tuiprobe.miniature.networks import MEAN, STD, Classifier
 from tuiprobe.probes.intervals import wilson_bounds
-
-if TYPE_CHECKING:
-    from open_clip import CLIP
 
 Float64Array = NDArray[np.float64]
 
@@ -34,7 +31,7 @@ def to_input(pixels: Tensor) -> Tensor:
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def zero_shot_weights(model: "CLIP", names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
+def zero_shot_weights(model: Any, names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
     """Returns the zero-shot head `[classes, 128]`: mean of normalised prompts, renormalised."""
     tokenizer = WordTokenizer()
     rows = []

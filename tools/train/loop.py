@@ -18,7 +18,7 @@ from tools.train.recipes import Recipe
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES
-from tuiprobe.miniature.networks import Classifier, new_clip
+from tuiprobe.miniature.networks import CLIP, Classifier
 
 SAVE_EVERY = 250
 
@@ -26,7 +26,7 @@ SAVE_EVERY = 250
 def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
     """Returns the model a recipe starts from."""
     if recipe.contrastive:
-        clip: Any = new_clip()
+        clip: Any = CLIP()
         with torch.no_grad():
             if start is not None:
                 clip.load_state_dict(start.state_dict())

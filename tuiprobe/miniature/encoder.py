@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from PIL.Image import Resampling
+from torch import Tensor
+
+from tuiprobe.miniature.captions import WordTokenizer
+from tuiprobe.miniature.networks import CLIP
 from tuiprobe.miniature.weights import build
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.from_open_clip import text_tower
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, weights_info
+from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.weights import load_into, read_checkpoint
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def load(request: ModelRequest) -> Encoder:
@@ -20,8 +31,6 @@ def load(request: ModelRequest) -> Encoder:
     Raises:
         WeightsError: If the weights are missing, damaged or do not fit.
     """
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
     name, checkpoint = request.rest, request.checkpoint
     untrained = request.untrained or checkpoint is not None
     module, tokenizer, card = build(name, weights="untrained" if untrained else "shipped")
@@ -33,7 +42,6 @@ def load(request: ModelRequest) -> Encoder:
     else:
         kind, source = "pretrained", "shipped with tuiprobe"
     size, mean, std = int(card["size"]), tuple(card["mean"]), tuple(card["std"])
-    config = PreprocessCfg(size=size, mean=mean, std=std, interpolation=card["interpolation"])
     model: Any = module
     shipped = card["card"].get("accuracy", {}) if kind == "pretrained" else {}
     return Encoder(
@@ -51,25 +59,62 @@ def load(request: ModelRequest) -> Encoder:
         ),
         module=module,
         tower=model.visual,
-        preprocess=image_transform_v2(config, is_train=False),
+        preprocess=Preprocess(size, mean, std),
         forward=model.visual,
         device=request.device,
         dtype=request.dtype,
         loader="miniature",
         training=card["training"],
         accuracies={f"miniature:{k}": row["hits"] / row["n"] for k, row in shipped.items()},
-        text=None
-        if tokenizer is None
-        else text_tower(
-            model,
-            tokenizer,
-            context_length=tokenizer.context_length,
-            tokenizer="the miniature's word tokenizer",
-            templates=tuple(card["templates"]),
-        ),
+        text=None if tokenizer is None else _text_tower(model, tokenizer, card["templates"]),
         classifier=None
         if tokenizer is not None
         else replace(classifier_head(model.head), classes=tuple(card["classes"])),
+    )
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What torchvision's transforms of a CLIP do, bit for bit: resize, crop, scale, normalise.
+
+    Importing torchvision takes longer than everything else of a small run but torch.
+
+    Attributes:
+        size: Side of the square.
+        mean: Mean of each channel.
+        std: Deviation of each channel.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, image: Image) -> Tensor:
+        """Converts an RGB image to `[3, size, size]`."""
+        short, long = sorted(image.size)
+        if short != self.size:
+            sides = {short: self.size, long: self.size * long // short}
+            image = image.resize((sides[image.width], sides[image.height]), Resampling.BICUBIC)
+        left, top = (round((side - self.size) / 2) for side in image.size)
+        image = image.crop((left, top, left + self.size, top + self.size)).convert("RGB")
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return pixels.sub_(mean).div_(std)
+
+
+def _text_tower(model: CLIP, tokenizer: WordTokenizer, templates: Sequence[str]) -> TextTower:
+    scale, bias = trained_scale(model)
+    return TextTower(
+        tokenize=tokenizer,
+        encode=lambda tokens: model.encode_text(
+            tokens.to(model.logit_scale.device), normalize=True
+        ).float(),
+        lengths=lambda tokens: tokens.argmax(dim=1) + 1,
+        context_length=tokenizer.context_length,
+        tokenizer="the miniature's word tokenizer",
+        templates=tuple(templates),
+        logit_scale=scale,
+        logit_bias=bias,
     )
 
 

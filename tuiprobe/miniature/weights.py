@@ -34,8 +34,7 @@ def build(
 ) -> tuple["nn.Module", WordTokenizer | None, dict[str, Any]]:
     """Returns a model in eval mode, its tokenizer and its description for a report.
 
-    Zero-shot models are an `open_clip.CLIP`; the others have `visual`, `head` and `encode_image`
-    (see `networks.Classifier`), and no tokenizer.
+    Zero-shot models are a `networks.CLIP`; the others a `networks.Classifier`, and no tokenizer.
 
     Args:
         name: One of `MODEL_NAMES`.
@@ -55,7 +54,7 @@ def build(
     zero_shot, about = name in ZERO_SHOT, {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
-        model = networks.new_clip() if zero_shot else networks.Classifier(len(CLASS_NAMES))
+        model = networks.CLIP() if zero_shot else networks.Classifier(len(CLASS_NAMES))
     tokenizer = WordTokenizer() if zero_shot else None
     if weights == "shipped":
         about = card(name)

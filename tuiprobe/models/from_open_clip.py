@@ -38,7 +38,7 @@ def load(request: ModelRequest) -> Encoder:
     source = locate(request)
     # Checked before the model is built, which takes seconds.
     file = request.checkpoint or (source.weights() if source.weights is not None else None)
-    model = _build(source)
+    model = _build(source, drawn=file is None)
     weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
@@ -62,14 +62,14 @@ def load(request: ModelRequest) -> Encoder:
     )
 
 
-def _build(source: OpenClipSource) -> Any:
+def _build(source: OpenClipSource, *, drawn: bool) -> Any:
     import open_clip
 
     overrides: dict[str, Any] = {}
     if source.activation:
         overrides["quick_gelu"] = source.activation == "quickgelu"
     try:
-        with seeded():
+        with seeded(drawn=drawn):
             return open_clip.create_model(
                 source.model_name,
                 load_weights=False,
@@ -182,13 +182,17 @@ def _text_tower(source: OpenClipSource, model: Any) -> TextTower:
         tokens: Tensor = made[0](list(prompts))
         return tokens
 
-    text = source.config.get("text_cfg", {})
-    return text_tower(
-        model,
-        tokenize,
+    text, side = source.config.get("text_cfg", {}), TextSide(model)
+    scale, bias = trained_scale(model)
+    return TextTower(
+        tokenize=tokenize,
+        encode=side.encode,
+        lengths=side.lengths,
         context_length=int(text.get("context_length", 77)),
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),
+        logit_scale=scale,
+        logit_bias=bias,
     )
 
 
@@ -295,34 +299,3 @@ def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
     if pool == "eos":
         return lambda tokens: tokens.eq(end).int().argmax(dim=1) + 1
     return None
-
-
-def text_tower(
-    model: Any,
-    tokenize: Callable[[Sequence[str]], Tensor],
-    *,
-    context_length: int,
-    tokenizer: str,
-    templates: tuple[str, ...],
-) -> TextTower:
-    """Returns the text side of an open_clip model, with its trained scale.
-
-    Args:
-        model: The model.
-        tokenize: Maps prompts to token ids `[n, context_length]`.
-        context_length: Tokens per prompt.
-        tokenizer: Name of the tokenizer, for the report.
-        templates: Default prompt templates.
-    """
-    side = TextSide(model)
-    scale, bias = trained_scale(model)
-    return TextTower(
-        tokenize=tokenize,
-        encode=side.encode,
-        lengths=side.lengths,
-        context_length=context_length,
-        tokenizer=tokenizer,
-        templates=templates,
-        logit_scale=scale,
-        logit_bias=bias,
-    )

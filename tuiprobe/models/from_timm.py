@@ -193,19 +193,24 @@ def _from_file(
 ) -> tuple[Any, WeightsInfo]:
     state = read_checkpoint(path)
     classes = None if name.located else _classes_in(name.architecture, state)
-    model = _build(request, name, num_classes=classes)
+    model = _build(request, name, num_classes=classes, drawn=False)
     target = f"timm:{name.architecture}"
     load_into(model, _converted(state, model), source=str(path), target=target)
     return model, weights_info(model, kind, source)
 
 
 def _build(
-    request: ModelRequest, name: TimmName, num_classes: int | None = None, pretrained: bool = False
+    request: ModelRequest,
+    name: TimmName,
+    *,
+    num_classes: int | None = None,
+    pretrained: bool = False,
+    drawn: bool = True,
 ) -> Any:
     import timm
 
     try:
-        with seeded():
+        with seeded(drawn=drawn):
             return timm.create_model(
                 name.architecture, pretrained=pretrained, num_classes=num_classes
             )

@@ -34,7 +34,7 @@ def load(request: ModelRequest) -> Encoder:
     entry = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
     # The published weights of GoogLeNet and Inception include auxiliary classifiers.
     options = {"init_weights": False} if architecture in _AUXILIARY else {}
-    with seeded():
+    with seeded(drawn=False):  # a file or the published weights replace all
         model = models.get_model(architecture, weights=None, **options)
     linear = _last_linear(architecture, model)
     weights = _load_weights(request, model, entry)

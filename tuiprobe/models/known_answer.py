@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from tuiprobe.catalog.accuracies import published_row
@@ -84,6 +83,8 @@ class KnownAnswer:
 
     def _interval(self, confidence: float) -> tuple[float, float]:
         """Returns the Wilson interval of the measured accuracy."""
+        from scipy.stats import binomtest  # late: half a second, and few models have an answer
+
         test = binomtest(self.hits, self.n, self.expected)
         ends = test.proportion_ci(confidence_level=confidence, method="wilson")
         return float(ends.low), float(ends.high)

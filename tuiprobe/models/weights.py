@@ -7,13 +7,14 @@ random ones from a fixed seed.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
@@ -80,11 +81,35 @@ def read_checkpoint(path: Path) -> StateDict:
 
 
 @contextmanager
-def seeded() -> Iterator[None]:
-    """Silences libraries and seeds their random weights; the generator of others is unchanged."""
-    with quiet(), torch.random.fork_rng(devices=[]):
+def seeded(*, drawn: bool = True) -> Iterator[None]:
+    """Silences libraries and seeds their random weights; the generator of others is unchanged.
+
+    Args:
+        drawn: Whether weights are drawn; else a file replaces every one of them by `load_into`.
+    """
+    with quiet(), torch.random.fork_rng(devices=[]), nullcontext() if drawn else _Undrawn():
         torch.manual_seed(0)
         yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of random weights, which takes longer than to read them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        named = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+_DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
+"""Not the methods of tensors: `trunc_normal_` draws by them until all values are within bounds."""
 
 
 def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:

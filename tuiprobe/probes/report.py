@@ -321,7 +321,9 @@ def _warnings(
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
     if plan.model.preprocessing.assumed:
-        warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
+        warnings.append(
+            f"preprocessing: {plan.model.preprocessing.source.removeprefix('preprocessing ')}"
+        )
     return tuple(warnings)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy import stats
+from scipy import special
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.pruning import Decomposed, PruningCurve, pruning_curves
@@ -266,7 +266,7 @@ def _expected(count: int, channels: int) -> Figure:
         return NotRun(reason="no outlier channel")
     if count == channels:
         return exact(1.0, channels, "all channels")
-    low, high = stats.beta.ppf([0.025, 0.975], count / 2, (channels - count) / 2)
+    low, high = special.betaincinv(count / 2, (channels - count) / 2, [0.025, 0.975])
     return Estimate(
         value=count / channels,
         low=float(low),

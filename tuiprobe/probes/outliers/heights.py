@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special  # importing scipy.stats takes half a second
 
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import wilson_bounds
@@ -185,7 +185,8 @@ def median_ranks(n: int) -> tuple[int, int] | None:
     >>> median_ranks(64), median_ranks(5)
     ((23, 40), None)
     """
-    low = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0
+    above = int(np.ceil(special.bdtrik(0.025, n, 0.5))) if n else 0
+    low = above - 1 if above > 0 and special.bdtr(above - 1, n, 0.5) >= 0.025 else above
     return (low - 1, n - low) if low >= 1 else None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import betainc
 
 from tuiprobe.probes.heads import SetFeatures, answered_rows, pointing, usable_images
 from tuiprobe.probes.inputs import Bool, Int64
@@ -192,9 +192,17 @@ def _p_of_gain(given: _Trial, trial: _Trial) -> float:
     more, less = int(gains.sum() - gains[most]), int(losses.sum() - losses[most])
     if more <= less:
         return 1.0
-    p = binomtest(more, more + less, 0.5, "greater").pvalue
     hits, n = int(trial.right.sum()), int(known.sum())
-    return float(max(p, binomtest(hits, n, trial.chance(), "greater").pvalue))
+    return max(by_chance(more, more + less, 0.5), by_chance(hits, n, trial.chance()))
+
+
+def by_chance(hits: int, n: int, chance: float) -> float:
+    """Returns the probability of so many hits or more among n.
+
+    >>> by_chance(9, 10, 0.5)  # doctest: +ELLIPSIS
+    0.0107421875...
+    """
+    return float(betainc(hits, n - hits + 1, chance)) if hits else 1.0
 
 
 def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder | None:
@@ -238,7 +246,7 @@ def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> OtherOrder
 
 
 def _wins(level: float, more: int, less: int) -> bool:
-    return more > less and binomtest(more, more + less, 0.5, "greater").pvalue < level
+    return more > less and by_chance(more, more + less, 0.5) < level
 
 
 def _matched(name: str, given: _Trial, predicted: Int64) -> OtherOrder | None:
