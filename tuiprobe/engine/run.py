@@ -403,7 +403,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     with job.clock.stage("probe"):
         job.say("stage", "probing", stage="probe")
         report = make_report(directory, job.note_probes)
-        for name in plan.suite.own_keys:  # whose pictures the report shows
+        for name in merged:  # whose pictures the report shows
             pictured = sorted(report.pictured(name))
             write_thumbnails(directory, name, plan.suite.sets[name], pictured)
     report = report.model_copy(update={"timings": job.clock.timings()})

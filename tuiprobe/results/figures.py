@@ -122,10 +122,11 @@ def named_figures(
                 yield from named_figures(inner, more, Fig(id, name), **about)
 
 
+def column(id: str, fig: Fig) -> Column:
+    """Returns the column of a table for a declared figure."""
+    return Column(id=id, title=(fig.heading or fig.name,), term=fig.term)
+
+
 def columns(kind: type[BaseModel], *fields: str) -> list[Column]:
     """Returns the columns of a table for declared figures of a class of results."""
-    figs = declared(kind)
-    return [
-        Column(id=field, title=(figs[field].heading or figs[field].name,), term=figs[field].term)
-        for field in fields
-    ]
+    return [column(field, declared(kind)[field]) for field in fields]

@@ -142,3 +142,11 @@ def test_scaling_calibrates_in_distribution(run: Path) -> None:
     assert given(first.before)
     assert given(first.after)
     assert first.after.value < first.before.value
+
+
+def test_every_picture_that_the_report_shows_is_kept(run: Path) -> None:
+    report, directory = Report.read(run / "results.json"), RunDir(run)
+    shown = {data.name: report.pictured(data.name) for data in report.data}
+    assert part(report, Calibration).pictured in {name for name, ids in shown.items() if ids}
+    for name, ids in shown.items():
+        assert all(directory.thumbnail_file(name, id).exists() for id in ids), name

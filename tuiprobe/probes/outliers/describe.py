@@ -27,8 +27,8 @@ from tuiprobe.probes.outliers.rules import HEAVY
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, Model, NotRun, given
-from tuiprobe.results.figures import Fig, named_figures
-from tuiprobe.results.headlines import HEIGHT
+from tuiprobe.results.figures import Fig, column, columns, named_figures
+from tuiprobe.results.headlines import HEIGHT, OFFSET, PERSISTENCE
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -385,11 +385,11 @@ def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
     )
     yield table(
         "layers",
-        ["data", "tap", "kind", ("channels", "C"), "kurtosis",
-         ("centred_kurtosis", "after centring"), ("persistence", "P"),
-         ("height", "highest channel"), ("offset_share", "offset share"),
-         ("outlier_channels", "outlier channels"), ("large_norm_tokens", "tokens of large norm"),
-         "outcome"],
+        ["data", "tap", "kind", ("channels", "C"),
+         *columns(Outliers, "kurtosis", "centred_kurtosis"), column("persistence", PERSISTENCE),
+         column("height", HEIGHT), column("offset_share", OFFSET),
+         column("outlier_channels", OUTLIER_CHANNELS),
+         ("large_norm_tokens", "tokens of large norm"), "outcome"],
         [
             [Code(code=tap.data), Code(code=tap.tap),
              tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,

@@ -203,7 +203,14 @@ class RowFigures(Frozen):
     outlier_channels: PerChannel[OutlierChannel] = ()
     offset: Annotated[Offset, FIGURES]
     centred_kurtosis: Annotated[
-        Figure, Fig("residual.kurtosis", "kurtosis after centring", "centring", role="signature")
+        Figure,
+        Fig(
+            "residual.kurtosis",
+            "kurtosis after centring",
+            "centring",
+            "after centring",
+            role="signature",
+        ),
     ]
     nearest_cosine: Annotated[
         Figure, Fig("nearest_cosine", "cosine with the nearest other image, centred")

@@ -14,7 +14,7 @@ from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet,
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.accuracy import sentence
-from tuiprobe.results.figures import Fig, named_figures
+from tuiprobe.results.figures import Fig, column, named_figures
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
@@ -57,10 +57,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
             labelled = [data for data in run.images if data.labelled]
-            if len(labelled) == 1 and isinstance(run.head, NotRun):
-                return run.head  # a folder that the user named is the user's pictures
             if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
-                return unmatched
+                return unmatched  # a folder that the user named is the user's pictures
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
         first, *shifts = run.head_sets
@@ -253,7 +251,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
             ("estimate", "estimate, 80 % range"),
             ("second", "by difference of confidences, 80 % range"),
             "k",
-            ("uncalibrated", "average confidence, not calibrated"),
+            column("uncalibrated", UNCALIBRATED),
             ("labels", "labels for ±5 points"),
         ],
         rows,
