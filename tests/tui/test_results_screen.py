@@ -45,7 +45,7 @@ from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
-FOLDED_LOW = {"inside", "deploy", "how sure"}
+FOLDED_LOW = {"inside", "deploy"}
 
 TOP = {"top1": 0.9, "low": 0.88, "high": 0.92}
 ABLATION = {
@@ -125,7 +125,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: text_of(app, "#place").endswith("  DEMONSTRATION"))
         assert len(text_of(app, "#place")) == 58
 
-        await pilot.resize_terminal(80, 24)  # low: what explains the answer is a line each
+        await pilot.resize_terminal(80, 24)  # low: a line each of what there is no room for
         inside = next(view for view in blocks if view.block.block == "inside")
         await until(pilot, lambda: inside.outer_size.height == 1)
         for view in blocks[1:]:

@@ -30,9 +30,8 @@ from tuiprobe.tui.text import fitted, inert
 from tuiprobe.tui.widgets.bars import axis, bar
 from tuiprobe.tui.widgets.spans import span
 
-OPEN_FROM: dict[Block, int] = {"your images": 0, "shifts": 0, "inside": 34, "deploy": 44,
-                               "how sure": 44}  # fmt: skip
-"""Lines of a window from which on each block is open."""
+ALWAYS_OPEN: frozenset[Block] = frozenset({"your images", "shifts"})
+"""Blocks that are open in every window; the others as far as there is room for them."""
 
 BARS = 5
 """Channels that the open block inside draws."""
@@ -83,19 +82,20 @@ class BlockView(Static, can_focus=True):
         self._first_line = 0  # of the sets
         self._report = report
         self._opened = False
+        self.fits = True  # whether there is room for all of it
 
     @property
     def folded(self) -> bool:
         """Whether it is one line."""
-        return not self._opened and self.app.size.height < OPEN_FROM[self.block.block]
-
-    def on_mount(self) -> None:
-        """Draws for the width there is."""
-        self.draw()
+        return not (self._opened or self.fits or self.block.block in ALWAYS_OPEN)
 
     def on_resize(self) -> None:
         """Draws for the new width."""
         self.draw()
+
+    def full_height(self, width: int) -> int:
+        """Returns the lines of the open block with its border in a window of a width."""
+        return len(Content("\n").join(self._body(width - 6)[1]).plain.splitlines()) + 2
 
     def draw(self) -> None:
         """Draws the block, folded or open."""
@@ -143,6 +143,7 @@ class BlockView(Static, can_focus=True):
         """Hides what Enter does."""
         self._at = -1
         self.draw()
+        self.border_subtitle = ""
 
     def action_move(self, by: int) -> None:
         """Goes to the next set, or to the next block where there is none."""
@@ -159,6 +160,7 @@ class BlockView(Static, can_focus=True):
         if self.folded:
             self._opened = True
             self.draw()
+            self.call_after_refresh(self.scroll_visible, animate=False)
         elif self._at >= 0:
             self.post_message(self.SetChosen(self.sets[self._at].data))
         else:
@@ -283,6 +285,16 @@ class OverviewTab(ResultTab):
             drawn = "shifts" if any(of.block == "shifts" for of in blocks) else "your images"
             for of in blocks:
                 yield BlockView(of, self.results.report, sets if of.block == drawn else ())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Opens the blocks from the top as far as there is room."""
+        blocks = [*self.query(BlockView)]
+        left = event.size.height - len(blocks) - len(self.query(".-warning"))
+        for block in blocks:
+            more = block.full_height(event.size.width) - 1
+            block.fits = more <= left
+            left -= more if block.fits or block.block.block in ALWAYS_OPEN else 0
+            block.draw()
 
     def first(self) -> Widget | None:
         """Returns the first block."""
