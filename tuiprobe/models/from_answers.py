@@ -205,6 +205,7 @@ class AnswerTable:
         assert self.named_by is not None
         sets = self.column("set") if "set" in self.table.header else []
         for row, cell in enumerate(self.column(self.named_by)):
+            cell = cell.lower() if self.named_by == "sha256" else cell
             if sets and sets[row] not in suite.sets:
                 continue  # of a set that this run leaves out
             places = [p for p in known.get(cell, ()) if not sets or p[0] == sets[row]]
