@@ -15,6 +15,7 @@ from textual.theme import Theme
 
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.runmarks import run_colours
@@ -170,7 +171,9 @@ class TuiprobeApp(EngineApp):
             from tuiprobe.tui.screens.compare import CompareScreen
 
             return CompareScreen(group)
-        view = read_live(run, alive=self.works_on(run))
+        view = RunView.read(RunDir(run), alive=self.works_on(run))
+        if view.state != "done":  # a finished run has no live figures, which take numpy to read
+            view = read_live(run, alive=self.works_on(run))
         damaged = view.state == "damaged" and RunDir(run).results_file.exists()  # says what to do
         if view.state in ("done", "partial") or damaged:
             from tuiprobe.tui.screens.results import ResultsScreen

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import ValidationError
 from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -20,7 +19,6 @@ from textual.widgets import Collapsible, Input, Static
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
 from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
@@ -43,6 +41,9 @@ from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+
+if TYPE_CHECKING:
+    from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
 
 LISTED_ROWS = 100
 """Rows of a table that the tab shows; exported files hold all."""
@@ -148,6 +149,10 @@ class SubjectPanel(PicturePanel):
         Args:
             mode: Options of `tuiprobe reprobe`, such as `--ablate-mode zero`.
         """
+        from pydantic import ValidationError
+
+        from tuiprobe.probes.ablation.result import TargetedAblation
+
         subject = self.subject
         if subject is None:
             return
