@@ -46,7 +46,7 @@ def write_checkpoint(path: Path) -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns 96 small images in three class folders."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("data") / "pictures0"  # the name of the set in files of runs
     write_pictures(root, 96)
     return root
 
