@@ -26,7 +26,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a module alone": (lambda: tuiprobe.probe(NETWORK), "images of Sequential go through"),
     "a class": (lambda: tuiprobe.probe(torch.nn.Flatten), "not the class Flatten"),
     "a number for a name": (lambda: tuiprobe.probe(42), "model takes a name"),
-    "several models": (lambda: tuiprobe.probe(["mini_clip"]), "model takes a name"),
+    "several models": (lambda: tuiprobe.probe(["mini_clip"]), "probe_several takes"),
     "a list for data": (lambda: tuiprobe.probe("mini_clip", [1, 2]), r"0 .* no image \(int 1\)"),
     "a number for data": (lambda: tuiprobe.probe("mini_clip", 3), "int 3 is no set of images"),
     "one image": (lambda: tuiprobe.probe("mini_clip", Image.new("RGB", (8, 8))), "no set of im"),

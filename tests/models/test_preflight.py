@@ -16,7 +16,8 @@ from torch import nn
 
 from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
-from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.known_answer import ClassifierSetup, activation, known_answer, sample_of
 from tuiprobe.models.load import load_encoder
@@ -43,10 +44,11 @@ class Photos:
     def samples(self) -> Sequence[Sample]:
         return [Sample(i, f"{i}.png", label) for i, label in enumerate(self.labels)]
 
-    def open(self, sample: Sample) -> Image.Image:
+    def read(self, sample: Sample) -> Content:
         rng = np.random.default_rng(sample.id)
         coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        return Image.fromarray(coarse).resize((80, 70), Image.Resampling.BICUBIC)
+        image = Image.fromarray(coarse).resize((80, 70), Image.Resampling.BICUBIC)
+        return Content(image, Stamp(None, "noise"))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = load_encoder("mini_clip", checkpoint=path)
     photos = Photos((0,) * 60, ())
     with torch.inference_mode():
-        images = torch.stack([encoder.preprocess(photos.open(s)) for s in photos.samples])
+        images = torch.stack([encoder.preprocess(photos.read(s).image()) for s in photos.samples])
         state["visual.attnpool.c_proj.bias"] -= encoder.encode(images).mean(0)
     save_file(state, path)
     return path
@@ -163,7 +165,7 @@ def case(weights: Path) -> tuple[Encoder, Any, ClassifierSetup]:
     photos = Photos((0,) * 120, classes)
     head = clip.head(classes, TEMPLATES)
     with torch.inference_mode():
-        images = torch.stack([clip.preprocess(photos.open(s)) for s in photos.samples])
+        images = torch.stack([clip.preprocess(photos.read(s).image()) for s in photos.samples])
         photos.labels = tuple(head.logits(clip.encode(images)).argmax(1).tolist())
     assert len(set(photos.labels)) > 5, "answers must differ to be worth checking"
     return clip, photos, right

@@ -87,7 +87,7 @@ def _by_words() -> dict[str, Term]:
 def named(heading: str) -> Term | None:
     """Returns the term that a heading or label is a name of; None if it is of none.
 
-    >>> named("P after centring").id, named("image 12")
+    >>> named("after centring").id, named("image 12")
     ('centring', None)
     """
     return _by_words().get(heading.strip().casefold())
