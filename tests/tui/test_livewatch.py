@@ -91,6 +91,8 @@ def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
     assert (shot.state, shot.furthest.phase) == ("unfinished", "interrupted")
     say(run, "stage", "measuring 9 images", phase="extract")
     assert watch.look().state == "running"
+    shutil.rmtree(run / "status")  # a deletion is seen halfway
+    assert watch.look().ranks == shot.ranks
     shutil.rmtree(run)
     shot = watch.look()
     assert (shot.gone, shot.measured) == (True, 700)
