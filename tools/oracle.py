@@ -38,7 +38,7 @@ from tools.oracle_runs import (
     write_vectors,
 )
 
-BASE = "70bf49c6"
+BASE = "c2516194"
 """The commit that runs are compared with."""
 
 CHECKOUT = Path(__file__).resolve().parents[1]
