@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.contest import Contest
+from tuiprobe.labelling.status import FEWEST_LABELS, answer_labels
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
+from tuiprobe.probes.intervals import wilson_bounds
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]
@@ -114,6 +117,27 @@ def test_one_run_alone_is_known_to_five_points() -> None:
         assert 160 <= stated.labels <= 205  # 216 at random
         assert stated.low <= accuracy <= stated.high
         assert stated.half <= 0.05
+
+
+def test_labels_of_random_pictures_say_how_often_each_answer_is_right() -> None:
+    classes = [str(number) for number in range(40)]
+    covered = []
+    for seed in range(12):
+        alone = StratifiedSample(street([0], seed))
+        add(alone, alone.upcoming(300))
+        answers = alone.pool.answers[0]
+        for row in answer_labels(alone, classes):
+            mine = [n for n in alone.labels if answers[n] == int(row.answer)]
+            wrong = Counter(int(TRUTH[n]) for n in mine if TRUTH[n] != answers[n])
+            assert row.labels == len(mine)
+            assert row.right == len(mine) - wrong.total()
+            assert row.times == max(wrong.values(), default=0) == wrong[int(row.instead or -1)]
+            low, high = wilson_bounds(row.right, row.labels)
+            all_of_it = answers == int(row.answer)
+            if row.labels >= FEWEST_LABELS:
+                covered.append(low <= (answers == TRUTH)[all_of_it].mean() <= high)
+    assert len(covered) > 50
+    assert np.mean(covered) >= 0.95
 
 
 # Toys.

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
 from tuiprobe.labelling.session import LabelDecision, Labelling
-from tuiprobe.labelling.survey import LabelledAccuracy
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import points, prose, several
+from tuiprobe.probes.content import heading, points, prose, several
+from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import given
-from tuiprobe.results.section import Section
+from tuiprobe.results.section import Content, Section
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
+
+FEWEST_LABELS: Final = 10
+"""Labels of an answer from which on its share of right ones is stated."""
+
+LISTED: Final = 20
+"""Answers that are listed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,34 @@ class CandidateStatus:
 
 
 @dataclass(frozen=True)
+class AnswerLabels:
+    """What labels of random pictures say of one answer of a run alone.
+
+    Attributes:
+        answer: The class that it answers.
+        labels: Labels of pictures with this answer.
+        right: How many of them agree.
+        instead: The class that the others are labelled as most often; empty if all agree.
+        times: How often.
+    """
+
+    answer: str
+    labels: int
+    right: int
+    instead: str
+    times: int
+
+    def sentence(self) -> str:
+        """Returns it in words; no accuracy from fewer than 10 labels."""
+        others = f"; {self.times:,} of the others are {self.instead}" if self.instead else ""
+        share = wilson(self.right, self.labels)
+        known = (
+            share.with_interval() if self.labels >= FEWEST_LABELS and given(share) else "too few"
+        )
+        return f"{self.answer}: {self.right:,} of {self.labels:,} right, {known}{others}"
+
+
+@dataclass(frozen=True)
 class LabelStatus:
     """How far a labelling is, and what is decided.
 
@@ -70,6 +108,7 @@ class LabelStatus:
         decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
         candidates: The candidates, as they were given.
+        answers: Of a run alone, what labels say of each of its answers, the most labelled first.
     """
 
     target: str
@@ -89,6 +128,7 @@ class LabelStatus:
     decisions: tuple[LabelDecision, ...]
     notes: tuple[str, ...]
     candidates: tuple[CandidateStatus, ...]
+    answers: tuple[AnswerLabels, ...]
 
     @property
     def decided(self) -> bool:
@@ -195,7 +235,30 @@ def label_status(labelling: Labelling) -> LabelStatus:
         decisions=tuple(labelling.decisions),
         notes=matched.source_run.notes,
         candidates=tuple(candidates),
+        answers=() if isinstance(survey, Contest) else answer_labels(survey, matched.classes),
     )
+
+
+def answer_labels(survey: StratifiedSample, classes: Sequence[str]) -> tuple[AnswerLabels, ...]:
+    """Returns what labels of random pictures say of each answer, the most labelled first.
+
+    Args:
+        survey: The labels of one run.
+        classes: Names of its classes.
+    """
+    samples = survey.samples(survey.strata)
+    pictures = np.concatenate([sample.pictures for sample in samples])
+    labels = np.concatenate([sample.labels for sample in samples])
+    answers, sure = survey.pool.answers[0, pictures], labels != NOT_SURE
+    rows = []
+    for answer in np.unique(answers[sure]):
+        of_answer = labels[sure & (answers == answer)]
+        wrong = Counter(of_answer[of_answer != answer].tolist()).most_common(1)
+        instead, times = wrong[0] if wrong else (NOBODY, 0)
+        name = "" if not times else "none of these" if instead == NOBODY else classes[instead]
+        right = int((of_answer == answer).sum())
+        rows.append(AnswerLabels(classes[answer], len(of_answer), right, name, times))
+    return tuple(sorted(rows, key=lambda row: (-row.labels, row.answer)))
 
 
 READ = (
@@ -226,8 +289,11 @@ def describe_labels(state: LabelStatus) -> Section:
     figure = row.accuracy.figure
     known = figure.with_interval() if given(figure) else figure.reason
     remarks = points([progress, *_history(state), *state.remarks(), *state.notes])
-    content = (remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE))
-    return Section(title=title, headline=(state.sentence(names=True),), content=content)
+    content: list[Content] = [remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE)]
+    if state.answers:
+        sentences = [answer.sentence() for answer in state.answers[:LISTED]]
+        content += [heading("By answer, among labels of random pictures"), points(sentences)]
+    return Section(title=title, headline=(state.sentence(names=True),), content=tuple(content))
 
 
 def _history(state: LabelStatus) -> Iterator[str]:
