@@ -51,13 +51,13 @@ def test_a_file_is_no_folder_to_write_to(run, tmp_path, capsys):
 
 
 def test_what_is_missing_is_an_empty_cell():
-    missing = table("shifts", ["data", "shift", "images"], [["val", "-", 3], ["-x", "r", "-"]])
+    missing = table("shifts", ["data", "shift", "images"], [["val", None, 3], ["-x", "-", None]])
     part = report().parts[0]
     section = Section(title="t", content=(missing,))
     shown = report().model_copy(update={"parts": (part.model_copy(update={"section": section}),)})
     text = tables(shown)["shifts"]
     assert [line.split(",") for line in text.splitlines()[1:]] == [
-        ["val", "", "3"], ["'-x", "r", ""]
+        ["val", "", "3"], ["'-x", "'-", ""]
     ]  # fmt: skip
 
 
