@@ -135,7 +135,7 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           sums.template add_values<kLeaders>(r, distance(load(rows[r] + c), bias[r], residual[r]),
-                                      fourths[r] + c, peak[r]);
+                                             fourths[r] + c, peak[r]);
         }
       }
       if (kLeaders) leaders.update(peak, start);
