@@ -77,7 +77,9 @@ async def live() -> None:
         words = ["--headless", "--output", str(place)]
         app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        await until(pilot, lambda: app.screen._shown is not None and app.screen._shown.measured > 5000, 300)
+        await until(
+            pilot, lambda: app.screen._shown is not None and app.screen._shown.measured > 5000, 300
+        )
         pictures = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
