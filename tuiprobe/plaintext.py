@@ -13,6 +13,9 @@ from typing import Any
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
+_MARKED = ("=", "+", "-", "@", "'")
+"""What a spreadsheet takes for a formula, and the mark before one."""
+
 GAP = "  "
 """Between two columns of a table."""
 
@@ -28,6 +31,25 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _INVISIBLE else c for c in text)
+
+
+def csv_cell(text: str) -> str:
+    """Returns a text on one line that no spreadsheet takes for a formula.
+
+    >>> csv_cell("=1+1"), csv_cell("cat.jpg")
+    ("'=1+1", 'cat.jpg')
+    """
+    clean = plain(text)
+    return f"'{clean}" if clean.lstrip().startswith(_MARKED) else clean
+
+
+def csv_text(cell: str) -> str:
+    """Returns the text of a cell that `csv_cell` may have written.
+
+    >>> csv_text("'=1+1"), csv_text("'tis"), csv_text(csv_cell("'tis"))
+    ('=1+1', "'tis", "'tis")
+    """
+    return cell[1:] if cell[:1] == "'" and cell[1:].lstrip().startswith(_MARKED) else cell
 
 
 def listed(parts: Sequence[str], most: int | None = None) -> str:

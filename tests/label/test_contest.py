@@ -127,10 +127,10 @@ def test_labels_of_random_pictures_say_how_often_each_answer_is_right() -> None:
         add(alone, alone.upcoming(300))
         answers = alone.pool.answers[0]
         for row in answer_labels(alone, classes):
-            mine = [n for n in alone.labels if answers[n] == int(row.answer)]
-            wrong = Counter(int(TRUTH[n]) for n in mine if TRUTH[n] != answers[n])
-            assert row.labels == len(mine)
-            assert row.right == len(mine) - wrong.total()
+            pictures = [n for n in alone.labels if answers[n] == int(row.answer)]
+            wrong = Counter(int(TRUTH[n]) for n in pictures if TRUTH[n] != answers[n])
+            assert row.labels == len(pictures)
+            assert row.right == len(pictures) - wrong.total()
             assert row.times == max(wrong.values(), default=0) == wrong[int(row.instead or -1)]
             low, high = wilson_bounds(row.right, row.labels)
             all_of_it = answers == int(row.answer)

@@ -17,11 +17,11 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.files import UNSURE, csv_cell, csv_content
+from tuiprobe.labelling.files import UNSURE, csv_content
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.status import FINAL
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import csv_cell, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample

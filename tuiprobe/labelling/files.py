@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError, model_validator
 from tuiprobe import limits
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, write_all, writing
-from tuiprobe.plaintext import plain, text_of
+from tuiprobe.plaintext import csv_cell, plain, text_of
 from tuiprobe.results.base import Record
 from tuiprobe.run.locks import BusyError
 
@@ -38,7 +38,6 @@ COLUMNS: Final = ("image", "sha256", "class", "time")
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_FORMULA: Final = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula
 _CHANGED: Final = "{} was changed by another program: start labelling again"
 _NAME = re.compile(r"labels-(.+)\.csv")
 
@@ -67,14 +66,8 @@ class LabelLine:
         return line.getvalue()
 
 
-def csv_cell(text: str) -> str:
-    """Returns a text on one line that no spreadsheet takes for a formula."""
-    clean = plain(text)
-    return f"'{clean}" if clean.lstrip().startswith((*_FORMULA, "'")) else clean
-
-
 def csv_content(cell: str) -> str:
-    """Returns the text of a cell that `csv_cell` wrote."""
+    """Returns the text of a cell, in which whoever fills in a table may mark any text."""
     return cell.removeprefix("'")
 
 

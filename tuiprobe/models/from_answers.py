@@ -31,7 +31,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import csv_text, plain
 
 if TYPE_CHECKING:
     pass
@@ -44,7 +44,6 @@ PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
 _OTHER_COLUMNS: Final = ("set", "class", "confidence", "second", "label", "batch")
 _LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0
 _SUM: Final = 0.01  # how far the probabilities of a picture may be from 1
-_FORMULA: Final = "=+-@'"  # a table that is safe in spreadsheets puts ' before these
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,7 @@ class AnswerTable:
         if name not in self.table.header:
             return [""] * len(self.table.rows)
         place = self.table.header.index(name)
-        return [_content(cells[place]) for _, cells in self.table.rows]
+        return [csv_text(cells[place]) for _, cells in self.table.rows]
 
     def where(self, row: int) -> str:
         """Returns the file and the line of a row."""
@@ -246,11 +245,6 @@ class AnswerTable:
                     key = str(sample.id) if self.named_by == "id" else sample.path
                 known.setdefault(key, []).append((name, sample.id))
         return known
-
-
-def _content(cell: str) -> str:
-    """Returns a cell as it was before it was made safe for spreadsheets."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].lstrip()[:1] in tuple(_FORMULA) else cell
 
 
 def _readable(dataset: Dataset, i: int) -> bool:

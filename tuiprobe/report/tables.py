@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from tuiprobe.errors import UsageError
-from tuiprobe.report.text import cell
+from tuiprobe.plaintext import csv_cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
 from tuiprobe.results.subject import Prediction
@@ -90,9 +90,9 @@ def free_name(id: str, probe: str, used: Callable[[str], bool]) -> str:
 def _csv(header: list[str], rows: Iterable[CsvRow]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([cell(name) for name in header])
+    writer.writerow([csv_cell(name) for name in header])
     for row in rows:
-        writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
+        writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in row])
     return file.getvalue()
 
 

@@ -15,7 +15,6 @@ NAMED_IMAGES = 5
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
 _BLOCK = re.compile(r"^\s*(?:(?=[-+=])|(\d+)(?=[.)]))")
-_FORMULA = ("=", "+", "-", "@")
 
 
 def value_text(value: Value) -> str:
@@ -139,13 +138,3 @@ def code_cell(text: str) -> str:
     `a\|b`
     """
     return code(text).replace("|", "\\|")
-
-
-def cell(text: str) -> str:
-    """Returns outside text as a CSV cell that no spreadsheet takes for a formula.
-
-    >>> cell("=1+1"), cell("cat.jpg")
-    ("'=1+1", 'cat.jpg')
-    """
-    clean = plain(text)
-    return "'" + clean if clean.lstrip().startswith(_FORMULA) else clean

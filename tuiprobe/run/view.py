@@ -178,10 +178,8 @@ class RunView:
             channels=live,
             now=now,
         )
-        if live and before is not None and (damage or not ranks):
-            ranks = before.ranks  # also while the directory is being deleted
-        elif live and damage:
-            ranks = ()
+        if live and (damage or not ranks):  # also while the directory is being deleted
+            ranks = before.ranks if before else ()
         count = images_done(directory, [rank.status for rank in ranks if rank.runs])
         files = (directory.results_file, directory.key_file, directory.log_file)
         times = (file.modified() for file in files)
