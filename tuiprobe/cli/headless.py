@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.engine.shards import current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
+from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.models.published_weights import go_offline
@@ -194,7 +194,7 @@ def run_requests(
         try:
             return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
-            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
+            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {RESUMABLE}"))
             return INTERRUPTED
         except TuiprobeError as error:
             listen(Event("failed", str(error)))

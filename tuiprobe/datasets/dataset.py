@@ -95,7 +95,7 @@ class Suite:
     targets: tuple[str, ...] = ()
 
     @property
-    def own_keys(self) -> tuple[str, ...]:
+    def separately_keyed(self) -> tuple[str, ...]:
         """Names of the sets that are not part of a run's key, as each has a key of its own."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
 

@@ -332,7 +332,7 @@ def write_shard(shard: ShardFile, place: ShardPlace, key: str) -> None:
 
 
 def read_shard(
-    directory: RunDir, set_name: str, number: int, key: str, *, whole: bool = True
+    directory: RunDir, set_name: str, number: int, key: str, *, with_arrays: bool = True
 ) -> ShardFile:
     """Returns the file of a shard.
 
@@ -341,14 +341,14 @@ def read_shard(
         set_name: Its set.
         number: Its number within the set.
         key: Key of the set.
-        whole: Whether to read its arrays and compare the checksum, or the head of the file alone.
+        with_arrays: Whether to read its arrays and compare the checksum, or only its metadata.
 
     Raises:
         DamagedFileError: If it is missing, damaged, or of another run or position.
     """
     entry = directory.shard_file(set_name, number)
     arrays: Arrays = {}
-    if whole:
+    if with_arrays:
         arrays, metadata = read_arrays(entry)
     else:
         metadata = read_metadata(entry)
