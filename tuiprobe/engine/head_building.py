@@ -86,7 +86,7 @@ def build_head(
     progress = HeadProgress(unit, listen, check, seconds)
     try:
         head = _build(plan, listen, progress, hurried)
-        own_names = dict(_shift_name_heads(plan, progress, hurried))
+        shift_heads = dict(_shift_name_heads(plan, progress, hurried))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
         write_head(plan.directory, plan.key, HeadFile(stopped))
@@ -107,7 +107,7 @@ def build_head(
         _arrays_of(head),
         answers=answers | _of_targets(plan, answers, len(head.weight)),
         unmatched=without,
-        own_names=own_names,
+        shift_heads=shift_heads,
         classes=head.classes,
         templates=head.templates,
         choice=digest,

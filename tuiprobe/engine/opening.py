@@ -28,11 +28,11 @@ from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
 from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
-from tuiprobe.models.published_weights import go_offline
+from tuiprobe.models.published_weights import set_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.request import RunRequest
-from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
+from tuiprobe.run.deletion import clear, left_files_line, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
@@ -73,7 +73,7 @@ def open_run(
     """
     clock, rank, spec = Clock(), current_rank(), request.spec
     if spec.offline:
-        go_offline()
+        set_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     sources = [name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)]
     loader = spec.model.partition(":")[0]
@@ -93,7 +93,7 @@ def open_run(
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if request.fresh and (others := clear(directory)):
-        listen(Event("warning", kept_files(directory.path, others)))
+        listen(Event("warning", left_files_line(directory.path, others)))
     return Job(plan, clock, listen, request.mix)
 
 

@@ -32,7 +32,7 @@ from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
 from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
@@ -66,7 +66,7 @@ def prepare(job: Job) -> Extraction:
         write_spec(plan.spec, directory)
         if is_changed:
             write_plan(plan)
-        keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+        copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
     with job.clock.stage("ablation"):

@@ -180,7 +180,7 @@ class LiveScreen(ProbeScreen):
 
     def _full_end(self, view: RunView) -> str:
         """Returns the reason why a run does not go on, where the title may cut it; else nothing."""
-        end = "" if view.state == "done" or view.gone else self._end(view)
+        end = "" if view.state == "done" or view.vanished else self._end(view)
         return f"{progress.sign(view)} {end}" if end else ""
 
     def _announce_end(self, view: RunView) -> None:
@@ -200,7 +200,7 @@ class LiveScreen(ProbeScreen):
     def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.shown_run.name
-        if view.gone:
+        if view.vanished:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
         if view.state == "done":
             return f"{progress.sign(view)} {name}: {self._end(view)}"
