@@ -302,7 +302,7 @@ class RunSpec:
         Option(
             "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
             "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
-            EMBEDDINGS,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
         ),
