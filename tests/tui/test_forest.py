@@ -8,7 +8,7 @@ from tests.tui.conftest import until
 from tuiprobe.numbers import interval
 from tuiprobe.results.accuracy import Accuracy, Evidence
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.widgets.forest import Ends, Forest, ForestRow, accuracy_row
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds, accuracy_row
 
 
 def accuracy(data: str, value: float, evidence: Evidence = "measured") -> Accuracy:
@@ -50,9 +50,9 @@ async def test_a_range_is_never_cut_and_values_lie_where_the_axis_says(width: in
 @pytest.mark.asyncio
 async def test_differences_share_a_scale_around_zero() -> None:
     rows = [
-        ForestRow(("a", "x"), "+10 (6 to 15)", Ends(0.06, 0.10, 0.15), "212"),
+        ForestRow(("a", "x"), "+10 (6 to 15)", RangeEnds(0.06, 0.10, 0.15), "212"),
         ForestRow(("b", "y"), "-", None, "-"),
-        ForestRow(("c", "x"), "−20 (−40 to 0)", Ends(-0.40, -0.20, 0.0), "9"),  # noqa: RUF001
+        ForestRow(("c", "x"), "−20 (−40 to 0)", RangeEnds(-0.40, -0.20, 0.0), "9"),  # noqa: RUF001
     ]
     titles = ("set", "model", "points", "differ")
     forest = Forest[ForestRow](lambda row: row, titles, (), differences=True)

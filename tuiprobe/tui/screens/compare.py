@@ -36,7 +36,7 @@ from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert
-from tuiprobe.tui.widgets.forest import Ends, Forest, ForestRow
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 
@@ -74,7 +74,7 @@ class CompareTable(Forest[PairRow]):
             points = interval(change.value, change.low, change.high, change.unit, signed=True,
                               bare=True)  # fmt: skip
             if change.low is not None and change.high is not None:
-                ends = Ends(change.low, change.value, change.high)
+                ends = RangeEnds(change.low, change.value, change.high)
         differ = MISSING if row.differ is None else f"{row.differ:,}"
         mark = self.app.mark(Path(row.other.run))
         return ForestRow((row.name, row.other.model), points, ends, differ, mark=mark)

@@ -41,7 +41,7 @@ from tuiprobe.tui.progress import part_line
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
-from tuiprobe.tui.widgets.forest import Ends, Forest, ForestRow
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import WholePicture
 
 if TYPE_CHECKING:
@@ -438,7 +438,7 @@ def candidate_rows(state: LabelStatus, names: bool) -> list[ForestRow]:
     for row in _by_letter(state):
         known, name = row.accuracy, row.name(names)
         value = known.value if known.known else (known.low + known.high) / 2
-        ends = Ends(known.low, value, known.high) if state.labelled else None
+        ends = RangeEnds(known.low, value, known.high) if state.labelled else None
         name, style = (f"({name})", "dim") if row.dropped else (name, "")
         figure = known.figure
         text = figure.with_interval() if given(figure) else MISSING

@@ -11,7 +11,7 @@ from tuiprobe.results import Estimate, given
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.runmarks import RunMark
-from tuiprobe.tui.widgets.forest import Ends, ForestRow, accuracy_row
+from tuiprobe.tui.widgets.forest import ForestRow, RangeEnds, accuracy_row
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import SetAnswers
@@ -96,12 +96,12 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
             known = wilson(counted[0].right or 0, counted[0].images)
     if not given(known) or known.low is None or known.high is None:
         return replace(row, figure="done, without shifts")
-    ends = Ends(known.low, known.value, known.high)
+    ends = RangeEnds(known.low, known.value, known.high)
     each = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
     return replace(row, figure=known.with_interval(), ends=ends, evidence=each)
 
 
-def mean_so_far(counts: Sequence[tuple[int, int]]) -> Ends:
+def mean_so_far(counts: Sequence[tuple[int, int]]) -> RangeEnds:
     """Returns the mean of the shares of several sets with its 95 % interval.
 
     The variance of each share counts two right and two wrong images more (Agresti and Coull, 1998),
@@ -119,4 +119,4 @@ def mean_so_far(counts: Sequence[tuple[int, int]]) -> Ends:
         variance += share * (1 - share) / (images + 4)
     value = sum(right / images for right, images in counts) / len(counts)
     half = 1.96 * math.sqrt(variance) / len(counts)
-    return Ends(max(value - half, 0.0), value, min(value + half, 1.0))
+    return RangeEnds(max(value - half, 0.0), value, min(value + half, 1.0))

@@ -22,7 +22,7 @@ LEAST_PLOT = 10
 """Cells below which an axis cannot be read, and figures stand alone."""
 
 
-class Ends(NamedTuple):
+class RangeEnds(NamedTuple):
     """A value between the ends of its range."""
 
     low: float
@@ -46,7 +46,7 @@ class ForestRow:
 
     names: tuple[str, ...]
     figure: str
-    ends: Ends | None = None
+    ends: RangeEnds | None = None
     evidence: str = ""
     sign: str = "◆"
     mark: RunMark | None = None
@@ -65,7 +65,7 @@ def accuracy_row(known: Accuracy) -> ForestRow:
     about = {"estimate": "about ", "confidence": "mean confidence "}.get(known.evidence, "")
     ends = None
     if known.low is not None and known.high is not None:
-        ends = Ends(known.low, known.value, known.high)
+        ends = RangeEnds(known.low, known.value, known.high)
     of = {"labels": f"{known.n:,} labels", "measured": f"{known.n:,} images"}
     evidence = of.get(known.evidence, WORDS[known.evidence])
     sign = "◆" if known.evidence in of else "◇"
@@ -91,7 +91,7 @@ def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share"
     return "".join(cells)
 
 
-def span(ends: Ends, bounds: tuple[float, float], width: int, sign: str = "◆") -> str:
+def span(ends: RangeEnds, bounds: tuple[float, float], width: int, sign: str = "◆") -> str:
     """Returns a range with its value on a scale, as one line of text.
 
     Args:
@@ -100,7 +100,7 @@ def span(ends: Ends, bounds: tuple[float, float], width: int, sign: str = "◆")
         width: Cells; at least 3.
         sign: What stands for the value.
 
-    >>> span(Ends(0.5, 0.75, 1.0), (-1, 1), 13), span(Ends(-1, 0.5, 1), (-1, 1), 9)
+    >>> span(RangeEnds(0.5, 0.75, 1.0), (-1, 1), 13), span(RangeEnds(-1, 0.5, 1), (-1, 1), 9)
     ('      ┼  ├◆─┤', '├───┼─◆─┤')
     """
     first, last = bounds
