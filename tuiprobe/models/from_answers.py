@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -32,9 +32,6 @@ from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
 from tuiprobe.plaintext import csv_text, plain
-
-if TYPE_CHECKING:
-    pass
 
 Floats = NDArray[np.float32]
 
