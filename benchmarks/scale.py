@@ -62,7 +62,7 @@ def _write_shards(plan: Plan) -> None:
     extraction = extraction_of(plan)
     for shard in plan.all_shards:
         extraction.begin(shard)
-        extraction.take(batch_of(shard.ids))
+        extraction.measure(batch_of(shard.ids))
         extraction.publish()
 
 

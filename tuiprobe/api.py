@@ -84,16 +84,16 @@ def run_probes(
             raise UsageError("models takes a list of models; probe takes one")
         if len(models) > 1:
             data, options = _reread(data), options | {"target": _reread(options.get("target"))}
-        asked = [_spec_and_objects(model, data, options) for model in models]
-        requests = [RunRequest(spec=spec, **_directory(where)) for spec, _ in asked]
+        given = [_spec_and_objects(model, data, options) for model in models]
+        requests = [RunRequest(spec=spec, **_directory(where)) for spec, _ in given]
         with _listener(progress) as listen:
-            announce_downloads([spec for spec, _ in asked], listen)
+            announce_downloads([spec for spec, _ in given], listen)
 
-            def hear(request: RunRequest, event: Event) -> None:
+            def relay(request: RunRequest, event: Event) -> None:
                 of = f"{request.spec.model}: " if len(models) > 1 else ""
                 listen(replace(event, message=of + event.message))
 
-            outcomes = run_together(requests, [own for _, own in asked], listen=hear)
+            outcomes = run_together(requests, [objects for _, objects in given], listen=relay)
     except TuiprobeError as error:
         error.add_note(ARGUMENTS)
         raise
@@ -153,9 +153,9 @@ def _spec_and_objects(
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]
-    for own_images in images.values():
-        if isinstance(own_images, PythonImages) and encoder.classifier is not None:
-            own_images.rows = encoder.classifier.classes
+    for dataset in images.values():
+        if isinstance(dataset, PythonImages) and encoder.classifier is not None:
+            dataset.rows = encoder.classifier.classes
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), PythonObjects(encoder, images)
 
@@ -177,9 +177,9 @@ def _named(data: object, images: dict[str, ImageSet], *, labelled: bool = True) 
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    own_images = python_images(data, name, labelled)
-    images[own_images.source] = own_images
-    return own_images.source
+    dataset = python_images(data, name, labelled)
+    images[dataset.source] = dataset
+    return dataset.source
 
 
 def _encoder(
@@ -197,12 +197,12 @@ def _encoder(
     if isinstance(model, nn.Module):
         other_head = isinstance(options.get("head"), str | os.PathLike)  # classes= are then its
         names = ("preprocess",) if other_head else ("preprocess", "classes", "head")
-        own = {name: options.pop(name) for name in names if name in options}
+        of_module = {name: options.pop(name) for name in names if name in options}
         if "checkpoint" in options:
             raise UsageError("checkpoint= replaces published weights; load yours into the module")
         if tensors is not None:
-            own.setdefault("preprocess", ImagesAreTensors(tensors))
-        return Encoder.from_module(model, **own)
+            of_module.setdefault("preprocess", ImagesAreTensors(tensors))
+        return Encoder.from_module(model, **of_module)
     if isinstance(model, list | tuple):
         raise UsageError("model takes one model; tuiprobe.probe_several takes a list of them")
     if not isinstance(model, str | Encoder | None):

@@ -205,8 +205,8 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
         targets = values.get("target") or ()
         return {"sample": None, "concepts": None, "concept_sample": None, "target": targets}
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
-    own_model = model.startswith("mini_")
-    demonstration = own_model and data == DEFAULT_DATA
+    is_miniature = model.startswith("mini_")
+    demonstration = is_miniature and data == DEFAULT_DATA
     if concepts is None and demonstration:
         concepts = "miniature"
     if concept_sample is None:  # an explicit --sample applies to every set
@@ -214,7 +214,7 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     if concept_sample is None and concepts == "miniature":
         concept_sample = MINIATURE_CONCEPT_SAMPLE
     if sample is None and data.partition(":")[0] == "miniature":
-        sample = 2000 if own_model else 64
+        sample = 2000 if is_miniature else 64
     return {
         "sample": DEFAULT_SAMPLE if sample is None else sample or None,
         "concepts": concepts,

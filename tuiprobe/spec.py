@@ -59,7 +59,7 @@ MAX_CPU_PROMPTS = 10_000
 1,000 classes x 80 templates take such a tower hours, and a CLIP's minutes.
 """
 
-WHAT = "Model and images"
+MODEL_AND_IMAGES = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
 ROBUSTNESS = "Robustness"
@@ -89,7 +89,7 @@ class RunSpec:
         Option(
             "Encoder; `tuiprobe models` lists them. For example vitb16_openai, "
             "open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             unset=DEFAULT_MODEL,
             several=True,
@@ -100,7 +100,7 @@ class RunSpec:
         str | None,
         Option(
             "Weights to load in place of the published ones.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
             fits="images",
@@ -111,7 +111,7 @@ class RunSpec:
         Option(
             "Images: a folder or another source. Class folders are labels; miniature, "
             "webdataset:SHARDS, suite:FILE.toml, vectors:FILE and others are in docs/data.md.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="SOURCE",
             unset=DEFAULT_DATA,
@@ -122,7 +122,7 @@ class RunSpec:
         int | None,
         Option(
             "Images per set, 0 for all. They are the first of the processing order.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
@@ -134,7 +134,7 @@ class RunSpec:
         tuple[str, ...],
         Option(
             "Unlabelled images to estimate the accuracy on. Labels are ignored; none: no target.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="SOURCE",
             unset="none; the miniature brings its own",
@@ -142,7 +142,7 @@ class RunSpec:
         ),
     ] = ()
     seed: Annotated[
-        int, Option("Seed of the processing order and of sampled rows.", WHAT, ge=0)
+        int, Option("Seed of the processing order and of sampled rows.", MODEL_AND_IMAGES, ge=0)
     ] = 0
     layers: Annotated[
         tuple[str, ...],

@@ -107,15 +107,15 @@ def test_slow_images_are_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_that_was_suspended_has_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    patience = stopping.Patience()
+    timer = stopping.StallTimer()
     now += 24 * 3600  # stopped by the scheduler, and continued
-    assert not patience.spent()
+    assert not timer.expired()
     for _ in range(int(stopping.STALL_SECONDS)):
         now += 1
-        last = patience.spent()
+        last = timer.expired()
     assert last
-    patience.renew()
-    assert not patience.spent()
+    timer.restart()
+    assert not timer.expired()
 
 
 def test_what_reads_ahead_ends_with_the_block() -> None:

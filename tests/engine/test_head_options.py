@@ -164,7 +164,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
 
     def listen(event: Event) -> None:
         events.append(event)
-        status.hear(event)
+        status.record(event)
 
     build_head(replace(plan(clip, data), directory=run), listen)
     assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept

@@ -18,7 +18,7 @@ from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.status import (
-    KEPT_MESSAGES,
+    MOST_MESSAGES,
     Event,
     LiveTap,
     Status,
@@ -153,8 +153,8 @@ def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Pa
         writes = writer.status.sequence
         for number in range(1000):
             now += 0.01
-            writer.hear(Event("skipped", f"{number}.png: damaged"))
-        writer.hear(Event("warning", "caf\udce9: odd"))
+            writer.record(Event("skipped", f"{number}.png: damaged"))
+        writer.record(Event("warning", "caf\udce9: odd"))
         status = read_status(run, 0)
         assert status is not None
         assert 40 <= status.sequence - writes <= 60  # five times a second, not a thousand
@@ -163,7 +163,7 @@ def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Pa
         writer.flush()
     status = read_status(run, 0)
     assert status is not None
-    assert (status.skipped, len(status.unreadable)) == (1000, KEPT_MESSAGES)
+    assert (status.skipped, len(status.unreadable)) == (1000, MOST_MESSAGES)
     assert status.unreadable[-1] == "999.png: damaged"
     assert [message.message for message in status.messages] == ["caf\\udce9: odd"]
 
@@ -174,7 +174,7 @@ def test_the_last_class_of_a_head_is_seen_at_once(tmp_path: Path) -> None:
     writer.begin()
     for done in (1, 25, 40):  # faster than the pace of the status
         data = {"stage": "head", "done": done, "total": 40, "rate": 900.0, "eta": 0.0}
-        writer.hear(Event("progress", "", data))
+        writer.record(Event("progress", "", data))
     status = read_status(run, 0)
     assert status is not None
     assert (status.phase, status.built, status.to_build) == ("head", 40, 40)

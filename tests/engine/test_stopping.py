@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc"),
 ]
 
-KEPT = "what is measured is kept, and the same command resumes"
+RESUMABLE = "what is measured is kept, and the same command resumes"
 TWO = ["--model", "py:tests.engine.faulty:healthy"]
 GRACE_SECONDS = 2
 """How long a process that hangs is given in these tests."""
@@ -99,7 +99,7 @@ def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, s
     until_printed(run, f"at {stage}")
     run.send_signal(number)
     assert run.wait(120) == 130
-    assert f"stopped by {number.name}; {KEPT}" in run.stderr
+    assert f"stopped by {number.name}; {RESUMABLE}" in run.stderr
     assert "Traceback" not in run.stderr
     again = start(*more, workers=0)
     assert again.wait(120) == 0, again.stderr  # no lock is left
@@ -124,7 +124,7 @@ def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
     assert workers
     os.killpg(run.pid, signal.SIGTERM)
     assert run.wait(120) == 130, run.stderr
-    assert f"stopped by SIGTERM; {KEPT}" in run.stderr
+    assert f"stopped by SIGTERM; {RESUMABLE}" in run.stderr
     assert gone(workers, 120)
 
 
@@ -135,7 +135,7 @@ def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -
     workers = children_of(run)
     run.send_signal(signal.SIGINT)
     assert run.wait(120) == 130
-    assert f"the run did not stop within seconds; {KEPT}" in run.stderr
+    assert f"the run did not stop within seconds; {RESUMABLE}" in run.stderr
     assert gone(workers, 120)
 
 
@@ -148,7 +148,7 @@ def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None
     assert run.poll() is None
     run.send_signal(signal.SIGINT)
     assert run.wait(120) == 130
-    assert f"stopped at once by a second SIGINT; {KEPT}" in run.stderr
+    assert f"stopped at once by a second SIGINT; {RESUMABLE}" in run.stderr
 
 
 def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: Path) -> None:

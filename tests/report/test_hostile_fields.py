@@ -43,7 +43,7 @@ from tuiprobe.comparing.paper import paper, paper_markdown
 from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.compute import OwnNames, SetAccuracy
+from tuiprobe.probes.robustness.compute import SetAccuracy, ShiftNames
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -85,8 +85,8 @@ def full_report() -> Report:
         update={
             "not_run": (NotRun(reason="r"),),
             "own_names": (
-                OwnNames(data="r", head="h", accuracy=accuracy),
-                OwnNames(data="s", head="h", accuracy=NotRun(reason="r")),
+                ShiftNames(data="r", head="h", accuracy=accuracy),
+                ShiftNames(data="s", head="h", accuracy=NotRun(reason="r")),
             ),
         }
     )

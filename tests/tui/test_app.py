@@ -79,14 +79,17 @@ def test_without_a_terminal_it_says_so(arguments: list[str], tmp_path: Path) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_first_paint_needs_neither_numpy_nor_pydantic() -> None:
+def test_the_first_paint_and_the_palette_need_neither_numpy_nor_pydantic() -> None:
     code = (
         "import asyncio, sys\n"
+        "from textual.command import CommandList\n"
         "from tuiprobe.tui.app import TuiprobeApp\n"
         "async def main():\n"
         "    app = TuiprobeApp()\n"
         "    async with app.run_test() as pilot:\n"
-        "        await pilot.pause()\n"
+        "        await pilot.press('colon')\n"
+        "        while app.screen.query_one(CommandList).option_count < 40:\n"
+        "            await asyncio.sleep(0.02)\n"
         "        print(sorted({'numpy', 'pydantic', 'torch', 'scipy'} & set(sys.modules)))\n"
         "asyncio.run(main())"
     )

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.engine.shards import current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, KEPT, catching_signals
+from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
-from tuiprobe.models.published_weights import go_offline
+from tuiprobe.models.published_weights import set_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
@@ -84,9 +84,9 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
             raise UsageError(f"{place}: {error}") from error
         if not words:
             continue
-        model, *rest = words
-        key, _, checkpoint = rest[0].partition("=") if rest else ("", "", "")
-        if not model or len(rest) > 1 or (rest and (key != "checkpoint" or not checkpoint)):
+        model, *others = words
+        key, _, checkpoint = others[0].partition("=") if others else ("", "", "")
+        if not model or len(others) > 1 or (others and (key != "checkpoint" or not checkpoint)):
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
         if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
@@ -159,7 +159,7 @@ def dry_run(
         return spec
 
     requests = requests_of(models, listed, data, options, spec_of)
-    previews = [preview(*asked) for asked in zip(requests, refused, strict=True)]
+    previews = [preview(*request) for request in zip(requests, refused, strict=True)]
     for one in previews:
         if as_json:
             print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
@@ -187,14 +187,14 @@ def run_requests(
         model without weights is a failure only if no model has any.
     """
     if any(request.spec.offline for request in requests):
-        go_offline()  # before a library is imported
+        set_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank) as listen:
         models = _Models(requests, listed, listen, as_json, debug)
         try:
             return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
-            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
+            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {RESUMABLE}"))
             return INTERRUPTED
         except TuiprobeError as error:
             listen(Event("failed", str(error)))

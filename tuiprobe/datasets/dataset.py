@@ -95,12 +95,12 @@ class Suite:
     targets: tuple[str, ...] = ()
 
     @property
-    def own_keys(self) -> tuple[str, ...]:
+    def separately_keyed(self) -> tuple[str, ...]:
         """Names of the sets that are not part of a run's key, as each has a key of its own."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
 
 
-def refuse_undecodable(text: str, what: str) -> None:
+def refuse_undecodable(text: str, subject: str) -> None:
     """Refuses a name whose bytes are not UTF-8, as the files of a run must be.
 
     Raises:
@@ -108,7 +108,7 @@ def refuse_undecodable(text: str, what: str) -> None:
     """
     if odd := undecodable(text):
         raise DataError(
-            f"{what} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
+            f"{subject} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
             "rename it, such as by convmv -f latin1 -t utf8"
         )
 
@@ -122,13 +122,13 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"
 
 
-def free_name(name: str, taken: Iterable[str], suffix: str = "") -> str:
+def free_name(name: str, used: Iterable[str], suffix: str = "") -> str:
     """Returns the name, or a variant that differs from all others on every file system.
 
     >>> free_name("val", ["val"], "-target"), free_name("x", ["X", "x-2"])
     ('val-target', 'x-3')
     """
-    folded = {other.casefold() for other in taken}
+    folded = {other.casefold() for other in used}
     numbered = (f"{name}{suffix}-{number}" for number in count(2))
     names = chain([name, f"{name}{suffix}"], numbered)
     return next(candidate for candidate in names if candidate.casefold() not in folded)

@@ -241,12 +241,12 @@ def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
     """
     if isinstance(labels, np.ndarray):
         values = labels.astype(np.float64)
-        whole = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
-        odd = np.flatnonzero((whole != values) & (labels.dtype.kind == "f"))
+        integers = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
+        odd = np.flatnonzero((integers != values) & (labels.dtype.kind == "f"))
         if odd.size:
             raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
-        return np.asarray(whole, dtype=np.int64)
-    numbers = whole_numbers(labels)
+        return np.asarray(integers, dtype=np.int64)
+    numbers = integer_labels(labels)
     return None if numbers is None else np.array(numbers, dtype=np.int64)
 
 
@@ -329,7 +329,7 @@ def _refuse_contradiction(
 ) -> None:
     """Refuses two columns of labels that contradict each other; numbers may stand beside names."""
     try:
-        numbers, other_numbers = whole_numbers(labels), whole_numbers(others)
+        numbers, other_numbers = integer_labels(labels), integer_labels(others)
     except ValueError:  # measurements, or cells without a label
         return
     if numbers is not None and other_numbers is not None:
@@ -380,13 +380,13 @@ def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     return classes, [labels[name] for name in names]
 
 
-def whole_numbers(texts: Sequence[str]) -> list[int] | None:
+def integer_labels(texts: Sequence[str]) -> list[int] | None:
     """Returns labels as whole numbers; None if they are names.
 
     Raises:
         ValueError: If a number is not whole, or a label is missing among numbers.
 
-    >>> whole_numbers(["0", "1.0e+01", "2."]), whole_numbers(["7up", "3.5"])
+    >>> integer_labels(["0", "1.0e+01", "2."]), integer_labels(["7up", "3.5"])
     ([0, 10, 2], None)
     """
     numeric = [NUMBER.fullmatch(text) is not None for text in texts]

@@ -97,9 +97,9 @@ class SetLayout:
         samples = self.dataset.samples
         return {i: self.dataset.stamp(samples[i]) for i in np.asarray(ids).tolist()}
 
-    def batch(self, asked: int) -> int:
+    def batch(self, requested: int) -> int:
         """Returns the samples of a batch, of which the user asked for so many."""
-        return asked
+        return requested
 
     def content(self, stamps: Mapping[int, Stamp]) -> dict[str, Any]:
         """Returns all inputs of the numbers of the set, without paths of folders.

@@ -67,9 +67,9 @@ class ObjectNet(ImageFiles):
         self._labels = {name: label for label, name in enumerate(present)}
         self.classes = tuple(names[name] for name in present)
         answers = [-1] * IMAGENET_CLASSES
-        for own, name in reversed(list(enumerate(present))):  # the first one wins
+        for place, name in reversed(list(enumerate(present))):  # the first one wins
             for label in imagenet[name]:
-                answers[label] = own
+                answers[label] = place
         self.imagenet = tuple(answers)
         self._missing = len(imagenet) - len(present)
 
@@ -79,8 +79,8 @@ class ObjectNet(ImageFiles):
         labelled = (
             (s.path, self._labels.get(s.path.partition("/")[0])) for s in self._images.samples
         )
-        kept = ((path, label) for path, label in labelled if label is not None)
-        return tuple(Sample(i, path, label) for i, (path, label) in enumerate(kept))
+        shared = ((path, label) for path, label in labelled if label is not None)
+        return tuple(Sample(i, path, label) for i, (path, label) in enumerate(shared))
 
     @property
     def notes(self) -> tuple[str, ...]:

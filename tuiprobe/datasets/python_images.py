@@ -162,8 +162,8 @@ class PythonImages:
                 raise DataError(f"{self.source} has names and numbers as labels: give one of them")
             return tuple(sorted(set(map(str, labels)), key=os.fsencode))
         count = max(numbers) + 1
-        if own := classes_of(self.items, count):
-            return own
+        if names := classes_of(self.items, count):
+            return names
         if 0 < len(self.rows) < count:
             raise DataError(
                 f"{self._nth(self._labels.index(count - 1))} has the label {count - 1}, and the "
@@ -351,8 +351,8 @@ def _described(thing: Any) -> str:
 def labels_of(rows: Any) -> list[Any] | None:
     """Returns the labels that a Dataset lists, without reading an image; None if it lists none."""
     if isinstance(rows, Subset):
-        whole = labels_of(rows.dataset)
-        return None if whole is None else [whole[int(i)] for i in rows.indices]
+        labels = labels_of(rows.dataset)
+        return None if labels is None else [labels[int(i)] for i in rows.indices]
     for attributes, pairs in ((_LABELS, False), (_PAIRS, True)):
         for attribute in attributes:
             values = getattr(rows, attribute, None)

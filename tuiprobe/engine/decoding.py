@@ -17,7 +17,7 @@ from tuiprobe.datasets.layout import SetLayout
 from tuiprobe.datasets.sample import Stamp, UnreadableImageError
 from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.shards import Shard, current_rank
-from tuiprobe.engine.stopping import KEPT
+from tuiprobe.engine.stopping import RESUMABLE
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.plugins import in_code
@@ -167,7 +167,7 @@ def _read(
     except Exception as error:  # the user's code may raise anything
         path = dataset.samples[sample_id].path
         raise RunError(
-            f"preprocess failed on {path} of {set_name}: {in_code(error)}; {KEPT}"
+            f"preprocess failed on {path} of {set_name}: {in_code(error)}; {RESUMABLE}"
         ) from error
 
 

@@ -51,14 +51,15 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
             sources = (spec.data, spec.concepts, spec.target)
             if sources not in suites:
                 suites[sources] = open_suite(spec)
-        there = map(RunDir, run_directories(runs))
-        for run in sorted(there, key=lambda run: run.results_file.modified() or 0, reverse=True):
+        directories = [RunDir(path) for path in run_directories(runs)]
+        directories.sort(key=lambda run: run.results_file.modified() or 0, reverse=True)
+        for run in directories:
             with suppress(DamagedFileError, OSError):
                 recorded.append((run, read_spec(run)))
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
-            alike = (run for run, before in recorded if not differing(spec, before, *_CHANGES))
-            finished.append(next((run for run in alike if _finished(spec, run, suite)), None))
+            same = (run for run, before in recorded if not differing(spec, before, *_CHANGES))
+            finished.append(next((run for run in same if _finished(spec, run, suite)), None))
     return finished
 
 
@@ -112,8 +113,8 @@ def replaced_answers(plan: Plan) -> str:
         return ""
     questions = [
         ", ".join(f"{option.flag} {_value(spec, option.name)}" for option in changed)
-        or f"{what} head or class names"
-        for spec, what in ((before, "another"), (plan.spec, "this"))
+        or f"{which} head or class names"
+        for spec, which in ((before, "another"), (plan.spec, "this"))
     ]
     return (
         f"the results in {directory.path} were answered with {questions[0]}; they are replaced by "

@@ -17,7 +17,7 @@ from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
 from tuiprobe.engine.plan import INNER_TOP_K
 from tuiprobe.engine.shards import Shard, stack_states
-from tuiprobe.engine.stopping import KEPT, Interrupted
+from tuiprobe.engine.stopping import RESUMABLE, Interrupted
 from tuiprobe.errors import DataError
 from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.taps import Tap
@@ -63,13 +63,13 @@ class Extraction:
         """Says that it is measured from here on; speed and time left are of the missing shards."""
         missing = [*self.left.values()]
         count = sum(shard.size for shard in missing)
-        self.job.say("stage", f"measuring {count} {self._plan.unit}", stage="extract")
+        self.job.emit("stage", f"measuring {count} {self._plan.unit}", stage="extract")
         self._live.begin(missing)
 
     def stop(self, reason: Interrupted) -> None:
         """Marks it as stopped, and says so."""
         self.stopped = True
-        self.job.say("interrupted", f"stopped by {reason}; {KEPT}")
+        self.job.emit("interrupted", f"stopped by {reason}; {RESUMABLE}")
 
     def cut_batches(self) -> bool:
         """Makes the pieces of a batch half as large; returns False if they are single images."""
@@ -82,7 +82,7 @@ class Extraction:
             f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
             "figures are no longer bit-equal to those of a run that is not cut"
         )
-        self.job.say("warning", message)
+        self.job.emit("warning", message)
         return True
 
     def begin(self, shard: Shard) -> None:
@@ -91,7 +91,7 @@ class Extraction:
         stats = {tap: measure.stats for tap, measure in self._current.measures.items()}
         self._live.begin_shard(shard, stats)
 
-    def take(self, batch: Batch) -> None:
+    def measure(self, batch: Batch) -> None:
         """Measures the next batch of the shard.
 
         Raises:
@@ -114,9 +114,9 @@ class Extraction:
             pieces = zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
             for images, ids in pieces:
                 features = self._forward(images, ids, current.measures)
-                kept = current.measures[FINAL_TAP].kept
-                current.features.append(features.float()[kept])  # stays there: nothing waits
-                current.ids.append(ids[kept])
+                sampled = current.measures[FINAL_TAP].sampled_images
+                current.features.append(features.float()[sampled])  # stays there: nothing waits
+                current.ids.append(ids[sampled])
         lost = len(batch.skipped) + len(batch.lost)
         self._live.advance(len(batch.ids), lost, current.features, current.ids)
 
@@ -151,7 +151,7 @@ class Extraction:
         if (set_name, sample.id) in self._unreadable:
             return
         message = self._unreadable[set_name, sample.id] = f"{sample.path}: {reason}"
-        self.job.say("skipped", message, set=set_name)
+        self.job.emit("skipped", message, set=set_name)
         count = self._unreadable_before + len(self._unreadable)
         allowed, images = self._plan.spec.max_unreadable, self._plan.images
         if count > allowed * images:
@@ -175,14 +175,15 @@ class Extraction:
     @torch.inference_mode()
     def _forward(self, images: torch.Tensor, ids: torch.Tensor, measures: Measures) -> torch.Tensor:
         encoder = self._plan.encoder
-        there = ids.to(statistics_device(self._plan.device), non_blocking=True)  # once for all taps
+        device = statistics_device(self._plan.device)
+        device_ids = ids.to(device, non_blocking=True)  # once for all taps
 
-        def take(tap: Tap, x: torch.Tensor) -> None:
-            measures[tap.name].update(x, ids, there)
+        def update(tap: Tap, x: torch.Tensor) -> None:
+            measures[tap.name].update(x, ids, device_ids)
 
-        with encoder.watch(self._plan.taps, take):
+        with encoder.watch(self._plan.taps, update):
             h = encoder.encode(images, ids)
-        measures[FINAL_TAP].update(h, ids, there)
+        measures[FINAL_TAP].update(h, ids, device_ids)
         return h
 
 
@@ -213,11 +214,11 @@ class TapMeasure:
         tap: The measured tap.
         spec: Which tokens are used, how many images are stored per channel and end, and the seed.
         device: Device of the statistics; activations elsewhere are copied.
-        rows_wanted: Number of images of this shard that contribute one row each.
+        most_rows: Number of images of this shard that contribute one row each.
         sampled: Which samples are kept with their representation; None for all.
 
     Attributes:
-        kept: Which samples of the last batch are kept with their representation.
+        sampled_images: Which samples of the last batch are kept with their representation.
     """
 
     def __init__(
@@ -225,20 +226,20 @@ class TapMeasure:
         tap: Tap,
         spec: RunSpec,
         device: str,
-        rows_wanted: int = 0,
+        most_rows: int = 0,
         sampled: Sampled = lambda ids, seed: None,
     ) -> None:
         self.tap = tap
-        self.kept: torch.Tensor | slice = slice(None)
+        self.sampled_images: torch.Tensor | slice = slice(None)
         top_k = spec.top_k if tap.name == FINAL_TAP else INNER_TOP_K
         self.stats = ActivationStats(tap.channels, k=top_k, device=device)
         self._every: ChannelStats | None = None  # of all samples, where some are kept
-        self._spec, self._rows_wanted, self._sampled = spec, rows_wanted, sampled
+        self._spec, self._rows_left, self._sampled = spec, most_rows, sampled
         self._device = torch.device(device)
         self._rows: list[torch.Tensor] = []
 
     def update(
-        self, activations: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
+        self, activations: torch.Tensor, ids: torch.Tensor, copied_ids: torch.Tensor | None = None
     ) -> None:
         """Adds the activations of one batch.
 
@@ -246,25 +247,25 @@ class TapMeasure:
             activations: `[B, C]`, tokens `[B, T, C]`, or a map with channels at the tap's
                 `channel_dim`.
             ids: int64 `[B]`, sample ids, on the CPU.
-            there: The same on the device of the statistics, where they are copied once for all
+            copied_ids: The same on the device of the statistics, where they are copied once for all
                 taps; None to copy them.
         """
         x = select_tokens(activations, self.tap, self._spec.tokens)
         if x.device.type != self._device.type:  # no kernels there
             x = x.to(self._device)
-        ids_there = ids if there is None else there
+        device_ids = ids if copied_ids is None else copied_ids
         if (sampled := self._sampled(ids.numpy(), self._spec.seed)) is not None:
             self._every = self._every or ChannelStats(x.shape[1], k=self.stats.k)
-            self._every.update(x, ids_there)
-            self.kept = torch.from_numpy(sampled)
-            x, ids_there = x[self.kept], ids_there[self.kept]
+            self._every.update(x, device_ids)
+            self.sampled_images = torch.from_numpy(sampled)
+            x, device_ids = x[self.sampled_images], device_ids[self.sampled_images]
         if len(x):
-            self.stats.update(x, ids_there, channel_dim=self.tap.channel_dim)
-        if self._rows_wanted > 0:
+            self.stats.update(x, device_ids, channel_dim=self.tap.channel_dim)
+        if self._rows_left > 0:
             rows = sampled_rows(x, ids, self.tap.channel_dim, self._spec.seed)
-            rows = rows[: self._rows_wanted]
+            rows = rows[: self._rows_left]
             self._rows.append(rows.float())  # stays there, so that nothing waits
-            self._rows_wanted -= len(rows)
+            self._rows_left -= len(rows)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Returns the mergeable state by field."""

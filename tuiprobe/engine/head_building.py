@@ -86,7 +86,7 @@ def build_head(
     progress = HeadProgress(unit, listen, check, seconds)
     try:
         head = _build(plan, listen, progress, hurried)
-        own_names = dict(_own_name_heads(plan, progress, hurried))
+        shift_heads = dict(_shift_name_heads(plan, progress, hurried))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
         write_head(plan.directory, plan.key, HeadFile(stopped))
@@ -107,7 +107,7 @@ def build_head(
         _arrays_of(head),
         answers=answers | _of_targets(plan, answers, len(head.weight)),
         unmatched=without,
-        own_names=own_names,
+        shift_heads=shift_heads,
         classes=head.classes,
         templates=head.templates,
         choice=digest,
@@ -156,7 +156,7 @@ def head_is_another(plan: Plan) -> bool:
 def _renew(plan: Plan, file: HeadFile) -> None:
     """Publishes an existing head again if the target sets are others."""
     assert not isinstance(file.head, NotRun)
-    labelled = plan.suite.sets.keys() - plan.suite.own_keys
+    labelled = plan.suite.sets.keys() - plan.suite.separately_keyed
     answers = {name: rows for name, rows in file.answers.items() if name in labelled}
     answers |= _of_targets(plan, answers, len(file.head.weight))
     same = answers.keys() == file.answers.keys()
@@ -203,7 +203,7 @@ def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) 
     return head
 
 
-def _own_name_heads(
+def _shift_name_heads(
     plan: Plan, progress: HeadProgress, hurried: bool
 ) -> Iterator[tuple[str, HeadArrays | NotRun]]:
     """Builds a zero-shot head from a shift's own class names, such as ObjectNet's 113.
@@ -244,7 +244,7 @@ def too_long(prompts: int, plan: Plan) -> bool:
     """Says whether there are too many prompts to encode without being asked."""
     text = plan.encoder.text
     padded = text is not None and text.lengths is None
-    return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.asked
+    return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.requested
 
 
 class LongHeadError(Exception):
@@ -255,16 +255,16 @@ class HeadProgress:
     """A callback for (done, total) that tells the listener, and may stop.
 
     Args:
-        what: The counted unit, for example `classes`.
+        unit: The counted unit, for example `classes`.
         listen: Receives progress.
         check: Called each time; raises to stop.
         most: Seconds that the head may take; None for no limit.
     """
 
     def __init__(
-        self, what: str, listen: Listener, check: Callable[[], None], most: float | None = None
+        self, unit: str, listen: Listener, check: Callable[[], None], most: float | None = None
     ) -> None:
-        self._what, self._listen, self._check = what, listen, check
+        self._unit, self._listen, self._check = unit, listen, check
         self._begun, self._most = time.monotonic(), most
         self._total = -1
         self._from, self._since = 0, 0.0
@@ -281,7 +281,7 @@ class HeadProgress:
         seconds = now - self._since
         rate = (done - self._from) / seconds if seconds > 0 else 0.0
         eta = bounded(max(total - done, 0) / rate) if rate > 0 else None
-        data = {"stage": "head", "unit": self._what, "done": done, "total": total}
+        data = {"stage": "head", "unit": self._unit, "done": done, "total": total}
         self._listen(Event("progress", "", {**data, "rate": rate, "eta": eta}))
         self._check()
         expected = now - self._begun + (eta if eta is not None and seconds > TRIAL_SECONDS else 0)

@@ -58,7 +58,7 @@ class HeadChoice:
         not_run: Why there is no head, for `none`.
         in_label_order: Whether the user gave the names. Rows may then be matched to labels by
             position if the names differ from the folder names.
-        asked: Whether the user asked for this kind of head, however long it takes.
+        requested: Whether the user asked for this kind of head, however long it takes.
         assumed: Whether rows without names are assumed to be in label order because their number
             is that of the labels.
         logit_scale: As of a `Head`, for `zero-shot`.
@@ -71,7 +71,7 @@ class HeadChoice:
     head: Head | None = None
     not_run: NotRun | None = None
     in_label_order: bool = False
-    asked: bool = False
+    requested: bool = False
     assumed: bool = False
     logit_scale: float | None = None
     logit_bias: float = 0.0
@@ -131,7 +131,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         names = prompt_names(labels)
         if given:
             names = tuple(given[place] for place in place_of_each(labels, given))
-        return HeadChoice(kind="probe", classes=names, asked=True)
+        return HeadChoice(kind="probe", classes=names, requested=True)
     if spec.head is not None:
         return _from_file(spec, encoder.width, suite, written)
     return _classifier(spec, encoder, suite, written)
@@ -154,7 +154,7 @@ def _zero_shot(
         classes=given or (imagenet_names() if of_imagenet else prompt_names(labels)),
         templates=templates,
         in_label_order=bool(given),
-        asked=spec.head is not None,
+        requested=spec.head is not None,
         logit_scale=text.logit_scale,
         logit_bias=text.logit_bias,
     )
@@ -226,7 +226,7 @@ def _of_rows(
     Raises:
         UsageError: If `--classes` holds a name of the head in another line.
     """
-    choice = HeadChoice(kind=kind, head=head, asked=kind == "file")
+    choice = HeadChoice(kind=kind, head=head, requested=kind == "file")
     numbered = _are_numbers(head.classes)
     if not given:
         by_row = set(labels) <= set(head.classes)  # folders named by row number

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, StopRequest
+from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, Interrupted, StopRequest
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
@@ -72,7 +72,7 @@ class Job:
     """
 
     def __init__(self, plan: Plan, clock: Clock, listen: Listener, mix: bool) -> None:
-        self.plan, self.clock, self._outside = plan, clock, listen
+        self.plan, self.clock, self._listener = plan, clock, listen
         memory_format = plan.encoder.memory_format
         fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
         self.reader = ShardReader(plan, fingerprint, mix)
@@ -83,10 +83,10 @@ class Job:
 
     def listen(self, event: Event) -> None:
         """Tells the status and the listener about an event."""
-        self.status.hear(event)
-        self._outside(event)
+        self.status.record(event)
+        self._listener(event)
 
-    def say(self, kind: EventKind, message: str, **data: str) -> None:
+    def emit(self, kind: EventKind, message: str, **data: str) -> None:
         """Tells an event of a kind."""
         self.listen(Event(kind, message, dict(data)))
 
@@ -98,9 +98,9 @@ class Job:
     def note(self, reason: TuiprobeError | Interrupted) -> None:
         """Writes into the status of this rank that it failed, or was stopped."""
         stopped = isinstance(reason, Interrupted)
-        message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+        message = f"stopped by {reason}; {RESUMABLE}" if stopped else str(reason)
         with suppress(TuiprobeError):
-            self.status.hear(Event("interrupted" if stopped else "failed", message))
+            self.status.record(Event("interrupted" if stopped else "failed", message))
             if stopped:
                 self.status.end("interrupted", message)
 

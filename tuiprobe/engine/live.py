@@ -237,8 +237,8 @@ def write_thumbnails(
 ) -> None:
     """Writes the missing thumbnails, at most 96 pixels wide and high."""
     for sample_id in sample_ids:
-        kept = directory.thumbnail_file(set_name, sample_id)
-        if kept.exists():
+        file = directory.thumbnail_file(set_name, sample_id)
+        if file.exists():
             continue
         try:
             image = dataset.read(dataset.samples[sample_id]).image()
@@ -247,7 +247,7 @@ def write_thumbnails(
         image.thumbnail((SIZE, SIZE))
         content = io.BytesIO()
         image.save(content, "JPEG", quality=85)
-        kept.write_bytes(content.getvalue())
+        file.write_bytes(content.getvalue())
 
 
 def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:

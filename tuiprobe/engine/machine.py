@@ -76,7 +76,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
     """
     if device == AUTO:
         best = "mps" if torch.backends.mps.is_available() else "cpu"
-        device = _kept(before, rank) or ("cuda" if torch.cuda.is_available() else best)
+        device = _earlier_device(before, rank) or ("cuda" if torch.cuda.is_available() else best)
     if device == "cuda":
         device = f"cuda:{rank.local}"
     try:
@@ -87,7 +87,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
     return device
 
 
-def _kept(before: str | None, rank: Rank) -> str | None:
+def _earlier_device(before: str | None, rank: Rank) -> str | None:
     """Returns the device of an earlier attempt if this machine has it.
 
     Where it has not, the run uses what is there: its shards then differ in their
@@ -96,12 +96,12 @@ def _kept(before: str | None, rank: Rank) -> str | None:
     if before is None:
         return None
     kind = before.partition(":")[0]
-    there = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not there.get(kind, False):
+    if not available.get(kind, False):
         return None
     return before if rank.world == 1 and kind != "cuda" else kind
 
@@ -112,13 +112,13 @@ def free_memory(device: str) -> int | None:
     Args:
         device: Torch device, as `choose_device` returns it.
     """
-    here = available_memory()
+    on_host = available_memory()
     if device == "cpu":
-        return here
+        return on_host
     if not device.startswith("cuda"):
         return None
-    there: int = torch.cuda.mem_get_info(device)[0]
-    return there if here is None else min(here, there)
+    on_device: int = torch.cuda.mem_get_info(device)[0]
+    return on_device if on_host is None else min(on_host, on_device)
 
 
 def affordable(requests: Sequence[RunRequest], available: int | None) -> list[list[RunRequest]]:
@@ -226,9 +226,9 @@ def _processor() -> tuple[str, str]:
         return platform.processor(), ""
     parts = (line.partition(":") for line in lines)
     fields = {name.strip(): value.strip() for name, _, value in parts}
-    there = set(fields.get("flags", fields.get("Features", "")).split())
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
     model = fields.get("model name") or fields.get("CPU part", "")
-    return model, " ".join(name for name in _INSTRUCTIONS if name in there)
+    return model, " ".join(name for name in _INSTRUCTIONS if name in flags)
 
 
 def _blas() -> str:

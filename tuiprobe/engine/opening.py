@@ -28,11 +28,11 @@ from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
 from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
-from tuiprobe.models.published_weights import go_offline
+from tuiprobe.models.published_weights import set_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
 from tuiprobe.request import RunRequest
-from tuiprobe.run.deletion import clear, kept_files, refuse_to_clear
+from tuiprobe.run.deletion import clear, left_files_line, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
@@ -58,7 +58,7 @@ def open_run(
     locks: ExitStack,
     *,
     listen: Listener,
-    own: PythonObjects = PythonObjects(),
+    objects: PythonObjects = PythonObjects(),
 ) -> Job:
     """Plans a run and locks its directory until `locks` is closed.
 
@@ -66,21 +66,21 @@ def open_run(
         request: What to measure, where and how.
         locks: Holds the lock.
         listen: Receives all events.
-        own: Encoder and images that have no name to load them by.
+        objects: Encoder and images that have no name to load them by.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be used.
     """
     clock, rank, spec = Clock(), current_rank(), request.spec
     if spec.offline:
-        go_offline()
+        set_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     sources = [name.partition(":")[0] for name in (spec.data, spec.concepts or "", *spec.target)]
     loader = spec.model.partition(":")[0]
     for warning in (*SOURCES.warnings(sources), *LOADERS.warnings([loader])):
         listen(Event("warning", warning))  # of another package, hidden by a built-in name
     with clock.stage("load"):
-        plan = plan_run(request, rank, own=own, listen=listen)
+        plan = plan_run(request, rank, objects=objects, listen=listen)
     directory = plan.directory
     if request.fresh:
         if rank.world > 1:
@@ -92,8 +92,8 @@ def open_run(
         refuse_other_images(plan)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(lock_of(rank.number)))
-    if request.fresh and (kept := clear(directory)):
-        listen(Event("warning", kept_files(directory.path, kept)))
+    if request.fresh and (others := clear(directory)):
+        listen(Event("warning", left_files_line(directory.path, others)))
     return Job(plan, clock, listen, request.mix)
 
 
@@ -119,15 +119,15 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
         UsageError: If this machine has no such device.
     """
     device = choose_device(spec.device, rank, before.device if before is not None else None)
-    kept = before.batch_size if before is not None else None
-    return replace(spec, device=device, batch_size=spec.batch_size or kept or usual_batch(device))
+    batch_size = spec.batch_size or (before.batch_size if before is not None else None)
+    return replace(spec, device=device, batch_size=batch_size or usual_batch(device))
 
 
 def plan_run(
     request: RunRequest,
     rank: Rank = Rank(),  # noqa: B008 - frozen
     *,
-    own: PythonObjects = PythonObjects(),
+    objects: PythonObjects = PythonObjects(),
     listen: Listener = lambda event: None,
 ) -> Plan:
     """Lists the images, loads the encoder and plans; arguments and errors as for `open_run`.
@@ -137,14 +137,14 @@ def plan_run(
     batch size of another kind of device.
     """
     given, output, fresh = request.spec, request.output, request.fresh
-    suite = open_suite(given, own.images)
+    suite = open_suite(given, objects.images)
     if encoded := layout_of(next(iter(suite.sets.values()))).width is not None:
         spec = replace(given, device="cpu")  # no network runs
     else:
         spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
     listed = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
-    encoder = _encoder(spec, suite, own)
+    encoder = _encoder(spec, suite, objects)
     if encoder.answered is not None:
         suite = encoder.answered(suite, listed.order)
         listed = replace(listed, suite=suite)
@@ -158,14 +158,14 @@ def plan_run(
         before = earlier_spec(plan.directory.path)
         begun = with_device(replace(given, batch_size=plan.spec.batch_size), rank, before)
         if begun.device != spec.device:
-            plan = planned(begun, _encoder(begun, suite, own))
+            plan = planned(begun, _encoder(begun, suite, objects))
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 
 
-def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
+def _encoder(spec: RunSpec, suite: Suite, objects: PythonObjects) -> Encoder:
     name, first = next(iter(suite.sets.items()))
     if (layout := layout_of(first)).width is not None:
         return identity_encoder(
@@ -176,8 +176,8 @@ def _encoder(spec: RunSpec, suite: Suite, own: PythonObjects) -> Encoder:
             representation=spec.representation,
             training=spec.training,
         )
-    if own.encoder is not None:
-        encoder = own.encoder
+    if objects.encoder is not None:
+        encoder = objects.encoder
         encoder.move(spec.device, DTYPES[spec.dtype])
     else:
         path = Path(spec.checkpoint) if spec.checkpoint else None

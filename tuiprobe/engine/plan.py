@@ -214,7 +214,7 @@ def make_plan(
     }
     model = _describe_model(spec, encoder)
     images = {name: layout.content(listed.stamps[name]) for name, layout in layouts.items()}
-    sets = [name for name in suite.sets if name not in suite.own_keys]
+    sets = [name for name in suite.sets if name not in suite.separately_keyed]
     content = {
         **_content(spec, model, taps),
         "shards": {name: _batches(shards[name]) for name in sets},
@@ -224,11 +224,11 @@ def make_plan(
     key, directory, trial = _identified(encoder, content, output, prefix)
     keys = dict.fromkeys(sets, key)
     concepts = concept_dataset(suite)
-    for name in suite.own_keys:
-        own: dict[str, Any] = {"shards": _batches(shards[name]), "images": images[name]}
+    for name in suite.separately_keyed:
+        of_set: dict[str, Any] = {"shards": _batches(shards[name]), "images": images[name]}
         if name == suite.concept_set and concepts is not None:
-            own["concepts"] = concepts.digest
-        keys[name] = content_key({"run": key, **own})
+            of_set["concepts"] = concepts.digest
+        keys[name] = content_key({"run": key, **of_set})
     return Plan(
         spec=spec,
         encoder=encoder,

@@ -173,7 +173,7 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[Check]:
 def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
     """Yields a warning for every labelled set some of whose classes are matched by no name."""
     for name, dataset in plan.suite.sets.items():
-        if not dataset.classes or not choice.classes or name in plan.suite.own_keys:
+        if not dataset.classes or not choice.classes or name in plan.suite.separately_keyed:
             continue
         check = Check(name="class names", status="warn", detail="", data=name)
         answers = class_of_each_row(plan.suite, choice, choice.classes, name)
@@ -200,9 +200,11 @@ def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.in
 
 
 def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
-    """Says whether an own model names its outputs otherwise than the data name their classes."""
-    own = plan.encoder.loader == "py" and choice.kind == "classifier" and plan.spec.classes is None
-    if not own or not choice.in_label_order or all(name.isdigit() for name in classes):
+    """Says whether a user's module names its outputs unlike the classes of the data."""
+    of_user = plan.encoder.loader == "py" and choice.kind == "classifier"
+    if not of_user or plan.spec.classes is not None or not choice.in_label_order:
+        return False
+    if all(name.isdigit() for name in classes):
         return False
     return not {*classes, *prompt_names(classes)} & {*choice.classes}
 

@@ -25,14 +25,14 @@ from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.plan import Plan, record_of, write_plan
 from tuiprobe.engine.preflight import preflight
-from tuiprobe.engine.resume import Inventory, UnusableShardError, compare_contents, take_inventory
+from tuiprobe.engine.resume import Inventory, UnusableShardError, check_shards, compare_contents
 from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.stopping import stop_signals
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
 from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
@@ -57,54 +57,54 @@ def prepare(job: Job) -> Extraction:
     directory.cancel_file.unlink()
     job.status.begin()
     sweep(directory.path)
-    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
-    inventory = take_inventory(job.reader, plan.all_shards, job.listen, own)
-    anew = new or compare_contents(plan, inventory.published, job.listen)
+    of_rank = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    inventory = check_shards(job.reader, plan.all_shards, job.listen, of_rank)
+    is_changed = new or compare_contents(plan, inventory.published, job.listen)
     if plan.rank.number == 0 and (replaced := replaced_answers(plan)):
-        job.say("warning", replaced)
-    if anew or plan.rank.number == 0:  # a rank may finish before another starts
+        job.emit("warning", replaced)
+    if is_changed or plan.rank.number == 0:  # a rank may finish before another starts
         write_spec(plan.spec, directory)
-        if anew:
+        if is_changed:
             write_plan(plan)
-        keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+        copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
     with job.clock.stage("ablation"):
         set_means(plan, job.listen)
-    _say_warnings(job)
+    _emit_warnings(job)
     with job.clock.stage("preflight"):
         preflight(plan, job.listen)
     published = {shard.place for shard in inventory.published}
     job.resumed = resumed = count_images(plan.set_plans, published, ()).done
     if resumed:
         done = f"{resumed} of {plan.images} {plan.unit}"
-        job.say("stage", f"resuming: {done} are done", stage="load")
+        job.emit("stage", f"resuming: {done} are done", stage="load")
     images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
     if plan.rank.number == 0 and inventory.missing and not images_of_head:
         try:  # so that answers show at once
             with job.clock.stage("head"), stop_signals().deferred():
                 build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
         except LongHeadError:
-            job.say("stage", "the head takes longer: it is built after measuring", stage="head")
+            job.emit("stage", "the head takes longer: it is built after measuring", stage="head")
     answered = plan.encoder.answered is not None  # what is read then has no speed of a model
     job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)
 
 
-def _say_warnings(job: Job) -> None:
+def _emit_warnings(job: Job) -> None:
     plan = job.plan
     if plan.encoder.weights.kind == "untrained":
-        job.say(
+        job.emit(
             "warning",
             f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
             "every figure describes a random network; pass --checkpoint FILE",
         )
     notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
     for note in dict.fromkeys((*notes, *plan.suite.notes)):
-        job.say("warning", note)
+        job.emit("warning", note)
     for layout in plan.layouts.values():
         for remark in layout.remarks:
-            job.say("stage", remark)
+            job.emit("stage", remark)
 
 
 def extraction_of(job: Job, inventory: Inventory) -> Extraction:
@@ -138,9 +138,9 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
         return None
     job.status.update(unanswered="")
     answers = LiveAnswers(plan.suite, file.head, file.answers)
-    own = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    of_rank = {shard.place for shard in plan.rank.share(plan.all_shards)}
     for shard in inventory.published:
-        if shard.place in own:
+        if shard.place in of_rank:
             with suppress(UnusableShardError):  # merging says so
                 arrays = job.reader.read(shard).arrays
                 answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])

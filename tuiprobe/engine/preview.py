@@ -58,7 +58,7 @@ _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
 _READ_LATER = ("hf", "torchvision")
 """Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
 
-_OWN_KEYS = {"target", "concepts", "concept_sample"}
+_SEPARATELY_KEYED = {"target", "concepts", "concept_sample"}
 """Options of sets that have keys of their own: another value leads to the same directory."""
 
 T = TypeVar("T")
@@ -109,29 +109,29 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         refused: Options that are left out of it because they are wrong.
     """
     spec = request.spec
-    found = _Findings(spec)
+    findings = _Findings(spec)
     for error in refused:
-        found.refuse(error.name, error.cause, error.exit_code)
-    _check_files(found)
+        findings.refuse(error.name, error.cause, error.exit_code)
+    _check_files(findings)
     later = _read_later(spec)
-    if not later and "data" not in found.wrong:
-        _open_sets(found)
-    sets = _described(found)
-    names, templates = _prompts(found)
+    if not later and "data" not in findings.wrong:
+        _open_sets(findings)
+    sets = _described(findings)
+    names, templates = _prompts(findings)
     downloads = _downloads(spec, later)
     if spec.offline and any(download.kind == "weights" for download in downloads):
         reason = f"the weights of {spec.model} are not on this machine: fetch them before"
-        found.refuse("offline", reason, WeightsError.exit_code)
-    directory, before = _directory(request, found)
+        findings.refuse("offline", reason, WeightsError.exit_code)
+    directory, before = _directory(request, findings)
     result = Preview(
         spec=spec,
-        sets=sets if found.suite else Unknown(depends_on="data" if later else "options"),
+        sets=sets if findings.suite else Unknown(depends_on="data" if later else "options"),
         taps=_taps(spec, before),
         head=Unknown(depends_on="model"),
         probes=_probes(),
         downloads=downloads,
         directory=directory,
-        wrong=tuple(found.wrong.values()),
+        wrong=tuple(findings.wrong.values()),
         names=names,
         templates=templates,
     )
@@ -144,44 +144,44 @@ def _read_later(spec: RunSpec) -> list[str]:
     return [source for source in sources if source.partition(":")[0] in _READ_LATER]
 
 
-def _check_files(found: _Findings) -> None:
+def _check_files(findings: _Findings) -> None:
     for name, exit_code in _FILES.items():
-        path = getattr(found.spec, name)
+        path = getattr(findings.spec, name)
         if path is None or (name == "head" and path in _NO_FILES):
             continue
         try:
             open_regular(path).close()
         except OSError as error:
-            found.refuse(name, error.strerror or str(error), exit_code)
+            findings.refuse(name, error.strerror or str(error), exit_code)
         except DamagedFileError as error:
-            found.refuse(name, str(error), exit_code)
+            findings.refuse(name, str(error), exit_code)
 
 
-def _open_sets(found: _Findings) -> None:
-    spec = found.spec
+def _open_sets(findings: _Findings) -> None:
+    spec = findings.spec
     without = replace(spec, labels=None, classes=None)
-    first = found.tried("data", lambda: with_options(load_suite(spec.data), without))
+    first = findings.tried("data", lambda: with_options(load_suite(spec.data), without))
     if first is None:
         return
     suite = first
-    if "labels" not in found.wrong:
-        suite = found.tried("labels", lambda: with_options(first, spec)) or first
-    with_concepts = found.tried("concepts", lambda: add_concepts(suite, spec)) or suite
-    found.suite = found.tried("target", lambda: add_targets(with_concepts, spec)) or suite
-    for dataset in found.suite.sets.values():
+    if "labels" not in findings.wrong:
+        suite = findings.tried("labels", lambda: with_options(first, spec)) or first
+    with_concepts = findings.tried("concepts", lambda: add_concepts(suite, spec)) or suite
+    findings.suite = findings.tried("target", lambda: add_targets(with_concepts, spec)) or suite
+    for dataset in findings.suite.sets.values():
         if not len(dataset.samples):
-            found.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
+            findings.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
     classes = next(iter(suite.sets.values())).classes
     if spec.head == "probe" and not classes:
         reason = "it fits a head to labels, and the images have none"
-        found.refuse("head", reason, UsageError.exit_code)
-    if spec.baseline is not None and "baseline" not in found.wrong:
-        complete, path = found.suite, spec.baseline
-        found.tried("baseline", lambda: _read_baseline(complete, path))
+        findings.refuse("head", reason, UsageError.exit_code)
+    if spec.baseline is not None and "baseline" not in findings.wrong:
+        complete, path = findings.suite, spec.baseline
+        findings.tried("baseline", lambda: _read_baseline(complete, path))
 
 
-def _described(found: _Findings) -> tuple[PlannedSet, ...]:
-    suite, spec = found.suite, found.spec
+def _described(findings: _Findings) -> tuple[PlannedSet, ...]:
+    suite, spec = findings.suite, findings.spec
     if suite is None:
         return ()
     planned = planned_images(suite, spec)
@@ -207,26 +207,26 @@ def _described(found: _Findings) -> tuple[PlannedSet, ...]:
     return tuple(sets)
 
 
-def _prompts(found: _Findings) -> tuple[int, int]:
+def _prompts(findings: _Findings) -> tuple[int, int]:
     """Returns how many classes the user names, and how many prompts each class has."""
-    spec, names, templates, usage = found.spec, 0, 0, UsageError.exit_code
-    sets = found.suite.sets if found.suite is not None else {}
+    spec, names, templates, usage = findings.spec, 0, 0, UsageError.exit_code
+    sets = findings.suite.sets if findings.suite is not None else {}
     classes = next((dataset.classes for dataset in sets.values()), ())
     if imagenet_labels(classes) is not None:
         templates = len(imagenet_templates())
-    if spec.templates is not None and "templates" not in found.wrong:
+    if spec.templates is not None and "templates" not in findings.wrong:
         path = Path(spec.templates)
-        lines = found.tried("templates", lambda: read_lines(path, "prompt templates"), usage)
+        lines = findings.tried("templates", lambda: read_lines(path, "prompt templates"), usage)
         templates = len(lines or ())
     if spec.templates is not None and spec.head not in (None, "zero-shot"):
         reason = "they belong to a zero-shot head; this run uses another one"
-        found.refuse("templates", reason, usage)
+        findings.refuse("templates", reason, usage)
     if spec.classes is not None:
         given = spec.classes
-        written = found.tried("classes", lambda: read_classes(given), usage) or ()
+        written = findings.tried("classes", lambda: read_classes(given), usage) or ()
         names = len(written)
         if names and classes:
-            found.tried("classes", lambda: place_of_each(classes, written), usage)
+            findings.tried("classes", lambda: place_of_each(classes, written), usage)
     return names, templates
 
 
@@ -285,35 +285,37 @@ def _probes() -> tuple[PlannedProbe, ...]:
 # The run directory.
 
 
-def _directory(request: RunRequest, found: _Findings) -> tuple[PlannedDirectory, PlanRecord | None]:
+def _directory(
+    request: RunRequest, findings: _Findings
+) -> tuple[PlannedDirectory, PlanRecord | None]:
     """Returns where the run goes, and the plan of an earlier attempt that it resumes."""
     spec = request.spec
     run = RunDir(request.output) if request.output is not None else _earlier(request)
     if run is None:
-        suite = found.suite.name if found.suite is not None else safe_name(spec.data)
+        suite = findings.suite.name if findings.suite is not None else safe_name(spec.data)
         path = request.runs / f"{safe_name(spec.model)}-{suite}-*"
         return PlannedDirectory(path=str(path)), None
     planned = PlannedDirectory(path=str(run.path))
     if request.fresh:
-        found.tried("output", lambda: refuse_to_clear(run))
-        there = run.read_key() is not None
-        return planned.model_copy(update={"state": "deleted" if there else "new"}), None
-    found.tried("output", lambda: run.refuse_foreign(run.read_key() or ""))
+        findings.tried("output", lambda: refuse_to_clear(run))
+        begun = run.read_key() is not None
+        return planned.model_copy(update={"state": "deleted" if begun else "new"}), None
+    findings.tried("output", lambda: run.refuse_foreign(run.read_key() or ""))
     if not run.plan_file.exists():
         return planned, None
     try:
         plan, before = read_plan(run), read_spec(run)
     except DamagedFileError as error:
-        found.refuse("output", str(error), error.exit_code)
+        findings.refuse("output", str(error), error.exit_code)
         return planned, None
-    if found.suite is None:
+    if findings.suite is None:
         return planned.model_copy(update={"state": "resumed"}), None
-    if plan.model.name != spec.model or not _fits(plan, found.suite):
+    if plan.model.name != spec.model or not _fits(plan, findings.suite):
         reason = f"{run.path} holds a run of other images or of another model: choose another one"
-        found.refuse("output", reason, DataError.exit_code)
+        findings.refuse("output", reason, DataError.exit_code)
         return planned, None
     answers = differing(spec, before, "answers") if run.results_file.exists() else []
-    done, images = images_done(run).done, sum(planned_images(found.suite, spec).values())
+    done, images = images_done(run).done, sum(planned_images(findings.suite, spec).values())
     complete = run.results_file.exists() and done >= images
     update = {
         "state": "replaced" if complete else "resumed",
@@ -337,7 +339,7 @@ def _earlier(request: RunRequest) -> RunDir | None:
         except DamagedFileError:
             continue
         changed = {o.name for o in differing(request.spec, before, "measurement", "bits")}
-        if changed <= _OWN_KEYS:
+        if changed <= _SEPARATELY_KEYED:
             return run
     return None
 
@@ -352,5 +354,5 @@ def _fits(plan: PlanRecord, suite: Suite) -> bool:
     return recorded == [
         (name, len(dataset.samples))
         for name, dataset in suite.sets.items()
-        if name not in suite.own_keys
+        if name not in suite.separately_keyed
     ]

@@ -61,12 +61,12 @@ class ShardReader:
             for tap, stats in self.plan.accumulators().items()
         }
 
-    def read(self, shard: Shard, *, whole: bool = True) -> ShardFile:
+    def read(self, shard: Shard, *, with_arrays: bool = True) -> ShardFile:
         """Returns a published shard.
 
         Args:
             shard: The shard as planned.
-            whole: Whether to read and check its arrays too.
+            with_arrays: Whether to read and check its arrays too.
 
         Raises:
             UnusableShardError: If it is missing, damaged, or of another run or position.
@@ -74,11 +74,11 @@ class ShardReader:
         """
         planned, key = shard.ids, self.plan.set_keys[shard.set_name]
         try:
-            file = read_shard(self.plan.directory, *shard.place, key, whole=whole)
+            file = read_shard(self.plan.directory, *shard.place, key, with_arrays=with_arrays)
             skipped = [i for i, _ in file.skipped]
             if len(set(skipped)) != len(skipped) or not np.isin(skipped, planned).all():
                 raise file.entry.damaged("it skipped other images")
-            if whole:
+            if with_arrays:
                 self._check(file, shard.set_name, planned)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
@@ -132,11 +132,11 @@ class Inventory:
         return sum(shard.size for shard in self.missing)
 
 
-def take_inventory(
+def check_shards(
     reader: ShardReader,
     shards: Sequence[Shard],
     listen: Listener,
-    own: Collection[ShardPlace] | None = None,
+    of_rank: Collection[ShardPlace] | None = None,
 ) -> Inventory:
     """Checks every published shard, and deletes those of this rank that cannot be used.
 
@@ -148,22 +148,22 @@ def take_inventory(
         reader: Reads the shards of the run.
         shards: All shards of the run.
         listen: Receives a warning for each shard that cannot be used.
-        own: Set and number of the shards of this rank; None for all.
+        of_rank: Set and number of the shards of this rank; None for all.
 
     Raises:
         DataError: If a shard has another fingerprint and mixing is not allowed.
     """
     missing, published, unreadable = [], [], 0
     for shard in shards:
-        mine = own is None or shard.place in own
+        is_of_rank = of_rank is None or shard.place in of_rank
         file = reader.plan.directory.shard_file(*shard.place)
         if not file.exists():
-            missing += [shard] * mine
+            missing += [shard] * is_of_rank
             continue
         try:
-            skipped = reader.read(shard, whole=mine).skipped
+            skipped = reader.read(shard, with_arrays=is_of_rank).skipped
         except UnusableShardError as error:
-            if mine:
+            if is_of_rank:
                 listen(Event("warning", f"{error}; it must be measured again", {}))
                 missing.append(shard)
                 file.unlink()
@@ -279,8 +279,8 @@ def _compare(plan: Plan, shard: Shard, units: Sequence[Ids], readers: ThreadPool
     digest = plan.layouts[shard.set_name].digest
     for first in range(0, len(units), _TOGETHER):
         together = units[first : first + _TOGETHER]
-        for ids, found in zip(together, list(readers.map(digest, together)), strict=True):
-            if measured.get(int(ids[0])) != found:
+        for ids, content in zip(together, list(readers.map(digest, together)), strict=True):
+            if measured.get(int(ids[0])) != content:
                 raise _differs(plan, shard.set_name, ids)
 
 

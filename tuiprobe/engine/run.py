@@ -30,11 +30,11 @@ from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.plan import Plan, write_plan
 from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.preparing import extraction_of, prepare
-from tuiprobe.engine.resume import UnusableShardError, take_inventory
+from tuiprobe.engine.resume import UnusableShardError, check_shards
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import (
     INTERRUPTED,
-    KEPT,
+    RESUMABLE,
     Interrupted,
     catching_signals,
     explaining_failures,
@@ -65,25 +65,25 @@ def run(
     request: RunRequest,
     *,
     listen: Listener = lambda event: None,
-    own: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
+    objects: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
 ) -> RunOutcome:
     """Measures, merges and probes; resumes an earlier attempt.
 
     Args:
         request: What to measure, where and how.
         listen: Receives all events.
-        own: Encoder and images that have no name to load them by.
+        objects: Encoder and images that have no name to load them by.
 
     Raises:
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
         Interrupted: If a stop was requested before the first image or after the last.
     """
-    return run_together([request], [own], listen=lambda _, event: listen(event))[0]
+    return run_together([request], [objects], listen=lambda _, event: listen(event))[0]
 
 
 def run_together(
     requests: Sequence[RunRequest],
-    own: Sequence[PythonObjects],
+    objects: Sequence[PythonObjects],
     *,
     listen: Callable[[RunRequest, Event], None],
 ) -> list[RunOutcome]:
@@ -91,7 +91,7 @@ def run_together(
 
     Args:
         requests: What to measure, where and how.
-        own: Encoder and images of each that have no name to load them by.
+        objects: Encoder and images of each that have no name to load them by.
         listen: Receives the events of each run.
 
     Returns:
@@ -104,8 +104,8 @@ def run_together(
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
         opened = [
-            partial(open_run, request, locks, listen=partial(listen, request), own=objects)
-            for request, objects in zip(requests, own, strict=True)
+            partial(open_run, request, locks, listen=partial(listen, request), objects=each)
+            for request, each in zip(requests, objects, strict=True)
         ]
         outcomes = _Group(opened, _raise).run()
     return [outcomes[number] for number in range(len(requests))]
@@ -130,7 +130,7 @@ def run_several(
 
     def failed(number: int, reason: TuiprobeError | Interrupted) -> None:
         if isinstance(reason, Interrupted):
-            event = Event("interrupted", f"stopped by {reason}; {KEPT}")
+            event = Event("interrupted", f"stopped by {reason}; {RESUMABLE}")
             ends[number] = RunEnd(INTERRUPTED, reason="stopped before")
         else:
             event = Event("failed", str(reason), {"exit_code": reason.exit_code})
@@ -171,11 +171,11 @@ class _Group:
         """
         for number in range(len(self._opened)):
             self._attempt(number, partial(self._open, number))
-        alike: dict[Any, list[Extraction]] = {}
+        by_images: dict[Any, list[Extraction]] = {}
         for run, number in self._numbers.items():
             images = _images_and_batches(run.job.plan) if run.left else number
-            alike.setdefault(images, []).append(run)
-        waiting = list(alike.values())
+            by_images.setdefault(images, []).append(run)
+        waiting = list(by_images.values())
         for together in waiting:  # grows
             crowded = [] if self._stopped else measure(together, self._fail)
             waiting += [[run] for run in crowded]
@@ -274,7 +274,7 @@ def measure(runs: Sequence[Extraction], failed: Failed = _raise) -> list[Extract
                     attempt(run, partial(run.begin, shard))
                 for batches in islice(stream, len(shard.batches)):
                     for i, run in needing(shard):
-                        attempt(run, partial(run.take, batches[i]))
+                        attempt(run, partial(run.measure, batches[i]))
                     if not any(run.left for run in active):
                         return crowded
                 for _, run in needing(shard):
@@ -321,7 +321,7 @@ def finish(run: Extraction) -> RunOutcome:
         after = ", unless another rank has" if plan.rank.world > 1 else ""
         if not measured:
             after = " what is measured for a partial report; a second signal ends at once"
-        job.say("stage", f"merging{after}", stage="merge")
+        job.emit("stage", f"merging{after}", stage="merge")
         try:
             with directory.locked(MERGE_LOCK, wait=measured):
                 if not (measured and _merged_meanwhile(job)):
@@ -347,14 +347,14 @@ def _others_missing(plan: Plan) -> str:
     Raises:
         RunError: If shards of this rank are missing.
     """
-    there, places = published_shards(plan.directory), [shard.place for shard in plan.all_shards]
-    missing = ranks_missing(plan.set_plans, there, plan.rank.world)
+    published, places = published_shards(plan.directory), [shard.place for shard in plan.all_shards]
+    missing = ranks_missing(plan.set_plans, published, plan.rank.world)
     if plan.rank.number in missing:
-        gone = f"shards of this process are gone from {plan.directory.path}"
-        raise RunError(f"{gone}; {_AGAIN}")
+        lost = f"shards of this process are gone from {plan.directory.path}"
+        raise RunError(f"{lost}; {_AGAIN}")
     if not missing:
         return ""
-    count = sum(place in there for place in places)
+    count = sum(place in published for place in places)
     return (
         f"{count} of {len(places)} shards are there; the last rank merges (waits for shards of "
         f"{named_ranks(missing)})"
@@ -379,8 +379,8 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     plan, directory = job.plan, job.plan.directory
     with job.clock.stage("merge"):
         merged, measured = _merge(job, measured)
-        if not merged.keys() - plan.suite.own_keys:
-            job.say("warning", "stopped before the first shard was finished: nothing to report")
+        if not merged.keys() - plan.suite.separately_keyed:
+            job.emit("warning", "stopped before the first shard was finished: nothing to report")
             return None, False
         write_plan(plan)  # its checksum has not been verified since it was written
         write_names(plan, merged)
@@ -398,10 +398,10 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
             with stop_signals().deferred():
                 build_head(plan, job.listen, hurried=not measured, check=check)
         except Interrupted as reason:
-            job.say("interrupted", f"stopped by {reason}; what is built of the head is kept")
+            job.emit("interrupted", f"stopped by {reason}; what is built of the head is kept")
             measured = False
     with job.clock.stage("probe"):
-        job.say("stage", "probing", stage="probe")
+        job.emit("stage", "probing", stage="probe")
         report = make_report(directory, job.note_probes)
         for name in merged:  # whose pictures the report shows
             pictured = sorted(report.pictured(name))
@@ -409,8 +409,8 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
     for failure in report.failures:
-        job.say("warning", failure)
-    job.say("done", "results are written")
+        job.emit("warning", failure)
+    job.emit("done", "results are written")
     if not directory.results_file.exists():
         raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
     return report, measured
@@ -423,8 +423,8 @@ def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
     """
     shards = job.plan.all_shards
     if not measured:
-        there = published_shards(job.plan.directory)
-        shards = [shard for shard in shards if shard.place in there]
+        published = published_shards(job.plan.directory)
+        shards = [shard for shard in shards if shard.place in published]
 
     def merged() -> dict[str, MergedSet]:
         return {
@@ -436,14 +436,14 @@ def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
     try:
         return merged(), measured
     except UnusableShardError:
-        unusable = take_inventory(job.reader, shards, job.listen)
+        unusable = check_shards(job.reader, shards, job.listen)
     if measured:
         again = extraction_of(job, unusable)
         while measure([again]):
             pass
         measured = not again.stopped
     if not measured:
-        job.say("warning", "merged without the shards that must be measured again")
+        job.emit("warning", "merged without the shards that must be measured again")
         left = {shard.place for shard in unusable.missing}
         shards = [shard for shard in shards if shard.place not in left]
     return merged(), measured

@@ -26,7 +26,7 @@ from tuiprobe.stats import SampleSummary
 MIN_SECONDS = 0.2
 MAX_COST = 0.01  # share of the run's time that the live view may take
 _MAX_ESTIMATE_COST = 0.03  # share that estimates without labels may take
-KEPT_IMAGES = 1000
+SAMPLE_IMAGES = 1000
 """Images of each set that estimates rest on: its first ones, which are a fair sample."""
 
 
@@ -127,22 +127,22 @@ class RunningHeights:
 class _SetSoFar:
     """Counts of all images of a set so far, and the representations of the first ones."""
 
-    kept: SetFeatures
+    sample: SetFeatures
     images: int = 0
     right: int = 0
 
     def plus(self, images: SetFeatures, head: HeadArrays) -> _SetSoFar:
         """Returns the set with more images."""
-        right, labels, kept = 0, None, self.kept
-        if images.labels is not None and kept.labels is not None:
+        right, labels, sample = 0, None, self.sample
+        if images.labels is not None and sample.labels is not None:
             usable = usable_images(images)
             right = hits(usable.features, head, usable)
-            labels = np.concatenate([kept.labels, images.labels])[:KEPT_IMAGES]
-        features = kept.features
-        if len(features) < KEPT_IMAGES:
-            features = np.concatenate([features, images.features])[:KEPT_IMAGES]
-        kept = replace(kept, features=features, labels=labels)
-        return _SetSoFar(kept, self.images + len(images.features), self.right + right)
+            labels = np.concatenate([sample.labels, images.labels])[:SAMPLE_IMAGES]
+        features = sample.features
+        if len(features) < SAMPLE_IMAGES:
+            features = np.concatenate([features, images.features])[:SAMPLE_IMAGES]
+        sample = replace(sample, features=features, labels=labels)
+        return _SetSoFar(sample, self.images + len(images.features), self.right + right)
 
 
 class LiveAnswers:
@@ -197,10 +197,10 @@ class LiveAnswers:
         rows = np.concatenate([_on_host(batch) for batch in features[new]])
         numbers = np.concatenate([_on_host(batch) for batch in ids[new]])
         finite = np.isfinite(np.linalg.norm(rows, axis=1))
-        images, kept = replace(self._sets[name].kept, features=rows[finite]), numbers[finite]
+        images = replace(self._sets[name].sample, features=rows[finite])
         if images.labels is not None:
             samples = self._suite.sets[name].samples
-            labels = np.array([samples[i].label for i in kept.tolist()], dtype=np.int64)
+            labels = np.array([samples[i].label for i in numbers[finite].tolist()], dtype=np.int64)
             images = replace(images, labels=labels)
         self._sets[name] = self._sets[name].plus(images, self._head)
 
@@ -221,12 +221,12 @@ class LiveAnswers:
 
     def _estimate(self) -> None:
         """Estimates accuracy on the sets without labels by the function of the results."""
-        kept = {name: of_set.kept for name, of_set in self._sets.items() if of_set.images}
+        samples = {name: of_set.sample for name, of_set in self._sets.items() if of_set.images}
         first, *others = [name for name in self._suite.sets if name != self._suite.concept_set]
-        targets = [kept[name] for name in self._suite.targets if name in kept]
-        if first in kept and targets:
-            shifts = [kept[name] for name in others if name in kept]
-            result = estimate_targets(self._head, Images(kept[first], shifts, targets))
+        targets = [samples[name] for name in self._suite.targets if name in samples]
+        if first in samples and targets:
+            shifts = [samples[name] for name in others if name in samples]
+            result = estimate_targets(self._head, Images(samples[first], shifts, targets))
             self._estimates = {
                 target.data: (target.headline, bool(target.scaled)) for target in result.targets
             }
@@ -237,7 +237,7 @@ def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
 
 
 def _answers(of_set: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
-    if of_set.kept.labels is not None:
+    if of_set.sample.labels is not None:
         return SetAnswers(images=of_set.images, right=of_set.right)
     if estimate is None or not given(estimate):
         return SetAnswers(images=of_set.images)

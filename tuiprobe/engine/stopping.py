@@ -27,7 +27,7 @@ from tuiprobe.plugins import in_code
 INTERRUPTED = 130
 """Exit code of a run that was asked to stop."""
 
-KEPT = "what is measured is kept, and the same command resumes"
+RESUMABLE = "what is measured is kept, and the same command resumes"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STALL_SECONDS = 300.0
@@ -57,7 +57,7 @@ class Signals:
     def __init__(self, owner: bool = False) -> None:
         self._owner = owner
         self._reason: str | None = None
-        self._asked_at = 0.0
+        self._requested_at = 0.0
         self._deferred = 0
         self._noticed = False
         self._checked_at: float | None = None
@@ -94,10 +94,10 @@ class Signals:
         """Handles a signal in the main thread."""
         now = time.monotonic()
         if self._reason is None:
-            self._reason, self._asked_at = signal.Signals(number).name, now
+            self._reason, self._requested_at = signal.Signals(number).name, now
             if not self._deferred:
                 raise Interrupted(self._reason)
-        elif not self._owner and now - self._asked_at >= _SAME_REQUEST_SECONDS:
+        elif not self._owner and now - self._requested_at >= _SAME_REQUEST_SECONDS:
             raise Interrupted(self._reason)
 
     def watch(self, pipe: int) -> None:
@@ -108,9 +108,9 @@ class Signals:
         """
         first: float | None = None
         while True:
-            ready, _, _ = select.select([pipe], [], [], self._patience(first))
+            ready, _, _ = select.select([pipe], [], [], self._seconds_left(first))
             if not ready:
-                if self._patience(first) == 0:  # else the request was noticed meanwhile
+                if self._seconds_left(first) == 0:  # else the request was noticed meanwhile
                     end_process("the run did not stop within seconds")
                 continue
             for number in os.read(pipe, 512):
@@ -124,7 +124,7 @@ class Signals:
                 elif now - first >= _SAME_REQUEST_SECONDS:
                     end_process(f"stopped at once by a second {signal.Signals(number).name}")
 
-    def _patience(self, first: float | None) -> float | None:
+    def _seconds_left(self, first: float | None) -> float | None:
         """Returns the seconds until the process is ended; None without a request."""
         if first is None or self._noticed:
             return None
@@ -133,21 +133,21 @@ class Signals:
         return max(first + grace - time.monotonic(), 0.0)
 
 
-class Patience:
+class StallTimer:
     """Counts the time of waiting; time in which the process was suspended does not count."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.restart()
 
-    def renew(self) -> None:
+    def restart(self) -> None:
         """Starts anew, because there was progress."""
-        self._waited, self._looked = 0.0, time.monotonic()
+        self._waited, self._checked_at = 0.0, time.monotonic()
 
-    def spent(self) -> bool:
+    def expired(self) -> bool:
         """Says at every look whether `STALL_SECONDS` are over."""
         now = time.monotonic()
-        self._waited += min(now - self._looked, _LONGEST_STEP)
-        self._looked = now
+        self._waited += min(now - self._checked_at, _LONGEST_STEP)
+        self._checked_at = now
         return self._waited >= STALL_SECONDS
 
 
@@ -155,7 +155,7 @@ def end_process(reason: str) -> None:
     """Ends the process at once, without any cleanup or further output."""
     cursor = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
     with suppress(OSError):  # a closed terminal, or a log whose reader has ended
-        os.write(2, f"{cursor}{reason}; {KEPT}\n".encode())
+        os.write(2, f"{cursor}{reason}; {RESUMABLE}\n".encode())
     os._exit(INTERRUPTED)
 
 
@@ -260,5 +260,5 @@ def explaining_failures() -> Iterator[None]:
         raise
     except BaseException as error:
         raise RunError(
-            f"the run failed with {in_code(error)}; {KEPT}; --debug shows the traceback"
+            f"the run failed with {in_code(error)}; {RESUMABLE}; --debug shows the traceback"
         ) from error

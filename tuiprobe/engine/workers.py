@@ -107,9 +107,9 @@ def _received(
         worker = pool[number % len(pool)]
         while not worker.ready(_POLL_SECONDS):
             stopping.stop_signals().check()
-            progress.look(source)
+            progress.check(source)
         stopping.stop_signals().check()
-        batch = worker.take()
+        batch = worker.receive()
         progress.moved()
         if isinstance(batch, _Failure):
             raise batch.explained()
@@ -129,11 +129,11 @@ class _Worker:
 
     def __init__(self, source: Source[Any, Any], progress: _Progress, number: int) -> None:
         context = multiprocessing.get_context("fork")
-        self._connection, theirs = context.Pipe()
-        arguments = (source, progress, number, theirs, os.getpid())
+        self._connection, child_end = context.Pipe()
+        arguments = (source, progress, number, child_end, os.getpid())
         self._process = context.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()  # so that its end shows here, and no later worker inherits it
+        child_end.close()  # so that its end shows here, and no later worker inherits it
 
     def ask(self, batch: int) -> None:
         """Asks for a batch; one that the worker is too dead to read is missed when it is due."""
@@ -144,7 +144,7 @@ class _Worker:
         """Waits for the next batch, or for the end of the process."""
         return bool(connection.wait([self._connection, self._process.sentinel], seconds))
 
-    def take(self) -> Any:
+    def receive(self) -> Any:
         """Returns the next batch.
 
         Raises:
@@ -223,7 +223,7 @@ class _Progress:
         # An index, or -1 minus the index once it is read: every step changes the value.
         self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), dtype=np.int64)
         self._at[:] = np.iinfo(np.int64).min
-        self._patience = stopping.Patience()
+        self._stall_timer = stopping.StallTimer()
         self.moved()
 
     def begin(self, worker: int, place: int) -> None:
@@ -237,9 +237,9 @@ class _Progress:
     def moved(self) -> None:
         """Records, in the engine, that the workers have made progress."""
         self._seen = self._at.copy()
-        self._patience.renew()
+        self._stall_timer.restart()
 
-    def look(self, source: Source[Any, Any]) -> None:
+    def check(self, source: Source[Any, Any]) -> None:
         """Checks, in the engine, that the workers make progress.
 
         Raises:
@@ -247,11 +247,12 @@ class _Progress:
         """
         if not np.array_equal(self._at, self._seen):
             self.moved()
-        elif self._patience.spent():
+        elif self._stall_timer.expired():
             names = [source.name(place) for place in self._at.tolist() if place >= 0]
             raise DataError(
                 f"reading {', '.join(names[:_NAMED]) or 'images'} has made no progress for "
-                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
+                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; "
+                f"{stopping.RESUMABLE}"
             )
 
 
@@ -263,24 +264,24 @@ class _Failure:
         name: What was being read.
         cause: Type and message of the error.
         of_system: Whether the operating system raised the error.
-        whole: Whether the cause is a sentence that can be shown as it is.
+        is_sentence: Whether the cause is a sentence that can be shown as it is.
     """
 
     name: str
     cause: str
     of_system: bool = False
-    whole: bool = False
+    is_sentence: bool = False
 
     @classmethod
     def of(cls, name: str, error: BaseException) -> _Failure:
-        whole = isinstance(error, TuiprobeError)
-        return cls(name, in_words(error), isinstance(error, OSError | DataError), whole)
+        is_sentence = isinstance(error, TuiprobeError)
+        return cls(name, in_words(error), isinstance(error, OSError | DataError), is_sentence)
 
     def explained(self) -> TuiprobeError:
         kind = DataError if self.of_system else RunError
-        if self.whole:
+        if self.is_sentence:
             return kind(self.cause)
-        return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
+        return kind(f"cannot read {self.name}: {self.cause}; {stopping.RESUMABLE}")
 
 
 def _end_with(parent: int) -> None:

@@ -189,7 +189,7 @@ def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
             )
 
 
-def take_known(
+def label_known(
     labelling: Labelling, classes: Mapping[str, str], source: str, after_decision: bool = False
 ) -> str:
     """Labels pictures by known labels: as they are asked if all have one, else all that have one.

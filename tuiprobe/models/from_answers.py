@@ -158,8 +158,8 @@ class AnswerTable:
         for row, (name, text) in enumerate(pairs):
             if name:
                 sure = self._share(row, "confidence", text)
-                rest = min((1 - sure) / max(k - 1, 1), sure)
-                values[row] = np.log(max(rest, _LEAST))
+                others = min((1 - sure) / max(k - 1, 1), sure)
+                values[row] = np.log(max(others, _LEAST))
                 values[row, number[name]] = np.log(max(sure, _LEAST))
         return values
 

@@ -112,8 +112,9 @@ def parts_of_module(
         width, forward = output.shape[1], vectors
         logits = _logits_of(vectors, images) if head is None else None
         if logits is not None and classes is not None:
-            forward, where = nn.Sequential(vectors, logits), f" {logits.what}"
-            outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
+            forward, where = nn.Sequential(vectors, logits), f" {logits.description}"
+            outputs = f"the outputs of {kind} are probabilities ({logits.description}); "
+            outputs += "their logits count"
         elif logits is not None and not logits.of_sigmoid:
             outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
             outputs += "classes= names them as answers"
@@ -253,7 +254,7 @@ class LogitsOfProbabilities(nn.Module):
         super().__init__()
         self.of_sigmoid, self.percent = of_sigmoid, percent
         sums = f"they sum to {100 if percent else 1}"
-        self.what = "from 0 to 1 each" if of_sigmoid else sums
+        self.description = "from 0 to 1 each" if of_sigmoid else sums
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Returns the logarithm, of the odds for a sigmoid."""

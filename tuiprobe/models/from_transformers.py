@@ -119,7 +119,7 @@ def _located(spec: str, rest: str) -> tuple[Path, str]:
             lambda: snapshot_download(
                 rest, cache_dir=hub_cache(), allow_patterns=[*patterns], ignore_patterns=["*/*"]
             ),
-            what=spec,
+            name=spec,
         )
         return Path(folder)
 

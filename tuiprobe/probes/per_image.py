@@ -53,8 +53,8 @@ def _of_set(
             if scale_known(run.head):
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
-            sure = not alone or scale_known(run.head)
-            temperature = temperatures.of(features) if sure else None
+            has_confidence = not alone or scale_known(run.head)
+            temperature = temperatures.of(features) if has_confidence else None
             answers = _answers(logits, features, temperature, order, alone)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
@@ -70,9 +70,9 @@ def _of_set(
 def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
     kurtosis, counts = np.full(len(features.features), np.nan), usable(features.features)
     for place, block in blocks(features.features):  # where all values are equal there is none
-        kept = counts[place]
-        if kept.any():
-            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+        mask = counts[place]
+        if mask.any():
+            kurtosis[place][mask] = shares_and_kurtosis(block[mask])[1]
     return kurtosis
 
 
@@ -95,7 +95,7 @@ class _Temperatures:
         key = images.classes_of_rows(len(head.weight)).tobytes()
         if key not in self._by_classes:
             fitted = cross_fit(head, run.head_sets[0], images)
-            self._by_classes[key] = fitted.whole if isinstance(fitted, CrossFitted) else 1.0
+            self._by_classes[key] = fitted.pooled if isinstance(fitted, CrossFitted) else 1.0
         return self._by_classes[key]
 
 

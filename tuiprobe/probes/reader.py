@@ -27,7 +27,7 @@ from tuiprobe.run.records import (
     PlanRecord,
     SetRecord,
     TapRecord,
-    kept_baseline,
+    read_baseline,
     read_measured,
     read_plan,
     read_spec,
@@ -67,7 +67,7 @@ class RunReader:
     @cached_property
     def baseline(self) -> str | None:
         """The user's CSV of baseline models; None if there is none."""
-        return kept_baseline(self.directory)
+        return read_baseline(self.directory)
 
     @cached_property
     def measured(self) -> Measured:
@@ -179,15 +179,15 @@ class RunReader:
     def head_file(self) -> HeadFile:
         """The head, names of its classes, and what its rows stand for in each set."""
         file, width = read_head(self.directory), self.plan.model.width
-        for head in (file.head, *file.own_names.values()):
+        for head in (file.head, *file.shift_heads.values()):
             if isinstance(head, HeadArrays) and head.weight.shape[1] != width:
                 raise self.directory.head_file.damaged(f"a head is not of {width} channels")
         return file
 
     @property
-    def own_names(self) -> Mapping[str, HeadArrays | NotRun]:
+    def shift_heads(self) -> Mapping[str, HeadArrays | NotRun]:
         """Heads of a shift's own class names by set, or why one is missing."""
-        return self.head_file.own_names
+        return self.head_file.shift_heads
 
     @cached_property
     def head_sets(self) -> list[SetFeatures]:
@@ -244,13 +244,13 @@ class RunReader:
             raise DamagedFileError(
                 f"{self.directory.measured_file} names an image that is not of {record.name}"
             )
-        kept = len(features["ids"])
+        stored = len(features["ids"])
         return DataSet(
             name=record.name,
             source=record.source,
             images=record.planned,
             measured=measured.read,
-            sampled=None if kept == measured.read - measured.lost else kept,
+            sampled=None if stored == measured.read - measured.lost else stored,
             skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
             nonfinite=measured.lost + len(nonfinite),
             nonfinite_images=tuple(samples[i].path for i in named[:LISTED_NONFINITE]),

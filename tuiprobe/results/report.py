@@ -385,8 +385,8 @@ def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, An
     return value
 
 
-def _mistake(error: ValidationError, whole: str) -> str:
+def _mistake(error: ValidationError, default: str) -> str:
     """Returns the place of the first mistake, or what the whole is called, and what it is."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])[:200] or whole
+    where = ".".join(str(part) for part in first["loc"])[:200] or default
     return f"{where}: {first['msg'][:200]}"

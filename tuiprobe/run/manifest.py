@@ -161,7 +161,7 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
         raise entry.damaged(error) from error
 
 
-def is_there(entry: Entry) -> bool:
+def exists_in_run(entry: Entry) -> bool:
     """Says whether a file is there that some runs do not have.
 
     Raises:

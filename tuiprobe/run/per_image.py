@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.manifest import is_there
+from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord
 
 _LISTED: Final = "samples/"
@@ -124,9 +124,9 @@ def read_per_image(directory: RunDir) -> ImageValues:
         DamagedFileError: If the file is damaged, or belongs to another run.
     """
     file = directory.per_image_file
-    if not is_there(file):
+    if not exists_in_run(file):
         return {}
-    arrays, metadata = read_own_arrays(directory, file)
+    arrays, metadata = read_arrays_of_run(directory, file)
     checked, images = CheckedArrays(file, arrays), {}
     names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
     for name in names:

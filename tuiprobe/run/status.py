@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KEPT_MESSAGES = 100
+MOST_MESSAGES = 100
 """Messages, and names of unreadable images, that a status holds: the last ones."""
 
 _WRITE_SECONDS = 0.2  # between two writes of unreadable images
@@ -222,8 +222,8 @@ class Status(_Part):
     phase: Phase = "load"
     message: Annotated[str, Field(max_length=4000)] = ""
     stopped: bool = False
-    messages: Annotated[tuple[Message, ...], Field(max_length=KEPT_MESSAGES)] = ()
-    unreadable: Annotated[tuple[_Text, ...], Field(max_length=KEPT_MESSAGES)] = ()
+    messages: Annotated[tuple[Message, ...], Field(max_length=MOST_MESSAGES)] = ()
+    unreadable: Annotated[tuple[_Text, ...], Field(max_length=MOST_MESSAGES)] = ()
     skipped: _Count = 0
     set: _Text | None = None
     shard: _Count | None = None
@@ -297,18 +297,18 @@ class StatusWriter:
         """Changes fields; they are written with the next write."""
         self.status = self.status.model_copy(update=changes)
 
-    def hear(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Adds what an event says, and writes it."""
         text = encodable(event.message)[:1000]
         if event.kind == "progress":
             self._note_head(event)
             return
         if event.kind == "skipped":
-            names = (*self.status.unreadable, text)[-KEPT_MESSAGES:]
+            names = (*self.status.unreadable, text)[-MOST_MESSAGES:]
             self.update(unreadable=names, skipped=self.status.skipped + 1)
         else:
             message = Message(kind=event.kind, message=text)
-            self.update(messages=(*self.status.messages, message)[-KEPT_MESSAGES:])
+            self.update(messages=(*self.status.messages, message)[-MOST_MESSAGES:])
         if event.kind == "stage" and event.data.get("stage") in get_args(Phase):
             self._enter(event.data["stage"], text)
         elif event.kind in ("failed", "done"):

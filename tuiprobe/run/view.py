@@ -167,8 +167,8 @@ class RunView:
             now: The reader's clock.
         """
         if live and before is not None and before.ranks and not directory.path.is_dir():
-            gone = f"{directory.path} is no directory"
-            return replace(before, state="none", reason=gone, results=False, host="", waits=())
+            vanished = f"{directory.path} is no directory"
+            return replace(before, state="none", reason=vanished, results=False, host="", waits=())
         held = held_locks() if held is None else held
         ranks, damage = read_ranks(
             directory,
@@ -215,7 +215,7 @@ class RunView:
         return self.state in ("partial", "unfinished", "failed")
 
     @property
-    def gone(self) -> bool:
+    def vanished(self) -> bool:
         """Whether its directory vanished; this is what was last seen."""
         return self.state == "none" and bool(self.ranks)
 
@@ -322,9 +322,9 @@ class RunView:
         """What all ranks say, unreadable images last."""
         from tuiprobe.run.status import Message
 
-        said = [message for rank in self.ranks for message in rank.status.messages]
+        messages = [message for rank in self.ranks for message in rank.status.messages]
         names = [name for rank in self.ranks for name in rank.status.unreadable]
-        return (*said, *(Message(kind="skipped", message=name) for name in names))
+        return (*messages, *(Message(kind="skipped", message=name) for name in names))
 
     @property
     def unanswered(self) -> str:

@@ -18,8 +18,8 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, working_keys
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.runmarks import run_colours
-from tuiprobe.tui.settings import with_ids
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(

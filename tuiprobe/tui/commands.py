@@ -5,11 +5,9 @@ One registry feeds footer, help and palette: the bindings of the screens and the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 from textual.binding import Binding
@@ -20,22 +18,23 @@ from textual.screen import Screen
 from textual.style import Style
 
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.text import DIM, fitted, inert
 
 KEY_WIDTH = 11
 
 ELSEWHERE = (
-    ("runs", "screens.runs:RunsScreen", "runs", ""),
-    ("models", "screens.models:ModelsScreen", "models", ""),
-    ("results", "screens.results:ResultsScreen", "runs", "Enter opens a run; there "),
-    ("results", "tabs.section:SectionTab", "runs", "Enter opens a run; at its channels "),
-    ("compare", "screens.compare:CompareScreen", "runs", "mark two runs, press c; there "),
-    ("pictures", "screens.pictures:PicturesScreen", "runs", "Enter opens a run; behind its p "),
-    ("label", "screens.label:LabelScreen", "runs", "Enter opens a run; behind its b "),
-    ("live", "screens.live:LiveScreen", "runs", "Enter opens a run that goes on; there "),
-    ("setup", "screens.setup:SetupScreen", "models", "Enter sets up a run; there "),
+    ("runs", "runs", ""),
+    ("models", "models", ""),
+    ("results", "runs", "Enter opens a run; there "),
+    ("section", "runs", "Enter opens a run; at its channels "),
+    ("compare", "runs", "mark two runs, press c; there "),
+    ("pictures", "runs", "Enter opens a run; behind its p "),
+    ("label", "runs", "Enter opens a run; behind its b "),
+    ("live", "runs", "Enter opens a run that goes on; there "),
+    ("setup", "models", "Enter sets up a run; there "),
 )
-"""Screens by name and class, with the list that leads there and how."""
+"""Places in `KEYS`, with the list that leads there and how."""
 
 
 def working_keys(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
@@ -49,22 +48,6 @@ def working_keys(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
         if active.enabled and binding.tooltip and binding.action not in seen:
             seen.add(binding.action)
             yield binding, active.node
-
-
-@cache
-def _keys_elsewhere() -> list[tuple[str, str, str, Binding]]:
-    """Returns the bindings of all screens, which are loaded for it, with `ELSEWHERE` without class.
-
-    Keys that only lead back are left out.
-    """
-    keys = []
-    for name, path, place, how in ELSEWHERE:
-        module, _, kind = path.partition(":")
-        screen = getattr(import_module(f"tuiprobe.tui.{module}"), kind)
-        for binding in Binding.make_bindings(screen.BINDINGS):
-            if binding.tooltip and "escape" not in binding.key:
-                keys.append((name, place, how, binding))
-    return keys
 
 
 @dataclass(frozen=True)
@@ -112,17 +95,16 @@ class Commands(Provider):
         key = chosen or self.app.get_key_display(binding)
         return Command(text, key, run, place, binding.show)
 
-    async def _commands(self) -> list[Command]:
-        """Returns all commands, the most used first.
-
-        What is loaded in a thread is not undone where a key of the next search ends this one, as
-        `startup` would be.
-        """
+    def _commands(self) -> list[Command]:
+        """Returns all commands, the most used first; keys that only lead back are left out."""
         commands, words = [*self._here], {of.text.partition(":")[0] for of in self._here}
-        for name, place, how, binding in await asyncio.to_thread(_keys_elsewhere):
-            if binding.description not in words:
+        for name, place, how in ELSEWHERE:
+            for binding in Binding.make_bindings(KEYS[name]):
+                leads_back = not binding.tooltip or "escape" in binding.key
+                if leads_back or binding.description in words:
+                    continue
                 words.add(binding.description)
-                of = self._command(binding, str, name)
+                of = self._command(binding, str, "results" if name == "section" else name)
                 hint = f"{how}{of.key}: {binding.tooltip}"
                 commands.append(replace(of, run=partial(self._lead, place, hint)))
         used = self._app.settings.used
@@ -144,7 +126,7 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         """Yields all commands."""
-        for of in await self._commands():
+        for of in self._commands():
             yield DiscoveryHit(of.line(inert(of.text)), self._chosen(of), of.text)
 
     async def search(self, query: str) -> Hits:
@@ -154,7 +136,7 @@ class Commands(Provider):
             query: Letters in the order in which a command has them.
         """
         matcher, used = self.matcher(query), self._app.settings.used
-        for of in await self._commands():
+        for of in self._commands():
             score = matcher.match(of.text)
             if score > 0:
                 named = of.text.lower().startswith(query.lower())

@@ -6,10 +6,8 @@ The file may hold anything: what is no setting counts as nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from textual.binding import Binding, BindingType
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, parse_json, read_regular
@@ -66,20 +64,3 @@ def _file() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"
-
-
-def with_ids(place: str, bindings: Iterable[BindingType]) -> list[BindingType]:
-    """Returns bindings whose keys the settings can change, by the place and what the footer says.
-
-    >>> [binding.id for binding in with_ids("runs", [Binding("c", "compare", "compare runs")])]
-    ['runs.compare-runs']
-    """
-    named: list[BindingType] = []
-    seen = set()
-    for binding in bindings:
-        assert isinstance(binding, Binding)
-        word = binding.description.replace(" ", "-")
-        first = word and word not in seen  # of 1 to 8 only the first is a key of its own
-        seen.add(word)
-        named.append(replace(binding, id=f"{place}.{word}") if first else binding)
-    return named

@@ -231,7 +231,7 @@ class LiveFiles:
             self._status = StatusWriter(directory)
             self._status.begin()
             self._status.update(unanswered="no answers: tuiprobe.watch looks at layers alone")
-            self._status.hear(Event("stage", "measuring", {"stage": "extract"}))
+            self._status.record(Event("stage", "measuring", {"stage": "extract"}))
             self._locked = stack.pop_all()
         return True
 
@@ -239,9 +239,10 @@ class LiveFiles:
         """Says how the block ended, and releases the directory."""
         with self._locked:
             if failure is None:
-                self._status.hear(Event("done", "saved by tuiprobe.watch"))
+                self._status.record(Event("done", "saved by tuiprobe.watch"))
             else:
-                self._status.hear(Event("failed", f"the block ended with {type(failure).__name__}"))
+                message = f"the block ended with {type(failure).__name__}"
+                self._status.record(Event("failed", message))
 
     def show(self) -> None:
         """Replaces the live files if they are due."""

@@ -129,12 +129,12 @@ def row_orders(names: Sequence[str]) -> dict[OrderId, Int64]:
         "by number": by_number, "to number": np.argsort(by_number), "one up": up, "one down": down,
     }  # fmt: skip
     distinct = {places.tobytes()}
-    kept: dict[OrderId, Int64] = {}
+    chosen: dict[OrderId, Int64] = {}
     for order, rows in orders.items():
         if rows.tobytes() not in distinct:
             distinct.add(rows.tobytes())
-            kept[order] = rows
-    return kept
+            chosen[order] = rows
+    return chosen
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

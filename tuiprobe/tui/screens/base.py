@@ -19,8 +19,8 @@ from textual.widgets import Input, Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.progress import title_warning
-from tuiprobe.tui.settings import with_ids
 from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
@@ -152,12 +152,6 @@ class ProbeScreen(Screen[None]):
     ])  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Gives the keys of a screen the ids by which the settings can change them."""
-        place = cls.__name__.removesuffix("Screen").lower()
-        cls.BINDINGS = with_ids(place, cls.__dict__.get("BINDINGS", ()))
-        super().__init_subclass__(**options)
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
@@ -32,6 +32,7 @@ from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert
@@ -278,16 +279,7 @@ class CompareScreen(FilteredScreen):
 
     PLACE = "Compare"
     AUTO_FOCUS = "#compared"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "everything", "figures", tooltip="All figures, or the decision"),
-        Binding("b", "label", "label", tooltip="Label a few pictures: which model is best there"),
-        Binding("o", "results", "results", tooltip="All results of one of the models"),
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
-        Binding("d", "differing", "differing", tooltip="Only figures that differ"),
-        Binding("y", "copy", "copy", tooltip="Copy the row"),
-        Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
-        Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
     DEFAULT_CSS = """
     CompareScreen #decided { height: auto; max-height: 45%; padding: 0 1; }
     CompareScreen .panel { height: 1fr; }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher
@@ -28,6 +28,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.figures import FigureText
+from tuiprobe.tui.keys import KEYS, NUMBERED
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
@@ -36,9 +37,6 @@ from tuiprobe.tui.widgets.thumbnail import WholePicture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-NUMBERED = 9
-"""Answers of candidates that a number key gives."""
 
 LARGEST = 600
 """Pixels of a side that no terminal can show."""
@@ -83,18 +81,7 @@ class LabelScreen(ProbeScreen):
 
     AUTO_FOCUS = "#so-far"
     IMPORTANT = ("choose(0)", "another", "answer('none')", "answer('unsure')", "undo", "more")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "choose(0)", "answer", key_display="1-9", tooltip="The answer of that number"),
-        *(Binding(str(i + 1), f"choose({i})", "answer", show=False) for i in range(1, NUMBERED)),
-        Binding("slash", "another", "another class", key_display="/", tooltip="Any other class"),
-        Binding("n", "answer('none')", "none of these", tooltip="It shows none of the classes"),
-        Binding("s", "answer('unsure')", "unsure", tooltip="You cannot tell; it is counted"),
-        Binding("k", "answer('skip')", "skip", tooltip="It is asked again when nothing else is"),
-        Binding("u", "undo", "undo", tooltip="Take the last label back, on disk too"),
-        Binding("d", "more", "go on", tooltip="Label on, to narrow the differences"),
-        Binding("v", "names", "names", tooltip="Models by name, or as A, B, C again"),
-        Binding("o", "open", "open", tooltip="Open the file of the picture in its program"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["label"]
 
     def __init__(
         self,

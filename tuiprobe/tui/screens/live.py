@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Static
@@ -17,6 +17,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, ended_runs, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
@@ -43,20 +44,7 @@ class LiveScreen(ProbeScreen):
 
     AUTO_FOCUS = "ChannelBars"
     IMPORTANT = ("results", "cancel", "detach", "again", "log")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "cancel", "stop", tooltip="Stop the run; what it has is kept and reported"),
-        Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
-        Binding("enter", "results", "results", tooltip="The results, once they are there"),
-        Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
-        Binding("l", "log", "log", tooltip="Show or hide the log"),
-        Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
-        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
-        Binding("t", "set", "next set", tooltip="Look at the next set of images"),
-        Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
-        Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
-        Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
-        Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["live"]
 
     def __init__(
         self, run: Path, engine: Engine | None = None, view: RunView | None = None
@@ -192,7 +180,7 @@ class LiveScreen(ProbeScreen):
 
     def _full_end(self, view: RunView) -> str:
         """Returns the reason why a run does not go on, where the title may cut it; else nothing."""
-        end = "" if view.state == "done" or view.gone else self._end(view)
+        end = "" if view.state == "done" or view.vanished else self._end(view)
         return f"{progress.sign(view)} {end}" if end else ""
 
     def _announce_end(self, view: RunView) -> None:
@@ -212,7 +200,7 @@ class LiveScreen(ProbeScreen):
     def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.shown_run.name
-        if view.gone:
+        if view.vanished:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
         if view.state == "done":
             return f"{progress.sign(view)} {name}: {self._end(view)}"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 from textual.worker import Worker
@@ -17,6 +17,7 @@ from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, shown_command
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.modellist import ModelTable
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert, inert_lines
@@ -29,21 +30,7 @@ class ModelsScreen(FilteredScreen):
     PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
-        Binding(
-            "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
-        ),
-        Binding(
-            "d", "doctor", "check", tooltip="Check this model: weights, preprocessing, answers"
-        ),
-        Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
-        Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
-        Binding(
-            "escape", "clear", "clear", show=False, tooltip="Stop a download, or clear the filter"
-        ),
-        Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["models"]
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input
@@ -25,6 +25,7 @@ from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PicturePanel
@@ -97,11 +98,7 @@ class PicturesScreen(FilteredScreen):
 
     PLACE = "Pictures"
     AUTO_FOCUS = "#sets"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter sets and classes"),
-        Binding("b", "label", "label", tooltip="Label a few of your pictures"),
-        Binding("escape", "clear", "back", tooltip="Back to the rows, or to where you came from"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["pictures"]
     DEFAULT_CSS = """
     PicturesScreen #body { layout: horizontal; }
     PicturesScreen #queries { width: 40; height: 1fr; }

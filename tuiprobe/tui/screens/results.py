@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
@@ -18,12 +18,13 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.tabs.tabs import MOST_TABS, TAB_OF_BLOCK, ResultTabs, read_tabs
+from tuiprobe.tui.tabs.tabs import TAB_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -38,22 +39,7 @@ class ResultsScreen(ProbeScreen):
     """
 
     PLACE = "Results"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
-        Binding(
-            "shift+tab", "next_tab(-1)", "previous part", show=False, priority=True,
-            tooltip="Previous part",
-        ),
-        Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
-        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
-        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
-        Binding("p", "pictures", "pictures", tooltip="Pictures: wrong, least sure, each class"),
-        Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
-        Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
-        Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
-        Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),
-        Binding("escape", "leave", "back", tooltip="Back to where you came from"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #reading { padding: 1 2; }

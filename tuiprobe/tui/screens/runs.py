@@ -22,11 +22,12 @@ from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
 from tuiprobe.results.base import places_of
-from tuiprobe.run.deletion import delete_run, kept_files
+from tuiprobe.run.deletion import delete_run, left_files_line
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, list_runs, matches
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import ended_runs
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -159,19 +160,7 @@ class RunsScreen(FilteredScreen):
 
     PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
-        Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
-        Binding("c", "compare", "compare", tooltip="Marked runs side by side"),
-        Binding(
-            "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
-        ),
-        Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
-        Binding("e", "export", "export", tooltip="Write reports of this run"),
-        Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
-        Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
-        Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["runs"]
     DEFAULT_CSS = """
     RunsScreen #runs-title { height: auto; min-height: 1; max-height: 8; }
     RunsScreen #runs-count { height: 1; }
@@ -393,7 +382,9 @@ class RunsScreen(FilteredScreen):
         try:
             for row in rows:
                 if kept := delete_run(RunDir(row.path)):
-                    self.app.notify(plain(kept_files(row.path, kept)), markup=False, timeout=15)
+                    self.app.notify(
+                        plain(left_files_line(row.path, kept)), markup=False, timeout=15
+                    )
         except TuiprobeError as error:
             self.app.fail(str(error))
         self._marked = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, OptionList, Select, Static
 
@@ -18,6 +18,7 @@ from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import YES, Setup, SetupMemory, specs_of, start_words
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -40,21 +41,7 @@ class SetupScreen(ProbeScreen):
 
     PLACE = "Run setup"
     AUTO_FOCUS = "#data"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "run", "start", show=False, tooltip="Start the run, or go on with it"),
-        Binding("ctrl+o,o", "pick", "pick images", tooltip="Pick a folder or file of images"),
-        Binding("ctrl+l,t", "trial", "load", tooltip="Load the model now, downloading its weights"),
-        Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
-        Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),
-        Binding("pageup", "meaning(-1)", "back", show=False, tooltip="What this means: back"),
-        # At once, so that what is typed ahead goes to the next field.
-        Binding("tab", "app.focus_next", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
-        Binding("down", "field(1)", "next field", show=False, priority=True, tooltip="Next field"),
-        Binding(
-            "up", "field(-1)", "field before", show=False, priority=True, tooltip="Field before"
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["setup"]
 
     def __init__(self, models: list[str]) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text as RichText
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content as Styled
 from textual.widget import Widget
@@ -36,6 +36,7 @@ from tuiprobe.results.section import (
     Value,
 )
 from tuiprobe.tui.child import ask
+from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
@@ -203,11 +204,7 @@ class SectionTab(ResultTab):
         sections: The sections, each of one probe.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
-        Binding("n", "ablate('zero')", "to zero", show=False, tooltip="Accuracy with it set to 0"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS["section"]
     SCOPED_CSS = False
     DEFAULT_CSS = """
     SectionTab VerticalScroll { padding: 0 1; }

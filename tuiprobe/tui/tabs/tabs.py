@@ -9,11 +9,10 @@ from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Section, Table
 from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.keys import MOST_TABS
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-
-MOST_TABS = 8
 
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""
