@@ -27,6 +27,10 @@ from PIL import Image
 
 from benchmarks._common import Cost, command, machine, markdown, timed
 from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates, imagenet_wnids
+from tuiprobe.report import read_report
+from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import best_accuracy
+from tuiprobe.run.directory import RunDir
 
 TITLE = "Whole commands beside others"
 PEER = "TUIPROBE_CLIP_BENCHMARK"
@@ -125,9 +129,9 @@ def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
         for label, environment in (("timm's loop", {}), ("the same, passive", PASSIVE)):
             answer, cost = loop("timm", folder, request, environment)
             add(costs, label, cost)
-    report = json.loads((output / "results.json").read_text())
-    accuracy = report["data"][0]["accuracy"]
-    return {"costs": costs, "accuracies": [accuracy, answer["accuracy"]]}
+    accuracy = best_accuracy(read_report(RunDir(output)))
+    assert not isinstance(accuracy, NotRun)
+    return {"costs": costs, "accuracies": [accuracy.value, answer["accuracy"]]}
 
 
 def add(costs: Rounds, program: str, cost: Cost) -> None:
