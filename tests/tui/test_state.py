@@ -31,7 +31,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
-from tuiprobe.tui.widgets.answers import AnswersSoFar
+from tuiprobe.tui.widgets.forest import Forest
 
 KEY = "0" * 64 + "\n"
 
@@ -441,7 +441,6 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert "DEMONSTRATION" in place(app)
         assert {one: one.stat().st_mtime_ns for one in stamps} == stamps
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
-        lines = str(app.screen.query_one(AnswersSoFar).content).splitlines()
-        assert lines[0].rstrip().endswith("n\xa0400")  # of both attempts
+        assert app.screen.query_one(Forest).rows[0].evidence == "400 images"  # of both attempts
         await pilot.press("enter")
         await go(pilot, app, ResultsScreen)
