@@ -42,7 +42,7 @@ from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 @dataclass(frozen=True)
 class PythonObjects:
-    """What Python code handed over, which a spec only names.
+    """Objects that Python code passed; a spec holds only their names.
 
     Attributes:
         encoder: The encoder; None to load the one that the spec names.
