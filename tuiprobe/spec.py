@@ -303,7 +303,7 @@ class RunSpec:
         Option(
             "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
             "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
-            EMBEDDINGS,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
         ),
@@ -471,9 +471,9 @@ def kind_of(source: str) -> Kind:
 
 @cache
 def run_options() -> tuple[OptionField, ...]:
-    """Returns the options of a run, in the order of the fields; short forms before their group."""
+    """Returns the options of a run, in the order of the fields; short forms before --labels."""
     fields = options_of(RunSpec)
-    at = [option.option.group for option in fields].index(EMBEDDINGS)
+    at = [option.name for option in fields].index("labels")
     return (*fields[:at], *options_of(ShortForms), *fields[at:])
 
 

@@ -118,13 +118,6 @@ def test_interval_of_a_difference_is_calibrated():
     assert 0.93 < hits / 2000 < 0.97
 
 
-def test_markdown_names_both_and_stays_inert():
-    text = markdown_of(compare(report(model=model(name="<b>")), report()))
-    assert r"\<b\>" in text
-    assert f"| kurtosis | 23.5 ± 0.4 | 23.5 ± 0.4 | 0.0 ({MINUS}0.6 to +0.6) | separate |" in text
-    assert "- outlier channels on `val`: shared 133; only in " in text
-
-
 def test_a_probe_that_is_not_installed_is_compared():
     other = strange_report(value=0.3, outcome="square", members=("b", "c"))
     text = markdown_of(compare(strange_report(), other))

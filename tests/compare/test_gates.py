@@ -48,18 +48,6 @@ def test_gates(text, trips):
     assert bool(tripped(parse_gate(text), lower())) is trips
 
 
-def test_the_reason_names_place_figure_and_interval():
-    assert tripped(parse_gate("kurtosis differs"), lower()) == [
-        f"val/final: kurtosis changed by {MINUS}2.0 ({MINUS}2.6 to {MINUS}1.4)"
-    ]
-    assert tripped(parse_gate("outlier_channels differs"), lower()) == [
-        "val/final: outlier_channels has no interval: one of the two has none"
-    ]
-    assert tripped(parse_gate("outlier_channels.high < 1"), lower()) == [
-        "val/final: outlier_channels has no interval: one of the two has none"
-    ]
-
-
 def test_a_changed_outcome_and_changed_channels_trip():
     absent = report(outliers=(outliers(**without_outliers()),))
     comparison = compare(report(), absent)

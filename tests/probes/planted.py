@@ -18,13 +18,6 @@ def persistent(count, n=1500, channels=WIDTH, offset=20.0, seed=0):
     return h
 
 
-def zero_mean(n=1500, channels=WIDTH, seed=0):
-    """One channel far out in every image, on either side at random."""
-    h = gaussian(n, channels, seed)
-    h[:, 7] += 20 * np.random.default_rng(seed + 1).choice([-1, 1], n)
-    return h
-
-
 def sometimes(fraction=0.2, n=4000, channels=WIDTH, seed=0):
     """One channel far out in a part of the images."""
     h = gaussian(n, channels, seed)
@@ -48,14 +41,6 @@ def sparse(classes, n=3000, channels=WIDTH, seed=0):
         (n, channels)
     )
     return np.maximum(h - 0.3, 0).astype(np.float32), labels
-
-
-def anisotropic(n=1500, channels=WIDTH, seed=0):
-    """A Gaussian with eigenvalues over two decades in a random basis."""
-    rng = np.random.default_rng(seed)
-    basis = np.linalg.qr(rng.standard_normal((channels, channels)))[0]
-    scale = np.geomspace(1, 0.1, channels)
-    return ((rng.standard_normal((n, channels)) * scale) @ basis).astype(np.float32)
 
 
 def shares(x):

@@ -260,8 +260,16 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         assert planted(_result(full_report(), id), HARMLESS)[1], id
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
+CASES = [
+    pytest.param(text, way, id=f"{number} {way}", marks=() if number % 2 == at else night)
+    for number, text in enumerate(HOSTILES)
+    for at, way in enumerate(WAYS)
+    for night in [pytest.mark.nightly]
+]
+"""By day each text comes one way."""
+
+
+@pytest.mark.parametrize(("text", "way"), CASES)
 def test_no_format_obeys_a_hostile_field(text: str, way: str) -> None:
     report, expected = WAYS[way](text), harmless(way, len(plain(text)))
     files = everything(report)

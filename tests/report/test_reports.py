@@ -62,13 +62,6 @@ def test_tables_are_as_agreed(name):
     assert content == path.read_text(encoding="utf-8")
 
 
-def test_untrained_is_said_in_the_title_and_the_summary():
-    assert markdown(untrained()).startswith("# UNTRAINED")
-    assert summary(untrained()).startswith("UNTRAINED")
-    assert "**The weights are random.**" in markdown(untrained())
-    assert not any(block.pictures for block in card(untrained()))  # no channel stands out
-
-
 def rectangular(text):
     """Fails if a table has rows of unlike width."""
     for block in text.split("\n\n"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
@@ -17,9 +17,6 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_target(source: str) -> Dataset:

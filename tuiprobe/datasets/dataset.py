@@ -56,6 +56,43 @@ class Dataset(Protocol):
         """
 
 
+class WrappedDataset:
+    """The images of another set; a subclass changes what is known of them.
+
+    Args:
+        images: The other set.
+    """
+
+    def __init__(self, images: Dataset) -> None:
+        self.images = images
+        self.name, self.source = images.name, images.source
+        self.folder = getattr(images, "folder", None)
+        self.class_folders = bool(getattr(images, "class_folders", False))
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """All samples, by id."""
+        return self.images.samples
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label; empty if there are none."""
+        return self.images.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for readers of the report."""
+        return self.images.notes
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        return self.images.stamp(sample)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample."""
+        return self.images.read(sample)
+
+
 def digest_of(dataset: Dataset, sample: Sample) -> bytes:
     """Returns the digest of one image; `UNREADABLE` if it cannot be read."""
     try:

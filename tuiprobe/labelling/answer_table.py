@@ -17,11 +17,11 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.files import UNSURE, csv_content
+from tuiprobe.labelling.files import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.status import FINAL
-from tuiprobe.plaintext import csv_cell, plain
+from tuiprobe.plaintext import csv_cell, csv_text, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -159,7 +159,7 @@ def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
     table = read_table(path, ("class",))
     if not {"sha256", "image", "path"} & set(table.header):
         raise UsageError(f"{path}: no column sha256, image or path names the pictures")
-    rows = [dict(zip(table.header, map(csv_content, row), strict=True)) for _, row in table.rows]
+    rows = [dict(zip(table.header, map(csv_text, row), strict=True)) for _, row in table.rows]
     classes = matched.classes_named(row["class"] for row in rows)
     answers = []
     for (line, _), row in zip(table.rows, rows, strict=True):
