@@ -111,7 +111,7 @@ def _directory(where: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reread(data: object) -> object:
-    """Returns images that each of several models can read: what is iterated once is a list."""
+    """Returns images that several models can read: an iterator becomes a list."""
     if isinstance(data, list | tuple):
         return [list(part) if isinstance(part, Iterator) else part for part in data]
     return list(data) if isinstance(data, Iterator) else data
@@ -169,7 +169,7 @@ def _pictures(source: str | None, images: Mapping[str, Dataset]) -> list[Image]:
 
 
 def _named(data: object, images: dict[str, Dataset], *, labelled: bool = True) -> str | None:
-    """Returns the name of a source of images, and adds it to those that are objects."""
+    """Returns the name of a source of images; a source that is an object is added to `images`."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
     name, count = name_of(data), 1
@@ -222,7 +222,7 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what logs the events of a run and shows them; errors are raised, so not shown too."""
+    """Yields a listener that logs and shows events, except errors, which are raised."""
     with ExitStack() as shown:
         show: Listener = lambda event: None  # noqa: E731
         if callable(progress):

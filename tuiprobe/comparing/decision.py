@@ -175,7 +175,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
 
 
 def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
-    """Orders all runs as the labels of a target do: the one that is ahead, then by difference."""
+    """Orders all runs by the labels of a target: the leader first, then by difference."""
     status, count = labels.status, len(runs)
     candidates = [status.candidates[place] for place in labels.places]
     verdict = _VERDICTS.get(status.verdict, "undecided")

@@ -253,7 +253,7 @@ def _are_numbers(classes: Sequence[str]) -> bool:
 def _refuse_misread(
     spec: RunSpec, suite: Suite, given: tuple[str, ...], rows: int, other: str
 ) -> None:
-    """Refuses labels that may count from 1 or be another level of folders, and names of others.
+    """Refuses labels that may count from 1, folders of another level, and names that do not match.
 
     Args:
         spec: The spec of the run.

@@ -186,7 +186,7 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
 
 
 def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
-    """Lists classes that --classes calls otherwise, where it calls others by their names."""
+    """Lists classes without a match in --classes, where other classes are matched by name."""
     known = match_classes(classes, choice.classes).known
     row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
     others = [

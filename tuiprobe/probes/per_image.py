@@ -1,4 +1,4 @@
-"""Keeps what is known of single images, for comparing two runs on the same images."""
+"""Values of single images, for comparing two runs on the same images."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Probe(Generic[_Inputs, _Result]):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, run: RunReader, options: Any, results: Results) -> _Inputs | NotRun:
-        """Reads what the probe needs from a run directory, or says why it cannot run.
+        """Reads the inputs of the probe from a run directory, or returns why it cannot run.
 
         Args:
             run: The run directory, read with checks.

@@ -250,7 +250,7 @@ def _unknown(report: Report, shown_above: Collection[str]) -> Iterator[Text]:
 def title(
     model: Model, data: tuple[SetSummary, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """Returns the title: the model and the best answer there is, or what else stands out.
+    """Returns the title: the model and its best accuracy, or else its most notable figure.
 
     The answer is the clause of the first block of the card that has one; on random weights there
     is none.

@@ -386,7 +386,7 @@ def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, An
 
 
 def _mistake(error: ValidationError, default: str) -> str:
-    """Returns the place of the first mistake, or what the whole is called, and what it is."""
+    """Returns the place of the first mistake, `default` for the report itself, and its cause."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200] or default
     return f"{where}: {first['msg'][:200]}"
