@@ -13,7 +13,7 @@ from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
-from tuiprobe.probes.content import points, table, value_or_dash
+from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, given
@@ -21,7 +21,7 @@ from tuiprobe.results.accuracy import best_accuracy, brief
 from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
-from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
+from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 from tuiprobe.run.directory import RunDir
 
 MANY: Final = 12
@@ -43,9 +43,9 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
         title="Decision",
         headline=(decision.sentence,),
         content=(
-            points(beneath(decision)),
+            bullets(beneath(decision)),
             _models(decision, ordered),
-            points(_reading(decision, ordered)),
+            bullets(_reading(decision, ordered)),
             _inside(ordered),
         ),
     )
@@ -63,11 +63,11 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 
-def _models(decision: Decision, reports: Sequence[Report]) -> Content:
+def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
     columns = (
         ("model", "model"), ("standing", "decision"),
-        ("difference", f"{decision.models[0].model} minus it, points"),
+        ("difference", f"{decision.models[0].model} minus it, bullets"),
         ("labels", "on your pictures"), ("top1", "in distribution"),
         ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
         ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
@@ -139,7 +139,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     if len(reports) <= MANY:
         if any(given(_largest_loss(report)[1]) for report in reports):
             yield (
-                "Largest loss: points lost on the labelled shift that loses most, against the same "
+                "Largest loss: bullets lost on the labelled shift that loses most, against the same "
                 "classes in distribution."
             )
         if any(report.timings.images_per_second is not None for report in reports):
@@ -149,7 +149,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
 
 
-def _inside(reports: Sequence[Report]) -> Content:
+def _inside(reports: Sequence[Report]) -> SectionContent:
     """Returns the table of all other headline figures and findings, a row for each model."""
     facts = {
         fact.id: fact.name for report in reports for part in report.parts for fact in part.facts
@@ -202,6 +202,6 @@ def write_decision(
     decision = decide(runs)
     sections = [describe_decision(decision, runs)]
     if gaps:
-        sections.append(Section(title="Not measured", headline=(), content=(points(gaps),)))
+        sections.append(Section(title="Not measured", headline=(), content=(bullets(gaps),)))
     file.write_text("\n".join(map(section_markdown, sections)))
     return file.path, "".join(map(section_text, sections)), decision

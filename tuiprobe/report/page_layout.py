@@ -14,12 +14,12 @@ from tuiprobe.report.text import NAMED_IMAGES, cells_of, image_name, value_text
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
     Code,
     Column,
     Content,
     Heading,
-    Points,
     Section,
     Strip,
     StripEnd,
@@ -29,7 +29,7 @@ from tuiprobe.results.section import (
     Value,
 )
 
-Pictures = Mapping[tuple[str, int], bytes]
+Thumbnails = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
 
 LISTED_ROWS = 100
@@ -75,7 +75,7 @@ class PageState:
         card_text: The lines of the card, which sections do not repeat.
     """
 
-    small: Pictures = field(default_factory=dict)
+    small: Thumbnails = field(default_factory=dict)
     linked: bool = False
     open: bool = False
     on_card: Collection[tuple[str, str]] = ()
@@ -161,7 +161,7 @@ class PageState:
 
     def _unrepeated(self, piece: Content) -> Content:
         """Returns a piece without the sentences of a list that stand on the card already."""
-        if not isinstance(piece, Points):
+        if not isinstance(piece, Bullets):
             return piece
         items = [
             item for item in piece.items if len(line_of(item)) < _SENTENCE or not self.repeats(item)
@@ -191,7 +191,7 @@ def _visible(piece: Content) -> bool:
         return piece.reading and bool(piece.rows) and not only_in_a_file(piece)
     if isinstance(piece, Chart):
         return has_points(piece)
-    if isinstance(piece, Points):
+    if isinstance(piece, Bullets):
         return bool(piece.items)
     return not (isinstance(piece, Strip) and piece.folded)
 

@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import ZERO_SHOT
 from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
+from tuiprobe.probes.content import bullets, heading, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
@@ -391,4 +391,4 @@ def _effective(result: Robustness) -> Iterator[Content]:
         rows,
     )  # fmt: skip
     if result.not_run:
-        yield points(result.not_run)
+        yield bullets(result.not_run)
