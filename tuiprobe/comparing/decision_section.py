@@ -67,7 +67,7 @@ def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
     columns = (
         ("model", "model"), ("standing", "decision"),
-        ("difference", f"{decision.models[0].model} minus it, bullets"),
+        ("difference", f"{decision.models[0].model} minus it, points"),
         ("labels", "on your pictures"), ("top1", "in distribution"),
         ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
         ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
@@ -139,7 +139,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     if len(reports) <= MANY:
         if any(given(_largest_loss(report)[1]) for report in reports):
             yield (
-                "Largest loss: bullets lost on the labelled shift that loses most, against the same "
+                "Largest loss: points lost on the labelled shift that loses most, against the same "
                 "classes in distribution."
             )
         if any(report.timings.images_per_second is not None for report in reports):

@@ -104,7 +104,7 @@ def _charts(result: Correlations) -> Iterator[Chart]:
                     id=f"robustness_{id}_{place}",
                     title=f"Effective robustness by {name}, {kind}",
                     x_label=label,
-                    y_label=f"effective robustness by {result.baseline}, bullets",
+                    y_label=f"effective robustness by {result.baseline}, points",
                     y_unit="points",
                     series=tuple(_series(drawn)),
                 )

@@ -99,7 +99,7 @@ class LabelStatus:
         asked: Candidates asked about on these pictures, where this was not the first question; 0
             where it was.
         reopened: Whether it would be decided if nobody had asked about further candidates.
-        verdict: What is decided; `enough` where one run alone is known to 5 bullets.
+        verdict: What is decided; `enough` where one run alone is known to 5 points.
         winner: Place of the candidate that it is about.
         leader: Place of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
@@ -158,12 +158,12 @@ class LabelStatus:
         name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
         return {
-            "open": "undecided" if several else "not known to 5 bullets yet",
+            "open": "undecided" if several else "not known to 5 points yet",
             "best": f"{name} is the best of the {len(self.candidates)}",
             "within": f"{name} is within {MARGIN_POINTS} of the best",
             "equal": "equal",
             "contradictory": "labels contradict each other",
-            "enough": "known to 5 bullets",
+            "enough": "known to 5 points",
         }[verdict]
 
     def headline(self) -> str:
@@ -269,7 +269,7 @@ READ = (
 )
 
 READ_ALONE = (
-    "The range has 95 % where labelling ends at 5 bullets to either side, or at a planned number of "
+    "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
     "labels; not for someone who watches and stops at will."
 )
 

@@ -40,11 +40,11 @@ from tuiprobe.results.reproduce import (
 from tuiprobe.results.section import (
     Bullets,
     Chart,
-    Content,
     Heading,
     NamedFigure,
     Prose,
     Section,
+    SectionContent,
     Strip,
     Table,
     Text,
@@ -213,7 +213,7 @@ def _line(text: Text) -> str:
     return opening(markdown_text(text))
 
 
-def _content(piece: Content) -> list[str]:
+def _content(piece: SectionContent) -> list[str]:
     if isinstance(piece, Heading):
         return [f"### {markdown_text(piece.text)}", ""]
     if isinstance(piece, Prose):

@@ -18,9 +18,9 @@ from tuiprobe.results.section import (
     Chart,
     Code,
     Column,
-    Content,
     Heading,
     Section,
+    SectionContent,
     Strip,
     StripEnd,
     Strong,
@@ -57,8 +57,8 @@ class Layout(NamedTuple):
     """
 
     on_card: list[Chart | Strip]
-    opening: list[Content | list[Chart]]
-    parts: list[tuple[Heading, list[Content | list[Chart]]]]
+    opening: list[SectionContent | list[Chart]]
+    parts: list[tuple[Heading, list[SectionContent | list[Chart]]]]
     tables_folded: bool
 
 
@@ -146,7 +146,7 @@ class PageState:
         first = charts[:1] if not (on_card or self.open) else []
         others = [piece for piece in others if piece not in first]
         opening = others[: opening_pieces(others)]
-        parts: list[tuple[Heading, list[Content]]] = []
+        parts: list[tuple[Heading, list[SectionContent]]] = []
         for piece in others[len(opening) :]:
             if isinstance(piece, Heading):
                 parts.append((piece, []))
@@ -159,7 +159,7 @@ class PageState:
             tables_folded=not self.open,
         )
 
-    def _unrepeated(self, piece: Content) -> Content:
+    def _unrepeated(self, piece: SectionContent) -> SectionContent:
         """Returns a piece without the sentences of a list that stand on the card already."""
         if not isinstance(piece, Bullets):
             return piece
@@ -179,13 +179,13 @@ class PageState:
         return sources
 
 
-def opening_pieces(content: Sequence[Content]) -> int:
+def opening_pieces(content: Sequence[SectionContent]) -> int:
     """Returns the number of pieces that open a section: those before the second of its parts."""
     places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
     return next(places, len(content))
 
 
-def _visible(piece: Content) -> bool:
+def _visible(piece: SectionContent) -> bool:
     """Returns whether a page shows anything of a piece."""
     if isinstance(piece, Table):
         return piece.reading and bool(piece.rows) and not only_in_a_file(piece)
@@ -197,12 +197,12 @@ def _visible(piece: Content) -> bool:
 
 
 def _figures_folded(
-    content: Sequence[Content], all_of_them: bool = False
-) -> list[Content | list[Chart]]:
+    content: Sequence[SectionContent], all_of_them: bool = False
+) -> list[SectionContent | list[Chart]]:
     """Returns pieces with the figures that are folded as one list, at the place of the first."""
     charts = (piece for piece in content if isinstance(piece, Chart))
     folded = [chart for chart in charts if chart.folded or all_of_them]
-    arranged: list[Content | list[Chart]] = []
+    arranged: list[SectionContent | list[Chart]] = []
     for piece in content:
         if piece not in folded:
             arranged.append(piece)
