@@ -1,6 +1,6 @@
 """Planted truths, and the arrays a probe is given for them, by plain float64 NumPy."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -124,7 +124,11 @@ def final(features: Array, labels: Array | None = None) -> TapArrays:
 
 
 def inner(
-    x: Array, kind: str = "token", tokens: str = "all", shard: int = 32, rows: int = 4096
+    x: Array,
+    kind: Literal["token", "map"] = "token",
+    tokens: Literal["all", "class", "mean"] = "all",
+    shard: int = 32,
+    rows: int = 4096,
 ) -> TapArrays:
     """An inner tap of images x[n, positions, C]."""
     x = np.asarray(x, dtype=np.float32)

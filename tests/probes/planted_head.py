@@ -10,6 +10,12 @@ from tuiprobe.run.checked_arrays import HeadArrays
 CLASSES, CHANNELS = 12, 30
 
 
+def labels_of(images: SetFeatures) -> np.ndarray:
+    """Returns the labels that a planted set has."""
+    assert images.labels is not None
+    return images.labels
+
+
 def planted(
     n: int = 400,
     classes: int = CLASSES,

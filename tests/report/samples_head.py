@@ -92,6 +92,7 @@ def robustness() -> Robustness:
 
 def concepts() -> Concepts:
     head, item = one_hot()
+    assert item.labels is not None
     presence = np.stack([item.features[:, 0] > 0, item.features[:, 3] > 0, item.labels < 4], axis=1)
     content = probe_concepts(
         head,
