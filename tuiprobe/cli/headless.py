@@ -287,7 +287,7 @@ class _Models:
         return waiting
 
     def _receive(self, request: RunRequest, event: Event) -> None:
-        """Tells an event of one run; of several, with its name, and progress of all once."""
+        """Passes on an event, named if there are several runs, with one progress for all."""
         if event.kind == "progress":
             done = event.data["done"]
             if done > self._reported or len(self.requests) == 1:
