@@ -162,7 +162,7 @@ def add_targets(
         Relabelled(python_sets[source]) if source in python_sets else load_target(source)
         for source in sources
     ]
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     width = layout_of(first).width
     for target in targets:
         if (other := layout_of(target).width) != width:

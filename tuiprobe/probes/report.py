@@ -28,13 +28,13 @@ from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
-    DataSet,
     Failed,
     Inapplicable,
     NotRun,
     Part,
     ProbeResult,
     Report,
+    SetSummary,
     Timings,
 )
 from tuiprobe.results.card import title
@@ -301,7 +301,7 @@ def _notes(plan: PlanRecord) -> list[str]:
 
 
 def _warnings(
-    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
+    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[SetSummary, ...]
 ) -> tuple[str, ...]:
     warnings = _notes(plan)
     if not _complete(plan, measured):
@@ -358,7 +358,7 @@ def _contradicting(name: str, record: MeasuredRecord) -> str:
     )
 
 
-def _nonfinite(data: DataSet) -> str:
+def _nonfinite(data: SetSummary) -> str:
     named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
     more = data.nonfinite - NAMED_NONFINITE
     return (

@@ -18,7 +18,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
-from tuiprobe.results.subject import DataSet, Fingerprint, Model, Prediction
+from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
 
 SCHEMA_VERSION: Final = 2
 
@@ -120,7 +120,7 @@ class Report(Frozen):
     key: str
     spec: ByName[Plain]
     model: Model
-    data: Annotated[Many[DataSet], Field(max_length=MOST_SETS)]
+    data: Annotated[Many[SetSummary], Field(max_length=MOST_SETS)]
     partial: bool = False
     fingerprint: Fingerprint
     parts: Annotated[Many[Part], Field(max_length=MOST_PARTS)] = ()
