@@ -87,7 +87,7 @@ def load(request: ModelRequest) -> Encoder:
         DataError: If the table cannot be used.
     """
     if request.dtype != torch.float32:
-        raise UsageError("--dtype is of a network; answers have none")
+        raise UsageError("--dtype belongs to a network, and answers have none")
     table = AnswerTable.read(expand_home(request.rest))
     classes = request.classes or table.names
     if not 2 <= len(classes) <= CLASSES:
