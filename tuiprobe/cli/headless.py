@@ -306,10 +306,10 @@ class _Models:
 
     def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
-        from tuiprobe.api import run_several
+        from tuiprobe.engine.run import run_each
 
         outcomes = []
-        for request, end in zip(requests, run_several(requests, listen=self._receive), strict=True):
+        for request, end in zip(requests, run_each(requests, listen=self._receive), strict=True):
             self.codes.append(end.exit_code)
             if end.outcome is not None:
                 _report(end.outcome, self.as_json)

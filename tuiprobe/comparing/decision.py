@@ -18,10 +18,10 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from tuiprobe.comparing.inference import (
     Pairing,
     best_reach,
-    difference,
     ends_of,
     joint_reach,
     reaching,
+    second_minus_first,
 )
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
@@ -183,7 +183,7 @@ def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
     if verdict == "equal":
         first = _cheapest(runs, [n for n in range(count) if not candidates[n].dropped])
     others = [n for n in range(count) if n != first]
-    differences = {n: labels.difference(first, n) for n in others}
+    differences = {n: labels.first_minus_second(first, n) for n in others}
     standings = dict.fromkeys(others, _UNBEATEN[verdict])
     standings |= {n: _beaten(differences[n]) for n in others if candidates[n].dropped}
     standings[first] = "undecided" if verdict == "undecided" else "take"
@@ -209,8 +209,8 @@ def _by_shifts(runs: Sequence[Run]) -> tuple[_Order | None, tuple[str, ...]]:
 
     def ahead(n: int, other: int) -> Figure:
         first, second = means[other], means[n]
-        paired = Pairing(runs[other].images, runs[n].images).difference(first, second)
-        return paired or difference(first.figure, second.figure)
+        paired = Pairing(runs[other].images, runs[n].images).second_minus_first(first, second)
+        return paired or second_minus_first(first.figure, second.figure)
 
     changes = {n: ahead(leader, n) for n in others}
     standings: dict[int, Standing] = dict.fromkeys(others, "undecided")

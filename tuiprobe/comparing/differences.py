@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 from typing import Final
 
-from tuiprobe.comparing.inference import Pairing, difference, ends_of
+from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import LabelEvidence, Run
@@ -121,7 +121,7 @@ def compare_runs(
     """
     known: Mapping[str, Figure] | NotRun | None = None
     if isinstance(labels, LabelEvidence):
-        known = {labels.status.target: labels.difference(second, first)}
+        known = {labels.status.target: labels.first_minus_second(second, first)}
     elif isinstance(labels, NotRun):
         known = labels
     one, other = runs[first], runs[second]
@@ -196,8 +196,8 @@ def _differences(
         elif first.role == "estimate":
             change = ESTIMATES
         else:
-            paired = pairing.difference(first, second)
-            change = paired or difference(first.figure, second.figure)
+            paired = pairing.second_minus_first(first, second)
+            change = paired or second_minus_first(first.figure, second.figure)
         yield Difference(
             probe=place[0],
             data=first.data,

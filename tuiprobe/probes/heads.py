@@ -45,7 +45,7 @@ class SetFeatures:
         return np.arange(rows) if self.answers is None else np.asarray(self.answers)
 
 
-def pointing(images: SetFeatures) -> Bool:
+def finite_and_nonzero(images: SetFeatures) -> Bool:
     """Returns which images have a finite representation other than zero, as bool [n]."""
     norms = np.linalg.norm(images.features, axis=1)
     return np.asarray(np.isfinite(norms) & (norms > 0))
@@ -53,14 +53,14 @@ def pointing(images: SetFeatures) -> Bool:
 
 def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
-    mask = pointing(images)
+    mask = finite_and_nonzero(images)
     if mask.all():
         return images
     labels = None if images.labels is None else images.labels[mask]
     return replace(images, features=images.features[mask], labels=labels)
 
 
-def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
+def subsample(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     """Returns a seeded subsample of at most `count` images."""
     n = images.features.shape[0]
     if n <= count:
@@ -70,8 +70,17 @@ def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     return replace(images, features=images.features[chosen], labels=labels)
 
 
+def refuse_wrong_labels(images: SetFeatures, rows: int) -> None:
+    """Refuses a set that has no labels, or a label that no row of the head answers for.
+
+    Raises:
+        DataError: As `answers_of` does.
+    """
+    answers_of(images, rows)
+
+
 def answers_of(images: SetFeatures, rows: int) -> Int64:
-    """Checks classes and labels; returns the class of each row that may answer, [K'].
+    """Returns the class of each row that may answer, int64 [K'], after a check of the labels.
 
     Args:
         images: The set.
