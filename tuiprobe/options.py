@@ -44,7 +44,8 @@ class Option:
         common: Whether `--help` shows it too.
         metavar: Placeholder of the value in help texts; empty for the name of its type.
         unset: What the run uses if the value is None, in words.
-        typed_none: What a user types for None; None if leaving the option out means None.
+        typed_none: What a user types for None, such as 0 in `--sample 0` for all images; None if
+            leaving the option out means None.
         several: Whether several values on one command line start several runs.
         changes: What a different value changes.
         fits: The kind of data that alone has a use for it; empty for any.

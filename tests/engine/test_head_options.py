@@ -57,7 +57,7 @@ class Clip:
 
     device = torch.device("cpu")
     loader = "open_clip"
-    answered = None
+    with_answers = None
 
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder

@@ -302,7 +302,7 @@ class _Models:
         name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
         self.listen(replace(event, kind=kind, message=name + event.message))
         if self.debug and event.kind == "failed":
-            traceback.print_exc()  # the event is told while the error is handled
+            traceback.print_exc()  # events arrive while the error is handled
 
     def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""

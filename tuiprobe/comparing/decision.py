@@ -291,8 +291,8 @@ def _labelling(
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.
 
-    A labelling that began goes on with all its runs. Before that the best of those that are not
-    told apart are worth labels, or else the first of them all.
+    A labelling that began goes on with all its runs. Before that, labels are worth most for the
+    models that may still be the best, or else for the first models of the order.
     """
     if target is None:
         return {}

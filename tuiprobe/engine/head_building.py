@@ -148,7 +148,7 @@ def _written(plan: Plan) -> HeadFile | None:
 
 
 def head_is_another(plan: Plan) -> bool:
-    """Says whether the directory holds a head of another choice."""
+    """Returns whether the directory holds a head of another choice."""
     written = _written(plan)
     return written is not None and written.choice not in ("", _digest(plan))
 
@@ -241,7 +241,7 @@ def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None
 
 
 def too_long(prompts: int, plan: Plan) -> bool:
-    """Says whether there are too many prompts to encode without being asked."""
+    """Returns whether there are too many prompts to encode without being asked."""
     text = plan.encoder.text
     padded = text is not None and text.lengths is None
     return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.requested

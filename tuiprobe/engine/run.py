@@ -346,7 +346,7 @@ def finish(run: Extraction) -> RunOutcome:
 
 
 def _others_missing(plan: Plan) -> str:
-    """Says which shards of other ranks are missing; empty if all are there.
+    """Returns a sentence on the missing shards of other ranks; empty if none is missing.
 
     Raises:
         RunError: If shards of this rank are missing.
@@ -366,7 +366,7 @@ def _others_missing(plan: Plan) -> str:
 
 
 def _merged_meanwhile(job: Job) -> bool:
-    """Says whether another rank has written results of all images since this one began."""
+    """Returns whether another rank has written results of all images since this one began."""
     plan = job.plan
     written = plan.directory.results_file.modified()
     changed = written not in (None, job.results_before)
@@ -421,7 +421,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
 
 
 def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
-    """Merges the published shards of all ranks; says whether these are all shards.
+    """Merges the published shards of all ranks; also returns whether these are all shards.
 
     An unusable shard is measured again, or left out if the run was stopped.
     """

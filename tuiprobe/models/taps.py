@@ -324,7 +324,7 @@ def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module)
 
 
 def _is_grid(shape: tuple[int, ...], dim: int, image: tuple[int, int]) -> bool:
-    """Says whether the two spatial dimensions have the image's aspect ratio."""
+    """Returns whether the two spatial dimensions have the image's aspect ratio."""
     rows, columns = (shape[2], shape[3]) if dim == 1 else (shape[1], shape[2])
     return rows * image[1] == columns * image[0] or rows == columns == 1
 

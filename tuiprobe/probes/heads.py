@@ -24,8 +24,8 @@ class SetFeatures:
         labels: int64 [n], the class of each image: a row of the head, or where `answers` says
             otherwise one of its numbers; None if unlabelled.
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
-            not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
-            None where row and class are the same.
+            not answer. With `[0, -1, 0, 1]`, rows 0 and 2 both answer class 0, as on ObjectNet, and
+            row 1 never answers, as on ImageNet-A and -R. None where row and class are the same.
         unmatched: Why no row answers for the classes of a labelled set, whose labels are None then.
     """
 

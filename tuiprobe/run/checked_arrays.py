@@ -55,7 +55,7 @@ class CheckedArrays:
         self._file, self._arrays = file, arrays
 
     def holds(self, name: str, kind: str) -> bool:
-        """Says whether the file has an array of this name and type."""
+        """Returns whether the file has an array of this name and type."""
         return name in self._arrays and self._arrays[name].dtype == np.dtype(kind)
 
     def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:

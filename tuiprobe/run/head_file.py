@@ -26,7 +26,11 @@ _ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
 OUTSIDE = 2**20
-"""Class numbers from here on are of rows that stand for no class of a set and may answer there."""
+"""Row r of a head that has no class in a set, but may answer there, has the class `OUTSIDE + r`.
+
+Such an answer is wrong for every image, and is counted as one. In a set of cats and dogs, row 7
+(`truck`) of a head has the class `OUTSIDE + 7`, where a row that may not answer has -1.
+"""
 
 _NOT_RUN = "not_run"
 """Metadata key of why there is no head, a `NotRun` as JSON."""

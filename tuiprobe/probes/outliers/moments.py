@@ -270,7 +270,7 @@ def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
 
 
 def no_offset(reason: str) -> Offset:
-    """Returns an offset of which nothing could be computed."""
+    """Returns an offset without any figure, as none could be computed."""
     none = NotRun(reason=reason)
     return Offset(
         share=none, kurtosis=none, null_999=none, predicted=none, explained=none, half=(),

@@ -122,7 +122,7 @@ class TargetSet(Frozen):
 
     @property
     def place(self) -> str:
-        """Says whether the estimates are validated."""
+        """Returns whether the estimates are validated."""
         return "estimate" if self.scaled else "not validated"
 
     def of(self, estimator: Estimator) -> Figure:
