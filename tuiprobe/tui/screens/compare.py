@@ -278,6 +278,7 @@ class CompareScreen(FilteredScreen):
     """
 
     PLACE = "Compare"
+    reading = True
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
     DEFAULT_CSS = """
@@ -351,6 +352,7 @@ class CompareScreen(FilteredScreen):
             for table in self.query(RowTable):
                 table.empty = f"nothing to compare: {nothing}"
                 table.refresh()
+            self.has_read()
             return
         self.compared = compared
         first, *others = (row.model for row in compared.decision.models)
@@ -371,6 +373,7 @@ class CompareScreen(FilteredScreen):
             table.empty = "No figure matches. esc clears the filter, d shows all."
         self.query_one(CompareTable).empty = "no accuracy of the same labelled images"
         self._show()
+        self.has_read()
 
     def _decision(self, decision: Decision) -> Content:
         """Returns the sentence, what weakens it, and what would decide it."""

@@ -208,6 +208,8 @@ class LivePanels(Vertical):
 
     def on_mount(self) -> None:
         """Titles the panels."""
+        if not self.query(EndPictures):  # the screen was left meanwhile
+            return
         answers = self.query_one("#answers")
         answers.border_title, answers.border_subtitle = "so far", AXIS
         self.query_one("#channels").border_title = QUESTION
