@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.prepared import Prepared
 from tests.settled import settled
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Compiled files are kept even where the environment forbids it: otherwise each process that a test
+# starts compiles the program, and each test process compiles all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("NO_COLOR", "1")
 # Read when torch is imported. A thread that spins for another one keeps it from its core where two
 # test processes share two cores: the same run takes twice the time. No figure depends on it.

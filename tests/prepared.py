@@ -152,14 +152,16 @@ class Prepared:
 
 def main() -> None:
     """Answers questions until standard input ends: the exit code of a process, or a new one."""
-    import open_clip  # noqa: F401
-    import scipy.stats  # noqa: F401
-    import timm  # noqa: F401
+    # What a run of the demonstration imports, but for the native core, which refuses to be forked.
+    import jinja2  # noqa: F401
+    import scipy.optimize
+    import scipy.sparse  # noqa: F401
     import torch
 
-    # Not the native core, which refuses to be forked.
+    import tuiprobe.cli.app
     import tuiprobe.cli.headless
-    import tuiprobe.report  # noqa: F401
+    import tuiprobe.comparing.decision_section
+    import tuiprobe.report.html  # noqa: F401
 
     torch.set_num_threads(1)
     gc.freeze()  # a collection in a child would copy every page

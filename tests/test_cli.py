@@ -79,7 +79,7 @@ def test_errors_go_to_stderr_with_their_code(
 
 
 NO_ROOM = "error: cannot write output: No space left on device"
-PRINT = ("--version", "models", "report run --format md --to -", "compare run run")
+PRINT = ("models", "report run --format md --to -")
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +133,7 @@ def test_a_reader_that_ends_changes_no_exit_code(place: Path) -> None:
     run = "--headless --model mini_clip --data miniature:val --sample 8 --output small"
     for command, code in (
         (f"{run} --concepts none", 0),
-        ("verify small", 0),
-        ("compare small small --fail-if 'kurtosis < 0.5'", 1),
+        ("compare run run --fail-if 'kurtosis < 0.5'", 1),
         ("report nowhere", 4),
     ):
         assert ended(command, place, f">&{writer} 2>&1", keep=(writer,))[0] == code, command
@@ -142,19 +141,17 @@ def test_a_reader_that_ends_changes_no_exit_code(place: Path) -> None:
     assert (place / "small/report.html").exists()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(
-    encoding: str, place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", encoding)
-    for command in ("compare run run", "models --published RN50", "runs --root ."):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    for command in ("compare run run", "models --published RN50"):
         assert ended(command, place, "> seen")[0] == 0, command
-        text = (place / "seen").read_text(encoding)
+        text = (place / "seen").read_text("ascii")
         assert text.count("\n") > 1
         assert "\\u22" not in text  # a minus sign is one
-    for command in ("report run --format html --to -", "compare run run --html"):
-        assert ended(command, place, "> seen") == (0, [])
-        assert not (place / "seen").read_text("utf-8").isascii(), command
+    assert ended("report run --format html --to -", place, "> seen") == (0, [])
+    assert not (place / "seen").read_text("utf-8").isascii()
 
 
 @pytest.mark.parametrize(

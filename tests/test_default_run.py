@@ -87,12 +87,14 @@ def figures(report: Report) -> dict:
     return result
 
 
-def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch):
+ALIKE: dict[str, Any] = {"sample": 40, "workers": 0, "threads": 1}
+
+
+def test_command_line_and_python_agree(tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options: Any = {"sample": 80, "workers": 0, "threads": 1}
-    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
+    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **ALIKE)
     done = run(
-        "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",
+        "--headless", "--data", "miniature:val", "--sample", "40", "--workers", "0",
         "--threads", "1", "--output", "cli", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -102,9 +104,15 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )
+
+
+@pytest.mark.nightly
+def test_exported_files_give_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **ALIKE)
     exported = miniature.export(tmp_path / "files", sets=("val",), layouts=("imagefolder",))
     source = f"imagefolder:{exported / 'imagefolder' / 'val'}"
-    files = tuiprobe.probe("mini_clip", source, output="dir", **options)
+    files = tuiprobe.probe("mini_clip", source, output="dir", **ALIKE)
     assert figures(files) == figures(built_in)
 
 
@@ -130,7 +138,7 @@ def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> Non
 def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_path, run):
     models = ("mini_clip", "no_such_model", "mini_supervised")
     chosen = [word for model in models for word in ("--model", model)]
-    arguments = (*chosen, "--data", "miniature:val", "--sample", "60", "--output", "group")
+    arguments = (*chosen, "--data", "miniature:val", "--sample", "40", "--output", "group")
     done = run("--headless", *arguments)
     assert done.returncode == 2
     assert "no_such_model" in done.stderr

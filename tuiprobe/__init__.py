@@ -100,8 +100,8 @@ def probe(
     """
     from tuiprobe.api import run_probe
 
-    own = {"preprocess": preprocess, "classes": classes, "head": head, "target": target}
-    return run_probe(model, data, output, fresh, progress, {**options, **own})
+    named = {"preprocess": preprocess, "classes": classes, "head": head, "target": target}
+    return run_probe(model, data, output, fresh, progress, {**options, **named})
 
 
 def probe_several(
@@ -143,9 +143,9 @@ def probe_several(
     """
     from tuiprobe.api import run_probes
 
-    own = {"classes": classes, "head": head, "target": target}
+    named = {"classes": classes, "head": head, "target": target}
     where = {"runs": output, "fresh": fresh}
-    return run_probes(models, data, where, progress, {**options, **own})
+    return run_probes(models, data, where, progress, {**options, **named})
 
 
 def watch(
@@ -257,7 +257,7 @@ def label(
 
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.runs import directories, read_runs
-    from tuiprobe.labelling.answer_table import import_answers, known_labels, take_known
+    from tuiprobe.labelling.answer_table import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling
 
     paths = directories(runs)
@@ -267,5 +267,5 @@ def label(
             import_answers(labelling, Path(answers))
         if answers_from is not None:
             source = fspath(answers_from)
-            take_known(labelling, known_labels(labelling, source), source, difference)
+            label_known(labelling, known_labels(labelling, source), source, difference)
         return decide(read_runs(paths), labelling.matched.source_run.target)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset as TorchDataset
 
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.dataset import Dataset as ImageSet
-from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.dataset import Dataset, safe_name
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
@@ -42,7 +41,7 @@ __all__ = ["run", "run_probe", "run_several"]
 ARGUMENTS = "in Python, an option --batch-size 8 is batch_size=8, and --fresh is fresh=True"
 """Note on an error whose message names an option."""
 
-_SETS = (str, os.PathLike, Dataset)
+_SETS = (str, os.PathLike, TorchDataset)
 """Types of an argument that names one set of images, or is one."""
 
 
@@ -84,16 +83,16 @@ def run_probes(
             raise UsageError("models takes a list of models; probe takes one")
         if len(models) > 1:
             data, options = _reread(data), options | {"target": _reread(options.get("target"))}
-        asked = [_spec_and_objects(model, data, options) for model in models]
-        requests = [RunRequest(spec=spec, **_directory(where)) for spec, _ in asked]
+        given = [_spec_and_objects(model, data, options) for model in models]
+        requests = [RunRequest(spec=spec, **_directory(where)) for spec, _ in given]
         with _listener(progress) as listen:
-            announce_downloads([spec for spec, _ in asked], listen)
+            announce_downloads([spec for spec, _ in given], listen)
 
-            def hear(request: RunRequest, event: Event) -> None:
+            def relay(request: RunRequest, event: Event) -> None:
                 of = f"{request.spec.model}: " if len(models) > 1 else ""
                 listen(replace(event, message=of + event.message))
 
-            outcomes = run_together(requests, [own for _, own in asked], listen=hear)
+            outcomes = run_together(requests, [objects for _, objects in given], listen=relay)
     except TuiprobeError as error:
         error.add_note(ARGUMENTS)
         raise
@@ -112,7 +111,7 @@ def _directory(where: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reread(data: object) -> object:
-    """Returns images that each of several models can read: what is iterated once is a list."""
+    """Returns images that several models can read: an iterator becomes a list."""
     if isinstance(data, list | tuple):
         return [list(part) if isinstance(part, Iterator) else part for part in data]
     return list(data) if isinstance(data, Iterator) else data
@@ -139,7 +138,7 @@ def _spec_and_objects(
 ) -> tuple[RunSpec, PythonObjects]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
-    images: dict[str, ImageSet] = {}
+    images: dict[str, Dataset] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
     if not (isinstance(targets, list | tuple) and all(isinstance(t, _SETS) for t in targets)):
@@ -153,33 +152,33 @@ def _spec_and_objects(
         options["classes"] = joined_classes(options["classes"])
     if encoder is None:
         return user_spec(model, source, options), PythonObjects(None, images)  # type: ignore[arg-type]
-    for own_images in images.values():
-        if isinstance(own_images, PythonImages) and encoder.classifier is not None:
-            own_images.rows = encoder.classifier.classes
+    for dataset in images.values():
+        if isinstance(dataset, PythonImages) and encoder.classifier is not None:
+            dataset.rows = encoder.classifier.classes
     name = f"py:{safe_name(encoder.name.removeprefix('py:'))}"
     return user_spec(name, source, options), PythonObjects(encoder, images)
 
 
-def _pictures(source: str | None, images: Mapping[str, ImageSet]) -> list[Image]:
+def _pictures(source: str | None, images: Mapping[str, Dataset]) -> list[Image]:
     """Returns the first pictures of the data; none of the default, which fits any preprocessing."""
     if source is None:
         return []
     if source in images:
         return first_pictures(images[source])
-    return first_pictures(next(iter(load_suite(source_named(source)).sets.values())))
+    return first_pictures(load_suite(source_named(source)).in_distribution)
 
 
-def _named(data: object, images: dict[str, ImageSet], *, labelled: bool = True) -> str | None:
-    """Returns the name of a source of images, and adds it to those that are objects."""
+def _named(data: object, images: dict[str, Dataset], *, labelled: bool = True) -> str | None:
+    """Returns the name of a source of images; a source that is an object is added to `images`."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
     name, count = name_of(data), 1
     while f"py:{name}" in images:
         count += 1
         name = f"{name_of(data)}-{count}"
-    own_images = python_images(data, name, labelled)
-    images[own_images.source] = own_images
-    return own_images.source
+    dataset = python_images(data, name, labelled)
+    images[dataset.source] = dataset
+    return dataset.source
 
 
 def _encoder(
@@ -197,12 +196,12 @@ def _encoder(
     if isinstance(model, nn.Module):
         other_head = isinstance(options.get("head"), str | os.PathLike)  # classes= are then its
         names = ("preprocess",) if other_head else ("preprocess", "classes", "head")
-        own = {name: options.pop(name) for name in names if name in options}
+        of_module = {name: options.pop(name) for name in names if name in options}
         if "checkpoint" in options:
             raise UsageError("checkpoint= replaces published weights; load yours into the module")
         if tensors is not None:
-            own.setdefault("preprocess", ImagesAreTensors(tensors))
-        return Encoder.from_module(model, **own)
+            of_module.setdefault("preprocess", ImagesAreTensors(tensors))
+        return Encoder.from_module(model, **of_module)
     if isinstance(model, list | tuple):
         raise UsageError("model takes one model; tuiprobe.probe_several takes a list of them")
     if not isinstance(model, str | Encoder | None):
@@ -223,7 +222,7 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what logs the events of a run and shows them; errors are raised, so not shown too."""
+    """Yields a listener that logs and shows events, except errors, which are raised."""
     with ExitStack() as shown:
         show: Listener = lambda event: None  # noqa: E731
         if callable(progress):

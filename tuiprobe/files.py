@@ -147,14 +147,14 @@ def similar_folder(missing: Path) -> Path | None:
 
     It differs in the first part of the path that is missing; what follows is kept if it is there.
     """
-    whole = missing
+    given = missing
     while not missing.parent.is_dir():
         missing = missing.parent
     with suppress(OSError):
         names = [path.name for path in missing.parent.iterdir() if path.is_dir()]
         if near := get_close_matches(missing.name, names, n=1):
             meant = missing.parent / near[0]
-            inside = meant / whole.relative_to(missing)
+            inside = meant / given.relative_to(missing)
             return inside if inside.is_dir() else meant
     return None
 
@@ -372,8 +372,8 @@ class Entry:
         if stat.S_ISREG(status.st_mode):
             return descriptor
         os.close(descriptor)
-        what = _kind(status.st_mode)
-        raise RunError(f"{self.path} is {what}, so nothing is written to it; move it away")
+        kind = _kind(status.st_mode)
+        raise RunError(f"{self.path} is {kind}, so nothing is written to it; move it away")
 
     def unlink(self) -> None:
         """Deletes the file if it exists; deletes a link itself, never its target."""

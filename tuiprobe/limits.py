@@ -141,11 +141,11 @@ def _groups(root: Path, text: str) -> Iterator[Path]:
     """
     for line in text.splitlines():
         _, _, rest = line.partition(":")
-        controllers, _, own = rest.partition(":")
+        controllers, _, of_process = rest.partition(":")
         if controllers and "memory" not in controllers.split(","):
             continue
         mounted = root / "sys/fs/cgroup" / ("memory" if controllers else "")
-        inner = PurePosixPath(own.lstrip("/"))
+        inner = PurePosixPath(of_process.lstrip("/"))
         yield mounted
         if ".." not in inner.parts:
             yield from (mounted / group for group in (inner, *inner.parents))

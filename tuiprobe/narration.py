@@ -40,7 +40,7 @@ def _in_notebook() -> bool:
 
 
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
-    """Says once what all models will download, where that is anything."""
+    """Announces the downloads of all models once, if there are any."""
     from tuiprobe.models.published_weights import with_sizes
 
     loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
@@ -58,7 +58,7 @@ def narrated(rank: Rank | None = None) -> Iterator[Listener]:
             of all; the others, whose output stands in the same log, only what goes wrong.
     """
     if rank is not None and rank.local > 0:
-        yield _Troubles(rank.number)
+        yield _RankWarnings(rank.number)
         return
     if _in_notebook():
         from IPython.display import display
@@ -183,7 +183,7 @@ def _text(text: str) -> dict[str, str]:
 
 
 class _NotebookCell(_Narrator):
-    """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
+    """One output of a notebook: notable events, and progress below them.
 
     Args:
         update: Replaces the output by data by media type; takes `raw=True`.
@@ -208,7 +208,7 @@ class _NotebookCell(_Narrator):
             self._renew("")
 
     def end(self) -> None:
-        """Leaves what is notable."""
+        """Removes the progress; notable events stay."""
         self._renew("")
 
     def _renew(self, now: str) -> None:
@@ -216,7 +216,7 @@ class _NotebookCell(_Narrator):
         self._update(_text("\n".join(lines)), raw=True)
 
 
-class _Troubles(_Narrator):
+class _RankWarnings(_Narrator):
     """Writes warnings of a rank from its first image on, and why it fails.
 
     What is said before that is the same on every rank.
@@ -230,8 +230,8 @@ class _Troubles(_Narrator):
     def show(self, event: Event) -> None:
         if event.kind == "stage" and event.data.get("stage") == "extract":
             self._measuring = True
-        trouble = self._measuring and event.kind in ("warning", "skipped")
-        if event.kind == "failed" or trouble:
+        is_warning = self._measuring and event.kind in ("warning", "skipped")
+        if event.kind == "failed" or is_warning:
             print(f"rank {self._rank}: {sentence(event)}", file=sys.stderr, flush=True)
 
 

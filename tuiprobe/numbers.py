@@ -264,8 +264,8 @@ def _decimals(
 def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
     scaled = in_unit(value, unit)
     sign = "+" if signed and scaled else "-"
-    whole = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
-    if decimals is None and whole:
+    integral = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
+    if decimals is None and integral:
         return with_minus(f"{int(scaled):{sign},}")
     if decimals is None and (unit == "points" or (unit == "share" and abs(scaled) >= _TENTH)):
         decimals = 1

@@ -146,9 +146,9 @@ def clock(seconds: float) -> str:
     >>> clock(13.4), clock(3661)
     ('0:13', '1:01:01')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 def holds_all(text: str, words: Iterable[str]) -> bool:

@@ -81,16 +81,16 @@ class Registry(Generic[Plugin]):
 
     Args:
         group: Entry point group of other packages, such as `tuiprobe.datasets`.
-        what: Name of a part in messages.
+        noun: Name of a part in messages.
         kind: Class of the parts.
         builtin: Import string `module:ATTRIBUTE` of each built-in part, by name.
     """
 
     def __init__(
-        self, group: str, what: str, kind: type[Plugin], builtin: Mapping[str, str]
+        self, group: str, noun: str, kind: type[Plugin], builtin: Mapping[str, str]
     ) -> None:
         self.group = group
-        self._what, self._kind, self._builtin = what, kind, dict(builtin)
+        self._noun, self._kind, self._builtin = noun, kind, dict(builtin)
 
     @property
     def builtin_names(self) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class Registry(Generic[Plugin]):
         if len(parts) > 1:
             packages = " and ".join(part.package for part in parts)
             raise UsageError(
-                f"the {self._what} {name!r} is registered by {packages}; uninstall all but one"
+                f"the {self._noun} {name!r} is registered by {packages}; uninstall all but one"
             )
         return self.load(parts[0]) if parts else None
 
@@ -142,7 +142,7 @@ class Registry(Generic[Plugin]):
     def warnings(self, names: Collection[str]) -> tuple[str, ...]:
         """Returns a warning for each of these names that a built-in part hides from a package."""
         return tuple(
-            f"the {self._what} {part.name!r} of {part.package} is not used: tuiprobe has one of "
+            f"the {self._noun} {part.name!r} of {part.package} is not used: tuiprobe has one of "
             "that name"
             for part in self._registered()
             if part.name in self._builtin and part.name in names
@@ -158,12 +158,12 @@ class Registry(Generic[Plugin]):
             part = foreign.entry.load()
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"the {self._what} {foreign.name!r} of {foreign.package} cannot be loaded: "
+                f"the {self._noun} {foreign.name!r} of {foreign.package} cannot be loaded: "
                 f"{in_words(error)}"
             ) from error
         if not isinstance(part, self._kind):
             raise PluginError(
-                f"the {self._what} {foreign.name!r} of {foreign.package} is a "
+                f"the {self._noun} {foreign.name!r} of {foreign.package} is a "
                 f"{type(part).__name__}; it must be a {self._kind.__module__}.{self._kind.__name__}"
             )
         return part

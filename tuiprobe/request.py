@@ -149,7 +149,7 @@ def _text(option: OptionField, value: Any) -> Any:
 
 
 def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> None:
-    """Refuses options that these data have no use for, unless they have their default.
+    """Refuses options that do not apply to these data, unless they have their default.
 
     Raises:
         OptionError: If an option is of another kind of data.
@@ -205,8 +205,8 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
         targets = values.get("target") or ()
         return {"sample": None, "concepts": None, "concept_sample": None, "target": targets}
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
-    own_model = model.startswith("mini_")
-    demonstration = own_model and data == DEFAULT_DATA
+    is_miniature = model.startswith("mini_")
+    demonstration = is_miniature and data == DEFAULT_DATA
     if concepts is None and demonstration:
         concepts = "miniature"
     if concept_sample is None:  # an explicit --sample applies to every set
@@ -214,7 +214,7 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     if concept_sample is None and concepts == "miniature":
         concept_sample = MINIATURE_CONCEPT_SAMPLE
     if sample is None and data.partition(":")[0] == "miniature":
-        sample = 2000 if own_model else 64
+        sample = 2000 if is_miniature else 64
     return {
         "sample": DEFAULT_SAMPLE if sample is None else sample or None,
         "concepts": concepts,
@@ -298,7 +298,7 @@ def _as_bytes(word: str) -> str:
 
 
 def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments that do what a run did; see `command_of`."""
+    """Returns the arguments of a run's command; see `command_of`."""
     if spec.get(WATCHED):
         raise UsageError("it was measured by tuiprobe.watch, and by no command")
     targets = spec.get("target")
@@ -310,7 +310,7 @@ def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
 
 
 def command_of(spec: Mapping[str, Any]) -> str:
-    r"""Returns the command line that does what a run did.
+    r"""Returns the command line of a run.
 
     Args:
         spec: The spec as in `results.json`; not trusted.

@@ -126,9 +126,9 @@ def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:
     chosen = [row for row in rows() if "standard" in row.baselines]
     moved = on_classes_of_shift(chosen, "imagenet_r")
     line = fit("standard", moved, ("imagenet_r",))
-    kept = [r for r in chosen if r.own_classes["imagenet_r"] and r.shifts["imagenet_r"]]
+    kept = [r for r in chosen if r.on_shift_classes["imagenet_r"] and r.shifts["imagenet_r"]]
     expected = linregress(
-        [logit(r.own_classes["imagenet_r"]) for r in kept],  # type: ignore[arg-type]
+        [logit(r.on_shift_classes["imagenet_r"]) for r in kept],  # type: ignore[arg-type]
         [logit(r.shifts["imagenet_r"]) for r in kept],  # type: ignore[arg-type]
     )
     assert line.n == len(kept) > 60

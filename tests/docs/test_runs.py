@@ -47,6 +47,8 @@ def runs(block: Block) -> bool:
 
 
 RUNNABLE = [page for page in PAGES if any(map(runs, blocks(page)))]
+OF_THE_NIGHT = {"miniature.md", "models.md", "reports.md", "targets.md", "tutorial.md", "watch.md"}
+"""Pages that take longest; by day `test_commands.py` parses their commands."""
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +120,7 @@ class Reader:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=pytest.mark.nightly) if page.name == "tutorial.md" else page
+        pytest.param(page, marks=pytest.mark.nightly) if page.name in OF_THE_NIGHT else page
         for page in RUNNABLE
     ],
     ids=name,

@@ -213,3 +213,10 @@ def test_programs_that_ask_at_once_are_all_on_record(tmp_path: Path) -> None:
         list(threads.map(ask, range(1, 25)))
     (record,) = LabelFiles(tmp_path, "photos").questions()
     assert len(record.asked) == 25
+
+
+def test_a_quote_mark_that_no_writer_has_added_is_part_of_the_class() -> None:
+    cells = (f"1.jpg,{1:064x}", TIME)
+    for cell, name in (("'tis", "'tis"), ("'=1", "=1"), ("''tis", "'tis")):
+        text = f"{','.join(COLUMNS)}\n{cells[0]},{cell},{cells[1]}\n"
+        assert [line.label for line in label_lines(Path("labels.csv"), text)] == [name]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile, copytree
 from typing import Any
 
 import numpy as np
@@ -99,7 +101,7 @@ def test_a_run_and_its_exported_answers_give_the_same_accuracies_and_decision(wo
         assert theirs == ours
         first, second = read_per_image(run), read_per_image(table)
         for name in ("val", "new"):
-            assert first[name].differs_from(second[name]) == ""
+            assert first[name].differs_from(second[name]) is None
             np.testing.assert_array_equal(first[name].answers.answer, second[name].answers.answer)
     by_run, by_table = (
         decide(read_runs([run.path for run in some]), "val") for some in (runs, tables)
@@ -233,6 +235,30 @@ def test_a_table_that_does_not_fit_is_refused_by_line(world, folder, capsys, nam
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert named in error
     assert not (folder / "run").exists()
+    assert run_cli([*words, "--dry-run", "--json"]) == 4
+    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
+    assert (wrong["option"], wrong["reason"]) == ("model", error.removeprefix("error: "))
+
+
+def test_equal_pictures_may_be_listed_once_or_twice_with_one_answer(world, folder, capsys):
+    images = folder / "images"
+    copytree(world / "val", images)
+    copyfile(images / "red" / "00.png", images / "red" / "copy.png")
+    table = table_of(world, only("sha256", "class", "confidence"), folder / "a.csv")
+    lines = table.read_text().splitlines()
+    digest = sha256((images / "red" / "00.png").read_bytes()).hexdigest()
+    (row,) = [line for line in lines if digest in line]
+    figures = []
+    for number, more in enumerate(([], [row])):
+        table.write_text("\n".join([*lines, *more]) + "\n")
+        report = tuiprobe.probe(f"answers:{table}", images, output=folder / str(number))
+        figures.append(report.figure("top1", "images"))
+    assert figures[0] == figures[1]
+    assert figures[0].n == 3 * EACH + 1
+    table.write_text("\n".join([*lines, f"{row}9"]) + "\n")  # another confidence
+    words = ["--headless", "--model", f"answers:{table}", "--data", str(images)]
+    assert run_cli([*words, "--output", str(folder / "run")]) == 4
+    assert f"line {len(lines) + 1}" in capsys.readouterr().err
 
 
 def test_answers_on_another_picture_are_refused(world, folder, capsys):

@@ -33,8 +33,8 @@ def hook(event, arguments):
     if event in {SOCKETS}:
         opened.append([event, str(arguments)])
 sys.addaudithook(hook)
-from tuiprobe.models.published_weights import go_offline
-go_offline()
+from tuiprobe.models.published_weights import set_offline
+set_offline()
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models import load_encoder
 from tuiprobe.models.fetch import fetch

@@ -173,8 +173,8 @@ def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
     assert encoder.prompts_left(CLASSES, TEMPLATES) == 0
     other_threads()
     assert encoder.prompts_left(CLASSES, TEMPLATES) == every  # its last bits may differ
-    path = encoder.keep_head(head)
-    assert encoder.keep_head(head) == path
+    path = encoder.publish_head(head)
+    assert encoder.publish_head(head) == path
     assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
     copied = tmp_path / "other/tuiprobe/heads" / path.parent.name
     copied.mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
 def test_every_cut_and_every_flipped_byte_of_a_fetched_head_is_noticed(tmp_path: Path) -> None:
     prompts = prompted(counting_tower()[0], tmp_path)
     head = prompts.build()
-    path = prompts.keep(head)
+    path = prompts.publish(head)
     whole = path.read_bytes()
     flipped = (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole)))
     for damaged in (*(whole[:cut] for cut in range(len(whole))), *flipped):
@@ -208,7 +208,7 @@ def test_every_cut_and_every_flipped_byte_of_a_fetched_head_is_noticed(tmp_path:
     with pytest.raises(WeightsError, match="is not the head that its name says"):
         prompts.fetched(8)
     path.unlink()
-    prompts.keep(replace(head, weight=torch.full_like(head.weight, torch.nan)))
+    prompts.publish(replace(head, weight=torch.full_like(head.weight, torch.nan)))
     with pytest.raises(WeightsError, match="is not the head that its name says"):
         prompts.fetched(6)
 

@@ -134,7 +134,7 @@ def test_a_library_that_cannot_download_becomes_one_message() -> None:
         raise ConnectionError("no route to host\nwith a second line")
 
     with pytest.raises(WeightsError, match=r"no route to host\).*tuiprobe fetch x") as error:
-        resolve(fetch, what="x")
+        resolve(fetch, name="x")
     assert "\n" not in str(error.value)
 
 

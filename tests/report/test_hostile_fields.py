@@ -43,7 +43,7 @@ from tuiprobe.comparing.paper import paper, paper_markdown
 from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.preflight import Preflight
-from tuiprobe.probes.robustness.compute import OwnNames, SetAccuracy
+from tuiprobe.probes.robustness.compute import SetAccuracy, ShiftNames
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import card_html, sections_html
 from tuiprobe.report.markdown import section_markdown
@@ -85,8 +85,8 @@ def full_report() -> Report:
         update={
             "not_run": (NotRun(reason="r"),),
             "own_names": (
-                OwnNames(data="r", head="h", accuracy=accuracy),
-                OwnNames(data="s", head="h", accuracy=NotRun(reason="r")),
+                ShiftNames(data="r", head="h", accuracy=accuracy),
+                ShiftNames(data="s", head="h", accuracy=NotRun(reason="r")),
             ),
         }
     )
@@ -253,15 +253,23 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "NamedFigure.id", "NamedFigure.name", "NamedFigure.data", "NamedFigure.place",
         "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
         "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
-        "Estimate.method", "NotRun.reason", "NotRun.remedy", "DataSet.name", "Skipped.path",
+        "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
         "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
     for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not
         assert planted(_result(full_report(), id), HARMLESS)[1], id
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
+CASES = [
+    pytest.param(text, way, id=f"{number} {way}", marks=() if number % 2 == at else night)
+    for number, text in enumerate(HOSTILES)
+    for at, way in enumerate(WAYS)
+    for night in [pytest.mark.nightly]
+]
+"""By day each text comes one way."""
+
+
+@pytest.mark.parametrize(("text", "way"), CASES)
 def test_no_format_obeys_a_hostile_field(text: str, way: str) -> None:
     report, expected = WAYS[way](text), harmless(way, len(plain(text)))
     files = everything(report)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.deletion import clear, delete_run, is_run, kept_files
+from tuiprobe.run.deletion import clear, delete_run, is_run, left_files_line
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.status import StatusWriter, read_status
@@ -175,7 +175,7 @@ def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh
         "shards/read me",
     ]  # fmt: skip
     assert not is_run(run)
-    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 1 more")
+    assert left_files_line(run.path, kept).endswith("notes.txt, photos, report.html.bak and 1 more")
     if fresh:  # the run begins again beside them; another run does not
         with pytest.raises(DataError, match="is no run directory"):
             RunDir(run.path).create("b" * 64)

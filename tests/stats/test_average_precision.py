@@ -33,7 +33,7 @@ def reference(scores, present):
 
 
 @given(problem=problems())
-@examples(15)
+@examples(8)
 def test_equals_scikit_learn_with_ties(problem):
     scores, labels, _ = problem
     result = average_precision(scores, labels)
@@ -44,7 +44,7 @@ def test_equals_scikit_learn_with_ties(problem):
 
 
 @given(problem=problems(), groups=st.integers(1, 6), both=st.booleans())
-@examples(10)
+@examples(6)
 def test_candidates_and_both_signs(problem, groups, both):
     scores, labels, rng = problem
     mask = rng.random((len(scores), groups)) < 0.7
@@ -62,7 +62,7 @@ def test_candidates_and_both_signs(problem, groups, both):
 
 
 @given(problem=problems(), prevalence=st.sampled_from([0.01, 0.5, 0.9]))
-@examples(10)
+@examples(6)
 def test_prevalence_weighs_the_negatives(problem, prevalence):
     scores, labels, _ = problem
     result = average_precision(scores, labels, prevalence=prevalence)

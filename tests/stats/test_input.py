@@ -270,7 +270,7 @@ MEMORY = np.arange(4096, dtype=np.float32)
     threads=st.one_of(st.integers(-3, 70), ANYTHING),
     null=st.booleans(),
 )
-@examples(50)
+@examples(25)
 def test_fuzzed_binding_never_crashes(shape, ids, dtype, threads, null):
     core = _native.Accumulator(channels=3, moments=True, largest=2, smallest=2, samples=True)
     address = 0 if null else MEMORY.ctypes.data
@@ -293,7 +293,7 @@ def test_fuzzed_binding_never_crashes(shape, ids, dtype, threads, null):
         ),
     )
 )
-@examples(50)
+@examples(25)
 def test_fuzzed_state_is_refused(state):
     core = _native.Accumulator(channels=3, moments=True, largest=2, smallest=2, samples=True)
     with pytest.raises((TypeError, ValueError, KeyError, RuntimeError)):
@@ -317,7 +317,7 @@ COLUMN = st.one_of(
     threads=st.one_of(st.integers(-3, 70), ANYTHING),
     null=st.booleans(),
 )
-@examples(50)
+@examples(25)
 def test_fuzzed_average_precision_never_crashes(shape, columns, dtype, threads, null):
     address = 0 if null else MEMORY.ctypes.data
     try:
@@ -331,7 +331,7 @@ def test_fuzzed_average_precision_never_crashes(shape, columns, dtype, threads, 
 
 
 @given(st.data())
-@examples(50)
+@examples(25)
 def test_fuzzed_labels_are_read_within_bounds(data):
     """Every argument fits but one entry, which may not."""
     concepts = data.draw(st.integers(1, 4))
@@ -361,7 +361,7 @@ def test_fuzzed_labels_are_read_within_bounds(data):
 
 
 @given(st.data())
-@examples(50)
+@examples(25)
 def test_fuzzed_state_of_a_device_never_crashes(data):
     parts: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
     device = _native.DeviceState(channels=2, **parts)

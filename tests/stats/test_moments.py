@@ -85,14 +85,14 @@ def compute_in_parts(x, rng, parts):
 
 @pytest.mark.slow
 @given(x=data_sets(), seed=st.integers(0, 1000), parts=st.integers(1, 5))
-@examples(40)
+@examples(15)
 def test_guarantee_under_any_split_and_merge_order(x, seed, parts):
     compute_in_parts(x, np.random.default_rng(seed), parts).check()
 
 
 @pytest.mark.parametrize("isa", supported_instruction_sets())
 @given(x=data_sets())
-@examples(12)
+@examples(5)
 def test_guarantee_on_every_instruction_set(isa, x):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUIPROBE_ISA", isa)
@@ -107,7 +107,7 @@ def test_guarantee_on_every_instruction_set(isa, x):
     share=st.sampled_from([0.001, 0.1, 1.0]),
     bad=st.sampled_from([np.nan, np.inf, -np.inf]),
 )
-@examples(15)
+@examples(6)
 def test_values_that_are_not_finite_are_counted_and_left_out(x, seed, share, bad):
     rng = np.random.default_rng(seed)
     x = np.where(rng.random(x.shape) < share, np.float32(bad), x)
@@ -115,7 +115,7 @@ def test_values_that_are_not_finite_are_counted_and_left_out(x, seed, share, bad
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 400))
-@examples(10)
+@examples(5)
 def test_subnormals_and_the_largest_floats(seed, n):
     rng = np.random.default_rng(seed)
     tiny = (rng.integers(-5, 100, (n, 3)) * np.float32(1e-45)).astype(np.float32)
@@ -190,7 +190,7 @@ def sparse_columns(draw):
     seed=st.integers(0, 1000),
     parts=st.integers(1, 4),
 )
-@examples(8)
+@examples(4)
 def test_sparse_columns_in_any_split_and_type(isa, x, dtype, seed, parts):
     """Their third moment cancels, the errors of its sums do not: a search found such columns."""
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.report.samples import estimate, model, outlier_channel, outliers, report
+from tests.report.samples import (
+    data_sets,
+    estimate,
+    model,
+    outlier_channel,
+    outliers,
+    report,
+)
 from tuiprobe.probes.concepts.compute import (
     CategoryCount,
     ConceptPoint,
@@ -22,6 +29,7 @@ from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness, 
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
+from tuiprobe.results.subject import SetSummary
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -41,7 +49,7 @@ def full_report(**changes: object) -> Report:
     second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5))
     fields = {
         "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),
-        "robustness": robustness(),
+        "robustness": robustness(), "data": (*data_sets(), *shift_sets()),
         "spec": {"model": "mini_clip", "data": "my photos", "sample": 500, "layers": ["blocks.*"]},
     } | changes  # fmt: skip
     return report(**fields)
@@ -158,6 +166,16 @@ def robustness() -> Robustness:
         data="val", accuracies=(accuracy("val", None, 0.68), *shifts),
         mean_shift=estimate(0.5, 0.01), effective=(line,),
     )  # fmt: skip
+
+
+def shift_sets() -> list[SetSummary]:
+    """The five shifts."""
+    names = [accuracy.data for accuracy in robustness().accuracies[1:]]
+    return [
+        SetSummary(name=name, source=f"imagefolder:/data/{i}", images=500, measured=500, classes=10,
+                labelled=True)
+        for i, name in enumerate(names)
+    ]  # fmt: skip
 
 
 def write_run(path: Path, content: Report | None = None, pictures: bool = True) -> Path:

@@ -23,7 +23,7 @@ from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
-from tuiprobe.tui.widgets.label_forest import LabelForest
+from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.thumbnail import WholePicture
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -52,6 +52,13 @@ def text_of(screen: LabelScreen, selector: str) -> str:
     return screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
 
 
+def so_far(screen: LabelScreen) -> str:
+    """Returns all that stands in the panel of what the labels say so far."""
+    names = [name for row in screen.query_one(Forest).rows for name in row.names]
+    parts = (text_of(screen, f"#{id}") for id in ("verdict", "differences", "remarks"))
+    return "\n".join([*names, *parts])
+
+
 def errors(app: TuiprobeApp) -> str:
     """Returns the errors that are shown."""
     return " ".join(notice.message for notice in app._notifications)
@@ -78,7 +85,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         skipped = screen.picture
         await pressed(pilot, screen, "k")
         assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE, ""]
-        assert "last picture: skipped" in text_of(screen, "#forest")
+        assert "last picture: skipped" in so_far(screen)
         assert screen.picture != skipped
         await pressed(pilot, screen, "u")
         assert screen.picture == skipped
@@ -143,11 +150,10 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
             f"{number} {choice}" for number, choice in enumerate(picture.choices, 1)
         ]
         assert not any(name in drawn(app) for name in models)
-        assert "last picture" not in text_of(screen, "#forest")
+        assert "last picture" not in so_far(screen)
         await pressed(pilot, screen, "1")
-        assert f"last picture: {picture.choices[0]} (A " in text_of(screen, "#forest")
-        rows = text_of(screen, "#forest").splitlines()
-        assert [row[0] for row in rows if "├" in row] == ["A", "B"]
+        assert f"last picture: {picture.choices[0]} (A " in so_far(screen)
+        assert [row.names[0] for row in screen.query_one(Forest).rows] == ["A", "B"]
         assert not any(name in drawn(app) for name in models)
         assert "names: v" in drawn(app)
         await pilot.press("v")
@@ -156,9 +162,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
             name: screen._labelling.matched.classes[row[picture.place]]
             for name, row in zip(models, screen._labelling.matched.answers, strict=True)
         }
-        assert all(
-            f"{name} {answer}" in text_of(screen, "#forest") for name, answer in answers.items()
-        )
+        assert all(f"{name} {answer}" in so_far(screen) for name, answer in answers.items())
         await pilot.press("v")
         await until(pilot, lambda: not any(name in drawn(app) for name in models))
         assert unexplained(screen) == []
@@ -188,7 +192,7 @@ async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
         if "more" in actions:
             await pressed(pilot, screen, "d")
             assert screen.picture is not None
-            assert " minus " in text_of(screen, "#forest")
+            assert " minus " in so_far(screen)
         await pressed(pilot, screen, "u")
         assert len(labels(label_runs)) == state.labelled - 1
         assert screen.picture is not None
@@ -210,9 +214,9 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
         assert isinstance(screen, LabelScreen)
         await pressed(pilot, screen, "1")
         assert labels(label_runs, "photos") == [screen.view.last.label]
-        assert "mini_clip_soft" in text_of(screen, "#forest")
+        assert "mini_clip_soft" in so_far(screen)
         assert "names" not in {binding.action for binding, _ in working_keys(screen)}
-        assert "not known to 5 points yet" in text_of(screen, "#forest")
+        assert "not known to 5 points yet" in so_far(screen)
 
 
 async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
@@ -230,7 +234,7 @@ async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: app.screen.size.width == size[0])  # noqa: B023
             assert "▀" not in drawn(app)
-            forest = screen.query_one(LabelForest)
+            forest = screen.query_one(Forest)
             await until(pilot, lambda: forest.size.width >= 28)  # noqa: B023
             lines = [forest.render_line(y).text for y in range(forest.size.height)]
             assert sum("◆" in line and "┤" in line for line in lines) == 2

@@ -97,7 +97,7 @@ def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
     assert watch.look().ranks
     shutil.rmtree(run)
     shot = watch.look()
-    assert (shot.gone, shot.measured) == (True, 700)
+    assert (shot.vanished, shot.measured) == (True, 700)
 
 
 def state(change: Callable[[dict[str, Any]], object]) -> Damage:

@@ -14,9 +14,9 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -96,13 +96,17 @@ async def test_a_set_a_class_and_a_point_lead_to_their_pictures(label_runs: list
     async with app.run_test(size=(110, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         screen = app.screen
-        block = next(of for of in screen.query(BlockView) if of.sets)
-        block.focus()
-        for at, figure in enumerate(block.sets):  # each line of the overview
-            await pilot.press(*["down"] * (at + 1), "enter")
-            assert (await came()).data == figure.data
-            block.blur()
-            block.focus()
+        forest = screen.query_one(Forest)
+        before = screen.focused
+        while screen.focused is not forest:
+            await pilot.press("down")
+        for known in forest.rows:  # each line of the overview
+            await pilot.press("enter")
+            assert (await came()).data == known.data
+            await pilot.press("down")
+        assert screen.focused not in (forest, None)  # from the last line to what stands below
+        await pilot.press(*["up"] * (len(forest.rows) + 1))
+        assert screen.focused is before
         for name in ("yours", "checks"):  # each point of each chart, and each row of each table
             screen.go(name)
             await until(pilot, lambda: screen.tab.id == f"tab-{name}")  # noqa: B023

@@ -43,6 +43,7 @@ from tuiprobe.tui.tabs import section
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
@@ -109,21 +110,20 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         assert text_of(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
 
         block = next(view for view in blocks if view.block.block == "shifts")
-        await until(pilot, lambda: "◆" in text(block))
         lines = text(block).splitlines()
         assert lines[0] == "68.0 % right on val, 50.0 % over 5 shifts"  # the answer, once
         assert "as the mean of" not in text(block)
-        names = ["val", plain(EVIL), "r", "sketch", "objectnet", "a"]
-        drawn = [one for one in lines if "◆" in one]
-        assert [one.split()[0] for one in drawn] == names
-        places = [one.index("◆") for one in drawn]
+        forest = screen.query_one(Forest)
+        assert list(forest.rows) == list(screen.results.report.accuracies)
+        drawn = [forest.render_line(y).text for y in range(forest.size.height)]
+        assert [one.split()[0] for one in drawn[1:]] == [plain(of.data) for of in forest.rows]
+        places = [one.index("◆") for one in drawn[1:]]
         assert places[0] > places[2] > places[-1]  # .68, .50, .35: one scale
-        assert all("├" in one and "┤" in one for one in drawn)
-        assert "0 " in lines[7]
-        assert "100 %" in lines[7]
+        assert all("├" in one and "┤" in one for one in drawn[1:])
+        assert "100 %" in drawn[0]
 
         await pilot.resize_terminal(60, 44)
-        await until(pilot, lambda: text(block).splitlines() != lines)
+        await until(pilot, lambda: forest.size.width <= 56)
         assert all(len(one) <= 56 for one in text(block).splitlines())
         await until(pilot, lambda: text_of(app, "#place").endswith("  DEMONSTRATION"))
         assert len(text_of(app, "#place")) == 58
@@ -133,8 +133,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: inside.outer_size.height == 1)
         for view in blocks[1:]:
             assert view.has_class("-folded") is (view.block.block in FOLDED_LOW)
-        drawn = [one for one in text(block).splitlines() if "◆" in one]
-        assert len(drawn) == 6  # every set, whatever the window
+        assert forest.size.height == len(forest.rows) + 1  # every set, whatever the window
         inside.focus()
         await pilot.press("enter")  # first all of its lines, then the evidence behind them
         await until(pilot, lambda: inside.outer_size.height > 3)

@@ -19,7 +19,7 @@ IMAGENET = "imagenet"
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
 """The five shifts of the paper, as the columns of the tables name them."""
 
-OWN_CLASSES = {
+SHIFT_CLASS_COLUMNS = {
     "imagenet_r": "imagenet_on_r_classes",
     "imagenet_a": "imagenet_on_a_classes",
     "objectnet": "imagenet_on_objectnet_classes",
@@ -61,7 +61,7 @@ class ModelAccuracies:
             `zero-shot` for open_clip.
         baselines: Names of the baselines whose fit uses the row.
         note: A remark about the row.
-        own_classes: By shift, accuracy on the validation images whose class that shift has.
+        on_shift_classes: By shift, accuracy on the validation images whose class that shift has.
         pretraining: Pretraining set of a zero-shot model, whose models are not independent; empty
             for the others.
     """
@@ -77,7 +77,7 @@ class ModelAccuracies:
     training: str = ""
     baselines: frozenset[str] = frozenset()
     note: str = ""
-    own_classes: dict[str, float | None] = field(default_factory=dict)
+    on_shift_classes: dict[str, float | None] = field(default_factory=dict)
     pretraining: str = ""
 
     @property
@@ -128,7 +128,7 @@ def _shifts(row: Mapping[str, str]) -> dict[str, float | None]:
 
 
 def _on_shift_classes(row: Mapping[str, str]) -> dict[str, float | None]:
-    return {shift: _number(row.get(column)) for shift, column in OWN_CLASSES.items()}
+    return {shift: _number(row.get(column)) for shift, column in SHIFT_CLASS_COLUMNS.items()}
 
 
 def _number(text: str | None) -> float | None:
@@ -202,7 +202,7 @@ def _timm_row(row: dict[str, str]) -> ModelAccuracies:
         baselines=frozenset({"timm_imagenet1k"} if only else ()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        own_classes=_on_shift_classes(row),
+        on_shift_classes=_on_shift_classes(row),
     )
 
 
@@ -214,7 +214,7 @@ def _testbed_row(row: dict[str, str]) -> ModelAccuracies:
         baselines=frozenset(row["baseline"].split()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        own_classes=_on_shift_classes(row),
+        on_shift_classes=_on_shift_classes(row),
     )
 
 
@@ -258,7 +258,7 @@ def read_baseline_csv(
         raise UsageError(f"{source} is no CSV: {error}") from error
     if not lines:
         raise UsageError(f"{source} holds a header and no model")
-    of_classes = {shift: column for shift, column in OWN_CLASSES.items() if shift in shifts}
+    of_classes = {shift: column for shift, column in SHIFT_CLASS_COLUMNS.items() if shift in shifts}
     models = []
     for number, cells in lines:
         where = f"{source}, line {number}"
@@ -270,7 +270,9 @@ def read_baseline_csv(
             baselines=frozenset({"own"}),
             imagenet=_fraction(cells, id_set, where),
             shifts={shift: _fraction(cells, shift, where) for shift in shifts},
-            own_classes={s: _fraction(cells, column, where) for s, column in of_classes.items()},
+            on_shift_classes={
+                s: _fraction(cells, column, where) for s, column in of_classes.items()
+            },
         )
         models.append(row)
     return models

@@ -22,16 +22,16 @@ from tuiprobe.files import read_regular
 from tuiprobe.plaintext import plain, text_of
 
 _MOST_LISTED = 5
-_ALIKE = 0.8
+_SIMILAR = 0.8
 """How similar a name must be to be suggested, as `difflib` counts."""
 
 
-def read_lines(path: Path, what: str) -> tuple[str, ...]:
+def read_lines(path: Path, label: str) -> tuple[str, ...]:
     """Returns the non-empty lines of a UTF-8 text file.
 
     Args:
         path: A file with one entry per line.
-        what: Description of the lines, for messages.
+        label: Description of the lines, for messages.
 
     Raises:
         UsageError: If it cannot be read, or has no such line.
@@ -39,10 +39,10 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
     try:
         text = text_of(read_regular(path))
     except (OSError, ValueError, DataError) as error:
-        raise UsageError(f"cannot read {what} from {path}: {error}") from error
+        raise UsageError(f"cannot read {label} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
-        raise UsageError(f"{path} holds no {what}; write one a line")
+        raise UsageError(f"{path} holds no {label}; write one a line")
     return lines
 
 
@@ -190,7 +190,7 @@ class ClassMatches:
             columns = (*imagenet_columns()[1], *imagenet_columns()[2])
             words = (word.strip() for names in columns for word in names.split(","))
         by_folded = {folded_name(word): word for word in words}
-        near = get_close_matches(folded_name(name), by_folded, n=2, cutoff=_ALIKE)
+        near = get_close_matches(folded_name(name), by_folded, n=2, cutoff=_SIMILAR)
         return [plain(by_folded[word][:80]) for word in near]
 
 

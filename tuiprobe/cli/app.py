@@ -24,12 +24,12 @@ from tuiprobe.cli import (
     report,
     runs,
 )
-from tuiprobe.cli.options import takes
+from tuiprobe.cli.options import with_options
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.request import directory_options
-from tuiprobe.spec import WHAT, run_options
+from tuiprobe.spec import MODEL_AND_IMAGES, run_options
 
 PROGRAM = "Program"
 """Group of the options that say what the command does."""
@@ -118,7 +118,7 @@ class Invocation:
         Option(
             "Sets of images in place of --data. A TOML file, or auto for those below "
             "$TUIPROBE_DATA.",
-            WHAT,
+            MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
         ),
@@ -128,7 +128,7 @@ class Invocation:
         Option(
             "Many models: a file with a line MODEL [checkpoint=FILE] for each, or paper. Finished "
             "ones are skipped, and those without weights listed.",
-            WHAT,
+            MODEL_AND_IMAGES,
             metavar="FILE",
         ),
     ] = None
@@ -169,7 +169,7 @@ def all_options() -> tuple[OptionField, ...]:
 
 
 @app.callback(cls=MainCommand, invoke_without_command=True)
-@takes(all_options())
+@with_options(all_options())
 def probe(context: typer.Context, **values: Any) -> None:
     """Measures one or more encoders, unless a command follows."""
     invocation = Invocation(**{name: values.pop(name) for name in vars(Invocation())})

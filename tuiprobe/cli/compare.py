@@ -79,12 +79,12 @@ def compare(
         for gate in gates
     }
     decision = decide(runs)
-    reference, *rest = (row.place for row in decision.models)
+    reference, *compared = (row.place for row in decision.models)
     if as_json:
-        pairs = {n: compare_runs(runs, n, reference, labels) for n in rest}
+        pairs = {n: compare_runs(runs, n, reference, labels) for n in compared}
         print(_json(runs, decision, reference, pairs))
     else:
-        shown = [n for n in rest if everything or as_html or len(runs) < SEVERAL]
+        shown = [n for n in compared if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
         if as_html:
             from tuiprobe.comparing.page import compare_page
@@ -115,11 +115,11 @@ def _text(
     runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
     from tuiprobe.comparing.decision_section import describe_decision
-    from tuiprobe.comparing.differences_section import describe_rest
+    from tuiprobe.comparing.differences_section import describe_details
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
-    sections += describe_rest(runs, decision, comparisons, everything)
+    sections += describe_details(runs, decision, comparisons, everything)
     return "".join(map(section_text, sections))
 
 

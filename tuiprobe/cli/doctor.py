@@ -40,10 +40,10 @@ def doctor(
     With --model it shows width, training, preprocessing, text tower, head and layers, and times a
     trial batch. The exit code is 5 if a check fails.
     """
-    from tuiprobe.models.published_weights import go_offline
+    from tuiprobe.models.published_weights import set_offline
 
     if offline:
-        go_offline()  # before a library is imported
+        set_offline()  # before a library is imported
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.doctor import examine

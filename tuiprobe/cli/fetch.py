@@ -50,10 +50,10 @@ def fetch(
     Prints a line for each file (model, SHA-256, bytes, path), then a line for each folder that was
     filled: copy these folders to a machine without a network.
     """
-    from tuiprobe.models.published_weights import go_offline
+    from tuiprobe.models.published_weights import set_offline
 
     if offline:
-        go_offline()  # before a library is imported
+        set_offline()  # before a library is imported
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
     from tuiprobe.cli.doctor import head_progress

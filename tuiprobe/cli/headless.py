@@ -18,7 +18,7 @@ from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
-from tuiprobe.models.published_weights import go_offline
+from tuiprobe.models.published_weights import set_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
@@ -84,9 +84,9 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
             raise UsageError(f"{place}: {error}") from error
         if not words:
             continue
-        model, *rest = words
-        key, _, checkpoint = rest[0].partition("=") if rest else ("", "", "")
-        if not model or len(rest) > 1 or (rest and (key != "checkpoint" or not checkpoint)):
+        model, *others = words
+        key, _, checkpoint = others[0].partition("=") if others else ("", "", "")
+        if not model or len(others) > 1 or (others and (key != "checkpoint" or not checkpoint)):
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
         if is_foreign(model, foreign):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
@@ -159,7 +159,7 @@ def dry_run(
         return spec
 
     requests = requests_of(models, listed, data, options, spec_of)
-    previews = [preview(*asked) for asked in zip(requests, refused, strict=True)]
+    previews = [preview(*request) for request in zip(requests, refused, strict=True)]
     for one in previews:
         if as_json:
             print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
@@ -187,7 +187,7 @@ def run_requests(
         model without weights is a failure only if no model has any.
     """
     if any(request.spec.offline for request in requests):
-        go_offline()  # before a library is imported
+        set_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank) as listen:
         models = _Models(requests, listed, listen, as_json, debug)
@@ -245,8 +245,9 @@ class _Models:
             if INTERRUPTED in self.codes:
                 self.gaps += [f"{request.spec.model}: stopped before" for request in together]
                 continue
+            if self.codes:
+                gc.collect()  # the parts of a run refer to each other, and hold the model
             outcomes += self._measure(together)
-            gc.collect()  # a run's parts refer to each other, and hold the model
         next_command = self._compare(outcomes)
         if self.listed and current_rank().local == 0:
             for gap in self.gaps:
@@ -286,7 +287,7 @@ class _Models:
         return waiting
 
     def _receive(self, request: RunRequest, event: Event) -> None:
-        """Tells an event of one run; of several, with its name, and progress of all once."""
+        """Passes on an event, named if there are several runs, with one progress for all."""
         if event.kind == "progress":
             done = event.data["done"]
             if done > self._reported or len(self.requests) == 1:
@@ -323,8 +324,6 @@ class _Models:
         Returns:
             What to type next, if labels must decide.
         """
-        from tuiprobe.comparing.decision_section import write_decision
-
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results
         measured = [
@@ -337,6 +336,8 @@ class _Models:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (complete and last):
             return ""
+        from tuiprobe.comparing.decision_section import write_decision
+
         path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
         if self.as_json:
             content = {"schema_version": 3, "decision": decision.model_dump(mode="json")}

@@ -71,7 +71,12 @@ def label(
     from tuiprobe.comparing.decision import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
-    from tuiprobe.labelling.answer_table import import_answers, known_labels, take_known, write_todo
+    from tuiprobe.labelling.answer_table import (
+        import_answers,
+        known_labels,
+        label_known,
+        write_todo,
+    )
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.status import describe_labels, label_status
     from tuiprobe.plaintext import json_text
@@ -91,7 +96,7 @@ def label(
         if answers_from is not None:
             known = _miniature_labels if answers_from == MINIATURE else known_labels
             classes = known(labelling, answers_from)
-            if words := take_known(labelling, classes, answers_from, difference):
+            if words := label_known(labelling, classes, answers_from, difference):
                 print(words, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
@@ -134,7 +139,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.engine.opening import PythonObjects
     from tuiprobe.engine.run import run_together
-    from tuiprobe.models.from_answers import AnswerTable
+    from tuiprobe.models.answer_table import AnswerTable
     from tuiprobe.request import RunRequest
 
     source = source_named(data)
@@ -145,8 +150,8 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     specs = [user_spec(f"answers:{table}", data, options) for table in tables]
     pictures = PythonObjects(images={source: load_target(source)})
     requests = [RunRequest(spec=spec) for spec in specs]
-    own = [pictures] * len(requests)
-    outcomes = run_together(requests, own, listen=lambda request, event: None)
+    objects = [pictures] * len(requests)
+    outcomes = run_together(requests, objects, listen=lambda request, event: None)
     paths = dict(zip(tables, (outcome.directory.path for outcome in outcomes), strict=True))
     return [paths.get(path, path) for path in named]
 

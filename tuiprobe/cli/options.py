@@ -52,7 +52,7 @@ def of_run(name: str, *, change: bool = False) -> OptionInfo:
     return option_info(field, "as in the run" if change else field.shown_default)
 
 
-def takes(fields: Iterable[OptionField]) -> Callable[[Callback], Callback]:
+def with_options(fields: Iterable[OptionField]) -> Callable[[Callback], Callback]:
     """Returns a decorator: the command gets these options by name, besides its typer.Context.
 
     Repeatable and required ones are None where they are left out.

@@ -83,9 +83,9 @@ def runs(
     for view in views:
         about, detail = view.summary, "" if view.state == "done" else view.words
         changed = datetime.fromtimestamp(view.changed / 1e9).strftime("%Y-%m-%d %H:%M")
-        asked = (_cut(about.model, _MODEL), _cut(about.source or about.data, _DATA))
+        subject = (_cut(about.model, _MODEL), _cut(about.source or about.data, _DATA))
         accuracies = (about.cell(figure.field) for figure in figures)
-        texts = (view.name, *asked, *accuracies, view.word, changed, detail)
+        texts = (view.name, *subject, *accuracies, view.word, changed, detail)
         cells.append([plain(text) for text in texts])
     print("".join(f"{line}\n" for line in text_table(columns, cells)), end="")
     if not views:
@@ -103,11 +103,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
-    from tuiprobe.run.deletion import delete_run, kept_files
+    from tuiprobe.run.deletion import delete_run, left_files_line
     from tuiprobe.run.directory import RunDir
 
     if not words:
-        raise UsageError("--delete takes words that say which runs, for example a part of a name")
+        raise UsageError("--delete needs words that choose the runs, such as a part of a name")
     running = [view.name for view in views if view.going]
     if running:
         raise UsageError(f"still running, so nothing is deleted: {', '.join(running)}")
@@ -122,7 +122,7 @@ def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
         files = delete_run(RunDir(view.path))
         print(plain(str(view.path)))
         if files:
-            print(plain(kept_files(view.path, files)), file=sys.stderr)
+            print(plain(left_files_line(view.path, files)), file=sys.stderr)
 
 
 def _confirmed(count: int) -> bool:

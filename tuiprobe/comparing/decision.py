@@ -28,7 +28,7 @@ from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
-from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given
+from tuiprobe.results import Figure, Frozen, NotRun, SetSummary, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
@@ -151,7 +151,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         if by_labels.verdict != "undecided" or chosen.verdict == "undecided" or lost:
             chosen, evidence = by_labels, "labels"
     data = _target(runs, target, labels)
-    rest = [n for n in range(len(runs)) if n not in chosen.order]
+    others = [n for n in range(len(runs)) if n not in chosen.order]
     unknown: Standing = "undecided" if evidence == "none" else "not compared"
     decision = Decision(
         verdict=chosen.verdict,
@@ -165,7 +165,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
                 standing=chosen.standings.get(n, unknown),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
             )
-            for number, n in enumerate((*chosen.order, *rest))
+            for number, n in enumerate((*chosen.order, *others))
         ),
         shifts=shifts,
         notes=tuple(weakening(runs, chosen.order[0], labels)),
@@ -175,7 +175,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
 
 
 def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
-    """Orders all runs as the labels of a target do: the one that is ahead, then by difference."""
+    """Orders all runs by the labels of a target: the leader first, then by difference."""
     status, count = labels.status, len(runs)
     candidates = [status.candidates[place] for place in labels.places]
     verdict = _VERDICTS.get(status.verdict, "undecided")
@@ -205,33 +205,33 @@ def _by_shifts(runs: Sequence[Run]) -> tuple[_Order | None, tuple[str, ...]]:
     if len(means) < 2:
         return None, ()
     order, count = list(means), len(means)
-    leader, rest = order[0], order[1:]
+    leader, others = order[0], order[1:]
 
     def ahead(n: int, other: int) -> Figure:
-        ours, theirs = means[other], means[n]
-        paired = Pairing(runs[other].images, runs[n].images).difference(ours, theirs)
-        return paired or difference(ours.figure, theirs.figure)
+        first, second = means[other], means[n]
+        paired = Pairing(runs[other].images, runs[n].images).difference(first, second)
+        return paired or difference(first.figure, second.figure)
 
-    changes = {n: ahead(leader, n) for n in rest}
-    standings: dict[int, Standing] = dict.fromkeys(rest, "undecided")
+    changes = {n: ahead(leader, n) for n in others}
+    standings: dict[int, Standing] = dict.fromkeys(others, "undecided")
     for n, change in changes.items():
         low, high = ends_of(reaching(change, joint_reach(count)))
         if low >= -MARGIN and high <= MARGIN:
             standings[n] = "as good"
         elif ends_of(reaching(change, best_reach(count)))[0] > 0:
             standings[n] = "not the best"
-    good = [leader, *(n for n in rest if standings[n] == "as good")]
+    good = [leader, *(n for n in others if standings[n] == "as good")]
     verdict: Verdict = "best" if len(good) == 1 else "within"
     standings[leader] = "as good"
     if "undecided" in standings.values():
         verdict, standings[leader] = "undecided", "undecided"
-    elif (take := _cheapest(runs, good)) != leader:
-        order = [take, *(n for n in order if n != take)]
-        changes = {n: ahead(take, n) for n in order[1:]}
+    elif (chosen := _cheapest(runs, good)) != leader:
+        order = [chosen, *(n for n in order if n != chosen)]
+        changes = {n: ahead(chosen, n) for n in order[1:]}
     if verdict != "undecided":
         standings[order[0]] = "take"
     differences = {n: reaching(changes[n], joint_reach(count)) for n in order[1:]}
-    standings |= {n: _beaten(differences[n]) for n in rest if standings[n] == "not the best"}
+    standings |= {n: _beaten(differences[n]) for n in others if standings[n] == "not the best"}
     shifts = means[leader].mean_of
     return _Order(verdict, order, standings, differences), () if shifts is None else shifts.sets
 
@@ -271,7 +271,7 @@ def _cheapest(runs: Sequence[Run], places: Sequence[int]) -> int:
 
 def _target(
     runs: Sequence[Run], target: str | None, labels: LabelEvidence | NotRun | None
-) -> DataSet | None:
+) -> SetSummary | None:
     """Returns the target of a name, the labelled one, or the first that all with targets have."""
     sets = [[data for data in run.report.data if data.target] for run in runs]
     first, *others = [targets for targets in sets if targets] or [[]]
@@ -286,7 +286,7 @@ def _target(
 def _labelling(
     runs: Sequence[Run],
     order: _Order,
-    target: DataSet | None,
+    target: SetSummary | None,
     labels: LabelEvidence | NotRun | None,
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.
@@ -322,10 +322,10 @@ def _labelling(
 def _sentence(decision: Decision) -> str:
     models, by, take = decision.models, decision.by, decision.take
     if take is None:
-        rest = [row.model for row in models if row.standing == "undecided"]
+        undecided = [row.model for row in models if row.standing == "undecided"]
         if decision.evidence == "none":
             return "Undecided: nothing that was measured orders these models."
-        return f"Undecided between {listed(rest, NAMED)} on {by}."
+        return f"Undecided between {listed(undecided, NAMED)} on {by}."
     equal = [row for row in models if row.standing in ("take", "as good")]
     if decision.verdict == "equal":
         return (

@@ -125,9 +125,11 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     """Yields how to read the table."""
     if any(given(row.difference) for row in decision.models):
         many = ", for all pairs of models together" if len(decision.models) > 2 else ""
-        what = f"labels of {decision.target}" if decision.evidence == "labels" else "mean of shifts"
+        evidence = (
+            f"labels of {decision.target}" if decision.evidence == "labels" else "mean of shifts"
+        )
         first = decision.models[0].model
-        yield f"{first} minus it: by {what}; ranges hold with 95 %{many}."
+        yield f"{first} minus it: by {evidence}; ranges hold with 95 %{many}."
     known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
     if any(accuracy.evidence == "estimate" for accuracy in known):
         yield (

@@ -124,8 +124,8 @@ def compare_runs(
         known = {labels.status.target: labels.difference(second, first)}
     elif isinstance(labels, NotRun):
         known = labels
-    ours, theirs = runs[first], runs[second]
-    return compare(ours.report, theirs.report, Pairing(ours.images, theirs.images), known)
+    one, other = runs[first], runs[second]
+    return compare(one.report, other.report, Pairing(one.images, other.images), known)
 
 
 def compare(
@@ -143,13 +143,17 @@ def compare(
         labels: Second minus first by labels, by set, or why labels do not say it.
     """
     pairing = pairing or Pairing({}, {})
-    alike = first.model.representation == second.model.representation
-    ours, theirs = (_figures_by_place(report, all_blocks=alike) for report in (first, second))
-    places = [{(data, place) for _, data, place, _ in figures} for figures in (ours, theirs)]
-    common = {place: (ours[place], theirs[place]) for place in ours if place in theirs}
+    same_kind = first.model.representation == second.model.representation
+    of_first, of_second = (
+        _figures_by_place(report, all_blocks=same_kind) for report in (first, second)
+    )
+    places = [{(data, place) for _, data, place, _ in figures} for figures in (of_first, of_second)]
+    common = {
+        place: (of_first[place], of_second[place]) for place in of_first if place in of_second
+    }
     known = {} if isinstance(labels, NotRun) or labels is None else labels
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
-    names = {fact.id: fact.name for fact in facts} if alike else {}
+    names = {fact.id: fact.name for fact in facts} if same_kind else {}
     return Comparison(
         models=(first.model.name, second.model.name),
         facts=tuple(
@@ -157,7 +161,7 @@ def compare(
             for id, name in names.items()
         ),
         differences=_headlines_alone(list(_differences(common, pairing, known))),
-        overlaps=tuple(overlaps(first, second)) if alike else (),
+        overlaps=tuple(overlaps(first, second)) if same_kind else (),
         notes=(
             *model_notes(first, second),
             *subject_notes((first, second)),
@@ -184,33 +188,33 @@ def _differences(
     pairing: Pairing,
     labels: Mapping[str, Figure],
 ) -> Iterator[Difference]:
-    """Yields the difference of each figure; one of estimates would mislead."""
-    for place, (ours, theirs) in figures.items():
+    """Yields the difference of each figure; differences of estimates are withheld."""
+    for place, (first, second) in figures.items():
         paired = None
-        if ours.id == LABELLED.id:
-            change = paired = labels.get(ours.data, NO_BOUNDS)
-        elif ours.role == "estimate":
+        if first.id == LABELLED.id:
+            change = paired = labels.get(first.data, NO_BOUNDS)
+        elif first.role == "estimate":
             change = ESTIMATES
         else:
-            paired = pairing.difference(ours, theirs)
-            change = paired or difference(ours.figure, theirs.figure)
+            paired = pairing.difference(first, second)
+            change = paired or difference(first.figure, second.figure)
         yield Difference(
             probe=place[0],
-            data=ours.data,
-            place=ours.place,
-            id=ours.id,
-            name=ours.name,
-            first=ours.figure,
-            second=theirs.figure,
+            data=first.data,
+            place=first.place,
+            id=first.id,
+            name=first.name,
+            first=first.figure,
+            second=second.figure,
             difference=change,
             paired=paired is not None and given(change),
-            inner=ours.inner,
-            headline=ours.headline,
+            inner=first.inner,
+            headline=first.headline,
         )
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank."""
+    """Returns the differences; only one difference per headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
     for fig in HEADLINES:
         for i, row in enumerate(differences):

@@ -49,10 +49,10 @@ def describe(
     return Section(title=f"{second} and {first}", content=content)
 
 
-def describe_rest(
+def describe_details(
     runs: Sequence[Run], decision: Decision, comparisons: Sequence[Comparison], everything: bool
 ) -> list[Section]:
-    """Describes what follows a decision: the pairs, then figures held against robustness.
+    """Describes the pairs behind a decision, then figures against robustness.
 
     Args:
         runs: The runs.
@@ -60,10 +60,10 @@ def describe_rest(
         comparisons: The first model of the decision with others.
         everything: Whether all other figures of each pair are listed.
     """
-    rest = [describe(comparison, everything, decision.notes) for comparison in comparisons]
+    sections = [describe(comparison, everything, decision.notes) for comparison in comparisons]
     if len(runs) >= SEVERAL:
-        rest.append(describe_indicator(correlate([run.report for run in runs])))
-    return rest
+        sections.append(describe_indicator(correlate([run.report for run in runs])))
+    return sections
 
 
 def kind(row: Difference) -> str:

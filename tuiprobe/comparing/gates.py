@@ -131,8 +131,8 @@ def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
         if overlap.not_comparable:
             yield plain(f"{where} cannot be compared: {overlap.not_comparable.why}")
         elif overlap.differ:
-            gone, new = list(overlap.first_only), list(overlap.second_only)
-            yield plain(f"{where}: gone {gone}, new {new}")
+            lost, new = list(overlap.first_only), list(overlap.second_only)
+            yield plain(f"{where}: gone {lost}, new {new}")
 
 
 def _names(gate: Gate, row: Difference) -> bool:

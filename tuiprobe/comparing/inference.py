@@ -24,7 +24,7 @@ from tuiprobe.run.per_image import ImageValues, SetValues
 LEVEL: Final = 0.05
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
-KEEPS_NONE: Final = NotRun(
+NO_VALUES: Final = NotRun(
     reason="no values of single images are kept", remedy="`tuiprobe reprobe RUN` writes them"
 )
 
@@ -128,18 +128,17 @@ class Pairing:
 
     def why_not(self, name: str) -> NotRun | None:
         """Returns why a set cannot be paired; None where it can."""
-        ours, theirs = self.first.get(name), self.second.get(name)
-        if ours is None or theirs is None:
-            return KEEPS_NONE
-        other = ours.differs_from(theirs)
-        return NotRun(reason=other) if other else None
+        first, second = self.first.get(name), self.second.get(name)
+        if first is None or second is None:
+            return NO_VALUES
+        return first.differs_from(second)
 
-    def difference(self, ours: NamedFigure, theirs: NamedFigure) -> Estimate | None:
+    def difference(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""
-        about = ours.mean_of
-        if about is None or theirs.mean_of != about or not about.sets:
+        about = first.mean_of
+        if about is None or second.mean_of != about or not about.sets:
             return None
-        if not (given(ours.figure) and given(theirs.figure)):
+        if not (given(first.figure) and given(second.figure)):
             return None
         names = (*about.sets, *((about.line.set,) if about.line is not None else ()))
         sets = [self._of(about.values, name) for name in names]
@@ -150,17 +149,17 @@ class Pairing:
         if (line := about.line) is not None:
             fixed, lines = np.array([[line.slope], [line.intercept]]), _lines(line)
         values = _figure(about, [resampled.means[:, None] for resampled in known], fixed)[:, 0]
-        if not np.allclose(values, (ours.figure.value, theirs.figure.value), _AGREES, _AGREES):
+        if not np.allclose(values, (first.figure.value, second.figure.value), _AGREES, _AGREES):
             return None  # the figures are of another head than the values
         figures = _figure(about, [resampled.drawn for resampled in known], lines)
         if not np.isfinite(figures).all():
             return None  # a line that no baseline has
-        value = theirs.figure.value - ours.figure.value
+        value = second.figure.value - first.figure.value
         changes = figures[1] - figures[0]
         ends = value + np.quantile(changes - changes.mean(), _TAILS)
         low, high = min(float(ends[0]), value), max(float(ends[1]), value)
         n = sum(resampled.n for resampled in known[: len(about.sets)])
-        unit = unit_of_difference(ours.figure.unit)
+        unit = unit_of_difference(first.figure.unit)
         return Estimate(value=value, low=low, high=high, unit=unit, n=n, method=METHOD)
 
     def _of(self, kind: PerImage, name: str) -> _Resampled | None:
@@ -174,10 +173,10 @@ class Pairing:
         return self._drawn[kind, name]
 
 
-def _resample(kind: PerImage, name: str, ours: SetValues, theirs: SetValues) -> _Resampled | None:
-    if kind not in ours.values or kind not in theirs.values:
+def _resample(kind: PerImage, name: str, first: SetValues, second: SetValues) -> _Resampled | None:
+    if kind not in first.values or kind not in second.values:
         return None
-    both = np.stack([ours.values[kind], theirs.values[kind]]).astype(np.float64)
+    both = np.stack([first.values[kind], second.values[kind]]).astype(np.float64)
     counted = np.isfinite(both)
     if not counted.any() or (counted[0] != counted[1]).any():
         return None

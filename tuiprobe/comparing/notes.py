@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tuiprobe.comparing.inference import KEEPS_NONE, Pairing
+from tuiprobe.comparing.inference import NO_VALUES, Pairing
 from tuiprobe.comparing.runs import LabelEvidence, Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
@@ -98,10 +98,10 @@ def model_notes(first: Report, second: Report) -> Iterator[str]:
             f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
             "sigmas, not kurtosis"
         )
-    ours, theirs = (
+    before, after = (
         report.model.preprocessing.model_copy(update={"source": ""}) for report in (first, second)
     )
-    if ours != theirs:
+    if before != after:
         yield "preprocessing differs"
 
 
@@ -109,10 +109,10 @@ def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str
     """Yields why images are not compared in pairs, and which ones differ or are left out."""
     for report, images in ((first, pairing.first), (second, pairing.second)):
         if not images and (pairing.first or pairing.second):
-            yield f"{report.model.name}: {KEEPS_NONE.why}, so differences are not paired"
-    theirs = {data.name: data for data in second.data}
+            yield f"{report.model.name}: {NO_VALUES.why}, so differences are not paired"
+    of_second = {data.name: data for data in second.data}
     for data in first.data:
-        other = theirs.get(data.name)
+        other = of_second.get(data.name)
         if other is None:
             continue
         unpaired = pairing.why_not(data.name)

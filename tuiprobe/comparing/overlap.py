@@ -49,13 +49,13 @@ class Overlap(Frozen):
 
 def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
     """Yields the overlap of every kind of sets that a run names, by set of images and place."""
-    ours, theirs = (
+    of_first, of_second = (
         {(named.id, named.data, named.place): named for part in report.parts for named in part.sets}
         for report in (first, second)
     )
-    for place in dict.fromkeys((*ours, *theirs)):
-        a, b = ours.get(place), theirs.get(place)
-        either = a or theirs[place]
+    for place in dict.fromkeys((*of_first, *of_second)):
+        a, b = of_first.get(place), of_second.get(place)
+        either = a or of_second[place]
         overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
         if a is None or b is None:
             without = first if a is None else second
@@ -108,29 +108,29 @@ def _sorted(members: set[str]) -> tuple[str, ...]:
     return tuple(sorted(members, key=order))
 
 
-def by_chance(ours: int, theirs: int, universe: int) -> Figure:
+def by_chance(first: int, second: int, universe: int) -> Figure:
     """Returns mean and 95 % range of a hypergeometric number of shared things.
 
     >>> by_chance(10, 20, 100).value
     2.0
     """
-    if not (universe > 0 and max(ours, theirs) <= universe):
-        return NotRun(reason=f"{universe} cannot hold {max(ours, theirs)}")
+    if not (universe > 0 and max(first, second) <= universe):
+        return NotRun(reason=f"{universe} cannot hold {max(first, second)}")
 
     def log_comb(n: int, k: int) -> float:
         return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
-    most = min(ours, theirs)
+    most = min(first, second)
     log = [
-        log_comb(ours, k) + log_comb(universe - ours, theirs - k) - log_comb(universe, theirs)
-        for k in range(max(0, ours + theirs - universe), most + 1)
+        log_comb(first, k) + log_comb(universe - first, second - k) - log_comb(universe, second)
+        for k in range(max(0, first + second - universe), most + 1)
     ]
     below = list(accumulate(exp(term) for term in log))
-    first = most + 1 - len(below)
-    low = next((k for k, part in enumerate(below, first) if part >= TAIL), most)
-    high = next((k for k, part in enumerate(below, first) if part >= 1 - TAIL - 1e-12), most)
+    least = most + 1 - len(below)
+    low = next((k for k, part in enumerate(below, least) if part >= TAIL), most)
+    high = next((k for k, part in enumerate(below, least) if part >= 1 - TAIL - 1e-12), most)
     return Estimate(
-        value=ours * theirs / universe,
+        value=first * second / universe,
         low=low,
         high=high,
         unit="count",

@@ -9,7 +9,7 @@ from typing import Final
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.differences import Comparison
-from tuiprobe.comparing.differences_section import describe_rest
+from tuiprobe.comparing.differences_section import describe_details
 from tuiprobe.comparing.forest import paired_chart, paired_rows
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.load import Originals
@@ -51,8 +51,8 @@ def compare_page(
     at = next(i for i, piece in enumerate(decided.content) if isinstance(piece, Table)) + 1
     content = (*decided.content[:at], *evidence, *decided.content[at:])
     first = decided.model_copy(update={"headline": (), "content": content})  # the title says it
-    rest = describe_rest(runs, decision, comparisons, everything)
-    return sections_html(decision.sentence.removesuffix("."), [first], rest, small)
+    details = describe_details(runs, decision, comparisons, everything)
+    return sections_html(decision.sentence.removesuffix("."), [first], details, small)
 
 
 def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Places] | None:

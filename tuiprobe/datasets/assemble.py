@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
@@ -17,9 +17,6 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_target(source: str) -> Dataset:
@@ -79,9 +76,10 @@ def usable_spec(
     refused: dict[str, OptionError] = {}
     make = user_spec
     while True:
-        rest = dict(given)
+        others = dict(given)
         try:
-            return make(rest.pop("model"), rest.pop("data"), rest), list(refused.values())
+            spec = make(others.pop("model"), others.pop("data"), others)
+            return spec, list(refused.values())
         except OptionError as error:
             if given.get(error.name) is None:
                 raise
@@ -99,24 +97,24 @@ def _source(option: str, value: Any) -> Any:
         raise OptionError(option, str(error), f"{flag(option)}: {error}") from error
 
 
-def open_suite(spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite:
+def open_suite(spec: RunSpec, python_sets: Mapping[str, Dataset] | None = None) -> Suite:
     """Opens all sets of images of a run.
 
     Args:
         spec: The spec of the run.
-        own: Sets that Python code handed over, by the name that stands for them in the spec.
+        python_sets: Sets that Python code passed, by their names in the spec.
 
     Raises:
         UsageError: If a source is unknown.
         DataError: If a source cannot be used.
     """
-    own = own or {}
-    suite = suite_of(own[spec.data]) if spec.data in own else load_suite(spec.data)
-    return add_targets(add_concepts(with_options(suite, spec), spec), spec, own)
+    python_sets = python_sets or {}
+    suite = suite_of(python_sets[spec.data]) if spec.data in python_sets else load_suite(spec.data)
+    return add_targets(add_concepts(with_options(suite, spec), spec), spec, python_sets)
 
 
 def with_options(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with what options say of its sets: labels and names in files of their own.
+    """Applies --labels and --classes to the sets of a suite.
 
     Raises:
         UsageError: If an option is invalid.
@@ -145,8 +143,10 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
     return with_concepts(suite, load_concepts(source))
 
 
-def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None = None) -> Suite:
-    """Returns the suite with the target sets that the user names, which completes it.
+def add_targets(
+    suite: Suite, spec: RunSpec, python_sets: Mapping[str, Dataset] | None = None
+) -> Suite:
+    """Adds the target sets that the user names to the end of a suite.
 
     Raises:
         UsageError: If `none` is not the only one.
@@ -157,11 +157,12 @@ def add_targets(suite: Suite, spec: RunSpec, own: Mapping[str, Dataset] | None =
         if len(sources) > 1:
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
         sources = ()
-    own = own or {}
+    python_sets = python_sets or {}
     targets = [
-        Relabelled(own[source]) if source in own else load_target(source) for source in sources
+        Relabelled(python_sets[source]) if source in python_sets else load_target(source)
+        for source in sources
     ]
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     width = layout_of(first).width
     for target in targets:
         if (other := layout_of(target).width) != width:

@@ -56,6 +56,43 @@ class Dataset(Protocol):
         """
 
 
+class WrappedDataset:
+    """The images of another set; a subclass changes what is known of them.
+
+    Args:
+        images: The other set.
+    """
+
+    def __init__(self, images: Dataset) -> None:
+        self.images = images
+        self.name, self.source = images.name, images.source
+        self.folder = getattr(images, "folder", None)
+        self.class_folders = bool(getattr(images, "class_folders", False))
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """All samples, by id."""
+        return self.images.samples
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label; empty if there are none."""
+        return self.images.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for readers of the report."""
+        return self.images.notes
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        return self.images.stamp(sample)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample."""
+        return self.images.read(sample)
+
+
 def digest_of(dataset: Dataset, sample: Sample) -> bytes:
     """Returns the digest of one image; `UNREADABLE` if it cannot be read."""
     try:
@@ -95,12 +132,22 @@ class Suite:
     targets: tuple[str, ...] = ()
 
     @property
+    def in_distribution_name(self) -> str:
+        """Name of the in-distribution set, the first one."""
+        return next(iter(self.sets))
+
+    @property
+    def in_distribution(self) -> Dataset:
+        """The in-distribution set, the first one."""
+        return self.sets[self.in_distribution_name]
+
+    @property
     def separately_keyed(self) -> tuple[str, ...]:
         """Names of the sets that are not part of a run's key, as each has a key of its own."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
 
 
-def refuse_undecodable(text: str, what: str) -> None:
+def refuse_undecodable(text: str, subject: str) -> None:
     """Refuses a name whose bytes are not UTF-8, as the files of a run must be.
 
     Raises:
@@ -108,7 +155,7 @@ def refuse_undecodable(text: str, what: str) -> None:
     """
     if odd := undecodable(text):
         raise DataError(
-            f"{what} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
+            f"{subject} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
             "rename it, such as by convmv -f latin1 -t utf8"
         )
 
@@ -122,13 +169,13 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"
 
 
-def free_name(name: str, taken: Iterable[str], suffix: str = "") -> str:
+def free_name(name: str, used: Iterable[str], suffix: str = "") -> str:
     """Returns the name, or a variant that differs from all others on every file system.
 
     >>> free_name("val", ["val"], "-target"), free_name("x", ["X", "x-2"])
     ('val-target', 'x-3')
     """
-    folded = {other.casefold() for other in taken}
+    folded = {other.casefold() for other in used}
     numbered = (f"{name}{suffix}-{number}" for number in count(2))
     names = chain([name, f"{name}{suffix}"], numbered)
     return next(candidate for candidate in names if candidate.casefold() not in folded)

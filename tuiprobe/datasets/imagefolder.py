@@ -53,9 +53,9 @@ class ImageFolder(ImageFiles):
             remedy = "give a folder of images" if near is None else f"did you mean {near}?"
             raise DataError(f"imagefolder: {self.folder} {kind}; {remedy}")
         self.source = f"imagefolder:{self.folder}"
-        self._take(self._walk(), self.folder)
+        self._list_images(self._walk(), self.folder)
 
-    def _take(self, files: Iterable[str], place: Path | str) -> None:
+    def _list_images(self, files: Iterable[str], place: Path | str) -> None:
         """Keeps the paths of images; counts other files."""
         self.remarks: list[str] = []
         self.ignored: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class RemoteFolder(ImageFolder):
         if self.url.endswith(".tar"):
             raise DataError(f"{self.url} is no folder; did you mean webdataset:{self.url}?")
         self._files = files_below(self.url)
-        self._take((path for path in self._files if "/." not in f"/{path}"), self.url)
+        self._list_images((path for path in self._files if "/." not in f"/{path}"), self.url)
 
     @property
     def name(self) -> str:

@@ -153,7 +153,7 @@ def numbered(
 def _places(
     path: Path, column: _Column, rows: int, ids: ReadIds | None
 ) -> tuple[NDArray[np.int64], str]:
-    """Returns which label of the file is that of each vector, and how that is known."""
+    """Returns the place of each vector's label in the file, and how they were matched."""
     count, name = len(column.labels), plain(column.ids_name) or "of the index"
     if column.ids is not None and ids is not None:
         return _joined(path, column, ids()), f"joined by the column {name}"
@@ -185,8 +185,8 @@ def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64
     missing = next((row_id for row_id in ids if row_id not in where), None)
     if missing is not None:
         raise DataError(
-            f"{path} holds {len(where):,} ids, and none of them is {plain(missing[:80])!r}, which "
-            f"is that of one of the {len(ids):,} vectors; give the labels of all vectors"
+            f"{path} holds {len(where):,} ids, but not {plain(missing[:80])!r}, the id of one of "
+            f"the {len(ids):,} vectors; give the labels of all vectors"
         )
     return np.array([where[row_id] for row_id in ids], dtype=np.int64)
 
@@ -241,12 +241,12 @@ def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
     """
     if isinstance(labels, np.ndarray):
         values = labels.astype(np.float64)
-        whole = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
-        odd = np.flatnonzero((whole != values) & (labels.dtype.kind == "f"))
+        integers = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
+        odd = np.flatnonzero((integers != values) & (labels.dtype.kind == "f"))
         if odd.size:
             raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
-        return np.asarray(whole, dtype=np.int64)
-    numbers = whole_numbers(labels)
+        return np.asarray(integers, dtype=np.int64)
+    numbers = integer_labels(labels)
     return None if numbers is None else np.array(numbers, dtype=np.int64)
 
 
@@ -329,7 +329,7 @@ def _refuse_contradiction(
 ) -> None:
     """Refuses two columns of labels that contradict each other; numbers may stand beside names."""
     try:
-        numbers, other_numbers = whole_numbers(labels), whole_numbers(others)
+        numbers, other_numbers = integer_labels(labels), integer_labels(others)
     except ValueError:  # measurements, or cells without a label
         return
     if numbers is not None and other_numbers is not None:
@@ -380,13 +380,13 @@ def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     return classes, [labels[name] for name in names]
 
 
-def whole_numbers(texts: Sequence[str]) -> list[int] | None:
+def integer_labels(texts: Sequence[str]) -> list[int] | None:
     """Returns labels as whole numbers; None if they are names.
 
     Raises:
         ValueError: If a number is not whole, or a label is missing among numbers.
 
-    >>> whole_numbers(["0", "1.0e+01", "2."]), whole_numbers(["7up", "3.5"])
+    >>> integer_labels(["0", "1.0e+01", "2."]), integer_labels(["7up", "3.5"])
     ([0, 10, 2], None)
     """
     numeric = [NUMBER.fullmatch(text) is not None for text in texts]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.csv_table import read_table
-from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.dataset import Dataset, WrappedDataset
 from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.sample import Sample, samples_of
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, plain
 
 if TYPE_CHECKING:
-    from tuiprobe.datasets.content import Content
+    pass
 
 
 @dataclass(frozen=True)
@@ -101,54 +101,40 @@ class ListedFiles(ImageFiles):
         return samples_of(self._paths, self._labels)
 
 
-@dataclass(frozen=True)
-class Relabelled:
+class Relabelled(WrappedDataset):
     """The images of a set with other labels than its own; a target set has none.
 
-    Attributes:
+    Args:
         images: The set.
         classes: Class names by label.
         labels: The label of each image; None without.
         remark: Where the labels are from.
     """
 
-    images: Dataset
-    classes: tuple[str, ...] = ()
-    labels: Sequence[int] | None = None
-    remark: str = ""
+    def __init__(
+        self,
+        images: Dataset,
+        classes: tuple[str, ...] = (),
+        labels: Sequence[int] | None = None,
+        remark: str = "",
+    ) -> None:
+        super().__init__(images)
+        self._classes, self._labels, self._remark = classes, labels, remark
 
     @property
-    def name(self) -> str:
-        """The data set's name."""
-        return self.images.name
-
-    @property
-    def source(self) -> str:
-        """The name that the user typed."""
-        return self.images.source
-
-    @property
-    def folder(self) -> Path | None:
-        """Where the paths of the samples start; None where they are no files."""
-        return getattr(self.images, "folder", None)
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label."""
+        return self._classes
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All samples, by id."""
-        return samples_of((sample.path for sample in self.images.samples), self.labels)
+        return samples_of((sample.path for sample in self.images.samples), self._labels)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The data set's remarks, and where the labels are from."""
-        return (*self.images.notes, *filter(None, [self.remark]))
-
-    def stamp(self, sample: Sample) -> Stamp:
-        """Returns the stamp of one sample without reading it."""
-        return self.images.stamp(sample)
-
-    def read(self, sample: Sample) -> Content:
-        """Reads the stored content of one sample."""
-        return self.images.read(sample)
+        return (*self.images.notes, *filter(None, [self._remark]))
 
 
 def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabelled:

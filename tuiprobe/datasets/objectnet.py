@@ -55,7 +55,7 @@ class ObjectNet(ImageFiles):
         if folder is None:
             raise DataError(
                 f"objectnet: {root / 'mappings' / TO_IMAGENET} is missing; the folder mappings/ of "
-                "the download says which classes of ImageNet are which of ObjectNet"
+                "the download maps classes of ImageNet to those of ObjectNet"
             )
         names, imagenet = _read_mappings(folder)
         present = [name for name in self._images.classes if name in imagenet]
@@ -67,9 +67,9 @@ class ObjectNet(ImageFiles):
         self._labels = {name: label for label, name in enumerate(present)}
         self.classes = tuple(names[name] for name in present)
         answers = [-1] * IMAGENET_CLASSES
-        for own, name in reversed(list(enumerate(present))):  # the first one wins
+        for place, name in reversed(list(enumerate(present))):  # the first one wins
             for label in imagenet[name]:
-                answers[label] = own
+                answers[label] = place
         self.imagenet = tuple(answers)
         self._missing = len(imagenet) - len(present)
 
@@ -79,8 +79,8 @@ class ObjectNet(ImageFiles):
         labelled = (
             (s.path, self._labels.get(s.path.partition("/")[0])) for s in self._images.samples
         )
-        kept = ((path, label) for path, label in labelled if label is not None)
-        return tuple(Sample(i, path, label) for i, (path, label) in enumerate(kept))
+        shared = ((path, label) for path, label in labelled if label is not None)
+        return tuple(Sample(i, path, label) for i, (path, label) in enumerate(shared))
 
     @property
     def notes(self) -> tuple[str, ...]:

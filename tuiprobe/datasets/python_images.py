@@ -143,7 +143,7 @@ class PythonImages:
         return labels if known else None
 
     def _label_at(self, place: int, otherwise: Any) -> Any:
-        """Returns the label that comes with an image; another value if that cannot be read."""
+        """Returns the label of an image; `otherwise` if the image cannot be read."""
         try:
             image, label = self._item(place)
             return otherwise if image is None else label
@@ -162,8 +162,8 @@ class PythonImages:
                 raise DataError(f"{self.source} has names and numbers as labels: give one of them")
             return tuple(sorted(set(map(str, labels)), key=os.fsencode))
         count = max(numbers) + 1
-        if own := classes_of(self.items, count):
-            return own
+        if names := classes_of(self.items, count):
+            return names
         if 0 < len(self.rows) < count:
             raise DataError(
                 f"{self._nth(self._labels.index(count - 1))} has the label {count - 1}, and the "
@@ -221,8 +221,8 @@ class PythonImages:
             raise UnreadableImageError(f"{self._nth(sample.id)}: it failed when labels were read")
         if labels is not None and label != labels[sample.id]:
             raise DataError(
-                f"{self._nth(sample.id)} has the label {label}, and its list of labels (targets, "
-                f"labels or samples) {labels[sample.id]}: correct the list, or give it no such name"
+                f"{self._nth(sample.id)} has the label {label}, but the list of labels (targets, "
+                f"labels or samples) says {labels[sample.id]}: correct the list, or rename it"
             )
         return content
 
@@ -351,8 +351,8 @@ def _described(thing: Any) -> str:
 def labels_of(rows: Any) -> list[Any] | None:
     """Returns the labels that a Dataset lists, without reading an image; None if it lists none."""
     if isinstance(rows, Subset):
-        whole = labels_of(rows.dataset)
-        return None if whole is None else [whole[int(i)] for i in rows.indices]
+        labels = labels_of(rows.dataset)
+        return None if labels is None else [labels[int(i)] for i in rows.indices]
     for attributes, pairs in ((_LABELS, False), (_PAIRS, True)):
         for attribute in attributes:
             values = getattr(rows, attribute, None)
@@ -362,7 +362,7 @@ def labels_of(rows: Any) -> list[Any] | None:
 
 
 def classes_of(rows: Any, count: int) -> tuple[str, ...]:
-    """Returns the names of at least so many classes that a Dataset lists; empty if it does not."""
+    """Returns the class names that a Dataset lists; empty if it lists fewer than `count`."""
     while isinstance(rows, Subset):
         rows = rows.dataset
     for attribute in _CLASSES:

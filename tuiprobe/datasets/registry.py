@@ -77,8 +77,8 @@ SOURCES = Registry(DATASETS, "data source", DataSource, BUILTIN)
 
 def data_forms() -> tuple[str, ...]:
     """Returns every way to write `--data`; does not load the sources of other packages."""
-    own = (form for source in _builtin() for form in source.forms)
-    return (*own, *(f"{plugin.name}:… ({plugin.package})" for plugin in SOURCES.foreign()))
+    builtin = (form for source in _builtin() for form in source.forms)
+    return (*builtin, *(f"{plugin.name}:… ({plugin.package})" for plugin in SOURCES.foreign()))
 
 
 def concept_forms() -> tuple[str, ...]:

@@ -220,10 +220,10 @@ def _load(where: str, value: Any, base: Path | None) -> Dataset:
     try:
         named = source_named(source, base)
         if named.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
-            gone = "" if ":" in source else f"; there is no folder {(base or Path()) / source}"
+            missing = "" if ":" in source else f"; there is no folder {(base or Path()) / source}"
             raise DataError(
                 f"{source!r}: a suite names folders, and sources of the kinds "
-                f"{', '.join(suite_kinds())} only{gone}"
+                f"{', '.join(suite_kinds())} only{missing}"
             )
         return load_dataset(named, base)
     except (DataError, UsageError) as error:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.datasets.content import Content
-from tuiprobe.datasets.labels import by_class, whole_numbers
+from tuiprobe.datasets.labels import by_class, integer_labels
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import expand, is_url, read_image
@@ -57,8 +57,8 @@ class WebDataset:
             shard = "/".join(part[shared:])
             self._images += [(f"{shard}/{m.name}", place, m) for m in index.members]
         if not self._images:
-            there = f"only {_listed(self._left_out)}" if self._left_out else "empty"
-            raise DataError(f"webdataset: no image in {pattern} ({there})")
+            content = f"only {_listed(self._left_out)}" if self._left_out else "empty"
+            raise DataError(f"webdataset: no image in {pattern} ({content})")
         self._images.sort(key=lambda image: os.fsencode(image[0]))
         self.classes, self._labels = self._read_labels(places[0])
 
@@ -115,14 +115,14 @@ class WebDataset:
         if len(known) < len(texts):
             return (), None
         try:
-            whole = all(text.isascii() and text.isdecimal() for text in known)
-            numbers = whole_numbers(known) if whole or not self.class_folders else None
+            decimal = all(text.isascii() and text.isdecimal() for text in known)
+            numbers = integer_labels(known) if decimal or not self.class_folders else None
         except ValueError as error:
             raise DataError(
                 f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
             ) from error
         if numbers is not None:
-            return self._numbered(numbers, _names_beside(place))
+            return self._numbered(numbers, _class_names_near(place))
         return by_class(known)
 
     def _numbered(
@@ -147,7 +147,7 @@ class WebDataset:
         return by_class([*map(str, numbers)])
 
 
-def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
+def _class_names_near(place: str) -> tuple[str, tuple[str, ...]] | None:
     if is_url(place):
         return None
     shard = Path(place)

@@ -32,7 +32,7 @@ from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, sweep
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
 from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
@@ -51,7 +51,7 @@ _TOGETHER = 64  # images per message of a worker process
 
 
 def prepare(job: Job) -> Extraction:
-    """Creates or resumes the directory, checks the run, and returns what measures the rest."""
+    """Creates or resumes the directory, checks the run, and returns the extraction of the rest."""
     plan, directory = job.plan, job.plan.directory
     new = directory.create(plan.key)
     directory.cancel_file.unlink()
@@ -66,7 +66,7 @@ def prepare(job: Job) -> Extraction:
         write_spec(plan.spec, directory)
         if is_changed:
             write_plan(plan)
-        keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+        copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
     with job.clock.stage("ablation"):

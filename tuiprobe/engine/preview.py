@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from tuiprobe.catalog.cached import missing_weights
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
@@ -22,7 +24,8 @@ from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.files import DamagedFileError, expand_home, open_regular
+from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.request import RunRequest, differing
@@ -118,6 +121,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         _open_sets(findings)
     sets = _described(findings)
     names, templates = _prompts(findings)
+    _check_answers(findings)
     downloads = _downloads(spec, later)
     if spec.offline and any(download.kind == "weights" for download in downloads):
         reason = f"the weights of {spec.model} are not on this machine: fetch them before"
@@ -171,13 +175,32 @@ def _open_sets(findings: _Findings) -> None:
     for dataset in findings.suite.sets.values():
         if not len(dataset.samples):
             findings.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
-    classes = next(iter(suite.sets.values())).classes
+    classes = suite.in_distribution.classes
     if spec.head == "probe" and not classes:
         reason = "it fits a head to labels, and the images have none"
         findings.refuse("head", reason, UsageError.exit_code)
     if spec.baseline is not None and "baseline" not in findings.wrong:
         complete, path = findings.suite, spec.baseline
         findings.tried("baseline", lambda: _read_baseline(complete, path))
+
+
+def _check_answers(findings: _Findings) -> None:
+    """Compares a table of answers with the pictures; only a run reads them to compute SHA-256."""
+    spec, suite = findings.spec, findings.suite
+    loader, _, path = spec.model.partition(":")
+    if loader != "answers":
+        return
+    table = findings.tried("model", lambda: AnswerTable.read(expand_home(path)))
+    if table is None or suite is None or findings.wrong:
+        return
+    first = suite.in_distribution
+    classes = first.classes if spec.classes is None else read_classes(spec.classes)
+    findings.tried("model", lambda: table.log_probabilities(classes or table.names))
+    if table.named_by != "sha256" and "model" not in findings.wrong:
+        counts = planned_images(suite, spec)
+        images = {name: len(dataset.samples) for name, dataset in suite.sets.items()}
+        ids = {name: np.arange(n if counts[name] == n else 0) for name, n in images.items()}
+        findings.tried("model", lambda: table.rows_of(suite, ids))
 
 
 def _described(findings: _Findings) -> tuple[PlannedSet, ...]:

@@ -17,11 +17,11 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.files import UNSURE, csv_content
+from tuiprobe.labelling.files import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.status import FINAL
-from tuiprobe.plaintext import csv_cell, plain
+from tuiprobe.plaintext import csv_cell, csv_text, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -110,7 +110,7 @@ class _Answer(NamedTuple):
 
 
 def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
-    """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
+    """Imports the answers of a table: from `todo_text`, from the page, or the user's own.
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
     set; by `batch` it is known whether rows are missing. Classes may be named as for `--data`.
@@ -134,7 +134,7 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
         if label:
             matched.number(label, where)
         if label and labels.setdefault(place, label) != label:
-            raise UsageError(f"{where} says {label}, but an earlier label {labels[place]}")
+            raise UsageError(f"{where} says {label}, but an earlier label says {labels[place]}")
         answers.append((place, label))
     last = max((n for n, (_, label) in enumerate(answers) if label), default=-1)
     new = skipped = 0
@@ -159,7 +159,7 @@ def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
     table = read_table(path, ("class",))
     if not {"sha256", "image", "path"} & set(table.header):
         raise UsageError(f"{path}: no column sha256, image or path names the pictures")
-    rows = [dict(zip(table.header, map(csv_content, row), strict=True)) for _, row in table.rows]
+    rows = [dict(zip(table.header, map(csv_text, row), strict=True)) for _, row in table.rows]
     classes = matched.classes_named(row["class"] for row in rows)
     answers = []
     for (line, _), row in zip(table.rows, rows, strict=True):
@@ -189,10 +189,10 @@ def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
             )
 
 
-def take_known(
+def label_known(
     labelling: Labelling, classes: Mapping[str, str], source: str, after_decision: bool = False
 ) -> str:
-    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
+    """Labels pictures by known labels, in the order of the session if all have one.
 
     Args:
         labelling: The session.
@@ -258,5 +258,5 @@ def _labels_of_table(matched: Matched, path: Path) -> dict[str, str]:
         if label:
             matched.number(label, where)
             if labels.setdefault(digest, label) != label:
-                raise UsageError(f"{where} says {label}, but an earlier line {labels[digest]}")
+                raise UsageError(f"{where} says {label}, but an earlier line says {labels[digest]}")
     return labels

@@ -32,7 +32,7 @@ UNDECIDED: Final = ("open", "contradictory")
 
 
 class Contest(Survey):
-    """Candidates, what was labelled, and what follows from it.
+    """Candidates and their labels, with the decisions that follow.
 
     Args:
         pool: The answers of two or more candidates.
@@ -101,7 +101,7 @@ class Contest(Survey):
         return list(pictures)
 
     def add(self, picture: int, label: int) -> None:
-        """Adds the label of a picture; decides what follows.
+        """Adds the label of a picture, and drops candidates that it decides against.
 
         Args:
             picture: Its place in the pool.
@@ -239,10 +239,10 @@ class Contest(Survey):
                     variance += weight**2 * 0.25
                     continue
                 right = sample.right(self.pool, unsure)
-                rest = right - SUPPORT_WEIGHT * expected[:, sample.pictures]
-                value += weight * (rest.mean(axis=1) + SUPPORT_WEIGHT * mean)
+                residual = right - SUPPORT_WEIGHT * expected[:, sample.pictures]
+                value += weight * (residual.mean(axis=1) + SUPPORT_WEIGHT * mean)
                 p = (right.sum(axis=1) + 2) / (drawn + 4)
-                spread = np.minimum(0.25, np.maximum(rest.var(axis=1), p * (1 - p)))
+                spread = np.minimum(0.25, np.maximum(residual.var(axis=1), p * (1 - p)))
                 variance += weight**2 * spread / drawn * (1 - drawn / size)
             sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
         rows = zip(self.right.tolist(), *sides, strict=True)

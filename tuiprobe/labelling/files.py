@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError, model_validator
 from tuiprobe import limits
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, write_all, writing
-from tuiprobe.plaintext import csv_cell, plain, text_of
+from tuiprobe.plaintext import csv_cell, csv_text, plain, text_of
 from tuiprobe.results.base import Record
 from tuiprobe.run.locks import BusyError
 
@@ -64,11 +64,6 @@ class LabelLine:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(map(csv_cell, astuple(self)))
         return line.getvalue()
-
-
-def csv_content(cell: str) -> str:
-    """Returns the text of a cell, in which whoever fills in a table may mark any text."""
-    return cell.removeprefix("'")
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -171,7 +166,7 @@ class LabelFiles:
         self._size = start + len(content)
 
     def held(self) -> int:
-        """Returns the file, locked and opened for writing behind its last whole line.
+        """Opens and locks the file for appending after its last complete line.
 
         Raises:
             BusyError: If another process holds it, or changed it since it was read.
@@ -309,7 +304,7 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
         raise NoLabelsError(f"{path} has no first line {','.join(COLUMNS)}")
     lines = []
     for number, row in enumerate(rows, 1 + header):
-        cells = list(map(csv_content, row))
+        cells = list(map(csv_text, row))
         fits = len(cells) == len(COLUMNS) and _DIGEST.fullmatch(cells[1])
         if not fits or not _TIME.fullmatch(cells[3]):
             raise DataError(f"{path} line {number} is no label: {plain(','.join(row))[:200]}")

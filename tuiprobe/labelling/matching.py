@@ -210,18 +210,19 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
             f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
             f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
         )
-    ours, theirs = set(first.digests.values()), set(other.digests.values())
+    pictures = [set(run.digests.values()) for run in (first, other)]
+    only = [pictures[0] - pictures[1], pictures[1] - pictures[0]]
     unreadable = [list(run.digests.values()).count(UNREADABLE_PICTURE) for run in (other, first)]
-    if len(ours - theirs) > unreadable[0] or len(theirs - ours) > unreadable[1]:
+    if len(only[0]) > unreadable[0] or len(only[1]) > unreadable[1]:
         raise DataError(
-            f"{a} and {b} measured different pictures: {len(ours - theirs):,} of {len(ours):,} are "
-            f"only in the first, {len(theirs - ours):,} of {len(theirs):,} only in the second; run "
-            "both with the same --target and --sample"
+            f"{a} and {b} measured different pictures: {len(only[0]):,} of {len(pictures[0]):,} "
+            f"are only in the first, {len(only[1]):,} of {len(pictures[1]):,} only in the second; "
+            "run both with the same --target and --sample"
         )
 
 
 def _distinct(candidate: Candidate) -> tuple[list[int], int]:
-    """Returns the pictures without doubles, and how many those are.
+    """Returns the pictures without duplicates, and the number of duplicates.
 
     Raises:
         DataError: If pictures of equal contents got different answers.

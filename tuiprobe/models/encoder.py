@@ -228,9 +228,9 @@ class Encoder:
         prompts = self._prompts(classes, templates, None)
         return 0 if prompts.fetched(self.width) else prompts.classes_left() * len(templates)
 
-    def keep_head(self, head: Head) -> Path:
+    def publish_head(self, head: Head) -> Path:
         """Keeps a zero-shot head in the cache of heads, for any machine; returns the file."""
-        return self._prompts(head.classes, head.templates, None).keep(head)
+        return self._prompts(head.classes, head.templates, None).publish(head)
 
     def _prompts(
         self, classes: Sequence[str], templates: Sequence[str], cache: Path | None

@@ -87,7 +87,7 @@ def fetch_head(
         return None
     head = encoder.head(names, prompts, progress=progress)
     assert head is not None, "a text tower builds a head"
-    path = encoder.keep_head(head)
+    path = encoder.publish_head(head)
     return Fetched(name, path, path.stat().st_size, path.stem)
 
 

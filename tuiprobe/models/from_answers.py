@@ -8,254 +8,27 @@ estimates and labels are computed as for any other model.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.content import Content
-from tuiprobe.datasets.csv_table import CsvTable, read_table
-from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.dataset import Dataset, Suite, WrappedDataset
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import Sample, UnreadableImageError
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import expand_home
 from tuiprobe.limits import CLASSES
+from tuiprobe.models.answer_table import AnswerTable, Floats
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.plaintext import csv_text, plain
-
-if TYPE_CHECKING:
-    pass
-
-Floats = NDArray[np.float32]
-
-PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
-"""Columns that name pictures; the first of them that a table has counts."""
-
-_OTHER_COLUMNS: Final = ("set", "class", "confidence", "second", "label", "batch")
-_LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0
-_SUM: Final = 0.01  # how far the probabilities of a picture may be from 1
+from tuiprobe.models.registry import Loader, ModelRequest
 
 
-@dataclass(frozen=True, eq=False)
-class AnswerTable:
-    """A table of answers.
-
-    Attributes:
-        table: Header and rows as they are written.
-        row: What names the row in errors: `line` of a CSV file, else `row`.
-    """
-
-    table: CsvTable
-    row: str = "line"
-
-    @classmethod
-    def read(cls, path: Path) -> AnswerTable:
-        """Reads a table.
-
-        Raises:
-            DataError: If it cannot be read, or no column says which pictures or which classes.
-        """
-        answers = cls(read_table(path, ()), "row" if path.suffix == ".parquet" else "line")
-        if answers.named_by is None:
-            raise DataError(f"{path}: no column path, sha256 or id names the pictures")
-        if "class" not in answers.table.header and len(answers.probabilities) < 2:
-            raise DataError(f"{path}: no column class holds the answers")
-        return answers
-
-    @property
-    def named_by(self) -> str | None:
-        """The column that names the pictures."""
-        return next((name for name in PICTURE_COLUMNS if name in self.table.header), None)
-
-    @property
-    def probabilities(self) -> tuple[str, ...]:
-        """The columns of probabilities, one for each class; empty where there is a `confidence`."""
-        known = {*PICTURE_COLUMNS, *_OTHER_COLUMNS}
-        others = tuple(name for name in self.table.header if name not in known)
-        return () if "confidence" in self.table.header else others
-
-    @property
-    def confident(self) -> bool:
-        """Whether it has confidences."""
-        return "confidence" in self.table.header or bool(self.probabilities)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The classes that it names: those of its columns, or of its answers in their order."""
-        return self.probabilities or tuple(sorted(set(filter(None, self.column("class")))))
-
-    def column(self, name: str) -> list[str]:
-        """Returns the cells of a column, empty ones where it has none."""
-        if name not in self.table.header:
-            return [""] * len(self.table.rows)
-        place = self.table.header.index(name)
-        return [csv_text(cells[place]) for _, cells in self.table.rows]
-
-    def where(self, row: int) -> str:
-        """Returns the file and the line of a row."""
-        return f"{self.table.path} {self.row} {self.table.rows[row][0]}"
-
-    def log_probabilities(self, classes: Sequence[str]) -> Floats:
-        """Returns the logarithms of the probabilities, float32 `[rows, K]`.
-
-        Where the table gives one confidence, the other classes share the rest. Where it gives
-        none, the answer has 1 and the others 0. A row without an answer holds zeros, which
-        count as wrong.
-
-        Args:
-            classes: The K classes.
-
-        Raises:
-            DataError: If a class is not one of them, or a confidence is no probability; names the
-                line.
-        """
-        number = self._numbers(classes)
-        of = self._of_columns if self.probabilities else self._of_confidences
-        values = of(number, len(classes))
-        for row, name in enumerate(self.column("class")):
-            if not name:
-                continue
-            place = number[name]
-            if values[row, place] < values[row].max():
-                raise DataError(
-                    f"{self.where(row)}: class is {plain(name)}, and another class has a higher "
-                    "probability"
-                )
-            if (values[row] >= values[row, place]).sum() > 1:
-                values[row, place] = np.nextafter(values[row].max(), np.float32(np.inf))
-        return values
-
-    def _numbers(self, classes: Sequence[str]) -> dict[str, int]:
-        """Returns the number of each class that is named, which may be written otherwise."""
-        names = tuple(dict.fromkeys((*self.names, *filter(None, self.column("class")))))
-        place = {name: number for number, name in enumerate(classes)}
-        others = [name for name in names if name not in place]
-        matched = match_classes(others, classes)
-        for name, number in zip(others, matched.known, strict=True):
-            if number is None:
-                column = self.column("class")
-                where = self.where(column.index(name)) if name in column else self.table.path
-                near = near_names(name, classes)
-                raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
-            place[name] = number
-        return place
-
-    def _of_confidences(self, number: Mapping[str, int], k: int) -> Floats:
-        values = np.zeros((len(self.table.rows), k), np.float32)
-        if not self.confident:
-            for row, name in enumerate(self.column("class")):
-                if name:
-                    values[row, number[name]] = 1
-            return values
-        pairs = zip(self.column("class"), self.column("confidence"), strict=True)
-        for row, (name, text) in enumerate(pairs):
-            if name:
-                sure = self._share(row, "confidence", text)
-                rest = min((1 - sure) / max(k - 1, 1), sure)
-                values[row] = np.log(max(rest, _LEAST))
-                values[row, number[name]] = np.log(max(sure, _LEAST))
-        return values
-
-    def _of_columns(self, number: Mapping[str, int], k: int) -> Floats:
-        shares = np.zeros((len(self.table.rows), k))
-        for name in self.probabilities:
-            for row, text in enumerate(self.column(name)):
-                shares[row, number[name]] += self._share(row, name, text)
-        far = np.flatnonzero(np.abs(shares.sum(axis=1) - 1) > _SUM)
-        if len(far):
-            total = shares[far[0]].sum()
-            raise DataError(f"{self.where(int(far[0]))}: the probabilities sum to {total:.3g}")
-        return np.log(np.maximum(shares, _LEAST)).astype(np.float32)
-
-    def _share(self, row: int, column: str, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = np.nan
-        if not 0 <= value <= 1:
-            raise DataError(
-                f"{self.where(row)}: {plain(column)} is {plain(text)!r}, no number from 0 to 1"
-            )
-        return value
-
-    def rows_of(self, suite: Suite, order: Mapping[str, Ids]) -> dict[str, dict[int, int]]:
-        """Returns the row of each picture that it has, by set and sample id.
-
-        Args:
-            suite: The sets.
-            order: Sample ids to measure, by set.
-
-        Raises:
-            DataError: If a row is of an unknown picture, or of one that another row is about, or
-                a picture to measure has no row; names the line.
-        """
-        known = self._pictures(suite)
-        rows: dict[str, dict[int, int]] = {name: {} for name in suite.sets}
-        assert self.named_by is not None
-        sets = self.column("set") if "set" in self.table.header else []
-        for row, cell in enumerate(self.column(self.named_by)):
-            cell = cell.lower() if self.named_by == "sha256" else cell
-            if sets and sets[row] not in suite.sets:
-                continue  # of a set that this run leaves out
-            places = [p for p in known.get(cell, ()) if not sets or p[0] == sets[row]]
-            if not places:
-                near = near_names(cell, known)
-                raise DataError(f"{self.where(row)}: there is no picture {plain(cell)!r}{near}")
-            names = {name for name, _ in places}
-            if len(names) > 1 and self.named_by != "sha256":
-                raise DataError(
-                    f"{self.where(row)}: {plain(cell)!r} is in {len(names)} sets; name them in a "
-                    "column set"
-                )
-            for name, i in places:
-                before = rows[name].setdefault(i, row)
-                if before != row:
-                    raise DataError(
-                        f"{self.where(row)}: {plain(cell)!r} has an answer in {self.row} "
-                        f"{self.table.rows[before][0]} already"
-                    )
-        for name, ids in order.items():
-            for i in np.asarray(ids).tolist():
-                if i not in rows[name] and _readable(suite.sets[name], i):
-                    path = suite.sets[name].samples[i].path
-                    raise DataError(f"{self.table.path} has no answer on {plain(path)} of {name}")
-        return rows
-
-    def _pictures(self, suite: Suite) -> dict[str, list[tuple[str, int]]]:
-        """Returns set and sample id of all pictures by how the table names them."""
-        known: dict[str, list[tuple[str, int]]] = {}
-        for name, dataset in suite.sets.items():
-            for sample in dataset.samples:
-                if self.named_by == "sha256":
-                    try:
-                        key = dataset.read(sample).digest().hex()
-                    except UnreadableImageError:
-                        continue
-                else:
-                    key = str(sample.id) if self.named_by == "id" else sample.path
-                known.setdefault(key, []).append((name, sample.id))
-        return known
-
-
-def _readable(dataset: Dataset, i: int) -> bool:
-    try:
-        dataset.read(dataset.samples[i]).image()
-    except UnreadableImageError:
-        return False
-    return True
-
-
-class AnsweredSet:
+class AnsweredSet(WrappedDataset):
     """A set of pictures whose content stands for the answers on them.
 
     Args:
@@ -267,10 +40,8 @@ class AnsweredSet:
     def __init__(
         self, images: Dataset, values: Mapping[int, Floats], digests: Mapping[int, str]
     ) -> None:
-        self.images, self._values, self._digests = images, values, digests
-        self.name, self.source, self.notes = images.name, images.source, images.notes
-        self.samples, self.classes, self.stamp = images.samples, images.classes, images.stamp
-        self.class_folders = bool(getattr(images, "class_folders", False))
+        super().__init__(images)
+        self._values, self._digests = values, digests
 
     def read(self, sample: Sample) -> Content:
         """Reads a picture, with the answer on it as what goes to the encoder.
@@ -316,7 +87,7 @@ def load(request: ModelRequest) -> Encoder:
         DataError: If the table cannot be used.
     """
     if request.dtype != torch.float32:
-        raise UsageError("--dtype is of a network; answers have none")
+        raise UsageError("--dtype belongs to a network, and answers have none")
     table = AnswerTable.read(expand_home(request.rest))
     classes = request.classes or table.names
     if not 2 <= len(classes) <= CLASSES:

@@ -112,8 +112,9 @@ def parts_of_module(
         width, forward = output.shape[1], vectors
         logits = _logits_of(vectors, images) if head is None else None
         if logits is not None and classes is not None:
-            forward, where = nn.Sequential(vectors, logits), f" {logits.what}"
-            outputs = f"the outputs of {kind} are probabilities ({logits.what}); their logits count"
+            forward, where = nn.Sequential(vectors, logits), f" {logits.description}"
+            outputs = f"the outputs of {kind} are probabilities ({logits.description}); "
+            outputs += "their logits count"
         elif logits is not None and not logits.of_sigmoid:
             outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
             outputs += "classes= names them as answers"
@@ -148,8 +149,8 @@ def _copy(module: nn.Module, kind: str) -> nn.Module:
         return copied.cpu().float().eval()
     except Exception as error:
         raise UsageError(
-            f"{kind} cannot be copied ({in_words(error)}), and the one that you hold is left as "
-            "it is: load its state dict into a new one, and pass that"
+            f"{kind} cannot be copied ({in_words(error)}), and tuiprobe changes no module of "
+            "yours: load its state dict into a new one, and pass that"
         ) from error
 
 
@@ -253,7 +254,7 @@ class LogitsOfProbabilities(nn.Module):
         super().__init__()
         self.of_sigmoid, self.percent = of_sigmoid, percent
         sums = f"they sum to {100 if percent else 1}"
-        self.what = "from 0 to 1 each" if of_sigmoid else sums
+        self.description = "from 0 to 1 each" if of_sigmoid else sums
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Returns the logarithm, of the odds for a sigmoid."""
@@ -287,7 +288,7 @@ def _logits_of(vectors: ModuleOutput, images: Tensor) -> LogitsOfProbabilities |
 
 
 def _vectors(output: object, kind: str) -> Tensor:
-    """Returns the output as one vector an image, or says how to get there."""
+    """Returns the output as one vector per image, or refuses it with a remedy."""
     if not isinstance(output, Tensor):
         names = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
         raise UsageError(
@@ -474,7 +475,7 @@ def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, s
         transform = create_transform(**resolve_model_data_config(module), is_training=False)
         return transform, f"assumed: timm's configuration of {config.get('architecture', kind)}"
     if preprocess is None:
-        raise UsageError(f"what the images of {kind} go through is not known: {_ASK}")
+        raise UsageError(f"the preprocessing of {kind} is not known: {_ASK}")
     # A processor of transformers for texts and images holds the one for images.
     preprocess = getattr(preprocess, "image_processor", preprocess)
     if "pixel_values" in getattr(preprocess, "model_input_names", ()):

@@ -224,7 +224,7 @@ def _tokenizer(model_name: str, config: Mapping[str, Any], spec: str) -> list[Pa
     with quiet():
         resolve(
             lambda: open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache())),
-            what=f"the tokenizer of {spec}",
+            name=f"the tokenizer of {spec}",
         )
     repository = config.get("text_cfg", {}).get("hf_tokenizer_name")
     return tokenizer_files(repository) if repository else []

@@ -42,7 +42,7 @@ _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.
 
 @dataclass(frozen=True)
 class TimmName:
-    """What stands after `timm:`.
+    """The part of a spec after `timm:`.
 
     Attributes:
         architecture: timm's model name, with or without its tag, `hf-hub:OWNER/NAME` or
@@ -142,7 +142,7 @@ def _pool(model: Any, name: TimmName) -> str:
 
 
 def _check_name(name: TimmName, *, random: bool) -> None:
-    """Refuses what timm does not have; `random` says that no weights replace missing ones."""
+    """Refuses names that timm does not have, and with `random` those without weights."""
     import timm
 
     base, _, tag = name.architecture.partition(".")
@@ -183,7 +183,7 @@ def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo]:
     spec = f"timm:{name.architecture}"
     check_reachable(spec)
     _fetch_weights(name.architecture)
-    model = resolve(lambda: _build(request, name, pretrained=True), what=spec)
+    model = resolve(lambda: _build(request, name, pretrained=True), name=spec)
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
     return model, weights_info(model, "pretrained", source)
 
@@ -234,7 +234,7 @@ def _fetch_weights(architecture: str) -> None:
     config = timm.get_pretrained_cfg(architecture)
     if config is not None and config.hf_hub_id:
         names = _FILES[:2]  # those that timm itself asks for
-        resolve(lambda: _downloaded(config.hf_hub_id, names), what=f"timm:{architecture}")
+        resolve(lambda: _downloaded(config.hf_hub_id, names), name=f"timm:{architecture}")
 
 
 def _downloaded(repository: str, names: Sequence[str]) -> str:
@@ -265,8 +265,8 @@ def _in_folder(folder: Path) -> Path:
 
 def _in_repository(repository: str) -> Path:
     """Returns the weights file of a Hugging Face repository; downloads it if necessary."""
-    what = f"timm:hf-hub:{repository}"
-    return verified(Path(resolve(lambda: _downloaded(repository, _FILES), what=what)))
+    name = f"timm:hf-hub:{repository}"
+    return verified(Path(resolve(lambda: _downloaded(repository, _FILES), name=name)))
 
 
 def _classes_in(architecture: str, state: StateDict) -> int | None:
@@ -345,7 +345,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
     if not rest.startswith("hf-hub:"):
         return [fetch_published(spec, download)]
     repository = rest.removeprefix("hf-hub:")
-    config = resolve(lambda: hf_hub_download(repository, "config.json"), what=spec)
+    config = resolve(lambda: hf_hub_download(repository, "config.json"), name=spec)
     return [Path(config), _in_repository(repository)]
 
 

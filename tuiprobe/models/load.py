@@ -112,9 +112,9 @@ def _preset(name: str) -> Preset:
         return preset
     kind = PurePath(name).suffix
     if kind in (".pt", ".pth", ".bin", ".safetensors", ".py"):
-        what = "a file of Python" if kind == ".py" else "weights, and no architecture"
+        content = "a file of Python" if kind == ".py" else "weights, and no architecture"
         raise UsageError(
-            f"{name!r} is {what}: for a module of your own write py:FILE.py:NAME, for one of a "
+            f"{name!r} is {content}: for a module of your own write py:FILE.py:NAME, for one of a "
             "library --model NAME --checkpoint FILE"
         )
     specs = [m.spec for m in all_published().values() if m.architecture == name]

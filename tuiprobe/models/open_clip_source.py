@@ -98,7 +98,7 @@ def _from_registry(request: ModelRequest) -> OpenClipSource:
         check_reachable(spec)
         with quiet():
             return verified(
-                Path(resolve(lambda: pretrained.download_pretrained(weights), what=spec))
+                Path(resolve(lambda: pretrained.download_pretrained(weights), name=spec))
             )
 
     source = f"open_clip tag {architecture}/{tag}"
@@ -168,11 +168,11 @@ def _from_hub(model_name: str, repository: str) -> OpenClipSource:
 
     spec = f"open_clip:hf-hub:{repository}"
     config_file = resolve(
-        lambda: download_pretrained_from_hf(repository, filename=CONFIG_FILE), what=spec
+        lambda: download_pretrained_from_hf(repository, filename=CONFIG_FILE), name=spec
     )
 
     def download() -> Path:
-        return verified(Path(resolve(lambda: download_pretrained_from_hf(repository), what=spec)))
+        return verified(Path(resolve(lambda: download_pretrained_from_hf(repository), name=spec)))
 
     return _configured(model_name, Path(config_file), download, repository, published=True)
 

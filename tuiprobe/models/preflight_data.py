@@ -29,7 +29,7 @@ _PARTS = frozenset(
 )
 """Names of the parts of a data set, which are no classes."""
 
-_FIRST, _LOOKED_AT = 8, 32
+_FIRST, _MOST_TRIED = 8, 32
 """Images that are looked at for their depth, and all that are looked at if one of them has 16."""
 
 
@@ -107,7 +107,7 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     """
     counts = np.zeros(256, dtype=np.int64)
     deep: list[str] = []
-    for place, sample in enumerate(samples[:_LOOKED_AT]):
+    for place, sample in enumerate(samples[:_MOST_TRIED]):
         if place == _FIRST and not deep:
             break
         try:

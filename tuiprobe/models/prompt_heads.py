@@ -132,7 +132,7 @@ class PromptHead:
             len(names) for names, entry in self._shards() if _stored(entry, len(names)) is None
         )
 
-    def keep(self, head: Head) -> Path:
+    def publish(self, head: Head) -> Path:
         """Publishes the built head for `fetched`, under its SHA-256; returns the file."""
         data = save({"weight": head.weight.float().cpu().contiguous()})
         entry = Entry(self._folder(self.digest), f"{hashlib.sha256(data).hexdigest()}.safetensors")

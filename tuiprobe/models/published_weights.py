@@ -52,7 +52,7 @@ def quiet() -> Iterator[None]:
         logging.root.removeHandler(handler)
 
 
-def go_offline() -> None:
+def set_offline() -> None:
     """Restricts this process and its children to cached weights, without opening a socket."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     constants = sys.modules.get("huggingface_hub.constants")
@@ -136,7 +136,7 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
+def resolve(fetch: Callable[[], Resolved], *, name: str) -> Resolved:
     """Calls a library's download function and turns its failures into one message.
 
     Raises:
@@ -147,7 +147,7 @@ def resolve(fetch: Callable[[], Resolved], *, what: str) -> Resolved:
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
-        raise unavailable(what, first_line(error)) from error
+        raise unavailable(name, first_line(error)) from error
 
 
 def fetch_published(spec: str, download: Callable[[], object]) -> Path:
@@ -168,7 +168,7 @@ def fetch_published(spec: str, download: Callable[[], object]) -> Path:
     check_reachable(model.spec)
     if cached_file(model) is None:
         with quiet():
-            resolve(download, what=model.spec)
+            resolve(download, name=model.spec)
     file = cached_file(model)
     if file is None:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")

@@ -239,7 +239,7 @@ def out_of_memory(error: BaseException | None) -> bool:
 def first_pictures(dataset: Dataset, count: int = 2) -> list[Image]:
     """Returns the first readable pictures of a data set; the only one as often as asked for."""
     pictures: list[Image] = []
-    for sample in dataset.samples[:_LOOKED_AT]:
+    for sample in dataset.samples[:_MOST_TRIED]:
         with suppress(UnreadableImageError):
             pictures.append(dataset.read(sample).image())
         if len(pictures) == count:
@@ -247,7 +247,7 @@ def first_pictures(dataset: Dataset, count: int = 2) -> list[Image]:
     return (pictures * count)[:count]
 
 
-_LOOKED_AT = 32
+_MOST_TRIED = 32
 
 
 def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample]) -> Tensor | None:

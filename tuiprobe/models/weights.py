@@ -125,7 +125,7 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
         WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
     built = model.state_dict()
-    state = _without_own_prefix(state, built)
+    state = _without_prefix(state, built)
     pairs = [(n, state[n], built[n]) for n in built if n in state]
     problems = {
         "missing": [n for n in built if n not in state and not n.endswith(_BOOKKEEPING)],
@@ -137,7 +137,7 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
         ],
     }
     if any(problems.values()):
-        causes = (f"{len(n)} {what} ({first_names(n)})" for what, n in problems.items() if n)
+        causes = (f"{len(n)} {problem} ({first_names(n)})" for problem, n in problems.items() if n)
         raise WeightsError(
             f"{source} does not fit {target}: {'; '.join(causes)}. Name the architecture that "
             "these weights were trained in"
@@ -156,7 +156,7 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
 
 
-def _without_own_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
+def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
     """Removes a prefix common to all names if the remaining names are the model's.
 
     >>> w = torch.zeros(1)

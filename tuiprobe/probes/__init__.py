@@ -127,8 +127,8 @@ def registry() -> InstalledProbes:
             faults.append(f"{start}: {in_words(error)}")
     ordered, stuck = _ordered(list(probes.values()))
     faults += [f"the probe {probe.id!r} is left out: {why}" for probe, why in stuck]
-    kept = tuple(probe for probe in probes.values() if probe in ordered)
-    return InstalledProbes(kept, tuple(faults))
+    installed = tuple(probe for probe in probes.values() if probe in ordered)
+    return InstalledProbes(installed, tuple(faults))
 
 
 def _made(name: str, kind: Any) -> Probe[Any, Any]:

@@ -31,7 +31,7 @@ BINS = 15
 UNKNOWN_SCALE = NotRun(reason="logit scale unknown")
 """What stands for a figure of uncalibrated probabilities where the head does not tell its scale."""
 
-KEPT_VALUES = 1 << 26
+CACHED_VALUES = 1 << 26
 """Logits that are kept between passes (256 MiB); more are computed again in each."""
 
 
@@ -131,26 +131,26 @@ class Logits:
         if not self.rows.size:
             raise DataError(f"no row of the head may answer in {images.name}")
         self.classes = classes[self.rows].astype(np.int64)
-        small = images.features.shape[0] * len(self.rows) <= KEPT_VALUES
-        self._kept = list(self._computed()) if small else None
+        small = images.features.shape[0] * len(self.rows) <= CACHED_VALUES
+        self._cached = list(self._computed()) if small else None
 
     def blocks(self) -> Iterator[tuple[slice, Float32]]:
         """Yields blocks of logits less the highest of each image, with their places; read only."""
-        yield from self._computed() if self._kept is None else self._kept
+        yield from self._computed() if self._cached is None else self._cached
 
     def _computed(self) -> Iterator[tuple[slice, Float32]]:
         return from_highest(logit_blocks(self.set.features, self.head, self.rows))
 
-    def fitted(self, keep: Bool | None = None) -> Figure:
+    def fitted(self, counted: Bool | None = None) -> Figure:
         """Returns the temperature fitted to the labels; see `fit_temperature`.
 
         Args:
-            keep: [n], the images to fit to; None for all.
+            counted: [n], the images to fit to; None for all.
         """
         truth = self.set.labels
         if truth is None:
             return self.set.unlabelled
-        return fit_temperature(self.blocks, np.asarray(truth), self.classes, keep)
+        return fit_temperature(self.blocks, np.asarray(truth), self.classes, counted)
 
     def confidences(self, temperature: float | Float64 = 1.0) -> Confidences:
         """Returns answer, confidence and entropy of each image.
@@ -277,7 +277,7 @@ class CrossFitted:
         return self.scores.right
 
     @property
-    def whole(self) -> float:
+    def pooled(self) -> float:
         """The temperature of all images, for sets without labels."""
         return self.temperature.value if given(self.temperature) else self.halves[0]
 
@@ -300,15 +300,15 @@ def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Cros
         where = f"{n} labelled images of {first.name}"
         return NotRun(reason=f"{where}, {MIN_LABELLED} are needed for a temperature")
     logits, second = Logits(head, source), second_half(n)
-    whole = logits.fitted()
-    if not given(whole) and not scale_known(head):
+    pooled = logits.fitted()
+    if not given(pooled) and not scale_known(head):
         return NotRun(reason=f"{UNKNOWN_SCALE.reason}, and no temperature can be fitted: "
-                             f"{whole.reason}")  # fmt: skip
-    otherwise = whole.value if given(whole) else 1.0
-    halves = [logits.fitted(keep) for keep in (~second, second)]
+                             f"{pooled.reason}")  # fmt: skip
+    otherwise = pooled.value if given(pooled) else 1.0
+    halves = [logits.fitted(counted) for counted in (~second, second)]
     values = [half.value if given(half) else otherwise for half in halves]
     each: Float64 = np.where(second, values[0], values[1])
-    return CrossFitted(logits, second, whole, (values[0], values[1]), logits.confidences(each))
+    return CrossFitted(logits, second, pooled, (values[0], values[1]), logits.confidences(each))
 
 
 def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeatures | NotRun:
@@ -332,5 +332,5 @@ def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeat
     translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
     translated[used] = answers[theirs >= 0]
     labels = translated[truth]
-    keep = labels >= 0
-    return replace(first, features=first.features[keep], labels=labels[keep], answers=answers)
+    allowed = labels >= 0
+    return replace(first, features=first.features[allowed], labels=labels[allowed], answers=answers)

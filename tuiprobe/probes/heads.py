@@ -53,11 +53,11 @@ def pointing(images: SetFeatures) -> Bool:
 
 def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
-    keep = pointing(images)
-    if keep.all():
+    mask = pointing(images)
+    if mask.all():
         return images
-    labels = None if images.labels is None else images.labels[keep]
-    return replace(images, features=images.features[keep], labels=labels)
+    labels = None if images.labels is None else images.labels[mask]
+    return replace(images, features=images.features[mask], labels=labels)
 
 
 def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
@@ -105,7 +105,7 @@ def nested_hits(
     right: Float32,
     constant: Float32,
     images: SetFeatures,
-    kept: Sequence[int],
+    components: Sequence[int],
     rows: int,
 ) -> Int64:
     """Counts the correct answers from the first k components, for each k of a rising list.
@@ -118,20 +118,20 @@ def nested_hits(
         right: [r, K'], what each coordinate adds to the logits.
         constant: [K'].
         images: Labels and answers.
-        kept: Numbers of components, rising.
+        components: Numbers of components, rising.
         rows: K, rows of the head.
 
     Returns:
         [len(kept)].
     """
     answers, labels = answers_of(images, rows), np.asarray(images.labels)
-    hits = np.zeros(len(kept), dtype=np.int64)
+    hits = np.zeros(len(components), dtype=np.int64)
     right = np.ascontiguousarray(right, dtype=np.float32)
     for start in range(0, left.shape[0], ROWS):
         block, truth = left[start : start + ROWS], labels[start : start + ROWS]
         logits = np.tile(constant.astype(np.float32), (block.shape[0], 1))
         done = 0
-        for place, k in enumerate(kept):
+        for place, k in enumerate(components):
             if k > done:
                 # logits += block[:, done:k] @ right[done:k], without a temporary of the same size.
                 sgemm(

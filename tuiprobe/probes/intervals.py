@@ -48,25 +48,25 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
     >>> figure.value, round(figure.low, 1), round(figure.high, 1)
     (2.5, 2.3, 2.7)
     """
-    kept = np.asarray(values, dtype=np.float64)
-    kept = kept[np.isfinite(kept)]
-    n = kept.size
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = finite.size
     if n == 0:
         return NotRun(reason="no images")
-    mean = float(kept.mean())
+    mean = float(finite.mean())
     if n == 1:
         return Estimate(value=mean, low=None, high=None, n=1, method="no interval: one image")
-    sd = float(kept.std())
+    sd = float(finite.std())
     method = "bootstrap over images (BCa)"
     if sd <= 1e-14 * abs(mean):
         return Estimate(value=mean, low=mean, high=mean, n=n, method=method)
-    z = (kept - mean) / sd
+    z = (finite - mean) / sd
     skew, excess = float((z**3).mean()), float((z**4).mean()) - 3
     tail = np.array([-NORMAL_95, NORMAL_95])
     a = skew / (6 * np.sqrt(n))
     shifted = a + (a + tail) / np.maximum(1 - a * (a + tail), 0.1)
     if n <= SIMULATE_BELOW:
-        low, high = np.quantile(_resampled_means(kept, seed), ndtr(shifted))
+        low, high = np.quantile(_resampled_means(finite, seed), ndtr(shifted))
     else:
         low, high = mean + sd / np.sqrt(n) * _cornish_fisher(shifted, skew, excess, n)
     return Estimate(value=mean, low=float(low), high=float(high), n=n, method=method)

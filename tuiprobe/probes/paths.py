@@ -21,17 +21,17 @@ def without_folders(report: Report, places: Iterable[str]) -> Report:
         report: Of a run as it was specified and planned.
         places: Further paths and data sources of the run.
     """
-    whole = report.model_dump(mode="json")
-    paths = [text for name in path_options() for text in _texts(whole["spec"].get(name))]
-    paths += [data["source"] for data in whole["data"]]
+    fields = report.model_dump(mode="json")
+    paths = [text for name in path_options() for text in _texts(fields["spec"].get(name))]
+    paths += [data["source"] for data in fields["data"]]
     if report.model.weights.kind in ("checkpoint", "unknown", "answers"):
         paths.append(report.model.weights.source)
     shorter = {text: last_part(text) for text in paths}
-    for text in (*places, *paths, *_texts(whole["spec"])):
+    for text in (*places, *paths, *_texts(fields["spec"])):
         for folder in _folders(text):
             shorter |= {f"{folder}/": "", folder: Path(folder).name}
     replace = _replacement({text: short for text, short in shorter.items() if text != short})
-    return Report.model_validate(_changed(whole, replace))
+    return Report.model_validate(_changed(fields, replace))
 
 
 def _folders(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Keeps what is known of single images, for comparing two runs on the same images."""
+"""Values of single images, for comparing two runs on the same images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuiprobe.probes.confidence import CrossFitted, Logits, cross_fit, scale_kno
 from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
-from tuiprobe.results import DataSet
+from tuiprobe.results import SetSummary
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.per_image import Answers, ImageValues, SetValues, list_digest
@@ -34,7 +34,7 @@ def image_values(run: RunReader) -> ImageValues:
 
 
 def _of_set(
-    run: RunReader, data: DataSet, features: SetFeatures, temperatures: _Temperatures
+    run: RunReader, data: SetSummary, features: SetFeatures, temperatures: _Temperatures
 ) -> SetValues:
     ids = run.features(features.name)["ids"]
     order, samples = np.argsort(ids), run.samples[features.name]
@@ -53,8 +53,8 @@ def _of_set(
             if scale_known(run.head):
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
-            sure = not alone or scale_known(run.head)
-            temperature = temperatures.of(features) if sure else None
+            has_confidence = not alone or scale_known(run.head)
+            temperature = temperatures.of(features) if has_confidence else None
             answers = _answers(logits, features, temperature, order, alone)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
@@ -70,9 +70,9 @@ def _of_set(
 def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
     kurtosis, counts = np.full(len(features.features), np.nan), usable(features.features)
     for place, block in blocks(features.features):  # where all values are equal there is none
-        kept = counts[place]
-        if kept.any():
-            kurtosis[place][kept] = shares_and_kurtosis(block[kept])[1]
+        mask = counts[place]
+        if mask.any():
+            kurtosis[place][mask] = shares_and_kurtosis(block[mask])[1]
     return kurtosis
 
 
@@ -95,7 +95,7 @@ class _Temperatures:
         key = images.classes_of_rows(len(head.weight)).tobytes()
         if key not in self._by_classes:
             fitted = cross_fit(head, run.head_sets[0], images)
-            self._by_classes[key] = fitted.whole if isinstance(fitted, CrossFitted) else 1.0
+            self._by_classes[key] = fitted.pooled if isinstance(fitted, CrossFitted) else 1.0
         return self._by_classes[key]
 
 

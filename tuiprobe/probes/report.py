@@ -28,13 +28,13 @@ from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
-    DataSet,
     Failed,
     Inapplicable,
     NotRun,
     Part,
     ProbeResult,
     Report,
+    SetSummary,
     Timings,
 )
 from tuiprobe.results.card import title
@@ -51,10 +51,10 @@ from tuiprobe.run.records import (
     write_baseline,
     write_spec,
 )
-from tuiprobe.run.results import begin_again, write_results
+from tuiprobe.run.results import withdraw_results, write_results
 from tuiprobe.spec import content_key
 
-Asked = Callable[[int, int], object]
+Progress = Callable[[int, int], object]
 
 _LONGEST_CAUSE = 500
 
@@ -63,20 +63,20 @@ NAMED_NONFINITE = 3
 
 
 @fixed_threads()
-def make_report(directory: RunDir, asked: Asked = lambda done, total: None) -> Report:
+def make_report(directory: RunDir, progress: Progress = lambda done, total: None) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Beside the report, the values of single images are written to `per_image.safetensors`.
 
     Args:
         directory: A run whose shards are merged, locked by the caller.
-        asked: Is told before each probe how many of how many were asked.
+        progress: Is told before each probe how many of how many were asked.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
     run = RunReader(directory)
-    report = _ask_all(run, asked)
+    report = _ask_all(run, progress)
     write_per_image(directory, run.plan.key, image_values(run))
     return report
 
@@ -110,7 +110,7 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
     timings = _timings_again(directory, run.plan.key)
     report = _ask_all(run).model_copy(update={"timings": timings})
     images = image_values(run)
-    begin_again(directory)
+    withdraw_results(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
     if changes:
@@ -121,7 +121,7 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
 
 
 def _timings_again(directory: RunDir, key: str) -> Timings:
-    """Returns when and how fast a run was measured, and that it is probed again now.
+    """Returns the timings of a run, with the time of this probing.
 
     Results of any version say it, also where the rest of them is not of this version's schema.
     """
@@ -139,8 +139,8 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
     )
 
 
-def _ask_all(run: RunReader, asked: Asked = lambda done, total: None) -> Report:
-    """Asks every probe; one that raises costs its own part, whoever wrote it."""
+def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> Report:
+    """Runs every probe; one that raises an error loses only its own part of the report."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
     subject = Subject(run.plan.model, images, run.plan.concept_set)
@@ -148,7 +148,7 @@ def _ask_all(run: RunReader, asked: Asked = lambda done, total: None) -> Report:
     parts: dict[str, Part] = {}
     order = [*known.in_order()]
     for done, probe in enumerate(order):
-        asked(done, len(order))
+        progress(done, len(order))
         try:
             results[probe.id] = _result(probe, run, results)
             parts[probe.id] = part(probe, results[probe.id], subject)
@@ -214,7 +214,7 @@ def _result(
 
 
 def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
-    """Returns why a table of answers does not tell what a probe asks; None if it does."""
+    """Returns why a probe cannot run on a table of answers; None if it can."""
     if run.plan.model.representation != "none":
         return None
     if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
@@ -233,13 +233,13 @@ def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
         f"{frame.f_globals.get('__name__')}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-    own = [place for place in places if place.startswith(package)]
+    in_package = [place for place in places if place.startswith(package)]
     remedy = f"please report this bug of {PROBES.package_of(probe.id) or 'tuiprobe'}"
     if isinstance(error, ValidationError):
         causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
         if causes & {"string_too_long", "too_long", "finite_number"}:
             remedy = "the run holds texts, lists or numbers that no report takes"
-    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(own or places)[-1]})"
+    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(in_package or places)[-1]})"
     return Failed(reason=f"the probe {probe.id} failed with {cause}", remedy=remedy)
 
 
@@ -301,7 +301,7 @@ def _notes(plan: PlanRecord) -> list[str]:
 
 
 def _warnings(
-    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
+    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[SetSummary, ...]
 ) -> tuple[str, ...]:
     warnings = _notes(plan)
     if not _complete(plan, measured):
@@ -358,7 +358,7 @@ def _contradicting(name: str, record: MeasuredRecord) -> str:
     )
 
 
-def _nonfinite(data: DataSet) -> str:
+def _nonfinite(data: SetSummary) -> str:
     named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
     more = data.nonfinite - NAMED_NONFINITE
     return (

@@ -121,17 +121,17 @@ def unit_rows(rows: Float32) -> Float32:
 
 def usable(rows: Float32) -> Bool:
     """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
-    keep = np.zeros(rows.shape[0], dtype=np.bool_)
+    mask = np.zeros(rows.shape[0], dtype=np.bool_)
     for place, block in blocks(rows):
         finite = np.isfinite(block).all(axis=1)
-        keep[place] = finite & (block.max(axis=1) > block.min(axis=1))
-    return keep
+        mask[place] = finite & (block.max(axis=1) > block.min(axis=1))
+    return mask
 
 
 def usable_rows(rows: Float32) -> Float32:
     """Returns the usable rows; the same array if all are."""
-    keep = usable(rows)
-    return rows if keep.all() else rows[keep]
+    mask = usable(rows)
+    return rows if mask.all() else rows[mask]
 
 
 def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:

@@ -57,8 +57,8 @@ def labels_needed(confidence: Float64, accuracy: float) -> int:
     share = _shifted(np.array([confidence[part].mean() for part in strata]), sizes, accuracy)
     total = int(sizes.sum())
     for labels in range(min(FEWEST, total), total):
-        whole, rest = divmod(labels, sizes.size)
-        drawn = np.minimum(whole + (np.arange(sizes.size) < rest), sizes)
+        each, left = divmod(labels, sizes.size)
+        drawn = np.minimum(each + (np.arange(sizes.size) < left), sizes)
         if drawn.all() and half_width(share * drawn, drawn, sizes) <= CLOSE_ENOUGH:
             return labels
     return total

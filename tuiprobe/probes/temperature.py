@@ -48,7 +48,7 @@ def from_highest(
 
 
 def fit_temperature(
-    blocks: Blocks, labels: Int64, classes: Int64, keep: Bool | None = None
+    blocks: Blocks, labels: Int64, classes: Int64, counted: Bool | None = None
 ) -> Figure:
     """Returns the temperature that minimises the negative log-likelihood of the labels.
 
@@ -56,22 +56,22 @@ def fit_temperature(
         blocks: Yields logits with the highest of each image at 0, with their places.
         labels: [n].
         classes: [K'], the class of each row.
-        keep: [n], the images that count; None for all.
+        counted: [n], the images that count; None for all.
 
     Returns:
         The temperature with its interval (sandwich variance of log T). Without interval where it
         ends at the edge of the search; `NotRun` if every answer is right, since the likelihood
         then rises for ever.
     """
-    keep = np.ones(labels.size, dtype=bool) if keep is None else keep
-    n = int(keep.sum())
+    counted = np.ones(labels.size, dtype=bool) if counted is None else counted
+    n = int(counted.sum())
     if n < 2:
         return NotRun(reason="a temperature takes two labelled images")
     total, wrong = 0.0, False
     for place, block in blocks():
-        total += float(spread(block)[keep[place]].sum())
+        total += float(spread(block)[counted[place]].sum())
         answer = classes[block.argmax(axis=1)]
-        wrong = wrong or bool((answer != labels[place])[keep[place]].any())
+        wrong = wrong or bool((answer != labels[place])[counted[place]].any())
     scale = total / n
     if not wrong and np.unique(classes).size > 1:
         return NotRun(reason="every answer is right: no finite temperature fits best")
@@ -80,10 +80,10 @@ def fit_temperature(
         return Estimate(value=1.0, low=None, high=None, n=n, method=method)
     ends, at = (-log(WIDEST * scale), log(WIDEST / scale)), -log(scale)
     if n > 2 * FIRST:
-        few = np.zeros_like(keep)
-        few[np.flatnonzero(keep)[:: n // FIRST]] = True
+        few = np.zeros_like(counted)
+        few[np.flatnonzero(counted)[:: n // FIRST]] = True
         at, _ = _root(_Likelihood(blocks, labels, classes, few), ends, at, 1e-3)
-    at, slopes = _root(_Likelihood(blocks, labels, classes, keep), ends, at, _CLOSE)
+    at, slopes = _root(_Likelihood(blocks, labels, classes, counted), ends, at, _CLOSE)
     value = exp(-at)
     if slopes.curve <= 0 or min(at - ends[0], ends[1] - at) < _EDGE:
         method = "negative log-likelihood; no interval: at the edge of the search"
@@ -133,11 +133,11 @@ class _Likelihood:
         blocks: Logits with the highest of each image at 0.
         labels: [n].
         classes: [K'], the class of each row.
-        keep: [n], the images that count.
+        counted: [n], the images that count.
     """
 
-    def __init__(self, blocks: Blocks, labels: Int64, classes: Int64, keep: Bool) -> None:
-        self._blocks, self._labels, self._keep = blocks, labels, keep
+    def __init__(self, blocks: Blocks, labels: Int64, classes: Int64, counted: Bool) -> None:
+        self._blocks, self._labels, self._counted = blocks, labels, counted
         self._classes = classes
         self._order = np.argsort(classes, kind="stable")
         self._single = np.unique(classes).size == classes.size
@@ -146,13 +146,13 @@ class _Likelihood:
         """Returns the sums over images at one beta."""
         slope = curve = squares = 0.0
         for place, block in self._blocks():
-            kept = self._keep[place]
-            values = block if kept.all() else block[kept]
+            counted = self._counted[place]
+            values = block if counted.all() else block[counted]
             if not len(values):
                 continue
             mean, variance = _moments(np.exp(values * np.float32(beta)), values)
-            theirs, within = self._of_label(values, self._labels[place][kept], beta)
-            each = mean - theirs
+            of_label, within = self._of_label(values, self._labels[place][counted], beta)
+            each = mean - of_label
             slope += float(each.sum())
             squares += float((each * each).sum())
             curve += float((variance - within).sum())
@@ -165,10 +165,10 @@ class _Likelihood:
         if self._single:
             column = self._order[np.searchsorted(self._classes, truth, sorter=self._order)]
             return values[np.arange(len(values)), column].astype(np.float64), 0.0
-        own = self._classes[None, :] == truth[:, None]
-        shifted = np.where(own, values, -np.inf)
+        is_label = self._classes[None, :] == truth[:, None]
+        shifted = np.where(is_label, values, -np.inf)
         shifted -= shifted.max(axis=1, keepdims=True)
-        return _moments(np.exp(shifted * np.float32(beta)), np.where(own, values, 0))
+        return _moments(np.exp(shifted * np.float32(beta)), np.where(is_label, values, 0))
 
 
 def _moments(weights: Float32, values: Float32) -> tuple[Float64, Float64]:

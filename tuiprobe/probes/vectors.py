@@ -132,12 +132,12 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
         if shape is not None:
             notes += _notes(data.name, shape)
             unit[data.name] = shape.unit >= _ALL
-    alike = [name for name, normalised in unit.items() if normalised]
-    rest = [name for name, normalised in unit.items() if not normalised]
-    if alike and rest:
+    at_unit = [name for name, is_unit in unit.items() if is_unit]
+    others = [name for name, is_unit in unit.items() if not is_unit]
+    if at_unit and others:
         notes.append(
-            f"the vectors of {', '.join(alike)} have unit norm and those of {', '.join(rest)} do "
-            "not, so a head answers for them at different scales; give all sets as the encoder "
+            f"the vectors of {', '.join(at_unit)} have unit norm and those of {', '.join(others)} "
+            "do not, so a head answers for them at different scales; give all sets as the encoder "
             "made them, or all normalised"
         )
     return tuple(notes)

@@ -26,13 +26,13 @@ class ReplacedFilesError(UsageError):
     """Files with other content would be replaced.
 
     Attributes:
-        what: The first of them, and how many more there are.
+        summary: The first of them, and how many more there are.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
-        self.what = f"{plain(str(files[0]))}{more} would be replaced"
-        super().__init__(f"{self.what}; --replace allows it, or name another directory")
+        self.summary = f"{plain(str(files[0]))}{more} would be replaced"
+        super().__init__(f"{self.summary}; --replace allows it, or name another directory")
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _is_of(run: RunDir, to: Path) -> bool:
 
 
 def _other(file: Path, content: bytes) -> bool:
-    """Returns whether something else than this content is there."""
+    """Says whether a file exists with other content."""
     try:
         status = file.lstat()
         same = stat.S_ISREG(status.st_mode) and status.st_size == len(content)

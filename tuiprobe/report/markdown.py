@@ -236,10 +236,10 @@ def _table(table: Table) -> list[str]:
     lines = [_line(table.title), ""] if table.title else []
     header = [markdown_cell(column.title) for column in table.columns]
     lines += markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows])
-    rest = len(table.rows) - len(rows)
-    if rest > 0:
+    left = len(table.rows) - len(rows)
+    if left > 0:
         where = f"`tables/{table.id}.csv`" if table.file else "`tables/`"
-        lines += [f"and {rest:,} more in {where}.", ""]
+        lines += [f"and {left:,} more in {where}.", ""]
     return lines
 
 

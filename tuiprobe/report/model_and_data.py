@@ -71,13 +71,13 @@ def left_out(report: Report) -> Iterator[tuple[Text, list[Text]]]:
                 (Code(code=image.path), f": {image.reason}")
                 for image in data.skipped[:LISTED_IMAGES]
             ]
-            if (rest := len(data.skipped) - LISTED_IMAGES) > 0:
-                items.append((f"and {rest:,} more in results.json",))
+            if (more := len(data.skipped) - LISTED_IMAGES) > 0:
+                items.append((f"and {more:,} more in results.json",))
             yield ("Skipped images of ", name, ":"), items
         if data.nonfinite:
             items = [(Code(code=path),) for path in data.nonfinite_images[:LISTED_IMAGES]]
-            if (rest := data.nonfinite - len(items)) > 0:
-                items.append((f"and {rest:,} more",))
+            if (more := data.nonfinite - len(items)) > 0:
+                items.append((f"and {more:,} more",))
             about = (
                 " with a representation that is not finite, left out of every figure of the final "
                 "representation:"

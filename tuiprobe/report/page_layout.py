@@ -141,13 +141,13 @@ class PageState:
             for piece in visible
             if isinstance(piece, Chart | Strip) and (probe, piece.id) in self.on_card
         ]
-        rest = [piece for piece in visible if piece not in on_card]
-        charts = [piece for piece in rest if isinstance(piece, Chart) and not piece.folded]
+        others = [piece for piece in visible if piece not in on_card]
+        charts = [piece for piece in others if isinstance(piece, Chart) and not piece.folded]
         first = charts[:1] if not (on_card or self.open) else []
-        rest = [piece for piece in rest if piece not in first]
-        opening = rest[: opening_pieces(rest)]
+        others = [piece for piece in others if piece not in first]
+        opening = others[: opening_pieces(others)]
         parts: list[tuple[Heading, list[Content]]] = []
-        for piece in rest[len(opening) :]:
+        for piece in others[len(opening) :]:
             if isinstance(piece, Heading):
                 parts.append((piece, []))
             else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 100
 _LONGEST: Final = 24
 """Width up to which a column takes its longest word unbroken."""
-_BESIDE: Final = 13
+_INDENT: Final = 13
 """Columns of the titles of blocks of a card, left of their lines."""
 
 REPLACED: Final[dict[AblateMode, str]] = {
@@ -104,7 +104,7 @@ def summary(report: Report) -> str:
         lines.append((line(following), "Next"))
     lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
-        rows += _wrapped(text.strip(), f"{heading:<{_BESIDE}}", " " * _BESIDE)
+        rows += _wrapped(text.strip(), f"{heading:<{_INDENT}}", " " * _INDENT)
     return "\n".join(rows) + "\n"
 
 

@@ -25,7 +25,7 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-from tuiprobe.results.subject import DataSet, Model
+from tuiprobe.results.subject import Model, SetSummary
 
 TITLES: Final[dict[Block, str]] = {
     "your images": "Your images",
@@ -126,8 +126,8 @@ def sets_line(report: Report) -> Text:
     of_imagenet = report.data[0].name == "imagenet"
     pieces: list[Value] = []
     for data in shown:
-        held = set_contents(data.name, data.source, of_imagenet)
-        pieces += [Code(code=data.name), f": {held}{'.' if data is shown[-1] else '; '}"]
+        contents = set_contents(data.name, data.source, of_imagenet)
+        pieces += [Code(code=data.name), f": {contents}{'.' if data is shown[-1] else '; '}"]
     return tuple(pieces)
 
 
@@ -181,8 +181,8 @@ def _lines(part: Part) -> tuple[Text, ...]:
 
 def _joined(lines: list[Text]) -> list[Text]:
     """Returns at most `MOST_FOLDED` lines; further lines are appended to the last of them."""
-    shown, rest = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
-    for line in rest:
+    shown, folded = lines[:MOST_FOLDED], lines[MOST_FOLDED:]
+    for line in folded:
         shown[-1] = (*shown[-1], " ", *line)
     return shown
 
@@ -225,12 +225,12 @@ def not_run(report: Report) -> dict[str, list[str]]:
     return reasons
 
 
-def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
+def _unknown(report: Report, shown_above: Collection[str]) -> Iterator[Text]:
     """Yields the probes that should have run and did not, once for each reason.
 
     Args:
         report: The report.
-        given_above: Reasons that stand above.
+        shown_above: Reasons that stand above.
     """
     lost: dict[str, list[str]] = {}
     answered = {part.block for part in report.parts if part.section is not None}
@@ -241,16 +241,16 @@ def _unknown(report: Report, given_above: Collection[str]) -> Iterator[Text]:
             continue  # labels of the same pictures say more
         if part.block not in _needed(report) or part.block in answered:
             lost.setdefault(report.why_not(part.probe), []).append(part.title)
-    for reason in given_above:
+    for reason in shown_above:
         lost.pop(reason, None)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)
 
 
 def title(
-    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
+    model: Model, data: tuple[SetSummary, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """Returns the title: the model and the best answer there is, or what else stands out.
+    """Returns the title: the model and its best accuracy, or else its most notable figure.
 
     The answer is the clause of the first block of the card that has one; on random weights there
     is none.
@@ -272,5 +272,5 @@ def title(
     return f"PARTIAL: {text}" if partial else text
 
 
-def _names(data: tuple[DataSet, ...]) -> str:
+def _names(data: tuple[SetSummary, ...]) -> str:
     return ", ".join(each.name for each in data) or "no images"

@@ -18,7 +18,9 @@ from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
 from tuiprobe.spec import path_options
 
-WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
+PATHS_CUT: Final = (
+    "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
+)
 _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
@@ -41,7 +43,7 @@ def provenance(report: Report, verb: str = "Measured") -> str:
 
 
 def command(report: Report) -> str:
-    """Returns the command that does what the run did, with the last part of each path.
+    """Returns the command of the run, with the last part of each path.
 
     It is empty where its spec is of no version.
     """
@@ -61,7 +63,7 @@ def command_note(report: Report) -> str:
         return f"No command does what this run did: {error}."
     values = (report.spec.get(name) for name in path_options())
     texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
-    return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
+    return PATHS_CUT if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
 
 
 def next_step(report: Report) -> Text:

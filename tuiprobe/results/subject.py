@@ -106,8 +106,8 @@ class Skipped(Frozen):
     reason: str
 
 
-class DataSet(Frozen):
-    """One set of images.
+class SetSummary(Frozen):
+    """What a report says of one set of images.
 
     Attributes:
         name: Name of the set in the report.
@@ -161,11 +161,11 @@ class Fingerprint(Frozen):
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
         """Returns the differences but that of the processor: by name, this value and the other."""
-        ours, theirs = self._compared(), other._compared()
+        these, others = self._compared(), other._compared()
         return {
-            name: (ours.get(name, "unknown"), theirs.get(name, "unknown"))
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
+            name: (these.get(name, "unknown"), others.get(name, "unknown"))
+            for name in sorted(these.keys() | others.keys())
+            if these.get(name) != others.get(name)
         }
 
     def _compared(self) -> dict[str, str]:

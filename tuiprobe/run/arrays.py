@@ -77,13 +77,13 @@ def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     compact = (",", ":")
     texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=compact)
     described = json.dumps(members, separators=compact, ensure_ascii=False)[1:-1]
-    whole = f"{texts[:-1]}{',' * bool(described)}{described}}}".encode()
-    whole += b" " * (-len(whole) % _HEADER_LENGTH_BYTES)
-    return len(whole).to_bytes(_HEADER_LENGTH_BYTES, "little") + whole
+    header = f"{texts[:-1]}{',' * bool(described)}{described}}}".encode()
+    header += b" " * (-len(header) % _HEADER_LENGTH_BYTES)
+    return len(header).to_bytes(_HEADER_LENGTH_BYTES, "little") + header
 
 
 def _place(head: bytes, checksum: str) -> int:
-    """Returns where the checksum stands in a file; quotes in other texts are escaped.
+    """Returns the offset of the checksum in a file; quotes in other texts are escaped.
 
     Raises:
         ValueError: If it is not there.
@@ -285,7 +285,7 @@ def _stored_checksum(entry: Entry, header: Header) -> str:
     return header.metadata[_MEMBER]
 
 
-def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
+def read_arrays_of_run(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
     """Reads merged arrays of a run; compares them with its manifest, and their key with its key.
 
     Raises:

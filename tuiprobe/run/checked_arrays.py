@@ -83,7 +83,7 @@ class CheckedArrays:
             raise self.damaged(f"{name} of shape {array.shape} does not fit the rest")
         return array
 
-    def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+    def in_range(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
         """Returns an array as `shaped` does; also checks that its finite values are in range."""
         array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
@@ -95,22 +95,22 @@ class CheckedArrays:
         return array
 
     def finite(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array as `take` does; also checks that it is finite and not empty."""
-        array = self.take(name, kind, *shape)
+        """Returns an array as `in_range` does; also checks that it is finite and not empty."""
+        array = self.in_range(name, kind, *shape)
         if not array.size or not np.isfinite(array).all():
             raise self.damaged(f"{name} is empty, or holds what is not finite")
         return array
 
     def counts(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array as `take` does; also checks that the values are valid counts."""
-        array = self.take(name, kind, *shape)
+        """Returns an array as `in_range` does; also checks that the values are valid counts."""
+        array = self.in_range(name, kind, *shape)
         if array.size and not 0 <= int(array.min()) <= int(array.max()) <= MOST_COUNTED:
             raise self.damaged(f"{name} holds a number that is no count")
         return array
 
     def ids(self, name: str, known: Container[int], *shape: int | None) -> NDArray[Any]:
         """Returns an array of sample ids of the set; -1 stands for no image."""
-        array = self.take(name, "i8", *shape)
+        array = self.in_range(name, "i8", *shape)
         lost = [i for i in np.unique(array).tolist() if i != -1 and i not in known]
         if lost:
             raise self.damaged(f"{name} names image {lost[0]}, which samples.jsonl does not")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import UNFIT, parse_json
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 
@@ -73,7 +73,7 @@ def read_labels(directory: RunDir) -> Labels:
         DamagedFileError: If the file is missing or damaged; names the array.
     """
     path = directory.concepts_file
-    arrays, metadata = read_own_arrays(directory, path)
+    arrays, metadata = read_arrays_of_run(directory, path)
     checked = CheckedArrays(path, arrays)
     names, categories = (_names(checked, metadata, key) for key in ("names", "categories"))
     k, g = len(names), len(categories)

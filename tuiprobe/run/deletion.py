@@ -15,7 +15,7 @@ from tuiprobe.run.locks import holds
 
 _NAMED = 5
 _BEFORE_THE_SPEC = (*BEFORE_THE_KEY, "key", "status", ".spec.json.")
-_KEPT_BY_FRESH = ("lock", "log.txt")
+_LEFT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 _FOLDERS = re.compile(
     r"status|rows|shards|head-probe|features|thumbs|tables|figures"
@@ -48,7 +48,7 @@ def refuse_to_clear(run: RunDir) -> None:
 
 
 def clear(run: RunDir) -> list[str]:
-    """Deletes what an earlier attempt left, under the locks that the caller holds.
+    """Deletes the files of an earlier attempt; the caller holds the locks.
 
     Returns:
         The names that were kept, because they are no part of a run.
@@ -62,7 +62,7 @@ def clear(run: RunDir) -> list[str]:
     _refuse_other_than_run(run)
     with _other_locks(run), writing(run.path):
         others = _delete(run)
-    run.kept_names = frozenset(name.partition("/")[0] for name in others)
+    run.foreign_names = frozenset(name.partition("/")[0] for name in others)
     return others
 
 
@@ -94,10 +94,10 @@ def delete_run(run: RunDir) -> list[str]:
     return others
 
 
-def kept_files(path: Path, names: Sequence[str]) -> str:
+def left_files_line(path: Path, names: Sequence[str]) -> str:
     """Says which files of the user's were kept when a run was deleted.
 
-    >>> kept_files(Path("runs/a"), ["notes.txt", "photos"])
+    >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
     'kept in runs/a, because they are no part of the run: notes.txt, photos'
     """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -109,7 +109,7 @@ def _delete(run: RunDir) -> list[str]:
     """Deletes all of a run but its locks and its log; returns the names of what is not its own."""
     files, others = _files_and_others(run.path)
     for name in files:
-        if not name.startswith(_KEPT_BY_FRESH) and name not in _DELETED_LAST:
+        if not name.startswith(_LEFT_BY_FRESH) and name not in _DELETED_LAST:
             (run.path / name).unlink(missing_ok=True)
     for place, folders, _ in os.walk(run.path, topdown=False):
         for folder in folders:
@@ -130,11 +130,11 @@ def _files_and_others(run: Path) -> tuple[list[str], list[str]]:
     for place, folders, names in os.walk(run):
         below = "" if place == str(run) else f"{Path(place).relative_to(run)}/"
         for folder in list(folders):
-            ours = _FOLDERS.fullmatch(below + folder)
-            if ours and not (Path(place) / folder).is_symlink():
+            of_run = _FOLDERS.fullmatch(below + folder)
+            if of_run and not (Path(place) / folder).is_symlink():
                 continue
             folders.remove(folder)
-            (files if ours else others).append(below + folder)
+            (files if of_run else others).append(below + folder)
         for name in names:
             (files if _FILES.fullmatch(below + name) else others).append(below + name)
     return files, sorted(others)

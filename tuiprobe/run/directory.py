@@ -54,7 +54,7 @@ class RunDir:
         path: The directory; `create` makes it, not the constructor.
 
     Attributes:
-        kept_names: Names in it that are no part of a run, and were kept when a run was deleted.
+        foreign_names: Names in it that are no part of a run, and were kept when a run was deleted.
     """
 
     key_file = _File("key")
@@ -110,7 +110,7 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.kept_names: frozenset[str] = frozenset()
+        self.foreign_names: frozenset[str] = frozenset()
 
     # Layout.
 
@@ -168,9 +168,11 @@ class RunDir:
         Raises:
             DamagedFileError: If its key is not that of this run.
         """
-        own = self.read_key()
-        if own is not None and key != own:
-            raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
+        expected = self.read_key()
+        if expected is not None and key != expected:
+            raise DamagedFileError(
+                f"{file} belongs to another run (key {key[:8]}, here {expected[:8]})"
+            )
 
     def spec_json(self) -> Any:
         """Returns the content of `spec.json`, which may be anything.
@@ -193,7 +195,7 @@ class RunDir:
         others = [
             entry
             for entry in entries
-            if not entry.name.startswith(BEFORE_THE_KEY) and entry.name not in self.kept_names
+            if not entry.name.startswith(BEFORE_THE_KEY) and entry.name not in self.foreign_names
         ]
         # Read after the listing: a rank that starts at the same time writes the key before
         # anything else, so files without a key do not belong to a run.
@@ -203,7 +205,7 @@ class RunDir:
                 raise DataError(
                     f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
                     "weights, code of the model, preprocessing, images, labels, layers or batch "
-                    "size differ. Choose another --output, or --fresh to start it anew"
+                    "size differ; choose another --output, or start over with --fresh"
                 )
         elif others:
             raise DataError(

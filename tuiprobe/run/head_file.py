@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays
 from tuiprobe.run.directory import RunDir
 
@@ -34,8 +34,8 @@ _NOT_RUN = "not_run"
 _UNMATCHED = "unmatched/"
 """Prefix of metadata keys of why no row of the head fits a labelled set, likewise."""
 
-_OWN_NAMES = "own_names/"
-_OWN_NOT_RUN = "own_names_not_run/"
+_SHIFT_HEADS = "own_names/"
+_SHIFT_HEADS_NOT_RUN = "own_names_not_run/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class HeadFile:
         head: The head, or why there is none.
         answers: The class of each row in each set, by set.
         unmatched: Why no row of the head fits a labelled set, by set.
-        own_names: The head of a shift's own class names, or why it is missing, by set.
+        shift_heads: The head of a shift's own class names, or why it is missing, by set.
         classes: The class name of each row; empty where the file has none.
         templates: Prompt templates, of a zero-shot head.
         choice: Digest of the choice that the head was built for; empty without a head.
@@ -56,7 +56,7 @@ class HeadFile:
     head: HeadArrays | NotRun
     answers: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     unmatched: Mapping[str, NotRun] = field(default_factory=dict)
-    own_names: Mapping[str, HeadArrays | NotRun] = field(default_factory=dict)
+    shift_heads: Mapping[str, HeadArrays | NotRun] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     choice: str = ""
@@ -85,12 +85,12 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
         arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
     arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
     metadata |= {_UNMATCHED + name: why.model_dump_json() for name, why in file.unmatched.items()}
-    for name, own in file.own_names.items():
-        if isinstance(own, NotRun):
-            metadata[_OWN_NOT_RUN + name] = own.model_dump_json()
+    for name, shift_head in file.shift_heads.items():
+        if isinstance(shift_head, NotRun):
+            metadata[_SHIFT_HEADS_NOT_RUN + name] = shift_head.model_dump_json()
         else:
-            arrays[_OWN_NAMES + name] = own.weight
-            metadata[_OWN_NAMES + name] = own.source
+            arrays[_SHIFT_HEADS + name] = shift_head.weight
+            metadata[_SHIFT_HEADS + name] = shift_head.source
     write_arrays(directory.head_file, arrays, metadata)
 
 
@@ -101,7 +101,7 @@ def read_head(directory: RunDir) -> HeadFile:
         DamagedFileError: If the file is missing or damaged.
     """
     file = directory.head_file
-    arrays, metadata = read_own_arrays(directory, file)
+    arrays, metadata = read_arrays_of_run(directory, file)
     head: HeadArrays | NotRun
     if _NOT_RUN in metadata:
         head = _not_run(file, metadata[_NOT_RUN])
@@ -111,7 +111,7 @@ def read_head(directory: RunDir) -> HeadFile:
         head,
         answers=_by_set(arrays, _ANSWERS),
         unmatched={n: _not_run(file, text) for n, text in _by_set(metadata, _UNMATCHED).items()},
-        own_names=_own_names(file, arrays, metadata),
+        shift_heads=_shift_heads(file, arrays, metadata),
         classes=_texts(file, metadata, "classes"),
         templates=_texts(file, metadata, "templates"),
         choice=metadata.get("choice", ""),
@@ -127,7 +127,7 @@ def _head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArray
         if array is not None and np.abs(array).max() > LARGEST_WEIGHT:
             raise checked.damaged(f"it holds {np.abs(array).max():g}, which is no weight of a head")
     for name in _by_set(arrays, _ANSWERS):
-        answers = checked.take(_ANSWERS + name, "i8", len(weight))
+        answers = checked.in_range(_ANSWERS + name, "i8", len(weight))
         if answers.min() < -1 or answers.max() > MOST_COUNTED:
             raise checked.damaged(f"{_ANSWERS}{name} holds what is no class")
     if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
@@ -171,17 +171,17 @@ def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
     return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
 
 
-def _own_names(
+def _shift_heads(
     file: Entry, arrays: Arrays, metadata: Mapping[str, str]
 ) -> dict[str, HeadArrays | NotRun]:
-    missing, checked = _by_set(metadata, _OWN_NOT_RUN), CheckedArrays(file, arrays)
+    missing, checked = _by_set(metadata, _SHIFT_HEADS_NOT_RUN), CheckedArrays(file, arrays)
     heads: dict[str, HeadArrays | NotRun] = {
         name: _not_run(file, text) for name, text in missing.items()
     }
     scale, shift = _logit_scale(checked, arrays)
-    for name in _by_set(arrays, _OWN_NAMES):
-        weight = checked.finite(_OWN_NAMES + name, "f4", None, None)
-        source = metadata.get(_OWN_NAMES + name, "")
+    for name in _by_set(arrays, _SHIFT_HEADS):
+        weight = checked.finite(_SHIFT_HEADS + name, "f4", None, None)
+        source = metadata.get(_SHIFT_HEADS + name, "")
         heads[name] = HeadArrays(weight, None, True, source, scale, shift)
     return heads
 

@@ -24,7 +24,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _PROCESS = re.compile(r"process (\d+) on (.+)")
 _LOCKS = Path("/proc/locks")
 
-_HELD: dict[Entry, int] = {}
+_DESCRIPTORS: dict[Entry, int] = {}
 """Descriptors of this process's locks. A forked process would share them, and might outlive it."""
 
 
@@ -40,23 +40,23 @@ def holding(lock: Entry, wait: bool) -> Iterator[None]:
         BusyError: If another process holds it and `wait` is false.
         RunError: If the file system has no locks.
     """
-    _HELD[lock] = descriptor = _locked(lock, wait)
+    _DESCRIPTORS[lock] = descriptor = _locked(lock, wait)
     try:
         yield
     finally:
-        if _HELD.pop(lock, None) is not None:
+        if _DESCRIPTORS.pop(lock, None) is not None:
             os.close(descriptor)
 
 
 def holds(lock: Entry) -> bool:
     """Says whether this process holds a lock."""
-    return lock in _HELD
+    return lock in _DESCRIPTORS
 
 
 def _release_in_child() -> None:
-    for descriptor in _HELD.values():
+    for descriptor in _DESCRIPTORS.values():
         os.close(descriptor)
-    _HELD.clear()
+    _DESCRIPTORS.clear()
 
 
 os.register_at_fork(after_in_child=_release_in_child)
@@ -64,7 +64,7 @@ os.register_at_fork(after_in_child=_release_in_child)
 
 def _locked(lock: Entry, wait: bool) -> int:
     while True:
-        descriptor, taken = lock.descriptor(os.O_RDWR | os.O_CREAT), False
+        descriptor, locked = lock.descriptor(os.O_RDWR | os.O_CREAT), False
         try:
             with refusing_without_locks(lock):
                 fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,7 +73,7 @@ def _locked(lock: Entry, wait: bool) -> int:
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-                taken = True
+                locked = True
                 return descriptor
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
@@ -84,7 +84,7 @@ def _locked(lock: Entry, wait: bool) -> int:
                 "choose another --output"
             ) from error
         finally:
-            if not taken:
+            if not locked:
                 os.close(descriptor)
 
 

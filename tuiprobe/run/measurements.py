@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.run.arrays import Arrays, read_arrays, read_own_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, TapRecord
@@ -55,13 +55,13 @@ def read_features(
         DamagedFileError: If an image is repeated or not in the sample list, or an array is invalid.
     """
     file = directory.features_file(record.name)
-    checked = CheckedArrays(file, read_own_arrays(directory, file)[0])
-    features = checked.take("features", "f4", None, channels)
-    ids = _own_ids(checked, "ids", samples, bool(record.classes), len(features))
+    checked = CheckedArrays(file, read_arrays_of_run(directory, file)[0])
+    features = checked.in_range("features", "f4", None, channels)
+    ids = _read_ids(checked, "ids", samples, bool(record.classes), len(features))
     return {"features": features, "ids": ids}
 
 
-def _own_ids(
+def _read_ids(
     checked: CheckedArrays,
     name: str,
     samples: Mapping[int, SampleRecord],
@@ -96,7 +96,7 @@ class Statistics:
         Raises:
             DamagedFileError: If the file is missing or damaged.
         """
-        return cls(directory, read_own_arrays(directory, directory.statistics_file)[0])
+        return cls(directory, read_arrays_of_run(directory, directory.statistics_file)[0])
 
     def tap(
         self,
@@ -122,28 +122,28 @@ class Statistics:
         prefix, width = f"{record.name}/{tap.name}/", tap.channels
         fields = {n.removeprefix(prefix): a for n, a in self.arrays.items() if n.startswith(prefix)}
         checked = CheckedArrays(self.directory.statistics_file, fields)
-        ids = _own_ids(checked, "sample_ids", samples, bool(record.classes), images)
-        shards = len(checked.take("shard_share_sum", "f8", None, width))
+        ids = _read_ids(checked, "sample_ids", samples, bool(record.classes), images)
+        shards = len(checked.in_range("shard_share_sum", "f8", None, width))
         for kinds, shape in (
             (_PER_CHANNEL, (width,)), (_PER_IMAGE, (len(ids),)), (_SINGLE, ()),
             (_PER_SHARD, (shards,)),
         ):  # fmt: skip
             for name, kind in kinds.items():
-                (checked.counts if kind == "i8" else checked.take)(name, kind, *shape)
-        leading = checked.take("sample_leading", "i4", len(ids))
+                (checked.counts if kind == "i8" else checked.in_range)(name, kind, *shape)
+        leading = checked.in_range("sample_leading", "i4", len(ids))
         if leading.min() < -1 or leading.max() >= width:
             raise checked.damaged(
                 f"sample_leading names a channel that {width} channels do not have"
             )
         checked.counts("norm_histogram", "i8", None)
         for end in ("largest", "smallest"):
-            kept = checked.take(f"{end}_values", "f4", width, None).shape
-            checked.ids(f"{end}_sample_ids", samples, *kept)
-            positions = checked.take(f"{end}_positions", "i4", *kept)
+            shape = checked.in_range(f"{end}_values", "f4", width, None).shape
+            checked.ids(f"{end}_sample_ids", samples, *shape)
+            positions = checked.in_range(f"{end}_positions", "i4", *shape)
             if positions.size and positions.min() < -1:
                 raise checked.damaged(f"{end}_positions holds what is no position")
         if images is None:
-            checked.take(ROW_SAMPLE, "f4", None, width)
+            checked.in_range(ROW_SAMPLE, "f4", None, width)
         return fields
 
 

@@ -82,10 +82,10 @@ class Pictures:
         return [self._prediction(place) for place in places.tolist()]
 
     def _prediction(self, place: int) -> Prediction:
-        given, id = self.answers, int(self.values.ids[place])
-        rows = [int(of[place]) for of in (given.truth, given.answer, given.second)]
+        answers, id = self.answers, int(self.values.ids[place])
+        rows = [int(of[place]) for of in (answers.truth, answers.answer, answers.second)]
         label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
-        confidence = float(given.confidence[place])
+        confidence = float(answers.confidence[place])
         return Prediction(
             set=self.record.name,
             id=id,
@@ -114,9 +114,9 @@ class Pictures:
             label: Of this class alone; None for all.
             answer: Answered as this class alone; None for all.
         """
-        given = self.answers
-        wrong = (given.truth >= 0) & (given.truth != given.answer)
-        for row, name in ((given.truth, label), (given.answer, answer)):
+        answers = self.answers
+        wrong = (answers.truth >= 0) & (answers.truth != answers.answer)
+        for row, name in ((answers.truth, label), (answers.answer, answer)):
             if name is not None:
                 wrong &= np.isin(row, self._rows(name))
         return self._most_sure_first(np.flatnonzero(wrong))
@@ -129,8 +129,8 @@ class Pictures:
 
     def least_sure(self) -> Places:
         """Returns the images with an answer, least sure first; ties by sample id."""
-        given = np.flatnonzero(self.answers.answer >= 0)
-        return given[np.argsort(self.answers.confidence[given], kind="stable")]
+        answers = np.flatnonzero(self.answers.answer >= 0)
+        return answers[np.argsort(self.answers.confidence[answers], kind="stable")]
 
     def by_class(self) -> list[ClassAnswers]:
         """Returns the classes with labels, those with the fewest right answers first."""
@@ -225,8 +225,8 @@ def differing(sets: Sequence[Pictures]) -> Places:
     """
     first = sets[0]
     for other in sets[1:]:
-        if reason := other.values.differs_from(first.values):
-            raise DataError(f"{first.record.name}: {reason}")
+        if difference := other.values.differs_from(first.values):
+            raise DataError(f"{first.record.name}: {difference.reason}")
     if any(of.values.answers is None for of in sets):
         return np.empty(0, dtype=np.int64)
     names = [
@@ -234,6 +234,6 @@ def differing(sets: Sequence[Pictures]) -> Places:
         for of in sets
     ]
     differ = np.any([name != names[0] for name in names], axis=0)
-    sure = first.least_sure()[::-1]
-    places: Places = sure[differ[sure]]
+    by_confidence = first.least_sure()[::-1]
+    places: Places = by_confidence[differ[by_confidence]]
     return places

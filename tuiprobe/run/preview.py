@@ -178,7 +178,7 @@ class Preview(Frozen):
         return next((wrong.exit_code for wrong in self.wrong), 0)
 
     def with_head(self, head: Literal["yes"] | Unknown | NotRun) -> Preview:
-        """Returns the preview with what a head, or none, means for the probes."""
+        """Returns the preview with the outcomes of the probes for a head, or for none."""
         unmet = _unmet(self, head)
         probes = [
             probe
@@ -189,7 +189,7 @@ class Preview(Frozen):
         return self.model_copy(update={"head": head, "probes": tuple(probes)})
 
     def with_model(self, model: Mapping[str, Any]) -> Preview:
-        """Returns the preview with what the loaded model tells.
+        """Returns the preview completed by the loaded model.
 
         Args:
             model: The encoder as `tuiprobe doctor --model MODEL --json` describes it.
@@ -241,8 +241,8 @@ def expected_head(
     if not classes:
         remedy = "list your classes, one a line: --classes names.txt"
         return NotRun(reason="the images carry no class names", remedy=remedy)
-    own = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])
-    prompts = classes * (preview.templates or own)
+    templates = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])
+    prompts = classes * (preview.templates or templates)
     if prompts <= MAX_CPU_PROMPTS or spec.head == "zero-shot":
         return "yes"
     if model is None:
@@ -258,7 +258,7 @@ def expected_head(
 def _unmet(
     preview: Preview, head: Literal["yes"] | Unknown | NotRun
 ) -> dict[str, Unknown | NotRun]:
-    """Returns by need why it is not met, or what tells whether it is."""
+    """Returns why each need is not met, or on what that depends; met needs are left out."""
     roles = [planned.role for planned in preview.known_sets]
     unmet: dict[str, Unknown | NotRun] = {"channel": Unknown(depends_on="channel")}
     if isinstance(preview.sets, Unknown):
@@ -316,8 +316,8 @@ def preview_lines(previews: Sequence[Preview]) -> list[str]:
 
 def _download_line(download: Download) -> str:
     size = f", at least {download.least / 1e6:,.0f} MB" if download.least else ", of unknown size"
-    what = "the weights of " if download.kind == "weights" else ""
-    return f"! {what}{download.name} are not on this machine: the start downloads them{size}"
+    label = "the weights of " if download.kind == "weights" else ""
+    return f"! {label}{download.name} are not on this machine: the start downloads them{size}"
 
 
 def _set_lines(preview: Preview) -> list[str]:
@@ -326,11 +326,11 @@ def _set_lines(preview: Preview) -> list[str]:
     lines = []
     for planned in preview.sets:
         of = f" of {planned.found:,}" if planned.planned < planned.found else ""
-        what = f"vectors of {planned.channels:,} channels" if planned.channels else "images"
+        unit = f"vectors of {planned.channels:,} channels" if planned.channels else "images"
         role = {"concepts": "the concept set", "target": "a target without labels"}.get(
             planned.role, f"{planned.classes:,} classes" if planned.classes else "no labels"
         )
-        lines.append(f"✓ {planned.name}: {planned.planned:,}{of} {what}, {role}")
+        lines.append(f"✓ {planned.name}: {planned.planned:,}{of} {unit}, {role}")
     return lines
 
 
@@ -363,14 +363,14 @@ def directory_line(directory: PlannedDirectory, images: int) -> str:
     >>> directory_line(PlannedDirectory(path="runs/a", state="resumed", done=5632), 15000)
     'runs/a: resumed, 5,632 of 15,000 are measured'
     """
-    told = {
+    outcome = {
         "new": "new",
         "resumed": f"resumed, {directory.done:,} of {images:,} are measured",
         "replaced": "all is measured, the results are replaced",
         "deleted": "an earlier attempt is deleted",
     }[directory.state]
     names = listed([flag(name) for name in directory.replaced])
-    return f"{directory.path}: {told}" + (f" (another {names})" if names else "")
+    return f"{directory.path}: {outcome}" + (f" (another {names})" if names else "")
 
 
 def _why(reason: NotRun) -> str:

@@ -20,7 +20,7 @@ from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
-    is_there,
+    exists_in_run,
     read_named,
     read_record,
     write_named,
@@ -42,8 +42,8 @@ _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
 _FOREIGN = (
-    "{} is of no run of this version of tuiprobe: {}; read it with the version that made it, or "
-    "measure anew with another --output"
+    "{} cannot be read by this version of tuiprobe: {}; read it with the version that wrote it, or "
+    "measure again with another --output"
 )
 
 
@@ -217,15 +217,15 @@ def read_plan(directory: RunDir) -> PlanRecord:
             f"{directory.path} was saved by tuiprobe.watch: it holds figures, and no images or "
             "arrays that could be read again"
         )
-    return _own_record(PlanRecord, directory, directory.plan_file)
+    return _read_record(PlanRecord, directory, directory.plan_file)
 
 
 def read_measured(directory: RunDir) -> Measured:
     """Returns `measured.json` of a run; errors as for `read_plan`."""
-    return _own_record(Measured, directory, directory.measured_file)
+    return _read_record(Measured, directory, directory.measured_file)
 
 
-def _own_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
+def _read_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record:
     value = read_record(file)
     try:
         record = kind.model_validate(value)
@@ -241,10 +241,10 @@ def write_baseline(directory: RunDir, text: str) -> None:
     write_named(directory.baseline_file, text)
 
 
-def kept_baseline(directory: RunDir) -> str | None:
+def read_baseline(directory: RunDir) -> str | None:
     """Returns the text of the user's CSV in a run; None if there is none."""
     file = directory.baseline_file
-    if not is_there(file):
+    if not exists_in_run(file):
         return None
     return read_named(file, 2 * limits.BASELINE_BYTES).decode("utf-8", "replace")
 
@@ -261,7 +261,7 @@ def read_preflight(directory: RunDir) -> tuple[Check, ...]:
         DamagedFileError: If the file is damaged.
     """
     file = directory.preflight_file
-    if not is_there(file):
+    if not exists_in_run(file):
         return ()
     value = read_record(file)
     try:
@@ -283,7 +283,7 @@ def check_sentence(check: Check) -> str:
 
 
 def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
-    """Returns the warnings that the report does not give elsewhere."""
+    """Returns the warnings of checks that the report does not give elsewhere."""
     return tuple(
         f"preflight, {check_sentence(check)}"
         for check in checks

@@ -42,7 +42,7 @@ from tuiprobe.run.records import read_measured
 _NOTHING: Final = NotRun(reason="not measured")
 _NO_RESULTS: Final = NotRun(reason="no results yet")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
-_KEPT = 10_000
+_CACHED = 10_000
 _MOST_BYTES = 2**20
 
 
@@ -136,21 +136,21 @@ class Summary(Frozen):
 def write_results(run: RunDir, report: Report) -> None:
     """Publishes the report of a run, then its summary, then the manifest.
 
-    Files that the manifest of `begin_again` names keep their checksum; all others are read.
+    Files that the manifest of `withdraw_results` names keep their checksum; all others are read.
 
     Raises:
         RunError: If the operating system refuses.
     """
     write_named(run.results_file, report.to_json())
     write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
-    kept = read_manifest(run.path) or {}
+    earlier = read_manifest(run.path) or {}
     files = _files(run, (data.name for data in report.data))
-    new = {file.name: _checksum(file) for file in files if file.name not in kept}
-    write_manifest(run.path, {**kept, **new})
+    new = {file.name: _checksum(file) for file in files if file.name not in earlier}
+    write_manifest(run.path, {**earlier, **new})
 
 
-def begin_again(run: RunDir) -> None:
-    """Publishes a manifest that names only what a finished run is answered from.
+def withdraw_results(run: RunDir) -> None:
+    """Publishes a manifest without results: it names only what they are computed from.
 
     From now on until `write_results`, readers refuse the results, and only `tuiprobe reprobe` goes
     on.
@@ -159,8 +159,8 @@ def begin_again(run: RunDir) -> None:
     if manifest is None:
         files = _files(run, read_measured(run).sets)
         manifest = {file.name: _checksum(file) for file in files}
-    kept = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
-    write_manifest(run.path, kept)
+    remaining = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
+    write_manifest(run.path, remaining)
 
 
 def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:
@@ -223,7 +223,7 @@ def summary(run: RunDir) -> Summary:
     return _summary(run.path, *(file.changed() for file in files))
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_CACHED)
 def _summary(path: Path, results: int, _of_summary: int, manifest: int) -> Summary:
     run = RunDir(path)
     if manifest >= results:  # else the results were edited, or the run was copied

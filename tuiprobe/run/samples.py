@@ -11,7 +11,7 @@ from tuiprobe import limits
 from tuiprobe.files import parse_json
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import read_own_arrays, write_arrays
+from tuiprobe.run.arrays import read_arrays_of_run, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
@@ -133,7 +133,7 @@ def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
     file = directory.rows_file(name)
     if not file.exists():
         return ShownSamples(name, rows, {}, {})
-    arrays, _ = read_own_arrays(directory, file)
+    arrays, _ = read_arrays_of_run(directory, file)
     try:
         named = arrays["rows"]
         if named.dtype != np.int64 or named.ndim != 1:

@@ -17,7 +17,7 @@ from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
 from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import read_arrays, read_own_arrays
+from tuiprobe.run.arrays import read_arrays, read_arrays_of_run
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
     FILES,
@@ -119,7 +119,7 @@ def _is_array_file(name: str) -> bool:
 
 
 def _content(run: RunDir, entry: Entry) -> str:
-    """Reads a file as its readers do; returns what is worth saying of it."""
+    """Reads a file as its readers do; returns a remark, or an empty text."""
     if entry.name == "key" and run.read_key() is None:
         raise DamagedFileError("it is no key of a run")
     if entry.name == RESULTS:
@@ -134,7 +134,7 @@ def _content(run: RunDir, entry: Entry) -> str:
     elif entry.name == "measured.json":
         read_measured(run)
     elif _is_array_file(entry.name):
-        read_own_arrays(run, entry)
+        read_arrays_of_run(run, entry)
     else:
         read_named(entry)
     return ""
@@ -186,10 +186,10 @@ def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> 
         more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         causes = f"{'; '.join(wrong[:_NAMED])}{more}"
         return Finding(file, "damaged", f"{len(wrong):,} of {record.shards:,}: {causes}")
-    whole = len(numbers) == record.shards
-    if record.shards > max(record.planned, 1) or (whole and size != record.planned):
+    complete = len(numbers) == record.shards
+    if record.shards > max(record.planned, 1) or (complete and size != record.planned):
         planned = f"{record.planned:,} images or rows in {record.shards:,} shards"
         return Finding(file, "damaged", f"{count} with {size:,}; plan.json claims {planned}")
     if len(numbers) < merged:
         return Finding(file, "missing", f"{count}, and {merged:,} were merged")
-    return Finding(file, "whole" if whole else "unfinished", count)
+    return Finding(file, "whole" if complete else "unfinished", count)

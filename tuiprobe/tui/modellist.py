@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.strip import Strip
 
 from tuiprobe.catalog.presets import ListedModel, presets
 from tuiprobe.numbers import number
@@ -236,15 +235,10 @@ class ModelTable(RowTable[ListedModel | str]):
             return fitted(row, width)
         return line(self.columns, self._cells(row), width)
 
-    def render_line(self, y: int) -> Strip:
-        """Returns one line; headings have a style of their own."""
-        place = self.scroll_offset.y + y - 1
-        row = self.rows[place] if y > 0 and place < len(self.rows) else None
-        if not isinstance(row, str):
-            return super().render_line(y)
-        width = self.scrollable_content_region.width
-        style = self.get_component_rich_style("rows--heading")
-        return Strip([Segment(fitted(row, width), style)], width)
+    def style_of(self, row: ListedModel | str) -> Style:
+        """Returns the style of a row; headings have one of their own."""
+        heading = isinstance(row, str)
+        return self.get_component_rich_style("rows--heading") if heading else self.rich_style
 
     def _go(self, row: int) -> None:
         """Goes to the model nearest to a row; beyond a heading, as the cursor moves."""

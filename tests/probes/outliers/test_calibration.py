@@ -1,4 +1,4 @@
-"""Coverage of every interval over 200 seeds, against the value of a large sample."""
+"""Coverage of every interval over many seeds, against the value of a large sample."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
 
 pytestmark = pytest.mark.slow
 
-SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
+CHANNELS, IMAGES, SHARDS = 16, 400, 20
+NIGHT = pytest.mark.nightly
 CASES = [
-    "sometimes",
-    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("jittered", "skewed")),
+    ("sometimes", 50),
+    *(pytest.param(name, 200, marks=NIGHT) for name in ("sometimes", "jittered", "skewed")),
 ]
-"""15 seconds each: every change meets one, a night all of them."""
+"""Every change meets one case with 50 seeds, a night each of them with 200."""
 
 
 def draw(case, n, seed, channels=CHANNELS):
@@ -68,23 +69,28 @@ def figures_of_channels(h):
     }
 
 
-def coverage(case, compute=figures, channels=CHANNELS):
+def coverage(case, seeds, compute=figures, channels=CHANNELS):
     large = draw(case, 100_000, 10**6, channels)
     truth = {name: figure.value for name, figure in compute(large).items()}
     hits = dict.fromkeys(truth, 0)
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         for name, figure in compute(draw(case, IMAGES, seed, channels)).items():
             hits[name] += figure.low <= truth[name] <= figure.high
-    return {name: hit / SEEDS for name, hit in hits.items()}
+    return {name: hit / seeds for name, hit in hits.items()}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_interval_covers_the_truth_in_90_to_99_percent(case):
-    result = coverage(case)
-    assert all(0.90 <= rate <= 0.99 for rate in result.values()), result
+def low_of(seeds):
+    """Returns the least share of hits: 90 %, or 84 % of few seeds, which varies more."""
+    return 0.90 if seeds == 200 else 0.84
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_intervals_of_channels_and_offset_cover_likewise(case):
-    result = coverage(case, figures_of_channels, channels=32)
-    assert all(0.90 <= rate <= 0.99 for rate in result.values()), result
+@pytest.mark.parametrize(("case", "seeds"), CASES)
+def test_every_interval_covers_the_truth_in_90_to_99_percent(case, seeds):
+    result = coverage(case, seeds)
+    assert all(low_of(seeds) <= rate <= 0.99 for rate in result.values()), result
+
+
+@pytest.mark.parametrize(("case", "seeds"), CASES)
+def test_intervals_of_channels_and_offset_cover_likewise(case, seeds):
+    result = coverage(case, seeds, figures_of_channels, channels=32)
+    assert all(low_of(seeds) <= rate <= 0.99 for rate in result.values()), result

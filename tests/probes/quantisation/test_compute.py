@@ -18,7 +18,7 @@ from tuiprobe.probes.quantisation.compute import (
     Quantised,
     TapRows,
     answers_changed,
-    neighbours_kept,
+    neighbours_after_rounding,
     quantise,
 )
 from tuiprobe.results import Estimate, NotRun, given
@@ -207,7 +207,7 @@ def test_answers_equal_those_rounded_by_hand(scheme: str) -> None:
 def test_neighbours_equal_those_rounded_by_hand() -> None:
     one = images_of("rows", 1, labelled=False)
     largest = np.abs(one.features).max(axis=0).astype(np.float64)
-    (whole, finer) = neighbours_kept([one], largest, seed=0)
+    (whole, finer) = neighbours_after_rounding([one], largest, seed=0)
     for figures in (whole, finer):
         rounded = rounded_by_hand(one.features, scales(largest, figures.scheme))
         same = [
@@ -228,4 +228,4 @@ def nearest(rows: np.ndarray) -> np.ndarray:
 
 def test_too_few_rows_have_no_neighbours() -> None:
     few = SetFeatures("rows", gaussian(NEIGHBOURS, 8).astype(np.float32))
-    assert neighbours_kept([few], np.ones(8), seed=0) == ()
+    assert neighbours_after_rounding([few], np.ones(8), seed=0) == ()

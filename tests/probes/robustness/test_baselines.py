@@ -16,14 +16,14 @@ from tuiprobe.miniature import data as own_runs
 from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,
+    copy_baseline,
     family_of,
-    keep_baseline,
 )
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import SetRecord, kept_baseline
+from tuiprobe.run.records import SetRecord, read_baseline
 
 OWN = "model,imagenet,imagenet_v2,imagenet_r,imagenet_on_r_classes\n" + "".join(
     f"{family}net,{x:.3f},{sigmoid(logit(x) - 0.5 + 0.01 * i):.4f},{x / 2:.3f},{x + 0.05:.3f}\n"
@@ -176,18 +176,18 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     path.write_text(OWN)
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
-    keep_baseline(run, imagenet("imagenet_r"), str(path))
-    assert kept_baseline(run) == OWN
-    keep_baseline(run, imagenet("imagenet_r"), None)
+    copy_baseline(run, imagenet("imagenet_r"), str(path))
+    assert read_baseline(run) == OWN
+    copy_baseline(run, imagenet("imagenet_r"), None)
     assert not run.baseline_file.exists()
     with pytest.raises(UsageError, match="cannot read"):
-        keep_baseline(run, imagenet("imagenet_r"), str(tmp_path / "none.csv"))
+        copy_baseline(run, imagenet("imagenet_r"), str(tmp_path / "none.csv"))
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="cannot read"):
-        keep_baseline(run, imagenet("imagenet_r"), str(path))
+        copy_baseline(run, imagenet("imagenet_r"), str(path))
     path.write_text("model,imagenet,imagenet_r\nx,76,36\n")
     with pytest.raises(UsageError, match=r"mine\.csv, line 2, column 'imagenet'"):
-        keep_baseline(run, imagenet("imagenet_r"), str(path))
+        copy_baseline(run, imagenet("imagenet_r"), str(path))
     assert not run.baseline_file.exists()
 
 

@@ -70,9 +70,11 @@ def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     return _array(path, file, "npy", stamp_of(os.fstat(file.fileno())))
 
 
-def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
+def _array(
+    path: Path, file: IO[bytes], kind: str, stamp: Stamp, array_name: str = ""
+) -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
-    name = f"{path} ({what})" if what else str(path)
+    name = f"{path} ({array_name})" if array_name else str(path)
     try:
         version = np.lib.format.read_magic(file)
     except ValueError as error:  # which is also what numpy raises at the end of the file
@@ -89,7 +91,7 @@ def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "")
     shape, fortran, dtype = readers[version](file)
     if dtype.hasobject:
         raise DataError(f"{name} holds Python objects, which could run code; save numbers")
-    rows, channels = refuse_shape(path, shape, what)
+    rows, channels = refuse_shape(path, shape, array_name)
     _refuse_type(name, dtype.name)
     if not dtype.newbyteorder("<") == dtype:
         raise DataError(
@@ -113,7 +115,7 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
             "or numpy.save"
         )
     file.seek(content_offset(file, entry))
-    return _array(path, file, "npz", stamp, what=entry.filename)
+    return _array(path, file, "npz", stamp, array_name=entry.filename)
 
 
 def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
@@ -165,20 +167,20 @@ def _refuse_type(name: str, dtype: str) -> str:
     return dtype
 
 
-def _chosen(path: Path, names: Iterable[str], member: str | None, what: str) -> str:
+def _chosen(path: Path, names: Iterable[str], member: str | None, kind: str) -> str:
     """Returns the name of the array to read: the one asked for, or the only one."""
     known = list(names)
     listed = first_names(known)
     if not known:
-        raise DataError(f"{path} is empty: it holds no {what}")
+        raise DataError(f"{path} is empty: it holds no {kind}")
     if member is None:
         if len(known) > 1:
             raise DataError(
-                f"{path} holds several {what}s ({listed}); name one as {path.name}::{known[0][:80]}"
+                f"{path} holds several {kind}s ({listed}); name one as {path.name}::{known[0][:80]}"
             )
         return known[0]
     if member not in known:
-        raise DataError(f"{path} holds no {what} {member!r}; it holds {listed}")
+        raise DataError(f"{path} holds no {kind} {member!r}; it holds {listed}")
     return member
 
 

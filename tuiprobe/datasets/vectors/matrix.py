@@ -117,18 +117,18 @@ class StoredMatrix(Matrix):
         return as_floats(block, self.dtype)
 
 
-def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int, int]:
+def refuse_shape(path: Path, shape: Sequence[int], array_name: str = "") -> tuple[int, int]:
     """Returns rows and channels of a matrix of vectors.
 
     Args:
         path: The file, for messages.
         shape: Shape of the array.
-        what: Its name in the file; empty where the file holds one array.
+        array_name: Its name in the file; empty where the file holds one array.
 
     Raises:
         DataError: If it is no matrix, or is empty or too wide.
     """
-    name = f"{path} ({what})" if what else str(path)
+    name = f"{path} ({array_name})" if array_name else str(path)
     if len(shape) != 2:
         raise DataError(
             f"{name} has shape {tuple(shape)}; vectors are a matrix with one row an image"

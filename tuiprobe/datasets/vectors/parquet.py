@@ -122,7 +122,7 @@ class ParquetMatrix(Matrix):
         self._lock = Lock()  # a resume compares blocks in several threads
         self._at = -1
         self._batches: Iterator[NDArray[Any]] = iter(())
-        self._rest: NDArray[Any] = np.empty((0, self.channels))
+        self._buffer: NDArray[Any] = np.empty((0, self.channels))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as `tuiprobe.datasets.vectors.matrix.Matrix.read` says."""
@@ -130,18 +130,18 @@ class ParquetMatrix(Matrix):
             if start != self._at:
                 group = int(np.searchsorted(self.starts, start, side="right")) - 1
                 self._batches, self._at = self._decoded(group), int(self.starts[group])
-                self._rest = np.empty((0, self.channels))
-                self._take(start - self._at)
-            return self._take(stop - start)
+                self._buffer = np.empty((0, self.channels))
+                self._next_rows(start - self._at)
+            return self._next_rows(stop - start)
 
-    def _take(self, count: int) -> NDArray[Any]:
-        pieces, left = [self._rest[:0]] if not count else [], count
+    def _next_rows(self, count: int) -> NDArray[Any]:
+        pieces, left = [self._buffer[:0]] if not count else [], count
         while left:
-            if not len(self._rest):
-                self._rest = next(self._batches, self._rest)
-                if not len(self._rest):
+            if not len(self._buffer):
+                self._buffer = next(self._batches, self._buffer)
+                if not len(self._buffer):
                     raise DataError(f"{self.path} holds fewer rows than it says")
-            piece, self._rest = self._rest[:left], self._rest[left:]
+            piece, self._buffer = self._buffer[:left], self._buffer[left:]
             pieces.append(piece)
             left -= len(piece)
         self._at += count

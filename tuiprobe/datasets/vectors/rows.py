@@ -158,11 +158,11 @@ class RowSet(SetLayout):
         return range(self.rows)
 
     def stamps(self, ids: object) -> dict[int, Stamp]:
-        """Returns none: files have stamps."""
+        """Returns an empty mapping: the files have stamps, not the rows."""
         return {}
 
-    def batch(self, asked: int) -> int:
-        """Returns the rows that are read at once."""
+    def batch(self, requested: int) -> int:
+        """Returns the number of rows per batch."""
         return max(min(BATCH_ROWS, _BATCH_VALUES // self.width), 1)
 
     def content(self, stamps: object) -> dict[str, Any]:
@@ -225,10 +225,10 @@ class RowSet(SetLayout):
         if self._id_column is None:
             return {}
         names: dict[int, str] = {}
-        start, rest = 0, [*map(int, ids)]
+        start, left = 0, [*map(int, ids)]
         for matrix, path in zip(self.matrices, self._named_by, strict=True):
-            count = bisect_left(rest, start + matrix.rows)
-            here, rest = rest[:count], rest[count:]
+            count = bisect_left(left, start + matrix.rows)
+            here, left = left[:count], left[count:]
             of_here, known = read_names(path, self._id_column, [row - start for row in here])
             if known != matrix.rows:
                 raise DataError(
@@ -243,7 +243,7 @@ class RowSet(SetLayout):
         return [*self.names(range(self.rows)).values()]
 
     def checks(self, set_name: str) -> Iterator[Check]:
-        """Yields how many rows of which width and type there are."""
+        """Yields a check that states number, width and type of the rows."""
         detail = f"{self.rows:,} rows of {self.width:,} channels, {self.dtype}"
         yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 
@@ -275,13 +275,13 @@ def sampled_rows(rows: int, seed: int) -> NDArray[np.int64]:
     >>> sampled_rows(3, seed=0).tolist(), len(sampled_rows(2 * SAMPLED_ROWS, seed=0))
     ([0, 1, 2], 50000)
     """
-    kept = np.empty(0, np.int64)
+    sampled = np.empty(0, np.int64)
     hashes = np.empty(0, np.uint64)
     for start in range(0, rows, _HASHED):
         more = np.arange(start, min(start + _HASHED, rows), dtype=np.int64)
-        kept = np.concatenate([kept, more])
+        sampled = np.concatenate([sampled, more])
         hashes = np.concatenate([hashes, hash_ids(more, seed)])
-        if len(kept) > SAMPLED_ROWS:
+        if len(sampled) > SAMPLED_ROWS:
             least = np.argpartition(hashes, SAMPLED_ROWS - 1)[:SAMPLED_ROWS]
-            kept, hashes = kept[least], hashes[least]
-    return np.sort(kept)
+            sampled, hashes = sampled[least], hashes[least]
+    return np.sort(sampled)

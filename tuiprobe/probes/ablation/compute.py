@@ -241,7 +241,7 @@ def _ablations(
     mean: Float32,
     seed: int,
 ) -> Iterator[Ablation]:
-    """Yields what a set loses in each mode.
+    """Yields the ablations of a set, one per mode.
 
     Args:
         head: The head.
@@ -261,15 +261,15 @@ def _ablations(
         rng = np.random.default_rng([seed, number, 1])
         bases.append(np.linalg.qr(rng.standard_normal((width, count)))[0].astype(np.float32))
     few = first_images(images, CONTROL_IMAGES, seed)
-    whole: list[Removal | None] = [None]
+    removals: list[Removal | None] = [None]
     controls: dict[Mode, list[Removal]] = {}
     for mode in MODES:
         centre = mean if mode == "mean" else np.zeros_like(mean)
-        whole += [Removal(centre[group], group) for group in (channels, matched)]
+        removals += [Removal(centre[group], group) for group in (channels, matched)]
         controls[mode] = [Removal(centre[group], group) for group in random]
         controls[mode] += [Removal(centre @ basis, basis=basis) for basis in bases]
-    before, *rest = right_without(head, images, whole)
-    for mode, after, without_matched in zip(MODES, rest[::2], rest[1::2], strict=True):
+    before, *after_each = right_without(head, images, removals)
+    for mode, after, without_matched in zip(MODES, after_each[::2], after_each[1::2], strict=True):
         plain, *drawn = right_without(head, few, [None, *controls[mode]])
         changes = np.array([right.mean() for right in drawn]) - plain.mean()
         yield Ablation(
@@ -320,10 +320,10 @@ def right_without(
         for right, removal, of_weight in zip(results, removals, of_weights, strict=True):
             values, left = products, squares
             if removal is not None and of_weight is not None:
-                taken, centre = removal.of(block), removal.centre
+                removed, centre = removal.of(block), removal.centre
                 centre = centre[place] if centre.ndim == 2 else centre
-                values = products - (taken - centre) @ of_weight.T
-                left = squares - np.einsum("ij,ij->i", taken, taken, dtype=np.float64)
+                values = products - (removed - centre) @ of_weight.T
+                left = squares - np.einsum("ij,ij->i", removed, removed, dtype=np.float64)
                 left = left + np.einsum("...j,...j->...", centre.astype(np.float64), centre)
             best = _logits(values, left, head, rows).argmax(axis=1)
             right[place] = classes[best] == labels

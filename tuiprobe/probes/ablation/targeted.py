@@ -152,9 +152,9 @@ def span_of(
         for number in numbers:
             if number >= count:
                 raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
-    rest = v[:, list(directions)]
-    rest[list(channels)] = 0  # the channels are removed exactly already
-    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    residual = v[:, list(directions)]
+    residual[list(channels)] = 0  # the channels are removed exactly already
+    u, s, _ = np.linalg.svd(residual, full_matrices=False)
     return np.hstack([units[:, list(channels)], u[:, s > 1e-6]]).astype(np.float32)
 
 
@@ -182,8 +182,8 @@ def ablate_span(
     for start in range(0, given.size, ROWS):
         place = slice(start, start + ROWS)
         block = images.features[place]
-        rest = block - (block @ span - centres[place]) @ span.T
-        left[place] &= np.linalg.norm(rest, axis=1) > 0
+        residual = block - (block @ span - centres[place]) @ span.T
+        left[place] &= np.linalg.norm(residual, axis=1) > 0
     before, after = right_without(head, images, [None, Removal(centre, basis=span)])
     before, after = before & given, after & left
     n, change = given.size, paired(before, after)

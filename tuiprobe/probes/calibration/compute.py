@@ -180,7 +180,7 @@ def probe_calibration(
         plain = logits.confidences() if scale_known(head) else UNKNOWN_SCALE
         scaled: Confidences | NotRun = source if isinstance(source, NotRun) else source.scores
         if images is not first and not isinstance(source, NotRun):
-            scaled = logits.confidences(source.whole)
+            scaled = logits.confidences(source.pooled)
         before, gap_before, bins_before = _calibration(plain)
         after, gap, bins = _calibration(scaled)
         calibrated.append(
@@ -205,7 +205,7 @@ def probe_calibration(
     if (worst is None and shifts) or pictured.name not in (listed or {}):
         return result
     logits = Logits(head, pictured)
-    scores = logits.confidences(1.0 if isinstance(source, NotRun) else source.whole)
+    scores = logits.confidences(1.0 if isinstance(source, NotRun) else source.pooled)
     wrong = _wrong_answers(logits, scores, names, None if worst is None else worst.worst[0].name)
     ids, paths = (listed or {})[pictured.name]
     shown = tuple(
@@ -235,8 +235,8 @@ def _wrong_answers(
     called = [class_name(names, int(row)) for row in logits.rows[at]]
     labels = np.searchsorted(classes, np.asarray(logits.set.labels))
     answers = np.searchsorted(classes, scores.answer)
-    wanted = np.array([name in (None, each) for each in called])
-    places = np.flatnonzero(wanted[labels] & (answers != labels))
+    is_class = np.array([name in (None, each) for each in called])
+    places = np.flatnonzero(is_class[labels] & (answers != labels))
     surest = places[np.argsort(-scores.confidence[places], kind="stable")][:PICTURES]
     return [(int(place), called[answers[place]]) for place in surest]
 
@@ -271,12 +271,12 @@ def _by_class(
     mask = images.classes_of_rows(rows)
     classes, at = np.unique(mask[mask >= 0], return_index=True)
     called = [class_name(names, int(row)) for row in np.flatnonzero(mask >= 0)[at]]
-    own, shifted = (_counts(head, some, classes) for some in (source, images))
-    compared = [c for c, counts in enumerate(zip(own, shifted, strict=True))
+    first_counts, shift_counts = (_counts(head, some, classes) for some in (source, images))
+    compared = [c for c, counts in enumerate(zip(first_counts, shift_counts, strict=True))
                 if all(n for _, n in counts)]  # fmt: skip
     if not compared:
         return ShiftNotCompared(data=images.name, reason="no class has images in both sets")
-    changes = [newcombe(own[c], shifted[c]) for c in compared]
+    changes = [newcombe(first_counts[c], shift_counts[c]) for c in compared]
     # Newcombe's interval always has both ends.
     ends = np.array([(change.low, change.high) for change in changes], dtype=np.float64)
     answers, labels = Logits(head, images).confidences().answer, np.asarray(images.labels)
@@ -286,14 +286,16 @@ def _by_class(
         wrong, counts = np.unique(
             answers[(labels == classes[c]) & (answers != classes[c])], return_counts=True
         )
-        taken = wrong[counts.argmax()] if wrong.size else None
+        most_common = wrong[counts.argmax()] if wrong.size else None
         worst.append(
             ClassChange(
                 name=called[c],
-                first=wilson(*own[c]),
-                shift=wilson(*shifted[c]),
+                first=wilson(*first_counts[c]),
+                shift=wilson(*shift_counts[c]),
                 change=changes[i],
-                taken_for="" if taken is None else called[int(np.searchsorted(classes, taken))],
+                taken_for=""
+                if most_common is None
+                else called[int(np.searchsorted(classes, most_common))],
                 taken=int(counts.max(initial=0)),
             )
         )

@@ -81,10 +81,10 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 
     def describe(self, result: Calibration, subject: Subject) -> Section:
         """Describes calibration of every set, then the classes that lost most."""
-        what = f"Calibration error on {result.data} after temperature scaling: "
+        label = f"Calibration error on {result.data} after temperature scaling: "
         return Section(
             title=self.title,
-            headline=(what, result.sets[0].after, "."),
+            headline=(label, result.sets[0].after, "."),
             card=(*_confidence_line(result), *_worst_class_line(result)),
             pictures=("wrong",) if result.wrong else (),
             content=(
@@ -100,12 +100,16 @@ def _confidence_line(result: Calibration) -> Iterator[Text]:
     """Yields how far confidence is off in distribution and over the shifts, before and after."""
     first, *shifts = result.sets
     places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
-    own, shifted = first.gap_before, _mean([row.gap_before for row in shifts])
-    own_scaled, scaled = first.gap, _mean([row.gap for row in shifts])
-    before = _gaps((own, shifted), places)
-    after = _gaps((own_scaled, scaled), places, bare="points" in before)
+    first_before, shifts_before = first.gap_before, _mean([row.gap_before for row in shifts])
+    first_after, shifts_after = first.gap, _mean([row.gap for row in shifts])
+    before = _gaps((first_before, shifts_before), places)
+    after = _gaps((first_after, shifts_after), places, bare="points" in before)
     if before and after and before != after:
-        worse = shifted is not None and scaled is not None and abs(scaled) > abs(shifted)
+        worse = (
+            shifts_before is not None
+            and shifts_after is not None
+            and abs(shifts_after) > abs(shifts_before)
+        )
         after += ": scaling made it worse" if worse else ""
         yield (f"Confidence is {before}; after temperature scaling {after}.",)
     elif before or after:
@@ -149,8 +153,8 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
     right = round(worst.shift.value * images)
     line = f"{worst.name} on {shift.data}, {right:,} of {images:,} right"
     if worst.taken_for:
-        taken = "all" if worst.taken == images else f"{worst.taken:,}"
-        line += f", {taken} called {worst.taken_for}"
+        count = "all" if worst.taken == images else f"{worst.taken:,}"
+        line += f", {count} called {worst.taken_for}"
     yield (f"Worst class of a shift ({compared:,} tried): {line}.",)
 
 
@@ -185,15 +189,15 @@ def _reliability(result: Calibration) -> Iterator[Chart]:
     if errors:
         _, worst = max(errors, key=lambda pair: pair[0])
         lines.append(_line(f"{worst.data}, scaled (worst)", worst.bins, "third"))
-    kept = [line for line in lines if line.x]
-    if kept:
+    shown = [line for line in lines if line.x]
+    if shown:
         calibrated = Series(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0), role="reference")
         yield Chart(
             id="reliability",
             title="Accuracy by confidence",
             x_label="confidence",
             y_label="accuracy",
-            series=(calibrated, *kept),
+            series=(calibrated, *shown),
             x_unit="share",
             y_unit="share",
             note="At most 15 bins of equally many images; below the line, confidence is too high.",

@@ -232,20 +232,20 @@ class Tested:
         )
 
 
-def excess(own: float, random: Sequence[float], tried: int, how: str = "") -> Figure:
+def excess(count: float, random: Sequence[float], tried: int, how: str = "") -> Figure:
     """Returns a count minus that of random directions, with the range over their draws.
 
     Args:
-        own: The count.
+        count: The count.
         random: That of each draw of random directions.
         tried: Concepts.
         how: What was done to both counts.
     """
     low, high = np.quantile(random, [0.025, 0.975])
     return Estimate(
-        value=own - float(np.mean(random)),
-        low=own - float(high),
-        high=own - float(low),
+        value=count - float(np.mean(random)),
+        low=count - float(high),
+        high=count - float(low),
         n=int(tried),
         method=f"band over {len(random)} draws of random directions{how}; images held fixed",
     )
@@ -376,14 +376,14 @@ def probe_concepts(
     """
     if not isinstance(head, NotRun) and not head.weight.any():
         head = NotRun(reason="the head is all zero")
-    splits, kept = split_up(concepts, negatives, balance, seed)
-    if not kept.size:
+    splits, usable = split_up(concepts, negatives, balance, seed)
+    if not usable.size:
         return NotRun(reason=_why_none(concepts, splits))
     prevalence = None if balance == "sample" else PREVALENCE
     bases, space = _bases(None if isinstance(head, NotRun) else head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
-    tested = Tested(concepts.categories, np.asarray(concepts.category_of)[kept], fewest)
-    names = np.asarray(concepts.names, dtype=object)[kept]
+    tested = Tested(concepts.categories, np.asarray(concepts.category_of)[usable], fewest)
+    names = np.asarray(concepts.names, dtype=object)[usable]
     random = [
         tested.count(precision_of(np.asarray(space @ turn), splits, prevalence).confirmed)
         for turn in random_rotations(space.shape[1], seed)
@@ -397,24 +397,24 @@ def probe_concepts(
         counts = tested.count(precision.confirmed)
         encoded = names[(precision.confirmed >= THRESHOLD).any(axis=0)]
         rarefied = excess(
-            counts.rarefied, [each.rarefied for each in random], kept.size, ", both rarefied"
+            counts.rarefied, [each.rarefied for each in random], usable.size, ", both rarefied"
         )
         families.append(
             tested.family(name, basis.shape[1], [counts], tuple(encoded), over_random=rarefied)
         )
-        over_random[name] = excess(counts.unique, [each.unique for each in random], kept.size)
+        over_random[name] = excess(counts.unique, [each.unique for each in random], usable.size)
         if name == lead:
-            top = _top(precision, concepts, kept, basis)
+            top = _top(precision, concepts, usable, basis)
     families.append(tested.family(RANDOM, space.shape[1], random))
-    alike = NotRun(reason="all rows of the head are alike")
-    missing = head if isinstance(head, NotRun) else alike
+    equal_rows = NotRun(reason="all rows of the head are alike")
+    missing = head if isinstance(head, NotRun) else equal_rows
     return Concepts(
         data=concepts.name,
         train=splits[0].features.shape[0],
         val=splits[1].features.shape[0],
         not_finite=int((~concepts.finite).sum()),
-        tried=int(kept.size),
-        left_out=len(concepts.names) - int(kept.size),
+        tried=int(usable.size),
+        left_out=len(concepts.names) - int(usable.size),
         threshold=THRESHOLD,
         prevalence=PREVALENCE,
         balance=balance,
@@ -521,7 +521,7 @@ def _principal_axes(x: Float32) -> Float64:
 
 
 def _top(
-    precision: Precision, concepts: ConceptSet, kept: Int64, basis: Float32
+    precision: Precision, concepts: ConceptSet, usable: Int64, basis: Float32
 ) -> tuple[DirectionConcepts, ...]:
     """Returns the concepts of the leading directions, and the images at both of their ends."""
     rows = np.flatnonzero(concepts.finite)
@@ -547,8 +547,8 @@ def _top(
                 index=i,
                 concepts=tuple(
                     EncodedConcept(
-                        name=concepts.names[kept[k]],
-                        category=concepts.categories[concepts.category_of[kept[k]]],
+                        name=concepts.names[usable[k]],
+                        category=concepts.categories[concepts.category_of[usable[k]]],
                         train=float(precision.train[i, k]),
                         val=float(precision.val[i, k]),
                         sign=int(precision.sign[i, k]),

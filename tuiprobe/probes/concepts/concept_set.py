@@ -110,19 +110,21 @@ def split_up(
         positives = np.bincount(inside.col[valid], minlength=enough.size)
         total = annotated[split].sum(axis=0)[group_of]
         enough &= (positives >= FEWEST) & (total - positives >= FEWEST)
-    kept = np.flatnonzero(enough)
+    usable = np.flatnonzero(enough)
     train, val = (
         Split(
             features=np.ascontiguousarray(concepts.features[split], dtype=np.float32),
             batches=tuple(
-                _drawn(presence[split][:, kept], annotated[split], group_of[kept], [seed, number])
+                _drawn(
+                    presence[split][:, usable], annotated[split], group_of[usable], [seed, number]
+                )
                 if balance == "sample"
-                else _by_category(presence[split][:, kept], annotated[split], group_of[kept])
+                else _by_category(presence[split][:, usable], annotated[split], group_of[usable])
             ),
         )
         for number, split in enumerate(rows)
     )
-    return (train, val), kept
+    return (train, val), usable
 
 
 def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[ConceptBatch]:

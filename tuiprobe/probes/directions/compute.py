@@ -163,18 +163,18 @@ def probe_directions(
         DataError: No image with a finite representation, a head of zeros, or a label that is no
             row of the head.
     """
-    kept = [usable_images(images) for images in sets]
-    if not kept or kept[0].features.shape[0] == 0:
+    usable = [usable_images(images) for images in sets]
+    if not usable or usable[0].features.shape[0] == 0:
         raise DataError("directions take at least one image with a finite representation")
     if not head.weight.any():
         raise DataError("the head is all zero")
-    labelled = [images for images in kept if images.labels is not None]
+    labelled = [images for images in usable if images.labels is not None]
     bases = (
-        _basis(head, kept[0].features, labelled, outlying, centred=centred, seed=seed)
+        _basis(head, usable[0].features, labelled, outlying, centred=centred, seed=seed)
         for centred in (False, True)
     )
     return Directions(
-        data=kept[0].name,
+        data=usable[0].name,
         head=head.source,
         classes=head.weight.shape[0],
         bases=tuple(basis for basis in bases if basis is not None),

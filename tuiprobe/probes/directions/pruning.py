@@ -116,8 +116,8 @@ def pruning_curves(
     n = images.features.shape[0]
     if n == 0:
         return ()
-    kept = [max(1, round((1 - fraction) * parts.s.size)) for fraction in FRACTIONS]
-    rising = kept[::-1]
+    sizes = [max(1, round((1 - fraction) * parts.s.size)) for fraction in FRACTIONS]
+    rising = sizes[::-1]
     curves: list[tuple[Order, list[Figure]]] = []
     for order, coordinates in _orders(parts, head, images):
         hits = nested_hits(*coordinates, images, rising, rows)[::-1]
@@ -128,7 +128,7 @@ def pruning_curves(
             for coordinates in _random(parts, head, images, seed)
         ]
     )
-    bands: list[Figure] = [band(rates[:, j], n) for j in range(len(kept))]
+    bands: list[Figure] = [band(rates[:, j], n) for j in range(len(sizes))]
     curves.append(("random directions", bands))
     return tuple(
         PruningCurve(
@@ -137,7 +137,7 @@ def pruning_curves(
             control=order not in ("importance", "singular value"),
             points=tuple(
                 PruningPoint(fraction=fraction, kept=number, accuracy=figure)
-                for fraction, number, figure in zip(FRACTIONS, kept, figures, strict=True)
+                for fraction, number, figure in zip(FRACTIONS, sizes, figures, strict=True)
             ),
         )
         for order, figures in curves

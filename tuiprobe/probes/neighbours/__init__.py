@@ -103,28 +103,28 @@ def classify(sets: Sequence[LabelledRows], seed: int) -> Neighbours:
     """
     rng = np.random.default_rng(seed)
     first, *shifts = sets
-    kept = _sample(len(first.rows), MOST_AMONG, rng)
-    unit, labels = unit_rows(first.rows[kept]), first.labels[kept]
-    queries = _sample(len(kept), MOST_CLASSIFIED, rng)
+    sampled = _sample(len(first.rows), MOST_AMONG, rng)
+    unit, labels = unit_rows(first.rows[sampled]), first.labels[sampled]
+    queries = _sample(len(sampled), MOST_CLASSIFIED, rng)
     accuracy: Figure = _FEW
-    if len(kept) > K:
-        right = _votes(unit[queries], unit, labels, own=queries) == labels[queries]
+    if len(sampled) > K:
+        right = _votes(unit[queries], unit, labels, self_rows=queries) == labels[queries]
         accuracy = wilson(int(right.sum()), right.size)
     place = {name: number for number, name in enumerate(first.classes)}
-    rows = [(first, len(kept), accuracy)]
+    rows = [(first, len(sampled), accuracy)]
     for shift in shifts:
         if not set(shift.classes) <= place.keys():
             rows.append((shift, 0, _OTHER))
             continue
-        own = np.array([place[name] for name in shift.classes], dtype=np.int64)
-        allowed = np.isin(labels, own)
+        numbers = np.array([place[name] for name in shift.classes], dtype=np.int64)
+        allowed = np.isin(labels, numbers)
         among = int(allowed.sum())
         if among <= K:
             rows.append((shift, among, _FEW))
             continue
         queries = _sample(len(shift.rows), MOST_CLASSIFIED, rng)
         answers = _votes(unit_rows(shift.rows[queries]), unit[allowed], labels[allowed])
-        right = answers == own[shift.labels[queries]]
+        right = answers == numbers[shift.labels[queries]]
         rows.append((shift, among, wilson(int(right.sum()), right.size)))
     return Neighbours(
         k=K,
@@ -143,14 +143,16 @@ def _sample(count: int, most: int, rng: np.random.Generator) -> Int64:
     return np.sort(rng.choice(count, most, replace=False))
 
 
-def _votes(queries: Float32, among: Float32, labels: Int64, own: Int64 | None = None) -> Int64:
+def _votes(
+    queries: Float32, among: Float32, labels: Int64, self_rows: Int64 | None = None
+) -> Int64:
     """Returns the class that the nearest rows vote for, int64 [n].
 
     Args:
         queries: [n, C], of length 1.
         among: [m, C], likewise, more than `K` rows.
         labels: [m].
-        own: [n], the row of `among` that each row is, which does not vote; None if it is none.
+        self_rows: [n], each query's own row of `among`, which does not vote; None without any.
     """
     answers = np.zeros(len(queries), dtype=np.int64)
     classes, place = np.unique(labels, return_inverse=True)
@@ -159,8 +161,8 @@ def _votes(queries: Float32, among: Float32, labels: Int64, own: Int64 | None = 
         block = slice(start, min(start + step, len(queries)))
         cosines = queries[block] @ among.T
         lines = np.arange(len(cosines))
-        if own is not None:
-            cosines[lines, own[block]] = -2
+        if self_rows is not None:
+            cosines[lines, self_rows[block]] = -2
         nearest = np.argpartition(-cosines, K - 1, axis=1)[:, :K]
         # One vote each; summed cosines, at most K, decide between equal votes alone.
         weights = 1 + cosines[lines[:, None], nearest] / (2 * K)

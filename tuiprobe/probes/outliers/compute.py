@@ -39,7 +39,7 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     RowFigures,
 )
-from tuiprobe.probes.outliers.rules import Circumstances, finding
+from tuiprobe.probes.outliers.rules import RowContext, finding
 from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
@@ -69,14 +69,14 @@ def probe_outliers(
     """
     statistics = tap.statistics
     classes = None if tap.labels is None else int(np.unique(tap.labels).size)
-    about = Circumstances(classes=classes)
+    context = RowContext(classes=classes)
     if model is not None:
         untrained = model.weights.kind == "untrained"
-        about = Circumstances(untrained=untrained, ablated=bool(model.ablated), classes=classes)
+        context = RowContext(untrained=untrained, ablated=bool(model.ablated), classes=classes)
     rows = usable_rows(tap.rows)
-    figures = figures_of_rows(rows, about, seed, columns=tap.final)
+    figures = figures_of_rows(rows, context, seed, columns=tap.final)
     if not tap.final:
-        figures = _with_all_positions(figures, tap, about, seed)
+        figures = _with_all_positions(figures, tap, context, seed)
     return Outliers(
         **dict(figures),
         data=tap.set,
@@ -96,7 +96,7 @@ def probe_outliers(
 
 def figures_of_rows(
     rows: Float32,
-    about: Circumstances = Circumstances(),  # noqa: B008  it is frozen
+    context: RowContext = RowContext(),  # noqa: B008  it is frozen
     seed: int = 0,
     *,
     columns: bool = True,
@@ -105,7 +105,7 @@ def figures_of_rows(
 
     Args:
         rows: float32 [n, C]; rows that are constant or not finite are left out.
-        about: What else the outcome rests on.
+        context: What else the outcome rests on.
         seed: Seed of the bootstrap and of the images whose neighbours are looked for.
         columns: Whether to keep the figures of every channel.
     """
@@ -114,7 +114,7 @@ def figures_of_rows(
     kurtosis = bootstrap_mean(of_rows.kurtosis, seed)
     heights, outliers = _heights(rows, of_rows, columns)
     nearest: Figure = NotRun(reason="looked for in images without labels only")
-    if about.unlabelled:
+    if context.unlabelled:
         nearest = _nearest(rows, of_rows.mean, seed)
     figures = RowFigures(
         channels=rows.shape[1],
@@ -129,11 +129,11 @@ def figures_of_rows(
         centred_cosine=of_rows.centred_cosine,
         finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
     )
-    return figures.model_copy(update={"finding": finding(figures, about)})
+    return figures.model_copy(update={"finding": finding(figures, context)})
 
 
 def _with_all_positions(
-    figures: RowFigures, tap: TapArrays, about: Circumstances, seed: int
+    figures: RowFigures, tap: TapArrays, context: RowContext, seed: int
 ) -> RowFigures:
     """Returns the figures of a sample with kurtosis and persistence of all rows of its tap."""
     share_sum, q = np.asarray(tap.statistics["share_sum"]), tap.statistics["share_square_sum"]
@@ -150,7 +150,7 @@ def _with_all_positions(
         "centred_kurtosis": left,
     }
     figures = figures.model_copy(update=update)
-    return figures.model_copy(update={"finding": finding(figures, about)})
+    return figures.model_copy(update={"finding": finding(figures, context)})
 
 
 def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
@@ -285,9 +285,9 @@ def _nearest(rows: Float32, mean: Float64, seed: int) -> Figure:
     )
 
 
-def _unit(rest: Float32) -> Float32:
-    largest = np.abs(rest).max(axis=1, keepdims=True)  # squares of float32 overflow early
-    scaled = rest / np.where(largest > 0, largest, 1)
+def _unit(rows: Float32) -> Float32:
+    largest = np.abs(rows).max(axis=1, keepdims=True)  # squares of float32 overflow early
+    scaled = rows / np.where(largest > 0, largest, 1)
     norm = np.linalg.norm(scaled, axis=1, keepdims=True)
     return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)
 

@@ -99,24 +99,24 @@ def _bulk(ranked: Float32) -> tuple[Float32, Float32]:
     """
     channels = ranked.shape[1]
     out = channels // 20
-    kept = channels - out
+    inner = channels - out
     below, above = (ranked[:, [at]] for at in ((channels - 1) // 2, channels // 2))
     middle: Float32 = np.asarray(below + (above - below) / 2)
     ranked = ranked - middle
-    left, right = ranked[:, :out], ranked[:, kept:]
+    left, right = ranked[:, :out], ranked[:, inner:]
     # From the left, values farther than their partner on the right are out.
     farther = -left > right
     start = farther.sum(axis=1)
-    total, square = (_sum(part) for part in (ranked[:, out:kept], ranked[:, out:kept] ** 2))
-    for end, kept_here in ((left, ~farther), (right, farther)):
-        values = np.where(kept_here, end, 0)
+    total, square = (_sum(part) for part in (ranked[:, out:inner], ranked[:, out:inner] ** 2))
+    for end, nearer in ((left, ~farther), (right, farther)):
+        values = np.where(nearer, end, 0)
         total += _sum(values)
         square += _sum(values * values)
-    variance = np.maximum(square / kept - (total / kept) ** 2, 0)
+    variance = np.maximum(square / inner - (total / inner) ** 2, 0)
     rows = np.arange(len(ranked))
-    low, high = ranked[rows, start + (kept - 1) // 2], ranked[rows, start + kept // 2]
+    low, high = ranked[rows, start + (inner - 1) // 2], ranked[rows, start + inner // 2]
     centre = (low + high) / 2 + middle[:, 0]
-    constant = ranked[rows, start] == ranked[rows, start + kept - 1]
+    constant = ranked[rows, start] == ranked[rows, start + inner - 1]
     return centre, np.where(constant, 0, np.sqrt(variance)).astype(np.float32)
 
 

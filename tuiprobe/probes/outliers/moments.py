@@ -83,24 +83,24 @@ def moments(rows: Float32, seed: int = 0) -> RowMoments:
         mean += block.sum(axis=0)
     mean /= max(1, n)
     share_sum, squares, units, slope = (np.zeros(channels) for _ in range(4))
-    kurtosis, own, centred = (np.zeros(n) for _ in range(3))
+    kurtosis, squared_shares, centred = (np.zeros(n) for _ in range(3))
     for at, block in blocks(rows):
         shares, kurtosis[at] = shares_and_kurtosis(block)
         share_sum += shares.sum(axis=0)
-        own[at] = (shares * shares).sum(axis=1)
-        rest = block - mean
-        centred[at], gradient = kurtosis_and_slope(rest)
+        squared_shares[at] = (shares * shares).sum(axis=1)
+        residual = block - mean
+        centred[at], gradient = kurtosis_and_slope(residual)
         slope -= gradient / n
-        units += _unit(rest).sum(axis=0)
+        units += _unit(residual).sum(axis=0)
         squares += (block * block).sum(axis=0)
     dots, cosines, influence = (np.zeros(n) for _ in range(3))
     for at, block in blocks(rows):
         dots[at] = shares_and_kurtosis(block)[0] @ share_sum
-        rest = block - mean
+        residual = block - mean
         # What row i adds to the mean of the centred kurtosis by its part in the channels' means,
         # times n (infinitesimal jackknife).
-        influence[at] = rest @ slope
-        cosines[at] = _unit(rest) @ units
+        influence[at] = residual @ slope
+        cosines[at] = _unit(residual) @ units
     left: Figure = NotRun(reason="needs two images that count")
     if n >= 2 and not np.isfinite(centred).any():
         left = NotRun(reason="nothing is left after centring: all images are alike")
@@ -112,15 +112,15 @@ def moments(rows: Float32, seed: int = 0) -> RowMoments:
         kurtosis=kurtosis,
         mean=mean,
         square=squares,
-        persistence=persistence_of_images(share_sum, own, dots),
+        persistence=persistence_of_images(share_sum, squared_shares, dots),
         centred_kurtosis=left,
         centred_cosine=_mean_cosine(units, cosines),
     )
 
 
-def _unit(rest: Float64) -> Float64:
-    norm = np.linalg.norm(rest, axis=1, keepdims=True)
-    return rest / np.where(norm > 0, norm, 1)
+def _unit(rows: Float64) -> Float64:
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norm > 0, norm, 1)
 
 
 def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
@@ -138,19 +138,23 @@ def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
     return delete_one((square - n) / (n * (n - 1)), without, low=-1, high=1)
 
 
-def persistence_of_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
+def persistence_of_images(
+    share_sum: Float64, squared_shares: Float64, dots: Float64
+) -> Persistence:
     """Returns P with delete-one-image jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
-        own: [n], sum_c s_nc^2 of each image.
+        squared_shares: [n], sum_c s_nc^2 of each image.
         dots: [n], sum_c S_c s_nc of each image.
     """
-    n, square, q = own.size, float((share_sum**2).sum()), float(own.sum())
-    others, rest = max(1, n - 1), max(1, n - 2)
+    n, square, q = squared_shares.size, float((share_sum**2).sum()), float(squared_shares.sum())
+    others, without_one = max(1, n - 1), max(1, n - 2)
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
-    cross_i = (square - 2 * dots + 2 * own - q) / (others * rest)
-    return _persistence(share_sum, q, n, cross_i, (q - own) / others, delete_one, least=3)
+    cross_i = (square - 2 * dots + 2 * squared_shares - q) / (others * without_one)
+    return _persistence(
+        share_sum, q, n, cross_i, (q - squared_shares) / others, delete_one, least=3
+    )
 
 
 def persistence_of_sums(
@@ -173,14 +177,14 @@ def persistence_of_sums(
     filled = (shards.images > 0) & (shards.images < n - 1)
     images = shards.images[filled]
     left = n - images
-    own_j = q - shards.share_square_sum[filled]
-    rest = share_sum[None, :] - shards.share_sum[filled]
-    cross_j = ((rest**2).sum(axis=1) - own_j) / (left * (left - 1))
+    self_j = q - shards.share_square_sum[filled]
+    remaining = share_sum[None, :] - shards.share_sum[filled]
+    cross_j = ((remaining**2).sum(axis=1) - self_j) / (left * (left - 1))
 
     def jackknife(value: float, without: Float64, **bounds: float) -> Figure:
         return delete_shard(value, without, images, **bounds)
 
-    return _persistence(share_sum, q, n, cross_j, own_j / left, jackknife)
+    return _persistence(share_sum, q, n, cross_j, self_j / left, jackknife)
 
 
 def _persistence(
@@ -188,7 +192,7 @@ def _persistence(
     q: float,
     n: int,
     cross_i: Float64,
-    own_i: Float64,
+    self_i: Float64,
     jackknife: Callable[..., Figure],
     least: int = 2,
 ) -> Persistence:
@@ -199,14 +203,14 @@ def _persistence(
         q: sum_nc s_nc^2.
         n: Images.
         cross_i: cross without each image or shard.
-        own_i: self likewise.
+        self_i: self likewise.
         jackknife: Makes a figure of a value and of the values without each.
         least: Images that the jackknife needs.
     """
-    channels, own, reason = share_sum.size, q / max(1, n), ""
+    channels, self_term, reason = share_sum.size, q / max(1, n), ""
     if n < 2:
         reason = f"needs two images that count; there are {n}"
-    elif channels < 3 or own - 1 / channels < 1e-12:
+    elif channels < 3 or self_term - 1 / channels < 1e-12:
         reason = "every channel carries the same share in each image"
     elif n < least:
         reason = "needs three images"
@@ -217,9 +221,9 @@ def _persistence(
     effective: Figure = NotRun(reason="no two images share a channel")
     if cross > 0 and not (cross_i <= 0).any():
         effective = jackknife(1 / cross, 1 / cross_i, low=1)
-    value = (cross - 1 / channels) / (own - 1 / channels)
+    value = (cross - 1 / channels) / (self_term - 1 / channels)
     return Persistence(
-        value=jackknife(value, (cross_i - 1 / channels) / (own_i - 1 / channels), high=1),
+        value=jackknife(value, (cross_i - 1 / channels) / (self_i - 1 / channels), high=1),
         effective_channels=effective,
     )
 

@@ -26,13 +26,13 @@ MOVING = 0.3
 """Persistence below which they move."""
 MIN_IMAGES, FULL_IMAGES = 64, 256
 MIN_CLASSES = 10
-MOST_ALIKE = 0.5
+SIMILAR = 0.5
 NEARLY_EQUAL = 0.9
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What the outcome rests on besides the figures.
+class RowContext:
+    """What decides the outcome besides the figures: kind of rows, weights and labels.
 
     Attributes:
         head: Whether the rows are a head's, which are exempt from all that is withheld.
@@ -52,18 +52,18 @@ class Circumstances:
         return not self.head and self.classes is None
 
 
-def finding(figures: RowFigures, about: Circumstances) -> OutlierFinding:
+def finding(figures: RowFigures, context: RowContext) -> OutlierFinding:
     """Returns the outcome of rule v3 with its grounds.
 
     Args:
         figures: Of the rows; their `finding` is not read.
-        about: What else the outcome rests on.
+        context: What else the outcome rests on.
     """
-    withheld = () if about.head else tuple(_withheld(figures, about))
+    withheld = () if context.head else tuple(_withheld(figures, context))
     if withheld:
         return OutlierFinding(outcome=Outcome.WITHHELD, reasons=withheld)
     rows, (outcome, reasons) = _rows(figures), _outcome(figures)
-    provisional = not about.head and rows < FULL_IMAGES
+    provisional = not context.head and rows < FULL_IMAGES
     if provisional:
         reasons = (*reasons, f"provisional: {rows} images, fewer than {FULL_IMAGES}")
     return OutlierFinding(outcome=outcome, provisional=provisional, reasons=reasons)
@@ -115,25 +115,25 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
     return Outcome.UNDETERMINED, (kurtosis, moving, part)
 
 
-def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
-    if about.untrained:
+def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
+    if context.untrained:
         yield "the network is untrained: its weights are random"
-    if about.ablated:
+    if context.ablated:
         yield "inner channels were replaced: this is no longer the model"
     if _rows(figures) < MIN_IMAGES:
         yield f"{_rows(figures)} images count; at least {MIN_IMAGES} are needed"
-    if about.classes is not None and about.classes < MIN_CLASSES:
-        yield f"the images are of {about.classes} classes; at least {MIN_CLASSES} are needed"
-    if about.unlabelled:
+    if context.classes is not None and context.classes < MIN_CLASSES:
+        yield f"the images are of {context.classes} classes; at least {MIN_CLASSES} are needed"
+    if context.unlabelled:
         if _at_least(figures.nearest_cosine, NEARLY_EQUAL):
             yield (
                 "the images are near-duplicates: after centring, the nearest other image has a "
                 f"median cosine of {_text(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
             )
-        if _at_least(figures.centred_cosine, MOST_ALIKE):
+        if _at_least(figures.centred_cosine, SIMILAR):
             yield (
                 "most images are alike: after centring, their mean cosine is "
-                f"{_text(figures.centred_cosine)}, above {MOST_ALIKE:g}"
+                f"{_text(figures.centred_cosine)}, above {SIMILAR:g}"
             )
 
 

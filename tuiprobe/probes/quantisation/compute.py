@@ -96,7 +96,7 @@ class AnswersChanged(Frozen):
         return self.scheme
 
 
-class NeighboursKept(Frozen):
+class NeighbourOverlap(Frozen):
     """Nearest neighbours in the rounded representation of one set.
 
     Attributes:
@@ -128,7 +128,7 @@ class Quantisation(ProbeResult):
 
     taps: Annotated[Many[Quantised], FIGURES]
     answers: Annotated[Many[AnswersChanged], FIGURES] = ()
-    neighbours: Annotated[Many[NeighboursKept], FIGURES] = ()
+    neighbours: Annotated[Many[NeighbourOverlap], FIGURES] = ()
 
     def final(self) -> Quantised:
         """Returns the figures of the final representation on the first set."""
@@ -262,8 +262,8 @@ def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
     if n < 2:
         return exact(value, n, "no interval: one row")
     sums = drawn @ np.stack([signal / signal.mean(), noise / noise.mean()], axis=1)
-    kept = sums[(sums > 0).all(axis=1)]
-    spread = value + 10 * np.log10(kept[:, 0] / kept[:, 1])
+    positive = sums[(sums > 0).all(axis=1)]
+    spread = value + 10 * np.log10(positive[:, 0] / positive[:, 1])
     return around_draws(value, spread, n, "bootstrap over rows")
 
 
@@ -320,9 +320,9 @@ def _rounded(features: Float32, scale: Float64) -> Float32:
     return result
 
 
-def neighbours_kept(
+def neighbours_after_rounding(
     sets: Sequence[SetFeatures], largest: Float64, seed: int
-) -> tuple[NeighboursKept, ...]:
+) -> tuple[NeighbourOverlap, ...]:
     """Returns which part of each row's nearest neighbours by cosine stays, on every set.
 
     A seeded sample of at most `ROWS` rows of a set stands for it. Arguments as for
@@ -336,9 +336,9 @@ def neighbours_kept(
         before = _nearest(rows)
         for scheme, scale in schemes(largest).items():
             after = _nearest(_rounded(rows, scale))
-            kept = [np.intersect1d(a, b).size for a, b in zip(before, after, strict=True)]
-            share = bootstrap_mean(np.array(kept) / NEIGHBOURS, seed)
-            results.append(NeighboursKept(data=images.name, scheme=scheme, kept=share))
+            shared = [np.intersect1d(a, b).size for a, b in zip(before, after, strict=True)]
+            share = bootstrap_mean(np.array(shared) / NEIGHBOURS, seed)
+            results.append(NeighbourOverlap(data=images.name, scheme=scheme, kept=share))
     return tuple(results)
 
 

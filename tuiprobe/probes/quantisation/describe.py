@@ -15,13 +15,13 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.quantisation.compute import (
     AnswersChanged,
-    NeighboursKept,
+    NeighbourOverlap,
     Quantisation,
     Quantised,
     Sqnr,
     TapRows,
     answers_changed,
-    neighbours_kept,
+    neighbours_after_rounding,
     quantise,
 )
 from tuiprobe.probes.reader import RunReader
@@ -101,8 +101,8 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         taps = tuple(quantise(tap, inputs.seed) for tap in inputs.taps)
         final = next(tap for tap in inputs.taps if tap.final)
         if inputs.head is None:
-            kept = neighbours_kept(inputs.sets, final.largest, inputs.seed)
-            return Quantisation(taps=taps, neighbours=kept)
+            overlaps = neighbours_after_rounding(inputs.sets, final.largest, inputs.seed)
+            return Quantisation(taps=taps, neighbours=overlaps)
         changed = answers_changed(inputs.head, inputs.sets, final.largest)
         return Quantisation(taps=taps, answers=changed)
 
@@ -127,7 +127,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
         first = result.final().data
 
         def more(of: BaseModel, field: str) -> Mapping[str, Any]:
-            leads = isinstance(of, AnswersChanged | NeighboursKept) and (
+            leads = isinstance(of, AnswersChanged | NeighbourOverlap) and (
                 (of.data, of.scheme) == (first, "tensor")
             )
             return {} if leads else {"headline": None}
@@ -183,7 +183,7 @@ def _changes(result: Quantisation) -> Iterator[Content]:
     if result.neighbours:
         yield table(
             "int8_neighbours",
-            [*about, *columns(NeighboursKept, "kept")],
+            [*about, *columns(NeighbourOverlap, "kept")],
             [[Code(code=row.data), SCHEMES[row.scheme], row.kept] for row in result.neighbours],
             "The ten nearest neighbours in the rounded representation",
         )

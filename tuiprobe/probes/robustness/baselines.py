@@ -16,7 +16,7 @@ from typing import cast
 from tuiprobe import limits
 from tuiprobe.catalog.accuracies import (
     IMAGENET,
-    OWN_CLASSES,
+    SHIFT_CLASS_COLUMNS,
     SHIFTS,
     ZERO_SHOT,
     ModelAccuracies,
@@ -59,13 +59,13 @@ class SetFamily:
         id_set: What the in-distribution accuracy is called in tables.
         shifts: All its shifts, as tables call them.
         measured: Table name of each measured shift, by set name.
-        own: The shift family that the source provides; None for ImageNet.
+        source: The shift family that the source provides; None for ImageNet.
     """
 
     id_set: Axis
     shifts: tuple[str, ...]
     measured: Mapping[str, str]
-    own: ShiftFamily | None = None
+    source: ShiftFamily | None = None
 
 
 def family_of(sets: Sequence[SetRecord]) -> SetFamily | None:
@@ -74,19 +74,19 @@ def family_of(sets: Sequence[SetRecord]) -> SetFamily | None:
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return SetFamily("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
-    kind, _, rest = first.source.partition(":")
+    kind, _, set_name = first.source.partition(":")
     source = SOURCES.builtin(kind)  # never of another package: the run may come from someone else
-    own = source.family if source is not None else None
-    if own is None or rest != own.id_set:
+    family = source.family if source is not None else None
+    if family is None or set_name != family.id_set:
         return None
     names = {s.name: s.source.removeprefix(f"{kind}:") for s in others}
-    known = {name: shift for name, shift in names.items() if shift in own.shifts}
-    return SetFamily(cast(Axis, own.id_set), own.shifts, known, own)
+    known = {name: shift for name, shift in names.items() if shift in family.shifts}
+    return SetFamily(cast(Axis, family.id_set), family.shifts, known, family)
 
 
 def baselines_for(
     sets: Sequence[SetRecord],
-    own: str | None,
+    csv: str | None,
     source: str = "baseline.csv",
     pretraining: str = "",
 ) -> tuple[dict[str, str], Baselines]:
@@ -94,7 +94,7 @@ def baselines_for(
 
     Args:
         sets: The sets of the run, the in-distribution one first.
-        own: Text of the user's CSV; None without.
+        csv: Text of the user's CSV; None without.
         source: What names it in errors.
         pretraining: Pretraining set of the model, whose published models `zero_shot` leaves out.
 
@@ -103,7 +103,7 @@ def baselines_for(
     """
     family = family_of(sets)
     if family is None:
-        if own is not None:
+        if csv is not None:
             raise UsageError(
                 f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
                 "shifts of its own, so there is nothing to compare; name ImageNet and its shifts "
@@ -128,7 +128,7 @@ def baselines_for(
             fits += [
                 (on_classes_of_shift(models, shift), (shift,), "own classes")
                 for shift in shifts
-                if shift in OWN_CLASSES
+                if shift in SHIFT_CLASS_COLUMNS
             ]
         without = pretraining if name == ZERO_SHOT else ""
         for rows, target, axis in fits:
@@ -139,15 +139,15 @@ def baselines_for(
         if not shifts:
             not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
 
-    if family.own is not None:
-        for name, models in family.own.models().items():
+    if family.source is not None:
+        for name, models in family.source.models().items():
             add(name, models, family.shifts)
     else:
         for name in BASELINES:
             without = pretraining if name == ZERO_SHOT else ""
             add(name, bundled_models(name, without), default_target(name))
-    if own is not None:
-        models = read_baseline_csv(own, source, family.id_set, family.shifts)
+    if csv is not None:
+        models = read_baseline_csv(csv, source, family.id_set, family.shifts)
         known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
         add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
@@ -163,7 +163,7 @@ def published_of(model: Model) -> ModelAccuracies | None:
     return published_row(right_spec(name), int(model.preprocessing.size[0]))
 
 
-def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
+def copy_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
     """Copies the user's CSV into the run directory, or removes one from an earlier attempt.
 
     Raises:
@@ -219,15 +219,15 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
     if model.ablated:
         return NotRun(reason="channels are ablated: it is no longer the published model")
     family = family_of(sets)
-    if family is not None and family.own is not None:
+    if family is not None and family.source is not None:
         return NotRun(reason="too few models are published on these sets")
     published = published_of(model)
     try:
         kind = kind_of(model.training, published)
     except ValueError as error:
         return NotRun(reason=str(error))
-    own = family_of_model(kind, published, model.architecture)
-    return PeerChoice(kind, own, family is not None, published)
+    peers = family_of_model(kind, published, model.architecture)
+    return PeerChoice(kind, peers, family is not None, published)
 
 
 def forecast(by: PeerChoice | NotRun, first: SetAccuracy) -> Forecast | NotRun:

@@ -172,7 +172,7 @@ class BaselineModels(Frozen):
     models: Many[BaselineModel]
 
 
-class OwnNames(Frozen):
+class ShiftNames(Frozen):
     """A shift answered by a zero-shot head of its own class names only, as an alternative.
 
     Attributes:
@@ -282,7 +282,7 @@ class Robustness(ProbeResult):
     mean_shift: Annotated[Share, MEAN_SHIFT]
     effective: Annotated[Many[EffectiveRobustness] | NotRun, EFFECTIVE]
     not_run: Many[NotRun] = ()
-    own_names: Many[OwnNames] = ()
+    own_names: Many[ShiftNames] = ()
     confidence: Annotated[
         Share, Fig("confidence", "mean confidence", "average-confidence", role="predictor")
     ] = NotRun(reason="not measured")
@@ -342,7 +342,7 @@ def probe_robustness(
     sets: Sequence[SetFeatures],
     shifts: Mapping[str, str],
     baselines: Baselines,
-    own_names: Mapping[str, HeadArrays | NotRun] | None = None,
+    shift_heads: Mapping[str, HeadArrays | NotRun] | None = None,
 ) -> Robustness:
     """Computes accuracies of all labelled sets, and effective robustness by every baseline.
 
@@ -352,8 +352,8 @@ def probe_robustness(
             zero counts as wrong.
         shifts: Published name (`imagenet_r`) by set name, for sets that are one.
         baselines: Baselines to compare with; the caller chooses those that belong to the sets.
-        own_names: The head of a shift's own class names, row by label, or why there is none, by set
-            name.
+        shift_heads: By set, the head of a shift's own class names, row by label, or why it is
+            missing.
 
     Raises:
         DataError: The first set has no labels, or a label no row of the head answers for.
@@ -369,17 +369,19 @@ def probe_robustness(
     effective: tuple[EffectiveRobustness, ...] | NotRun = baselines.nothing
     if baselines.lines:
         effective = tuple(_effective(baseline, accuracies) for baseline in baselines.lines)
-    own_heads = own_names or {}
+    named_heads = shift_heads or {}
     alternatives = []
     for images in labelled:
-        own = own_heads.get(images.name)
-        if isinstance(own, NotRun):
-            alternative = OwnNames(data=images.name, head="", accuracy=own)
+        shift_head = named_heads.get(images.name)
+        if isinstance(shift_head, NotRun):
+            alternative = ShiftNames(data=images.name, head="", accuracy=shift_head)
             alternatives.append(alternative)
-        elif own is not None:
+        elif shift_head is not None:
             plain = replace(images, answers=None)
-            accuracy = _accuracy(own, plain, plain, shifts.get(images.name))
-            alternatives.append(OwnNames(data=images.name, head=own.source, accuracy=accuracy))
+            accuracy = _accuracy(shift_head, plain, plain, shifts.get(images.name))
+            alternatives.append(
+                ShiftNames(data=images.name, head=shift_head.source, accuracy=accuracy)
+            )
     return Robustness(
         data=first.name,
         accuracies=accuracies,
@@ -394,10 +396,10 @@ def probe_robustness(
 
 def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
     """Returns the models of each baseline that readers find in no published table."""
-    kept: dict[str, BaselineModels] = {}
+    by_name: dict[str, BaselineModels] = {}
     for baseline in baselines.lines:
         name = baseline.line.baseline
-        if name in BASELINES or name in kept or baseline.axis == "own classes":
+        if name in BASELINES or name in by_name or baseline.axis == "own classes":
             continue
         models = [
             BaselineModel(
@@ -408,8 +410,8 @@ def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
             for row in baseline.models
             if row.imagenet is not None
         ]
-        kept[name] = BaselineModels(baseline=name, models=tuple(models))
-    return tuple(kept.values())
+        by_name[name] = BaselineModels(baseline=name, models=tuple(models))
+    return tuple(by_name.values())
 
 
 def _accuracy(
@@ -444,11 +446,11 @@ def _accuracy(
         top1_set=among_set,
         set_classes=set_classes if given(among_set) else 0,
         top5=top5,
-        id_own_classes=_on_own_classes(head, first, images),
+        id_own_classes=_on_shift_classes(head, first, images),
     )
 
 
-def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:
+def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Figure:
     """Computes in-distribution accuracy on the classes of a shift, with the answers it allows."""
     if images is first:
         return NotRun(reason="this is the in-distribution set")
@@ -456,13 +458,13 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures) -
     answers = images.classes_of_rows(rows)
     if np.unique(answers[answers >= 0]).size == rows:
         return NotRun(reason="the set has all classes: this is the plain accuracy")
-    own = on_classes_of(rows, first, images)
-    if isinstance(own, NotRun):
-        return own
-    if np.unique(answers_of(own, rows)).size == 1:
+    source = on_classes_of(rows, first, images)
+    if isinstance(source, NotRun):
+        return source
+    if np.unique(answers_of(source, rows)).size == 1:
         return ONE_CLASS
-    usable = usable_images(own)
-    return wilson(hits(usable.features, head, usable), own.features.shape[0])
+    usable = usable_images(source)
+    return wilson(hits(usable.features, head, usable), source.features.shape[0])
 
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:

@@ -101,7 +101,7 @@ class Inputs:
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
-    own_names: Mapping[str, HeadArrays | NotRun]
+    shift_heads: Mapping[str, HeadArrays | NotRun]
     peers: PeerChoice | NotRun
     names: tuple[str, ...]
     ids: Mapping[str, Int64]
@@ -133,7 +133,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             sets=run.head_sets,
             shifts=shifts,
             baselines=baselines,
-            own_names=run.own_names,
+            shift_heads=run.shift_heads,
             peers=peers_of(run.plan.model, run.sets),
             names=names,
             ids=ids,
@@ -143,7 +143,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
         """Computes accuracies, effective robustness, and the forecast from published models."""
         result = probe_robustness(
-            inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
+            inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.shift_heads
         )
         others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
         expected = forecast(inputs.peers, result.accuracies[0])
@@ -253,7 +253,7 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
         if given(er.prediction):
-            yield (_beside_the_line(er, er.prediction, accuracy.value),)
+            yield (_distance_to_line(er, er.prediction, accuracy.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
 
@@ -315,13 +315,13 @@ def _at_chance(row: SetAccuracy, top1: Estimate, checkpoint: bool) -> Iterator[s
         )
 
 
-def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) -> str:
-    """Returns how a model does beside models of its baseline of equal accuracy.
+def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: float) -> str:
+    """Describes a model's distance to models of its baseline with equal accuracy.
 
     Args:
         er: The distance to the line of the baseline.
         prediction: The same with the scatter of single models.
-        own: Accuracy in distribution.
+        accuracy: Accuracy in distribution.
     """
     models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
     expect = f"under shift than {models} of equal accuracy lead to expect"
@@ -333,7 +333,7 @@ def _beside_the_line(er: EffectiveRobustness, prediction: Estimate, own: float) 
         line = f"Under shift within the scatter of {models} of equal accuracy: "
         line += prediction.with_interval(signed=True)
     if er.nearest is not None and er.nearest > NEAR:
-        about = number(own, "share", own - 0.05, own + 0.05)
+        about = number(accuracy, "share", accuracy - 0.05, accuracy + 0.05)
         line += f"; none of them is near {about}, so this is uncertain"
     return f"{line}."
 
@@ -348,11 +348,11 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
         ]  # fmt: skip
 
     rows = [cells(row, "") for row in result.accuracies]
-    for own in result.own_names:
-        if isinstance(own.accuracy, NotRun):
-            rows.append([Code(code=own.data), "", "its own", own.accuracy, *[None] * 7])
+    for named in result.own_names:
+        if isinstance(named.accuracy, NotRun):
+            rows.append([Code(code=named.data), "", "its own", named.accuracy, *[None] * 7])
         else:
-            rows.append(cells(own.accuracy, "its own"))
+            rows.append(cells(named.accuracy, "its own"))
     yield table(
         "accuracies",
         ["data", "shift", "names", *columns(SetAccuracy, "top1", "top1_all", "top1_set", "top5"),

@@ -129,12 +129,12 @@ def row_orders(names: Sequence[str]) -> dict[OrderId, Int64]:
         "by number": by_number, "to number": np.argsort(by_number), "one up": up, "one down": down,
     }  # fmt: skip
     distinct = {places.tobytes()}
-    kept: dict[OrderId, Int64] = {}
+    chosen: dict[OrderId, Int64] = {}
     for order, rows in orders.items():
         if rows.tobytes() not in distinct:
             distinct.add(rows.tobytes())
-            kept[order] = rows
-    return kept
+            chosen[order] = rows
+    return chosen
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
@@ -197,7 +197,7 @@ def _p_of_gain(given: _Trial, trial: _Trial) -> float:
 
 
 def by_chance(hits: int, n: int, chance: float) -> float:
-    """Returns the probability of so many hits or more among n.
+    """Returns the probability of at least this many hits among n by chance.
 
     >>> by_chance(9, 10, 0.5)  # doctest: +ELLIPSIS
     0.0107421875...

@@ -268,17 +268,17 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     Raises:
         DataError: If a label of a labelled set has no row of the head.
     """
-    kept: dict[bytes, CrossFitted | NotRun] = {}
+    fits: dict[bytes, CrossFitted | NotRun] = {}
 
     def fitted(masked: SetFeatures) -> CrossFitted | NotRun:
         """Cross-fits once per class mask; the first fit and the last one are kept."""
         answers = masked.answers
         key = b"" if answers is None else np.asarray(answers, dtype=np.int64).tobytes()
-        if key not in kept:
-            if len(kept) > 1:
-                kept.popitem()
-            kept[key] = cross_fit(head, images.first, masked)
-        return kept[key]
+        if key not in fits:
+            if len(fits) > 1:
+                fits.popitem()
+            fits[key] = cross_fit(head, images.first, masked)
+        return fits[key]
 
     labelled = [shift for shift in images.shifts if shift.labels is not None]
     for shift in labelled:
@@ -288,11 +288,11 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     targets = tuple(
         _target(head, target, fitted(target), shifts, images) for target in images.targets
     )
-    whole = fitted(images.first)
+    of_first = fitted(images.first)
     return Targets(
         data=images.first.name,
         basis="calibrated" if any(target.expected for target in targets) else "not validated",
-        temperature=whole if isinstance(whole, NotRun) else whole.temperature,
+        temperature=of_first if isinstance(of_first, NotRun) else of_first.temperature,
         targets=targets,
         checks=checks,
         left_out=left_out,
@@ -329,9 +329,9 @@ def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts for which an estimator has a value."""
     return [
-        ShiftEstimate(check.data, own.value, expected.value, measured.value)
+        ShiftEstimate(check.data, first.value, expected.value, measured.value)
         for check in checks
-        if given(own := check.own) and given(expected := check.of(estimator))
+        if given(first := check.own) and given(expected := check.of(estimator))
         if given(measured := check.measured)
     ]
 
@@ -416,20 +416,20 @@ def _scale(
         shifts: The labelled shifts.
         few: Whether wrong answers are too few to scale by.
     """
-    prior, own = PRIORS[estimator], float(source.right.mean())
+    prior, first = PRIORS[estimator], float(source.right.mean())
     k = fit_scale(shifts, prior)
-    half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
+    half = half_width(k * (first - expected.value), left_out_errors(shifts, prior))
     if few:
         wrong = int((~source.right).sum())
-        half = half_width_of_few(prior * (own - expected.value), wrong)
+        half = half_width_of_few(prior * (first - expected.value), wrong)
         k, method = 1.0, f"80 % range; not scaled: {wrong} wrong answers in distribution"
     elif shifts:
         method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
     else:
         method = "80 % range; drop scaled by k of published shifts"
-    value = scaled_by(k, own, expected.value)
+    value = scaled_by(k, first, expected.value)
     # Of a few images the sampling interval is the wider one.
-    low, high = (value if end is None else scaled_by(k, own, end)
+    low, high = (value if end is None else scaled_by(k, first, end)
                  for end in (expected.low, expected.high))  # fmt: skip
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)

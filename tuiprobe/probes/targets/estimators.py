@@ -70,12 +70,12 @@ def estimates(
     first, second = (target.confidences(temperature) for temperature in source.halves)
     confidence = (first.confidence + second.confidence) / 2
     entropy = (first.entropy + second.entropy) / 2
-    own, right = source.scores, source.right
+    scores, right = source.scores, source.right
     # Each half, and the scores of the set at the temperature of the other half.
     halves = [(~source.second, second), (source.second, first)]
     figures: dict[Estimator, Figure] = {
         "atc_entropy": _thresholded_with_interval(
-            [(-own.entropy[half], right[half], -others.entropy) for half, others in halves]
+            [(-scores.entropy[half], right[half], -others.entropy) for half, others in halves]
         ),
         "difference": _difference(source, confidence),
     }
@@ -144,8 +144,8 @@ class _Cells:
         at = (total <= wrong[:, None]).sum(axis=1)
         inside = np.minimum(at, weights.shape[1] - 1)
         draw = np.arange(len(weights))
-        own = weights[draw, inside]
-        part = (wrong - (total[draw, inside] - own)) / np.maximum(own, 1)
+        in_cell = weights[draw, inside]
+        part = (wrong - (total[draw, inside] - in_cell)) / np.maximum(in_cell, 1)
         share = self._under[inside] + part * (self._within[inside] - self._under[inside])
         return np.where(at == weights.shape[1], 1.0, share)
 
@@ -200,17 +200,17 @@ CHECKED_FROM: Final = 2
 
 @dataclass(frozen=True)
 class ShiftEstimate:
-    """A set with labels beside what was expected of it; accuracies are shares.
+    """Expected and measured accuracy of a labelled set, as shares.
 
     Attributes:
         data: Name of the set.
-        own: Accuracy in distribution, under the set's class mask.
+        first: Accuracy in distribution, under the set's class mask.
         expected: Accuracy that the estimator expects.
         measured: Accuracy by the labels.
     """
 
     data: str
-    own: float
+    first: float
     expected: float
     measured: float
 
@@ -223,19 +223,19 @@ def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
     >>> round(fit_scale([ShiftEstimate("sketch", 0.9, 0.8, 0.7)]), 3)
     1.783
     """
-    products = sum((s.own - s.expected) * (s.own - s.measured) for s in shifts)
-    squares = sum((s.own - s.expected) ** 2 for s in shifts)
+    products = sum((s.first - s.expected) * (s.first - s.measured) for s in shifts)
+    squares = sum((s.first - s.expected) ** 2 for s in shifts)
     k = (products + PRIOR_WEIGHT * prior) / (squares + PRIOR_WEIGHT)
     return min(max(k, LEAST_K), MOST_K)
 
 
-def scaled_by(k: float, own: float, expected: float) -> float:
+def scaled_by(k: float, first: float, expected: float) -> float:
     """Returns the scaled estimate, a share.
 
     >>> round(scaled_by(1.5, 0.9, 0.8), 3)
     0.75
     """
-    return min(max(own - k * (own - expected), 0.0), 1.0)
+    return min(max(first - k * (first - expected), 0.0), 1.0)
 
 
 def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> list[float]:
@@ -243,7 +243,7 @@ def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> 
     errors = []
     for at, shift in enumerate(shifts):
         k = fit_scale([*shifts[:at], *shifts[at + 1 :]], prior)
-        errors.append(scaled_by(k, shift.own, shift.expected) - shift.measured)
+        errors.append(scaled_by(k, shift.first, shift.expected) - shift.measured)
     return errors
 
 

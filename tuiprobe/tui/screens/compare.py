@@ -23,7 +23,7 @@ from tuiprobe.comparing.differences_section import headline_name, kind, overlap_
 from tuiprobe.comparing.forest import paired_rows
 from tuiprobe.comparing.runs import Run, label_evidence, read_runs
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.numbers import MISSING
+from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Figure, NotRun, given
@@ -36,33 +36,8 @@ from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert
-from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start, kept_columns
-from tuiprobe.tui.widgets.spans import span
-
-LOWEST_PLOT = 14
-"""Cells below which an interval beside zero cannot be read."""
-
-POINTS = 22
-"""Cells of a difference with both ends."""
-
-
-def paired_columns(rows: Sequence[PairRow], width: int) -> tuple[RowColumn, ...]:
-    """Returns the columns of paired differences; the plot takes what the others leave."""
-    name = max((len(row.name) for row in rows), default=0)
-    other = max((len(row.other.model) for row in rows), default=0)
-    columns = (
-        RowColumn("set", max(min(name, 18), 8), term="set"),
-        RowColumn("other model", max(min(other + 2, 24), 11)),
-        RowColumn("points", POINTS, right=True, term="difference"),
-        RowColumn("differ", 6, right=True, drop=2, term="differs"),
-    )
-    drawn = (*columns, RowColumn("", LOWEST_PLOT, drop=1, term="interval"))
-    kept = kept_columns(drawn, width)
-    if len(drawn) - 1 not in kept:
-        return columns
-    room = width - sum(columns[i].width + 1 for i in kept[:-1])
-    heading = f"{'behind ':>{round((room - 1) / 2)}}┼ ahead"
-    return (*columns, RowColumn(heading, room, drop=1, term="interval"))
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 
 @dataclass(frozen=True)
@@ -84,53 +59,25 @@ class PairRow:
     differ: int | None
 
 
-class CompareTable(RowTable[PairRow]):
-    """A row a set and model: the paired difference, and its interval beside zero."""
+class CompareTable(Forest[PairRow]):
+    """A line a set and model: the paired difference, and its interval beside zero."""
 
-    app: EngineApp
+    TITLES = ("set", "other model", "points", "differ")
+    TERMS = ("paired", "difference", "interval", "differs", "shift", "estimate")
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(paired_columns((), 80), self._of, empty="reading…", id=id)
+        super().__init__(self._row, self.TITLES, self.TERMS, differences=True, id=id)
 
-    def on_resize(self) -> None:
-        """Gives the plot the width that the figures leave."""
-        width = self.scrollable_content_region.width
-        if width:
-            self.columns = paired_columns(self.rows, width)
-            self.refresh()
-        super().on_resize()
-
-    def _of(self, row: PairRow) -> list[str]:
-        change, differ = row.difference, MISSING if row.differ is None else f"{row.differ:,}"
-        ends = change.ends(signed=True) if given(change) else ""
-        points = change.alone(signed=True, bare=True) + (f" ({ends})" if ends else "")
-        name = f"{self.app.mark(Path(row.other.run)).sign} {row.other.model}"
-        return [row.name, name, points, differ, self._plot(change)][: len(self.columns)]
-
-    def _plot(self, change: Figure) -> str:
-        """Returns the interval of a difference beside zero; all rows share one scale."""
-        changes = [row.difference for row in self.rows]
-        ends = [end for of in changes if given(of) for end in (of.value, of.low, of.high)]
-        reach = max((abs(end) for end in ends if end is not None), default=0.0) or 1.0
-        if not given(change) or change.low is None or change.high is None:
-            return ""
-        bounds = (-reach, reach)
-        return span(change.low, change.value, change.high, bounds, self.columns[-1].width)
-
-    def colours(self, row: PairRow | None, width: int) -> list[tuple[int, int, str]]:
-        """Returns the colour of the sign of the other model's run."""
-        if row is None:
-            return []
-        start = column_start(self.columns, 1, width)
-        return [(start, start + 1, self.app.mark(Path(row.other.run)).colour)]
-
-    def about_row(self) -> dict[str, str]:
-        """Returns the cells of the row under the cursor by their headings, without the plot."""
-        return dict(list(super().about_row().items())[:4])
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the figures."""
-        return ("paired", "difference", "interval", "differs", "shift", "estimate")
+    def _row(self, row: PairRow) -> ForestRow:
+        change, points, ends = row.difference, MISSING, None
+        if given(change):
+            points = interval(change.value, change.low, change.high, change.unit, signed=True,
+                              bare=True)  # fmt: skip
+            if change.low is not None and change.high is not None:
+                ends = RangeEnds(change.low, change.value, change.high)
+        differ = MISSING if row.differ is None else f"{row.differ:,}"
+        mark = self.app.mark(Path(row.other.run))
+        return ForestRow((row.name, row.other.model), points, ends, differ, mark=mark)
 
 
 class FigureTable(RowTable[tuple[str, Difference]]):
@@ -397,7 +344,6 @@ class CompareScreen(FilteredScreen):
         panel, leader = self.query_one("#differences"), self.compared.decision.models[0].model
         if not self.everything:
             self.query_one(CompareTable).show_rows(self.compared.rows)
-            self.query_one(CompareTable).on_resize()
             panel.border_title = inert(f"{leader} minus the other, on the same images")
             panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return

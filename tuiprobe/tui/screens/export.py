@@ -112,7 +112,7 @@ class ExportScreen(Dialog[None]):
                 written = await asyncio.to_thread(self._export, to, False)
             except ReplacedFilesError as error:
                 if not await self.app.push_screen_wait(
-                    ConfirmScreen("replace what is there?", [error.what], "Replace")
+                    ConfirmScreen("replace what is there?", [error.summary], "Replace")
                 ):
                     self._show("nothing was written")
                     return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -23,16 +23,25 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, PictureToLabel, open_labelling
-from tuiprobe.labelling.status import FINAL, LabelStatus, label_status
+from tuiprobe.labelling.status import (
+    FINAL,
+    CandidateStatus,
+    LabelStatus,
+    difference_words,
+    label_status,
+)
+from tuiprobe.numbers import MISSING, NO_BREAK, number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import given
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS, NUMBERED
+from tuiprobe.tui.progress import part_line
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
-from tuiprobe.tui.widgets.label_forest import LabelForest, LastLabel
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import WholePicture
 
 if TYPE_CHECKING:
@@ -44,9 +53,25 @@ LARGEST = 600
 SLOW, PATIENCE = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
 
+PROGRESS, NEARLY = 12, 0.99
+"""Cells of the line that says how far a decision is, and the most of the way before it."""
+
 LabelChange = Callable[[Labelling], object]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LastLabel:
+    """The label that was given last.
+
+    Attributes:
+        label: The class, or what stands for one; empty where the picture was skipped.
+        answers: What each candidate answers there, by letter; nothing while it has no label.
+    """
+
+    label: str
+    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +131,12 @@ class LabelScreen(ProbeScreen):
             with Vertical(classes="answers"):
                 yield FigureText(id="choices")
                 with VerticalScroll(id="so-far", classes="panel"):
-                    yield LabelForest(id="forest")
+                    yield FigureText(id="verdict")
+                    forest = Forest[ForestRow](lambda row: row, ("model", "right", ""), ())
+                    forest.can_focus = False  # its keys are answers here
+                    yield forest
+                    yield FigureText(id="differences")
+                    yield FigureText(id="remarks")
 
     def on_mount(self) -> None:
         """Opens or resumes the labels."""
@@ -231,8 +261,13 @@ class LabelScreen(ProbeScreen):
         classes = len(labelling.matched.classes)
         self.query_one("#choices", FigureText).show(_choices(view.picture, classes))
         names = self._named or len(self.runs) == 1
-        forest = self.query_one(LabelForest)
-        forest.show_labels(view.state, view.last, names=names, bounds=labelling.narrow)
+        self.query_one(Forest).show_rows(candidate_rows(view.state, names))
+        for id, lines in (
+            ("verdict", _verdict(view.state, names)),
+            ("differences", _differences(view.state, names, labelling.narrow)),
+            ("remarks", _remarks(view.state, view.last, names)),
+        ):
+            self.query_one(f"#{id}", FigureText).show(Content("\n").join(lines))
         other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
@@ -374,3 +409,66 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
         for key, words in others
     ]
     return Content("\n").join([*lines, Content("  ").join(keys)])
+
+
+# How the labels stand.
+
+
+def _verdict(state: LabelStatus, names: bool) -> Iterator[Content]:
+    yield inert(state.sentence(names), "bold")
+    if len(state.candidates) > 1 and state.verdict not in FINAL:
+        words = "to a decision" if state.verdict == "open" else "to the best"
+        part = number(min(state.progress, NEARLY), "share", places=0)
+        yield Content(f"{words} {part_line(state.progress, PROGRESS)} {part}")
+
+
+def _by_letter(state: LabelStatus) -> list[CandidateStatus]:
+    """Returns the candidates so that their order does not tell which is which."""
+    return sorted(state.candidates, key=lambda row: (len(row.letter), row.letter))
+
+
+def candidate_rows(state: LabelStatus, names: bool) -> list[ForestRow]:
+    """Returns the accuracy of each candidate; one that is not the best is in brackets.
+
+    Args:
+        state: How the labels stand.
+        names: Whether models are named, rather than A, B and C.
+    """
+    rows = []
+    for row in _by_letter(state):
+        known, name = row.accuracy, row.name(names)
+        value = known.value if known.known else (known.low + known.high) / 2
+        ends = RangeEnds(known.low, value, known.high) if state.labelled else None
+        name, style = (f"({name})", "dim") if row.dropped else (name, "")
+        figure = known.figure
+        text = figure.with_interval() if given(figure) else MISSING
+        rows.append(ForestRow((name,), text, ends, style=style))
+    return rows
+
+
+def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Content]:
+    figure = state.candidates[0].accuracy.figure
+    if len(state.candidates) == 1 and state.labelled and not given(figure):
+        yield inert(figure.reason)
+    leader = state.candidates[state.leader].name(names)
+    beaten = []
+    for row in _by_letter(state):
+        if row.dropped and not bounds:
+            beaten.append(row.name(names))
+        elif row.difference is not None and state.labelled:
+            words = difference_words(row).replace(" ", NO_BREAK)
+            yield inert(f"{leader} minus {row.name(names)}: {words}")
+    if beaten:
+        yield inert(f"not the best: {', '.join(beaten)}")
+
+
+def _remarks(state: LabelStatus, last: LastLabel | None, names: bool) -> Iterator[Content]:
+    if last is not None:
+        rows = _by_letter(state)
+        answers = ", ".join(
+            f"{row.name(names)} {last.answers[row.letter]}" for row in rows if last.answers
+        )
+        words = f"{last.label} ({answers})" if last.label else "skipped"
+        yield inert(f"last picture: {words}", DIM)
+    for remark in state.remarks():
+        yield inert(remark, DIM)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
@@ -21,7 +22,8 @@ from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, ended_runs, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.answers import model_line
+from tuiprobe.tui.widgets.answers import model_row
+from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.live_panels import LivePanels
 
 if TYPE_CHECKING:
@@ -181,7 +183,7 @@ class LiveScreen(ProbeScreen):
 
     def _full_end(self, view: RunView) -> str:
         """Returns the reason why a run does not go on, where the title may cut it; else nothing."""
-        end = "" if view.state == "done" or view.gone else self._end(view)
+        end = "" if view.state == "done" or view.vanished else self._end(view)
         return f"{progress.sign(view)} {end}" if end else ""
 
     def _announce_end(self, view: RunView) -> None:
@@ -201,7 +203,7 @@ class LiveScreen(ProbeScreen):
     def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
         name = self.shown_run.name
-        if view.gone:
+        if view.vanished:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
         if view.state == "done":
             return f"{progress.sign(view)} {name}: {self._end(view)}"
@@ -264,7 +266,7 @@ class LiveScreen(ProbeScreen):
         others = self._watch.others
         views = [view if run == self.shown_run else others.get(run) for run in self._members]
         models = [
-            model_line(of, self.app.mark(run).sign)
+            model_row(of, self.app.mark(run))
             for run, of in zip(self._members, views, strict=True)
             if of is not None and len(self._members) > 1
         ]
@@ -310,6 +312,12 @@ class LiveScreen(ProbeScreen):
         if self.alive:
             self.engine, self._started = engine, time.monotonic()
             self._look_at_member()
+
+    @on(Forest.Chosen)
+    def _chosen(self) -> None:
+        """Goes to the results from a line of the answers, too."""
+        if self.check_action("results", ()):
+            self.action_results()
 
     def action_results(self) -> None:
         """Goes to the results; of several models to which one to take, once all have results."""

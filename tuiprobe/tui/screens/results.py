@@ -28,6 +28,7 @@ from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 from tuiprobe.tui.tabs.tabs import TAB_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -159,10 +160,6 @@ class ResultsScreen(ProbeScreen):
         """Shows the part that holds the evidence behind a block."""
         self.go(TAB_OF_BLOCK[event.block])
 
-    @on(BlockView.SetChosen)
-    def _set_chosen(self, event: BlockView.SetChosen) -> None:
-        self.action_pictures(event.data)
-
     def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.
 
@@ -178,6 +175,8 @@ class ResultsScreen(ProbeScreen):
     def _row_chosen(self, event: RowTable.Chosen) -> None:
         """Opens the pictures of a set or class, or those of a channel or direction."""
         data, label = event.table.pictures if isinstance(event.table, SubjectTable) else ("", "")
+        if isinstance(event.table, Forest) and event.table.current is not None:
+            data = event.table.current.data
         if data:
             self.action_pictures(data, label)
         else:

@@ -22,7 +22,7 @@ from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
 from tuiprobe.results.base import places_of
-from tuiprobe.run.deletion import delete_run, kept_files
+from tuiprobe.run.deletion import delete_run, left_files_line
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, list_runs, matches
 from tuiprobe.run.view import RunView
@@ -379,7 +379,9 @@ class RunsScreen(FilteredScreen):
         try:
             for row in rows:
                 if kept := delete_run(RunDir(row.path)):
-                    self.app.notify(plain(kept_files(row.path, kept)), markup=False, timeout=15)
+                    self.app.notify(
+                        plain(left_files_line(row.path, kept)), markup=False, timeout=15
+                    )
         except TuiprobeError as error:
             self.app.fail(str(error))
         self._marked = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,19 +18,22 @@ from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
-from tuiprobe.results import Estimate, given
-from tuiprobe.results.card import CardBlock, card, set_accuracies
-from tuiprobe.results.headlines import LABELLED, TARGET
+from tuiprobe.results import Estimate
+from tuiprobe.results.accuracy import Accuracy
+from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import Block, Chart, NamedFigure, Text
+from tuiprobe.results.section import Block, Chart, Text
 from tuiprobe.tui.figures import wrapped
 from tuiprobe.tui.tabs.tab import ResultTab
 from tuiprobe.tui.text import fitted, inert
-from tuiprobe.tui.widgets.bars import axis, bar
-from tuiprobe.tui.widgets.spans import span
+from tuiprobe.tui.widgets.bars import bar
+from tuiprobe.tui.widgets.forest import Forest, accuracy_row
 
 ALWAYS_OPEN: frozenset[Block] = frozenset({"your images", "shifts"})
 """Blocks that are open in every window; the others as far as there is room for them."""
+
+SET_TERMS = ("top-1", "estimate", "interval", "set", "shift")
+"""Terms of the accuracies of sets."""
 
 BARS = 5
 """Channels that the open block inside draws."""
@@ -43,13 +45,13 @@ class BlockView(Static, can_focus=True):
     Args:
         block: The block.
         report: The report that it is from.
-        sets: The accuracies that it draws on one axis.
+        sets: The accuracies that the forest below it shows, which are not repeated.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="All lines of this block, then their evidence"),
-        Binding("up,k", "move(-1)", "above", show=False, tooltip="Set or block above"),
-        Binding("down,j", "move(1)", "below", show=False, tooltip="Set or block below"),
+        Binding("up,k", "move(-1)", "above", show=False, tooltip="Block or sets above"),
+        Binding("down,j", "move(1)", "below", show=False, tooltip="Block or sets below"),
     ]
 
     class Opened(Message):
@@ -63,23 +65,10 @@ class BlockView(Static, can_focus=True):
             super().__init__()
             self.block = block
 
-    class SetChosen(Message):
-        """The user asked for the pictures of a set.
-
-        Args:
-            data: The set.
-        """
-
-        def __init__(self, data: str) -> None:
-            super().__init__()
-            self.data = data
-
-    def __init__(self, block: CardBlock, report: Report, sets: Sequence[NamedFigure] = ()) -> None:
+    def __init__(self, block: CardBlock, report: Report, sets: Sequence[Accuracy] = ()) -> None:
         super().__init__(classes="panel", markup=False)
         self.block = block
-        self.sets = tuple(sets)
-        self._at = -1  # which of the sets is under the cursor; the block itself before them
-        self._first_line = 0  # of the sets
+        self._sets = {(known.value, known.low, known.high) for known in sets}
         self._report = report
         self._opened = False
         self.fits = True  # whether there is room for all of it
@@ -107,8 +96,7 @@ class BlockView(Static, can_focus=True):
             return
         width = self.scrollable_content_region.width or self.app.size.width - 6
         self.border_title, body = self._body(width)
-        enter = "⏎ evidence" if self._at < 0 else "⏎ pictures"
-        self.border_subtitle = (f"{enter} · ↓ sets" if self.sets else enter) * self.has_focus
+        self.border_subtitle = "⏎ evidence" * self.has_focus
         self.update(Content("\n").join(body))
 
     def _body(self, width: int) -> tuple[Content, list[Content]]:
@@ -121,19 +109,17 @@ class BlockView(Static, can_focus=True):
             title = inert(data or self.block.title)
             body.append(inert(headline, "bold $accent"))
             lines = [tuple(piece for text in (rest, *lines[1:]) for piece in (*text, " "))]
-        if self.sets:
-            if self.block.block == "shifts":
-                title = Content("Right, by set: ◆ measured, ◇ estimated")
-            self._first_line = len(body)
-            for i, text in enumerate(axis_lines(self.sets, width)):
-                body.append(inert(text, "bold reverse" if i == self._at else "$primary"))
-            drawn = [named.figure for named in self.sets]
-            lines = [text for text in lines if not any(piece in drawn for piece in text)]
+        lines = [text for text in lines if not any(map(self._drawn, text))]
         body += [wrapped(Content(line(text)), width) for text in lines]
         for chart in self.block.pictures:
             if isinstance(chart, Chart):
                 body += [inert(text, "$primary") for text in bar_lines(chart, width)]
         return title, body
+
+    def _drawn(self, piece: object) -> bool:
+        """Returns whether the forest shows a piece of a line."""
+        of = (piece.value, piece.low, piece.high) if isinstance(piece, Estimate) else None
+        return of in self._sets
 
     def on_focus(self, event: events.Focus) -> None:
         """Shows what Enter does."""
@@ -141,38 +127,27 @@ class BlockView(Static, can_focus=True):
 
     def on_blur(self) -> None:
         """Hides what Enter does."""
-        self._at = -1
         self.draw()
-        self.border_subtitle = ""
 
     def action_move(self, by: int) -> None:
-        """Goes to the next set, or to the next block where there is none."""
-        if not self.folded and -1 <= self._at + by < len(self.sets):
-            self._at += by
-            self.draw()
-        elif by > 0:
+        """Goes to the block or the sets above or below."""
+        if by > 0:
             self.screen.focus_next()
         else:
             self.screen.focus_previous()
 
     def action_open(self) -> None:
-        """Unfolds the block, or asks for the evidence or for the pictures of a set."""
+        """Unfolds the block, or asks for its evidence."""
         if self.folded:
             self._opened = True
             self.draw()
             self.call_after_refresh(self.scroll_visible, animate=False)
-        elif self._at >= 0:
-            self.post_message(self.SetChosen(self.sets[self._at].data))
         else:
             self.post_message(self.Opened(self.block.block))
 
     def on_click(self, event: events.Click) -> None:
-        """Opens a set, or the block where it has the focus already."""
-        at = event.y - 1 - self._first_line  # below the border
-        if not self.folded and 0 <= at < len(self.sets):
-            self._at = at
-            self.action_open()
-        elif self.has_focus:
+        """Opens the block where it has the focus already."""
+        if self.has_focus:
             self.action_open()
 
     def explained(self) -> tuple[str, ...]:
@@ -205,34 +180,6 @@ def warnings_of_answers(report: Report) -> list[str]:
     """Returns why accuracies may be wrong, such as labels in another order."""
     sections = [part.section for part in report.parts if part.block in ("your images", "shifts")]
     return [warning for section in sections if section is not None for warning in section.warnings]
-
-
-def sets_of(report: Report) -> list[NamedFigure]:
-    """Returns the accuracy of every set, without the estimates that labels replace."""
-    figures = set_accuracies(report)
-    labelled = {named.data for named in figures if named.headline == LABELLED.headline}
-    return [
-        named
-        for named in figures
-        if named.headline != TARGET.headline or named.data not in labelled
-    ]
-
-
-def axis_lines(figures: Sequence[NamedFigure], width: int) -> Iterator[str]:
-    """Yields one axis from 0 to 100 % with each set on a line: name, accuracy and interval."""
-    names = [plain(named.data) for named in figures]
-    values = [named.figure.alone() for named in figures]
-    head = min(max(map(cell_len, names)), width // 4)
-    value_width = max(map(cell_len, values))
-    room = max(width - head - value_width - 3, 3)
-    for named, name, value in zip(figures, names, values, strict=True):
-        figure = named.figure
-        if given(figure):
-            low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
-            sign = "◇" if named.role == "estimate" else "◆"
-            drawn = span(low, figure.value, high, (0.0, 1.0), room, sign)
-            yield f"{fitted(name, head)} {value:>{value_width}}  {drawn}"
-    yield " " * (head + value_width + 3) + axis(room)
 
 
 def bar_lines(chart: Chart, width: int) -> Iterator[str]:
@@ -281,15 +228,25 @@ class OverviewTab(ResultTab):
         with VerticalScroll(can_focus=False):
             for warning in warnings_of_answers(self.results.report):
                 yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
-            blocks, sets = card(self.results.report), sets_of(self.results.report)
-            drawn = "shifts" if any(of.block == "shifts" for of in blocks) else "your images"
+            report = self.results.report
+            blocks = card(report)
+            sets = [known for known in report.accuracies if known.evidence != "confidence"]
+            over = "shifts" if any(of.block == "shifts" for of in blocks) else "your images"
             for of in blocks:
-                yield BlockView(of, self.results.report, sets if of.block == drawn else ())
+                yield BlockView(of, report, sets if of.block == over else ())
+                if of.block == over and sets:
+                    forest = Forest(accuracy_row, ("set", "right", "evidence"), SET_TERMS)
+                    forest.add_class("panel")
+                    forest.border_title = "Right, by set: ◆ measured, ◇ estimated"
+                    forest.border_subtitle = "⏎ pictures"
+                    forest.show_rows(sets)
+                    yield forest
 
     def on_resize(self, event: events.Resize) -> None:
         """Opens the blocks from the top as far as there is room."""
         blocks = [*self.query(BlockView)]
         left = event.size.height - len(blocks) - len(self.query(".-warning"))
+        left -= sum(len(forest.rows) + 3 for forest in self.query(Forest))
         for block in blocks:
             more = block.full_height(event.size.width) - 1
             block.fits = more <= left

@@ -20,6 +20,7 @@ from textual.widget import Widget
 
 from tuiprobe.numbers import number
 from tuiprobe.tui.text import fitted
+from tuiprobe.tui.widgets.forest import axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,20 +48,6 @@ def bar(value: float, width: int) -> str:
     eighths = round(max(0.0, min(value, 1.0)) * width * 8)
     rest = EIGHTHS[eighths % 8] if eighths % 8 else ""
     return "█" * (eighths // 8) + rest
-
-
-def axis(width: int) -> str:
-    """Returns the marks 0 to 1 over bars of `width` cells.
-
-    >>> axis(22)
-    '0   25 % 50 %    100 %'
-    """
-    cells = [" "] * width
-    for part, text in ((0.0, "0"), (1.0, "100 %"), (0.5, "50 %"), (0.25, "25 %"), (0.75, "75 %")):
-        start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
-        if cells[max(start - 1, 0) : start + len(text)].count(" ") == len(text) + (start > 0):
-            cells[start : start + len(text)] = text
-    return "".join(cells)
 
 
 def rows_that_matter(ranking: Sequence[int], shares: Sequence[float]) -> int:

@@ -17,15 +17,20 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.text import fitted, inert
-from tuiprobe.tui.widgets.answers import AXIS, AnswersSoFar, SetLine
+from tuiprobe.tui.figures import FigureText, wrapped
+from tuiprobe.tui.text import DIM, fitted, inert
+from tuiprobe.tui.widgets.answers import set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
+from tuiprobe.tui.widgets.forest import Forest, ForestRow
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     from tuiprobe.files import Entry
     from tuiprobe.run.status import LiveTap
 
+
+ANSWERS = ("estimate", "average-confidence", "top-1", "interval", "n", "set", "shift")
+"""Terms of the answers."""
 
 SHADES = "·░▒▓█"
 
@@ -189,6 +194,7 @@ class LivePanels(Vertical):
 
     DEFAULT_CSS = """
     LivePanels .panel { border-subtitle-color: $foreground 80%; }
+    LivePanels Forest { height: 1fr; }
     """
 
     def __init__(self, *, id: str) -> None:
@@ -198,7 +204,8 @@ class LivePanels(Vertical):
     def compose(self) -> ComposeResult:
         """Lays out the panels."""
         with Vertical(id="answers", classes="panel"):
-            yield AnswersSoFar()
+            yield FigureText(id="reason")
+            yield Forest[ForestRow](lambda row: row, ("set", "right so far", "evidence"), ANSWERS)
         with Vertical(id="channels", classes="panel"):
             yield ChannelBars()
             yield LayerStrip()
@@ -210,8 +217,7 @@ class LivePanels(Vertical):
         """Titles the panels."""
         if not self.query(EndPictures):  # the screen was left meanwhile
             return
-        answers = self.query_one("#answers")
-        answers.border_title, answers.border_subtitle = "so far", AXIS
+        self.query_one("#answers").border_title = "so far"
         self.query_one("#channels").border_title = QUESTION
         self.query_one(LayerStrip).display = False
         self.on_resize()
@@ -222,7 +228,7 @@ class LivePanels(Vertical):
         figures: Mapping[tuple[str, str], LiveTap],
         place: tuple[str, str] | None,
         taps: list[str],
-        models: Sequence[SetLine] = (),
+        models: Sequence[ForestRow] = (),
     ) -> None:
         """Shows another state of the run in place.
 
@@ -235,7 +241,13 @@ class LivePanels(Vertical):
             models: A line a model, where several are measured together.
         """
         self._pictured = None if place is None else (view, place)
-        self.query_one(AnswersSoFar).show(view, models)
+        rows = [*models, *set_rows(view)]
+        unanswered = not view.answers and not any(row.ends for row in rows)
+        reason = view.unanswered if unanswered else ""
+        reason = reason if rows else reason or "no image measured yet"
+        self.query_one("#reason", FigureText).show(inert(reason, DIM))
+        self.query_one("#reason").display = bool(reason)
+        self.query_one(Forest).show_rows(rows)
         of = view.about.get("model") or view.summary.model
         title = f"so far: mean of shifts by model, then the sets of {of}" if models else "so far"
         self.query_one("#answers").border_title = inert(title)
@@ -271,7 +283,7 @@ class LivePanels(Vertical):
         if not total:
             return
         bars, layers = self.query_one(ChannelBars), self.query_one(LayerStrip)
-        answers = min(self.query_one(AnswersSoFar).full_height + BORDER, total)
+        answers = min(self._answers_height() + BORDER, total)
         if total - answers < LEAST_CHANNELS:
             answers = total
         lines = BORDER + bars.full_height + int(layers.display)
@@ -286,6 +298,12 @@ class LivePanels(Vertical):
             panel = self.query_one(f"#{id}")
             panel.display = height > 0 or id == "channels"  # which keeps the focus
             panel.styles.height = height
+
+    def _answers_height(self) -> int:
+        """Returns the lines of all sets under their axis, and of the reason why there are none."""
+        reason, width = self.query_one("#reason", FigureText), self.size.width - 4
+        lines = wrapped(reason.whole, width).plain.count("\n") + 1 if reason.display else 0
+        return lines + len(self.query_one(Forest).rows) + 1
 
     def _show_pictures(self) -> bool:
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""

@@ -278,6 +278,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """Returns the text of a row, exactly `width` cells."""
         return row_text(self.columns, self._cells(row), width)
 
+    def style_of(self, row: T) -> Style:
+        """Returns the style of a row that is not under the cursor."""
+        return self.rich_style
+
     def about_row(self) -> dict[str, str]:
         """Returns the cells of the row under the cursor by their headings, without empty ones."""
         if self.current is None:
@@ -310,6 +314,8 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def _coloured(self, text: str, style: Style, row: T | None, width: int) -> Strip:
         strip, variables = Strip([Segment(text, style)], width), self.app.theme_variables
         for start, end, colour in self.colours(row, width):
+            if start < 0:  # drawn for a width that is no more
+                continue
             before, there, after = strip.divide([start, min(end, width), width])
             own = [Segment(part, style + Style(color=variables[colour])) for part, *_ in there]
             strip = Strip.join([before, Strip(own), after])
@@ -324,8 +330,8 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             return self._coloured(text, style, None, width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text, style = self.row_line(self._rows[row], width), self.rich_style
-            if row == self._cursor:
+            text, style = self.row_line(self._rows[row], width), self.style_of(self._rows[row])
+            if row == self._cursor and self.can_focus:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
                 style = self.get_component_rich_style(name)
             return self._coloured(text, style, self._rows[row], width)

@@ -1,0 +1,235 @@
+"""The forest: estimates with their ranges, a line each, on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, TypeVar
+
+from rich.cells import cell_len
+from rich.style import Style
+
+from tuiprobe.numbers import number
+from tuiprobe.plaintext import plain
+from tuiprobe.results.accuracy import WORDS, Accuracy, with_range
+from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.runmarks import RunMark
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start
+
+T = TypeVar("T")
+
+LEAST_PLOT = 10
+"""Cells below which an axis cannot be read, and figures stand alone."""
+
+
+class RangeEnds(NamedTuple):
+    """A value between the ends of its range."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One estimate in words and on the axis.
+
+    Attributes:
+        names: What it is of, a text a column.
+        figure: Value and range, which stay in one line, or why there is none.
+        ends: What is drawn; None for nothing.
+        evidence: What it rests on.
+        sign: What stands for the value on the axis.
+        mark: Sign and colour of the run that the last name is of; None for no sign.
+        style: `bold`, `dim`, or empty.
+    """
+
+    names: tuple[str, ...]
+    figure: str
+    ends: RangeEnds | None = None
+    evidence: str = ""
+    sign: str = "◆"
+    mark: RunMark | None = None
+    style: str = ""
+
+    @property
+    def texts(self) -> list[str]:
+        """The cells before the axis."""
+        *names, last = map(plain, self.names)
+        return [*names, f"{self.mark.sign} {last}" if self.mark else last, self.figure,
+                self.evidence]  # fmt: skip
+
+
+def accuracy_row(known: Accuracy) -> ForestRow:
+    """Returns the line of the accuracy of a set: ◆ where labels say it, ◇ where it is estimated."""
+    about = {"estimate": "about ", "confidence": "mean confidence "}.get(known.evidence, "")
+    ends = None
+    if known.low is not None and known.high is not None:
+        ends = RangeEnds(known.low, known.value, known.high)
+    of = {"labels": f"{known.n:,} labels", "measured": f"{known.n:,} images"}
+    evidence = of.get(known.evidence, WORDS[known.evidence])
+    sign = "◆" if known.evidence in of else "◇"
+    return ForestRow((known.data,), f"{about}{with_range(known)}", ends, evidence, sign)
+
+
+def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share") -> str:
+    """Returns the values at both ends, in the middle and between over `width` cells.
+
+    >>> axis(22), axis(21, (-0.2, 0.2), "points")
+    ('0   25 % 50 %    100 %', '−20.0     0     +20.0')
+    """
+    first, last = ends
+    cells = [" "] * width
+    for part in (0.0, 1.0, 0.5, 0.25, 0.75):
+        value = first + part * (last - first)
+        share = unit == "share"
+        text = number(value, unit, signed=not share, bare=not share, places=0 if share else None)
+        text = text if value else "0"
+        start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
+        if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
+            cells[start : start + len(text)] = text
+    return "".join(cells)
+
+
+def span(ends: RangeEnds, bounds: tuple[float, float], width: int, sign: str = "◆") -> str:
+    """Returns a range with its value on a scale, as one line of text.
+
+    Args:
+        ends: The range.
+        bounds: What the first and the last cell stand for; zero between them is marked.
+        width: Cells; at least 3.
+        sign: What stands for the value.
+
+    >>> span(RangeEnds(0.5, 0.75, 1.0), (-1, 1), 13), span(RangeEnds(-1, 0.5, 1), (-1, 1), 9)
+    ('      ┼  ├◆─┤', '├───┼─◆─┤')
+    """
+    first, last = bounds
+
+    def cell(at: float) -> int:
+        return max(0, min(round((at - first) / (last - first) * (width - 1)), width - 1))
+
+    cells = [" "] * width
+    start, end = cell(ends.low), cell(ends.high)
+    if end > start:
+        cells[start : end + 1] = ["├", *"─" * (end - start - 1), "┤"]
+    if first < 0 < last:
+        cells[cell(0.0)] = "┼"
+    cells[cell(ends.value)] = sign
+    return "".join(cells)
+
+
+class Forest(RowTable[T]):
+    """Estimates on one axis: from 0 to 100 %, or of differences from behind to ahead.
+
+    Ranges in digits are never cut: where there is no room, the evidence goes, then the axis.
+
+    Args:
+        row_of: Turns what a line is about into the line.
+        titles: Headings: of each name, of the figure, of the evidence.
+        terms: Ids of the terms that explain it.
+        empty: Text if there are no rows.
+        differences: Whether the axis has zero in its middle and ends with the farthest range.
+        id: Id of the widget.
+        classes: CSS classes.
+    """
+
+    app: EngineApp
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"forest--bold", "forest--dim"}
+    DEFAULT_CSS = """
+    Forest { height: auto; }
+    Forest > .rows--blurred { background: $background 0%; }
+    Forest > .forest--bold { text-style: bold; }
+    Forest > .forest--dim { color: $foreground 70%; }
+    """
+
+    def __init__(
+        self,
+        row_of: Callable[[T], ForestRow],
+        titles: Sequence[str],
+        terms: tuple[str, ...],
+        *,
+        empty: str = "reading…",
+        differences: bool = False,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        columns = [RowColumn(title, cell_len(title)) for title in titles]
+        super().__init__(columns, self._texts, empty=empty, id=id, classes=classes)
+        self._row_of, self._titles, self._terms = row_of, titles, terms
+        self._differences, self._drawn = differences, list[ForestRow]()
+        self._bounds = (-1.0 if differences else 0.0, 1.0)
+
+    def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
+        """Shows other estimates; the cursor stays where it is, or goes to `cursor`."""
+        self._drawn = list(map(self._row_of, rows))
+        self._fit()
+        super().show_rows(rows, cursor)
+
+    def on_resize(self) -> None:
+        """Gives the axis the width that names and figures leave."""
+        self._fit()
+        super().on_resize()
+
+    def _fit(self) -> None:
+        width = self.scrollable_content_region.width
+        if not width:
+            return
+        cells = [list(self._titles), *(row.texts for row in self._drawn)]
+        *names, figure, evidence = (max(map(cell_len, of)) for of in zip(*cells, strict=True))
+        most = max(width // (2 + len(names)), 8)
+        cut = [min(name, most) for name in names]
+        for widths in ([*names, figure, evidence], [*names, figure], [*cut, figure]):
+            room = width - sum(widths) - len(widths)
+            if room >= LEAST_PLOT:
+                break
+        titled = zip(self._titles, widths, strict=False)
+        columns = [RowColumn(of[0], of[1], i >= len(names)) for i, of in enumerate(titled)]
+        if room >= LEAST_PLOT:
+            if self._differences:
+                ends = [abs(end) for row in self._drawn for end in row.ends or ()]
+                reach = max(ends, default=0.0) or 1.0
+                self._bounds = (-reach, reach)
+            unit = "points" if self._differences else "share"
+            heading = axis(room, self._bounds, unit)
+            columns.append(RowColumn(heading, room, drop=2, colour="primary"))
+        self.columns = tuple(columns)
+        self.refresh()
+
+    def _texts(self, row: T) -> list[str]:
+        of, plot = self._row_of(row), ""
+        if of.ends is not None:
+            plot = span(of.ends, self._bounds, self.columns[-1].width, of.sign)
+        shown = len(self.columns) - bool(self.columns[-1].colour)
+        return [*of.texts[:shown], plot][: len(self.columns)]
+
+    def style_of(self, row: T) -> Style:
+        """Returns the style of a line."""
+        style = self._row_of(row).style
+        return self.get_component_rich_style(f"forest--{style}") if style else self.rich_style
+
+    def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
+        """Returns the colours of the axis and of the sign of a run."""
+        mark = None if row is None else self._row_of(row).mark
+        start = column_start(self.columns, len(self._titles) - 3, width)
+        signed = [] if mark is None else [(start, start + 1, mark.colour)]
+        return [*(super().colours(row, width) if row is not None else ()), *signed]
+
+    def about_row(self) -> dict[str, str]:
+        """Returns the cells of the line under the cursor by their headings, without the axis."""
+        if self.current is None:
+            return {}
+        texts = zip(self._titles, self._row_of(self.current).texts, strict=True)
+        return {title: text for title, text in texts if text}
+
+    def action_move(self, by: int) -> None:
+        """Moves the cursor; from the first or the last line on to what stands beside the forest."""
+        if 0 <= self.cursor + by < max(len(self.rows), 1):
+            super().action_move(by)
+        elif by > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the figures."""
+        return self._terms
