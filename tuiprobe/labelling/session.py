@@ -17,7 +17,7 @@ from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate
-from tuiprobe.labelling.contest import UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
@@ -58,7 +58,7 @@ class LabelDecision:
     """
 
     labels: int
-    verdict: Verdict
+    verdict: LabelVerdict
     winner: int | None
     dropped: tuple[int, ...]
 

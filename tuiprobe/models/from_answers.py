@@ -21,7 +21,7 @@ from tuiprobe.datasets.sample import Sample, UnreadableImageError
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import expand_home
 from tuiprobe.limits import CLASSES
-from tuiprobe.models.answer_table import AnswerTable, Floats
+from tuiprobe.models.answer_table import AnswerTable, LogProbabilities
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
@@ -38,7 +38,7 @@ class AnsweredSet(WrappedDataset):
     """
 
     def __init__(
-        self, images: Dataset, values: Mapping[int, Floats], digests: Mapping[int, str]
+        self, images: Dataset, values: Mapping[int, LogProbabilities], digests: Mapping[int, str]
     ) -> None:
         super().__init__(images)
         self._values, self._digests = values, digests
