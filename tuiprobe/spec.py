@@ -204,7 +204,8 @@ class RunSpec:
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],
         Option(
-            "Floating point type the encoder runs in.",
+            "Floating point type the encoder runs in. On CPUs with AVX512-BF16 or AMX, bfloat16 is "
+            "2 to 3 times as fast.",
             MACHINE,
             fits="images",
         ),

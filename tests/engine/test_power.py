@@ -28,7 +28,7 @@ pytestmark = [
 
 SEED = 17
 RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 3
-VOLATILE = ("lock", "status/", "log.txt")
+VOLATILE = ("lock", "status/", "log.txt", "thumbs/")
 
 
 @dataclass(frozen=True)
