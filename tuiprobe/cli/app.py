@@ -209,8 +209,8 @@ def refuse_options_before_a_command(context: typer.Context) -> None:
         source = context.get_parameter_source(option.name)
         if option.name != "debug" and source is ParameterSource.COMMANDLINE:
             raise UsageError(
-                f"{flag(option.name)} before the command {context.invoked_subcommand} has no effect: "
-                "leave it out, or write it after the command if that has the option"
+                f"{flag(option.name)} has no effect before the command "
+                f"{context.invoked_subcommand}: leave it out, or write it after the command"
             )
 
 
