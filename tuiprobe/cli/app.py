@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 from typer.core import TyperGroup
 
 from tuiprobe import __version__
@@ -207,7 +206,7 @@ def refuse_options_before_a_command(context: typer.Context) -> None:
     """Refuses options of a run before a command, which would ignore them; `--debug` is for all."""
     for option in all_options():
         source = context.get_parameter_source(option.name)
-        if option.name != "debug" and source is ParameterSource.COMMANDLINE:
+        if option.name != "debug" and source is not None and source.name == "COMMANDLINE":
             raise UsageError(
                 f"{flag(option.name)} has no effect before the command "
                 f"{context.invoked_subcommand}: leave it out, or write it after the command"
