@@ -223,7 +223,7 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def differing(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionField]:
+def differing_options(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionField]:
     """Returns the options whose values differ from those of an earlier run.
 
     Device and batch size that a user leaves to the run are those that it chose.

@@ -41,7 +41,7 @@ Standing = Literal[
     "take", "as good", "behind", "not the best", "at most 2 points better", "undecided",
     "not compared",
 ]  # fmt: skip
-Evidence: TypeAlias = Literal["labels", "shifts", "none"]
+DecisionEvidence: TypeAlias = Literal["labels", "shifts", "none"]
 Verdict: TypeAlias = Literal["best", "within", "equal", "undecided"]
 
 BEATEN: Final = ("behind", "not the best")
@@ -102,7 +102,7 @@ class Decision(Frozen):
 
     sentence: str = ""
     verdict: Verdict
-    evidence: Evidence
+    evidence: DecisionEvidence
     models: tuple[DecidedModel, ...]
     target: str = ""
     pictures: Count = 0
@@ -144,7 +144,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
     labels = label_evidence(runs, target)
     by_labels = _by_labels(runs, labels) if isinstance(labels, LabelEvidence) else None
     by_shifts, shifts = _by_shifts(runs)
-    evidence: Evidence = "none" if by_shifts is None else "shifts"
+    evidence: DecisionEvidence = "none" if by_shifts is None else "shifts"
     chosen = by_shifts or _Order("undecided", list(range(len(runs))), {}, {})
     if by_labels is not None:
         lost = by_labels.standings[chosen.order[0]] in BEATEN

@@ -83,8 +83,8 @@ def require_manifest(root: Path) -> Manifest | None:
     manifest = read_manifest(root)
     if manifest is None and Entry(root, "key").exists():
         raise DamagedFileError(
-            f"{root} has no {MANIFEST}, which is written last: it was stopped before its end, or "
-            "the file was deleted; the command that made the run finishes it"
+            f"{root} has no {MANIFEST}, which is written last: the run was stopped before its "
+            "end, or the file was deleted; the command that made the run finishes it"
         )
     return manifest
 

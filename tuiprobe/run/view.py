@@ -45,7 +45,7 @@ StateKind = Literal[
     "waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"
 ]
 
-Clock = Callable[[], float]
+MonotonicClock = Callable[[], float]
 """A reader's own clock; only differences count."""
 
 _PHASES = ("extract", "merge", "head", "probe")
@@ -152,7 +152,7 @@ class RunView:
         held: frozenset[str] | None = None,
         alive: bool = False,
         live: bool = False,
-        now: Clock = time.monotonic,
+        now: MonotonicClock = time.monotonic,
     ) -> RunView:
         """Reads how a run stands.
 
@@ -382,7 +382,7 @@ def read_ranks(
     held: frozenset[str] | None = None,
     trusting: bool = False,
     channels: bool = False,
-    now: Clock = time.monotonic,
+    now: MonotonicClock = time.monotonic,
 ) -> tuple[tuple[RankView, ...], str]:
     """Reads all ranks that have a readable status, by number.
 

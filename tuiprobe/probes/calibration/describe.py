@@ -21,9 +21,9 @@ from tuiprobe.results.figures import columns
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     Drawn,
     Section,
+    SectionContent,
     Series,
     Strip,
     Text,
@@ -158,7 +158,7 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
     yield (f"Worst class of a shift ({compared:,} tried): {line}.",)
 
 
-def _errors(result: Calibration) -> Iterator[Content]:
+def _errors(result: Calibration) -> Iterator[SectionContent]:
     yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature, ".")
     yield table(
         "calibration",
@@ -209,7 +209,7 @@ def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
     return series(name, [row.accuracy for row in bins], role, x=x)
 
 
-def _classes(result: Calibration) -> Iterator[Content]:
+def _classes(result: Calibration) -> Iterator[SectionContent]:
     if not result.classes:
         return
     yield heading("Accuracy by class")

@@ -17,6 +17,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
+from tuiprobe.tui.child import Engine
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import sign
@@ -40,6 +41,7 @@ class ResultsScreen(ProbeScreen):
     """
 
     PLACE = "Results"
+    reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
@@ -84,6 +86,7 @@ class ResultsScreen(ProbeScreen):
         reading = self.query_one("#reading", Static)
         if isinstance(results, str):
             reading.update(inert_lines([results, "", "esc goes back"]))
+            self.has_read()
             return
         self.results, self._tabs = results, parts
         bar = Tabs(*(Tab(name, id=name) for name in parts))
@@ -121,6 +124,7 @@ class ResultsScreen(ProbeScreen):
             switcher.current = f"tab-{name}"
             self.on_resize()
             self._focus()
+            self.has_read()
 
     def _how_it_stands(self) -> str:
         """Returns the part of the title on a run that is not done."""
@@ -268,9 +272,11 @@ class ResultsScreen(ProbeScreen):
         """Starts the engine of a run that was stopped and goes to its live screen."""
         from tuiprobe.tui.screens.live import LiveScreen
 
-        self.app.resume(
-            self.run, lambda engine: self.app.switch_screen(LiveScreen(self.run, engine))
-        )
+        def resumed(engine: Engine) -> None:
+            if self.is_current:  # it waits until an engine that stops has ended
+                self.app.switch_screen(LiveScreen(self.run, engine))
+
+        self.app.resume(self.run, resumed)
 
     def action_export(self) -> None:
         """Opens the choice of formats."""
