@@ -121,7 +121,7 @@ def requests_of(
     spec_of = spec_of or user_spec
     options = dict(options)
     where = {option.name: options.pop(option.name) for option in directory_options()}
-    names: list[str | None] = [*models] or [None]
+    names: list[str | None] = [*dict.fromkeys(models)] or [None]
     lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
     if listed is not None:
         if models:
