@@ -52,13 +52,34 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(imports).prepare()
 
 
-def test_the_name_of_a_public_class_means_one_thing() -> None:
-    """But for what each probe calls by the word of the protocol."""
+def test_a_public_type_name_means_one_thing() -> None:
+    """Classes and aliases of types, but for what each probe calls by the word of the protocol."""
     places = defaultdict(list)
     for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
+        if file.name.startswith("_"):
+            continue
         for node in ast.parse(file.read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(file.relative_to(ROOT)))
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in [node.name] if isinstance(node, ast.ClassDef) else names:
+                if re.match(r"[A-Z]\w*[a-z]", name):
+                    places[name].append(str(file.relative_to(ROOT)))
     assert len(places) > 300
     shared = {name: files for name, files in places.items() if len(files) > 1}
     assert shared.keys() <= {"Inputs", "Options", "Result"}, shared
+
+
+def test_what_tests_share_is_annotated() -> None:
+    """mypy knows the types of all that tests call; pytest alone calls the tests."""
+    files = [file for file in (ROOT / "tests").rglob("*.py") if not file.name.startswith("test_")]
+    assert len(files) > 50
+    missing = [
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for given in [[*node.args.args, *node.args.kwonlyargs]]
+        if node.returns is None
+        or any(one.annotation is None for one in given if one.arg not in ("self", "cls"))
+    ]
+    assert missing == []

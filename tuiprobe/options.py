@@ -154,7 +154,9 @@ class OptionField:
             return f"give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):
             return f"give {self.summary}"
-        if self.kind not in (int, float) or text == str(self.option.typed_none):
+        if self.kind not in (int, float):
+            return ""
+        if self.option.typed_none is not None and text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
         limits = (self.option.ge, self.option.gt, self.option.le)

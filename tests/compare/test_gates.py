@@ -4,7 +4,6 @@ import pytest
 
 from tests.report.samples import estimate, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
-from tests.report.strangers import strange_report
 from tuiprobe.comparing.differences import compare
 from tuiprobe.comparing.gates import parse_gate, tripped
 from tuiprobe.errors import UsageError
@@ -57,7 +56,9 @@ def test_a_changed_outcome_and_changed_channels_trip():
     assert tripped(parse_gate("channels differ"), comparison) == [
         "outlier channels on val: gone ['133'], new []"
     ]
-    assert tripped(parse_gate("other: channels differ"), comparison) == []
+    for text in ("other: channels differ", "other: outcome differs"):
+        with pytest.raises(UsageError, match="other: "):
+            tripped(parse_gate(text), comparison)
 
 
 def test_what_cannot_be_answered_is_no_pass():
@@ -88,6 +89,16 @@ def test_an_unknown_figure_is_no_pass_either(text):
         tripped(parse_gate(text), lower())
 
 
+def test_a_set_that_one_run_lacks_trips_a_gate_for_all_sets():
+    full = head_report()
+    shifts = full.part(Robustness).accuracies
+    fewer = full.part(Robustness).model_copy(update={"accuracies": shifts[:-1]})
+    comparison = compare(full, retold(full, robustness=fewer))
+    (reason,) = tripped(parse_gate("top1 < -1"), comparison)
+    assert reason.startswith(f"{shifts[-1].data}: ")
+    assert tripped(parse_gate(f"{shifts[0].data}: top1 < -1"), comparison) == []
+
+
 def test_what_rests_on_a_head_is_compared_too():
     full = head_report()
     comparison = compare(full, full)
@@ -106,22 +117,6 @@ def test_a_figure_that_only_one_has_is_left_out():
     bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
     comparison = compare(retold(full, robustness=bare), full)
     assert "effective_robustness" not in {row.id for row in comparison.differences}
-
-
-def test_a_probe_that_is_not_installed_has_gates():
-    comparison = compare(
-        strange_report(), strange_report(value=0.3, outcome="square", members=("b", "c"))
-    )
-    assert tripped(parse_gate("texture < -0.3"), comparison) == [
-        f"val/final: texture changed by {MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25)"
-    ]
-    assert not tripped(parse_gate("val/stem: texture < 0"), comparison)
-    assert tripped(parse_gate("shape differs"), comparison) == [
-        "shape of edges went from round to square"
-    ]
-    assert tripped(parse_gate("edges differ"), comparison) == [
-        "strong edges on val, stem: gone ['a'], new ['c']"
-    ]
 
 
 def test_headline_figures_have_human_names():

@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 SEED = 17
-RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 3
+RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 2
 VOLATILE = ("lock", "status/", "log.txt", "thumbs/")
 
 

@@ -18,7 +18,7 @@ from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
-from tuiprobe.results import DataSet, NotRun, Report
+from tuiprobe.results import NotRun, Report, SetSummary
 from tuiprobe.results.card import card
 
 NAMELESS = NotRun(reason="list your classes")
@@ -51,14 +51,14 @@ def test_neighbours_of_one_labelled_set_are_on_the_users_images() -> None:
     assert "nearest" in lines_of(report(neighbours=alone, **no_head), "your images")[0]
     assert not lines_of(report(neighbours=alone, **no_head), "shifts")
     assert "nearest" in lines_of(report(neighbours=shifted, **no_head), "shifts")[0]
-    target = (*data_sets(), DataSet(name="t", source="t", images=9, measured=9, target=True))
+    target = (*data_sets(), SetSummary(name="t", source="t", images=9, measured=9, target=True))
     made = report(neighbours=alone, data=target, **no_head)
     assert lines_of(made, "your images")[0].endswith(f"{NAMELESS.reason}.")
 
 
 def test_one_labelled_set_beside_a_target_is_in_distribution() -> None:
     first, images = one_hot()
-    target = DataSet(name="photos", source="photos", images=200, measured=200, target=True)
+    target = SetSummary(name="photos", source="photos", images=200, measured=200, target=True)
     only = probe_robustness(first, [images], {}, Baselines())
     made = report(targets=targets(), robustness=only, data=(*data_sets(), target))
     lines = lines_of(made, "your images")

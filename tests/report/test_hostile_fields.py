@@ -246,14 +246,14 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
     assert places >= {
         "Report.title", "Report.spec", "Report.warnings", "Part.title", "Part.not_run",
         "Part.result", "Section.title", "Section.clause", "Section.warnings",
-        "Section.headline", "Section.card", "Heading.text", "Prose.text", "Points.items",
+        "Section.headline", "Section.card", "Heading.text", "Prose.text", "Bullets.items",
         "Code.code", "Strong.strong", "Table.title", "Table.rows", "Column.id", "Column.title",
         "Chart.title", "Chart.x_label", "Chart.y_label", "Chart.ticks", "Chart.note",
         "Series.name", "Strip.title", "Strip.data", "StripEnd.label", "TopImage.path",
         "NamedFigure.id", "NamedFigure.name", "NamedFigure.data", "NamedFigure.place",
         "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
         "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
-        "Estimate.method", "NotRun.reason", "NotRun.remedy", "DataSet.name", "Skipped.path",
+        "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
         "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
     for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not

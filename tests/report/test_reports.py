@@ -20,7 +20,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
 from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
-from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results import NotRun, SetSummary, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
@@ -105,7 +105,7 @@ def test_csv_tables_hold_every_point_as_numbers():
 
 def test_many_skipped_images_are_cut_in_the_report_only():
     skipped = tuple(Skipped(path=f"{i}.jpg", reason="truncated") for i in range(30))
-    data = DataSet(name="val", source="x", images=40, measured=10, skipped=skipped)
+    data = SetSummary(name="val", source="x", images=40, measured=10, skipped=skipped)
     assert "and 10 more" in markdown(report(data=(data,)))
     assert tables(report(data=(data,)))["skipped"].count("\n") == 31
 

@@ -121,7 +121,7 @@ def requests_of(
     spec_of = spec_of or user_spec
     options = dict(options)
     where = {option.name: options.pop(option.name) for option in directory_options()}
-    names: list[str | None] = [*models] or [None]
+    names: list[str | None] = [*dict.fromkeys(models)] or [None]
     lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
     if listed is not None:
         if models:
@@ -287,7 +287,7 @@ class _Models:
         return waiting
 
     def _receive(self, request: RunRequest, event: Event) -> None:
-        """Tells an event of one run; of several, with its name, and progress of all once."""
+        """Passes on an event, named if there are several runs, with one progress for all."""
         if event.kind == "progress":
             done = event.data["done"]
             if done > self._reported or len(self.requests) == 1:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 from typing import Final
 
+from pydantic import Field
+
 from tuiprobe.comparing.inference import Pairing, difference, ends_of
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
@@ -89,6 +91,7 @@ class Comparison(Frozen):
         overlaps: What both name, by set of images.
         notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
+        of_one: Figures of the final representation that only one of them has: id and set.
     """
 
     models: tuple[str, str]
@@ -97,6 +100,7 @@ class Comparison(Frozen):
     overlaps: tuple[Overlap, ...]
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
+    of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
 
     def fact(self, id: str) -> FactPair | None:
         """Returns a finding by its id; None where neither report has it."""
@@ -151,6 +155,12 @@ def compare(
     common = {
         place: (of_first[place], of_second[place]) for place in of_first if place in of_second
     }
+    lone = [
+        (named.id, named.data)
+        for mine, other in ((of_first, of_second), (of_second, of_first))
+        for place, named in mine.items()
+        if place not in other and not named.inner
+    ]
     known = {} if isinstance(labels, NotRun) or labels is None else labels
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
     names = {fact.id: fact.name for fact in facts} if same_kind else {}
@@ -169,6 +179,7 @@ def compare(
             *label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
+        of_one=tuple(dict.fromkeys(lone)),
     )
 
 
@@ -188,7 +199,7 @@ def _differences(
     pairing: Pairing,
     labels: Mapping[str, Figure],
 ) -> Iterator[Difference]:
-    """Yields the difference of each figure; one of estimates would mislead."""
+    """Yields the difference of each figure; differences of estimates are withheld."""
     for place, (first, second) in figures.items():
         paired = None
         if first.id == LABELLED.id:
@@ -214,7 +225,7 @@ def _differences(
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank."""
+    """Returns the differences; only one difference per headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
     for fig in HEADLINES:
         for i, row in enumerate(differences):

@@ -14,14 +14,14 @@ from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
+from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import ImageValues, SetValues
 
-LEVEL: Final = 0.05
+ALPHA: Final = 0.05
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
 NO_VALUES: Final = NotRun(
@@ -35,8 +35,6 @@ _SIMULATE_BELOW = 10_000
 """With more images the mean of a draw is normal far below the noise of 2,000 draws."""
 _AGREES = 1e-5
 """Relative difference up to which per-image values give the figure of the report."""
-
-Float64 = NDArray[np.float64]
 
 
 def difference(first: Figure, second: Figure) -> Figure:
@@ -65,13 +63,13 @@ def difference(first: Figure, second: Figure) -> Figure:
 def best_reach(models: int) -> float:
     """Returns the standard errors behind another model from which one is not the best of several.
 
-    The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
+    The best of them is compared with at most all others, one-sided: at `ALPHA` / (models - 1). Two
     models are compared in both directions, as any two figures.
 
     >>> round(best_reach(2), 3), round(best_reach(4), 3), round(best_reach(10), 3)
     (1.96, 2.128, 2.539)
     """
-    return NormalDist().inv_cdf(1 - LEVEL / max(models - 1, 2))
+    return NormalDist().inv_cdf(1 - ALPHA / max(models - 1, 2))
 
 
 def joint_reach(models: int) -> float:
@@ -80,7 +78,7 @@ def joint_reach(models: int) -> float:
     >>> round(joint_reach(2), 3), round(joint_reach(4), 3), round(joint_reach(10), 3)
     (1.96, 2.638, 3.261)
     """
-    return NormalDist().inv_cdf(1 - LEVEL / (models * (models - 1)))
+    return NormalDist().inv_cdf(1 - ALPHA / (models * (models - 1)))
 
 
 def reaching(change: Figure, reach: float) -> Figure:

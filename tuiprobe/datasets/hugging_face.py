@@ -23,7 +23,7 @@ _DIGITS = 9
 
 
 class HuggingFaceSet:
-    """Rows with an image column, of which the first of the type Image counts, else of bytes.
+    """Rows with an image column: the first one of type Image, else of bytes.
 
     The label is the column named `label`, of numbers or names, else the first of the type
     ClassLabel.
@@ -201,7 +201,7 @@ def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
     folder = ((base or Path.cwd()) / Path(name).expanduser()).absolute()
     if folder.is_dir():
         if len(rest) > 1:
-            raise UsageError(f"hf:{text}: a folder on disk takes a split alone")
+            raise UsageError(f"hf:{text}: only a split may follow a folder on disk")
         return str(folder), None, rest[0] if rest else None
     if name.startswith(("/", ".", "~")):
         raise DataError(f"hf: {folder} is not a folder")
@@ -234,7 +234,7 @@ def _column(rows: Any, kind: type) -> str | None:
 
 
 def _column_of_bytes(rows: Any) -> str | None:
-    """Returns the first column of encoded images whose type does not say so."""
+    """Returns the first column of bytes that are encoded images."""
     for name, kind in rows.features.items():
         fields = kind if isinstance(kind, dict) else {"bytes": kind}
         if str(getattr(fields.get("bytes"), "dtype", "")) in ("binary", "large_binary"):

@@ -31,7 +31,7 @@ The contents of all images are compared when a run is resumed; see `tuiprobe.eng
 
 
 @dataclass(frozen=True)
-class Block:
+class SampleBlock:
     """Samples that are encoded already and were read at once.
 
     Attributes:
@@ -55,7 +55,7 @@ class SetLayout:
 
     Attributes:
         unit: What its samples are called, in the plural.
-        alone: Whether each sample is read and digested alone; else a batch is, as a `Block`.
+        alone: Whether each sample is read and digested alone; else a batch is, as a `SampleBlock`.
         width: Channels of samples that are encoded already; None for images.
         most_batches: Batches of the largest shard.
     """
@@ -89,7 +89,7 @@ class SetLayout:
         return ()
 
     def order(self, seed: int, limit: int) -> Ids:
-        """Returns the ids of the samples to measure, in the order in which they are."""
+        """Returns the ids of the samples to measure, in processing order."""
         return processing_order(self.dataset.samples, seed)[:limit]
 
     def stamps(self, ids: Ids) -> dict[int, Stamp]:
@@ -98,7 +98,7 @@ class SetLayout:
         return {i: self.dataset.stamp(samples[i]) for i in np.asarray(ids).tolist()}
 
     def batch(self, requested: int) -> int:
-        """Returns the samples of a batch, of which the user asked for so many."""
+        """Returns the number of samples per batch; the user asked for `requested`."""
         return requested
 
     def content(self, stamps: Mapping[int, Stamp]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class SetLayout:
         """Returns which samples, ascending, are kept with their representation; None for all."""
         return None
 
-    def read_block(self, ids: Ids) -> Block:
+    def read_block(self, ids: Ids) -> SampleBlock:
         """Reads samples that lie together.
 
         Raises:
@@ -142,7 +142,7 @@ class SetLayout:
         return {}
 
     def checks(self, set_name: str) -> Iterator[Check]:
-        """Yields what a preflight says of the set besides its labels."""
+        """Yields the preflight checks of the set, except those of its labels."""
         yield from ()
 
 

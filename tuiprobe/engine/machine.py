@@ -107,7 +107,7 @@ def _earlier_device(before: str | None, rank: Rank) -> str | None:
 
 
 def free_memory(device: str) -> int | None:
-    """Returns how many bytes models on a device can take, here and there; None if not known.
+    """Returns the free memory of host or device, whichever is less; None if unknown.
 
     Args:
         device: Torch device, as `choose_device` returns it.

@@ -47,7 +47,7 @@ from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec, content_key
 
 @dataclass(frozen=True)
 class PythonObjects:
-    """What Python code handed over, which a spec only names.
+    """Objects that Python code passed; a spec holds only their names.
 
     Attributes:
         encoder: The encoder; None to load the one that the spec names.
@@ -143,7 +143,7 @@ def plan_run(
     """
     given, output, fresh = request.spec, request.output, request.fresh
     suite = open_suite(given, objects.images)
-    if encoded := layout_of(next(iter(suite.sets.values()))).width is not None:
+    if encoded := layout_of(suite.in_distribution).width is not None:
         spec = replace(given, device="cpu")  # no network runs
     else:
         spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
@@ -174,7 +174,7 @@ def plan_run(
 
 
 def _encoder(spec: RunSpec, suite: Suite, objects: PythonObjects) -> Encoder:
-    name, first = next(iter(suite.sets.items()))
+    name, first = suite.in_distribution_name, suite.in_distribution
     if (layout := layout_of(first)).width is not None:
         return identity_encoder(
             spec.model,

@@ -53,7 +53,7 @@ from tuiprobe.spec import FINAL_TAP
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
-Failed: TypeAlias = Callable[[Any, TuiprobeError | Interrupted], None]
+OnFailure: TypeAlias = Callable[[Any, TuiprobeError | Interrupted], None]
 """Called with a run that fails, or is stopped outside measuring, and the error."""
 
 
@@ -156,7 +156,7 @@ class _Group:
         failed: Called with the number of a run that ends without an outcome; may raise.
     """
 
-    def __init__(self, opened: Sequence[Callable[[], Job]], failed: Failed) -> None:
+    def __init__(self, opened: Sequence[Callable[[], Job]], failed: OnFailure) -> None:
         self._opened, self._failed = opened, failed
         self._jobs: dict[int, Job] = {}
         self._numbers: dict[Extraction, int] = {}  # of the runs that have not ended
@@ -224,7 +224,7 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
     return plan.spec.batch, sources, stamps, shards, answers
 
 
-def measure(runs: Sequence[Extraction], failed: Failed = _raise) -> list[Extraction]:
+def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extraction]:
     """Measures the missing shards of runs over the same images; each image is decoded once.
 
     A run that fails or is cancelled does not stop the others; a signal stops all.

@@ -17,7 +17,7 @@ from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate
-from tuiprobe.labelling.contest import UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
@@ -58,7 +58,7 @@ class LabelDecision:
     """
 
     labels: int
-    verdict: Verdict
+    verdict: LabelVerdict
     winner: int | None
     dropped: tuple[int, ...]
 
@@ -129,7 +129,7 @@ class Labelling:
         return Contest(pool, asked) if pool.candidates > 1 else StratifiedSample(pool)
 
     def _count(self, row: CountedLabel) -> None:
-        """Adds a label to the survey; takes note of what it decides."""
+        """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
         if row.label is None:
             self.survey.skip(row.place)
@@ -312,7 +312,9 @@ def open_labelling(
     matched = match([read_candidate(RunDir(path), target) for path in runs])
     for name in (NONE_OF_THESE, UNSURE):
         if name in matched.classes:
-            raise DataError(f"{name} is a class of these runs, and stands for an answer here")
+            raise DataError(
+                f"{name} is a class of these runs, but is reserved for labelling; rename the class"
+            )
     folder = runs[0].resolve().parent
     labelling = Labelling(matched, label_files(folder, matched), asking)
     labelling.first = _first_question(labelling, folder)

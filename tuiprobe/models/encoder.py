@@ -17,7 +17,7 @@ from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.from_module import parts_of_module
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.prompt_heads import HeadProgress, PromptHead, TextTower
+from tuiprobe.models.prompt_heads import PromptHead, PromptProgress, TextTower
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -193,7 +193,7 @@ class Encoder:
         templates: Sequence[str] | None = None,
         *,
         cache: Path | None = None,
-        progress: HeadProgress | None = None,
+        progress: PromptProgress | None = None,
     ) -> Head | None:
         """Returns the linear head over h; None if the model cannot provide one.
 

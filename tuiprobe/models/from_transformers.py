@@ -167,7 +167,7 @@ def _architecture(folder: Path, place: str) -> str:
 
 
 def _code_in(content: object) -> Iterator[str]:
-    """Yields what asks for code in a configuration: keys, and attention from a repository."""
+    """Yields the parts of a configuration that would run code: keys, attention of a repository."""
     if isinstance(content, list):
         for value in content:
             yield from _code_in(value)
@@ -186,7 +186,7 @@ def _check_weights(folder: Path, place: str) -> None:
         others = f", and pickled weights ({first_names(pickled)}) are not opened" if pickled else ""
         raise WeightsError(
             f"{place} holds no {_WEIGHTS[0]}{others}: load the model where you trust it, and "
-            "save it anew with save_pretrained"
+            "save it again with save_pretrained"
         )
     for file in folder.glob("model*.safetensors"):
         verified(file)

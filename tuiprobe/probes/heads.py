@@ -122,7 +122,7 @@ def nested_hits(
         rows: K, rows of the head.
 
     Returns:
-        [len(kept)].
+        int64 [len(components)].
     """
     answers, labels = answers_of(images, rows), np.asarray(images.labels)
     hits = np.zeros(len(components), dtype=np.int64)
@@ -150,9 +150,10 @@ def nested_hits(
 def _unscaled_logit_blocks(
     features: Float32, head: HeadArrays, images: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
-    """Yields logits of the rows that may answer, in blocks of images; their order is right.
+    """Yields logits of the rows that may answer, in blocks of images, up to a factor per image.
 
-    Their scale is not: `tuiprobe.probes.confidence.logit_blocks` yields logits in scale.
+    The length of h, the scale and the bias of a zero-shot head change no order and are left out;
+    `tuiprobe.probes.confidence.logit_blocks` yields the logits themselves.
 
     Args:
         features: [n, C].
@@ -165,9 +166,6 @@ def _unscaled_logit_blocks(
         block = features[start : start + ROWS]
         logits = block @ weight
         if bias is not None:
-            # Without a bias |h| changes no order.
-            if head.normalize:
-                logits /= np.linalg.norm(block, axis=1, keepdims=True)
             logits += bias
         yield slice(start, start + block.shape[0]), logits
 

@@ -133,9 +133,10 @@ def _head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArray
     if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
         raise checked.damaged("its metadata does not say how to use it")
     scale, shift = _logit_scale(checked, arrays)
-    return HeadArrays(
-        weight, bias, metadata["normalize"] == "true", metadata["source"], scale, shift
-    )
+    normalize = metadata["normalize"] == "true"
+    if normalize and bias is not None:
+        raise checked.damaged("it holds a bias for each class, which no zero-shot head has")
+    return HeadArrays(weight, bias, normalize, metadata["source"], scale, shift)
 
 
 def _logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:

@@ -42,8 +42,8 @@ _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
 _FOREIGN = (
-    "{} is of no run of this version of tuiprobe: {}; read it with the version that made it, or "
-    "measure anew with another --output"
+    "{} cannot be read by this version of tuiprobe: {}; read it with the version that wrote it, or "
+    "measure again with another --output"
 )
 
 
@@ -283,7 +283,7 @@ def check_sentence(check: Check) -> str:
 
 
 def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
-    """Returns the warnings that the report does not give elsewhere."""
+    """Returns the warnings of checks that the report does not give elsewhere."""
     return tuple(
         f"preflight, {check_sentence(check)}"
         for check in checks

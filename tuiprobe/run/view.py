@@ -45,7 +45,7 @@ StateKind = Literal[
     "waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"
 ]
 
-Clock = Callable[[], float]
+MonotonicClock = Callable[[], float]
 """A reader's own clock; only differences count."""
 
 _PHASES = ("extract", "merge", "head", "probe")
@@ -152,7 +152,7 @@ class RunView:
         held: frozenset[str] | None = None,
         alive: bool = False,
         live: bool = False,
-        now: Clock = time.monotonic,
+        now: MonotonicClock = time.monotonic,
     ) -> RunView:
         """Reads how a run stands.
 
@@ -270,13 +270,13 @@ class RunView:
 
     @property
     def unreadable(self) -> str:
-        """Why what goes on cannot be shown; empty if it can, or if all ranks have ended."""
+        """Why the live status cannot be shown; empty if it can, or if all ranks have ended."""
         ended = bool(self.ranks) and all(rank.status.ended for rank in self.ranks)
         return "" if ended else self.damage
 
     @property
     def furthest(self) -> Status | None:
-        """The status of the rank that is furthest, of those that run; None before the first."""
+        """The status of the running rank in the latest phase; None before the first rank."""
 
         def order(rank: RankView) -> tuple[bool, int]:
             phase = rank.status.phase
@@ -286,7 +286,7 @@ class RunView:
 
     @property
     def progress(self) -> tuple[int, int, float, float | None]:
-        """What is done, all of it, how many a second, and seconds left (None if unknown).
+        """Items done, items in all, items per second, and seconds left (None if unknown).
 
         It counts images; while a head is built, what it is built from; then probes.
         """
@@ -382,7 +382,7 @@ def read_ranks(
     held: frozenset[str] | None = None,
     trusting: bool = False,
     channels: bool = False,
-    now: Clock = time.monotonic,
+    now: MonotonicClock = time.monotonic,
 ) -> tuple[tuple[RankView, ...], str]:
     """Reads all ranks that have a readable status, by number.
 
@@ -464,7 +464,7 @@ def _planned(path: Path, written: int | None) -> Mapping[str, str]:
 
 
 def _with_summary(view: RunView, directory: RunDir) -> RunView:
-    """Adds what the results show in lists; a run whose results cannot be read is damaged."""
+    """Adds the summary of the results; a run whose results cannot be read is damaged."""
     from tuiprobe.run.results import Summary, summary
 
     title = "no results yet"
@@ -574,7 +574,7 @@ def _waits(
 
 
 def _error(directory: RunDir) -> str:
-    """Returns the error that the last engine of the log ended with; empty if it said none."""
+    """Returns the error with which the last engine of the log ended; empty without one."""
     try:
         with directory.log_file.open() as stream:
             stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))

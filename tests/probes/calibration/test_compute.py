@@ -73,6 +73,7 @@ def test_classes_that_fall_are_named_with_their_images():
 def test_classes_are_compared_under_the_mask_of_the_shift():
     first, shift = calibrated("val"), calibrated("a", seed=2)
     answers = np.array([-1, 0, -1, 1, -1, -1, -1, -1, -1, -1])
+    assert shift.labels is not None
     keep = np.isin(shift.labels, [1, 3])
     masked = replace(
         shift, features=shift.features[keep], labels=answers[shift.labels[keep]], answers=answers

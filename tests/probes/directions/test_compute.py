@@ -1,12 +1,14 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tests.probes.planted_head import CHANNELS, CLASSES, planted
+from tests.probes.planted_head import CHANNELS, CLASSES, labels_of, planted
 from tests.probes.subject import model
 from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.directions.compute import decompose, probe_directions
 from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, random_rotations
@@ -83,7 +85,7 @@ def orders(head, images):
 @pytest.mark.parametrize("restricted", [False, True])
 def test_pruning_curves_equal_naive_algebra(normalize, restricted):
     bias = np.random.default_rng(1).normal(0, 0.3, CLASSES).astype(np.float32)
-    head, images = planted(normalize=normalize, bias=bias)
+    head, images = planted(normalize=normalize, bias=None if normalize else bias)
     allowed = np.ones(CLASSES, dtype=bool)
     if restricted:
         allowed[[2, 7]] = False
@@ -173,7 +175,7 @@ def test_intervals_of_concentration_are_calibrated():
 
     def figures(n, seed):
         rng = np.random.default_rng(seed)
-        chosen = rng.integers(0, len(big.labels), n)
+        chosen = rng.integers(0, len(labels_of(big)), n)
         images = SetFeatures("val", big.features[chosen])
         basis = probe_directions(head, [images], [3]).bases[0]
         return {name: getattr(basis, name) for name in names} | {
@@ -190,11 +192,18 @@ def test_intervals_of_concentration_are_calibrated():
     assert all(180 <= count <= 198 for count in hit.values()), hit
 
 
-def test_hits_with_bias_and_unit_length():
-    head, images = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
+@pytest.mark.parametrize("normalize", [False, True])
+def test_hits_are_those_of_the_logits_in_scale(normalize):
+    bias = np.linspace(-1, 1, CLASSES, dtype=np.float32)
+    head, images = planted(normalize=normalize, bias=None if normalize else bias)
+    head = replace(head, logit_scale=20.0, logit_bias=-2.0) if normalize else head
     x = images.features.astype("f8")
-    logits = x / np.linalg.norm(x, axis=1, keepdims=True) @ head.weight.T.astype("f8") + head.bias
-    assert hits(images.features, head, images) == (logits.argmax(1) == images.labels).sum()
+    x = x / np.linalg.norm(x, axis=1, keepdims=True) if normalize else x
+    logits = x @ head.weight.T.astype("f8")
+    logits = 20 * logits - 2 if normalize else logits + bias
+    right = logits.argmax(1) == images.labels
+    assert hits(images.features, head, images) == right.sum()
+    assert (Logits(head, images).confidences().right == right).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
@@ -213,7 +222,7 @@ def test_rank_deficient_heads_and_equal_rows():
     result = probe_directions(HeadArrays(weight), [images], [])
     assert result.bases[0].rank == 6
     equal = probe_directions(HeadArrays(np.tile(head.weight[:1], (5, 1))), [
-        SetFeatures("val", images.features, images.labels % 5)
+        SetFeatures("val", images.features, labels_of(images) % 5)
     ], [])  # fmt: skip
     assert [basis.rank for basis in equal.bases] == [1]
 
@@ -224,14 +233,14 @@ def test_nan_images_are_left_out():
     h[5, 2] = np.nan
     h[6] = 0
     result = probe_directions(head, [SetFeatures("val", h, images.labels)], [])
-    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(images.labels, [5, 6]))
+    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(labels_of(images), [5, 6]))
     assert result == probe_directions(head, [clean], [])
 
 
 def test_bad_input_is_named():
     head, images = planted()
     with pytest.raises(DataError, match="class 12, which no row"):
-        probe_directions(head, [SetFeatures("val", images.features, images.labels + 1)], [])
+        probe_directions(head, [SetFeatures("val", images.features, labels_of(images) + 1)], [])
     with pytest.raises(DataError, match="at least one image"):
         probe_directions(head, [SetFeatures("val", images.features * np.nan)], [])
     with pytest.raises(DataError, match="all zero"):
@@ -239,7 +248,7 @@ def test_bad_input_is_named():
     answers = np.arange(CLASSES) - 1
     with pytest.raises(DataError, match="a has images of class 11, which no row"):
         probe_directions(
-            head, [SetFeatures("a", images.features, images.labels * 0 + 11, answers)], []
+            head, [SetFeatures("a", images.features, labels_of(images) * 0 + 11, answers)], []
         )
     with pytest.raises(DataError, match="is for 3 rows"):
         probe_directions(head, [SetFeatures("a", images.features, images.labels, answers[:3])], [])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import refuse_undecodable
 from tuiprobe.datasets.labels import RowLabels, read_labels
-from tuiprobe.datasets.layout import Block, Ids, SetLayout, hash_ids
+from tuiprobe.datasets.layout import Ids, SampleBlock, SetLayout, hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.parquet import read_names
@@ -158,11 +158,11 @@ class RowSet(SetLayout):
         return range(self.rows)
 
     def stamps(self, ids: object) -> dict[int, Stamp]:
-        """Returns none: files have stamps."""
+        """Returns an empty mapping: the files have stamps, not the rows."""
         return {}
 
     def batch(self, requested: int) -> int:
-        """Returns the rows that are read at once."""
+        """Returns the number of rows per batch."""
         return max(min(BATCH_ROWS, _BATCH_VALUES // self.width), 1)
 
     def content(self, stamps: object) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class RowSet(SetLayout):
         first, stop = np.searchsorted(sample, (ids[0], ids[-1] + 1) if len(ids) else (0, 0))
         return np.isin(ids, sample[first:stop], assume_unique=True)
 
-    def read_block(self, ids: Ids) -> Block:
+    def read_block(self, ids: Ids) -> SampleBlock:
         """Reads consecutive rows; those that are finite, and whose norm in float32 is, are usable.
 
         Raises:
@@ -214,7 +214,7 @@ class RowSet(SetLayout):
         import torch  # rows are described without it
 
         norms = torch.linalg.vector_norm(torch.from_numpy(values), dim=1, dtype=torch.float32)
-        return Block(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
+        return SampleBlock(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
 
     def names(self, ids: Ids) -> dict[int, str]:
         """Returns the names of some rows, ascending; empty without an id column.
@@ -243,7 +243,7 @@ class RowSet(SetLayout):
         return [*self.names(range(self.rows)).values()]
 
     def checks(self, set_name: str) -> Iterator[Check]:
-        """Yields how many rows of which width and type there are."""
+        """Yields a check that states number, width and type of the rows."""
         detail = f"{self.rows:,} rows of {self.width:,} channels, {self.dtype}"
         yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 

@@ -19,9 +19,9 @@ from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     NamedFigure,
     Section,
+    SectionContent,
     Series,
     Strip,
     Strong,
@@ -194,7 +194,7 @@ def _lines(target: TargetSet, labelled: bool) -> Iterator[Text]:
 
 
 def _rests_on(target: TargetSet) -> str:
-    """Returns how often such ranges hold the truth, or what speaks against the estimate."""
+    """Returns the share of such ranges that hold the truth, or the doubts about the estimate."""
     if not target.too_few_wrong:
         return "; such ranges held the truth in about 4 of 5 published cases."
     number = _labels(target)
@@ -232,7 +232,7 @@ def _left_out(errors: LeftOut) -> str:
     )
 
 
-def _estimates(result: Targets) -> Iterator[Content]:
+def _estimates(result: Targets) -> Iterator[SectionContent]:
     if any(target.expected for target in result.targets):
         yield prose(NOTE)
     rows: list[list[Value]] = []
@@ -264,7 +264,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
     yield prose(NO_CLASS)
 
 
-def _errors(result: Targets) -> Iterator[Content]:
+def _errors(result: Targets) -> Iterator[SectionContent]:
     yield heading("How wrong these estimates are on labelled shifts")
     left_out = result.left_out
     if not given(left_out.mean_absolute):
