@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.request import rows_name
 from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
@@ -208,12 +208,12 @@ def _value(option: OptionField, text: str) -> Any:
 
 
 def _safe(text: str) -> str:
-    """Returns the end of `text`, reduced to characters that are safe in a file name.
+    """Returns the end of the safe name of `text`.
 
     >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
     """
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[-48:].strip("-.") or "data"
+    return safe_name(text)[-48:].strip("-.")
 
 
 def source_of(path: Path) -> str:
