@@ -10,7 +10,7 @@ import pytest
 
 from tests.tui.child_answers import image_set, previewed
 from tuiprobe.run.preview import PlannedDirectory, Unknown
-from tuiprobe.spec import run_option, run_options
+from tuiprobe.spec import run_options
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.runsetup import Setup
 
@@ -48,8 +48,8 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     )  # fmt: skip
     words = setup.options()
     assert words == [
-        "--headless", "--embeddings", "img_emb/*.npy", "--target-embeddings", "a.npy",
-        "--target-embeddings", "b.npy", "--labels", "l.txt", "--training", "zero-shot",
+        "--headless", "--labels", "l.txt", "--embeddings", "img_emb/*.npy",
+        "--target-embeddings", "a.npy", "--target-embeddings", "b.npy", "--training", "zero-shot",
     ]  # fmt: skip
     fits = {option.name: option.option.fits for option in run_options()}
     assert not {"data", "target"} & {*setup.asked}
@@ -60,10 +60,10 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
 
 def test_a_value_that_is_the_default_is_left_out() -> None:
     plain = Setup(("m",)).options()
-    for name in (*runsetup.FIRST, *runsetup.MORE):
-        option = run_option(name)
-        if name != "data" and option.default is not None and not option.many:
-            text = runsetup.first_text(option) or str(option.default)
+    for name, option in runsetup.FIELDS.items():
+        images = option.option.fits != "vectors"
+        if name != "data" and option.default is not None and not option.many and images:
+            text = option.first_text or str(option.default)
             assert Setup(("m",), {name: text}).options() == plain, name
 
 
