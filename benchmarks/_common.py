@@ -6,11 +6,14 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -30,6 +33,31 @@ def interleaved(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
             if number:
                 seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+class Cost(TypedDict):
+    """What a command costs, with all that it starts."""
+
+    seconds: float
+    processor: float
+
+
+def timed(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
+    """Runs a command to its end; raises `CalledProcessError` after printing what it wrote."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    ended = subprocess.run(
+        words,
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if ended.returncode:
+        print(ended.stdout, file=sys.stderr)
+        ended.check_returncode()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": time.perf_counter() - begin, "processor": used}
 
 
 def reads(x: torch.Tensor) -> dict[str, Work]:

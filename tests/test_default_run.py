@@ -87,10 +87,12 @@ def figures(report: Report) -> dict:
     return result
 
 
-def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch):
+ALIKE: dict[str, Any] = {"sample": 40, "workers": 0, "threads": 1}
+
+
+def test_command_line_and_python_agree(tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options: Any = {"sample": 40, "workers": 0, "threads": 1}
-    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
+    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **ALIKE)
     done = run(
         "--headless", "--data", "miniature:val", "--sample", "40", "--workers", "0",
         "--threads", "1", "--output", "cli", "--json",
@@ -102,9 +104,15 @@ def test_command_line_python_and_exported_files_agree(tmp_path, run, monkeypatch
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )
+
+
+@pytest.mark.nightly
+def test_exported_files_give_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **ALIKE)
     exported = miniature.export(tmp_path / "files", sets=("val",), layouts=("imagefolder",))
     source = f"imagefolder:{exported / 'imagefolder' / 'val'}"
-    files = tuiprobe.probe("mini_clip", source, output="dir", **options)
+    files = tuiprobe.probe("mini_clip", source, output="dir", **ALIKE)
     assert figures(files) == figures(built_in)
 
 

@@ -62,3 +62,19 @@ def test_the_name_of_a_public_class_means_one_thing() -> None:
     assert len(places) > 300
     shared = {name: files for name, files in places.items() if len(files) > 1}
     assert shared.keys() <= {"Inputs", "Options", "Result"}, shared
+
+
+def test_what_tests_share_is_annotated() -> None:
+    """mypy knows the types of all that tests call; pytest alone calls the tests."""
+    files = [file for file in (ROOT / "tests").rglob("*.py") if not file.name.startswith("test_")]
+    assert len(files) > 50
+    missing = [
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for given in [[*node.args.args, *node.args.kwonlyargs]]
+        if node.returns is None
+        or any(one.annotation is None for one in given if one.arg not in ("self", "cls"))
+    ]
+    assert missing == []

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import tuiprobe
 from tuiprobe.engine.shards import Rank
-from tuiprobe.narration import _Bar, _Lines, _NotebookCell, is_interactive, narrated
+from tuiprobe.narration import _Lines, _NotebookCell, is_interactive, narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.run.status import Event
 
@@ -52,22 +50,6 @@ def test_progress_that_was_shown_ends(
     assert capsys.readouterr().err.splitlines() == [
         f"measured: {done} of 200 images, 12.5 images/s" for done in (50, 200)
     ]
-
-
-def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
-    from rich.progress import Progress, TaskProgressColumn, TextColumn
-
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=100, color_system=None)
-    columns = (TaskProgressColumn(), TextColumn("{task.fields[rate]}", markup=False))
-    with Progress(*columns, console=console) as progress:
-        bar = _Bar(console, progress)
-        bar(Event("progress", "", STATE))
-        bar(Event("warning", "[red]as it is[/red]"))
-    displayed = out.getvalue()
-    assert "25%" in displayed
-    assert "12.5 images/s" in displayed
-    assert "warning: [red]as it is[/red]" in displayed
 
 
 def test_one_output_of_a_notebook_is_renewed() -> None:

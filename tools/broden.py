@@ -35,8 +35,9 @@ def write_broden(root: Path, numbers: list[int]) -> None:
     for index in numbers:
         pixels = world.render("concepts", index)
         Pictures.fromarray(pixels).save(root / "images" / image_path(index), compress_level=1)
-        cells: dict[str, str] = {k: str(v) for k, v in concepts.image_labels(index).items()}
-        for category, mask in concepts.masks(index).items():
+        scene = world.scene("concepts", index)
+        cells = {k: str(v) for k, v in concepts.image_labels(scene).items()}
+        for category, mask in concepts.masks(scene).items():
             cells[category] = f"{_FOLDER}/{index:05d}_{category}.png"
             _map(mask).save(root / "images" / cells[category], compress_level=1)
         head = [image_path(index), concepts.split(index)]

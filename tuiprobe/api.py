@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset as TorchDataset
 
 from tuiprobe.catalog.class_names import joined_classes
 from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.dataset import Dataset as ImageSet
-from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.dataset import Dataset, safe_name
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
@@ -42,7 +41,7 @@ __all__ = ["run", "run_probe", "run_several"]
 ARGUMENTS = "in Python, an option --batch-size 8 is batch_size=8, and --fresh is fresh=True"
 """Note on an error whose message names an option."""
 
-_SETS = (str, os.PathLike, Dataset)
+_SETS = (str, os.PathLike, TorchDataset)
 """Types of an argument that names one set of images, or is one."""
 
 
@@ -112,7 +111,7 @@ def _directory(where: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reread(data: object) -> object:
-    """Returns images that each of several models can read: what is iterated once is a list."""
+    """Returns images that several models can read: an iterator becomes a list."""
     if isinstance(data, list | tuple):
         return [list(part) if isinstance(part, Iterator) else part for part in data]
     return list(data) if isinstance(data, Iterator) else data
@@ -139,7 +138,7 @@ def _spec_and_objects(
 ) -> tuple[RunSpec, PythonObjects]:
     """Returns the spec of a run, in which names stand for objects, and these objects."""
     options = {name: value for name, value in options.items() if value is not None}
-    images: dict[str, ImageSet] = {}
+    images: dict[str, Dataset] = {}
     source = _named(data, images)
     targets = options.pop("target", ())
     if not (isinstance(targets, list | tuple) and all(isinstance(t, _SETS) for t in targets)):
@@ -160,17 +159,17 @@ def _spec_and_objects(
     return user_spec(name, source, options), PythonObjects(encoder, images)
 
 
-def _pictures(source: str | None, images: Mapping[str, ImageSet]) -> list[Image]:
+def _pictures(source: str | None, images: Mapping[str, Dataset]) -> list[Image]:
     """Returns the first pictures of the data; none of the default, which fits any preprocessing."""
     if source is None:
         return []
     if source in images:
         return first_pictures(images[source])
-    return first_pictures(next(iter(load_suite(source_named(source)).sets.values())))
+    return first_pictures(load_suite(source_named(source)).in_distribution)
 
 
-def _named(data: object, images: dict[str, ImageSet], *, labelled: bool = True) -> str | None:
-    """Returns the name of a source of images, and adds it to those that are objects."""
+def _named(data: object, images: dict[str, Dataset], *, labelled: bool = True) -> str | None:
+    """Returns the name of a source of images; a source that is an object is added to `images`."""
     if data is None or isinstance(data, str | os.PathLike):
         return data if data is None else os.fspath(data)
     name, count = name_of(data), 1
@@ -223,7 +222,7 @@ def _encoder(
 
 @contextmanager
 def _listener(progress: bool | Listener | None) -> Iterator[Listener]:
-    """Yields what logs the events of a run and shows them; errors are raised, so not shown too."""
+    """Yields a listener that logs and shows events, except errors, which are raised."""
     with ExitStack() as shown:
         show: Listener = lambda event: None  # noqa: E731
         if callable(progress):

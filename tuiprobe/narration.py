@@ -40,7 +40,7 @@ def _in_notebook() -> bool:
 
 
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
-    """Says once what all models will download, where that is anything."""
+    """Announces the downloads of all models once, if there are any."""
     from tuiprobe.models.published_weights import with_sizes
 
     loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
@@ -183,7 +183,7 @@ def _text(text: str) -> dict[str, str]:
 
 
 class _NotebookCell(_Narrator):
-    """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
+    """One output of a notebook: notable events, and progress below them.
 
     Args:
         update: Replaces the output by data by media type; takes `raw=True`.
@@ -208,7 +208,7 @@ class _NotebookCell(_Narrator):
             self._renew("")
 
     def end(self) -> None:
-        """Leaves what is notable."""
+        """Removes the progress; notable events stay."""
         self._renew("")
 
     def _renew(self, now: str) -> None:

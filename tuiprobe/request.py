@@ -149,7 +149,7 @@ def _text(option: OptionField, value: Any) -> Any:
 
 
 def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> None:
-    """Refuses options that these data have no use for, unless they have their default.
+    """Refuses options that do not apply to these data, unless they have their default.
 
     Raises:
         OptionError: If an option is of another kind of data.
@@ -298,7 +298,7 @@ def _as_bytes(word: str) -> str:
 
 
 def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments that do what a run did; see `command_of`."""
+    """Returns the arguments of a run's command; see `command_of`."""
     if spec.get(WATCHED):
         raise UsageError("it was measured by tuiprobe.watch, and by no command")
     targets = spec.get("target")
@@ -310,7 +310,7 @@ def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
 
 
 def command_of(spec: Mapping[str, Any]) -> str:
-    r"""Returns the command line that does what a run did.
+    r"""Returns the command line of a run.
 
     Args:
         spec: The spec as in `results.json`; not trusted.

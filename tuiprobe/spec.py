@@ -234,7 +234,8 @@ class RunSpec:
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],
         Option(
-            "Floating point type the encoder runs in.",
+            "Floating point type the encoder runs in. On CPUs with AVX512-BF16 or AMX, bfloat16 is "
+            "2 to 3 times as fast.",
             MACHINE,
             fits="images",
         ),
@@ -487,9 +488,9 @@ def kind_of(source: str) -> Kind:
 
 @cache
 def run_options() -> tuple[OptionField, ...]:
-    """Returns the options of a run, in the order of the fields; short forms before their group."""
+    """Returns the options of a run, in the order of the fields; short forms before --labels."""
     fields = options_of(RunSpec)
-    at = [option.option.group for option in fields].index(EMBEDDINGS)
+    at = [option.name for option in fields].index("labels")
     return (*fields[:at], *options_of(ShortForms), *fields[at:])
 
 
@@ -528,6 +529,10 @@ class RunOptions(TypedDict, total=False):
 
     labels: str | PathLike[str] | None
     sample: int | None
+    embeddings: str | PathLike[str] | None
+    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
+    labels: str | PathLike[str] | None
+    sample: int | None
     checkpoint: str | PathLike[str] | None
     seed: int | None
     layers: str | Sequence[str] | None
@@ -544,8 +549,6 @@ class RunOptions(TypedDict, total=False):
     max_unreadable: float | None
     answers_among: Literal["set", "all"] | None
     templates: str | PathLike[str] | None
-    embeddings: str | PathLike[str] | None
-    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
     training: Literal["zero-shot", "supervised", "finetuned", "unknown"] | None
     representation: Literal["projected", "pooled", "token"] | None
     id_column: str | None

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "aligned.hpp"
@@ -66,6 +67,9 @@ class Candidates {
 
   const Entry* list(int64_t c) const { return entries_.data() + c * room_; }
   int size(int64_t c) const { return sizes_[c]; }
+  int64_t total() const {
+    return std::accumulate(sizes_.begin(), sizes_.begin() + channels_, int64_t{0});
+  }
   int room() const { return room_; }
   bool distinct() const { return distinct_; }
 

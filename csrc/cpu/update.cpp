@@ -136,9 +136,10 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
                                      const View& x, const Plan& plan, int threads) {
   std::vector<Moments> merged(x.channels);
   const int64_t rows = x.images * positions(x);
-  constexpr int64_t kChunk = 64;
+  constexpr int64_t kChunk = 64, kFew = 8192;  // sums that one thread adds before another wakes up
   std::vector<char> doubtful(x.channels);
-  parallel_for(threads, (x.channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
+  const int helpers = x.channels * blocks.size < kFew ? 1 : threads;
+  parallel_for(helpers, (x.channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
     const int64_t first = chunk * kChunk, n = std::min(kChunk, x.channels - first);
     double power[4][kChunk] = {};
     float low[kChunk], high[kChunk];
@@ -199,9 +200,11 @@ Span<Joiner> make_joiners(Span<Worker> workers, const Options& options,
 
 void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& kernels,
                      Candidates Worker::* end, TopK& to) {
-  constexpr int64_t kChunk = 64;
+  constexpr int64_t kChunk = 64, kFew = 1024;  // candidates, likewise
   const int64_t channels = static_cast<int64_t>(to.sizes.size());
-  const int threads = static_cast<int>(joiners.size);
+  int64_t all = 0;
+  for (const Worker& w : workers) all += w.ready ? (w.*end).total() : 0;
+  const int threads = all < kFew ? 1 : static_cast<int>(joiners.size);
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
     Joiner& joiner = joiners.begin()[number];
     for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, channels); ++c) {

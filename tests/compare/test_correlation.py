@@ -11,11 +11,11 @@ import pytest
 
 from tests.report.samples import NO_RUN, estimate, outliers, retold
 from tests.report.samples import report as sample
-from tests.report.samples_head import head_results, one_hot
+from tests.report.samples_head import one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.indicator import Correlations, backbone_of, correlate, values_of
+from tuiprobe.comparing.indicator import Correlations, correlate, values_of
 from tuiprobe.comparing.indicator_section import describe_indicator
 from tuiprobe.comparing.runs import Run
 from tuiprobe.probes.confidence import Logits, mean_confidence
@@ -143,20 +143,6 @@ def test_the_baseline_is_the_one_that_most_runs_have() -> None:
     assert {row.reason for row in correlations.left_out} == {"other shifts or another baseline"}
 
 
-def test_nothing_to_correlate_is_said_and_no_zero() -> None:
-    correlations = correlated({})
-    assert (correlations.runs, correlations.signatures, correlations.baseline) == ((), (), "")
-    assert "No run has an effective robustness" in text_of(correlations)
-
-
-def test_backbones_have_the_names_of_the_presets() -> None:
-    model = sample().model
-    known = model.model_copy(update={"architecture": "ViT-B-16-quickgelu", "tag": "openai"})
-    assert backbone_of(known) == "ViT-B/16"
-    assert backbone_of(model.model_copy(update={"architecture": "resnet50"})) == "RN50"
-    assert backbone_of(model.model_copy(update={"architecture": "mynet"})) == "mynet"
-
-
 def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
     inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
     second = outliers(data="r", kurtosis=estimate(70, 1))
@@ -172,24 +158,6 @@ def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
         "effective channels, final": 2.2,
         "outlier channels, final": 1.0,
     }
-
-
-def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
-    results = head_results()
-    values = values_of(sample(**results), "signature")
-    plain = results["directions"].bases[0]
-    assert values["effective rank of the importances, W"] == plain.effective_rank.value
-    excess = results["concepts"].excess
-    assert values["excess concepts over random directions, W, concepts"] == excess.value
-
-
-def test_signatures_leave_out_what_was_not_measured() -> None:
-    nothing = NotRun(reason="too few images")
-    values = values_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)), "signature")
-    assert "kurtosis, final" not in values
-    assert "outlier channels, final" not in values
-    assert "persistence, final" in values
-    assert not any("importance" in name for name in values)
 
 
 def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:

@@ -6,7 +6,6 @@ import pytest
 from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
-from tests.report.strangers import strange_report
 from tuiprobe.comparing.differences import ESTIMATES, Comparison, compare, compare_runs
 from tuiprobe.comparing.differences_section import describe
 from tuiprobe.comparing.inference import difference
@@ -116,28 +115,6 @@ def test_interval_of_a_difference_is_calibrated():
         change = difference(estimate(a, 1.96), estimate(b, 3.92))
         hits += change.low <= 1 <= change.high
     assert 0.93 < hits / 2000 < 0.97
-
-
-def test_markdown_names_both_and_stays_inert():
-    text = markdown_of(compare(report(model=model(name="<b>")), report()))
-    assert r"\<b\>" in text
-    assert f"| kurtosis | 23.5 ± 0.4 | 23.5 ± 0.4 | 0.0 ({MINUS}0.6 to +0.6) | separate |" in text
-    assert "- outlier channels on `val`: shared 133; only in " in text
-
-
-def test_a_probe_that_is_not_installed_is_compared():
-    other = strange_report(value=0.3, outcome="square", members=("b", "c"))
-    text = markdown_of(compare(strange_report(), other))
-    assert "- shape of edges: square of " in text
-    assert "- strong edges on `val`, stem: shared b; only in " in text
-    assert (
-        "| `texture` | `val` | `final` | 0.30 (0.25 to 0.35) | 0.62 (0.57 to 0.67) | "
-        f"{MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25) | separate |" in text
-    )
-    alone = compare(report(), other)
-    assert alone.unmatched == ("val/stem", "val/textures")
-    assert "strong edges on `val`, stem: not in the report of open\\_clip" in markdown_of(alone)
-    assert "- shape of edges: square of " in markdown_of(alone)
 
 
 def test_headline_figures_come_first_and_the_rest_on_request():

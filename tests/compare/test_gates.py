@@ -4,7 +4,6 @@ import pytest
 
 from tests.report.samples import estimate, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
-from tests.report.strangers import strange_report
 from tuiprobe.comparing.differences import compare
 from tuiprobe.comparing.gates import parse_gate, tripped
 from tuiprobe.errors import UsageError
@@ -46,18 +45,6 @@ def lower():
 )
 def test_gates(text, trips):
     assert bool(tripped(parse_gate(text), lower())) is trips
-
-
-def test_the_reason_names_place_figure_and_interval():
-    assert tripped(parse_gate("kurtosis differs"), lower()) == [
-        f"val/final: kurtosis changed by {MINUS}2.0 ({MINUS}2.6 to {MINUS}1.4)"
-    ]
-    assert tripped(parse_gate("outlier_channels differs"), lower()) == [
-        "val/final: outlier_channels has no interval: one of the two has none"
-    ]
-    assert tripped(parse_gate("outlier_channels.high < 1"), lower()) == [
-        "val/final: outlier_channels has no interval: one of the two has none"
-    ]
 
 
 def test_a_changed_outcome_and_changed_channels_trip():
@@ -118,22 +105,6 @@ def test_a_figure_that_only_one_has_is_left_out():
     bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
     comparison = compare(retold(full, robustness=bare), full)
     assert "effective_robustness" not in {row.id for row in comparison.differences}
-
-
-def test_a_probe_that_is_not_installed_has_gates():
-    comparison = compare(
-        strange_report(), strange_report(value=0.3, outcome="square", members=("b", "c"))
-    )
-    assert tripped(parse_gate("texture < -0.3"), comparison) == [
-        f"val/final: texture changed by {MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25)"
-    ]
-    assert not tripped(parse_gate("val/stem: texture < 0"), comparison)
-    assert tripped(parse_gate("shape differs"), comparison) == [
-        "shape of edges went from round to square"
-    ]
-    assert tripped(parse_gate("edges differ"), comparison) == [
-        "strong edges on val, stem: gone ['a'], new ['c']"
-    ]
 
 
 def test_headline_figures_have_human_names():

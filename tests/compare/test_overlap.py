@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.samples import model, outlier_channel, outliers, report
+from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.comparing.differences import Comparison, compare
+from tuiprobe.comparing.differences import Comparison
 from tuiprobe.comparing.differences_section import describe
 from tuiprobe.comparing.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import RANDOM, Concepts, probe_concepts
@@ -100,16 +100,6 @@ def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
     assert reason(old) == "a report does not say its images or labels"
 
 
-def test_channels_compare_within_one_width() -> None:
-    def common(channels: int) -> Overlap:
-        [result] = overlaps(report(), report(outliers=(outliers(channels=channels),)))
-        return result
-
-    assert common(1024).shared == ("133",)
-    assert common(1024).by_chance is None
-    assert common(512).not_comparable == NotRun(reason="they differ in their width")
-
-
 def test_channels_stand_in_the_order_of_numbers() -> None:
     def channels(*numbers: int) -> Overlap:
         several = tuple(outlier_channel(channel=number) for number in numbers)
@@ -118,19 +108,3 @@ def test_channels_stand_in_the_order_of_numbers() -> None:
         return overlap
 
     assert channels(133, 9, 1000, 20).shared == ("9", "20", "133", "1000")
-
-
-def test_the_comparison_has_a_section(first: Concepts) -> None:
-    common = report(concepts=encoding(first, "dog", "sky"), model=model(name="a"))
-    other = report(concepts=encoding(first, "=red|", "sky"), model=model(name="b"))
-    text = markdown_of(compare(common, other))
-    assert "## In common" in text
-    assert (
-        r"- encoded concepts on `toy`, channels: shared sky; only in b =red\|; only in a dog; "
-        in text
-    )
-    assert "; 1 shared, by chance 1.3 (1.0 to 2.0); Jaccard 33.3 %" in text
-    assert "- encoded concepts on `toy`, channels: not in the report of open" in markdown_of(
-        compare(common, report())
-    )
-    assert "encoded concepts" not in markdown_of(compare(report(), report()))

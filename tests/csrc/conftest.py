@@ -1,23 +1,27 @@
 """Builds the C++ tests with sanitizers, once for all test processes."""
 
+from __future__ import annotations
+
 import fcntl
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*command, **options):
+def run(*command: str | Path, **options: Any) -> str:
     """Runs a program that must succeed; returns what it printed."""
     result = subprocess.run(command, capture_output=True, text=True, timeout=900, **options)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    return result.stdout
+    printed: str = result.stdout
+    return printed
 
 
-def built(*targets):
+def built(*targets: str) -> Path:
     """Builds in a folder kept between runs; returns the folder of the programs."""
     if not shutil.which("cmake") or not (shutil.which("c++") or shutil.which("g++")):
         pytest.skip("no CMake or no C++ compiler")
@@ -35,5 +39,5 @@ def built(*targets):
 
 
 @pytest.fixture(scope="session")
-def build():
+def build() -> Path:
     return built("all")

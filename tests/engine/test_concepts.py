@@ -182,8 +182,6 @@ def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path,
             Path.unlink,
             "017_object.png: the file is gone; it is the object map of set/017.jpg",
         ),
-        ("index.csv", lambda file: write_index(file.parent, []), "index.csv is empty"),
-        ("label.csv", Path.unlink, "label.csv"),
     ):
         root = shutil.copytree(broden, tmp_path / Path(place).stem / "broden1_224")
         spoil(root / place)

@@ -11,8 +11,9 @@ import torch
 
 from tests.engine.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
+from tuiprobe.engine import machine as engine_machine
 from tuiprobe.engine.decoding import Batch, uploaded
-from tuiprobe.engine.machine import choose_device, statistics_device
+from tuiprobe.engine.machine import bfloat16_is_faster, choose_device, statistics_device
 from tuiprobe.engine.opening import with_device
 from tuiprobe.engine.shards import Rank
 from tuiprobe.request import make_spec
@@ -104,3 +105,26 @@ def test_the_next_batch_is_copied_before_one_is_measured(monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="gone"):
         list(uploaded(batches(), "cuda:0"))
     assert steps == ["copy 0", "copy 1", "measure 0", "copy 2", "measure 1", "measure 2"]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "options", "parameters", "faster"),
+    [
+        ("avx2 avx512f avx512_bf16", {}, 25_000_000, True),
+        ("avx2 amx_tile amx_bf16", {}, 25_000_000, True),
+        ("avx2 avx512f", {}, 25_000_000, False),
+        ("avx512_bf16", {}, 400_000, False),
+        ("avx512_bf16", {"dtype": "bfloat16"}, 25_000_000, False),
+        ("avx512_bf16", {"device": "cuda"}, 25_000_000, False),
+    ],
+)
+def test_a_run_tells_where_bfloat16_is_faster(
+    monkeypatch: pytest.MonkeyPatch,
+    instructions: str,
+    options: dict[str, str],
+    parameters: int,
+    faster: bool,
+) -> None:
+    monkeypatch.setattr(engine_machine, "_processor", lambda: ("", instructions))
+    spec = make_spec(None, None, {"device": "cpu", **options})
+    assert bfloat16_is_faster(spec, parameters) is faster

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import SMALL, shard_files, small_job
+from tests.engine.conftest import shard_files, small_job
 from tests.prepared import Prepared
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.outliers.describe import OutlierFeatures
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.results import read_results
-from tuiprobe.run.view import RunView
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,11 +27,6 @@ def failing(code: int, message: str, command: list[str], capsys: Capture) -> Non
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
-
-
-def test_an_empty_folder(tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "empty").mkdir()
-    failing(4, "no image below", small_job(tmp_path / "empty", tmp_path / "run"), capsys)
 
 
 def test_rights_of_an_ordinary_user(pictures: Path, tmp_path: Path, prepared: Prepared) -> None:
@@ -82,57 +72,12 @@ def test_a_full_disk_keeps_what_was_published(pictures, small_disk, capsys):
     assert all(path.read_bytes() == content for path, content in kept.items())
 
 
-def test_a_probe_that_raises_costs_its_own_part_and_the_exit_code_tells(
-    pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+def test_a_device_and_layers_that_are_not_there_are_usage_errors(
+    pictures: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    def fail(*_: object) -> None:
-        raise IndexError("out of range")
-
-    monkeypatch.setattr(OutlierFeatures, "compute", fail)
-    failing(
-        5,
-        "warning: the probe outliers failed with IndexError: out of range",
-        small_job(pictures, tmp_path / "run"),
-        capsys,
-    )
-    run = RunDir(tmp_path / "run")
-    assert [part.probe for part in read_results(run).parts if part.failed] == ["outliers"]
-    assert RunView.read(run).state == "done"
-
-
-class Bomb:
-    """Pickles to a call that leaves a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return os.system, (f"touch {self.path}",)
-
-
-def test_checkpoints_that_would_run_code_or_are_of_another_architecture(
-    small_checkpoint, pictures, tmp_path, capsys
-):
-    bomb = tmp_path / "weights.pt"
-    bomb.write_bytes(pickle.dumps({"state_dict": Bomb(tmp_path / "executed")}))
-    for model, checkpoint, message in (
-        (SMALL, bomb, "weights.pt"),
-        ("timm:test_vit.r160_in1k", small_checkpoint, "does not fit timm:test_vit"),
-    ):
-        command = small_job(pictures, tmp_path / "run", "--checkpoint", str(checkpoint))
-        command[command.index("--model") + 1] = model
-        failing(3, message, command, capsys)
-    assert not (tmp_path / "executed").exists()
-
-
-def test_usage_errors(pictures: Path, tmp_path: Path, capsys: Capture) -> None:
     for arguments, message in (
-        (["--sample", "-1"], "--sample: Input should be greater than or equal to 1"),
-        (["--dtype", "int8"], "--dtype"),
         (["--device", "cuda:7"], "--device cuda:7 cannot be used here"),
         (["--layers", "nothing*"], "matches no layer"),
-        (["--batch-size", "many"], "'--batch-size'"),
-        (["--no-such-option"], "--no-such-option"),
     ):
         failing(2, message, small_job(pictures, tmp_path / "run", *arguments), capsys)
 

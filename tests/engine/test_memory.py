@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.conftest import job, write_pictures
 
-FEW, MANY = 100, 500  # a tensor of one image has 300 kB
+FEW, MANY = 50, 250  # a tensor of one image has 300 kB
 WIDTH = 512  # of the small encoder's representation, at most
 
 

@@ -27,8 +27,8 @@ pytestmark = [
 ]
 
 SEED = 17
-RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 3
-VOLATILE = ("lock", "status/", "log.txt")
+RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 2
+VOLATILE = ("lock", "status/", "log.txt", "thumbs/")
 
 
 @dataclass(frozen=True)

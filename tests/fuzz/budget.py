@@ -1,4 +1,4 @@
-"""How long and from where the suite fuzzes: 20 seconds of a processor in all, from a fixed seed.
+"""How long and from where the suite fuzzes: 8 seconds of a processor in all, from a fixed seed.
 
 `TUIPROBE_FUZZ_SEED` begins elsewhere; `TUIPROBE_FUZZ_SECONDS` is another sum.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))
-TOTAL_SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "20"))
+TOTAL_SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "8"))
 
 SHARES = {"readers": 0.4, "resume": 0.2, "sources": 0.4}
 """What part of the time each fuzzer has."""

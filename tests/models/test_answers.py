@@ -101,7 +101,7 @@ def test_a_run_and_its_exported_answers_give_the_same_accuracies_and_decision(wo
         assert theirs == ours
         first, second = read_per_image(run), read_per_image(table)
         for name in ("val", "new"):
-            assert first[name].differs_from(second[name]) == ""
+            assert first[name].differs_from(second[name]) is None
             np.testing.assert_array_equal(first[name].answers.answer, second[name].answers.answer)
     by_run, by_table = (
         decide(read_runs([run.path for run in some]), "val") for some in (runs, tables)

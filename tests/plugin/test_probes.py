@@ -50,20 +50,8 @@ def test_a_run_over_its_source_with_its_loader(runs: Path) -> None:
     assert robustness["result"]["accuracies"][0]["top1"]["value"] == 1
 
 
-def test_its_options_are_typed_and_refused_by_name(
-    runs: Path, stranger: Path, typed: Typed
-) -> None:
+def test_its_options_are_typed(runs: Path) -> None:
     assert [len(part(runs, name)["result"]["longest"]) for name in "ab"] == [2, 4]
-    start = ("--headless", "--model", "toy:8", "--data", "bands:6", *SMALL)
-    for text, message in (
-        ("lengths.longest=0", "greater than or equal to 1"),
-        ("lengths.longst=3", "did you mean longest?"),
-        ("length.longest=3", "did you mean lengths?"),
-        ("lengths", "write ID.KEY=VALUE"),
-    ):
-        done = typed(stranger, *start, "--probe", text)
-        assert done.returncode == 2
-        assert message in done.stderr
 
 
 def test_every_format_shows_it_where_the_package_is_not_installed(
@@ -123,15 +111,8 @@ def test_its_options_are_tried_on_a_finished_run(
     assert typed(stranger, "reprobe", "copy").returncode == 0  # and it is kept
     assert len(part(tmp_path, "copy")["result"]["longest"]) == 5
     before = (tmp_path / "copy" / "results.json").read_bytes()
-    for wrong, advice in (
-        ("lengths.longst=3", "did you mean longest?"),
-        ("lenghts.longest=3", "did you mean lengths?"),
-        ("lengths.longest=0", "greater than or equal to 1"),
-        ("outliers.longest=3", "no probe with options is called 'outliers'"),
-    ):
-        refused = typed(stranger, "reprobe", "copy", "--probe", wrong)
-        assert refused.returncode == 2
-        assert advice in refused.stderr
+    refused = typed(stranger, "reprobe", "copy", "--probe", "lengths.longst=3")
+    assert (refused.returncode, "did you mean longest?" in refused.stderr) == (2, True)
     assert (tmp_path / "copy" / "results.json").read_bytes() == before
 
 

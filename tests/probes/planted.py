@@ -1,45 +1,46 @@
 """Planted truths, and the arrays a probe is given for them, by plain float64 NumPy."""
 
+from typing import Any, Literal
+
 import numpy as np
 
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 
+Array = np.ndarray[Any, Any]
+
 WIDTH = 256
 
 
-def gaussian(n=1500, channels=WIDTH, seed=0):
+def gaussian(n: int = 1500, channels: int = WIDTH, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal((n, channels)).astype(np.float32)
 
 
-def persistent(count, n=1500, channels=WIDTH, offset=20.0, seed=0):
+def persistent(
+    count: int, n: int = 1500, channels: int = WIDTH, offset: float = 20.0, seed: int = 0
+) -> Array:
     """`count` channels lifted by `offset` sigma in every image."""
     h = gaussian(n, channels, seed)
     h[:, 5 : 5 + count] += offset
     return h
 
 
-def zero_mean(n=1500, channels=WIDTH, seed=0):
-    """One channel far out in every image, on either side at random."""
-    h = gaussian(n, channels, seed)
-    h[:, 7] += 20 * np.random.default_rng(seed + 1).choice([-1, 1], n)
-    return h
-
-
-def sometimes(fraction=0.2, n=4000, channels=WIDTH, seed=0):
+def sometimes(fraction: float = 0.2, n: int = 4000, channels: int = WIDTH, seed: int = 0) -> Array:
     """One channel far out in a part of the images."""
     h = gaussian(n, channels, seed)
     h[:, 7] += 20 * (np.random.default_rng(seed + 1).random(n) < fraction)
     return h
 
 
-def moving(n=1500, channels=WIDTH, seed=0):
+def moving(n: int = 1500, channels: int = WIDTH, seed: int = 0) -> Array:
     """One channel far out in every image, each time another."""
     h = gaussian(n, channels, seed)
     h[np.arange(n), np.random.default_rng(seed + 1).integers(0, channels, n)] += 20
     return h
 
 
-def sparse(classes, n=3000, channels=WIDTH, seed=0):
+def sparse(
+    classes: int, n: int = 3000, channels: int = WIDTH, seed: int = 0
+) -> tuple[Array, Array]:
     """Post-activation features of an ordinary CNN: few channels on, which ones by class."""
     rng = np.random.default_rng(seed)
     prototypes = rng.gamma(0.3, 1.0, (classes, channels))
@@ -50,26 +51,20 @@ def sparse(classes, n=3000, channels=WIDTH, seed=0):
     return np.maximum(h - 0.3, 0).astype(np.float32), labels
 
 
-def anisotropic(n=1500, channels=WIDTH, seed=0):
-    """A Gaussian with eigenvalues over two decades in a random basis."""
-    rng = np.random.default_rng(seed)
-    basis = np.linalg.qr(rng.standard_normal((channels, channels)))[0]
-    scale = np.geomspace(1, 0.1, channels)
-    return ((rng.standard_normal((n, channels)) * scale) @ basis).astype(np.float32)
-
-
-def shares(x):
+def shares(x: Array) -> Array:
     """s_nc of rows [..., C]."""
     z4 = (x - x.mean(-1, keepdims=True)) ** 4
-    return z4 / z4.sum(-1, keepdims=True)
+    result: Array = z4 / z4.sum(-1, keepdims=True)
+    return result
 
 
-def kurtosis(x):
+def kurtosis(x: Array) -> Array:
     d = x - x.mean(-1, keepdims=True)
-    return (d**4).mean(-1) / (d**2).mean(-1) ** 2
+    result: Array = (d**4).mean(-1) / (d**2).mean(-1) ** 2
+    return result
 
 
-def statistics(x, k=8):
+def statistics(x: Array, k: int = 8) -> dict[str, Array]:
     """The flattened summary of images x[n, positions, C], straightforwardly."""
     x = np.asarray(x, dtype=np.float64)
     n, positions, channels = x.shape
@@ -82,7 +77,7 @@ def statistics(x, k=8):
     with np.errstate(all="ignore"):
         mean = np.nansum(flat, 0) / count
         var = np.nansum((flat - mean) ** 2, 0) / count
-    out = {
+    out: dict[str, Any] = {
         "count": count,
         "mean": mean,
         "var": var,
@@ -118,7 +113,7 @@ def statistics(x, k=8):
     return out
 
 
-def final(features, labels=None):
+def final(features: Array, labels: Array | None = None) -> TapArrays:
     """A final representation, features [n, C]."""
     features = np.asarray(features, dtype=np.float32)
     return TapArrays(
@@ -128,7 +123,13 @@ def final(features, labels=None):
     )  # fmt: skip
 
 
-def inner(x, kind="token", tokens="all", shard=32, rows=4096):
+def inner(
+    x: Array,
+    kind: Literal["token", "map"] = "token",
+    tokens: Literal["all", "class", "mean"] = "all",
+    shard: int = 32,
+    rows: int = 4096,
+) -> TapArrays:
     """An inner tap of images x[n, positions, C]."""
     x = np.asarray(x, dtype=np.float32)
     parts = [statistics(x[at : at + shard]) for at in range(0, len(x), shard)]

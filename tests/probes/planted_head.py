@@ -1,5 +1,7 @@
 """A linear head, and representations along its rows."""
 
+from typing import Any
+
 import numpy as np
 
 from tuiprobe.probes.heads import SetFeatures
@@ -8,7 +10,20 @@ from tuiprobe.run.checked_arrays import HeadArrays
 CLASSES, CHANNELS = 12, 30
 
 
-def planted(n=400, classes=CLASSES, channels=CHANNELS, noise=0.4, seed=0, **head):
+def labels_of(images: SetFeatures) -> np.ndarray:
+    """Returns the labels that a planted set has."""
+    assert images.labels is not None
+    return images.labels
+
+
+def planted(
+    n: int = 400,
+    classes: int = CLASSES,
+    channels: int = CHANNELS,
+    noise: float = 0.4,
+    seed: int = 0,
+    **head: Any,
+) -> tuple[HeadArrays, SetFeatures]:
     """Classes along random rows, one constant channel."""
     rng = np.random.default_rng(seed)
     weight = rng.standard_normal((classes, channels)).astype(np.float32)

@@ -10,7 +10,6 @@ import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.intervals import exact
@@ -91,13 +90,6 @@ def test_a_shift_without_any_representation(tmp_path: Path) -> None:
     assert not given(taps[1].kurtosis)
 
 
-def test_an_encoder_that_gives_nothing_but_nan(tmp_path: Path) -> None:
-    report = probed(tmp_path, WEIGHT, val=FakeSet(np.full_like(H, np.nan), LABELS))
-    assert "finite representation" in report.why_not("directions")
-    assert part(report, OutlierResult).finals()[0].outcome == "withheld"
-    assert not given(part(report, Robustness).confidence)
-
-
 def test_fewer_images_than_channels_and_a_single_one(tmp_path: Path) -> None:
     for n in (1, 5):
         probed(tmp_path / str(n), WEIGHT, val=FakeSet(H[:n], LABELS[:n]))
@@ -107,15 +99,6 @@ def test_a_label_that_no_row_answers_for_is_named(tmp_path: Path) -> None:
     strange = FakeSet(H, LABELS + 1)
     report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS), r=strange)
     assert "r has images of class 8, which no row" in report.why_not("robustness")
-
-
-def test_a_damaged_head_ends_with_exit_4_and_names_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = write_run(tmp_path / "run", {"val": FakeSet(H, LABELS)}, WEIGHT)
-    run.head_file.write_bytes(b"\0" * 40)
-    assert run_cli(["reprobe", str(run.path)]) == 4
-    assert "head.safetensors is damaged" in capsys.readouterr().err
 
 
 def test_a_number_that_no_report_takes_names_the_probe(

@@ -15,7 +15,13 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.ablation.targeted import Question, ablate
 from tuiprobe.probes.report import make_report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import list_digest, read_per_image
+from tuiprobe.run.per_image import (
+    OTHER_CONTENTS,
+    OTHER_COUNTED,
+    OTHER_IMAGES,
+    list_digest,
+    read_per_image,
+)
 from tuiprobe.run.results import write_results
 from tuiprobe.run.samples import SampleRecord
 from tuiprobe.run.verify import verify
@@ -105,8 +111,8 @@ def test_what_is_not_known_is_not_kept(tmp_path: Path) -> None:
 
 def test_images_are_known_by_their_list_not_by_their_folder(tmp_path: Path) -> None:
     first, moved = read_per_image(a_run(tmp_path / "a")), read_per_image(a_run(tmp_path / "b"))
-    assert first["val"].differs_from(moved["val"]) == ""
-    assert first["val"].differs_from(first["plain"]) == "the runs count different images"
+    assert first["val"].differs_from(moved["val"]) is None
+    assert first["val"].differs_from(first["plain"]) is OTHER_COUNTED
 
 
 @pytest.mark.parametrize(("field", "value"), [("path", "else.png"), ("label", 4), ("size", 9)])
@@ -120,20 +126,20 @@ def test_another_path_label_or_size_is_another_image(
     run.samples_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
     vouch(run)
     make_report(run)
-    assert read_per_image(run)["val"].differs_from(before) == "other images"
+    assert read_per_image(run)["val"].differs_from(before) is OTHER_IMAGES
 
 
 def test_other_contents_are_other_images(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     before = read_per_image(run)["val"]
     measured = json.loads(run.measured_file.path.read_text())
-    for contents, said in (("0" * 64, ""), ("1" * 64, "images of other contents")):
+    for contents, difference in (("0" * 64, None), ("1" * 64, OTHER_CONTENTS)):
         measured["sets"]["val"]["contents"] = contents
         run.measured_file.write_json(measured)
         vouch(run)
         make_report(run)
         after = read_per_image(run)["val"]
-        assert after.differs_from(before) == said
+        assert after.differs_from(before) is difference
         before = after
 
 

@@ -22,7 +22,6 @@ from tuiprobe.probes.outliers.result import (
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.results import (
-    DataSet,
     Estimate,
     Fingerprint,
     Model,
@@ -31,6 +30,7 @@ from tuiprobe.results import (
     Preprocessing,
     ProbeResult,
     Report,
+    SetSummary,
     Skipped,
     Timings,
     TopImage,
@@ -65,10 +65,10 @@ def model(**changes: object) -> Model:
     return plain.model_copy(update=changes)
 
 
-def data_sets() -> tuple[DataSet, ...]:
+def data_sets() -> tuple[SetSummary, ...]:
     skipped = (Skipped(path="dogs/b.png", reason="not an image"),)
     return (
-        DataSet(name="val", source="imagefolder:/data/val", images=502, measured=500, classes=10,
+        SetSummary(name="val", source="imagefolder:/data/val", images=502, measured=500, classes=10,
                 labelled=True, skipped=skipped),
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierRe
 
 
 def parts(
-    results: Mapping[str, ProbeResult | NotRun | None], model: Model, data: tuple[DataSet, ...]
+    results: Mapping[str, ProbeResult | NotRun | None], model: Model, data: tuple[SetSummary, ...]
 ) -> tuple[Part, ...]:
     """Returns what a run would keep of these results, in the order of a report."""
     concepts = results.get("concepts")

@@ -20,7 +20,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
-def one_hot(classes=8, channels=24, n=200):
+def one_hot(classes: int = 8, channels: int = 24, n: int = 200) -> tuple[HeadArrays, SetFeatures]:
     """Exact in float32 on any machine: one-hot images, every fourth of them wrong."""
     labels = np.arange(n) % classes
     answers = np.where(np.arange(n) % 4 == 3, (labels + 1) % classes, labels)
@@ -92,6 +92,7 @@ def robustness() -> Robustness:
 
 def concepts() -> Concepts:
     head, item = one_hot()
+    assert item.labels is not None
     presence = np.stack([item.features[:, 0] > 0, item.features[:, 3] > 0, item.labels < 4], axis=1)
     content = probe_concepts(
         head,

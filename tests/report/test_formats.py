@@ -14,7 +14,7 @@ from tuiprobe.report.formats import RENDERED, export, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.reading import LARGEST, pictures
 from tuiprobe.report.svg import svg
-from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results import NotRun, SetSummary, Skipped
 from tuiprobe.results.card import sets_axis
 from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
 
 def hostile(text=EVIL):
-    data = DataSet(
+    data = SetSummary(
         name=text, source=text, images=1, measured=1, skipped=(Skipped(path=text, reason=text),)
     )
     ends = (TopImage(sample_id=3, path=text, value=1.0, position=0),)

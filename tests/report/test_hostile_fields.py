@@ -253,7 +253,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "NamedFigure.id", "NamedFigure.name", "NamedFigure.data", "NamedFigure.place",
         "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
         "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
-        "Estimate.method", "NotRun.reason", "NotRun.remedy", "DataSet.name", "Skipped.path",
+        "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
         "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
     for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not

@@ -13,7 +13,7 @@ from tests.report.samples import outliers, report
 from tests.report.samples_head import head_results, quantisation, targets
 from tests.report.test_formats import JPEG, Page
 from tuiprobe.report.html import TEMPLATES, html, sections_html
-from tuiprobe.results import DataSet, Report
+from tuiprobe.results import Report, SetSummary
 from tuiprobe.results.card import card, sets_axis, sets_line
 from tuiprobe.results.section import Chart, Column, Points, Prose, Section, Series, Table
 
@@ -65,7 +65,7 @@ def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> No
 def test_each_set_with_an_accuracy_is_explained_in_one_line(full: Report) -> None:
     def held(*sources: str) -> dict[str, str]:
         data = [
-            DataSet(name=name, source=source, images=1, measured=1)
+            SetSummary(name=name, source=source, images=1, measured=1)
             for name, source in zip(names, sources, strict=True)
         ]
         line = sets_line(full.model_copy(update={"data": tuple(data)}))

@@ -14,7 +14,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
 from tuiprobe.probes.paths import without_folders
 from tuiprobe.report.formats import RENDERED, export
-from tuiprobe.results import DataSet, Report, Skipped
+from tuiprobe.results import Report, SetSummary, Skipped
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import resuming_arguments
 
@@ -84,7 +84,7 @@ def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:
     result = report(
         model=model(name="local:/home/me/nets/secret"),
         data=(
-            DataSet(name="val", source="imagefolder:/home/me/photos", images=2, measured=1,
+            SetSummary(name="val", source="imagefolder:/home/me/photos", images=2, measured=1,
                     skipped=(Skipped(path="cat/c.png", reason="/home/me/photos/cat/c.png: cut"),)),
         ),
         spec={

@@ -20,7 +20,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
 from tuiprobe.report.terminal import summary
 from tuiprobe.report.text import line
-from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results import NotRun, SetSummary, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
@@ -60,13 +60,6 @@ def test_tables_are_as_agreed(name):
     if os.environ.get("TUIPROBE_RENEW"):
         path.write_text(content, encoding="utf-8")
     assert content == path.read_text(encoding="utf-8")
-
-
-def test_untrained_is_said_in_the_title_and_the_summary():
-    assert markdown(untrained()).startswith("# UNTRAINED")
-    assert summary(untrained()).startswith("UNTRAINED")
-    assert "**The weights are random.**" in markdown(untrained())
-    assert not any(block.pictures for block in card(untrained()))  # no channel stands out
 
 
 def rectangular(text):
@@ -112,7 +105,7 @@ def test_csv_tables_hold_every_point_as_numbers():
 
 def test_many_skipped_images_are_cut_in_the_report_only():
     skipped = tuple(Skipped(path=f"{i}.jpg", reason="truncated") for i in range(30))
-    data = DataSet(name="val", source="x", images=40, measured=10, skipped=skipped)
+    data = SetSummary(name="val", source="x", images=40, measured=10, skipped=skipped)
     assert "and 10 more" in markdown(report(data=(data,)))
     assert tables(report(data=(data,)))["skipped"].count("\n") == 31
 

@@ -11,7 +11,6 @@ from tests.report.samples import PROBES, report
 from tests.report.strangers import strange_report, stranger
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.report.html import html
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import Report
 
@@ -48,14 +47,6 @@ By layer:
 """
     )
     assert "- texture bias 0.62 (0.57 to 0.67)\n" in files["report.md"]
-
-
-def test_a_comparison_is_told_in_full() -> None:
-    section = stranger().section
-    assert section is not None
-    text = section_markdown(section)
-    assert "| own table |" in text
-    assert "- Edge `3`, roundest: `cat.jpg` (1.5)" in text
 
 
 def test_the_page_has_its_section_charts_and_pictures() -> None:

@@ -21,7 +21,7 @@ from tuiprobe.probes.report import part
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.report.markdown import model_card
-from tuiprobe.results import DataSet, Estimate, NotRun, Part, Report
+from tuiprobe.results import Estimate, NotRun, Part, Report, SetSummary
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
 from tuiprobe.results.headlines import LABELLED
@@ -30,7 +30,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.results import summary_of
 
-PHOTOS = DataSet(name="photos", source="photos", images=200, measured=200, target=True)
+PHOTOS = SetSummary(name="photos", source="photos", images=200, measured=200, target=True)
 
 
 def with_target(labelled: Estimate | None = None) -> Report:

@@ -16,6 +16,15 @@ from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.report import make_report
 from tuiprobe.run.manifest import read_manifest, write_manifest
+from tuiprobe.run.records import (
+    FileRecord,
+    Measured,
+    MeasuredRecord,
+    PlanRecord,
+    SetRecord,
+    StoredFile,
+    TapRecord,
+)
 from tuiprobe.run.results import write_results
 
 
@@ -73,3 +82,12 @@ def test_a_run_without_a_manifest_is_refused(
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
         assert run_cli([*command, str(run)]) == 4
         assert capsys.readouterr().err.startswith(f"error: {run} has no manifest.json")
+
+
+def test_the_fields_of_records_change_with_the_version() -> None:
+    kinds = (PlanRecord, SetRecord, TapRecord, FileRecord, StoredFile, Measured, MeasuredRecord)
+    fields = json.dumps({kind.__name__: sorted(kind.model_fields) for kind in kinds})
+    digest = hashlib.sha256(fields.encode()).hexdigest()
+    assert digest[:16] == "f3704c090b19fed2", (
+        "runs of this version are refused: raise the version, then renew this"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from hypothesis import settings
 
 from tuiprobe.stats import ChannelMoments
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 MORE = int(os.environ.get("TUIPROBE_EXAMPLES", "1"))
 
 
-def examples(count):
+def examples(count: int) -> settings:
     """Returns settings of a property test: so many examples, and many times as many nightly."""
     return settings(max_examples=count * MORE, deadline=None)
 
@@ -25,7 +28,7 @@ ROUNDINGS = (10, 12, 23, 25)  # in sums of the first four powers: docs/statistic
 NEAR = 0.25  # of sigma: a shift further from the mean is not used
 
 
-def moment_bounds(z, distance):
+def moment_bounds(z: Floats, distance: Floats | float) -> Floats:
     """Returns the proven errors of mean, variance, skewness and kurtosis (docs/statistics.md).
 
     Args:
@@ -39,7 +42,7 @@ def moment_bounds(z, distance):
     first, second, third, fourth = ((w**k).mean() for k in range(1, 5))
     skewness, kurtosis = abs((z**3).mean()), (z**4).mean()
     r1, r2, r3, r4 = ROUNDINGS
-    return np.array(
+    bounds: Floats = np.array(
         [
             r1 * first,
             r2 * second,
@@ -47,9 +50,10 @@ def moment_bounds(z, distance):
             r4 * fourth + 4 * r1 * skewness * first + 2 * r2 * kurtosis * second,
         ]
     ) * (U * 1.0001)
+    return bounds
 
 
-def moment_errors(result, c, values):
+def moment_errors(result: Any, c: int, values: Floats) -> tuple[Floats, Floats]:
     """Returns the errors of one channel as `moment_bounds` bounds them, and `z`."""
     # Scaled by a power of two, so that the oracle's own fourth powers stay in range.
     unit = 2.0 ** np.floor(np.log2(np.abs(values - values.mean()).max()))
@@ -73,12 +77,12 @@ def moment_errors(result, c, values):
 class Tracked:
     """A `ChannelMoments` with all its values, and how far the shift of each was from the mean."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         self.stats = ChannelMoments(channels)
         self.values = np.empty((0, channels))
         self.centres = np.empty((0, 2, channels))  # mean and sigma after the update of each row
 
-    def update(self, x):
+    def update(self, x: Any) -> None:
         """Adds rows `[n, C]`."""
         self.stats.update(x)
         self.values = np.concatenate([self.values, as_rows(x)[:, 0]])
@@ -90,37 +94,36 @@ class Tracked:
         after = np.broadcast_to([mean, np.sqrt(square / count)], (len(x), 2, len(mean)))
         self.centres = np.concatenate([self.centres, after])
 
-    def merge(self, other):
+    def merge(self, other: Tracked) -> None:
         """Adds what another one has seen."""
         self.stats.merge(other.stats)
         self.values = np.concatenate([self.values, other.values])
         self.centres = np.concatenate([self.centres, other.centres])
 
-    def check(self):
+    def check(self) -> None:
         """Holds the moments against what is proven."""
         check_moments(self.stats.compute(), self.values[:, None], self.centres)
 
 
-def check_errors(errors, z, centres, values):
+def check_errors(errors: Floats, z: Floats, centres: Floats | None, values: Floats) -> Floats:
     """Compares the errors of one channel with the proven bounds; returns their ratios."""
     sigma = values.std()
-    if centres is None:
-        distance = NEAR
-    else:
+    distance: Floats | float = NEAR
+    if centres is not None:
         distance = (np.abs(centres[:, 0] - values.mean()) + NEAR * centres[:, 1]) / sigma
     # Roundings of float64, here and there: docs/statistics.md.
     slack = 1e-9 + 1e-13 * abs(values.mean()) / sigma * (1 + np.abs(z).max())
-    return errors / (moment_bounds(z, distance) + slack)
+    ratios: Floats = errors / (moment_bounds(z, distance) + slack)
+    return ratios
 
 
-def as_rows(x, channel_dim=-1):
+def as_rows(x: Any, channel_dim: int = -1) -> Floats:
     """float64 [B, P, C] of a tensor or an array."""
-    x = torch.as_tensor(x).double().numpy()
-    x = np.moveaxis(x, channel_dim, -1)
-    return x.reshape(len(x), int(np.prod(x.shape[1:-1])), x.shape[-1])
+    rows: Floats = np.moveaxis(torch.as_tensor(x).double().numpy(), channel_dim, -1)
+    return rows.reshape(len(rows), int(np.prod(rows.shape[1:-1])), rows.shape[-1])
 
 
-def check_moments(result, rows, centres=None):
+def check_moments(result: Any, rows: Floats, centres: Floats | None = None) -> None:
     """Holds a Moments record against the guarantee, channel by channel.
 
     Args:
@@ -151,7 +154,7 @@ def check_moments(result, rows, centres=None):
         assert (check_errors(errors, z, known, finite) <= 1).all()
 
 
-def check_topk(result, rows, ids, k, largest=True):
+def check_topk(result: Any, rows: Floats, ids: Iterable[int], k: int, largest: bool = True) -> None:
     """Exact comparison under the total order; ids may repeat across images."""
     for c in range(rows.shape[2]):
         best: dict[int, Any] = {}
@@ -171,7 +174,7 @@ def check_topk(result, rows, ids, k, largest=True):
         assert (result.positions[c, n:] == -1).all()
 
 
-def check_samples(result, rows, ids, tolerance=1e-5):
+def check_samples(result: Any, rows: Floats, ids: Iterable[int], tolerance: float = 1e-5) -> None:
     """Per-image figures to `tolerance` relative (float32 sums over the channels), counts exact."""
     images, per_image, channels = rows.shape
     shares = np.full((images, channels), np.nan)

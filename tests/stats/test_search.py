@@ -59,7 +59,7 @@ def ratios(x, cuts, dtype, halves):
     result, values = stats[0].stats.compute(), stats[0].values
     out = np.zeros((COLUMNS, 4))
     for c in np.flatnonzero((result.min < result.max) & (result.nonfinite == 0)):
-        errors, z = moment_errors(result, c, values[:, c])
+        errors, z = moment_errors(result, int(c), values[:, c])
         out[c] = check_errors(errors, z, stats[0].centres[:, :, c], values[:, c])
     return out
 

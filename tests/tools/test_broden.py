@@ -34,9 +34,10 @@ def test_broden_tables_and_maps_agree(tmp_path: Path) -> None:
         picture = Image.open(root / "images" / row["image"])
         assert (np.array(picture) == world.render("concepts", index)).all()
         assert (int(row["ih"]), int(row["sh"])) == (64, 32)
-        for category, mask in concepts.masks(index).items():
+        scene = world.scene("concepts", index)
+        for category, mask in concepts.masks(scene).items():
             pixels = np.array(Image.open(root / "images" / row[category])).astype(int)
             assert (pixels[..., 0] + 256 * pixels[..., 1] == mask).all()
-        assert int(row["scene"]) == concepts.image_labels(index)["scene"]
+        assert int(row["scene"]) == concepts.image_labels(scene)["scene"]
     seen = sum(int(r["frequency"]) for r in names.values() if r["category"].startswith("scene"))
     assert seen == IMAGES

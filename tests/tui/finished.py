@@ -29,7 +29,7 @@ from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness, 
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
-from tuiprobe.results.subject import DataSet
+from tuiprobe.results.subject import SetSummary
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -168,11 +168,11 @@ def robustness() -> Robustness:
     )  # fmt: skip
 
 
-def shift_sets() -> list[DataSet]:
+def shift_sets() -> list[SetSummary]:
     """The five shifts."""
     names = [accuracy.data for accuracy in robustness().accuracies[1:]]
     return [
-        DataSet(name=name, source=f"imagefolder:/data/{i}", images=500, measured=500, classes=10,
+        SetSummary(name=name, source=f"imagefolder:/data/{i}", images=500, measured=500, classes=10,
                 labelled=True)
         for i, name in enumerate(names)
     ]  # fmt: skip

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.tui.child_answers import image_set, previewed
-from tuiprobe.run.preview import PlannedDirectory, Unknown
 from tuiprobe.spec import run_options
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.runsetup import Setup
@@ -48,8 +45,8 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     )  # fmt: skip
     words = setup.options()
     assert words == [
-        "--headless", "--labels", "l.txt", "--embeddings", "img_emb/*.npy",
-        "--target-embeddings", "a.npy", "--target-embeddings", "b.npy", "--training", "zero-shot",
+        "--headless", "--embeddings", "img_emb/*.npy", "--target-embeddings", "a.npy",
+        "--target-embeddings", "b.npy", "--labels", "l.txt", "--training", "zero-shot",
     ]  # fmt: skip
     fits = {option.name: option.option.fits for option in run_options()}
     assert not {"data", "target"} & {*setup.asked}
@@ -101,26 +98,6 @@ def test_the_same_measurement_goes_to_the_same_directory() -> None:
     hostile = Setup(("../../x",), {"data": "imagefolder:/a/../\n;rm"}).directory(Path("runs"))
     assert hostile.parent == Path("runs")
     assert hostile.name.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("changes", "wrong", "words"),
-    [
-        ({}, (), "start: 1,550 images"),
-        ({"sets": Unknown(depends_on="data")}, (), "start"),
-        ({"sets": (image_set("pics", 12, "unlabelled"),)}, (),
-         "! start without answers: 12 images"),
-        ({"directory": PlannedDirectory(path="x", done=9)}, (), "resumes 9 of 1,550"),
-        ({"directory": PlannedDirectory(path="x", done=1550)}, (),
-         "all 1,550 are measured: answers again"),
-        ({}, ("concept_sample",), "✗ concept sample needs another value"),
-        ({}, ("output",), "✗ the run directory needs another value"),
-    ],
-)  # fmt: skip
-def test_the_button_says_what_enter_will_do(
-    changes: dict[str, Any], wrong: tuple[str, ...], words: str
-) -> None:
-    assert runsetup.start_words([previewed(**changes)], wrong) == words
 
 
 def test_texts_that_are_wrong_are_left_out_of_the_question() -> None:

@@ -10,9 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -22,15 +20,12 @@ from tests.report.samples import report
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, publish
-from tuiprobe.cli.app import run_cli
 from tuiprobe.run import locks
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.status import Phase, Status
-from tuiprobe.run.view import RankView, RunView
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.progress import advice, cause_of_end, title
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -97,13 +92,6 @@ def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> N
     for rank, phase in enumerate(("done", "measured")):  # whose shards were deleted
         here(tmp_path, phase, rank, begun=4.0, time=5.0, world=2)
     assert (state(tmp_path).state, state(tmp_path).words) == ("done", "done")
-
-
-def test_a_stopped_run_is_listed_as_its_screen_says(tmp_path: Path) -> None:
-    plan(tmp_path, published=4)
-    here(tmp_path, "extract", begun=1.0)
-    (row,) = list_runs(tmp_path)
-    assert (row.word, row.words, row.summary.images) == ("stopped", "stopped at 40 %", 400)
 
 
 def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) -> None:
@@ -242,44 +230,6 @@ def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> N
 # Its words on the screens.
 
 
-def test_an_end_has_the_cause_that_the_directory_cannot_tell() -> None:
-    for code in (0, 130, None):
-        assert cause_of_end(code, False, ()) == ""
-    assert cause_of_end(-9, False, ()).endswith("killed by SIGKILL, so memory may have run out")
-    assert cause_of_end(-11, False, ()).endswith("killed by SIGSEGV")
-    log = ("Traceback", "ValueError: odd", "")
-    assert cause_of_end(1, False, log).endswith("code 1: ValueError: odd")
-    assert cause_of_end(-99, False, ()).endswith("signal 99")
-
-
-def test_every_state_says_what_to_do_and_whom_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "r resumes" in advice(RunView("unfinished", measured=1, planned=2), "killed on request")
-    assert "Enter shows the results so far" in advice(RunView("partial", results=True))
-    assert "no weights · r tries again" in advice(RunView("failed", "no weights"), "code 3")
-    assert "r " not in advice(RunView("none", "x is no run directory"))
-    stopped = RunView("unfinished", measured=1, planned=2, waits=(1, 3))
-    assert advice(stopped).startswith("stopped at 50 %, waits for shards of ranks 1 and 3 · r ")
-
-    def measuring(phase: Phase, silence: float = 0.0, **fields: Any) -> RunView:
-        rank = RankView(0, Status(phase=phase, **fields), silence=silence, runs=True)
-        return RunView("running", ranks=(rank,), waits=(1,) if phase == "load" else ())
-
-    assert title("a", measuring("load"), None, 80) == "● a: loading, waits for shards of rank 1"
-    monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
-    assert "no sign of life for 0:30" in title("a", measuring("extract", 30.0), None, 80)
-    stopping = measuring("probe", stopped=True)
-    assert title("a", stopping, None, 80) == "● a: stopping: probing"
-    assert "no sign" not in title("a", measuring("probe", 30.0), None, 80)
-    waiting = title("a", RunView("waiting"), 4.0, 80)
-    assert waiting.index("0:04") < waiting.index("libraries")  # where the line is cut, it stays
-    half = measuring("extract", set="val", shard=0, images=50, rate=20.0, eta=2.5)
-    half = replace(half, measured=50, planned=100)
-    line = "● mini_clip ━━━━━━━━━━────────── 50 %  20 img/s  0:02 left"
-    assert title("mini_clip", half, None, 60) == line
-    short = title("a_long_name_of_a_run", half, None, 44)
-    assert short == "● a_long_name_of_… 50 %  20 img/s  0:02 left"
-
-
 # The screens.
 
 
@@ -390,11 +340,6 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
         assert "starting" not in place(app)
         await pilot.press("x", "X", "r")
         assert isinstance(app.screen, LiveScreen)
-
-
-def test_open_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cli(["open", str(tmp_path)]) == 4
-    assert "is no run directory" in capsys.readouterr().err
 
 
 # With the real engine.

@@ -39,7 +39,7 @@ BASELINE_OF: Mapping[TrainingKind, str] = {"zero-shot": ZERO_SHOT, "supervised":
 
 @dataclass(frozen=True)
 class FamilyError:
-    """How far off the forecast was for the models of a family that was left out.
+    """The error of the forecast for the models of a family that was left out.
 
     Attributes:
         family: Name of the family.

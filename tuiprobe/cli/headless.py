@@ -245,8 +245,9 @@ class _Models:
             if INTERRUPTED in self.codes:
                 self.gaps += [f"{request.spec.model}: stopped before" for request in together]
                 continue
+            if self.codes:
+                gc.collect()  # the parts of a run refer to each other, and hold the model
             outcomes += self._measure(together)
-            gc.collect()  # a run's parts refer to each other, and hold the model
         next_command = self._compare(outcomes)
         if self.listed and current_rank().local == 0:
             for gap in self.gaps:
@@ -286,7 +287,7 @@ class _Models:
         return waiting
 
     def _receive(self, request: RunRequest, event: Event) -> None:
-        """Tells an event of one run; of several, with its name, and progress of all once."""
+        """Passes on an event, named if there are several runs, with one progress for all."""
         if event.kind == "progress":
             done = event.data["done"]
             if done > self._reported or len(self.requests) == 1:
@@ -323,8 +324,6 @@ class _Models:
         Returns:
             What to type next, if labels must decide.
         """
-        from tuiprobe.comparing.decision_section import write_decision
-
         rank = current_rank()
         shared = rank.world > 1  # then the rank that merges last finds all results
         measured = [
@@ -337,6 +336,8 @@ class _Models:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (complete and last):
             return ""
+        from tuiprobe.comparing.decision_section import write_decision
+
         path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
         if self.as_json:
             content = {"schema_version": 3, "decision": decision.model_dump(mode="json")}

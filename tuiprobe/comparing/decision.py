@@ -28,7 +28,7 @@ from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
-from tuiprobe.results import DataSet, Figure, Frozen, NotRun, given
+from tuiprobe.results import Figure, Frozen, NotRun, SetSummary, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
@@ -175,7 +175,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
 
 
 def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
-    """Orders all runs as the labels of a target do: the one that is ahead, then by difference."""
+    """Orders all runs by the labels of a target: the leader first, then by difference."""
     status, count = labels.status, len(runs)
     candidates = [status.candidates[place] for place in labels.places]
     verdict = _VERDICTS.get(status.verdict, "undecided")
@@ -271,7 +271,7 @@ def _cheapest(runs: Sequence[Run], places: Sequence[int]) -> int:
 
 def _target(
     runs: Sequence[Run], target: str | None, labels: LabelEvidence | NotRun | None
-) -> DataSet | None:
+) -> SetSummary | None:
     """Returns the target of a name, the labelled one, or the first that all with targets have."""
     sets = [[data for data in run.report.data if data.target] for run in runs]
     first, *others = [targets for targets in sets if targets] or [[]]
@@ -286,7 +286,7 @@ def _target(
 def _labelling(
     runs: Sequence[Run],
     order: _Order,
-    target: DataSet | None,
+    target: SetSummary | None,
     labels: LabelEvidence | NotRun | None,
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.

@@ -188,7 +188,7 @@ def _differences(
     pairing: Pairing,
     labels: Mapping[str, Figure],
 ) -> Iterator[Difference]:
-    """Yields the difference of each figure; one of estimates would mislead."""
+    """Yields the difference of each figure; differences of estimates are withheld."""
     for place, (first, second) in figures.items():
         paired = None
         if first.id == LABELLED.id:
@@ -214,7 +214,7 @@ def _differences(
 
 
 def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Returns the differences, of which one for each headline figure keeps its rank."""
+    """Returns the differences; only one difference per headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
     for fig in HEADLINES:
         for i, row in enumerate(differences):

@@ -52,7 +52,7 @@ def describe(
 def describe_details(
     runs: Sequence[Run], decision: Decision, comparisons: Sequence[Comparison], everything: bool
 ) -> list[Section]:
-    """Describes what follows a decision: the pairs, then figures held against robustness.
+    """Describes the pairs behind a decision, then figures against robustness.
 
     Args:
         runs: The runs.

@@ -131,8 +131,7 @@ class Pairing:
         first, second = self.first.get(name), self.second.get(name)
         if first is None or second is None:
             return NO_VALUES
-        other = first.differs_from(second)
-        return NotRun(reason=other) if other else None
+        return first.differs_from(second)
 
     def difference(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""

@@ -128,7 +128,7 @@ def _gaps(report: Report) -> Iterator[Gap]:
         if given(figure):
             continue
         reason = figure.reason
-        if reason == ABSENT.reason:  # whatever was not run may be the reason
+        if figure == ABSENT:  # whatever was not run may be the reason
             lost = [(part.title, part.not_run) for part in report.parts if part.not_run is not None]
             reason = "; ".join(f"{name}: {why.reason}" for name, why in lost) or reason
         yield Gap(model=name, reason=f"no {title[0].lower()}{title[1:]}: {reason}")

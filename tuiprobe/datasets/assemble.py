@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
@@ -17,9 +17,6 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.request import make_spec, typed
 from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_target(source: str) -> Dataset:
@@ -117,7 +114,7 @@ def open_suite(spec: RunSpec, python_sets: Mapping[str, Dataset] | None = None) 
 
 
 def with_options(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with what options say of its sets: labels and names in files of their own.
+    """Applies --labels and --classes to the sets of a suite.
 
     Raises:
         UsageError: If an option is invalid.
@@ -149,7 +146,7 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
 def add_targets(
     suite: Suite, spec: RunSpec, python_sets: Mapping[str, Dataset] | None = None
 ) -> Suite:
-    """Returns the suite with the target sets that the user names, which completes it.
+    """Adds the target sets that the user names to the end of a suite.
 
     Raises:
         UsageError: If `none` is not the only one.
@@ -165,7 +162,7 @@ def add_targets(
         Relabelled(python_sets[source]) if source in python_sets else load_target(source)
         for source in sources
     ]
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     width = layout_of(first).width
     for target in targets:
         if (other := layout_of(target).width) != width:

@@ -132,6 +132,16 @@ class Suite:
     targets: tuple[str, ...] = ()
 
     @property
+    def in_distribution_name(self) -> str:
+        """Name of the in-distribution set, the first one."""
+        return next(iter(self.sets))
+
+    @property
+    def in_distribution(self) -> Dataset:
+        """The in-distribution set, the first one."""
+        return self.sets[self.in_distribution_name]
+
+    @property
     def separately_keyed(self) -> tuple[str, ...]:
         """Names of the sets that are not part of a run's key, as each has a key of its own."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)

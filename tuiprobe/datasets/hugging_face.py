@@ -23,7 +23,7 @@ _DIGITS = 9
 
 
 class HuggingFaceSet:
-    """Rows with an image column, of which the first of the type Image counts, else of bytes.
+    """Rows with an image column: the first one of type Image, else of bytes.
 
     The label is the column named `label`, of numbers or names, else the first of the type
     ClassLabel.
@@ -234,7 +234,7 @@ def _column(rows: Any, kind: type) -> str | None:
 
 
 def _column_of_bytes(rows: Any) -> str | None:
-    """Returns the first column of encoded images whose type does not say so."""
+    """Returns the first column of bytes that are encoded images."""
     for name, kind in rows.features.items():
         fields = kind if isinstance(kind, dict) else {"bytes": kind}
         if str(getattr(fields.get("bytes"), "dtype", "")) in ("binary", "large_binary"):

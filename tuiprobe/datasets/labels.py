@@ -153,7 +153,7 @@ def numbered(
 def _places(
     path: Path, column: _Column, rows: int, ids: ReadIds | None
 ) -> tuple[NDArray[np.int64], str]:
-    """Returns which label of the file is that of each vector, and how that is known."""
+    """Returns the place of each vector's label in the file, and how they were matched."""
     count, name = len(column.labels), plain(column.ids_name) or "of the index"
     if column.ids is not None and ids is not None:
         return _joined(path, column, ids()), f"joined by the column {name}"

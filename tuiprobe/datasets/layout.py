@@ -89,7 +89,7 @@ class SetLayout:
         return ()
 
     def order(self, seed: int, limit: int) -> Ids:
-        """Returns the ids of the samples to measure, in the order in which they are."""
+        """Returns the ids of the samples to measure, in processing order."""
         return processing_order(self.dataset.samples, seed)[:limit]
 
     def stamps(self, ids: Ids) -> dict[int, Stamp]:
@@ -98,7 +98,7 @@ class SetLayout:
         return {i: self.dataset.stamp(samples[i]) for i in np.asarray(ids).tolist()}
 
     def batch(self, requested: int) -> int:
-        """Returns the samples of a batch, of which the user asked for so many."""
+        """Returns the number of samples per batch; the user asked for `requested`."""
         return requested
 
     def content(self, stamps: Mapping[int, Stamp]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class SetLayout:
         return {}
 
     def checks(self, set_name: str) -> Iterator[Check]:
-        """Yields what a preflight says of the set besides its labels."""
+        """Yields the preflight checks of the set, except those of its labels."""
         yield from ()
 
 

@@ -143,7 +143,7 @@ class PythonImages:
         return labels if known else None
 
     def _label_at(self, place: int, otherwise: Any) -> Any:
-        """Returns the label that comes with an image; another value if that cannot be read."""
+        """Returns the label of an image; `otherwise` if the image cannot be read."""
         try:
             image, label = self._item(place)
             return otherwise if image is None else label
@@ -362,7 +362,7 @@ def labels_of(rows: Any) -> list[Any] | None:
 
 
 def classes_of(rows: Any, count: int) -> tuple[str, ...]:
-    """Returns the names of at least so many classes that a Dataset lists; empty if it does not."""
+    """Returns the class names that a Dataset lists; empty if it lists fewer than `count`."""
     while isinstance(rows, Subset):
         rows = rows.dataset
     for attribute in _CLASSES:

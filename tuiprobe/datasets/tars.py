@@ -129,7 +129,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
 
 
 class _HeaderReads(BoundedReads):
-    """A tar file for `tarfile`, which reads no content but the maps of sparse members, whole.
+    """A tar file of which `tarfile` reads headers and maps of sparse members, but no content.
 
     Args:
         file: The file.

@@ -60,14 +60,14 @@ class Extraction:
         return shard.place in self.left
 
     def begin_pass(self) -> None:
-        """Says that it is measured from here on; speed and time left are of the missing shards."""
+        """Begins a pass; speed and time left are those of the missing shards."""
         missing = [*self.left.values()]
         count = sum(shard.size for shard in missing)
         self.job.emit("stage", f"measuring {count} {self._plan.unit}", stage="extract")
         self._live.begin(missing)
 
     def stop(self, reason: Interrupted) -> None:
-        """Marks it as stopped, and says so."""
+        """Marks the extraction as stopped, and emits an event."""
         self.stopped = True
         self.job.emit("interrupted", f"stopped by {reason}; {RESUMABLE}")
 

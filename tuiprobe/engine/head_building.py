@@ -173,7 +173,7 @@ def _of_targets(
     answers there, or the user named the classes and some of them are not in that set, all rows may
     answer, each for itself.
     """
-    first = answers.get(next(iter(plan.suite.sets)))
+    first = answers.get(plan.suite.in_distribution_name)
     if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
         first = np.arange(rows, dtype=np.int64)
     return dict.fromkeys(plan.suite.targets, first)
@@ -295,7 +295,7 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
     Raises:
         UsageError: If too few labelled images remain.
     """
-    name, dataset = next(iter(plan.suite.sets.items()))
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     measured = sum(shard.size for shard in plan.shards[name])
     classes = len(dataset.classes)
     if classes == 1:
@@ -335,7 +335,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
         The head, or the reason why there is none.
     """
     shards = probe_split(plan)
-    name, dataset = next(iter(plan.suite.sets.items()))
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     images = sum(shard.size for shard in shards)
     message = f"fitting a linear head to {images} images that are not measured"
     listen(Event("stage", message, {"stage": "head"}))

@@ -110,7 +110,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         DataError: If labels count from 1, or folders are on another level.
         WeightsError: If the file with the head cannot be used.
     """
-    labels = next(iter(suite.sets.values())).classes
+    labels = suite.in_distribution.classes
     written = written_classes(spec.classes) if spec.classes is not None else ()
     given = tuple(map(spelled_out, written))
     if given:
@@ -164,7 +164,7 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
     head = head_from_file(Path(str(spec.head)), width=width)
     given, count = tuple(map(spelled_out, written)), len(head.classes)
     _refuse_misread(spec, suite, given, count, f"the head has {count:,} rows")
-    labels, thousand = next(iter(suite.sets.values())).classes, imagenet_names()
+    labels, thousand = suite.in_distribution.classes, imagenet_names()
     others = len(labels) == len(thousand) and imagenet_labels(labels) is None
     if count == len(thousand) and not others:
         head = replace(head, classes=thousand)
@@ -189,7 +189,7 @@ def _classifier(
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
-    labels = next(iter(suite.sets.values())).classes
+    labels = suite.in_distribution.classes
     return _of_rows("classifier", _among(head, written), given, labels)
 
 
@@ -253,7 +253,7 @@ def _are_numbers(classes: Sequence[str]) -> bool:
 def _refuse_misread(
     spec: RunSpec, suite: Suite, given: tuple[str, ...], rows: int, other: str
 ) -> None:
-    """Refuses labels that may count from 1 or be another level of folders, and names of others.
+    """Refuses labels that may count from 1, folders of another level, and names that do not match.
 
     Args:
         spec: The spec of the run.
@@ -267,7 +267,7 @@ def _refuse_misread(
         UsageError: If the names do not fit the classes of the first set.
     """
     _refuse_origins(spec, suite, given, rows, other)
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     if given and first.classes:
         _refuse_levels(first, given)
         place_of_each(first.classes, given)  # raises if they do not fit
@@ -334,7 +334,7 @@ def class_of_each_row(
     dataset = suite.sets[name]
     if not dataset.classes:
         return None
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
         return np.arange(len(rows), dtype=np.int64)
     if choice.in_label_order and choice.kind != "probe":
@@ -415,7 +415,7 @@ def refuse_unmatched(spec: RunSpec, suite: Suite, choice: HeadChoice) -> None:
     """
     if spec.labels is None or choice.head is None:
         return
-    name, first = next(iter(suite.sets.items()))
+    name, first = suite.in_distribution_name, suite.in_distribution
     matched = class_of_each_row(suite, choice, choice.classes, name) is not None
     if matched and not choice.assumed:
         return

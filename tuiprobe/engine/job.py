@@ -82,16 +82,16 @@ class Job:
         self.results_before = plan.directory.results_file.modified()
 
     def listen(self, event: Event) -> None:
-        """Tells the status and the listener about an event."""
+        """Passes an event to the status and to the listener."""
         self.status.record(event)
         self._listener(event)
 
     def emit(self, kind: EventKind, message: str, **data: str) -> None:
-        """Tells an event of a kind."""
+        """Emits an event."""
         self.listen(Event(kind, message, dict(data)))
 
     def note_probes(self, done: int, total: int) -> None:
-        """Writes into the status of this rank how many probes were asked."""
+        """Writes into the status of this rank how many probes are done."""
         self.status.update(built=done, to_build=total)
         self.status.write()
 
@@ -107,7 +107,7 @@ class Job:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run that did not fail came to.
+    """The outcome of a run that did not fail.
 
     Attributes:
         directory: The run directory.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.run.counting import SetPlan, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
@@ -28,6 +29,7 @@ from tuiprobe.stats import ActivationStats, ActivationSummary, TopK
 
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
 SIZE = 96
+_TOGETHER = 16  # thumbnails that a worker writes at once
 LEADING_CHANNELS = 8
 IMAGES_PER_END = 8
 ChannelEnds = dict[int, Ends]
@@ -233,21 +235,58 @@ def images_at_ends(share_sum: np.ndarray, *ends: np.ndarray) -> list[int]:
 
 
 def write_thumbnails(
-    directory: RunDir, set_name: str, dataset: Dataset, sample_ids: list[int]
+    directory: RunDir,
+    datasets: Mapping[str, Dataset],
+    sample_ids: Mapping[str, Iterable[int]],
+    workers: int,
 ) -> None:
-    """Writes the missing thumbnails, at most 96 pixels wide and high."""
-    for sample_id in sample_ids:
-        file = directory.thumbnail_file(set_name, sample_id)
-        if file.exists():
-            continue
-        try:
-            image = dataset.read(dataset.samples[sample_id]).image()
-        except UnreadableImageError:
-            continue  # readable a moment ago; a thumbnail is optional
-        image.thumbnail((SIZE, SIZE))
-        content = io.BytesIO()
-        image.save(content, "JPEG", quality=85)
-        file.write_bytes(content.getvalue())
+    """Writes the missing thumbnails of some sets.
+
+    Args:
+        directory: The run directory.
+        datasets: Data sets by set name.
+        sample_ids: The images by set name.
+        workers: Processes that write them; with 0 this process does, and goes on after a stop was
+            requested.
+    """
+    pictures = [(name, i) for name, ids in sample_ids.items() for i in sorted(ids)]
+    source = Source(
+        batches=[
+            range(first, min(first + _TOGETHER, len(pictures)))
+            for first in range(0, len(pictures), _TOGETHER)
+        ],
+        read=lambda place: _write_thumbnail(directory, datasets, *pictures[place]),
+        collate=len,
+        name=lambda place: "image {1} of {0}".format(*pictures[place]),
+    )
+    if workers:
+        with reading_ahead(source, workers) as batches:
+            deque(batches, maxlen=0)
+    else:
+        for place in range(len(pictures)):
+            source.read(place)
+
+
+def _write_thumbnail(
+    directory: RunDir, datasets: Mapping[str, Dataset], set_name: str, sample_id: int
+) -> None:
+    """Writes a missing thumbnail, at most 96 pixels wide and high.
+
+    It can be made again, so nobody waits until it is on the disk; what a loss of power left empty
+    counts as missing.
+    """
+    file, dataset = directory.thumbnail_file(set_name, sample_id), datasets[set_name]
+    status = file.status()
+    if status is not None and status.st_size > 0:
+        return
+    try:
+        image = dataset.read(dataset.samples[sample_id]).image()
+    except UnreadableImageError:
+        return  # readable a moment ago; a thumbnail is optional
+    image.thumbnail((SIZE, SIZE))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=85)
+    file.replace(content.getvalue())
 
 
 def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
@@ -305,4 +344,4 @@ class LiveThumbs:
         if self._pace.due and (picture := next(self._left, None)) is not None:
             name, image = picture
             with self._pace.piece():
-                write_thumbnails(self._directory, name, self._sets[name], [image])
+                _write_thumbnail(self._directory, self._sets, name, image)

@@ -221,7 +221,7 @@ def _contradicting(
     images: NDArray[np.int64],
     digests: NDArray[np.uint8],
 ) -> tuple[int, tuple[str, ...]]:
-    """Counts measured images whose content is there with another label too, and names a pair.
+    """Counts measured images that occur twice with different labels, and names one pair.
 
     Eight bytes of a digest tell contents apart.
     """

@@ -391,7 +391,7 @@ def record_of(plan: Plan) -> PlanRecord:
 
 
 def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
-    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
+    """Returns the stamps of files that options name, also as `KIND:FILE`, by option."""
     values = {name: getattr(spec, name) for name in _FILES}
     values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
     return {name: stamp_file(path) for name, path in values.items() if path}

@@ -146,7 +146,7 @@ def _ranges(plan: Plan) -> Iterator[Check]:
 
 def head_row_checks(plan: Plan, choice: HeadChoice) -> list[Check]:
     """Returns a warning if the rows of the head have no names, or those of other classes."""
-    name, dataset = next(iter(plan.suite.sets.items()))
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     rows, classes = len(choice.classes), len(dataset.classes)
     fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
     strange = choice.unnamed and classes > 0 and not set(dataset.classes) <= set(choice.classes)
@@ -186,7 +186,7 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
 
 
 def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
-    """Lists classes that --classes calls otherwise, where it calls others by their names."""
+    """Lists classes without a match in --classes, where other classes are matched by name."""
     known = match_classes(classes, choice.classes).known
     row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
     others = [
@@ -211,7 +211,7 @@ def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> 
 
 def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Check:
     """Runs the known-answer check on real images, if the head does not take too long."""
-    name, dataset = next(iter(plan.suite.sets.items()))
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     skipped = Check(name=ANSWER, status="skip", detail="", data=name)
     if plan.encoder.accuracies:
         reason = "left to tuiprobe doctor: the model comes with its own accuracies"

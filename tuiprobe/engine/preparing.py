@@ -51,7 +51,7 @@ _TOGETHER = 64  # images per message of a worker process
 
 
 def prepare(job: Job) -> Extraction:
-    """Creates or resumes the directory, checks the run, and returns what measures the rest."""
+    """Creates or resumes the directory, checks the run, and returns the extraction of the rest."""
     plan, directory = job.plan, job.plan.directory
     new = directory.create(plan.key)
     directory.cancel_file.unlink()

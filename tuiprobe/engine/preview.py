@@ -175,7 +175,7 @@ def _open_sets(findings: _Findings) -> None:
     for dataset in findings.suite.sets.values():
         if not len(dataset.samples):
             findings.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
-    classes = next(iter(suite.sets.values())).classes
+    classes = suite.in_distribution.classes
     if spec.head == "probe" and not classes:
         reason = "it fits a head to labels, and the images have none"
         findings.refuse("head", reason, UsageError.exit_code)
@@ -193,7 +193,7 @@ def _check_answers(findings: _Findings) -> None:
     table = findings.tried("model", lambda: AnswerTable.read(expand_home(path)))
     if table is None or suite is None or findings.wrong:
         return
-    first = next(iter(suite.sets.values()))
+    first = suite.in_distribution
     classes = first.classes if spec.classes is None else read_classes(spec.classes)
     findings.tried("model", lambda: table.log_probabilities(classes or table.names))
     if table.named_by != "sha256" and "model" not in findings.wrong:

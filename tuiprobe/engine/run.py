@@ -385,11 +385,6 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
         write_plan(plan)  # its checksum has not been verified since it was written
         write_names(plan, merged)
         write_merged(directory, plan.key, merged)
-        for name in merged.keys() - {plan.suite.concept_set}:
-            fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")
-            final = (merged[name].arrays[f"{FINAL_TAP}/{field}"] for field in fields)
-            ids = images_at_ends(*final)
-            write_thumbnails(directory, name, plan.suite.sets[name], ids)
     if not directory.preflight_file.exists():  # the first rank, which writes it, never began
         preflight(replace(plan, rank=replace(plan.rank, number=0)), job.listen)
     with job.clock.stage("head"):
@@ -403,9 +398,14 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     with job.clock.stage("probe"):
         job.emit("stage", "probing", stage="probe")
         report = make_report(directory, job.note_probes)
-        for name in merged:  # whose pictures the report shows
-            pictured = sorted(report.pictured(name))
-            write_thumbnails(directory, name, plan.suite.sets[name], pictured)
+        pictures = {name: report.pictured(name) for name in merged}
+        for name in merged.keys() - {plan.suite.concept_set}:
+            fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+            final = (merged[name].arrays[f"{FINAL_TAP}/{field}"] for field in fields)
+            pictures[name] = pictures[name].union(images_at_ends(*final))
+        count = sum(map(len, pictures.values()))
+        workers = choose_workers(plan.spec.workers, count) if measured else 0
+        write_thumbnails(directory, plan.suite.sets, pictures, workers)
     report = report.model_copy(update={"timings": job.clock.timings()})
     write_results(directory, report)
     for failure in report.failures:

@@ -170,11 +170,11 @@ class LiveAnswers:
         self.begin_shard()
 
     def begin_shard(self) -> None:
-        """Forgets what was counted of an unfinished shard."""
+        """Resets the counts of an unfinished shard."""
         self._sets, self._batches = dict(self._done), 0
 
     def end_shard(self) -> None:
-        """Keeps what was counted of the shard."""
+        """Adds the counts of the finished shard."""
         self._done, self._batches = dict(self._sets), 0
 
     def count(

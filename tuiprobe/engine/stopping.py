@@ -134,17 +134,17 @@ class Signals:
 
 
 class StallTimer:
-    """Counts the time of waiting; time in which the process was suspended does not count."""
+    """A timer that finds stalls; time in which the process was suspended does not count."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Starts anew, because there was progress."""
+        """Restarts the timer after progress."""
         self._waited, self._checked_at = 0.0, time.monotonic()
 
     def expired(self) -> bool:
-        """Says at every look whether `STALL_SECONDS` are over."""
+        """Says whether `STALL_SECONDS` have passed; to be called often."""
         now = time.monotonic()
         self._waited += min(now - self._checked_at, _LONGEST_STEP)
         self._checked_at = now

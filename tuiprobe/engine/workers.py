@@ -136,7 +136,7 @@ class _Worker:
         child_end.close()  # so that its end shows here, and no later worker inherits it
 
     def ask(self, batch: int) -> None:
-        """Asks for a batch; one that the worker is too dead to read is missed when it is due."""
+        """Requests a batch; if the worker is dead, `receive` raises when the batch is due."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self._connection.send(batch)
 

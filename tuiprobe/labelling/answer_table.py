@@ -110,7 +110,7 @@ class _Answer(NamedTuple):
 
 
 def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
-    """Takes the answers of a table: that of `todo_text`, of the page, or of one's own.
+    """Imports the answers of a table: from `todo_text`, from the page, or the user's own.
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
     set; by `batch` it is known whether rows are missing. Classes may be named as for `--data`.
@@ -192,7 +192,7 @@ def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
 def label_known(
     labelling: Labelling, classes: Mapping[str, str], source: str, after_decision: bool = False
 ) -> str:
-    """Labels pictures by known labels: as they are asked if all have one, else all that have one.
+    """Labels pictures by known labels, in the order of the session if all have one.
 
     Args:
         labelling: The session.

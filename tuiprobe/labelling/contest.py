@@ -32,7 +32,7 @@ UNDECIDED: Final = ("open", "contradictory")
 
 
 class Contest(Survey):
-    """Candidates, what was labelled, and what follows from it.
+    """Candidates and their labels, with the decisions that follow.
 
     Args:
         pool: The answers of two or more candidates.
@@ -101,7 +101,7 @@ class Contest(Survey):
         return list(pictures)
 
     def add(self, picture: int, label: int) -> None:
-        """Adds the label of a picture; decides what follows.
+        """Adds the label of a picture, and drops candidates that it decides against.
 
         Args:
             picture: Its place in the pool.

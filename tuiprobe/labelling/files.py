@@ -166,7 +166,7 @@ class LabelFiles:
         self._size = start + len(content)
 
     def held(self) -> int:
-        """Returns the file, locked and opened for writing behind its last whole line.
+        """Opens and locks the file for appending after its last complete line.
 
         Raises:
             BusyError: If another process holds it, or changed it since it was read.

@@ -222,7 +222,7 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
 
 
 def _distinct(candidate: Candidate) -> tuple[list[int], int]:
-    """Returns the pictures without doubles, and how many those are.
+    """Returns the pictures without duplicates, and the number of duplicates.
 
     Raises:
         DataError: If pictures of equal contents got different answers.

@@ -117,7 +117,7 @@ class TargetLabels(ProbeResult):
 
 
 def with_labels(report: Report, directory: RunDir) -> Report:
-    """Returns a report with what the labels beside its run say: a part, the title, or a warning.
+    """Adds to a report what the labels beside its run say: a part, the title, or a warning.
 
     Args:
         report: As it was written.

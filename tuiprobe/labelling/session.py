@@ -129,7 +129,7 @@ class Labelling:
         return Contest(pool, asked) if pool.candidates > 1 else StratifiedSample(pool)
 
     def _count(self, row: CountedLabel) -> None:
-        """Adds a label to the survey; takes note of what it decides."""
+        """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
         if row.label is None:
             self.survey.skip(row.place)

@@ -75,7 +75,7 @@ class AnswerLabels:
     times: int
 
     def sentence(self) -> str:
-        """Returns it in words; no accuracy from fewer than 10 labels."""
+        """Returns the labels in words; no accuracy from fewer than 10 labels."""
         others = f"; {self.times:,} of the others are {self.instead}" if self.instead else ""
         share = wilson(self.right, self.labels)
         known = (

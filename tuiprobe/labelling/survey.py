@@ -105,12 +105,12 @@ class LabelledAccuracy:
 
     @property
     def known(self) -> bool:
-        """Whether it is stated: the range leaves out enough."""
+        """Whether the accuracy can be stated: its range is narrow enough."""
         return self.evidence != "open"
 
     @property
     def figure(self) -> Figure:
-        """It as a figure of a report, or what labels prove in words."""
+        """The accuracy as a figure of a report, or what labels prove in words."""
         if not self.known:
             if not self.sure:
                 return NotRun(reason="no labels")

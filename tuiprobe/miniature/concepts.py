@@ -16,7 +16,7 @@ from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
 from tuiprobe.miniature.raster import draw_map
-from tuiprobe.miniature.scene import SceneFigure
+from tuiprobe.miniature.scene import Scene, SceneFigure
 
 PIXEL_CATEGORIES = ("color", "object", "part", "material")
 IMAGE_CATEGORIES = ("scene", "texture")
@@ -60,18 +60,17 @@ def split(index: int) -> str:
     return "train" if hashed % np.uint64(2) == 0 else "val"
 
 
-def image_labels(index: int) -> dict[str, int]:
+def image_labels(scene: Scene) -> dict[str, int]:
     """Returns the numbers of the scene and of the texture of the main object."""
-    scene = world.scene("concepts", index)
     return {
         "scene": _NUMBER["scene", f"{scene.scene}-s"],
         "texture": _NUMBER["texture", scene.figures[0].texture],
     }
 
 
-def masks(index: int) -> dict[str, NDArray[np.uint16]]:
+def masks(scene: Scene) -> dict[str, NDArray[np.uint16]]:
     """Returns a mask of concept numbers `[32, 32]` for colour, object, part and material."""
-    canvas = draw_map(world.scene("concepts", index))
+    canvas = draw_map(scene)
     step = len(canvas.ids) // MASK_SIZE
     ids = canvas.ids[step // 2 :: step, step // 2 :: step]
     result = {}
@@ -103,8 +102,9 @@ def pixel_shares(indices: Sequence[int]) -> NDArray[np.float32]:
     """
     shares = np.zeros((len(indices), len(CONCEPTS) + 1), dtype=np.float32)
     for row, index in enumerate(indices):
-        for mask in masks(index).values():
+        scene = world.scene("concepts", index)
+        for mask in masks(scene).values():
             counts = np.bincount(mask.ravel(), minlength=shares.shape[1])
             shares[row] += counts / np.float32(mask.size)
-        shares[row, list(image_labels(index).values())] = 1
+        shares[row, list(image_labels(scene).values())] = 1
     return shares[:, 1:]

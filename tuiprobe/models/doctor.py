@@ -82,7 +82,7 @@ def examine(
             raise UsageError("--data needs --model")
         return Examination(checks)
     suite = None if data is None else load_suite(source_named(data))
-    first = None if suite is None else next(iter(suite.sets.values()))
+    first = None if suite is None else suite.in_distribution
     with nullcontext() if first is None else tried_on(partial(first_pictures, first)):
         encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)

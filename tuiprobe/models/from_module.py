@@ -288,7 +288,7 @@ def _logits_of(vectors: ModuleOutput, images: Tensor) -> LogitsOfProbabilities |
 
 
 def _vectors(output: object, kind: str) -> Tensor:
-    """Returns the output as one vector an image, or says how to get there."""
+    """Returns the output as one vector per image, or refuses it with a remedy."""
     if not isinstance(output, Tensor):
         names = f" of {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
         raise UsageError(

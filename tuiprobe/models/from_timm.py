@@ -42,7 +42,7 @@ _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.
 
 @dataclass(frozen=True)
 class TimmName:
-    """What stands after `timm:`.
+    """The part of a spec after `timm:`.
 
     Attributes:
         architecture: timm's model name, with or without its tag, `hf-hub:OWNER/NAME` or
@@ -142,7 +142,7 @@ def _pool(model: Any, name: TimmName) -> str:
 
 
 def _check_name(name: TimmName, *, random: bool) -> None:
-    """Refuses what timm does not have; `random` says that no weights replace missing ones."""
+    """Refuses names that timm does not have, and with `random` those without weights."""
     import timm
 
     base, _, tag = name.architecture.partition(".")

@@ -167,7 +167,7 @@ def _architecture(folder: Path, place: str) -> str:
 
 
 def _code_in(content: object) -> Iterator[str]:
-    """Yields what asks for code in a configuration: keys, and attention from a repository."""
+    """Yields the parts of a configuration that would run code: keys, attention of a repository."""
     if isinstance(content, list):
         for value in content:
             yield from _code_in(value)

@@ -55,7 +55,7 @@ _POOLINGS = {"token": "its class token", "avg": "the mean of its patches"}
 
 
 def _pooling(encoder: Encoder) -> Check:
-    """Says what h is of a transformer that has both."""
+    """States whether h is the class token or a mean, for a transformer that offers both."""
     used = pooling_of(encoder.module)
     (other,) = _POOLINGS.keys() - {used}
     detail = f"h is {_POOLINGS[used]}; with @{other} it is {_POOLINGS[other]}"

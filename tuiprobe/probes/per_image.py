@@ -1,4 +1,4 @@
-"""Keeps what is known of single images, for comparing two runs on the same images."""
+"""Values of single images, for comparing two runs on the same images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuiprobe.probes.confidence import CrossFitted, Logits, cross_fit, scale_kno
 from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
-from tuiprobe.results import DataSet
+from tuiprobe.results import SetSummary
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.per_image import Answers, ImageValues, SetValues, list_digest
@@ -34,7 +34,7 @@ def image_values(run: RunReader) -> ImageValues:
 
 
 def _of_set(
-    run: RunReader, data: DataSet, features: SetFeatures, temperatures: _Temperatures
+    run: RunReader, data: SetSummary, features: SetFeatures, temperatures: _Temperatures
 ) -> SetValues:
     ids = run.features(features.name)["ids"]
     order, samples = np.argsort(ids), run.samples[features.name]

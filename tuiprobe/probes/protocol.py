@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
-from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
+from tuiprobe.results import Model, NotRun, ProbeResult, SetSummary
 from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
 
@@ -41,7 +41,7 @@ class Subject:
     """
 
     model: Model
-    data: tuple[DataSet, ...]
+    data: tuple[SetSummary, ...]
     concept_set: str | None = None
 
 
@@ -81,7 +81,7 @@ class Probe(Generic[_Inputs, _Result]):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, run: RunReader, options: Any, results: Results) -> _Inputs | NotRun:
-        """Reads what the probe needs from a run directory, or says why it cannot run.
+        """Reads the inputs of the probe from a run directory, or returns why it cannot run.
 
         Args:
             run: The run directory, read with checks.

@@ -15,7 +15,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.rows import final_statistics, nonfinite_ids, without_nonfinite
-from tuiprobe.results import DataSet, Fingerprint, NotRun, Skipped
+from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.concept_labels import Labels, read_labels
@@ -85,12 +85,12 @@ class RunReader:
         return tuple(record for record in self.plan.sets if record.name in self.measured.sets)
 
     @cached_property
-    def data(self) -> tuple[DataSet, ...]:
+    def data(self) -> tuple[SetSummary, ...]:
         """The measured sets as a report describes them."""
         return tuple(self._data_set(record) for record in self.sets)
 
     @cached_property
-    def images(self) -> tuple[DataSet, ...]:
+    def images(self) -> tuple[SetSummary, ...]:
         """The measured sets without the one that carries concepts and without target sets."""
         others = {record.name for record in self.sets if record.target} | {self.plan.concept_set}
         images = tuple(data for data in self.data if data.name not in others)
@@ -107,7 +107,7 @@ class RunReader:
         raise DamagedFileError(f"{self.directory.measured_file} does not say what measured it")
 
     @cached_property
-    def targets(self) -> tuple[DataSet, ...]:
+    def targets(self) -> tuple[SetSummary, ...]:
         """The target sets, or else the data if they have no labels."""
         return tuple(data for data in self.data if data.target)
 
@@ -137,7 +137,7 @@ class RunReader:
     def _statistics(self) -> Statistics:
         return Statistics.read(self.directory)
 
-    def tap(self, data: DataSet, tap: TapRecord) -> TapArrays:
+    def tap(self, data: SetSummary, tap: TapRecord) -> TapArrays:
         """Returns the statistics of one set at one tap.
 
         Args:
@@ -235,7 +235,7 @@ class RunReader:
         images = (record for record in self.sets if record.name != self.plan.concept_set)
         return not any(record.classes or record.target for record in images)
 
-    def _data_set(self, record: SetRecord) -> DataSet:
+    def _data_set(self, record: SetRecord) -> SetSummary:
         samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
         features = self._features[record.name]
         nonfinite = nonfinite_ids(features)
@@ -245,7 +245,7 @@ class RunReader:
                 f"{self.directory.measured_file} names an image that is not of {record.name}"
             )
         stored = len(features["ids"])
-        return DataSet(
+        return SetSummary(
             name=record.name,
             source=record.source,
             images=record.planned,

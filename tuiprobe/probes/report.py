@@ -28,13 +28,13 @@ from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
-    DataSet,
     Failed,
     Inapplicable,
     NotRun,
     Part,
     ProbeResult,
     Report,
+    SetSummary,
     Timings,
 )
 from tuiprobe.results.card import title
@@ -121,7 +121,7 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
 
 
 def _timings_again(directory: RunDir, key: str) -> Timings:
-    """Returns when and how fast a run was measured, and that it is probed again now.
+    """Returns the timings of a run, with the time of this probing.
 
     Results of any version say it, also where the rest of them is not of this version's schema.
     """
@@ -140,7 +140,7 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
 
 
 def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> Report:
-    """Asks every probe; one that raises costs its own part, whoever wrote it."""
+    """Runs every probe; one that raises an error loses only its own part of the report."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
     subject = Subject(run.plan.model, images, run.plan.concept_set)
@@ -214,7 +214,7 @@ def _result(
 
 
 def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
-    """Returns why a table of answers does not tell what a probe asks; None if it does."""
+    """Returns why a probe cannot run on a table of answers; None if it can."""
     if run.plan.model.representation != "none":
         return None
     if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
@@ -301,7 +301,7 @@ def _notes(plan: PlanRecord) -> list[str]:
 
 
 def _warnings(
-    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
+    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[SetSummary, ...]
 ) -> tuple[str, ...]:
     warnings = _notes(plan)
     if not _complete(plan, measured):
@@ -358,7 +358,7 @@ def _contradicting(name: str, record: MeasuredRecord) -> str:
     )
 
 
-def _nonfinite(data: DataSet) -> str:
+def _nonfinite(data: SetSummary) -> str:
     named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
     more = data.nonfinite - NAMED_NONFINITE
     return (

@@ -252,7 +252,7 @@ def _is_of(run: RunDir, to: Path) -> bool:
 
 
 def _other(file: Path, content: bytes) -> bool:
-    """Returns whether something else than this content is there."""
+    """Says whether a file exists with other content."""
     try:
         status = file.lstat()
         same = stat.S_ISREG(status.st_mode) and status.st_size == len(content)

@@ -99,7 +99,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
 
 
 def _measured(labelling: Labelling) -> str:
-    """Returns when and by which version the runs were measured, without their models."""
+    """Returns dates and versions of the runs, without their models."""
     texts = set()
     for candidate in labelling.matched.candidates:
         with suppress(TuiprobeError):

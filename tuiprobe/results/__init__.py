@@ -9,16 +9,15 @@ from tuiprobe.results.base import Estimate, Failed, Figure, Frozen, Inapplicable
 from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
-    DataSet,
     Fingerprint,
     Model,
     Preprocessing,
+    SetSummary,
     Skipped,
     Weights,
 )
 
 __all__ = [
-    "DataSet",
     "Estimate",
     "Failed",
     "Figure",
@@ -31,6 +30,7 @@ __all__ = [
     "Preprocessing",
     "ProbeResult",
     "Report",
+    "SetSummary",
     "Skipped",
     "Timings",
     "TopImage",

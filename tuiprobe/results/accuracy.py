@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 from tuiprobe import numbers
 from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, given
 from tuiprobe.results.section import NamedFigure, Range
-from tuiprobe.results.subject import DataSet
+from tuiprobe.results.subject import SetSummary
 
 Evidence = Literal["labels", "measured", "estimate", "confidence"]
 """What an accuracy rests on, the strongest first: labels of some of the user's pictures, a labelled
@@ -70,7 +70,7 @@ class Answered(Protocol):
     """What has accuracies: a report."""
 
     @property
-    def data(self) -> Sequence[DataSet]:
+    def data(self) -> Sequence[SetSummary]:
         """Its sets."""
 
     @property
@@ -97,7 +97,7 @@ def on_your_pictures(report: Answered) -> Accuracy | NotRun:
     return next((known for known in report.accuracies if known.data in names), UNKNOWN)
 
 
-def accuracies(figures: Iterable[NamedFigure], sets: Sequence[DataSet]) -> tuple[Accuracy, ...]:
+def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tuple[Accuracy, ...]:
     """Returns the accuracy of each set by its best evidence, of target sets first.
 
     Target sets are in the order of their evidence, all others in that of the run.

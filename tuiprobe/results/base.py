@@ -6,6 +6,7 @@ takes kilobytes each: lists stop at the first, and objects with too many fields 
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -20,7 +21,7 @@ from pydantic import (
 )
 from typing_extensions import TypeIs
 
-from tuiprobe import numbers
+from tuiprobe import numbers, plaintext
 
 _Item = TypeVar("_Item")
 
@@ -93,7 +94,8 @@ class Record(BaseModel):
     @classmethod
     def _fields_alone(cls, value: Any) -> Any:
         if isinstance(value, dict) and len(value) > cls._most_fields:
-            raise ValueError("it has fields that are not known")
+            unknown = (str(name) for name in value if name not in cls.model_fields)
+            raise ValueError(f"it has unknown fields: {plaintext.first_names(islice(unknown, 7))}")
         return value
 
 

@@ -25,7 +25,7 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-from tuiprobe.results.subject import DataSet, Model
+from tuiprobe.results.subject import Model, SetSummary
 
 TITLES: Final[dict[Block, str]] = {
     "your images": "Your images",
@@ -248,9 +248,9 @@ def _unknown(report: Report, shown_above: Collection[str]) -> Iterator[Text]:
 
 
 def title(
-    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
+    model: Model, data: tuple[SetSummary, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """Returns the title: the model and the best answer there is, or what else stands out.
+    """Returns the title: the model and its best accuracy, or else its most notable figure.
 
     The answer is the clause of the first block of the card that has one; on random weights there
     is none.
@@ -272,5 +272,5 @@ def title(
     return f"PARTIAL: {text}" if partial else text
 
 
-def _names(data: tuple[DataSet, ...]) -> str:
+def _names(data: tuple[SetSummary, ...]) -> str:
     return ", ".join(each.name for each in data) or "no images"

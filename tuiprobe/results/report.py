@@ -18,7 +18,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
-from tuiprobe.results.subject import DataSet, Fingerprint, Model, Prediction
+from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
 
 SCHEMA_VERSION: Final = 2
 
@@ -120,7 +120,7 @@ class Report(Frozen):
     key: str
     spec: ByName[Plain]
     model: Model
-    data: Annotated[Many[DataSet], Field(max_length=MOST_SETS)]
+    data: Annotated[Many[SetSummary], Field(max_length=MOST_SETS)]
     partial: bool = False
     fingerprint: Fingerprint
     parts: Annotated[Many[Part], Field(max_length=MOST_PARTS)] = ()
@@ -386,7 +386,7 @@ def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, An
 
 
 def _mistake(error: ValidationError, default: str) -> str:
-    """Returns the place of the first mistake, or what the whole is called, and what it is."""
+    """Returns the place of the first mistake, `default` for the report itself, and its cause."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200] or default
     return f"{where}: {first['msg'][:200]}"

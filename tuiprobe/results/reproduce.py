@@ -43,7 +43,7 @@ def provenance(report: Report, verb: str = "Measured") -> str:
 
 
 def command(report: Report) -> str:
-    """Returns the command that does what the run did, with the last part of each path.
+    """Returns the command of the run, with the last part of each path.
 
     It is empty where its spec is of no version.
     """

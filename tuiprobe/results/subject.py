@@ -106,8 +106,8 @@ class Skipped(Frozen):
     reason: str
 
 
-class DataSet(Frozen):
-    """One set of images.
+class SetSummary(Frozen):
+    """What a report says of one set of images.
 
     Attributes:
         name: Name of the set in the report.

@@ -83,7 +83,7 @@ def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
 
 
 def _place(head: bytes, checksum: str) -> int:
-    """Returns where the checksum stands in a file; quotes in other texts are escaped.
+    """Returns the offset of the checksum in a file; quotes in other texts are escaped.
 
     Raises:
         ValueError: If it is not there.

@@ -48,7 +48,7 @@ def refuse_to_clear(run: RunDir) -> None:
 
 
 def clear(run: RunDir) -> list[str]:
-    """Deletes what an earlier attempt left, under the locks that the caller holds.
+    """Deletes the files of an earlier attempt; the caller holds the locks.
 
     Returns:
         The names that were kept, because they are no part of a run.

@@ -93,7 +93,7 @@ SORTS: Final[dict[str, Callable[[RunView], Any]]] = {
 
 
 def command_of_run(run: RunDir) -> str:
-    """Returns the command that does what a run did, with whole paths.
+    """Returns the command of a run, with complete paths.
 
     Raises:
         DamagedFileError: If it has no readable spec.

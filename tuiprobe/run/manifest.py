@@ -121,7 +121,7 @@ def refuse_other(entry: Entry, checksum: str) -> None:
 
 
 def remedy(entry: Entry) -> str:
-    """Says what writes a file again."""
+    """Returns how a file can be written again."""
     if entry.name in (RESULTS, "summary.json", "per_image.safetensors"):
         return f"run `tuiprobe reprobe {entry.root}` to write it again"
     return _COMMAND
@@ -162,7 +162,7 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
 
 
 def exists_in_run(entry: Entry) -> bool:
-    """Says whether a file is there that some runs do not have.
+    """Says whether an optional file of a run exists.
 
     Raises:
         DamagedFileError: If it is missing and the manifest names it.

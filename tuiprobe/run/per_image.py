@@ -16,12 +16,17 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.results.base import NotRun
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord
+
+OTHER_COUNTED: Final = NotRun(reason="the runs count different images")
+OTHER_IMAGES: Final = NotRun(reason="other images")
+OTHER_CONTENTS: Final = NotRun(reason="images of other contents")
 
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"
@@ -69,15 +74,15 @@ class SetValues:
     values: Mapping[PerImage, NDArray[Any]]
     answers: Answers | None = None
 
-    def differs_from(self, other: SetValues) -> str:
-        """Returns why the images of two runs are not the same; empty where they are."""
+    def differs_from(self, other: SetValues) -> NotRun | None:
+        """Returns why the images of two runs are not the same; None where they are."""
         if not np.array_equal(self.ids, other.ids):
-            return "the runs count different images"
+            return OTHER_COUNTED
         if self.samples != other.samples:
-            return "other images"
+            return OTHER_IMAGES
         if self.contents and other.contents and self.contents != other.contents:
-            return "images of other contents"
-        return ""
+            return OTHER_CONTENTS
+        return None
 
 
 ImageValues = Mapping[str, SetValues]

@@ -225,8 +225,8 @@ def differing(sets: Sequence[Pictures]) -> Places:
     """
     first = sets[0]
     for other in sets[1:]:
-        if reason := other.values.differs_from(first.values):
-            raise DataError(f"{first.record.name}: {reason}")
+        if difference := other.values.differs_from(first.values):
+            raise DataError(f"{first.record.name}: {difference.reason}")
     if any(of.values.answers is None for of in sets):
         return np.empty(0, dtype=np.int64)
     names = [

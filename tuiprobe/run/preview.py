@@ -178,7 +178,7 @@ class Preview(Frozen):
         return next((wrong.exit_code for wrong in self.wrong), 0)
 
     def with_head(self, head: Literal["yes"] | Unknown | NotRun) -> Preview:
-        """Returns the preview with what a head, or none, means for the probes."""
+        """Returns the preview with the outcomes of the probes for a head, or for none."""
         unmet = _unmet(self, head)
         probes = [
             probe
@@ -189,7 +189,7 @@ class Preview(Frozen):
         return self.model_copy(update={"head": head, "probes": tuple(probes)})
 
     def with_model(self, model: Mapping[str, Any]) -> Preview:
-        """Returns the preview with what the loaded model tells.
+        """Returns the preview completed by the loaded model.
 
         Args:
             model: The encoder as `tuiprobe doctor --model MODEL --json` describes it.
@@ -258,7 +258,7 @@ def expected_head(
 def _unmet(
     preview: Preview, head: Literal["yes"] | Unknown | NotRun
 ) -> dict[str, Unknown | NotRun]:
-    """Returns by need why it is not met, or what tells whether it is."""
+    """Returns why each need is not met, or on what that depends; met needs are left out."""
     roles = [planned.role for planned in preview.known_sets]
     unmet: dict[str, Unknown | NotRun] = {"channel": Unknown(depends_on="channel")}
     if isinstance(preview.sets, Unknown):

@@ -283,7 +283,7 @@ def check_sentence(check: Check) -> str:
 
 
 def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
-    """Returns the warnings that the report does not give elsewhere."""
+    """Returns the warnings of checks that the report does not give elsewhere."""
     return tuple(
         f"preflight, {check_sentence(check)}"
         for check in checks

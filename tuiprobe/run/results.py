@@ -150,7 +150,7 @@ def write_results(run: RunDir, report: Report) -> None:
 
 
 def withdraw_results(run: RunDir) -> None:
-    """Publishes a manifest that names only what a finished run is answered from.
+    """Publishes a manifest without results: it names only what they are computed from.
 
     From now on until `write_results`, readers refuse the results, and only `tuiprobe reprobe` goes
     on.

@@ -298,7 +298,7 @@ class StatusWriter:
         self.status = self.status.model_copy(update=changes)
 
     def record(self, event: Event) -> None:
-        """Adds what an event says, and writes it."""
+        """Adds an event, and writes the status."""
         text = encodable(event.message)[:1000]
         if event.kind == "progress":
             self._note_head(event)
@@ -323,12 +323,12 @@ class StatusWriter:
             self.write()
 
     def end(self, phase: Phase, message: str = "") -> None:
-        """Says how this rank ended."""
+        """Records how this rank ended."""
         self._enter(phase, message or self.status.message)
         self.write()
 
     def flush(self) -> None:
-        """Writes what was heard, if the last write is long enough ago."""
+        """Writes recorded events, if the last write is long enough ago."""
         if self._pending and time.monotonic() >= self._due:
             self.write()
 

@@ -119,7 +119,7 @@ def _is_array_file(name: str) -> bool:
 
 
 def _content(run: RunDir, entry: Entry) -> str:
-    """Reads a file as its readers do; returns what is worth saying of it."""
+    """Reads a file as its readers do; returns a remark, or an empty text."""
     if entry.name == "key" and run.read_key() is None:
         raise DamagedFileError("it is no key of a run")
     if entry.name == RESULTS:

@@ -271,13 +271,13 @@ class RunView:
 
     @property
     def unreadable(self) -> str:
-        """Why what goes on cannot be shown; empty if it can, or if all ranks have ended."""
+        """Why the live status cannot be shown; empty if it can, or if all ranks have ended."""
         ended = bool(self.ranks) and all(rank.status.ended for rank in self.ranks)
         return "" if ended else self.damage
 
     @property
     def furthest(self) -> Status | None:
-        """The status of the rank that is furthest, of those that run; None before the first."""
+        """The status of the running rank in the latest phase; None before the first rank."""
 
         def order(rank: RankView) -> tuple[bool, int]:
             phase = rank.status.phase
@@ -287,7 +287,7 @@ class RunView:
 
     @property
     def progress(self) -> tuple[int, int, float, float | None]:
-        """What is done, all of it, how many a second, and seconds left (None if unknown).
+        """Items done, items in all, items per second, and seconds left (None if unknown).
 
         It counts images; while a head is built, what it is built from; then probes.
         """
@@ -465,7 +465,7 @@ def _planned(path: Path, written: int | None) -> Mapping[str, str]:
 
 
 def _with_summary(view: RunView, directory: RunDir) -> RunView:
-    """Adds what the results show in lists; a run whose results cannot be read is damaged."""
+    """Adds the summary of the results; a run whose results cannot be read is damaged."""
     from tuiprobe.run.results import Summary, summary
 
     title = "no results yet"
@@ -575,7 +575,7 @@ def _waits(
 
 
 def _error(directory: RunDir) -> str:
-    """Returns the error that the last engine of the log ended with; empty if it said none."""
+    """Returns the error with which the last engine of the log ended; empty without one."""
     try:
         with directory.log_file.open() as stream:
             stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))

@@ -25,7 +25,7 @@ from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
-from tuiprobe.results import DataSet, Model, NotRun, Report
+from tuiprobe.results import Model, NotRun, Report, SetSummary
 from tuiprobe.results.card import title
 from tuiprobe.run.deletion import clear
 from tuiprobe.run.directory import RunDir
@@ -147,9 +147,9 @@ def _model(watched: ObservedModel, final: Outliers, last: LayerStatistics) -> Mo
     )
 
 
-def _data(seen: LayerStatistics) -> DataSet:
+def _data(seen: LayerStatistics) -> SetSummary:
     sampled = min(seen.images, MAX_ROWS)
-    return DataSet(
+    return SetSummary(
         name=SET,
         source="tuiprobe.watch",
         images=seen.images,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,9 @@ def test_the_mean_is_that_of_the_in_distribution_set():
 @pytest.mark.parametrize("mode", ["zero", "mean"])
 def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
     """Against float64 algebra on rows with the part replaced, under a mask with equal classes."""
-    about = {"normalize": True, "logit_scale": 20.0, "logit_bias": -2.0} if zero_shot else {}
+    about: dict[str, Any] = (
+        {"normalize": True, "logit_scale": 20.0, "logit_bias": -2.0} if zero_shot else {}
+    )
     head, images = planted(n=3000, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32), **about)
     answers = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES) // 2)
     keep = np.isin(images.labels // 2, answers)

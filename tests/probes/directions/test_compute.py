@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.probes.planted_head import CHANNELS, CLASSES, planted
+from tests.probes.planted_head import CHANNELS, CLASSES, labels_of, planted
 from tests.probes.subject import model
 from tuiprobe.errors import DataError
 from tuiprobe.probes.directions.compute import decompose, probe_directions
@@ -173,7 +173,7 @@ def test_intervals_of_concentration_are_calibrated():
 
     def figures(n, seed):
         rng = np.random.default_rng(seed)
-        chosen = rng.integers(0, len(big.labels), n)
+        chosen = rng.integers(0, len(labels_of(big)), n)
         images = SetFeatures("val", big.features[chosen])
         basis = probe_directions(head, [images], [3]).bases[0]
         return {name: getattr(basis, name) for name in names} | {
@@ -213,7 +213,7 @@ def test_rank_deficient_heads_and_equal_rows():
     result = probe_directions(HeadArrays(weight), [images], [])
     assert result.bases[0].rank == 6
     equal = probe_directions(HeadArrays(np.tile(head.weight[:1], (5, 1))), [
-        SetFeatures("val", images.features, images.labels % 5)
+        SetFeatures("val", images.features, labels_of(images) % 5)
     ], [])  # fmt: skip
     assert [basis.rank for basis in equal.bases] == [1]
 
@@ -224,14 +224,14 @@ def test_nan_images_are_left_out():
     h[5, 2] = np.nan
     h[6] = 0
     result = probe_directions(head, [SetFeatures("val", h, images.labels)], [])
-    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(images.labels, [5, 6]))
+    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(labels_of(images), [5, 6]))
     assert result == probe_directions(head, [clean], [])
 
 
 def test_bad_input_is_named():
     head, images = planted()
     with pytest.raises(DataError, match="class 12, which no row"):
-        probe_directions(head, [SetFeatures("val", images.features, images.labels + 1)], [])
+        probe_directions(head, [SetFeatures("val", images.features, labels_of(images) + 1)], [])
     with pytest.raises(DataError, match="at least one image"):
         probe_directions(head, [SetFeatures("val", images.features * np.nan)], [])
     with pytest.raises(DataError, match="all zero"):
@@ -239,7 +239,7 @@ def test_bad_input_is_named():
     answers = np.arange(CLASSES) - 1
     with pytest.raises(DataError, match="a has images of class 11, which no row"):
         probe_directions(
-            head, [SetFeatures("a", images.features, images.labels * 0 + 11, answers)], []
+            head, [SetFeatures("a", images.features, labels_of(images) * 0 + 11, answers)], []
         )
     with pytest.raises(DataError, match="is for 3 rows"):
         probe_directions(head, [SetFeatures("a", images.features, images.labels, answers[:3])], [])

@@ -50,7 +50,7 @@ def test_heights_equal_a_plain_loop(channels, scale, offset, seed):
 
 
 def test_energy_equals_a_plain_loop():
-    rows = gaussian(200, 64) + 0.3
+    rows = gaussian(200, 64) + np.float32(0.3)
     result, x = scan_heights(rows), rows.astype("f8")
     energy = x**2 / (x**2).sum(1, keepdims=True)
     np.testing.assert_allclose(result.energy, energy.sum(0), rtol=1e-5)

@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from tests.probes.planted import inner
-from tests.probes.subject import model
-from tests.report.samples import outliers
 from tuiprobe.probes.outliers.compute import large_norm_tokens, second_mode
-from tuiprobe.probes.outliers.describe import OutlierFeatures
-from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.probes.protocol import Subject
-from tuiprobe.report.text import line
 from tuiprobe.results import NotRun
 
 
@@ -26,24 +20,6 @@ def test_tokens_of_large_norm_are_a_second_mode():
 def test_they_are_looked_for_in_all_tokens_of_a_residual_stream():
     for other in ({"kind": "map", "tokens": None}, {"tokens": "mean"}, {"tokens": "class"}):
         assert isinstance(large_norm_tokens(inner(tokens(), **other)), NotRun)
-
-
-def test_the_card_says_where_tokens_of_large_norm_begin_only_if_there_are_any():
-    def at(tap, share):
-        figure = large_norm_tokens(inner(tokens())).model_copy(update={"value": share})
-        return outliers(tap=tap, final=False, large_norm_tokens=figure)
-
-    def lines(*taps):
-        result = OutlierResult(taps=(*taps, outliers()))
-        section = OutlierFeatures().describe(result, Subject(model(), ()))
-        return [line(text) for text in section.card]
-
-    first, most = at("blocks.5", 0.01), at("blocks.8", 0.025)
-    _, registers = lines(at("blocks.1", 0.0), first, most)
-    assert registers.startswith(
-        "Tokens of large norm begin at blocks.5; at blocks.8 they are 2.5 %"
-    )
-    assert len(lines(at("blocks.1", 0.0))) == len(lines()) == 1
 
 
 def test_a_shoulder_or_a_stray_token_is_no_second_mode():

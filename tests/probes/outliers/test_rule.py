@@ -194,17 +194,6 @@ def test_what_is_no_model_is_withheld(changes, message):
     assert "9 classes" in few.finding.reasons[0]
 
 
-def test_a_title_names_the_channel_its_height_and_its_energy():
-    message = clause(of(lifted(512, 27)))
-    assert message == "1 outlier channel (5: 26.9 sigma, 58.8 % of the energy)"
-    many = clause(of(lifted(512, 20, count=5)))
-    assert many.startswith("5 outlier channels (")
-    assert many.endswith("; and 2 more)")
-    assert clause(of(gaussian(N, 512))) == "no channel stands out"
-    assert "skewed, not comparable" in clause(of(np.abs(gaussian(N, 512))))
-    assert clause(of(lifted(128, 20, n=100))).endswith(", provisional)")
-
-
 REAL = os.environ.get("TUIPROBE_REAL_ARRAYS", "")
 PUBLISHED = {
     "vitl14_openai__things": {644: 18, 413: 17},

@@ -234,15 +234,3 @@ def test_the_bundled_baseline_of_five_shifts():
     entry = result.effective[0]
     assert entry.value.value == pytest.approx(0.5 - line.expected(0.7))
     assert entry.models == 80
-
-
-@pytest.mark.parametrize(
-    ("shifted", "words"), [(0.9, "better"), (0.7, "within the scatter"), (0.3, "Worse")]
-)
-def test_the_card_says_worse_within_the_scatter_or_better(shifted, words):
-    result = probed(models(1.0, 0.0, scatter=0.1), planted("val", 0.7), planted("r", shifted))
-    entry = result.effective[0]
-    outside = (entry.prediction.low > 0) - (entry.prediction.high < 0)
-    assert outside == {"better": 1, "within the scatter": 0, "Worse": -1}[words]
-    card = AccuracyUnderShift().describe(result, Subject(model(), ())).card
-    assert words in str(card[-1])

@@ -244,10 +244,3 @@ def test_three_images_above_the_threshold_are_not_certain():
     assert estimate.value == 1.0
     assert estimate.low is not None
     assert estimate.low < 0.5
-
-
-def test_an_error_of_one_point_is_in_the_singular():
-    result = found(shifts=[calibrated("v2", seed=2)])
-    worst = result.left_out.worst.model_copy(update={"value": 0.01})
-    errors = result.left_out.model_copy(update={"worst": worst})
-    assert "by 1 point," in card(result.model_copy(update={"left_out": errors}))[-1]

@@ -84,6 +84,7 @@ def test_the_class_mask_of_the_target_holds_for_the_source_too():
     first = calibrated("val", n=6000, seed=1)
     answers = np.array([0, -1, 1, 2, -1, -1, 3, -1, -1, -1])
     target = calibrated("target", n=6000, seed=2)
+    assert target.labels is not None
     kept = np.isin(target.labels, [0, 2, 3, 6])
     labels = answers[target.labels[kept]]
     masked = SetFeatures("target", target.features[kept], labels, answers)

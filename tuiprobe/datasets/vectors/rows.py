@@ -158,11 +158,11 @@ class RowSet(SetLayout):
         return range(self.rows)
 
     def stamps(self, ids: object) -> dict[int, Stamp]:
-        """Returns none: files have stamps."""
+        """Returns an empty mapping: the files have stamps, not the rows."""
         return {}
 
     def batch(self, requested: int) -> int:
-        """Returns the rows that are read at once."""
+        """Returns the number of rows per batch."""
         return max(min(BATCH_ROWS, _BATCH_VALUES // self.width), 1)
 
     def content(self, stamps: object) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class RowSet(SetLayout):
         return [*self.names(range(self.rows)).values()]
 
     def checks(self, set_name: str) -> Iterator[Check]:
-        """Yields how many rows of which width and type there are."""
+        """Yields a check that states number, width and type of the rows."""
         detail = f"{self.rows:,} rows of {self.width:,} channels, {self.dtype}"
         yield Check(name="vectors", status="pass", detail=detail, data=set_name)
 

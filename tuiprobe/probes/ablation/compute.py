@@ -241,7 +241,7 @@ def _ablations(
     mean: Float32,
     seed: int,
 ) -> Iterator[Ablation]:
-    """Yields what a set loses in each mode.
+    """Yields the ablations of a set, one per mode.
 
     Args:
         head: The head.

@@ -256,7 +256,7 @@ class Outliers(RowFigures, OfTap):
     Attributes:
         kind: `vector` (one row an image), `token` or `map` (many).
         tokens: Which token rows count (`class`, `all`, `mean`); None where there are none.
-        images: Images seen; of the final representation, those that `DataSet.nonfinite` leaves.
+        images: Images seen; of the final representation, those that `SetSummary.nonfinite` leaves.
         degenerate: Images left out: a row of zero variance or a value that is not finite.
         nonfinite: Values that are not finite, of all images.
         rows: Rows (image x position) seen.

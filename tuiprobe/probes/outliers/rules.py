@@ -32,7 +32,7 @@ NEARLY_EQUAL = 0.9
 
 @dataclass(frozen=True)
 class RowContext:
-    """What the outcome rests on besides the figures.
+    """What decides the outcome besides the figures: kind of rows, weights and labels.
 
     Attributes:
         head: Whether the rows are a head's, which are exempt from all that is withheld.

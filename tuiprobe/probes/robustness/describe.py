@@ -316,7 +316,7 @@ def _at_chance(row: SetAccuracy, top1: Estimate, checkpoint: bool) -> Iterator[s
 
 
 def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: float) -> str:
-    """Returns how a model does beside models of its baseline of equal accuracy.
+    """Describes a model's distance to models of its baseline with equal accuracy.
 
     Args:
         er: The distance to the line of the baseline.

@@ -197,7 +197,7 @@ def _p_of_gain(given: _Trial, trial: _Trial) -> float:
 
 
 def by_chance(hits: int, n: int, chance: float) -> float:
-    """Returns the probability of so many hits or more among n.
+    """Returns the probability of at least this many hits among n by chance.
 
     >>> by_chance(9, 10, 0.5)  # doctest: +ELLIPSIS
     0.0107421875...

@@ -194,7 +194,7 @@ def _lines(target: TargetSet, labelled: bool) -> Iterator[Text]:
 
 
 def _rests_on(target: TargetSet) -> str:
-    """Returns how often such ranges hold the truth, or what speaks against the estimate."""
+    """Returns the share of such ranges that hold the truth, or the doubts about the estimate."""
     if not target.too_few_wrong:
         return "; such ranges held the truth in about 4 of 5 published cases."
     number = _labels(target)

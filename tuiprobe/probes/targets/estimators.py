@@ -200,7 +200,7 @@ CHECKED_FROM: Final = 2
 
 @dataclass(frozen=True)
 class ShiftEstimate:
-    """A set with labels beside what was expected of it; accuracies are shares.
+    """Expected and measured accuracy of a labelled set, as shares.
 
     Attributes:
         data: Name of the set.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -42,19 +43,23 @@ class LengthResult(ProbeResult):
     longest: tuple[TopImage, ...]
 
 
-class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthResult]):
+Inputs = tuple[str, np.ndarray, np.ndarray, Mapping[int, str]]
+
+
+class Lengths(Probe[Inputs, LengthResult]):
     id = "lengths"
     title = "Lengths"
     block = "inside"
     Options = LengthOptions
     Result = LengthResult
 
-    def inputs(self, run: RunReader, options: LengthOptions, results: Results):
+    def inputs(self, run: RunReader, options: NoOptions, results: Results) -> Inputs:
         name = run.images[0].name
         arrays = run.features(name)
         return name, arrays["features"], arrays["ids"], run.paths(name)
 
-    def compute(self, inputs, options: LengthOptions) -> LengthResult | NotRun:
+    def compute(self, inputs: Inputs, options: NoOptions) -> LengthResult | NotRun:
+        assert isinstance(options, LengthOptions)
         name, features, ids, paths = inputs
         length = np.linalg.norm(features.astype(np.float64), axis=1)
         mean = bootstrap_mean(length, 0)

@@ -1,0 +1,217 @@
+"""Whole commands beside those of others, on the same weights (random) and JPEG files.
+
+`python -m benchmarks.peers`. ViT-B/32 beside CLIP_benchmark, with threads that spin while they wait
+and with such that sleep (`OMP_WAIT_POLICY=passive`), and beside a loop that encodes and keeps
+nothing, which is the limit; ResNet-50 beside the loop of timm's `validate.py`. All decode in other
+processes, in float32. tuiprobe computes its statistics, probes and pages as well.
+
+CLIP_benchmark has an environment of its own, whose Python `TUIPROBE_CLIP_BENCHMARK` names
+(`python -m venv ENV; ENV/bin/pip install clip-benchmark`); without it its rows are left out. Its
+head is written to a file once, as ours is in the cache: every head is at hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks._common import Cost, command, machine, markdown, timed
+from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates, imagenet_wnids
+from tuiprobe.report import read_report
+from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import best_accuracy
+from tuiprobe.run.directory import RunDir
+
+TITLE = "Whole commands beside others"
+PEER = "TUIPROBE_CLIP_BENCHMARK"
+"""Environment variable with the Python that has CLIP_benchmark."""
+CLASSES, TEMPLATES = sorted(imagenet_names()[:50]), imagenet_templates()[:4]
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+OURS, LIMIT = "tuiprobe", "encoding alone"
+CLIP, TIMM = "ViT-B/32, zero-shot", "ResNet-50, validated"
+
+Rounds = dict[str, list[Cost]]
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """Returns the costs of every command by network, images and program, rounds in turn."""
+    about, rounds = machine(), 1 if quick else 3
+    figures: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for images in (20,) if quick else (50, 160, 1000):
+            place = folder / f"clip{images}"
+            figure = zero_shot(place, images, min(rounds, 2) if images >= 1000 else rounds)
+            figures.append({"network": CLIP, "images": images, **figure})
+        images = 40 if quick else 1000
+        figure = validated(folder / "timm", images, 1 if quick else 2)
+        figures.append({"network": TIMM, "images": images, **figure})
+    return {"machine": about, "figures": figures}
+
+
+def write_images(folder: Path, classes: list[str], images: int) -> None:
+    """Writes JPEG files of 500 x 375 pixels into folders of classes."""
+    draws = np.random.default_rng(0)
+    for number in range(images):
+        place = folder / classes[number % len(classes)]
+        place.mkdir(parents=True, exist_ok=True)
+        coarse = draws.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
+        picture.save(place / f"{number:04d}.jpg", quality=90)
+
+
+def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
+    """Times the commands of ViT-B/32; every head is at hand."""
+    import open_clip
+
+    write_images(folder / "images", CLASSES, images)
+    torch.manual_seed(0)
+    weights = folder / "weights.pt"
+    torch.save(open_clip.create_model("ViT-B-32").state_dict(), weights)
+    (folder / "classes").write_text("\n".join(CLASSES) + "\n")
+    (folder / "templates").write_text("\n".join(TEMPLATES) + "\n")
+    request = folder / "request.json"
+    asked = {"model": "ViT-B-32", "weights": str(weights), "images": str(folder / "images")}
+    asked["head"] = str(folder / "head.pt")
+    request.write_text(json.dumps({**asked, "classes": CLASSES, "templates": TEMPLATES}))
+    ours = [
+        "--model", "open_clip:ViT-B-32", "--classes", str(folder / "classes"),
+        "--templates", str(folder / "templates"),
+    ]  # fmt: skip
+    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    measured(folder / "first", weights, folder / "images", ours, cache)  # fills the cache
+    if os.environ.get(PEER):
+        clip_benchmark(folder, request, {})  # writes the head
+    costs: Rounds = {}
+    agree = 0
+    for number in range(rounds):
+        output = folder / f"run{number}"
+        add(costs, OURS, measured(output, weights, folder / "images", ours, cache))
+        if os.environ.get(PEER):
+            theirs = predictions(output)
+            for label, environment in (("CLIP_benchmark", {}), ("the same, passive", PASSIVE)):
+                answer, cost = clip_benchmark(folder, request, environment)
+                add(costs, label, cost)
+                agree = sum(
+                    theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
+                )
+        add(costs, LIMIT, loop("bare", folder, request)[1])
+    return {"costs": costs, "agree": agree}
+
+
+def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
+    """Times the commands of ResNet-50."""
+    import timm
+
+    wnids = list(imagenet_wnids())
+    write_images(folder / "images", wnids[:50], images)
+    torch.manual_seed(0)
+    weights = folder / "weights.pth"
+    torch.save(timm.create_model("resnet50", num_classes=1000).state_dict(), weights)
+    (folder / "map.txt").write_text("\n".join(wnids) + "\n")
+    request = folder / "request.json"
+    asked = {"model": "resnet50", "weights": str(weights), "images": str(folder / "images")}
+    request.write_text(json.dumps({**asked, "class_map": str(folder / "map.txt")}))
+    costs: Rounds = {}
+    for number in range(rounds):
+        output = folder / f"run{number}"
+        add(costs, OURS, measured(output, weights, folder / "images", ["--model", "timm:resnet50"]))
+        for label, environment in (("timm's loop", {}), ("the same, passive", PASSIVE)):
+            answer, cost = loop("timm", folder, request, environment)
+            add(costs, label, cost)
+    accuracy = best_accuracy(read_report(RunDir(output)))
+    assert not isinstance(accuracy, NotRun)
+    return {"costs": costs, "accuracies": [accuracy.value, answer["accuracy"]]}
+
+
+def add(costs: Rounds, program: str, cost: Cost) -> None:
+    """Notes what a program cost in a round."""
+    costs.setdefault(program, []).append(cost)
+
+
+def measured(
+    output: Path,
+    weights: Path,
+    images: Path,
+    options: list[str],
+    environment: dict[str, str] | None = None,
+) -> Cost:
+    """Measures with tuiprobe as a user does."""
+    words = ["--checkpoint", str(weights), "--data", f"imagefolder:{images}", "--sample", "0"]
+    where = ["--output", str(output)]
+    return timed(
+        [sys.executable, "-m", "tuiprobe", "--headless", *options, *words, *where], environment
+    )
+
+
+def clip_benchmark(
+    folder: Path, request: Path, environment: dict[str, str]
+) -> tuple[dict[str, Any], Cost]:
+    """Returns the answer of CLIP_benchmark and what it cost."""
+    script, answered = Path(__file__).with_name("_clip_benchmark.py"), folder / "answer.json"
+    words = [os.environ[PEER], str(script), str(request), str(answered)]
+    cost = timed(words, environment)
+    return json.loads(answered.read_text()), cost
+
+
+def loop(
+    kind: str, folder: Path, request: Path, environment: dict[str, str] | None = None
+) -> tuple[dict[str, Any], Cost]:
+    """Returns the answer of one of `_loops.py` and what it cost."""
+    script, answered = Path(__file__).with_name("_loops.py"), folder / "answer.json"
+    cost = timed([sys.executable, str(script), kind, str(request), str(answered)], environment)
+    return json.loads(answered.read_text()), cost
+
+
+def predictions(output: Path) -> dict[str, str]:
+    """Returns the class that a run predicts for the image at each path."""
+    timed([sys.executable, "-m", "tuiprobe", "report", str(output), "--format", "predictions"])
+    with (output / "predictions.csv").open(newline="") as file:
+        return {row["path"]: row["class"] for row in csv.DictReader(file)}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Returns every command and how many times as long it takes as ours."""
+    about, rows = figures["machine"], []
+    for figure in figures["figures"]:
+        ours = figure["costs"][OURS]
+        for program, costs in figure["costs"].items():
+            ratios = [
+                other["seconds"] / own["seconds"] for other, own in zip(costs, ours, strict=True)
+            ]
+            ratio = statistics.median(ratios)
+            rows.append(
+                [
+                    f"{figure['network']}, {figure['images']:,}", program,
+                    f"{statistics.median(cost['seconds'] for cost in costs):.1f}",
+                    f"{statistics.median(cost['processor'] for cost in costs):.1f}",
+                    "" if program == OURS else f"{ratio:.2f}",
+                    "**faster**" if program not in (OURS, LIMIT) and ratio < 1 else "",
+                ]
+            )  # fmt: skip
+    header = ["network, images", "command", "seconds", "processor seconds", "/ ours", ""]
+    checks = [
+        f"{figure['agree']} of {figure['images']}" for figure in figures["figures"]
+        if figure.get("agree")
+    ]  # fmt: skip
+    validated = figures["figures"][-1]["accuracies"]
+    return (
+        f"{about['cpu']}, {about['cores']} cores; load average before: {about['load_before']:.1f}. "
+        f"Medians of rounds in turn. Predictions equal to CLIP_benchmark's: "
+        f"{', '.join(checks) or 'not run'}; accuracies of tuiprobe and timm's loop: "
+        f"{validated[0]:.4f}, {validated[1]:.4f}\n\n" + markdown(header, rows)
+    )
+
+
+if __name__ == "__main__":
+    command(__doc__, run, table)
