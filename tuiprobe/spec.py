@@ -527,8 +527,6 @@ class RunOptions(TypedDict, total=False):
     Made from `RunSpec` by `python -m tools.typed_options`: type checkers read no fields.
     """
 
-    labels: str | PathLike[str] | None
-    sample: int | None
     embeddings: str | PathLike[str] | None
     target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
     labels: str | PathLike[str] | None
