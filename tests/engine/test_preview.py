@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tuiprobe import api
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import usable_spec
 from tuiprobe.engine.preview import preview
+from tuiprobe.engine.run import run as measure_run
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import NotRun
@@ -190,7 +190,7 @@ def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
     before = preview(request())
     assert (before.directory.state, before.taps) == ("new", Unknown(depends_on="model"))
     assert preview(request(output=None)).directory.path.endswith("-*")
-    api.run(request())
+    measure_run(request())
     images = preview(request()).images
     assert images > 0
     assert state() == ("replaced", images, ())

@@ -97,6 +97,7 @@ class PicturesScreen(FilteredScreen):
     """
 
     PLACE = "Pictures"
+    reading = True
     AUTO_FOCUS = "#sets"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["pictures"]
     DEFAULT_CSS = """
@@ -164,6 +165,7 @@ class PicturesScreen(FilteredScreen):
             if self._data in ("", row.data) and row.name in words
         )
         self.table.show_rows(self.table.rows, next(wanted, 0))
+        self.has_read()
 
     def _show(self) -> None:
         words = self._query.split()

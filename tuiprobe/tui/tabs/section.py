@@ -23,14 +23,14 @@ from tuiprobe.report.terminal import REPLACED
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
     Code,
-    Content,
     Heading,
-    Points,
     Prose,
     RowSubject,
     Section,
+    SectionContent,
     Strip,
     Table,
     Value,
@@ -241,12 +241,12 @@ class SectionTab(ResultTab):
         if self._tables:
             yield SubjectPanel(self.results)
 
-    def _widgets(self, piece: Content) -> Iterator[Widget]:
+    def _widgets(self, piece: SectionContent) -> Iterator[Widget]:
         if isinstance(piece, Heading):
             yield Static(inert(line(piece.text)), classes="section-heading")
         elif isinstance(piece, Prose):
             yield Static(inert(line(piece.text)))
-        elif isinstance(piece, Points):
+        elif isinstance(piece, Bullets):
             yield Static(Styled("\n".join(f"- {line(item)}" for item in piece.items)))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
             opens = bool(piece.subjects) or of_sets(piece)
@@ -354,7 +354,7 @@ def of_sets(table: Table) -> bool:
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
 
 
-def _below_rows(piece: Content) -> bool:
+def _below_rows(piece: SectionContent) -> bool:
     """Returns whether a piece stands below the rows that can be opened."""
     return not (isinstance(piece, Table) and piece.subjects)
 
