@@ -52,13 +52,18 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(imports).prepare()
 
 
-def test_the_name_of_a_public_class_means_one_thing() -> None:
-    """But for what each probe calls by the word of the protocol."""
+def test_a_public_type_name_means_one_thing() -> None:
+    """Classes and aliases of types, but for what each probe calls by the word of the protocol."""
     places = defaultdict(list)
     for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
+        if file.name.startswith("_"):
+            continue
         for node in ast.parse(file.read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(file.relative_to(ROOT)))
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in [node.name] if isinstance(node, ast.ClassDef) else names:
+                if re.match(r"[A-Z]\w*[a-z]", name):
+                    places[name].append(str(file.relative_to(ROOT)))
     assert len(places) > 300
     shared = {name: files for name, files in places.items() if len(files) > 1}
     assert shared.keys() <= {"Inputs", "Options", "Result"}, shared

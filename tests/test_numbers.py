@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tuiprobe.numbers import MISSING, column, in_unit, interval, number, plus_minus
+from tuiprobe.numbers import MISSING, as_written, column, interval, number, plus_minus
 
 MINUS = "\N{MINUS SIGN}"
 UNITS = ("share", "points", "dB", "none", "ms")
@@ -30,7 +30,7 @@ def digits(text: str) -> int:
 @given(VALUES, st.sampled_from(UNITS))
 def test_a_number_reads_back_within_its_digits(value: float, unit: str) -> None:
     text = number(value, unit, bare=True)
-    exact = in_unit(value, unit)
+    exact = as_written(value, unit)
     assert digits(text) <= 3
     least = 0.0501 if unit in ("share", "points") else 0.0  # they end with the tenths
     assert parsed(text) == pytest.approx(exact, rel=0.00501, abs=least)
@@ -44,9 +44,9 @@ def test_an_interval_reads_back_within_its_width(a: float, b: float, c: float, u
     low_text, _, high_text = rest.removesuffix(")").partition(" to ")
     for text, exact in ((value_text, value), (low_text, low), (high_text, high)):
         assert digits(text) <= 3
-        error = abs(parsed(text) - in_unit(exact, unit))
-        half = in_unit(high - low, unit) / 2
-        assert error <= max(0.15 * half, 0.005 * abs(in_unit(exact, unit))) + 1e-12
+        error = abs(parsed(text) - as_written(exact, unit))
+        half = as_written(high - low, unit) / 2
+        assert error <= max(0.15 * half, 0.005 * abs(as_written(exact, unit))) + 1e-12
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_what_is_read_once_resumes_with_the_same_images_alone(
     written = shard.stat().st_mtime_ns
     assert run(lambda image: image).key == first.key
     assert shard.stat().st_mtime_ns == written
-    with pytest.raises(DataError, match="the content is not that which run was begun with"):
+    with pytest.raises(DataError, match="its content has changed since run was begun"):
         run(lambda image: image.rotate(90))
     assert run(lambda image: image.rotate(90), fresh=True).key != first.key
 

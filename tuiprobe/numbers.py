@@ -224,10 +224,10 @@ def suffix(unit: str) -> str:
     return SUFFIXES.get(unit, f" {unit}")
 
 
-def in_unit(value: float, unit: str) -> float:
+def as_written(value: float, unit: str) -> float:
     """Returns a value as it is written: shares and points times 100.
 
-    >>> in_unit(0.25, "share"), in_unit(0.25, "none")
+    >>> as_written(0.25, "share"), as_written(0.25, "none")
     (25.0, 0.25)
     """
     return 100 * value if unit in ("share", "points") else value
@@ -272,7 +272,7 @@ def _decimals(
     """
     if places is not None:
         return None if isinstance(value, int) else places
-    half = in_unit(_half(low, high) or 0.0, unit)
+    half = as_written(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None
     if unit == "count" and all(n == int(n) for n in (value, low or 0.0, high or 0.0)):
@@ -282,7 +282,7 @@ def _decimals(
 
 
 def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
-    scaled = in_unit(value, unit)
+    scaled = as_written(value, unit)
     sign = "+" if signed and scaled else "-"
     integral = isinstance(scaled, int) or (unit == "count" and scaled == int(scaled))
     if decimals is None and integral:

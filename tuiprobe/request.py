@@ -223,7 +223,7 @@ def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def differing(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionField]:
+def differing_options(spec: RunSpec, before: RunSpec, *changes: Changes) -> list[OptionField]:
     """Returns the options whose values differ from those of an earlier run.
 
     Device and batch size that a user leaves to the run are those that it chose.
@@ -325,7 +325,7 @@ def command_of(spec: Mapping[str, Any]) -> str:
 
 
 def _is_object(name: object) -> bool:
-    """Says whether a name in a spec stands for an object that Python code handed over.
+    """Returns whether a name in a spec stands for an object that Python code handed over.
 
     >>> _is_object("py:SmallNet"), _is_object("py:net.py:model"), _is_object("photos")
     (True, False, False)

@@ -21,7 +21,7 @@ from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, Part, given
 from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
-from tuiprobe.results.section import MeanOf, NamedFigure, Points, Table
+from tuiprobe.results.section import Bullets, MeanOf, NamedFigure, Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import SetValues
 from tuiprobe.run.results import write_results
@@ -192,6 +192,8 @@ def test_the_cheapest_is_advised_only_within_the_margin() -> None:
     assert values == pytest.approx([-0.005, 0.005, 0.205])  # all from the model to take
     untimed = costing(shifted("small", 0.5, 0.005), 100)
     assert ("small", "take") in standings(decide([equal, untimed, best]))  # then by parameters
+    table = costing(shifted("table", 0.5, 0.005), 0, 999.0)  # of answers: what they cost is unknown
+    assert standings(decide([table, best])) == [("best", "take"), ("table", "as good")]
 
 
 def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
@@ -349,7 +351,7 @@ def test_what_weakens_runs_stands_directly_under_the_decision() -> None:
     )
     section = describe_decision(decision, [warned, untrained])
     beneath = section.content[0]
-    assert isinstance(beneath, Points)
+    assert isinstance(beneath, Bullets)
     notes = [line(item) for item in beneath.items[: len(decision.notes)]]
     assert notes == [f"note: {note}" for note in decision.notes]
     for text in (section_text(section), section_markdown(section)):

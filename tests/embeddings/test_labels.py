@@ -196,7 +196,7 @@ def test_ids_join_labels_to_the_vectors_ids(tmp_path: Path) -> None:
         result = labels_of(tmp_path, "l.csv", column([*rows, "9.png,0"], header), **options)
         assert result.values.tolist() == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
         assert result.in_words().endswith(f"joined by the column {header[:-6]}")
-    with pytest.raises(DataError, match=r"5 ids, and none of them is '5\.png'.* of the 6 vectors"):
+    with pytest.raises(DataError, match=r"5 ids, but not '5\.png'.* 6 vectors"):
         labels_of(tmp_path, "l.csv", column(rows[:5], "key,label"), **options)
     with pytest.raises(DataError, match=r"the id '0\.png' is there twice"):
         labels_of(tmp_path, "l.csv", column([*rows, rows[0]], "key,label"), **options)

@@ -12,7 +12,7 @@ from tests.probes.test_steps import Computed, probe_of, results, run  # noqa: F4
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.results.section import Heading, Points, Prose, Section, Text
+from tuiprobe.results.section import Bullets, Heading, Prose, Section, Text
 
 MISSING = NotRun(reason="planted").model_dump()
 
@@ -30,13 +30,13 @@ def figures_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ..
 def sentences(section: Section) -> Iterator[Text]:
     yield from (section.headline, *(section.card or ()))
     for piece in section.content:
-        if isinstance(piece, Prose | Heading | Points):
-            yield from piece.items if isinstance(piece, Points) else (piece.text,)
+        if isinstance(piece, Prose | Heading | Bullets):
+            yield from piece.items if isinstance(piece, Bullets) else (piece.text,)
 
 
 @pytest.mark.parametrize("id", ["targets", "calibration", "robustness", "quantisation"])
 def test_a_missing_figure_ends_its_sentence(id: str, run: RunReader, results: Computed) -> None:  # noqa: F811
-    probe, subject = probe_of(id), Subject(run.plan.model, run.images)
+    probe, subject = probe_of(id), Subject(run.plan.model, run.id_and_shifts)
     tree = results[id].model_dump(mode="json")
     for *path, last in figures_in(tree):
         changed = deepcopy(tree)

@@ -7,6 +7,7 @@ from typing import Any
 from tests.report.samples import estimate, report
 from tuiprobe.results import NotRun, Part, Report, TopImage
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
     Code,
     Column,
@@ -14,7 +15,6 @@ from tuiprobe.results.section import (
     NamedFact,
     NamedFigure,
     NamedSet,
-    Points,
     Prose,
     Section,
     Series,
@@ -49,7 +49,7 @@ def stranger(
         content=(
             Heading(text=("How it leans",)),
             Prose(text=("It leans on ", Strong(strong="texture"), ", ", 0.25, True, None, ".")),
-            Points(items=(("first",), ("second ", Code(code="x")))),
+            Bullets(items=(("first",), ("second ", Code(code="x")))),
             Table(id="edges", title=("By layer:",), columns=columns, rows=rows),
             Table(id="heights", columns=columns[:1], rows=(("own table",),), folded=True),
             Chart(id="edges", title="Texture bias", x_label="layer", y_label="bias",

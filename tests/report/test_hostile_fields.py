@@ -246,7 +246,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
     assert places >= {
         "Report.title", "Report.spec", "Report.warnings", "Part.title", "Part.not_run",
         "Part.result", "Section.title", "Section.clause", "Section.warnings",
-        "Section.headline", "Section.card", "Heading.text", "Prose.text", "Points.items",
+        "Section.headline", "Section.card", "Heading.text", "Prose.text", "Bullets.items",
         "Code.code", "Strong.strong", "Table.title", "Table.rows", "Column.id", "Column.title",
         "Chart.title", "Chart.x_label", "Chart.y_label", "Chart.ticks", "Chart.note",
         "Series.name", "Strip.title", "Strip.data", "StripEnd.label", "TopImage.path",

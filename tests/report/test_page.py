@@ -15,7 +15,7 @@ from tests.report.test_formats import JPEG, Page
 from tuiprobe.report.html import TEMPLATES, html, sections_html
 from tuiprobe.results import Report, SetSummary
 from tuiprobe.results.card import card, sets_axis, sets_line
-from tuiprobe.results.section import Chart, Column, Points, Prose, Section, Series, Table
+from tuiprobe.results.section import Bullets, Chart, Column, Prose, Section, Series, Table
 
 SAFE = re.compile(r"\w+ *\| *safe")
 LINE = Series(name="line", x=(0.0, 1.0), y=(0.0, 1.0))
@@ -100,7 +100,7 @@ def test_evidence_repeats_no_sentence_of_the_card() -> None:
     section = Section(
         title="Rows",
         headline=(sentence,),
-        content=(Points(items=((sentence,), ("Something else.",))), Points(items=((sentence,),))),
+        content=(Bullets(items=((sentence,), ("Something else.",))), Bullets(items=((sentence,),))),
     )
     page = html(with_section(section))
     assert page.count(sentence) == 1

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual._styles_cache import StylesCache
 from textual.color import Color
 from textual.command import CommandList, CommandPalette
 from textual.css.query import NoMatches
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
@@ -125,6 +127,14 @@ def drawn(app: TuiprobeApp) -> str:
     """Returns the text of the whole screen as it goes to the terminal."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+def type_ahead(app: TuiprobeApp, *keys: str) -> None:
+    """Presses keys at once, as a terminal hands over what was typed while the program was busy."""
+    for key in keys:
+        character = {"space": " "}.get(key, key if len(key) == 1 else None)
+        named = key if key.isalnum() or len(key) > 1 else _character_to_key(key)
+        app.post_message(events.Key(named, character))
 
 
 async def palette(pilot: Pilot[None], words: str, command: str, key: str = "ctrl+p") -> None:

@@ -135,7 +135,7 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
         actions = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
         assert actions <= {binding.action for binding, _ in working_keys(app.screen)}
         await pilot.press("ctrl+p")
-        await until(pilot, lambda: "CommandPalette" in type(app.screen).__name__)
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         app.screen.query_one(Input).value = "leave this screen"
         await until(pilot, lambda: "the run goes on" in drawn(app))
         await pilot.press("escape")

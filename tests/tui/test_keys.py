@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
+from textual.command import CommandPalette
+from textual.widgets import Input
 
 from tests.settled import settled
-from tests.tui.conftest import until
+from tests.tui.child_answers import answered
+from tests.tui.conftest import type_ahead, until
 from tests.tui.live_run import live_run, write_live
 from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.compare import CompareScreen
+from tuiprobe.tui.screens.dialogs import JumpScreen
+from tuiprobe.tui.screens.live import LiveScreen
+from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.runs import RunsScreen
+from tuiprobe.tui.screens.setup import SetupScreen
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -56,12 +66,83 @@ async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Pa
         assert not isinstance(app.screen, ResultsScreen)
 
 
+async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch)
+    for name in ("a", "b"):
+        shutil.copytree(finished, tmp_path / name)
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        type_ahead(app, "enter", *"photos")
+        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        await until(pilot, lambda: app.screen.query_one("#data", Input).value == "photos")
+        type_ahead(app, "escape", ":", *"compare")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await until(pilot, lambda: app.screen.query_one(Input).value == "compare")
+        type_ahead(app, "escape", "R", "enter", "3")
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        await until(pilot, lambda: app.screen.tab and app.screen.tab.id == "tab-channels")
+        type_ahead(app, "R", "space", "space", "c", "f", "d")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await until(pilot, lambda: app.screen.everything and app.screen._only)
+        type_ahead(app, "R", "enter", "3", "escape")  # the last one leaves at once
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await until(pilot, lambda: app.screen.table.rows)
+        assert len(app.screen_stack) == 2
+
+
+async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        results = app.screen
+        await pilot.press("apostrophe")
+        await until(pilot, lambda: isinstance(app.screen, JumpScreen))
+        for key in "zz":  # to the box itself, as keys that it has before it closes
+            app.screen.post_message(events.Key(key, key))
+        await until(pilot, lambda: app.screen is results)
+        await settled()
+        assert app.screen is results
+
+
+async def test_enter_at_every_moment_around_the_end_of_several_models(
+    finished: Path, tmp_path: Path
+) -> None:
+    """The results of one model after the other are there; the last one leads to the decision."""
+    group, names = tmp_path / "group", ("a", "b", "c")
+    for name in names:
+        live_run(group / name)
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for done in range(len(names) + 1):
+            for keys in (["enter"], ["enter", "enter", "f"], ["n", "enter", "enter"]):
+                screen = LiveScreen(group)
+                app.push_screen(screen)
+                for turns in (0, 1, 5, 40):
+                    type_ahead(app, *keys)
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                await settled()
+                if done == len(names):  # a second Enter opens the pictures where they differ
+                    await until(pilot, lambda: isinstance(app.screen_stack[2], CompareScreen))
+                    decision = app.screen_stack[2]
+                    await until(pilot, lambda: decision.compared)  # noqa: B023
+                app.action_go("models")
+                await settled()
+            if done < len(names):
+                shutil.rmtree(group / names[done])
+                shutil.copytree(finished, group / names[done])
+        assert app.is_running
+
+
 def changing_runs(runs: Path, finished: Path, stop: threading.Event) -> None:
     """Lets runs appear, grow, end and vanish until it is told to stop."""
     number = 0
     while not stop.wait(0.05):
         number += 1
-        live, done = runs / "live", runs / f"new-{number % 3}"
+        live, done = runs / "growing", runs / f"new-{number % 3}"
         with contextlib.suppress(OSError):  # deleted by a key meanwhile
             if number % 40 == 0:
                 shutil.rmtree(live)
@@ -93,13 +174,15 @@ async def test_random_keys_on_all_screens_end_nothing(
     changes.start()
     app, pressed = TuiprobeApp(runs=runs), []
     end = time.monotonic() + SECONDS / len(SIZES)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size):
         while time.monotonic() < end:
             name = draw.choice(sorted(SCREENS))
             app.push_screen(SCREENS[name](runs))
-            for _ in range(draw.randrange(1, 30)):
-                pressed.append(draw.choice(KEYS))
-                await pilot.press(pressed[-1])
+            for _ in range(draw.randrange(1, 10)):
+                pressed.append(draw.choices(KEYS, k=draw.randrange(1, 6)))
+                type_ahead(app, *pressed[-1])
+                await asyncio.sleep(draw.choice((0.0, 0.0, 0.02, 0.1)))
+            await settled()
             if len(app.screen_stack) > 8:
                 app.action_go("models")
         changing.set()

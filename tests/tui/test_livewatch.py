@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -303,3 +305,20 @@ def test_ranks_are_counted_together_and_each_has_a_state(
     with directory.locked("lock-4"):  # a rank of this host runs while it holds its lock
         ranks = {rank.number: rank.runs for rank in Watch(run).look().ranks}
     assert (ranks[1], ranks[4]) == (False, True)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_thread_that_reads_loads_nothing_itself(
+    done: bool, finished: Path, tmp_path: Path
+) -> None:
+    run = finished if done else live_run(tmp_path / "run")
+    code = (
+        "import pathlib, sys\n"
+        "from tuiprobe.tui import livewatch\n"
+        "livewatch.load_readers()\n"
+        "before = set(sys.modules)\n"
+        f"livewatch.read_live(pathlib.Path({str(run)!r}))\n"
+        "print(sorted(sys.modules.keys() - before))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[]\n"

@@ -107,7 +107,7 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         await pilot.press("slash", *" nonesuch")
         await until(pilot, lambda: not listed_models(app))
         assert "No model matches" in table(app).render_line(1).text
-        await pilot.press("enter")  # nothing to go on with, nothing breaks
+        await pilot.press("enter", "down", "down", "enter")  # nothing to go on with
         await pilot.press("escape")
         await until(pilot, lambda: len(listed_models(app)) == everything)
         assert app.screen.query_one("#filter", Input).value == ""

@@ -34,7 +34,7 @@ from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.screens.base import JumpScreen
+from tuiprobe.tui.screens.dialogs import JumpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen

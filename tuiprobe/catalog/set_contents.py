@@ -7,7 +7,7 @@ from typing import Final
 
 _PUBLISHED: Final[Mapping[str, str]] = {
     "imagenet": "ImageNet's validation images",
-    "imagenet_v2": "photos of ImageNet's classes, collected anew",
+    "imagenet_v2": "photos of ImageNet's classes, collected again",
     "imagenet_r": "renditions such as cartoons and paintings",
     "imagenet_sketch": "drawings in black and white",
     "imagenet_a": "photos that a ResNet-50 got wrong",

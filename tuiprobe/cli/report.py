@@ -54,7 +54,7 @@ def report(
 
     directory = RunDir(run)
     if not pictures and to is None:
-        raise UsageError("--no-pictures is for elsewhere: name a place with --to")
+        raise UsageError("--no-pictures makes copies without pictures: name their folder with --to")
     if format is None and to is None:
         print(write_reports(directory), end="")
         return
@@ -62,14 +62,14 @@ def report(
     if to == "-":
         files = files_of(content, directory if pictures else None, chosen)
         if len(files) != 1:
-            raise UsageError(f"--to - prints one file, and these formats make {len(files)}")
+            raise UsageError(f"--to - prints one file, but these formats make {len(files)}")
         print_file(*files.values())
         return
     folder = run if to is None else Path(to)
     if folder.suffix.removeprefix(".") in FORMATS and not folder.is_dir():
         raise UsageError(
-            f"--to takes a folder, and {folder} would be one: give the folder that the files are "
-            f"to be in, or print one by --format {folder.suffix[1:]} --to - > {folder}"
+            f"--to takes a folder, and {folder} looks like a file: give a folder, or print the "
+            f"file with --format {folder.suffix[1:]} --to - > {folder}"
         )
     for path in export(content, directory, chosen, folder, pictures, replace):
         print(plain(str(path)))

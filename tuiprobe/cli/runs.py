@@ -107,7 +107,7 @@ def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
     from tuiprobe.run.directory import RunDir
 
     if not words:
-        raise UsageError("--delete takes words that say which runs, for example a part of a name")
+        raise UsageError("--delete needs words that choose the runs, such as a part of a name")
     running = [view.name for view in views if view.going]
     if running:
         raise UsageError(f"still running, so nothing is deleted: {', '.join(running)}")

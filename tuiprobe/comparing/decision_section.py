@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from tuiprobe.comparing.decision import DecidedModel, Decision, decide
-from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
-from tuiprobe.probes.content import points, table, value_or_dash
+from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, given
@@ -21,7 +21,7 @@ from tuiprobe.results.accuracy import best_accuracy, brief
 from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
-from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
+from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 from tuiprobe.run.directory import RunDir
 
 MANY: Final = 12
@@ -43,9 +43,9 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
         title="Decision",
         headline=(decision.sentence,),
         content=(
-            points(beneath(decision)),
+            bullets(beneath(decision)),
             _models(decision, ordered),
-            points(_reading(decision, ordered)),
+            bullets(_reading(decision, ordered)),
             _inside(ordered),
         ),
     )
@@ -63,7 +63,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 
-def _models(decision: Decision, reports: Sequence[Report]) -> Content:
+def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
     columns = (
         ("model", "model"), ("standing", "decision"),
@@ -110,14 +110,14 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     losses = {}
     for part in report.parts:
         for named in part.figures:
-            if named.id == TOP1.id and named.headline is not None and given(named.figure):
+            shift = named.data != report.data[0].name  # the first set is in distribution
+            if shift and named.id == TOP1.id and named.headline is not None and given(named.figure):
                 same = report.figure_or_absent("id_own_classes", named.data)
                 first = same if given(same) else report.figure("top1")
-                change = difference(first, named.figure)
+                change = second_minus_first(first, named.figure)
                 if given(change):
                     losses[named.data] = change
-    shifts = list(losses)[1:]  # the first set is in distribution
-    worst = min(shifts, key=lambda name: losses[name].value, default=None)
+    worst = min(losses, key=lambda name: losses[name].value, default=None)
     return ("", ABSENT) if worst is None else (worst, losses[worst])
 
 
@@ -149,7 +149,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
 
 
-def _inside(reports: Sequence[Report]) -> Content:
+def _inside(reports: Sequence[Report]) -> SectionContent:
     """Returns the table of all other headline figures and findings, a row for each model."""
     facts = {
         fact.id: fact.name for report in reports for part in report.parts for fact in part.facts
@@ -202,6 +202,6 @@ def write_decision(
     decision = decide(runs)
     sections = [describe_decision(decision, runs)]
     if gaps:
-        sections.append(Section(title="Not measured", headline=(), content=(points(gaps),)))
+        sections.append(Section(title="Not measured", headline=(), content=(bullets(gaps),)))
     file.write_text("\n".join(map(section_markdown, sections)))
     return file.path, "".join(map(section_text, sections)), decision

@@ -13,10 +13,10 @@ from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import heading, points, prose, table
+from tuiprobe.probes.content import bullets, heading, prose, table
 from tuiprobe.results import given
 from tuiprobe.results.headlines import BY_RANK, LABELLED
-from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
+from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 
 LISTED: Final = 24
 """Members of a set that a line names; of more places that one run lacks it names the sets."""
@@ -81,7 +81,7 @@ def headline_name(row: Difference) -> str:
     return f"{row.name} on {row.data}" if of_a_set else row.name
 
 
-def _about(comparison: Comparison, known: Sequence[str]) -> Content:
+def _about(comparison: Comparison, known: Sequence[str]) -> SectionContent:
     first, second = comparison.models
     lines: list[Value | tuple[Value, ...]] = [
         f"{fact.name}: {fact.second or MISSING} of {second}, {fact.first or MISSING} of {first}"
@@ -94,7 +94,7 @@ def _about(comparison: Comparison, known: Sequence[str]) -> Content:
         if len(names) > LISTED:
             names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
         lines.append(f"only in one of them, figures of {', '.join(names)}")
-    return points(lines)
+    return bullets(lines)
 
 
 def _columns(comparison: Comparison) -> tuple[tuple[str, str], ...]:
@@ -104,7 +104,7 @@ def _columns(comparison: Comparison) -> tuple[tuple[str, str], ...]:
     return ("second", second), ("first", first), difference, ("interval", "interval")
 
 
-def _headlines(comparison: Comparison) -> Iterator[Content]:
+def _headlines(comparison: Comparison) -> Iterator[SectionContent]:
     rows = [row for row in comparison.headlines() if row.headline in BY_RANK]
     if not rows:
         return
@@ -120,7 +120,7 @@ def _headlines(comparison: Comparison) -> Iterator[Content]:
     yield prose(READ)
 
 
-def _others(comparison: Comparison, everything: bool) -> Iterator[Content]:
+def _others(comparison: Comparison, everything: bool) -> Iterator[SectionContent]:
     rows = [row for row in comparison.differences if row.headline is None]
     if rows and not everything:
         yield prose(f"{len(rows)} more figures: --all shows them.")
@@ -141,7 +141,7 @@ def _difference(row: Difference) -> list[Value]:
     return [change.with_interval(signed=True) if given(change) else None, kind(row)]
 
 
-def _common(comparison: Comparison) -> Iterator[Content]:
+def _common(comparison: Comparison) -> Iterator[SectionContent]:
     overlaps = [
         overlap
         for overlap in comparison.overlaps
@@ -149,7 +149,7 @@ def _common(comparison: Comparison) -> Iterator[Content]:
     ]
     if overlaps:
         yield heading("In common")
-        yield points(overlap_line(overlap, *comparison.models) for overlap in overlaps)
+        yield bullets(overlap_line(overlap, *comparison.models) for overlap in overlaps)
 
 
 def overlap_line(overlap: Overlap, first: str, second: str) -> Text:

@@ -8,9 +8,9 @@ from typing import Final
 
 from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import points, prose, several, table
+from tuiprobe.probes.content import bullets, prose, several, table
 from tuiprobe.results import Estimate, given
-from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
+from tuiprobe.results.section import Chart, Drawn, Section, SectionContent, Series, Value
 
 READ: Final = (
     "Spearman's correlation of ranks within strata of representation kind and backbone; p by "
@@ -47,7 +47,7 @@ def describe_indicator(result: Correlations) -> Section:
     )
 
 
-def _content(result: Correlations) -> Iterator[Content]:
+def _content(result: Correlations) -> Iterator[SectionContent]:
     if result.runs:
         yield prose(outcomes_line([(run.run, run.training, run.outcome) for run in result.runs]))
         yield from _charts(result)
@@ -66,7 +66,7 @@ def _content(result: Correlations) -> Iterator[Content]:
     for run in result.left_out:
         left_out[run.reason].append(run.run)
     if left_out:
-        yield points(
+        yield bullets(
             f"left out, {reason}: {listed(names, OPEN)}" for reason, names in left_out.items()
         )
 
@@ -127,7 +127,7 @@ def _series(drawn: Sequence[tuple[CorrelatedRun, Estimate]]) -> Iterator[Series]
             )
 
 
-def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
+def _encoders(runs: Sequence[CorrelatedRun]) -> SectionContent:
     columns = (
         ("run", "encoder"), ("representation", "representation"), ("backbone", "backbone"),
         ("training", "training"), *((id, label) for id, _, label in _FIGURES),
@@ -143,7 +143,7 @@ def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
     return table("encoders", columns, rows, shown=len(rows), folded=many, file=False)
 
 
-def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Content:
+def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> SectionContent:
     columns = (
         ("name", title), ("within", "within strata"), ("p", "p"), ("pooled", "pooled"),
         ("trivial", "pooled, zero-shot or not"),

@@ -14,14 +14,14 @@ from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
+from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import ImageValues, SetValues
 
-LEVEL: Final = 0.05
+ALPHA: Final = 0.05
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
 NO_VALUES: Final = NotRun(
@@ -36,15 +36,13 @@ _SIMULATE_BELOW = 10_000
 _AGREES = 1e-5
 """Relative difference up to which per-image values give the figure of the report."""
 
-Float64 = NDArray[np.float64]
 
-
-def difference(first: Figure, second: Figure) -> Figure:
+def second_minus_first(first: Figure, second: Figure) -> Figure:
     """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
 
     >>> first = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> second = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
-    >>> change = difference(first, second)
+    >>> change = second_minus_first(first, second)
     >>> change.value, round(change.low, 6), round(change.high, 6), change.n
     (2.0, 1.5, 2.5, 8)
     """
@@ -65,13 +63,13 @@ def difference(first: Figure, second: Figure) -> Figure:
 def best_reach(models: int) -> float:
     """Returns the standard errors behind another model from which one is not the best of several.
 
-    The best of them is compared with at most all others, one-sided: at `LEVEL` / (models - 1). Two
+    The best of them is compared with at most all others, one-sided: at `ALPHA` / (models - 1). Two
     models are compared in both directions, as any two figures.
 
     >>> round(best_reach(2), 3), round(best_reach(4), 3), round(best_reach(10), 3)
     (1.96, 2.128, 2.539)
     """
-    return NormalDist().inv_cdf(1 - LEVEL / max(models - 1, 2))
+    return NormalDist().inv_cdf(1 - ALPHA / max(models - 1, 2))
 
 
 def joint_reach(models: int) -> float:
@@ -80,7 +78,7 @@ def joint_reach(models: int) -> float:
     >>> round(joint_reach(2), 3), round(joint_reach(4), 3), round(joint_reach(10), 3)
     (1.96, 2.638, 3.261)
     """
-    return NormalDist().inv_cdf(1 - LEVEL / (models * (models - 1)))
+    return NormalDist().inv_cdf(1 - ALPHA / (models * (models - 1)))
 
 
 def reaching(change: Figure, reach: float) -> Figure:
@@ -133,7 +131,7 @@ class Pairing:
             return NO_VALUES
         return first.differs_from(second)
 
-    def difference(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
+    def second_minus_first(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""
         about = first.mean_of
         if about is None or second.mean_of != about or not about.sets:

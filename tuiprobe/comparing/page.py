@@ -17,7 +17,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.label_page import small_jpeg
 from tuiprobe.results import TopImage
-from tuiprobe.results.section import Content, Strip, StripEnd, Table
+from tuiprobe.results.section import SectionContent, Strip, StripEnd, Table
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
 
@@ -41,7 +41,7 @@ def compare_page(
     """
     decided = describe_decision(decision, runs)
     ordered = [runs[row.place] for row in decision.models]
-    evidence: list[Content] = []
+    evidence: list[SectionContent] = []
     if chart := paired_chart(paired_rows(decision, comparisons), decision.models[0].model):
         evidence.append(chart)
     small: dict[tuple[str, int], bytes] = {}

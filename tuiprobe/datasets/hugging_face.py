@@ -201,7 +201,7 @@ def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
     folder = ((base or Path.cwd()) / Path(name).expanduser()).absolute()
     if folder.is_dir():
         if len(rest) > 1:
-            raise UsageError(f"hf:{text}: a folder on disk takes a split alone")
+            raise UsageError(f"hf:{text}: only a split may follow a folder on disk")
         return str(folder), None, rest[0] if rest else None
     if name.startswith(("/", ".", "~")):
         raise DataError(f"hf: {folder} is not a folder")

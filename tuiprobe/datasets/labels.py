@@ -185,8 +185,8 @@ def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64
     missing = next((row_id for row_id in ids if row_id not in where), None)
     if missing is not None:
         raise DataError(
-            f"{path} holds {len(where):,} ids, and none of them is {plain(missing[:80])!r}, which "
-            f"is that of one of the {len(ids):,} vectors; give the labels of all vectors"
+            f"{path} holds {len(where):,} ids, but not {plain(missing[:80])!r}, the id of one of "
+            f"the {len(ids):,} vectors; give the labels of all vectors"
         )
     return np.array([where[row_id] for row_id in ids], dtype=np.int64)
 

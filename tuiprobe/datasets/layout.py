@@ -31,7 +31,7 @@ The contents of all images are compared when a run is resumed; see `tuiprobe.eng
 
 
 @dataclass(frozen=True)
-class Block:
+class SampleBlock:
     """Samples that are encoded already and were read at once.
 
     Attributes:
@@ -55,7 +55,7 @@ class SetLayout:
 
     Attributes:
         unit: What its samples are called, in the plural.
-        alone: Whether each sample is read and digested alone; else a batch is, as a `Block`.
+        alone: Whether each sample is read and digested alone; else a batch is, as a `SampleBlock`.
         width: Channels of samples that are encoded already; None for images.
         most_batches: Batches of the largest shard.
     """
@@ -129,7 +129,7 @@ class SetLayout:
         """Returns which samples, ascending, are kept with their representation; None for all."""
         return None
 
-    def read_block(self, ids: Ids) -> Block:
+    def read_block(self, ids: Ids) -> SampleBlock:
         """Reads samples that lie together.
 
         Raises:

@@ -55,7 +55,7 @@ class ObjectNet(ImageFiles):
         if folder is None:
             raise DataError(
                 f"objectnet: {root / 'mappings' / TO_IMAGENET} is missing; the folder mappings/ of "
-                "the download says which classes of ImageNet are which of ObjectNet"
+                "the download maps classes of ImageNet to those of ObjectNet"
             )
         names, imagenet = _read_mappings(folder)
         present = [name for name in self._images.classes if name in imagenet]

@@ -221,8 +221,8 @@ class PythonImages:
             raise UnreadableImageError(f"{self._nth(sample.id)}: it failed when labels were read")
         if labels is not None and label != labels[sample.id]:
             raise DataError(
-                f"{self._nth(sample.id)} has the label {label}, and its list of labels (targets, "
-                f"labels or samples) {labels[sample.id]}: correct the list, or give it no such name"
+                f"{self._nth(sample.id)} has the label {label}, but the list of labels (targets, "
+                f"labels or samples) says {labels[sample.id]}: correct the list, or rename it"
             )
         return content
 

@@ -20,7 +20,7 @@ from tuiprobe.engine.plan import Plan, file_records, file_stamps
 from tuiprobe.engine.stopping import explaining_failures
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable, plain
-from tuiprobe.request import differing
+from tuiprobe.request import differing_options
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import run_directories
 from tuiprobe.run.records import read_plan, read_spec
@@ -58,7 +58,9 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
                 recorded.append((run, read_spec(run)))
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
-            same = (run for run, before in recorded if not differing(spec, before, *_CHANGES))
+            same = (
+                run for run, before in recorded if not differing_options(spec, before, *_CHANGES)
+            )
             finished.append(next((run for run in same if _finished(spec, run, suite)), None))
     return finished
 
@@ -82,7 +84,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
 
 
 def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -> bool:
-    """Says whether the images of a set are those of a run, by path, label and stamp."""
+    """Returns whether the images of a set are those of a run, by path, label and stamp."""
     dataset = suite.sets[name]
     for i, record in records.items():
         if i >= len(dataset.samples):
@@ -108,7 +110,7 @@ def replaced_answers(plan: Plan) -> str:
         before = read_spec(directory)
     except DamagedFileError:
         return ""
-    changed = differing(plan.spec, before, "answers")
+    changed = differing_options(plan.spec, before, "answers")
     if not changed and not head_is_another(plan):
         return ""
     questions = [

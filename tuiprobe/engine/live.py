@@ -147,7 +147,7 @@ class LiveView:
         name, stats = self._shard.set_name, self._stats.get(FINAL_TAP)
         if stats is not None and name not in self._ends_of:
             share_sum = self._taps[name, FINAL_TAP].share_sum
-            self._ends_of[name] = ends_of(stats.compute(), share_sum)
+            self._ends_of[name] = channel_ends(stats.compute(), share_sum)
             self._thumbs.begin(self._ends_of)
         self._finished = dict(self._heights)
         self._stats = {}
@@ -289,7 +289,7 @@ def _write_thumbnail(
     file.replace(content.getvalue())
 
 
-def ends_of(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
+def channel_ends(shard: ActivationSummary, share_sum: NDArray[np.float64]) -> ChannelEnds:
     """Returns both ends of the channels with the largest shares.
 
     Args:

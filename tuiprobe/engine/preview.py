@@ -28,7 +28,7 @@ from tuiprobe.files import DamagedFileError, expand_home, open_regular
 from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
-from tuiprobe.request import RunRequest, differing
+from tuiprobe.request import RunRequest, differing_options
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
@@ -39,7 +39,7 @@ from tuiprobe.run.preview import (
     PlannedProbe,
     PlannedSet,
     Preview,
-    Role,
+    SetRole,
     Unknown,
     Wrong,
     expected_head,
@@ -210,7 +210,7 @@ def _described(findings: _Findings) -> tuple[PlannedSet, ...]:
     planned = planned_images(suite, spec)
     sets = []
     for name, dataset in suite.sets.items():
-        role: Role = "labelled" if dataset.classes else "unlabelled"
+        role: SetRole = "labelled" if dataset.classes else "unlabelled"
         if name == suite.concept_set:
             role = "concepts"
         elif name in suite.targets:
@@ -337,7 +337,7 @@ def _directory(
         reason = f"{run.path} holds a run of other images or of another model: choose another one"
         findings.refuse("output", reason, DataError.exit_code)
         return planned, None
-    answers = differing(spec, before, "answers") if run.results_file.exists() else []
+    answers = differing_options(spec, before, "answers") if run.results_file.exists() else []
     done, images = images_done(run).done, sum(planned_images(findings.suite, spec).values())
     complete = run.results_file.exists() and done >= images
     update = {
@@ -361,14 +361,14 @@ def _earlier(request: RunRequest) -> RunDir | None:
             before = read_spec(run)
         except DamagedFileError:
             continue
-        changed = {o.name for o in differing(request.spec, before, "measurement", "bits")}
+        changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:
             return run
     return None
 
 
 def _fits(plan: PlanRecord, suite: Suite) -> bool:
-    """Says whether a run has the sets that were found; those with keys of their own may differ."""
+    """Returns whether a run has the planned sets; sets with keys of their own may differ."""
     recorded = [
         (record.name, record.found)
         for record in plan.sets

@@ -89,8 +89,8 @@ class ShardReader:
         if differences and not self.mix:
             raise DataError(
                 f"{file.entry} was measured under other conditions ({differences}), so the figures "
-                "would not be bit-equal to one undisturbed run: --mix accepts that and says so in "
-                "the report, --fresh starts anew"
+                "would differ in their last bits from those of an uninterrupted run: --mix accepts "
+                "that and notes it in the report, --fresh starts over"
             )
         return file
 
@@ -296,6 +296,6 @@ def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
 def _differs(plan: Plan, set_name: str, ids: Ids) -> DataError:
     layout, begun = plan.layouts[set_name], plan.directory.path
     return DataError(
-        f"{layout.called(ids)} of {layout.dataset.source}: the content is not that which {begun} "
-        f"was begun with. Choose another --output, or --fresh to measure all {layout.unit} anew"
+        f"{layout.called(ids)} of {layout.dataset.source}: its content has changed since {begun} "
+        f"was begun; choose another --output, or measure all {layout.unit} again with --fresh"
     )

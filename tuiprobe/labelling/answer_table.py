@@ -134,7 +134,7 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
         if label:
             matched.number(label, where)
         if label and labels.setdefault(place, label) != label:
-            raise UsageError(f"{where} says {label}, but an earlier label {labels[place]}")
+            raise UsageError(f"{where} says {label}, but an earlier label says {labels[place]}")
         answers.append((place, label))
     last = max((n for n, (_, label) in enumerate(answers) if label), default=-1)
     new = skipped = 0
@@ -258,5 +258,5 @@ def _labels_of_table(matched: Matched, path: Path) -> dict[str, str]:
         if label:
             matched.number(label, where)
             if labels.setdefault(digest, label) != label:
-                raise UsageError(f"{where} says {label}, but an earlier line {labels[digest]}")
+                raise UsageError(f"{where} says {label}, but an earlier line says {labels[digest]}")
     return labels

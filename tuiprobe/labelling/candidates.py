@@ -88,7 +88,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         raise NoCandidateError(f"{path} measured no images: there is no picture to label")
     pictures = read_per_image(directory).get(name)
     if pictures is None or pictures.answers is None:
-        raise NoCandidateError(f"{path} keeps no answers on {name}: `tuiprobe reprobe` makes them")
+        raise NoCandidateError(f"{path} has no answers on {name}: run `tuiprobe reprobe` on it")
     given = pictures.answers
     answered = given.answer >= 0
     order = np.argsort(given.classes)

@@ -24,7 +24,7 @@ _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is gues
 
 MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"
 
-Verdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
+LabelVerdict = Literal["open", "best", "within", "equal", "contradictory", "enough"]
 """What labels decide; `enough` is for one run alone."""
 
 UNDECIDED: Final = ("open", "contradictory")
@@ -58,7 +58,7 @@ class Contest(Survey):
         self.dropped = np.zeros(count, dtype=bool)
         self.stage = np.where(pool.agreed(~self.dropped), 0, -1)
         self.drops = 0
-        self.verdict: Verdict = "open"
+        self.verdict: LabelVerdict = "open"
         self.winner: int | None = None
         self._hypotheses = 0, -ceil(MARGIN * pool.pictures - 1e-9)
         self.duels: dict[tuple[int, int], Duel] = {}

@@ -17,7 +17,7 @@ from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate
-from tuiprobe.labelling.contest import UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
@@ -58,7 +58,7 @@ class LabelDecision:
     """
 
     labels: int
-    verdict: Verdict
+    verdict: LabelVerdict
     winner: int | None
     dropped: tuple[int, ...]
 
@@ -182,15 +182,15 @@ class Labelling:
         pairs = zip(values, digests, strict=True)
         return [max(by_first.get(digest, value), value, key=evidence) for value, digest in pairs]
 
-    def difference(self, a: int, b: int) -> tuple[float, float, float]:
-        """Returns an estimate and bounds of the accuracy of one candidate minus another's.
+    def first_minus_second(self, first: int, second: int) -> tuple[float, float, float]:
+        """Returns an estimate and bounds of the first candidate's accuracy minus the second's.
 
         The lower bound is above the upper one where labels contradict each other.
         """
         if not isinstance(self.survey, Contest):
             raise UsageError("a difference takes two candidates")
-        low, high = self.survey.bounds(a, b)
-        return min(max(self.survey.lead(a, b), low), high), low, high
+        low, high = self.survey.bounds(first, second)
+        return min(max(self.survey.lead(first, second), low), high), low, high
 
     # Pictures.
 
@@ -312,7 +312,9 @@ def open_labelling(
     matched = match([read_candidate(RunDir(path), target) for path in runs])
     for name in (NONE_OF_THESE, UNSURE):
         if name in matched.classes:
-            raise DataError(f"{name} is a class of these runs, and stands for an answer here")
+            raise DataError(
+                f"{name} is a class of these runs, but is reserved for labelling; rename the class"
+            )
     folder = runs[0].resolve().parent
     labelling = Labelling(matched, label_files(folder, matched), asking)
     labelling.first = _first_question(labelling, folder)

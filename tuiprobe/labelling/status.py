@@ -9,15 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, Verdict
+from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import heading, points, prose, several
+from tuiprobe.probes.content import bullets, heading, prose, several
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import given
-from tuiprobe.results.section import Content, Section
+from tuiprobe.results.section import Section, SectionContent
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -120,7 +120,7 @@ class LabelStatus:
     doubles: int
     asked: int
     reopened: bool
-    verdict: Verdict
+    verdict: LabelVerdict
     winner: int | None
     leader: int
     progress: float
@@ -153,7 +153,7 @@ class LabelStatus:
         sure = self.verdict in ("best", "within", "equal")
         return f"{words} on these {self.pictures:,} pictures" if sure else words
 
-    def words(self, verdict: Verdict, winner: int | None, names: bool = False) -> str:
+    def words(self, verdict: LabelVerdict, winner: int | None, names: bool = False) -> str:
         """Returns a verdict in words; see `sentence`."""
         name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
@@ -214,7 +214,7 @@ def label_status(labelling: Labelling) -> LabelStatus:
                 run=matched.candidates[place].directory.path.name,
                 accuracy=accuracy,
                 dropped=place in decided.dropped,
-                difference=labelling.difference(leader, place) if compared else None,
+                difference=labelling.first_minus_second(leader, place) if compared else None,
             )
         )
     return LabelStatus(
@@ -283,16 +283,16 @@ def describe_labels(state: LabelStatus) -> Section:
     progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
     title = f"Labels on {state.target}"
     if len(state.candidates) > 1:
-        history = points(_history(state))
+        history = bullets(_history(state))
         return Section(title=title, headline=(progress,), content=(history, prose(READ)))
     (row,) = state.candidates
     figure = row.accuracy.figure
     known = figure.with_interval() if given(figure) else figure.reason
-    remarks = points([progress, *_history(state), *state.remarks(), *state.notes])
-    content: list[Content] = [remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE)]
+    remarks = bullets([progress, *_history(state), *state.remarks(), *state.notes])
+    content: list[SectionContent] = [remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE)]
     if state.answers:
         sentences = [answer.sentence() for answer in state.answers[:LISTED]]
-        content += [heading("By answer, among labels of random pictures"), points(sentences)]
+        content += [heading("By answer, among labels of random pictures"), bullets(sentences)]
     return Section(title=title, headline=(state.sentence(names=True),), content=tuple(content))
 
 

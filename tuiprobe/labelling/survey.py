@@ -17,12 +17,18 @@ import numpy as np
 
 from tuiprobe.labelling.betting import Bools, Floats, Ints
 from tuiprobe.numbers import ends
-from tuiprobe.probes.strata import CLOSE_ENOUGH, FEWEST, STRATA, by_confidence, half_width
+from tuiprobe.probes.strata import (
+    CLOSE_ENOUGH,
+    FEWEST,
+    STRATA,
+    by_confidence,
+    stratified_half_width,
+)
 from tuiprobe.results import Estimate, Figure, NotRun
 
-Evidence = Literal["sample", "proof", "open"]
+SurveyEvidence = Literal["sample", "proof", "open"]
 
-METHODS: Final[dict[Evidence, str]] = {
+METHODS: Final[dict[SurveyEvidence, str]] = {
     "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
     "proof": "what labels prove: pictures without a label are all wrong, or all right",
 }
@@ -94,7 +100,7 @@ class LabelledAccuracy:
     low: float
     high: float
     labels: int
-    evidence: Evidence
+    evidence: SurveyEvidence
     right: int
     sure: int
 
@@ -288,7 +294,7 @@ class StratifiedSample(Survey):
         for unsure, sign in ((False, -1), (True, 1)):
             right = np.array([sample.right(self.pool, unsure).sum() for sample in samples])
             value = float(np.average(right / drawn, weights=sizes))
-            ends.append(value + sign * half_width(right, drawn, sizes))
+            ends.append(value + sign * stratified_half_width(right, drawn, sizes))
         low, high = ends
         return [self.cut(int(self.right[0]), low, high, int(drawn.sum()))]
 

@@ -23,7 +23,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
 from tuiprobe.plaintext import csv_text, plain
 
-Floats = NDArray[np.float32]
+LogProbabilities = NDArray[np.float32]
 
 PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
 """Columns that name pictures; the first of them that a table has counts."""
@@ -92,7 +92,7 @@ class AnswerTable:
         """Returns the file and the line of a row."""
         return f"{self.table.path} {self.row} {self.table.rows[row][0]}"
 
-    def log_probabilities(self, classes: Sequence[str]) -> Floats:
+    def log_probabilities(self, classes: Sequence[str]) -> LogProbabilities:
         """Returns the logarithms of the probabilities, float32 `[rows, K]`.
 
         Where the table gives one confidence, the other classes share the rest. Where it gives
@@ -137,7 +137,7 @@ class AnswerTable:
             place[name] = number
         return place
 
-    def _of_confidences(self, number: Mapping[str, int], k: int) -> Floats:
+    def _of_confidences(self, number: Mapping[str, int], k: int) -> LogProbabilities:
         values = np.zeros((len(self.table.rows), k), np.float32)
         if not self.confident:
             for row, name in enumerate(self.column("class")):
@@ -153,7 +153,7 @@ class AnswerTable:
                 values[row, number[name]] = np.log(max(sure, _LEAST))
         return values
 
-    def _of_columns(self, number: Mapping[str, int], k: int) -> Floats:
+    def _of_columns(self, number: Mapping[str, int], k: int) -> LogProbabilities:
         shares = np.zeros((len(self.table.rows), k))
         for name in self.probabilities:
             for row, text in enumerate(self.column(name)):
@@ -219,7 +219,7 @@ class AnswerTable:
         return rows
 
     def _same_content(self, one: int, other: int) -> bool:
-        """Says whether two rows give the same answer to one SHA-256, as of equal pictures."""
+        """Returns whether two rows give the same answer to one SHA-256, as of equal pictures."""
         return self.named_by == "sha256" and self.table.rows[one][1] == self.table.rows[other][1]
 
     def _pictures(self, suite: Suite) -> dict[str, list[tuple[str, int]]]:

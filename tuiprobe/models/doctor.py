@@ -27,7 +27,7 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import check_encoder, crashed
 from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.models.preflight_text import check_text
-from tuiprobe.models.prompt_heads import HeadProgress, read_templates
+from tuiprobe.models.prompt_heads import PromptProgress, read_templates
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import (
     check_trial,
@@ -69,7 +69,7 @@ def examine(
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
-    progress: HeadProgress | None = None,
+    progress: PromptProgress | None = None,
 ) -> Examination:
     """Runs every check that the arguments allow; calls `progress` while the head is built.
 

@@ -17,7 +17,7 @@ from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.from_module import parts_of_module
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.prompt_heads import HeadProgress, PromptHead, TextTower
+from tuiprobe.models.prompt_heads import PromptHead, PromptProgress, TextTower
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
 from tuiprobe.spec import FINAL_TAP, AblateMode
@@ -58,8 +58,8 @@ class Encoder:
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
         ablated: Ablations by `ablate`, by tap.
-        answered: Puts answers in place of the pictures of a suite, given the sample ids to measure
-            by set; None for a model that sees pictures.
+        with_answers: Returns a suite with answers in place of its pictures, given the sample ids to
+            measure by set; None for a model that sees pictures.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Encoder:
         preprocess: Callable[[Image], Tensor],
         forward: Callable[[Tensor], Tensor],
         tower: nn.Module | None = None,
-        probes: Mapping[str, DerivedTap] | None = None,
+        extra_taps: Mapping[str, DerivedTap] | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         loader: str = "py",
@@ -89,7 +89,7 @@ class Encoder:
         """Prepares the module: eval mode, no gradients, moved to device and dtype.
 
         The arguments are the attributes, plus `forward`, which maps images `[B, 3, H, W]` to h
-        `[B, width]`, and `probes`, extra taps by name that are not the output of any module.
+        `[B, width]`, and `extra_taps`, by name, that are not the output of any module.
         """
         self.name = name
         self.architecture = architecture
@@ -112,9 +112,9 @@ class Encoder:
         self.accuracies = dict(accuracies or {})
         self.outputs = outputs
         self.ablated: dict[str, LayerAblation] = {}
-        self.answered: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
+        self.with_answers: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
         self._forward = forward
-        self._probes = dict(probes or {})
+        self._extra_taps = dict(extra_taps or {})
         self._watchers: list[Callable[[Tensor], None]] = []
 
     @classmethod
@@ -193,7 +193,7 @@ class Encoder:
         templates: Sequence[str] | None = None,
         *,
         cache: Path | None = None,
-        progress: HeadProgress | None = None,
+        progress: PromptProgress | None = None,
     ) -> Head | None:
         """Returns the linear head over h; None if the model cannot provide one.
 
@@ -313,7 +313,7 @@ class Encoder:
     def _table(self) -> TapTable:
         height, width = self.preprocessing.size
         images = torch.zeros(2, 3, height, width, device=self.device, dtype=self.dtype)
-        return discover(self.tower, self._forward, images, self._probes)
+        return discover(self.tower, self._forward, images, self._extra_taps)
 
 
 def _hook(

@@ -11,7 +11,7 @@ from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.prompt_heads import HeadProgress, read_templates
+from tuiprobe.models.prompt_heads import PromptProgress, read_templates
 from tuiprobe.models.published_weights import sha256, unpublished
 from tuiprobe.models.registry import LOADERS
 
@@ -62,7 +62,7 @@ def fetch_head(
     device: str,
     classes: str | None = None,
     templates: Path | None = None,
-    progress: HeadProgress | None = None,
+    progress: PromptProgress | None = None,
 ) -> Fetched | None:
     """Builds the zero-shot head of a fetched model, and keeps it in the cache of heads.
 

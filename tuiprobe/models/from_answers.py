@@ -21,7 +21,7 @@ from tuiprobe.datasets.sample import Sample, UnreadableImageError
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import expand_home
 from tuiprobe.limits import CLASSES
-from tuiprobe.models.answer_table import AnswerTable, Floats
+from tuiprobe.models.answer_table import AnswerTable, LogProbabilities
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
@@ -38,7 +38,7 @@ class AnsweredSet(WrappedDataset):
     """
 
     def __init__(
-        self, images: Dataset, values: Mapping[int, Floats], digests: Mapping[int, str]
+        self, images: Dataset, values: Mapping[int, LogProbabilities], digests: Mapping[int, str]
     ) -> None:
         super().__init__(images)
         self._values, self._digests = values, digests
@@ -87,7 +87,7 @@ def load(request: ModelRequest) -> Encoder:
         DataError: If the table cannot be used.
     """
     if request.dtype != torch.float32:
-        raise UsageError("--dtype is of a network; answers have none")
+        raise UsageError("--dtype belongs to a network, and answers have none")
     table = AnswerTable.read(expand_home(request.rest))
     classes = request.classes or table.names
     if not 2 <= len(classes) <= CLASSES:
@@ -117,7 +117,7 @@ def load(request: ModelRequest) -> Encoder:
             source=f"answers on {len(classes)} classes",
         ),
     )
-    encoder.answered = lambda suite, order: _answered(table, classes, suite, order)
+    encoder.with_answers = lambda suite, order: _answered(table, classes, suite, order)
     return encoder
 
 

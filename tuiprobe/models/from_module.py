@@ -149,8 +149,8 @@ def _copy(module: nn.Module, kind: str) -> nn.Module:
         return copied.cpu().float().eval()
     except Exception as error:
         raise UsageError(
-            f"{kind} cannot be copied ({in_words(error)}), and the one that you hold is left as "
-            "it is: load its state dict into a new one, and pass that"
+            f"{kind} cannot be copied ({in_words(error)}), and tuiprobe changes no module of "
+            "yours: load its state dict into a new one, and pass that"
         ) from error
 
 
@@ -475,7 +475,7 @@ def _transform(module: nn.Module, preprocess: object, kind: str) -> tuple[Any, s
         transform = create_transform(**resolve_model_data_config(module), is_training=False)
         return transform, f"assumed: timm's configuration of {config.get('architecture', kind)}"
     if preprocess is None:
-        raise UsageError(f"what the images of {kind} go through is not known: {_ASK}")
+        raise UsageError(f"the preprocessing of {kind} is not known: {_ASK}")
     # A processor of transformers for texts and images holds the one for images.
     preprocess = getattr(preprocess, "image_processor", preprocess)
     if "pixel_values" in getattr(preprocess, "model_input_names", ()):

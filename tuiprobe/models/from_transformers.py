@@ -186,7 +186,7 @@ def _check_weights(folder: Path, place: str) -> None:
         others = f", and pickled weights ({first_names(pickled)}) are not opened" if pickled else ""
         raise WeightsError(
             f"{place} holds no {_WEIGHTS[0]}{others}: load the model where you trust it, and "
-            "save it anew with save_pretrained"
+            "save it again with save_pretrained"
         )
     for file in folder.glob("model*.safetensors"):
         verified(file)
@@ -199,7 +199,9 @@ def _dual_parts(model: Any, folder: Path, place: str) -> dict[str, Any]:
     return {
         "representation": "projected",
         "tower": tower,
-        "probes": {PRE_PROJECTION: DerivedTap(tower.post_layernorm, _unchanged)} if clip else {},
+        "extra_taps": {PRE_PROJECTION: DerivedTap(tower.post_layernorm, _unchanged)}
+        if clip
+        else {},
         "text": _text_tower(model, folder, place, clip),
     }
 

@@ -19,7 +19,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.preflight import built_activations, expected_activation
-from tuiprobe.models.prompt_heads import HeadProgress, prompt_rows, read_templates
+from tuiprobe.models.prompt_heads import PromptProgress, prompt_rows, read_templates
 from tuiprobe.numbers import interval, number
 from tuiprobe.results.subject import Check
 
@@ -235,7 +235,7 @@ def check_answer(
     images: Dataset,
     classes: str | None,
     templates: Path | None,
-    progress: HeadProgress | None = None,
+    progress: PromptProgress | None = None,
 ) -> Check:
     """Compares accuracy on 500 images with the published figure, if both are available."""
     expected, labels = expected_answer(encoder, images)

@@ -29,7 +29,7 @@ from tuiprobe.models.heads import Head
 CLASSES_PER_SHARD = 25
 PROMPTS_PER_BATCH = 64
 
-HeadProgress = Callable[[int, int], None]
+PromptProgress = Callable[[int, int], None]
 """Called with the number of finished classes and of all classes.
 
 The prompts of a class are spread over batches; a class counts for as many prompts as it has.
@@ -97,7 +97,7 @@ class PromptHead:
     conditions: str = ""
     cache: Path | None = None
 
-    def build(self, progress: HeadProgress | None = None) -> Head:
+    def build(self, progress: PromptProgress | None = None) -> Head:
         """Builds the head; resumes an unfinished build.
 
         Args:

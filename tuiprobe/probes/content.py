@@ -10,11 +10,11 @@ from tuiprobe.plaintext import listed
 from tuiprobe.results import Figure, given
 from tuiprobe.results.section import (
     AnsweredImage,
+    Bullets,
     Column,
     Drawn,
     Heading,
     Mark,
-    Points,
     Prose,
     RowSubject,
     Series,
@@ -39,9 +39,9 @@ def prose(*text: Value) -> Prose:
     return Prose(text=text)
 
 
-def points(items: Iterable[Value | tuple[Value, ...]]) -> Points:
+def bullets(items: Iterable[Value | tuple[Value, ...]]) -> Bullets:
     """Returns a list of short sentences, each a string or the pieces of one."""
-    return Points(items=tuple(item if isinstance(item, tuple) else (item,) for item in items))
+    return Bullets(items=tuple(item if isinstance(item, tuple) else (item,) for item in items))
 
 
 def table(

@@ -28,7 +28,7 @@ def by_confidence(confidence: Float64) -> list[Int64]:
     return np.array_split(np.argsort(confidence, kind="stable"), STRATA)
 
 
-def half_width(right: Float64, drawn: Int64, sizes: Int64) -> float:
+def stratified_half_width(right: Float64, drawn: Int64, sizes: Int64) -> float:
     """Returns half the 95 % interval of the share of all pictures that are right.
 
     Args:
@@ -59,7 +59,7 @@ def labels_needed(confidence: Float64, accuracy: float) -> int:
     for labels in range(min(FEWEST, total), total):
         each, left = divmod(labels, sizes.size)
         drawn = np.minimum(each + (np.arange(sizes.size) < left), sizes)
-        if drawn.all() and half_width(share * drawn, drawn, sizes) <= CLOSE_ENOUGH:
+        if drawn.all() and stratified_half_width(share * drawn, drawn, sizes) <= CLOSE_ENOUGH:
             return labels
     return total
 

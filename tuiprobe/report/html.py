@@ -25,7 +25,7 @@ from tuiprobe.report.page_layout import (
     LIMITS,
     TESTS,
     PageState,
-    Pictures,
+    Thumbnails,
     has_points,
     only_in_a_file,
     shortened,
@@ -51,7 +51,7 @@ from tuiprobe.results.subject import PROBE as PREFLIGHT
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html(report: Report, pictures: Pictures | None = None, linked: bool = False) -> str:
+def html(report: Report, pictures: Thumbnails | None = None, linked: bool = False) -> str:
     """Returns the report as one HTML file.
 
     Args:
@@ -94,7 +94,7 @@ def sections_html(
     title: str,
     sections: Sequence[Section],
     folded: Sequence[Section] = (),
-    pictures: Pictures | None = None,
+    pictures: Thumbnails | None = None,
 ) -> str:
     """Returns sections that are of no single report as one HTML file, a comparison for example.
 

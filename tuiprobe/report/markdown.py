@@ -38,13 +38,13 @@ from tuiprobe.results.reproduce import (
     verified,
 )
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
-    Content,
     Heading,
     NamedFigure,
-    Points,
     Prose,
     Section,
+    SectionContent,
     Strip,
     Table,
     Text,
@@ -166,7 +166,7 @@ def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
         lines.append(_line(section.headline))
     for piece in section.content[: opening_pieces(section.content)]:
         lines += _content(piece)[:1] if isinstance(piece, Heading) else []
-        texts = piece.items if isinstance(piece, Points) else ()
+        texts = piece.items if isinstance(piece, Bullets) else ()
         texts = (piece.text,) if isinstance(piece, Prose) else texts
         lines += [f"- {_line(text)}" for text in texts]
     tables = (piece for piece in section.content if isinstance(piece, Table))
@@ -213,12 +213,12 @@ def _line(text: Text) -> str:
     return opening(markdown_text(text))
 
 
-def _content(piece: Content) -> list[str]:
+def _content(piece: SectionContent) -> list[str]:
     if isinstance(piece, Heading):
         return [f"### {markdown_text(piece.text)}", ""]
     if isinstance(piece, Prose):
         return [_line(piece.text), ""]
-    if isinstance(piece, Points):
+    if isinstance(piece, Bullets):
         return [*(f"- {_line(item)}" for item in piece.items), ""]
     if isinstance(piece, Table):
         return _table(piece) if piece.reading else []

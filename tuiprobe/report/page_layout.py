@@ -14,13 +14,13 @@ from tuiprobe.report.text import NAMED_IMAGES, cells_of, image_name, value_text
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
     Code,
     Column,
-    Content,
     Heading,
-    Points,
     Section,
+    SectionContent,
     Strip,
     StripEnd,
     Strong,
@@ -29,7 +29,7 @@ from tuiprobe.results.section import (
     Value,
 )
 
-Pictures = Mapping[tuple[str, int], bytes]
+Thumbnails = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
 
 LISTED_ROWS = 100
@@ -57,8 +57,8 @@ class Layout(NamedTuple):
     """
 
     on_card: list[Chart | Strip]
-    opening: list[Content | list[Chart]]
-    parts: list[tuple[Heading, list[Content | list[Chart]]]]
+    opening: list[SectionContent | list[Chart]]
+    parts: list[tuple[Heading, list[SectionContent | list[Chart]]]]
     tables_folded: bool
 
 
@@ -75,7 +75,7 @@ class PageState:
         card_text: The lines of the card, which sections do not repeat.
     """
 
-    small: Pictures = field(default_factory=dict)
+    small: Thumbnails = field(default_factory=dict)
     linked: bool = False
     open: bool = False
     on_card: Collection[tuple[str, str]] = ()
@@ -146,7 +146,7 @@ class PageState:
         first = charts[:1] if not (on_card or self.open) else []
         others = [piece for piece in others if piece not in first]
         opening = others[: opening_pieces(others)]
-        parts: list[tuple[Heading, list[Content]]] = []
+        parts: list[tuple[Heading, list[SectionContent]]] = []
         for piece in others[len(opening) :]:
             if isinstance(piece, Heading):
                 parts.append((piece, []))
@@ -159,9 +159,9 @@ class PageState:
             tables_folded=not self.open,
         )
 
-    def _unrepeated(self, piece: Content) -> Content:
+    def _unrepeated(self, piece: SectionContent) -> SectionContent:
         """Returns a piece without the sentences of a list that stand on the card already."""
-        if not isinstance(piece, Points):
+        if not isinstance(piece, Bullets):
             return piece
         items = [
             item for item in piece.items if len(line_of(item)) < _SENTENCE or not self.repeats(item)
@@ -179,30 +179,30 @@ class PageState:
         return sources
 
 
-def opening_pieces(content: Sequence[Content]) -> int:
+def opening_pieces(content: Sequence[SectionContent]) -> int:
     """Returns the number of pieces that open a section: those before the second of its parts."""
     places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
     return next(places, len(content))
 
 
-def _visible(piece: Content) -> bool:
+def _visible(piece: SectionContent) -> bool:
     """Returns whether a page shows anything of a piece."""
     if isinstance(piece, Table):
         return piece.reading and bool(piece.rows) and not only_in_a_file(piece)
     if isinstance(piece, Chart):
         return has_points(piece)
-    if isinstance(piece, Points):
+    if isinstance(piece, Bullets):
         return bool(piece.items)
     return not (isinstance(piece, Strip) and piece.folded)
 
 
 def _figures_folded(
-    content: Sequence[Content], all_of_them: bool = False
-) -> list[Content | list[Chart]]:
+    content: Sequence[SectionContent], all_of_them: bool = False
+) -> list[SectionContent | list[Chart]]:
     """Returns pieces with the figures that are folded as one list, at the place of the first."""
     charts = (piece for piece in content if isinstance(piece, Chart))
     folded = [chart for chart in charts if chart.folded or all_of_them]
-    arranged: list[Content | list[Chart]] = []
+    arranged: list[SectionContent | list[Chart]] = []
     for piece in content:
         if piece not in folded:
             arranged.append(piece)

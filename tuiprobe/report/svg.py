@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
 
-from tuiprobe.numbers import in_unit, number, with_minus
+from tuiprobe.numbers import as_written, number, with_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.results.section import Chart, Drawn, Series
 
@@ -340,6 +340,6 @@ def tick_text(value: float, unit: str = "none") -> str:
     >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0), tick_text(0.2, "share")
     ('0.2', '1,500', '0', '20 %')
     """
-    scaled = round(in_unit(value, unit), 10) + 0.0
+    scaled = round(as_written(value, unit), 10) + 0.0
     text = f"{scaled:,.6g}" if abs(scaled) < 1e6 else f"{scaled:.6g}"
     return with_minus(text) + (" %" if unit == "share" else "")

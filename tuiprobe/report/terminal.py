@@ -14,7 +14,7 @@ from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import next_step, provenance
-from tuiprobe.results.section import Heading, Points, Prose, Section, Table
+from tuiprobe.results.section import Bullets, Heading, Prose, Section, Table
 
 if TYPE_CHECKING:
     from tuiprobe.probes.ablation.result import TargetedAblation
@@ -40,7 +40,7 @@ def section_text(section: Section) -> str:
             blocks.append([line(piece.text), "-" * len(line(piece.text))])
         elif isinstance(piece, Prose):
             blocks.append(_wrapped(line(piece.text)))
-        elif isinstance(piece, Points):
+        elif isinstance(piece, Bullets):
             blocks.append([row for item in piece.items for row in _wrapped(line(item), "- ", "  ")])
         elif isinstance(piece, Table) and piece.reading and not piece.folded:
             blocks.append([*_wrapped(line(piece.title)), *table_lines(piece)])

@@ -49,7 +49,7 @@ _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
 reason is given once. `shifts` is one of them where two or more sets have labels."""
 
 
-Picture = Chart | Strip
+CardPicture = Chart | Strip
 
 
 class CardBlock(Frozen):
@@ -68,7 +68,7 @@ class CardBlock(Frozen):
     title: str
     lines: Many[Text]
     probes: Many[Id] = ()
-    pictures: Many[Picture] = ()
+    pictures: Many[CardPicture] = ()
     folded: bool = False
 
 
@@ -187,7 +187,7 @@ def _joined(lines: list[Text]) -> list[Text]:
     return shown
 
 
-def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
+def _pictures(parts: list[Part]) -> tuple[CardPicture, ...]:
     """Returns the pictures of the last section of a block that names any and has data."""
     for part in reversed(parts):
         content = part.section.content if part.section is not None else ()

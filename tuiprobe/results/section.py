@@ -96,7 +96,7 @@ class Prose(Frozen):
     text: Text
 
 
-class Points(Frozen):
+class Bullets(Frozen):
     """A list of short sentences."""
 
     kind: Literal["points"] = "points"
@@ -182,7 +182,7 @@ class Series(Frozen):
         mark: How it is drawn.
         role: What it stands for: the thing itself, up to two companions, a control, a reference
             line, or the context behind it.
-        names: What each point is, for a reader who points at it; empty where nothing is told.
+        names: What each point is, for a reader who points at it; empty for none.
     """
 
     name: str
@@ -329,7 +329,9 @@ class Strip(Frozen):
     subject: RowSubject | None = None
 
 
-Content = Annotated[Heading | Prose | Points | Table | Chart | Strip, Field(discriminator="kind")]
+SectionContent = Annotated[
+    Heading | Prose | Bullets | Table | Chart | Strip, Field(discriminator="kind")
+]
 
 
 class Section(Frozen):
@@ -357,7 +359,7 @@ class Section(Frozen):
     block: Block | None = None
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
-    content: Annotated[Many[Content], Field(max_length=MOST_BLOCKS)] = ()
+    content: Annotated[Many[SectionContent], Field(max_length=MOST_BLOCKS)] = ()
 
     @model_validator(mode="after")
     def _pictures_exist(self) -> "Section":

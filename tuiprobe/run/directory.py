@@ -205,7 +205,7 @@ class RunDir:
                 raise DataError(
                     f"{self.path} holds another run (key {present[:8]}, this run has {key[:8]}): "
                     "weights, code of the model, preprocessing, images, labels, layers or batch "
-                    "size differ. Choose another --output, or --fresh to start it anew"
+                    "size differ; choose another --output, or start over with --fresh"
                 )
         elif others:
             raise DataError(

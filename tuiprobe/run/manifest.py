@@ -83,8 +83,8 @@ def require_manifest(root: Path) -> Manifest | None:
     manifest = read_manifest(root)
     if manifest is None and Entry(root, "key").exists():
         raise DamagedFileError(
-            f"{root} has no {MANIFEST}, which is written last: it was stopped before its end, or "
-            "the file was deleted; the command that made the run finishes it"
+            f"{root} has no {MANIFEST}, which is written last: the run was stopped before its "
+            "end, or the file was deleted; the command that made the run finishes it"
         )
     return manifest
 
@@ -162,7 +162,7 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
 
 
 def exists_in_run(entry: Entry) -> bool:
-    """Says whether an optional file of a run exists.
+    """Returns whether an optional file of a run exists.
 
     Raises:
         DamagedFileError: If it is missing and the manifest names it.

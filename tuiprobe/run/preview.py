@@ -36,7 +36,7 @@ DEPENDS = {
 }
 
 
-Role = Literal["labelled", "unlabelled", "concepts", "target"]
+SetRole = Literal["labelled", "unlabelled", "concepts", "target"]
 """What a set is for: labelled and unlabelled sets, the concept set, and target sets."""
 
 
@@ -64,7 +64,7 @@ class PlannedSet(Frozen):
 
     name: str
     source: str
-    role: Role
+    role: SetRole
     found: Count
     planned: Count
     classes: Count

@@ -42,8 +42,8 @@ _REPORTED_ELSEWHERE = ("weights", "preprocessing")
 """Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
 _FOREIGN = (
-    "{} is of no run of this version of tuiprobe: {}; read it with the version that made it, or "
-    "measure anew with another --output"
+    "{} cannot be read by this version of tuiprobe: {}; read it with the version that wrote it, or "
+    "measure again with another --output"
 )
 
 
@@ -198,7 +198,7 @@ def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> Ru
 
 
 def saved_by_watch(directory: RunDir) -> bool:
-    """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
+    """Returns whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
         fields = read_record(directory.spec_file, limits.SPEC_BYTES)
     except DamagedFileError:

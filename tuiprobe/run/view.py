@@ -46,7 +46,7 @@ StateKind = Literal[
     "waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"
 ]
 
-Clock = Callable[[], float]
+MonotonicClock = Callable[[], float]
 """A reader's own clock; only differences count."""
 
 _PHASES = ("extract", "merge", "head", "probe")
@@ -115,7 +115,8 @@ class RunView:
         measured: Images that count as measured: a resumed run keeps them.
         planned: Images to measure, over all sets; 0 before the plan.
         results: Whether there are results to open.
-        host: The other host that last wrote it, if nothing tells whether it still does.
+        host: The other host that last wrote it, where this host cannot know whether it still
+            runs; else empty.
         waits: Ranks that do not run and whose shards are missing, of a run of several ranks.
         path: The run directory.
         name: Path below the listed directory.
@@ -153,7 +154,7 @@ class RunView:
         held: frozenset[str] | None = None,
         alive: bool = False,
         live: bool = False,
-        now: Clock = time.monotonic,
+        now: MonotonicClock = time.monotonic,
     ) -> RunView:
         """Reads how a run stands.
 
@@ -383,7 +384,7 @@ def read_ranks(
     held: frozenset[str] | None = None,
     trusting: bool = False,
     channels: bool = False,
-    now: Clock = time.monotonic,
+    now: MonotonicClock = time.monotonic,
 ) -> tuple[tuple[RankView, ...], str]:
     """Reads all ranks that have a readable status, by number.
 

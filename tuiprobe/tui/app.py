@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
@@ -16,7 +15,7 @@ from textual.theme import Theme
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
-from tuiprobe.tui.commands import Commands, working_keys
+from tuiprobe.tui.commands import Commands, Palette, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.runmarks import run_colours
@@ -130,6 +129,7 @@ class TuiprobeApp(EngineApp):
 
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""
+        self.screen_change_signal.subscribe(self, self.opens, immediate=True)
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.set_interval(1.0, self.look_at_running)
         if self._first is None:
@@ -200,8 +200,8 @@ class TuiprobeApp(EngineApp):
 
     def action_command_palette(self) -> None:
         """Opens the palette; Textual's own has an id, which one that still closes has too."""
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette())
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
 
     def action_help(self) -> None:
         """Explains the terms at the cursor, and shows the keys that work here."""

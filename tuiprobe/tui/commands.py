@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from textual.binding import Binding
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.style import Style
+from textual.timer import Timer, TimerCallback
 
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
@@ -142,3 +143,27 @@ class Commands(Provider):
                 named = of.text.lower().startswith(query.lower())
                 score *= (1 + named) * (2.0 - 1.0 / (1 + used.get(of.text, 0)))
                 yield Hit(score, of.line(matcher.highlight(of.text)), self._chosen(of), of.text)
+
+
+class Palette(CommandPalette):
+    """Textual's palette, without what ends the program when keys come faster than it is drawn."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether the list has lines to move in, which it has once it is laid out."""
+        moves = action == "command_list"
+        return not moves or any(of.scrollable_content_region for of in self.query(CommandList))
+
+    def set_timer(
+        self, delay: float, callback: TimerCallback | None = None, **options: Any
+    ) -> Timer:
+        """Sets a timer that does nothing once the palette is closed."""
+
+        def while_open() -> None:
+            if self.is_current and callback is not None:
+                callback()
+
+        return super().set_timer(delay, while_open, **options)
+
+    def on_screen_suspend(self) -> None:
+        """Ends the search where another screen takes its place."""
+        self.workers.cancel_node(self)

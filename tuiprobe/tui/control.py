@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import deque
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any
+from weakref import WeakSet
 
-from textual import work
+from textual import events, work
 from textual.app import App
+from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Input
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import percent_done
@@ -24,6 +30,9 @@ from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
 
 ReadJob = Callable[[], None]
+
+_LONGEST_WORK = 5.0
+"""Seconds after which a key counts as done, if the widget that worked on it was removed."""
 
 
 @cache
@@ -45,6 +54,19 @@ def _reader() -> SimpleQueue[ReadJob]:
 
     Thread(target=work, daemon=True, name="reader").start()
     return jobs
+
+
+class KeyPassed(Message):
+    """Bubbles behind a key, or behind the messages of its action, through the same queues.
+
+    Args:
+        key: Number of the key.
+        rounds: How often it is to bubble.
+    """
+
+    def __init__(self, key: int, rounds: int) -> None:
+        super().__init__()
+        self.key, self.rounds = key, rounds
 
 
 class EngineApp(App[None]):
@@ -69,6 +91,76 @@ class EngineApp(App[None]):
         self.settings = Settings.read()
         self._marks: dict[Path, RunMark] = {}
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
+        self._opened: WeakSet[Screen[Any]] = WeakSet()  # laid out
+        self._ahead: deque[events.Key] = deque()  # keys that wait
+        self._keys = 0  # that were taken
+        self._at_work: Timer | None = None  # ends the work of a key whose widget was removed
+
+    # One key after the other.
+
+    async def on_event(self, event: events.Event) -> None:
+        """Gives a key to the screen that the keys before it have led to; hands on other events."""
+        if isinstance(event, events.InputEvent) and not self.screen_stack:
+            return  # the program is about to end
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        if self._leaves(event.key):
+            self._ahead.clear()
+        self._ahead.append(event)
+        await self._next_key()
+
+    def _leaves(self, key: str) -> bool:
+        """Returns whether a key leaves a screen that reads, whatever was typed for it."""
+        screen = self.screen
+        if screen not in self._opened or not getattr(screen, "reading", False):
+            return False
+        active = screen.active_bindings.get(key)
+        of_all = active is not None and (active.node is self or "app." in active.binding.action)
+        return of_all or key == "escape"
+
+    async def _next_key(self) -> None:
+        """Takes the next key, unless the one before is at work or its screen is not there yet."""
+        while self._ahead and self._at_work is None and self.screen in self._opened:
+            event, reads = self._ahead[0], getattr(self.screen, "reading", False)
+            if reads and not self._leaves(event.key):
+                return
+            await super().on_event(self._ahead.popleft())
+            if not (isinstance(self.focused, Input) and event.is_printable):  # else it is a letter
+                self._keys += 1
+                self._at_work = self.set_timer(_LONGEST_WORK, partial(self._passed, self._keys))
+                self._follow(KeyPassed(self._keys, 2))  # its action, then the messages of that
+
+    def _follow(self, message: KeyPassed) -> None:
+        (self.focused or self.screen).post_message(message)
+
+    async def on_key_passed(self, message: KeyPassed) -> None:
+        """Takes the next key once the one before has had its effect."""
+        if message.key != self._keys or not self.screen_stack:
+            return
+        if message.rounds > 1:
+            self._follow(KeyPassed(message.key, message.rounds - 1))
+        else:
+            await self._passed(message.key)
+
+    async def _passed(self, key: int) -> None:
+        if key == self._keys and self.screen_stack:
+            if self._at_work is not None:
+                self._at_work.stop()
+            self._at_work = None
+            await self._next_key()
+
+    def opens(self, screen: Screen[Any]) -> None:
+        """Keeps keys for the screen that is shown from now on, until it is laid out."""
+        if screen in self._opened:
+            self.call_next(self._passed, self._keys)
+        else:  # its messages before this one lay it out and set the focus
+            screen.call_later(self.call_next, self.hand_over, screen)
+
+    async def hand_over(self, screen: Screen[Any]) -> None:
+        """Gives a screen that is laid out the keys that were kept for it, unless it reads."""
+        self._opened.add(screen)
+        await self._passed(self._keys)
 
     def read(self, job: ReadJob) -> None:
         """Reads reports in a thread, one job after the other; an error that is a bug ends the app.

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.report.reading import views_with_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 
@@ -42,10 +43,20 @@ def ended_runs(group: Path, alive: Callable[[Path], bool]) -> list[Path]:
     return runs if views and all(view.results and not view.going for view in views) else []
 
 
+def load_readers() -> None:
+    """Loads what reading a run loads.
+
+    A thread that reads must not load it itself: of a package that two threads load at once, one may
+    get a module without its content.
+    """
+    import numpy as np  # noqa: F401
+
+    import tuiprobe.run.results
+    import tuiprobe.run.status  # noqa: F401
+
+
 def read_live(run: Path, before: RunView | None = None, alive: bool = False) -> RunView:
     """Reads a run with its live figures; results count the labels beside it."""
-    from tuiprobe.report.reading import views_with_labels
-
     view = RunView.read(RunDir(run), before, alive=alive, live=True)
     return next(views_with_labels([view]))
 
@@ -75,6 +86,7 @@ class WatchThread:
         first: RunView | None = None,
         seconds: float = 0.2,
     ) -> None:
+        load_readers()
         self.latest = first
         self.log: tuple[str, ...] = ()
         self.beside: tuple[Path, ...] = ()

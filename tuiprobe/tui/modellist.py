@@ -244,5 +244,5 @@ class ModelTable(RowTable[ListedModel | str]):
         models = (i for i, row in enumerate(self.rows) if isinstance(row, ListedModel))
         row = min(models, key=lambda i: (abs(i - row), (i > row) == back), default=row)
         super()._go(row)
-        if row == 1 and isinstance(self.rows[0], str):
+        if row == 1 and self.rows and isinstance(self.rows[0], str):
             self.scroll_to(y=0, animate=False)  # the heading above it

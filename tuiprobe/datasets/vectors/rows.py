@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import refuse_undecodable
 from tuiprobe.datasets.labels import RowLabels, read_labels
-from tuiprobe.datasets.layout import Block, Ids, SetLayout, hash_ids
+from tuiprobe.datasets.layout import Ids, SampleBlock, SetLayout, hash_ids
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.parquet import read_names
@@ -204,7 +204,7 @@ class RowSet(SetLayout):
         first, stop = np.searchsorted(sample, (ids[0], ids[-1] + 1) if len(ids) else (0, 0))
         return np.isin(ids, sample[first:stop], assume_unique=True)
 
-    def read_block(self, ids: Ids) -> Block:
+    def read_block(self, ids: Ids) -> SampleBlock:
         """Reads consecutive rows; those that are finite, and whose norm in float32 is, are usable.
 
         Raises:
@@ -214,7 +214,7 @@ class RowSet(SetLayout):
         import torch  # rows are described without it
 
         norms = torch.linalg.vector_norm(torch.from_numpy(values), dim=1, dtype=torch.float32)
-        return Block(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
+        return SampleBlock(values, norms.isfinite().numpy(), hashlib.sha256(values.data).digest())
 
     def names(self, ids: Ids) -> dict[int, str]:
         """Returns the names of some rows, ascending; empty without an id column.

@@ -15,7 +15,7 @@ from tuiprobe.probes.ablation.compute import (
     ablate_channels,
     acted_on,
 )
-from tuiprobe.probes.content import channels_in_words, points, table
+from tuiprobe.probes.content import bullets, channels_in_words, table
 from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
@@ -70,7 +70,7 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
             headline=(sentence,),
             card=((sentence,),) if result.stand_out else (),
             content=(
-                points(_explanations(result)),
+                bullets(_explanations(result)),
                 table(
                     "ablation",
                     ["data", ("mode", "channels are set to"),

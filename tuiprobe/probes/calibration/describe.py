@@ -21,9 +21,9 @@ from tuiprobe.results.figures import columns
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     Drawn,
     Section,
+    SectionContent,
     Series,
     Strip,
     Text,
@@ -132,7 +132,7 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
     words = []
     for gap, place in zip(gaps, places, strict=True):
         if gap is not None and abs(gap) < RIGHT:
-            words.append(f"right {place}")
+            words.append(f"on average right {place}")
         elif gap is not None:
             amount = number(abs(gap), "points", bare=bare)
             words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
@@ -158,7 +158,7 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
     yield (f"Worst class of a shift ({compared:,} tried): {line}.",)
 
 
-def _errors(result: Calibration) -> Iterator[Content]:
+def _errors(result: Calibration) -> Iterator[SectionContent]:
     yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature, ".")
     yield table(
         "calibration",
@@ -209,7 +209,7 @@ def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
     return series(name, [row.accuracy for row in bins], role, x=x)
 
 
-def _classes(result: Calibration) -> Iterator[Content]:
+def _classes(result: Calibration) -> Iterator[SectionContent]:
     if not result.classes:
         return
     yield heading("Accuracy by class")

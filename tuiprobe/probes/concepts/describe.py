@@ -31,11 +31,11 @@ from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     Drawn,
     NamedSet,
     RowSubject,
     Section,
+    SectionContent,
     Strip,
     StripEnd,
     Strong,
@@ -186,7 +186,7 @@ def _headline(result: Concepts) -> Text:
     return (f"{text}.",)
 
 
-def _unique(result: Concepts) -> Iterator[Content]:
+def _unique(result: Concepts) -> Iterator[SectionContent]:
     yield prose("Concept set: ", Code(code=result.data), ". ", _protocol(result))
     yield table(
         "unique_concepts_by_directions",
@@ -251,7 +251,7 @@ def _protocol(result: Concepts) -> str:
     )
 
 
-def _leading(result: Concepts) -> Iterator[Content]:
+def _leading(result: Concepts) -> Iterator[SectionContent]:
     yield heading("What the leading directions encode")
     best: dict[tuple[str, str], tuple[float, int, EncodedConcept]] = {}
     for row in result.top:

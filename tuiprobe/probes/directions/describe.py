@@ -18,10 +18,10 @@ from tuiprobe.results.figures import Fig, declared, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     Drawn,
     RowSubject,
     Section,
+    SectionContent,
     Series,
     Table,
     Text,
@@ -133,7 +133,7 @@ def _id(basis: Basis) -> str:
     return "centred" if basis.centred else "plain"
 
 
-def _directions(bases: Sequence[Basis]) -> Iterator[Content]:
+def _directions(bases: Sequence[Basis]) -> Iterator[SectionContent]:
     """Yields the figures of both matrices, and the directions of each."""
     yield table(
         "both_forms_of_the_head",
@@ -194,7 +194,7 @@ def _importances(basis: Basis) -> Chart:
     )
 
 
-def _pruning(bases: Sequence[Basis]) -> Iterator[Content]:
+def _pruning(bases: Sequence[Basis]) -> Iterator[SectionContent]:
     """Yields accuracy against the fraction pruned, one chart per data set, and its tables."""
     curves = [(basis, curve) for basis in bases for curve in basis.curves]
     if not curves:

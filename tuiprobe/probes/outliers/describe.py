@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, points, prose, series, several, table, value_or_dash
+from tuiprobe.probes.content import bullets, heading, prose, series, several, table, value_or_dash
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.compute import probe_outliers
@@ -32,13 +32,13 @@ from tuiprobe.results.headlines import HEIGHT, OFFSET, PERSISTENCE
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     MeanOf,
     NamedFact,
     NamedFigure,
     NamedSet,
     RowSubject,
     Section,
+    SectionContent,
     Series,
     Strip,
     StripEnd,
@@ -79,10 +79,10 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
         """Reads the statistics of every set at every tap."""
-        taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
+        taps = tuple(run.tap(data, tap) for data in run.id_and_shifts for tap in run.plan.taps)
         return Inputs(
             taps=taps,
-            paths={data.name: run.paths(data.name) for data in run.images},
+            paths={data.name: run.paths(data.name) for data in run.id_and_shifts},
             model=run.plan.model,
             seed=run.spec.seed,
         )
@@ -266,10 +266,10 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
                "model trained with registers has none.")  # fmt: skip
 
 
-def _content(result: OutlierResult) -> Iterator[Content]:
+def _content(result: OutlierResult) -> Iterator[SectionContent]:
     finals = result.finals()
     final = finals[0]
-    yield points(final.finding.reasons)
+    yield bullets(final.finding.reasons)
     if isinstance(final.heights, Heights) and final.heights.skewed:
         yield prose(SKEWED)
     yield _figures(finals)
@@ -303,7 +303,7 @@ def _figures(finals: list[Outliers]) -> Table:
     )  # fmt: skip
 
 
-def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
+def _channels(final: Outliers, heights: Heights) -> Iterator[SectionContent]:
     """Yields the highest channels."""
     outliers = {row.channel for row in final.outlier_channels}
     yield heading("Highest channels on ", Code(code=final.data))
@@ -343,7 +343,7 @@ def _channels(final: Outliers, heights: Heights) -> Iterator[Content]:
     )  # fmt: skip
 
 
-def _images(finals: list[Outliers]) -> Iterator[Content]:
+def _images(finals: list[Outliers]) -> Iterator[SectionContent]:
     """Yields the images at the ends of the leading channels of every set."""
     for which, final in enumerate(finals):
         if which == 0 and final.top_images:
@@ -374,7 +374,7 @@ def _listed(figures: RowFigures) -> Value:
     return f"{len(channels)}: {listed}{more}"
 
 
-def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+def _layers(taps: tuple[Outliers, ...]) -> Iterator[SectionContent]:
     """Yields the figures of layers, if there are any before the final representation."""
     if all(tap.final for tap in taps):
         return
@@ -421,7 +421,7 @@ def _layers(taps: tuple[Outliers, ...]) -> Iterator[Content]:
         )
 
 
-def _files(taps: tuple[Outliers, ...]) -> Iterator[Content]:
+def _files(taps: tuple[Outliers, ...]) -> Iterator[SectionContent]:
     """Yields the table that only files hold: all channels of every tap."""
     yield table(
         "channels",

@@ -30,9 +30,9 @@ from tuiprobe.results.figures import columns, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     Drawn,
     Section,
+    SectionContent,
     Text,
     Value,
 )
@@ -84,7 +84,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads the rows that the run keeps, and the largest values of all positions."""
         taps: list[TapRows] = []
-        for data in run.images:
+        for data in run.id_and_shifts:
             for record in run.plan.taps:
                 tap = run.tap(data, record)
                 if tap.rows.size:
@@ -169,7 +169,7 @@ def _accuracy(changed: AnswersChanged) -> str:
     return f" (accuracy {top1.alone(signed=True)})"
 
 
-def _changes(result: Quantisation) -> Iterator[Content]:
+def _changes(result: Quantisation) -> Iterator[SectionContent]:
     """Yields the tables of what changes; none without any image."""
     about: list[ColumnOf] = ["data", ("scheme", "scales")]
     if result.answers:
@@ -217,7 +217,7 @@ def _charts(result: Quantisation) -> list[Chart]:
     ]
 
 
-def _table(result: Quantisation) -> Content:
+def _table(result: Quantisation) -> SectionContent:
     ratios_of: list[ColumnOf] = [
         (f"{scheme}_{kind}", f"{name}, {about}")
         for scheme, name in SCHEMES.items()

@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import ZERO_SHOT
 from tuiprobe.catalog.baselines import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import heading, points, prose, several, table, value_or_dash
+from tuiprobe.probes.content import bullets, heading, prose, several, table, value_or_dash
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
@@ -42,9 +42,9 @@ from tuiprobe.results.headlines import EFFECTIVE
 from tuiprobe.results.section import (
     BaselineLine,
     Code,
-    Content,
     MeanOf,
     Section,
+    SectionContent,
     Strong,
     Text,
     Value,
@@ -258,7 +258,7 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield _forecast_line(result.forecast)
 
 
-def _forecast(result: Robustness) -> Iterator[Content]:
+def _forecast(result: Robustness) -> Iterator[SectionContent]:
     """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
     if not isinstance(result.forecast, NotRun):
         yield heading("Forecast from published models")
@@ -338,7 +338,7 @@ def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: f
     return f"{line}."
 
 
-def _accuracies(result: Robustness) -> Iterator[Content]:
+def _accuracies(result: Robustness) -> Iterator[SectionContent]:
     def cells(row: SetAccuracy, names: str) -> list[Value]:
         return [
             Code(code=row.data), row.shift or "", names, row.top1, value_or_dash(row.top1_all),
@@ -363,7 +363,7 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
     yield prose("Mean top-1 of the shifts: ", result.mean_shift, ".")
 
 
-def _effective(result: Robustness) -> Iterator[Content]:
+def _effective(result: Robustness) -> Iterator[SectionContent]:
     yield heading("Effective robustness")
     if isinstance(result.effective, NotRun):
         yield prose(result.effective)
@@ -391,4 +391,4 @@ def _effective(result: Robustness) -> Iterator[Content]:
         rows,
     )  # fmt: skip
     if result.not_run:
-        yield points(result.not_run)
+        yield bullets(result.not_run)

@@ -19,9 +19,9 @@ from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Content,
     NamedFigure,
     Section,
+    SectionContent,
     Series,
     Strip,
     Strong,
@@ -56,7 +56,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             if planned:
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
-            labelled = [data for data in run.images if data.labelled]
+            labelled = [data for data in run.id_and_shifts if data.labelled]
             if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
                 return unmatched  # a folder that the user named is the user's pictures
             remedy = "pass --target SOURCE; it needs no labels"
@@ -232,7 +232,7 @@ def _left_out(errors: LeftOut) -> str:
     )
 
 
-def _estimates(result: Targets) -> Iterator[Content]:
+def _estimates(result: Targets) -> Iterator[SectionContent]:
     if any(target.expected for target in result.targets):
         yield prose(NOTE)
     rows: list[list[Value]] = []
@@ -264,7 +264,7 @@ def _estimates(result: Targets) -> Iterator[Content]:
     yield prose(NO_CLASS)
 
 
-def _errors(result: Targets) -> Iterator[Content]:
+def _errors(result: Targets) -> Iterator[SectionContent]:
     yield heading("How wrong these estimates are on labelled shifts")
     left_out = result.left_out
     if not given(left_out.mean_absolute):

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import ScreenResume
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -78,51 +78,6 @@ class TitleLine(Static):
             self.update(titled(self._text, *self._warnings, self.content_size.width))
 
 
-LETTERS = "asdfghjklqwertyuiopzxcvbnm"
-
-
-class JumpScreen(ModalScreen[Widget | None]):
-    """Letters over the screen below; one of them goes to its panel, any other key back.
-
-    Args:
-        places: The widgets that can be gone to, in order.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "back", tooltip="Back without going anywhere")
-    ]
-    DEFAULT_CSS = """
-    JumpScreen { background: transparent; layers: letters; }
-    JumpScreen Static { position: absolute; width: 3; height: 1; background: $accent;
-        color: $background; text-style: bold; }
-    """
-
-    def __init__(self, places: list[Widget]) -> None:
-        super().__init__()
-        self._places = dict(zip(LETTERS, places, strict=False))
-
-    def compose(self) -> ComposeResult:
-        """Puts a letter on the corner of each widget."""
-        for letter, widget in self._places.items():
-            sign = Static(f" {letter} ", markup=False)
-            sign.styles.offset = (widget.region.x, widget.region.y)
-            yield sign
-
-    def on_key(self, event: events.Key) -> None:
-        """Goes to the widget of the letter."""
-        event.stop()
-        self.dismiss(self._places.get(event.key))
-
-
-def places_on(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
-    """Returns the widgets that are in sight."""
-    return [
-        widget
-        for widget in widgets
-        if widget.region.area and 0 <= widget.region.x < size[0] and 0 <= widget.region.y < size[1]
-    ]
-
-
 SMALLEST = (60, 15)
 
 
@@ -133,9 +88,13 @@ class ProbeScreen(Screen[None]):
     of the widget with the focus, then the others in their order. A key whose `check_action` says no
     is not shown; `refresh_bindings()` asks again. Widgets, tabs and screens may have `explained()`:
     ids of the terms at their cursor (`screens/help.py`). One that shows a run has `shown_run`.
+
+    Attributes:
+        reading: Whether it is empty until something is read; keys pressed meanwhile wait.
     """
 
     app: EngineApp
+    reading = False
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = with_ids("screen", [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
@@ -176,6 +135,8 @@ class ProbeScreen(Screen[None]):
 
     def action_jump(self) -> None:
         """Puts a letter on every panel in sight; the letter goes there."""
+        from tuiprobe.tui.screens.dialogs import JumpScreen, places_on
+
         places = places_on(list(self.focus_chain), self.size)
 
         def go(widget: Widget | None) -> None:
@@ -202,6 +163,12 @@ class ProbeScreen(Screen[None]):
             badge.update(text)
             badge.display = bool(text)
 
+    def has_read(self) -> None:
+        """Takes keys from now on, first those that were pressed while it was reading."""
+        if self.reading:
+            self.reading = False
+            self.app.call_next(self.app.hand_over, self)
+
     @property
     def title_line(self) -> TitleLine:
         """The line at the top."""
@@ -210,6 +177,8 @@ class ProbeScreen(Screen[None]):
 
 class OpeningScreen(ProbeScreen):
     """What is shown until the first screen is there."""
+
+    reading = True
 
     def compose_body(self) -> ComposeResult:
         """Shows that a run is read."""

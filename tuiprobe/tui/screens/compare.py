@@ -225,6 +225,7 @@ class CompareScreen(FilteredScreen):
     """
 
     PLACE = "Compare"
+    reading = True
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
     DEFAULT_CSS = """
@@ -298,6 +299,7 @@ class CompareScreen(FilteredScreen):
             for table in self.query(RowTable):
                 table.empty = f"nothing to compare: {nothing}"
                 table.refresh()
+            self.has_read()
             return
         self.compared = compared
         first, *others = (row.model for row in compared.decision.models)
@@ -318,6 +320,7 @@ class CompareScreen(FilteredScreen):
             table.empty = "No figure matches. esc clears the filter, d shows all."
         self.query_one(CompareTable).empty = "no accuracy of the same labelled images"
         self._show()
+        self.has_read()
 
     def _decision(self, decision: Decision) -> Content:
         """Returns the sentence, what weakens it, and what would decide it."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
 from tuiprobe.files import expand_home
@@ -26,6 +28,10 @@ class Dialog(ModalScreen[T]):
     """A box of class `dialog` in the middle of the screen it belongs to; it has its own keys."""
 
     ALLOW_SELECT = False
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Closes the box once: a second key, typed ahead, does not close the screen below."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
 
 
 class ConfirmScreen(Dialog[bool]):
@@ -204,3 +210,48 @@ class PickerScreen(Dialog[Path | None]):
         tree.path = path
         self.query_one(Input).value = str(path)
         tree.focus()
+
+
+LETTERS = "asdfghjklqwertyuiopzxcvbnm"
+
+
+class JumpScreen(Dialog[Widget | None]):
+    """Letters over the screen below; one of them goes to its panel, any other key back.
+
+    Args:
+        places: The widgets that can be gone to, in order.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "back", tooltip="Back without going anywhere")
+    ]
+    DEFAULT_CSS = """
+    JumpScreen { background: transparent; layers: letters; }
+    JumpScreen Static { position: absolute; width: 3; height: 1; background: $accent;
+        color: $background; text-style: bold; }
+    """
+
+    def __init__(self, places: list[Widget]) -> None:
+        super().__init__()
+        self._places = dict(zip(LETTERS, places, strict=False))
+
+    def compose(self) -> ComposeResult:
+        """Puts a letter on the corner of each widget."""
+        for letter, widget in self._places.items():
+            sign = Static(f" {letter} ", markup=False)
+            sign.styles.offset = (widget.region.x, widget.region.y)
+            yield sign
+
+    def on_key(self, event: events.Key) -> None:
+        """Goes to the widget of the letter."""
+        event.stop()
+        self.dismiss(self._places.get(event.key))
+
+
+def places_on(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
+    """Returns the widgets that are in sight."""
+    return [
+        widget
+        for widget in widgets
+        if widget.region.area and 0 <= widget.region.x < size[0] and 0 <= widget.region.y < size[1]
+    ]

@@ -52,7 +52,7 @@ class LiveScreen(ProbeScreen):
         self, run: Path, engine: Engine | None = None, view: RunView | None = None
     ) -> None:
         super().__init__()
-        self.root, self.engine = run, engine
+        self.root, self.engine, self.reading = run, engine, view is None
         self._started = time.monotonic() if engine is not None else None
         self._ended: Engine | None = None  # whose end was shown
         self._members = [run]
@@ -154,6 +154,7 @@ class LiveScreen(ProbeScreen):
         self._show_title(view)
         if view is None:
             return
+        self.has_read()
         self._announce_end(view)
         end = self._full_end(view)
         ranks = progress.ranks_line(view.ranks, self.size.width - 2) if view.going else ""

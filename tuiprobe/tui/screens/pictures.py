@@ -41,6 +41,7 @@ class PicturesScreen(FilteredScreen):
     """
 
     PLACE = "Pictures"
+    reading = True
     AUTO_FOCUS = "#sets"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["pictures"]
     DEFAULT_CSS = """
@@ -90,10 +91,12 @@ class PicturesScreen(FilteredScreen):
             self.table.empty = pictures
             self.notify(pictures, severity="error", markup=False)
             self.table.refresh()
+            self.has_read()
             return
         self._pictures = pictures
         self._show()
         self.table.show_rows(self.table.rows, pictures.place(self._data, self._words))
+        self.has_read()
 
     def _show(self) -> None:
         words = self._query.split()

@@ -17,6 +17,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
+from tuiprobe.tui.child import Engine
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import sign
@@ -24,7 +25,7 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.tabs.tabs import TAB_OF_BLOCK, ResultTabs, read_tabs
+from tuiprobe.tui.tabs.tabs import TABS_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
@@ -40,6 +41,7 @@ class ResultsScreen(ProbeScreen):
     """
 
     PLACE = "Results"
+    reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
@@ -84,6 +86,7 @@ class ResultsScreen(ProbeScreen):
         reading = self.query_one("#reading", Static)
         if isinstance(results, str):
             reading.update(inert_lines([results, "", "esc goes back"]))
+            self.has_read()
             return
         self.results, self._tabs = results, parts
         bar = Tabs(*(Tab(name, id=name) for name in parts))
@@ -121,6 +124,7 @@ class ResultsScreen(ProbeScreen):
             switcher.current = f"tab-{name}"
             self.on_resize()
             self._focus()
+            self.has_read()
 
     def _how_it_stands(self) -> str:
         """Returns the part of the title on a run that is not done."""
@@ -154,7 +158,7 @@ class ResultsScreen(ProbeScreen):
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
         """Shows the part that holds the evidence behind a block."""
-        self.go(TAB_OF_BLOCK[event.block])
+        self.go(next((tab for tab in TABS_OF_BLOCK[event.block] if tab in self._tabs), ""))
 
     def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.
@@ -268,9 +272,11 @@ class ResultsScreen(ProbeScreen):
         """Starts the engine of a run that was stopped and goes to its live screen."""
         from tuiprobe.tui.screens.live import LiveScreen
 
-        self.app.resume(
-            self.run, lambda engine: self.app.switch_screen(LiveScreen(self.run, engine))
-        )
+        def resumed(engine: Engine) -> None:
+            if self.is_current:  # it waits until an engine that stops has ended
+                self.app.switch_screen(LiveScreen(self.run, engine))
+
+        self.app.resume(self.run, resumed)
 
     def action_export(self) -> None:
         """Opens the choice of formats."""

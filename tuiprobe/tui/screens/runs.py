@@ -149,6 +149,7 @@ class RunsScreen(FilteredScreen):
     """
 
     PLACE = "Models M · Runs R"
+    reading = True
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["runs"]
     DEFAULT_CSS = """
@@ -164,7 +165,6 @@ class RunsScreen(FilteredScreen):
         self._marked: dict[Path, None] = {}
         self._places: tuple[int | None, ...] = (None, None, None)
         self._stop = threading.Event()
-        self._reading = True
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter and the list."""
@@ -175,14 +175,16 @@ class RunsScreen(FilteredScreen):
                 classes="filter",
             )
             sorts_down = (*(column in _DOWN for column in SORTED), False)
-            yield RunTable(columns_of((), _ROOMY), self._cells, sorts_down=sorts_down, id="runs")
+            yield RunTable(
+                columns_of((), _ROOMY), self._cells, empty="reading…", sorts_down=sorts_down,
+                id="runs",
+            )  # fmt: skip
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
         body.border_title = inert(f"Open, resume or compare what was measured in {self.root}")
 
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
-        self.table.wait()
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
@@ -215,16 +217,17 @@ class RunsScreen(FilteredScreen):
             return
         there = {row.path for row in rows}
         self._marked = {path: None for path in self._marked if path in there}
-        if rows != self._all or self._reading:
-            self._all, self._reading = rows, False
+        if rows != self._all or self.reading:
+            self._all = rows
             self._show()
+            self.has_read()
 
     def on_resize(self) -> None:
         """Chooses the columns for the new width."""
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        if self.alive and not self._reading:
+        if self.alive and not self.reading:
             self._show()
 
     def _cells(self, row: RunView) -> list[str]:
@@ -278,9 +281,6 @@ class RunsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""
-        self.table.when_read(self._mark)
-
-    def _mark(self) -> None:
         row = self.table.current
         if row is None:
             return
@@ -300,9 +300,6 @@ class RunsScreen(FilteredScreen):
 
     def action_compare(self) -> None:
         """Opens the marked runs side by side, in the order of marking but pinned ones first."""
-        self.table.when_read(self._compare)
-
-    def _compare(self) -> None:
         finished = {row.path for row in self._all if row.results}
         marked = [path for path in self._marked if path in finished]
         chosen = sorted(marked, key=lambda path: path.absolute() not in self.app.pinned)

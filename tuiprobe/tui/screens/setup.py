@@ -272,6 +272,8 @@ class SetupScreen(ProbeScreen):
     @on(Button.Pressed, "#run")
     def action_run(self) -> None:
         """Starts the engine, as soon as what was typed has been looked at."""
+        if not self.is_current:  # a second Enter, typed ahead
+            return
         if not self._previews and not self.setup.problems() and not self._refused:
             self._waits = True
             self.notify("starts once the data were looked at", timeout=2)

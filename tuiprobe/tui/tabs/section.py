@@ -25,14 +25,14 @@ from tuiprobe.report.terminal import REPLACED, table_lines
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
+    Bullets,
     Chart,
     Code,
-    Content,
     Heading,
-    Points,
     Prose,
     RowSubject,
     Section,
+    SectionContent,
     Strip,
     Table,
     Text,
@@ -309,12 +309,12 @@ class SectionTab(ResultTab):
         elif self._of_sets:
             yield SetPanel(self.results.run.path)
 
-    def _widgets(self, piece: Content) -> Iterator[Widget]:
+    def _widgets(self, piece: SectionContent) -> Iterator[Widget]:
         if isinstance(piece, Heading):
             yield FigureText(_text(piece.text), classes="section-heading")
         elif isinstance(piece, Prose):
             yield FigureText(_text(piece.text))
-        elif isinstance(piece, Points):
+        elif isinstance(piece, Bullets):
             yield FigureText(Styled("\n").join(_text(("- ", *item)) for item in piece.items))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
             opens = bool(piece.subjects) or of_sets(piece)
@@ -431,7 +431,7 @@ def of_sets(table: Table) -> bool:
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
 
 
-def _below_rows(piece: Content) -> bool:
+def _below_rows(piece: SectionContent) -> bool:
     """Returns whether a piece stands below the rows that can be opened."""
     return not (isinstance(piece, Table) and piece.subjects)
 

@@ -17,14 +17,14 @@ from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""
 
-TAB_OF_BLOCK = {
-    "your images": "yours",
-    "shifts": "shifts",
-    "inside": "channels",
-    "deploy": "checks",
-    "how sure": "checks",
+TABS_OF_BLOCK = {
+    "your images": ("yours",),
+    "shifts": ("shifts",),
+    "inside": ("channels", "inside"),
+    "deploy": ("checks",),
+    "how sure": ("checks",),
 }
-"""The part that holds the evidence behind a block of the card."""
+"""The parts that may hold the evidence behind a block of the card, the first choice first."""
 
 
 def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:
@@ -42,19 +42,19 @@ def tabs_of(results: RunResults) -> ResultTabs:
 
     A section inside whose rows can be opened has a part of its own while there is room.
     """
-    there = [part for part in results.report.parts if part.section is not None]
-    own = [part for part in there if part.block == "inside" and _opens(part)]
-    channels = [part for part in there if part.probe == "outliers"]
-    own = [part for part in own if part not in channels][: MOST_TABS - 6]
-    apart = (*channels, *own)
-    inside = [part for part in there if part.block == "inside" and part not in apart]
-    checks = [part for part in there if part.block in ("deploy", "how sure", None)]
+    visible = [part for part in results.report.parts if part.section is not None]
+    opened = [part for part in visible if part.block == "inside" and _opens(part)]
+    channels = [part for part in visible if part.probe == "outliers"]
+    opened = [part for part in opened if part not in channels][: MOST_TABS - 6]
+    separate = (*channels, *opened)
+    inside = [part for part in visible if part.block == "inside" and part not in separate]
+    checks = [part for part in visible if part.block in ("deploy", "how sure", None)]
     sections = {
-        "yours": [part for part in there if part.block == "your images"],
-        "shifts": [part for part in there if part.block == "shifts"],
+        "yours": [part for part in visible if part.block == "your images"],
+        "shifts": [part for part in visible if part.block == "shifts"],
         "channels": channels,
         "inside": inside,
-        **{part.probe.replace("_", "-"): [part] for part in own},
+        **{part.probe.replace("_", "-"): [part] for part in opened},
         "checks": checks,
     }
     parts: ResultTabs = {"overview": partial(OverviewTab, results)}

@@ -41,14 +41,14 @@ def by_importance(active: Iterable[ActiveBinding], screen: Screen[Any]) -> list[
     every screen has.
     """
     important = list(getattr(screen, "IMPORTANT", ()))
-    own = [binding.action for binding in Binding.make_bindings(type(screen).BINDINGS)]
+    actions = [binding.action for binding in Binding.make_bindings(type(screen).BINDINGS)]
 
     def rank(key: ActiveBinding) -> tuple[int, int]:
         action = key.binding.action
         if action in important:
             return (0, important.index(action))
         if key.node is screen:
-            return (2, own.index(action) if action in own else len(own))
+            return (2, actions.index(action) if action in actions else len(actions))
         return (3, 0) if key.node is screen.app else (1, 0)
 
     by_action: dict[str, ActiveBinding] = {}
@@ -66,12 +66,12 @@ def fitting(keys: Sequence[FooterKey], always: Sequence[FooterKey], width: int) 
     (['add', 'help'], ['help'])
     """
     room = width - sum(key.width for key in always)
-    kept = []
+    shown = []
     for key in keys:
         if key.width <= room:
-            kept.append(key)
+            shown.append(key)
             room -= key.width
-    return [*kept, *always]
+    return [*shown, *always]
 
 
 class KeyLine(Widget):
@@ -100,14 +100,14 @@ class KeyLine(Widget):
     @property
     def keys(self) -> list[FooterKey]:
         """The keys that are shown, from left to right."""
-        rest: list[FooterKey] = []
+        others: list[FooterKey] = []
         always: list[FooterKey] = []
         for active in by_importance(self.screen.active_bindings.values(), self.screen):
             binding = active.binding
             label = plain(self.app.get_key_display(binding))
             key = FooterKey(label, plain(binding.description), binding.key)
-            (always if binding.action in _ALWAYS else rest).append(key)
-        return fitting(rest, always, self.size.width)
+            (always if binding.action in _ALWAYS else others).append(key)
+        return fitting(others, always, self.size.width)
 
     def render_line(self, y: int) -> Strip:
         """Returns the line."""

@@ -142,6 +142,8 @@ class LivePanels(Vertical):
 
     def on_mount(self) -> None:
         """Titles the panels."""
+        if not self.query(PictureGrid):  # the screen was left meanwhile
+            return
         self.query_one("#answers").border_title = "so far"
         self.query_one("#channels").border_title = QUESTION
         self.query_one(LayerStrip).display = False

@@ -21,9 +21,6 @@ from tuiprobe.tui.text import fitted
 T = TypeVar("T")
 
 
-READING = "reading…"
-
-
 @dataclass(frozen=True)
 class RowColumn:
     """One column.
@@ -185,7 +182,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self._cells = cells
         self._rows: Sequence[T] = ()
         self._cursor = 0
-        self._early: list[Callable[[], object]] | None = None  # keys pressed while rows are read
 
     @property
     def rows(self) -> Sequence[T]:
@@ -202,20 +198,12 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """The row under the cursor; None where there is none."""
         return self._rows[self._cursor] if self._rows else None
 
-    def wait(self) -> None:
-        """Shows that rows are read; keys pressed meanwhile take effect once they are there."""
-        self.empty, self._early = READING, []
-        self.refresh()
-
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
         """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
         self.virtual_size = Size(0, len(rows) + 1)
         self._go(self._cursor if cursor is None else cursor)
         self.refresh()
-        early, self._early = self._early or [], None
-        for press in early:
-            press()
 
     def _go(self, row: int) -> None:
         self._cursor = max(0, min(row, len(self._rows) - 1))
@@ -228,28 +216,22 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         self.refresh()
         self.post_message(self.Highlighted(self))
 
-    def when_read(self, act: Callable[[], object]) -> None:
-        """Does what a key asks for, once there are rows."""
-        if self._early is not None:
-            self._early.append(act)
-        else:
-            act()
-
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        self.when_read(lambda: self._go(self._cursor + by))
+        self._go(self._cursor + by)
 
     def action_page(self, by: int) -> None:
         """Moves the cursor by a page."""
-        self.when_read(lambda: self._go(self._cursor + by * max(self.size.height - 2, 1)))
+        self._go(self._cursor + by * max(self.size.height - 2, 1))
 
     def action_end(self, last: int) -> None:
         """Moves the cursor to the first or the last row."""
-        self.when_read(lambda: self._go(last * (len(self._rows) - 1)))
+        self._go(last * (len(self._rows) - 1))
 
     def action_choose(self) -> None:
         """Chooses the row under the cursor."""
-        self.when_read(lambda: self._rows and self.post_message(self.Chosen(self)))
+        if self._rows:
+            self.post_message(self.Chosen(self))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether rows can be sorted."""

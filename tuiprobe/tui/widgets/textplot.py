@@ -269,8 +269,8 @@ def points(chart: Chart) -> list[PlottedPoint]:
             name = series.names[i] if series.names else f"{series.name}, {place}"
             words = f"{sign} {plain(name)}: {interval(y, low, high, chart.y_unit)}"
             if series.role != "reference":
-                own = series.names[i] if series.names else place
-                plotted.append(PlottedPoint(x, y, sign, words, own, series.name))
+                point_name = series.names[i] if series.names else place
+                plotted.append(PlottedPoint(x, y, sign, words, point_name, series.name))
     return sorted(plotted, key=lambda point: point.x)
 
 
@@ -285,13 +285,13 @@ def _x_ticks(chart: Chart, canvas: _Canvas) -> str:
     else:
         ticks = round_ticks(view.left, view.right, max(canvas.width // 12, 1))
         places = [(value, tick_text(value, chart.x_unit)) for value in ticks]
-    cells, taken = [" "] * canvas.width, -1
+    cells, end = [" "] * canvas.width, -1
     for x, text in places:
         room = max(canvas.width - cell_len(text), 0)
         start = min(max(canvas.column(x) - cell_len(text) // 2, 0), room)
-        if view.left <= x <= view.right and start > taken:
+        if view.left <= x <= view.right and start > end:
             cells[start : start + cell_len(text)] = text[: canvas.width]
-            taken = start + cell_len(text)
+            end = start + cell_len(text)
     return "".join(cells)
 
 
