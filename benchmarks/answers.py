@@ -28,7 +28,7 @@ APART = "directions"
 _MEASURE = """
 import json, sys
 from pathlib import Path
-from tuiprobe.api import run
+from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 spec = make_spec(None, None, json.loads(sys.argv[1]))
 print(run(RunRequest(spec=spec, output=Path(sys.argv[2]))).directory.path)

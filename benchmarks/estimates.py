@@ -123,9 +123,9 @@ def weights(datasets: list[str]) -> Floats:
 
 def ratio(rows: list[Row], difference: bool = False) -> float:
     """Returns the ratio of measured to predicted drops by least squares."""
-    predicted = np.array([r.shift.first - (r.difference if difference else r.shift.expected)
+    predicted = np.array([r.shift.id_accuracy - (r.difference if difference else r.shift.expected)
                           for r in rows])  # fmt: skip
-    measured = np.array([r.shift.first - r.shift.measured for r in rows])
+    measured = np.array([r.shift.id_accuracy - r.shift.measured for r in rows])
     weight = weights([r.dataset for r in rows])
     return float((weight * predicted * measured).sum() / (weight * predicted**2).sum())
 
@@ -135,13 +135,13 @@ def without_shifts(
 ) -> list[Tried]:
     """Estimates each row as in a run without labelled shifts."""
     return [
-        Tried(row, scaled_by(k, row.shift.first, row.shift.expected), width * _unit(row, k))
+        Tried(row, scaled_by(k, row.shift.id_accuracy, row.shift.expected), width * _unit(row, k))
         for row in rows
     ]
 
 
 def _unit(row: Row, k: float) -> float:
-    return FLOOR + SLOPE * max(k * (row.shift.first - row.shift.expected), 0)
+    return FLOOR + SLOPE * max(k * (row.shift.id_accuracy - row.shift.expected), 0)
 
 
 def with_own_shifts(rows: list[Row]) -> list[Tried]:
@@ -156,8 +156,8 @@ def with_own_shifts(rows: list[Row]) -> list[Tried]:
             if not others:
                 continue
             k = fit_scale(others)
-            value = scaled_by(k, row.shift.first, row.shift.expected)
-            drop = k * (row.shift.first - row.shift.expected)
+            value = scaled_by(k, row.shift.id_accuracy, row.shift.expected)
+            drop = k * (row.shift.id_accuracy - row.shift.expected)
             estimates.append(Tried(row, value, half_width(drop, left_out_errors(others))))
     return estimates
 
@@ -224,8 +224,8 @@ def embedded(quick: bool) -> dict[str, Any]:
             for at, shift in enumerate(shifts):
                 others = [*shifts[:at], *shifts[at + 1 :]]
                 k = fit_scale(others)
-                error = scaled_by(k, shift.first, shift.expected) - shift.measured
-                half = half_width(k * (shift.first - shift.expected), left_out_errors(others))
+                error = scaled_by(k, shift.id_accuracy, shift.expected) - shift.measured
+                half = half_width(k * (shift.id_accuracy - shift.expected), left_out_errors(others))
                 errors.append(error)
                 raw.append(shift.expected - shift.measured)
                 inside.append(abs(error) <= half)

@@ -67,7 +67,7 @@ class Accumulator {
                             std::to_string(channels));
     }
     if (largest < 0 || smallest < 0 || largest > 65536 || smallest > 65536) {
-      throw py::value_error("k must be between 1 and 65536");
+      throw py::value_error("k must be between 0 and 65536");
     }
     state_ = State(Options{channels, moments, largest, smallest, samples});
   }

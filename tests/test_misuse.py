@@ -23,7 +23,7 @@ from tuiprobe.results import Report
 
 NETWORK = torch.nn.Sequential(torch.nn.Linear(3, 3))
 MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
-    "a module alone": (lambda: tuiprobe.probe(NETWORK), "images of Sequential go through"),
+    "a module alone": (lambda: tuiprobe.probe(NETWORK), "preprocessing of Sequential"),
     "a class": (lambda: tuiprobe.probe(torch.nn.Flatten), "not the class Flatten"),
     "a number for a name": (lambda: tuiprobe.probe(42), "model takes a name"),
     "several models": (lambda: tuiprobe.probe(["mini_clip"]), "probe_several takes"),

@@ -346,6 +346,7 @@ def test_options_are_read_from_fields() -> None:
     [
         ("batch_size", "32", ""),
         ("batch_size", "65537", "give a whole number at least 1 and at most 65536"),
+        ("batch_size", "None", "give a whole number"),
         ("sample", "0", ""),
         ("sample", "-1", "give a whole number at least 1, 0 for all"),
         ("seed", "-1", "give a whole number at least 0"),

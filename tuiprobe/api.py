@@ -21,7 +21,7 @@ from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
-from tuiprobe.engine.run import run, run_several, run_together
+from tuiprobe.engine.run import run_all
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_module import ImagesAreTensors, tried_on
@@ -35,8 +35,6 @@ from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-__all__ = ["run", "run_probe", "run_several"]
 
 ARGUMENTS = "in Python, an option --batch-size 8 is batch_size=8, and --fresh is fresh=True"
 """Note on an error whose message names an option."""
@@ -92,7 +90,7 @@ def run_probes(
                 of = f"{request.spec.model}: " if len(models) > 1 else ""
                 listen(replace(event, message=of + event.message))
 
-            outcomes = run_together(requests, [objects for _, objects in given], listen=relay)
+            outcomes = run_all(requests, [objects for _, objects in given], listen=relay)
     except TuiprobeError as error:
         error.add_note(ARGUMENTS)
         raise

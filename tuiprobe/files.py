@@ -285,7 +285,7 @@ class Entry:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def exists(self) -> bool:
-        """Says whether the file exists and is a regular file."""
+        """Returns whether the file exists and is a regular file."""
         return self.status() is not None
 
     def modified(self) -> int | None:
@@ -516,7 +516,7 @@ def _abandoned(name: str, folder: int) -> bool:
 
 
 def process_lives(number: int) -> bool:
-    """Says whether a process with this number runs on this machine."""
+    """Returns whether a process with this number runs on this machine."""
     try:
         os.kill(number, 0)
     except (ProcessLookupError, OverflowError):

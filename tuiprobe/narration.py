@@ -28,12 +28,12 @@ _SKIPPED_SHOWN = 10
 
 
 def is_interactive() -> bool:
-    """Says whether progress would be seen: in a terminal, or in a notebook."""
+    """Returns whether progress would be seen: in a terminal, or in a notebook."""
     return sys.stderr.isatty() or _in_notebook()
 
 
 def _in_notebook() -> bool:
-    """Says whether this process is the kernel of a notebook, such as Jupyter's or Colab's."""
+    """Returns whether this process is the kernel of a notebook, such as Jupyter's or Colab's."""
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return running is not None and hasattr(running, "kernel")

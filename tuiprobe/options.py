@@ -44,7 +44,8 @@ class Option:
         common: Whether `--help` shows it too.
         metavar: Placeholder of the value in help texts; empty for the name of its type.
         unset: What the run uses if the value is None, in words.
-        typed_none: What a user types for None; None if leaving the option out means None.
+        typed_none: What a user types for None, such as 0 in `--sample 0` for all images; None if
+            leaving the option out means None.
         several: Whether several values on one command line start several runs.
         changes: What a different value changes.
         fits: The kind of data that alone has a use for it; empty for any.
@@ -154,7 +155,9 @@ class OptionField:
             return f"give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):
             return f"give {self.summary}"
-        if self.kind not in (int, float) or text == str(self.option.typed_none):
+        if self.kind not in (int, float):
+            return ""
+        if self.option.typed_none is not None and text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
         limits = (self.option.ge, self.option.gt, self.option.le)

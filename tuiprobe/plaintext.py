@@ -152,7 +152,7 @@ def clock(seconds: float) -> str:
 
 
 def holds_all(text: str, words: Iterable[str]) -> bool:
-    """Says whether a text contains every word of a filter; case is ignored.
+    """Returns whether a text contains every word of a filter; case is ignored.
 
     >>> holds_all("ViT-B-16 openai", ["OPEN", "b-16"]), holds_all("cat", ["cat", "dog"])
     (True, False)
@@ -212,7 +212,7 @@ def _escaped(character: str) -> str:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Says whether a layer's name matches a glob: `*` stops at a dot, `**` does not.
+    """Returns whether a layer's name matches a glob: `*` stops at a dot, `**` does not.
 
     >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
     (True, False, True)

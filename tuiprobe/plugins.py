@@ -67,7 +67,7 @@ def foreign_names(group: str) -> frozenset[str]:
 
 
 def is_foreign(source: str, foreign: Container[str]) -> bool:
-    """Says whether a name that stands in a file would run code that is not tuiprobe's.
+    """Returns whether a name that stands in a file would run code that is not tuiprobe's.
 
     Args:
         source: The name, such as `timm:resnet50.a1_in1k`.
@@ -81,7 +81,7 @@ def is_foreign(source: str, foreign: Container[str]) -> bool:
 
 
 def is_extended(group: str) -> bool:
-    """Says whether another package registers a part in a group; loads nothing."""
+    """Returns whether another package registers a part in a group; loads nothing."""
     return bool(_entries(group))
 
 

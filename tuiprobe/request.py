@@ -325,7 +325,7 @@ def command_of(spec: Mapping[str, Any]) -> str:
 
 
 def _is_object(name: object) -> bool:
-    """Says whether a name in a spec stands for an object that Python code handed over.
+    """Returns whether a name in a spec stands for an object that Python code handed over.
 
     >>> _is_object("py:SmallNet"), _is_object("py:net.py:model"), _is_object("photos")
     (True, False, False)

@@ -17,8 +17,8 @@ static inline float key_of(float value, bool smallest) {
   return (smallest ? -value : value) + 0.0f;
 }
 
-// What one worker has found for one end. Entries gather in no order; a channel whose room is used
-// up is cut back to its best k, which tightens what a value must reach.
+// The candidates of one worker for one end. A channel whose list is full is cut back to its best k,
+// which raises the limit that a value must pass.
 class Candidates {
  public:
   // Allocates, so that nothing that follows does. `distinct`: no two images share an id; `single`:
@@ -52,7 +52,7 @@ class Candidates {
       if (!better(e, list[size - 1])) return;
       list[size - 1] = e;
     } else {
-      // Only now: an image at work is then still the last of its list, and is in it once.
+      // Not earlier: cutting moves entries, and the image that is offered must stay the last.
       if (size == room_) cut(c);
       list[size++] = e;
     }
@@ -99,7 +99,11 @@ class Candidates {
   bool distinct_ = false;
   bool single_ = false;
   const Kernels* kernels_ = nullptr;
-  std::vector<Entry> entries_;  // [channels, room]
+  // [channels, room], of which each channel uses the first `sizes_`, in no order. Invariant: a
+  // value that was offered and is no entry is worse than an entry of its image, or than k entries
+  // of other images. The image that is offered has one entry, the last; an image that is offered
+  // again after others may have several until the list is cut.
+  std::vector<Entry> entries_;
   std::vector<int32_t> sizes_;  // [channels]
   Floats limit_;                // [padded channels] values, not keys
   Floats tie_;                  // [padded channels] largest sample id that may win at the limit

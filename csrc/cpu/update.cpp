@@ -201,6 +201,7 @@ Span<Joiner> make_joiners(Span<Worker> workers, const Options& options,
 void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& kernels,
                      Candidates Worker::* end, TopK& to) {
   constexpr int64_t kChunk = 64, kFew = 1024;  // candidates, likewise
+  constexpr int kInserted = 4;                 // one by one: the ranks of a whole list cost more
   const int64_t channels = static_cast<int64_t>(to.sizes.size());
   int64_t all = 0;
   for (const Worker& w : workers) all += w.ready ? (w.*end).total() : 0;
@@ -211,6 +212,12 @@ void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& 
       int candidates = 0;
       for (const Worker& w : workers) candidates += w.ready ? (w.*end).size(c) : 0;
       if (candidates == 0) continue;  // mostly, once lists are full
+      if (candidates <= kInserted) {
+        for (const Worker& w : workers) {
+          for (int i = 0; w.ready && i < (w.*end).size(c); ++i) to.offer(c, (w.*end).list(c)[i]);
+        }
+        continue;
+      }
       joiner.begin(to, c);
       for (const Worker& w : workers) {
         if (w.ready) joiner.add(w.*end, c);

@@ -192,6 +192,8 @@ def test_the_cheapest_is_advised_only_within_the_margin() -> None:
     assert values == pytest.approx([-0.005, 0.005, 0.205])  # all from the model to take
     untimed = costing(shifted("small", 0.5, 0.005), 100)
     assert ("small", "take") in standings(decide([equal, untimed, best]))  # then by parameters
+    table = costing(shifted("table", 0.5, 0.005), 0, 999.0)  # of answers: what they cost is unknown
+    assert standings(decide([table, best])) == [("best", "take"), ("table", "as good")]
 
 
 def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:

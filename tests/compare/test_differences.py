@@ -8,7 +8,7 @@ from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tuiprobe.comparing.differences import ESTIMATES, Comparison, compare, compare_runs
 from tuiprobe.comparing.differences_section import describe
-from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.runs import read_run
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import section_markdown
@@ -102,17 +102,17 @@ def test_estimates_without_labels_have_no_difference():
 
 
 def test_missing_figures_are_not_run():
-    change = difference(NotRun(reason="why"), estimate(1, 0.1))
+    change = second_minus_first(NotRun(reason="why"), estimate(1, 0.1))
     assert change.reason == "first: why"
     bare = estimate(1, 0.1).model_copy(update={"low": None, "high": None})
-    assert difference(bare, estimate(2, 0.1)).low is None
+    assert second_minus_first(bare, estimate(2, 0.1)).low is None
 
 
 def test_interval_of_a_difference_is_calibrated():
     rng, hits = np.random.default_rng(0), 0
     for _ in range(2000):
         a, b = rng.normal(0, 1), rng.normal(1, 2)
-        change = difference(estimate(a, 1.96), estimate(b, 3.92))
+        change = second_minus_first(estimate(a, 1.96), estimate(b, 3.92))
         hits += change.low <= 1 <= change.high
     assert 0.93 < hits / 2000 < 0.97
 

@@ -56,7 +56,9 @@ def test_a_changed_outcome_and_changed_channels_trip():
     assert tripped(parse_gate("channels differ"), comparison) == [
         "outlier channels on val: gone ['133'], new []"
     ]
-    assert tripped(parse_gate("other: channels differ"), comparison) == []
+    for text in ("other: channels differ", "other: outcome differs"):
+        with pytest.raises(UsageError, match="other: "):
+            tripped(parse_gate(text), comparison)
 
 
 def test_what_cannot_be_answered_is_no_pass():
@@ -85,6 +87,16 @@ def test_a_condition_that_is_none_is_refused(text):
 def test_an_unknown_figure_is_no_pass_either(text):
     with pytest.raises(UsageError, match="figures are"):
         tripped(parse_gate(text), lower())
+
+
+def test_a_set_that_one_run_lacks_trips_a_gate_for_all_sets():
+    full = head_report()
+    shifts = full.part(Robustness).accuracies
+    fewer = full.part(Robustness).model_copy(update={"accuracies": shifts[:-1]})
+    comparison = compare(full, retold(full, robustness=fewer))
+    (reason,) = tripped(parse_gate("top1 < -1"), comparison)
+    assert reason.startswith(f"{shifts[-1].data}: ")
+    assert tripped(parse_gate(f"{shifts[0].data}: top1 < -1"), comparison) == []
 
 
 def test_what_rests_on_a_head_is_compared_too():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.report.samples import estimate
-from tuiprobe.comparing.inference import METHOD, Pairing, difference
+from tuiprobe.comparing.inference import METHOD, Pairing, second_minus_first
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure
 from tuiprobe.run.per_image import SetValues
@@ -54,14 +54,14 @@ def test_accuracy_has_the_standard_error_of_mcnemar() -> None:
     a, b = answers(0)
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b)})
-    change = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    change = pairing.second_minus_first(named(a.mean(), about), named(b.mean(), about))
     assert change is not None
     assert change.value == pytest.approx(b.mean() - a.mean())
     assert (change.n, change.method) == (N, METHOD)
     assert width(change) == pytest.approx(1.96 * mcnemar(a, b), rel=NOISE)
-    separate = difference(named(a.mean(), None).figure, named(b.mean(), None).figure)
+    separate = second_minus_first(named(a.mean(), None).figure, named(b.mean(), None).figure)
     assert width(change) < width(separate)  # type: ignore[arg-type]
-    assert pairing.difference(named(a.mean(), about), named(b.mean(), about)) == change
+    assert pairing.second_minus_first(named(a.mean(), about), named(b.mean(), about)) == change
 
 
 def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
@@ -72,7 +72,7 @@ def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
         {name: values("correct", b) for name, (_, b) in sets.items()},
     )
     first, second = (float(np.mean([pair[i].mean() for pair in sets.values()])) for i in (0, 1))
-    change = pairing.difference(named(first, about), named(second, about))
+    change = pairing.second_minus_first(named(first, about), named(second, about))
     error = np.sqrt(sum(mcnemar(a, b) ** 2 for a, b in sets.values())) / 3
     assert width(change) == pytest.approx(1.96 * error, rel=NOISE)
     assert change is not None
@@ -87,12 +87,14 @@ def test_kurtosis_has_the_standard_error_of_the_paired_mean(n: int) -> None:
     a[5] = b[5] = np.nan  # an image without kurtosis in both runs
     about = MeanOf(values="kurtosis", sets=("val",))
     pairing = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
-    change = pairing.difference(named(np.nanmean(a), about), named(np.nanmean(b), about))
+    change = pairing.second_minus_first(named(np.nanmean(a), about), named(np.nanmean(b), about))
     error = np.nanstd(b - a) / np.sqrt(n - 1)
     assert width(change) == pytest.approx(1.96 * error, rel=NOISE)
     b[6] = np.nan  # of one run alone: these are no longer the same images
     other = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
-    assert other.difference(named(np.nanmean(a), about), named(np.nanmean(b), about)) is None
+    assert (
+        other.second_minus_first(named(np.nanmean(a), about), named(np.nanmean(b), about)) is None
+    )
 
 
 def robustness(val: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -112,7 +114,7 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     )
     pairing = Pairing(first, second)
     a, b = (float(robustness(v, s)) for v, s in zip(val, shift, strict=True))
-    change = pairing.difference(named(a, about), named(b, about))
+    change = pairing.second_minus_first(named(a, about), named(b, about))
     rng = np.random.default_rng(9)
     drawn = []
     for _ in range(2000):
@@ -124,7 +126,7 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     assert width(change) == pytest.approx((high - low) / 2, rel=1.5 * NOISE)
     line = LINE.model_copy(update={"covariance": (0.02, 0.0, 0.02)})
     unsure = about.model_copy(update={"line": line})
-    wider = pairing.difference(named(a, unsure), named(b, unsure))
+    wider = pairing.second_minus_first(named(a, unsure), named(b, unsure))
     assert width(wider) > width(change)
 
 
@@ -138,7 +140,7 @@ def test_a_line_that_no_baseline_has_is_not_used() -> None:
         with np.errstate(over="ignore"):
             exponents = [line.slope * np.log(p / (1 - p)) + line.intercept for p in x]
             figures = [p - 1 / (1 + np.exp(-e)) for p, e in zip(x, exponents, strict=True)]
-        change = Pairing(first, second).difference(
+        change = Pairing(first, second).second_minus_first(
             named(figures[0], about), named(figures[1], about)
         )
         assert change is None or np.isfinite(width(change))
@@ -157,7 +159,7 @@ def test_other_images_are_not_paired(changes: dict[str, str], reason: str) -> No
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b, **changes)})
     assert pairing.why_not("val") == (NotRun(reason=reason) if reason else None)
-    change = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    change = pairing.second_minus_first(named(a.mean(), about), named(b.mean(), about))
     assert (change is None) == bool(reason)
 
 
@@ -168,10 +170,12 @@ def test_what_is_no_mean_of_these_images_is_not_paired() -> None:
     second = named(b.mean(), about)
     lost = second.model_copy(update={"figure": NotRun(reason="none")})
     other = MeanOf(values="correct", sets=("val", "r"))
-    assert pairing.difference(named(a.mean() + 0.01, about), second) is None  # of another head
-    assert pairing.difference(named(a.mean(), None), named(b.mean(), None)) is None
-    assert pairing.difference(named(a.mean(), about), named(b.mean(), other)) is None
-    assert pairing.difference(named(a.mean(), about), lost) is None
+    assert (
+        pairing.second_minus_first(named(a.mean() + 0.01, about), second) is None
+    )  # of another head
+    assert pairing.second_minus_first(named(a.mean(), None), named(b.mean(), None)) is None
+    assert pairing.second_minus_first(named(a.mean(), about), named(b.mean(), other)) is None
+    assert pairing.second_minus_first(named(a.mean(), about), lost) is None
     assert "reprobe" in pairing.why_not("r").remedy
 
 
@@ -179,5 +183,5 @@ def test_equal_answers_on_few_images_are_no_certainty() -> None:
     a = np.ones(20, dtype=np.uint8)
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", a)})
-    change = pairing.difference(named(1, about), named(1, about))
+    change = pairing.second_minus_first(named(1, about), named(1, about))
     assert width(change) > 0.05

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tuiprobe.api import run
 from tuiprobe.engine.job import RunOutcome
+from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 
 Run = Callable[..., RunOutcome]

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from tests.prepared import Forked, Prepared
-from tuiprobe import api
 from tuiprobe.engine.job import RunOutcome
+from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.status import Event, Listener
 
@@ -110,7 +110,7 @@ def measured(
     source = data if isinstance(data, str) else f"imagefolder:{data}"
     given = {"batch_size": 4, "threads": 1, "workers": 0, **options}
     spec = make_spec(f"py:tests.engine.{model}:build", source, given)
-    return api.run(RunRequest(spec=spec, output=output, mix=mix), listen=listen)
+    return run(RunRequest(spec=spec, output=output, mix=mix), listen=listen)
 
 
 def when_measuring(act: Callable[[], object]) -> Listener:

@@ -25,7 +25,7 @@ from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.engine.head_building import LongHeadError, build_head, probe_split
+from tuiprobe.engine.head_building import LongHeadError, build_head, linear_probe_split
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import head_row_checks
@@ -57,7 +57,7 @@ class Clip:
 
     device = torch.device("cpu")
     loader = "open_clip"
-    answered = None
+    with_answers = None
 
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder
@@ -212,9 +212,9 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
     encoder = classifier(3)
     assert plan(encoder, images(["a", "b"]), head="probe").head.kind == "probe"
     with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
-        probe_split(plan(encoder, images(["a", "b"]), 8, head="probe"))
+        linear_probe_split(plan(encoder, images(["a", "b"]), 8, head="probe"))
     with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
-        probe_split(plan(encoder, images(["photos"]), head="probe"))
+        linear_probe_split(plan(encoder, images(["photos"]), head="probe"))
 
 
 def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:

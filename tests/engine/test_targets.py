@@ -18,6 +18,7 @@ from tests.parts import part
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.opening import plan_run
+from tuiprobe.engine.run import run
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.models.load import load_encoder
@@ -113,7 +114,7 @@ def test_the_default_run_brings_its_target_which_no_probe_takes_for_a_labelled_s
     assert {tap.data for tap in part(report, OutlierResult).taps} == set(labelled)
     assert report.title.startswith("mini_clip on street: about ")
     assert (
-        [image.name for image in run.images]
+        [image.name for image in run.id_and_shifts]
         == [head_set.name for head_set in run.head_sets]
         == labelled
     )
@@ -224,7 +225,7 @@ def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
             for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
                 patch.setenv(name, value)
             spec = make_spec(MODEL, data, {"workers": 0, "threads": 1, "sample": 40, **options})
-            tuiprobe.api.run(RunRequest(spec=spec, output=tmp_path / "ranks"))
+            run(RunRequest(spec=spec, output=tmp_path / "ranks"))
     shared = Report.read(tmp_path / "ranks" / "results.json")
     assert shared.without_timings() == whole.without_timings()
     for shard in sorted((tmp_path / "whole" / "shards").glob("one-*"))[1::2]:
@@ -250,7 +251,7 @@ def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_
 
     options = {"workers": 0, "threads": 1, "sample": 40, "target": targets, "batch_size": 4}
     request = RunRequest(spec=make_spec(MODEL, data, options), output=tmp_path / "run")
-    outcome = tuiprobe.api.run(request, listen=cancel)
+    outcome = run(request, listen=cancel)
     assert not outcome.complete
     assert not (tmp_path / "run" / "results.json").exists()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import measured, shard_files
 from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
-from tuiprobe import api
+from tuiprobe.engine.run import run_each
 from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
 from tuiprobe.request import RunRequest, make_spec
@@ -35,7 +35,7 @@ def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event
         model = f"py:tests.engine.{options.pop('model')}:{options.pop('build', 'build')}"
         spec = make_spec(model, f"imagefolder:{numbers}", options)
         requests.append(RunRequest(spec=spec, runs=numbers.parent / "runs"))
-    ends = api.run_several(requests, listen=lambda _, event: listen(event))
+    ends = run_each(requests, listen=lambda _, event: listen(event))
     return [end.outcome or end for end in ends]
 
 

@@ -110,10 +110,10 @@ def test_all_questions_on_the_same_labels_tell_the_truth(street_folder: Path) ->
                 best = max(RATES[place] for place in places)
                 assert RATES[places[status.winner]] >= best - 0.02
             for a, b in combinations(range(size), 2):
-                value, low, high = labelling.difference(a, b)
+                value, low, high = labelling.first_minus_second(a, b)
                 assert low <= value <= high
                 assert low <= RATES[places[a]] - RATES[places[b]] <= high
-                assert labelling.difference(b, a) == pytest.approx((-value, -high, -low))
+                assert labelling.first_minus_second(b, a) == pytest.approx((-value, -high, -low))
 
 
 def test_a_class_that_the_first_question_had_not_is_taken(

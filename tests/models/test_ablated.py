@@ -132,7 +132,7 @@ def test_a_tensor_that_others_read_is_not_changed() -> None:
 def test_what_cannot_be_ablated_is_named() -> None:
     tower = Tower()
     derived = DerivedTap(tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value, operator]
-    holder = toy(tower, probes={"doubled": derived})
+    holder = toy(tower, extra_taps={"doubled": derived})
     holder.ablate("doubled", (0,), "zero")
     with pytest.raises(UsageError, match="ablate the layer before it"):
         seen(holder)

@@ -50,7 +50,7 @@ class MeanLength(Probe[Any, Length]):
         """Reads representations; takes the width from the outlier probe."""
         outliers = results["outliers"]
         assert isinstance(outliers, OutlierResult)
-        return run.features(run.images[0].name)["features"], outliers.taps[0].channels
+        return run.features(run.id_and_shifts[0].name)["features"], outliers.taps[0].channels
 
     def compute(self, inputs: Any, options: Choice) -> Length | NotRun:
         """Takes the mean."""
@@ -83,7 +83,7 @@ class Early(MeanLength):
 
     def inputs(self, run: RunReader, options: Choice, results: Results) -> Any:
         """Takes its own width."""
-        features = run.features(run.images[0].name)["features"]
+        features = run.features(run.id_and_shifts[0].name)["features"]
         return features, features.shape[1]
 
 

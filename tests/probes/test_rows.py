@@ -8,9 +8,9 @@ from scipy import stats
 from tests.probes.planted import shares
 from tuiprobe.probes.outliers.moments import moments
 from tuiprobe.probes.rows import (
+    has_kurtosis,
     kurtosis_and_slope,
     shares_and_kurtosis,
-    usable,
 )
 
 
@@ -43,7 +43,7 @@ def test_slope_is_the_derivative():
 
 def test_usable_rows_are_finite_and_not_constant():
     rows = np.array([[1, 2], [0.1, 0.1], [np.nan, 1], [1, np.inf]], dtype=np.float32)
-    assert usable(rows).tolist() == [True, False, False, False]
+    assert has_kurtosis(rows).tolist() == [True, False, False, False]
 
 
 def test_moments_equal_straightforward_numpy():

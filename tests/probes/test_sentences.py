@@ -36,7 +36,7 @@ def sentences(section: Section) -> Iterator[Text]:
 
 @pytest.mark.parametrize("id", ["targets", "calibration", "robustness", "quantisation"])
 def test_a_missing_figure_ends_its_sentence(id: str, run: RunReader, results: Computed) -> None:  # noqa: F811
-    probe, subject = probe_of(id), Subject(run.plan.model, run.images)
+    probe, subject = probe_of(id), Subject(run.plan.model, run.id_and_shifts)
     tree = results[id].model_dump(mode="json")
     for *path, last in figures_in(tree):
         changed = deepcopy(tree)

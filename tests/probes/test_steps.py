@@ -119,7 +119,7 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
     probe, result = probe_of(id), results[id]
     assert isinstance(result, probe.Result)
     assert probe.Result.probe == id
-    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    subject = Subject(run.plan.model, run.id_and_shifts, run.plan.concept_set)
     text = json.dumps(result.model_dump(mode="json"), allow_nan=False)
     kept = probe.Result.model_validate_json(text)
     assert kept == result
@@ -176,7 +176,7 @@ EVERYDAY = {
 def test_every_heading_that_people_read_is_in_the_glossary(
     id: str, run: RunReader, results: Computed
 ) -> None:
-    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    subject = Subject(run.plan.model, run.id_and_shifts, run.plan.concept_set)
     section = probe_of(id).describe(results[id], subject)
     for table in section.content:
         if not isinstance(table, Table) or not table.reading:

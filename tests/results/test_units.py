@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.samples_head import head_report
-from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.base import Frozen, Share, in_unit
@@ -75,9 +75,9 @@ def test_every_headline_figure_says_its_unit() -> None:
 
 def test_the_difference_of_two_shares_is_in_points() -> None:
     first, second = plain(0.5, unit="share"), plain(0.6, unit="share")
-    found = difference(first, second)
+    found = second_minus_first(first, second)
     assert given(found)
     assert found.with_interval(signed=True) == "+10 points (\N{MINUS SIGN}4 to +24)"
-    other = difference(plain(3.0, unit="dB"), plain(2.0, unit="dB"))
+    other = second_minus_first(plain(3.0, unit="dB"), plain(2.0, unit="dB"))
     assert given(other)
     assert other.unit == "dB"

@@ -67,7 +67,7 @@ def test_it_is_refused_in_one_sentence_and_left_untouched(
     for command in commands:
         assert run_cli([*command, str(run)]) == 4
         err = capsys.readouterr().err
-        assert err.startswith(f"error: {run / name} is of ")
+        assert err.startswith(f"error: {run / name} ")
         assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in before} == before
     assert run_cli(["runs", "--json", "--root", str(run.parent)]) == 0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.embeddings.conftest import planted
 from tests.tui.conftest import until
-from tuiprobe.api import run
+from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.results import ResultsScreen

@@ -98,7 +98,7 @@ class Line:
         return sigmoid(self.a * logit(imagenet) + self.b)
 
     def extrapolates(self, imagenet: float) -> bool:
-        """Says whether this ImageNet accuracy lies outside the range of the baseline's models."""
+        """Returns whether an ImageNet accuracy is outside the range of the baseline's models."""
         return not self.low <= imagenet <= self.high
 
 

@@ -234,7 +234,7 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
 
 
 def of_imagenet(rows: Sequence[str]) -> bool:
-    """Says whether the rows of a head are ImageNet's 1,000 classes in their order."""
+    """Returns whether the rows of a head are ImageNet's 1,000 classes in their order."""
     return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
 
 

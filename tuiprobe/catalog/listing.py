@@ -41,7 +41,7 @@ def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[List
 
 
 def _cached(spec: str, folders: Container[str]) -> str:
-    """Says whether weights are cached, in most cases by the names of folders alone."""
+    """Returns whether weights are cached, in most cases by the names of folders alone."""
     model = all_published().get(spec)
     if model is None or (model.repository and hub_folder(model) not in folders):
         return "no"

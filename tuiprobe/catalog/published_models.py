@@ -124,5 +124,5 @@ def current_file() -> Path:
 
 
 def is_stale() -> bool:
-    """Says whether neither list matches the installed library versions."""
+    """Returns whether neither list matches the installed library versions."""
     return installed() != generated_with(current_file()) and bool(installed())

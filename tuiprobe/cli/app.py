@@ -27,7 +27,7 @@ from tuiprobe.cli import (
 from tuiprobe.cli.options import with_options
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line
-from tuiprobe.options import Option, OptionField, options_of
+from tuiprobe.options import Option, OptionField, flag, options_of
 from tuiprobe.request import directory_options
 from tuiprobe.spec import MODEL_AND_IMAGES, run_options
 
@@ -182,6 +182,7 @@ def probe(context: typer.Context, **values: Any) -> None:
         raise typer.Exit
     context.obj.debug = invocation.debug
     if context.invoked_subcommand is not None:
+        refuse_options_before_a_command(context)
         return
     if not invocation.headless:
         raise UsageError(
@@ -199,6 +200,17 @@ def probe(context: typer.Context, **values: Any) -> None:
     requests = headless.requests_of(models, invocation.models, data, values)
     listed = invocation.models is not None
     raise typer.Exit(headless.run_requests(requests, listed, invocation.json, invocation.debug))
+
+
+def refuse_options_before_a_command(context: typer.Context) -> None:
+    """Refuses options of a run before a command, which would ignore them; `--debug` is for all."""
+    for option in all_options():
+        source = context.get_parameter_source(option.name)
+        if option.name != "debug" and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"{flag(option.name)} has no effect before the command "
+                f"{context.invoked_subcommand}: leave it out, or write it after the command"
+            )
 
 
 @dataclass

@@ -34,7 +34,7 @@ def compare(
         bool, typer.Option("--all", help="All figures, not the headline figures alone.")
     ] = False,
     as_html: Annotated[
-        bool, typer.Option("--html", help="Print a page with a forest plot of each figure.")
+        bool, typer.Option("--html", help="Print a page: decision, table, accuracies as a plot.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the decision and all figures as JSON.")

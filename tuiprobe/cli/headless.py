@@ -121,7 +121,7 @@ def requests_of(
     spec_of = spec_of or user_spec
     options = dict(options)
     where = {option.name: options.pop(option.name) for option in directory_options()}
-    names: list[str | None] = [*models] or [None]
+    names: list[str | None] = [*dict.fromkeys(models)] or [None]
     lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
     if listed is not None:
         if models:
@@ -302,14 +302,14 @@ class _Models:
         name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
         self.listen(replace(event, kind=kind, message=name + event.message))
         if self.debug and event.kind == "failed":
-            traceback.print_exc()  # the event is told while the error is handled
+            traceback.print_exc()  # events arrive while the error is handled
 
     def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
-        from tuiprobe.api import run_several
+        from tuiprobe.engine.run import run_each
 
         outcomes = []
-        for request, end in zip(requests, run_several(requests, listen=self._receive), strict=True):
+        for request, end in zip(requests, run_each(requests, listen=self._receive), strict=True):
             self.codes.append(end.exit_code)
             if end.outcome is not None:
                 _report(end.outcome, self.as_json)

@@ -138,7 +138,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     from tuiprobe.datasets.load import load_dataset
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.engine.opening import PythonObjects
-    from tuiprobe.engine.run import run_together
+    from tuiprobe.engine.run import run_all
     from tuiprobe.models.answer_table import AnswerTable
     from tuiprobe.request import RunRequest
 
@@ -151,7 +151,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     pictures = PythonObjects(images={source: load_target(source)})
     requests = [RunRequest(spec=spec) for spec in specs]
     objects = [pictures] * len(requests)
-    outcomes = run_together(requests, objects, listen=lambda request, event: None)
+    outcomes = run_all(requests, objects, listen=lambda request, event: None)
     paths = dict(zip(tables, (outcome.directory.path for outcome in outcomes), strict=True))
     return [paths.get(path, path) for path in named]
 

@@ -12,23 +12,23 @@ since which of them is the reference follows from the same images.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tuiprobe.comparing.inference import (
     Pairing,
     best_reach,
-    difference,
     ends_of,
     joint_reach,
     reaching,
+    second_minus_first,
 )
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
-from tuiprobe.results import Figure, Frozen, NotRun, SetSummary, given
+from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
 from tuiprobe.results.accuracy import Accuracy, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
@@ -171,7 +171,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         notes=tuple(weakening(runs, chosen.order[0], labels)),
         **_labelling(runs, chosen, data, labels),
     )
-    return decision.model_copy(update={"sentence": _sentence(decision)})
+    return decision.model_copy(update={"sentence": _sentence(decision, runs)})
 
 
 def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
@@ -181,9 +181,10 @@ def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
     verdict = _VERDICTS.get(status.verdict, "undecided")
     first = labels.places.index(status.leader if status.winner is None else status.winner)
     if verdict == "equal":
-        first = _cheapest(runs, [n for n in range(count) if not candidates[n].dropped])
+        equal = [n for n in range(count) if not candidates[n].dropped]
+        first = _cheapest(runs, equal, otherwise=first)
     others = [n for n in range(count) if n != first]
-    differences = {n: labels.difference(first, n) for n in others}
+    differences = {n: labels.first_minus_second(first, n) for n in others}
     standings = dict.fromkeys(others, _UNBEATEN[verdict])
     standings |= {n: _beaten(differences[n]) for n in others if candidates[n].dropped}
     standings[first] = "undecided" if verdict == "undecided" else "take"
@@ -209,8 +210,8 @@ def _by_shifts(runs: Sequence[Run]) -> tuple[_Order | None, tuple[str, ...]]:
 
     def ahead(n: int, other: int) -> Figure:
         first, second = means[other], means[n]
-        paired = Pairing(runs[other].images, runs[n].images).difference(first, second)
-        return paired or difference(first.figure, second.figure)
+        paired = Pairing(runs[other].images, runs[n].images).second_minus_first(first, second)
+        return paired or second_minus_first(first.figure, second.figure)
 
     changes = {n: ahead(leader, n) for n in others}
     standings: dict[int, Standing] = dict.fromkeys(others, "undecided")
@@ -225,7 +226,7 @@ def _by_shifts(runs: Sequence[Run]) -> tuple[_Order | None, tuple[str, ...]]:
     standings[leader] = "as good"
     if "undecided" in standings.values():
         verdict, standings[leader] = "undecided", "undecided"
-    elif (chosen := _cheapest(runs, good)) != leader:
+    elif (chosen := _cheapest(runs, good, otherwise=leader)) != leader:
         order = [chosen, *(n for n in order if n != chosen)]
         changes = {n: ahead(chosen, n) for n in order[1:]}
     if verdict != "undecided":
@@ -256,17 +257,24 @@ def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     return {n: mean for _, n, mean in sorted(most, key=lambda entry: entry[:2])}
 
 
-def _cheapest(runs: Sequence[Run], places: Sequence[int]) -> int:
-    """Returns the place of the cheapest of some runs.
+def _cheapest(runs: Sequence[Run], places: Sequence[int], otherwise: int) -> int:
+    """Returns the place of the cheapest of some runs, or `otherwise` where costs are not known.
 
     Models cost their time per image if all were measured on one device, and else their parameters.
     """
     reports = {n: runs[n].report for n in places}
+    if not _costs_known(reports.values()):
+        return otherwise
     devices = {report.fingerprint.device for report in reports.values()}
     speeds = {n: report.timings.images_per_second for n, report in reports.items()}
     if len(devices) == 1 and all(speeds.values()):
         return max(places, key=lambda n: speeds[n] or 0.0)
     return min(places, key=lambda n: reports[n].model.parameters)
+
+
+def _costs_known(reports: Iterable[Report]) -> bool:
+    """Returns whether all reports are of models: answers and stored vectors cost what they cost."""
+    return all(report.model.parameters for report in reports)
 
 
 def _target(
@@ -291,8 +299,8 @@ def _labelling(
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.
 
-    A labelling that began goes on with all its runs. Before that the best of those that are not
-    told apart are worth labels, or else the first of them all.
+    A labelling that began goes on with all its runs. Before that, labels are worth most for the
+    models that may still be the best, or else for the first models of the order.
     """
     if target is None:
         return {}
@@ -319,7 +327,7 @@ def _labelling(
     return fields
 
 
-def _sentence(decision: Decision) -> str:
+def _sentence(decision: Decision, runs: Sequence[Run]) -> str:
     models, by, take = decision.models, decision.by, decision.take
     if take is None:
         undecided = [row.model for row in models if row.standing == "undecided"]
@@ -327,13 +335,14 @@ def _sentence(decision: Decision) -> str:
             return "Undecided: nothing that was measured orders these models."
         return f"Undecided between {listed(undecided, NAMED)} on {by}."
     equal = [row for row in models if row.standing in ("take", "as good")]
+    chosen = "the cheapest" if _costs_known(runs[row.place].report for row in equal) else "one"
     if decision.verdict == "equal":
         return (
-            f"Take {take.model}: the cheapest of {len(equal)} that are equally often right on all "
+            f"Take {take.model}: {chosen} of {len(equal)} that are equally often right on all "
             f"{decision.pictures:,} pictures of {decision.target}."
         )
     if decision.verdict == "within":
-        cheapest = f"the cheapest of {len(equal)} models " if len(equal) > 1 else ""
+        cheapest = f"{chosen} of {len(equal)} models " if len(equal) > 1 else ""
         words = f"{cheapest}within {MARGIN_POINTS} of the best on {by}"
     else:
         words, change = f"best on {by}", models[1].difference

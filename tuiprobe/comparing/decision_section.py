@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tuiprobe.comparing.decision import DecidedModel, Decision, decide
-from tuiprobe.comparing.inference import difference
+from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
@@ -110,14 +110,14 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     losses = {}
     for part in report.parts:
         for named in part.figures:
-            if named.id == TOP1.id and named.headline is not None and given(named.figure):
+            shift = named.data != report.data[0].name  # the first set is in distribution
+            if shift and named.id == TOP1.id and named.headline is not None and given(named.figure):
                 same = report.figure_or_absent("id_own_classes", named.data)
                 first = same if given(same) else report.figure("top1")
-                change = difference(first, named.figure)
+                change = second_minus_first(first, named.figure)
                 if given(change):
                     losses[named.data] = change
-    shifts = list(losses)[1:]  # the first set is in distribution
-    worst = min(shifts, key=lambda name: losses[name].value, default=None)
+    worst = min(losses, key=lambda name: losses[name].value, default=None)
     return ("", ABSENT) if worst is None else (worst, losses[worst])
 
 

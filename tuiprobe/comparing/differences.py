@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 from typing import Final
 
-from tuiprobe.comparing.inference import Pairing, difference, ends_of
+from pydantic import Field
+
+from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import LabelEvidence, Run
@@ -89,6 +91,7 @@ class Comparison(Frozen):
         overlaps: What both name, by set of images.
         notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
+        of_one: Figures of the final representation that only one of them has: id and set.
     """
 
     models: tuple[str, str]
@@ -97,6 +100,7 @@ class Comparison(Frozen):
     overlaps: tuple[Overlap, ...]
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
+    of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
 
     def fact(self, id: str) -> FactPair | None:
         """Returns a finding by its id; None where neither report has it."""
@@ -121,7 +125,7 @@ def compare_runs(
     """
     known: Mapping[str, Figure] | NotRun | None = None
     if isinstance(labels, LabelEvidence):
-        known = {labels.status.target: labels.difference(second, first)}
+        known = {labels.status.target: labels.first_minus_second(second, first)}
     elif isinstance(labels, NotRun):
         known = labels
     one, other = runs[first], runs[second]
@@ -151,6 +155,12 @@ def compare(
     common = {
         place: (of_first[place], of_second[place]) for place in of_first if place in of_second
     }
+    lone = [
+        (named.id, named.data)
+        for mine, other in ((of_first, of_second), (of_second, of_first))
+        for place, named in mine.items()
+        if place not in other and not named.inner
+    ]
     known = {} if isinstance(labels, NotRun) or labels is None else labels
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
     names = {fact.id: fact.name for fact in facts} if same_kind else {}
@@ -169,6 +179,7 @@ def compare(
             *label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
+        of_one=tuple(dict.fromkeys(lone)),
     )
 
 
@@ -196,8 +207,8 @@ def _differences(
         elif first.role == "estimate":
             change = ESTIMATES
         else:
-            paired = pairing.difference(first, second)
-            change = paired or difference(first.figure, second.figure)
+            paired = pairing.second_minus_first(first, second)
+            change = paired or second_minus_first(first.figure, second.figure)
         yield Difference(
             probe=place[0],
             data=first.data,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuiprobe.comparing.differences import Comparison, Difference
+from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.results import given
@@ -96,17 +97,29 @@ def parse_gate(text: str) -> Gate:
 def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     """Returns the reasons why a gate trips, one sentence each; empty where it does not.
 
-    A figure that one of the reports lacks trips the gate: what cannot be answered is no pass.
+    A set that has the figure in one report only trips a gate for all sets: what cannot be
+    compared is no pass.
 
     Raises:
-        UsageError: No figure has this name, or none at this place.
+        UsageError: No figure of both reports has this name, or none at this place.
     """
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
+        if gate.place:
+            raise UsageError(
+                plain(f"--fail-if {gate.text!r}: {gate.name} is of the run, not of a set")
+            )
         if fact.first == fact.second:
             return []
         return [plain(f"{fact.name} went from {fact.first or '-'} to {fact.second or '-'}")]
-    if not gate.sign and any(overlap.id == gate.name for overlap in comparison.overlaps):
-        return list(_overlap_reasons(gate, comparison))
+    overlaps = [overlap for overlap in comparison.overlaps if overlap.id == gate.name]
+    if not gate.sign and overlaps:
+        named = [o for o in overlaps if gate.place in ("", o.data, f"{o.data}/{o.place}")]
+        if not named:
+            places = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
+            raise UsageError(
+                plain(f"--fail-if {gate.text!r}: {gate.name} are known of {', '.join(places)}")
+            )
+        return [reason for overlap in named for reason in _overlap_reasons(overlap)]
     rows = [row for row in comparison.differences if _names(gate, row)]
     if gate.headline and not gate.place:
         rows = [row for row in rows if row.headline is not None]
@@ -119,20 +132,24 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
                 f"{', '.join(figures)}; sets are {', '.join(sets)}"
             )
         )
-    return [reason for row in rows if (reason := _reason(gate, row))]
+    reasons = [reason for row in rows if (reason := _reason(gate, row))]
+    if not gate.place and not gate.headline:
+        reasons += [
+            plain(f"{data}: only one of the reports has {gate.name}; name the sets to compare")
+            for id, data in comparison.of_one
+            if id == gate.name
+        ]
+    return reasons
 
 
-def _overlap_reasons(gate: Gate, comparison: Comparison) -> Iterator[str]:
-    for overlap in comparison.overlaps:
-        if overlap.id != gate.name or gate.place not in ("", overlap.data):
-            continue
-        place = f", {overlap.place}" if overlap.place else ""
-        where = f"{overlap.name} on {overlap.data}{place}"
-        if overlap.not_comparable:
-            yield plain(f"{where} cannot be compared: {overlap.not_comparable.why}")
-        elif overlap.differ:
-            lost, new = list(overlap.first_only), list(overlap.second_only)
-            yield plain(f"{where}: gone {lost}, new {new}")
+def _overlap_reasons(overlap: Overlap) -> Iterator[str]:
+    place = f", {overlap.place}" if overlap.place else ""
+    where = f"{overlap.name} on {overlap.data}{place}"
+    if overlap.not_comparable:
+        yield plain(f"{where} cannot be compared: {overlap.not_comparable.why}")
+    elif overlap.differ:
+        lost, new = list(overlap.first_only), list(overlap.second_only)
+        yield plain(f"{where}: gone {lost}, new {new}")
 
 
 def _names(gate: Gate, row: Difference) -> bool:

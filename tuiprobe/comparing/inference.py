@@ -37,12 +37,12 @@ _AGREES = 1e-5
 """Relative difference up to which per-image values give the figure of the report."""
 
 
-def difference(first: Figure, second: Figure) -> Figure:
+def second_minus_first(first: Figure, second: Figure) -> Figure:
     """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
 
     >>> first = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> second = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
-    >>> change = difference(first, second)
+    >>> change = second_minus_first(first, second)
     >>> change.value, round(change.low, 6), round(change.high, 6), change.n
     (2.0, 1.5, 2.5, 8)
     """
@@ -131,7 +131,7 @@ class Pairing:
             return NO_VALUES
         return first.differs_from(second)
 
-    def difference(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
+    def second_minus_first(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""
         about = first.mean_of
         if about is None or second.mean_of != about or not about.sets:

@@ -87,14 +87,11 @@ class LabelEvidence:
     status: LabelStatus
     places: tuple[int, ...]
 
-    def difference(self, a: int, b: int) -> Figure:
-        """Returns one run minus another on all pictures, with its bounds.
-
-        Args:
-            a: The first run.
-            b: The second run.
-        """
-        value, low, high = self.labelling.difference(self.places[a], self.places[b])
+    def first_minus_second(self, first: int, second: int) -> Figure:
+        """Returns the accuracy of the first run minus that of the second, with its bounds."""
+        value, low, high = self.labelling.first_minus_second(
+            self.places[first], self.places[second]
+        )
         if low > high:
             return NotRun(reason="labels contradict each other")
         n = self.status.labelled

@@ -160,7 +160,7 @@ def image_rows(table: CsvTable) -> list[ImageRow]:
 
 
 def inside(text: str) -> bool:
-    """Says whether a relative path with forward slashes stays inside its start folder.
+    """Returns whether a relative path with forward slashes stays inside its start folder.
 
     >>> inside("ade20k/a.jpg"), inside("../a.jpg"), inside("/etc/a.jpg"), inside("")
     (True, False, False, False)

@@ -124,7 +124,7 @@ def rgb(image: Image.Image) -> Image.Image:
 
 
 def has_deep_values(data: bytes) -> bool:
-    """Says whether an image file stores more than 8 bits a channel; not if it cannot be read."""
+    """Returns whether an image file stores more than 8 bits a channel; not if it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -74,7 +74,7 @@ def _items(inside: str) -> list[str]:
 
 
 def is_url(place: str) -> bool:
-    """Says whether a place is a URL for fsspec.
+    """Returns whether a place is a URL for fsspec.
 
     Raises:
         DataError: If its scheme is not in `SCHEMES`.

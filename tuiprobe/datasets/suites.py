@@ -154,7 +154,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _fits(name: str, folder: Path) -> bool:
-    """Says whether a folder has the layout that its name suggests."""
+    """Returns whether a folder has the layout that its name suggests."""
     if name == "concepts":
         return (folder / "index.csv").is_file()
     if name == "objectnet":

@@ -132,8 +132,9 @@ def decode_together(
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One image: its tensors, or the reason why it cannot be read."""
+    """One image: its path, its tensors, or the reason why it cannot be read."""
 
+    path: str
     id: int
     digest: bytes
     tensors: list[torch.Tensor] = field(default_factory=list)
@@ -149,23 +150,23 @@ def _read(
     preprocesses: Sequence[Any],
 ) -> _Item:
     dataset, digest = datasets[set_name], UNREADABLE
+    path = dataset.samples[sample_id].path
     try:
         content = dataset.read(dataset.samples[sample_id])
         digest = content.digest()
         if content.stamp != stamps[set_name][sample_id]:
-            return _Item(sample_id, digest, reason="it changed", changed=True)
+            return _Item(path, sample_id, digest, reason="it changed", changed=True)
         if content.prepared is not None:
-            return _Item(sample_id, digest, [content.prepared] * len(preprocesses))
+            return _Item(path, sample_id, digest, [content.prepared] * len(preprocesses))
         image = content.image()
     except UnreadableImageError as error:
         # Sources of other packages may say more than fits.
-        return _Item(sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
+        return _Item(path, sample_id, digest, reason=str(error)[:_LONGEST_REASON] or "unreadable")
     try:
-        return _Item(sample_id, digest, [preprocess(image) for preprocess in preprocesses])
+        return _Item(path, sample_id, digest, [preprocess(image) for preprocess in preprocesses])
     except (TuiprobeError, OSError, MemoryError):
         raise
     except Exception as error:  # the user's code may raise anything
-        path = dataset.samples[sample_id].path
         raise RunError(
             f"preprocess failed on {path} of {set_name}: {in_code(error)}; {RESUMABLE}"
         ) from error
@@ -177,8 +178,8 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
         for tensor, first in zip(item.tensors, read[0].tensors, strict=True):
             if tensor.shape != first.shape:
                 raise DataError(
-                    f"preprocess gives {[*first.shape]} for image {read[0].id} of a set and "
-                    f"{[*tensor.shape]} for image {item.id}; put "
+                    f"preprocess gives {[*first.shape]} for {read[0].path} and "
+                    f"{[*tensor.shape]} for {item.path}; put "
                     "torchvision.transforms.Resize((H, W)) before it"
                 )
     ids = torch.tensor([item.id for item in read], dtype=torch.int64)

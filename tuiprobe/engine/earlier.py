@@ -84,7 +84,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
 
 
 def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -> bool:
-    """Says whether the images of a set are those of a run, by path, label and stamp."""
+    """Returns whether the images of a set are those of a run, by path, label and stamp."""
     dataset = suite.sets[name]
     for i, record in records.items():
         if i >= len(dataset.samples):

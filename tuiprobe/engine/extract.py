@@ -56,7 +56,7 @@ class Extraction:
         self._unreadable: dict[tuple[str, int], str] = {}
 
     def needs(self, shard: Shard) -> bool:
-        """Says whether it still has to measure a shard."""
+        """Returns whether it still has to measure a shard."""
         return shard.place in self.left
 
     def begin_pass(self) -> None:

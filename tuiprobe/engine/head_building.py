@@ -98,7 +98,7 @@ def build_head(
     for name, dataset in plan.suite.sets.items():
         rows = class_of_each_row(plan.suite, choice, head.classes, name)
         if rows is not None:
-            if plan.spec.answers_among == "all" or plan.encoder.answered is not None:
+            if plan.spec.answers_among == "all" or plan.encoder.with_answers is not None:
                 rows = np.where(rows < 0, OUTSIDE + np.arange(len(rows)), rows)
             answers[name] = rows
         elif dataset.classes:
@@ -130,7 +130,7 @@ def _digest(plan: Plan) -> str:
     """Returns a digest that changes with the choice, or if the images of the fit may have."""
     split = ""
     if plan.head.kind == "probe":
-        shards = probe_split(plan)
+        shards = linear_probe_split(plan)
         digests = [_shard_digest(plan, shard, _stamps(plan, shard)) for shard in shards]
         split = hashlib.sha256("".join(digests).encode()).hexdigest()
     return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
@@ -148,7 +148,7 @@ def _written(plan: Plan) -> HeadFile | None:
 
 
 def head_is_another(plan: Plan) -> bool:
-    """Says whether the directory holds a head of another choice."""
+    """Returns whether the directory holds a head of another choice."""
     written = _written(plan)
     return written is not None and written.choice not in ("", _digest(plan))
 
@@ -241,7 +241,7 @@ def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None
 
 
 def too_long(prompts: int, plan: Plan) -> bool:
-    """Says whether there are too many prompts to encode without being asked."""
+    """Returns whether there are too many prompts to encode without being asked."""
     text = plan.encoder.text
     padded = text is not None and text.lengths is None
     return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.requested
@@ -289,7 +289,7 @@ class HeadProgress:
             raise LongHeadError
 
 
-def probe_split(plan: Plan) -> tuple[Shard, ...]:
+def linear_probe_split(plan: Plan) -> tuple[Shard, ...]:
     """Returns the shards of the images that a head is fitted to.
 
     Raises:
@@ -334,7 +334,7 @@ def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
     Returns:
         The head, or the reason why there is none.
     """
-    shards = probe_split(plan)
+    shards = linear_probe_split(plan)
     name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     images = sum(shard.size for shard in shards)
     message = f"fitting a linear head to {images} images that are not measured"

@@ -221,7 +221,7 @@ def current_fingerprint(
 
 
 def bfloat16_is_faster(spec: RunSpec, parameters: int) -> bool:
-    """Says whether the processor would run a float32 encoder twice as fast in bfloat16.
+    """Returns whether the processor would run a float32 encoder twice as fast in bfloat16.
 
     Args:
         spec: What was asked, with a chosen device.

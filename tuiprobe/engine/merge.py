@@ -124,7 +124,7 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     leaves: list[_Leaf] = []
     branches = _branches(reader, shards, spares)
 
-    def load(branch: int) -> TapStats:
+    def load(_: int) -> TapStats:  # `merge_tree` asks for the branches in their order
         states, merged_leaves = next(branches)
         leaves.extend(merged_leaves)
         return states

@@ -15,7 +15,7 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.engine.head_building import probe_split
+from tuiprobe.engine.head_building import linear_probe_split
 from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import (
@@ -153,8 +153,8 @@ def plan_run(
     if not encoded and bfloat16_is_faster(spec, encoder.parameters()):
         faster = "--dtype bfloat16 is 2 to 3 times as fast on this processor, and another run"
         listen(Event("stage", faster, {"stage": "load"}))
-    if encoder.answered is not None:
-        suite = encoder.answered(suite, listed.order)
+    if encoder.with_answers is not None:
+        suite = encoder.with_answers(suite, listed.order)
         listed = replace(listed, suite=suite)
     planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
     plan = planned(spec, encoder)
@@ -168,7 +168,7 @@ def plan_run(
         if begun.device != spec.device:
             plan = planned(begun, _encoder(begun, suite, objects))
     if plan.head.kind == "probe":  # fail now, not after hours
-        probe_split(plan)
+        linear_probe_split(plan)
     refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 

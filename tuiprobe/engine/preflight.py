@@ -200,7 +200,7 @@ def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.in
 
 
 def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
-    """Says whether a user's module names its outputs unlike the classes of the data."""
+    """Returns whether a user's module names its outputs unlike the classes of the data."""
     of_user = plan.encoder.loader == "py" and choice.kind == "classifier"
     if not of_user or plan.spec.classes is not None or not choice.in_label_order:
         return False

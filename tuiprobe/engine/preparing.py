@@ -86,7 +86,7 @@ def prepare(job: Job) -> Extraction:
                 build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
         except LongHeadError:
             job.emit("stage", "the head takes longer: it is built after measuring", stage="head")
-    answered = plan.encoder.answered is not None  # what is read then has no speed of a model
+    answered = plan.encoder.with_answers is not None  # what is read then has no speed of a model
     job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)
 

@@ -368,7 +368,7 @@ def _earlier(request: RunRequest) -> RunDir | None:
 
 
 def _fits(plan: PlanRecord, suite: Suite) -> bool:
-    """Says whether a run has the sets that were found; those with keys of their own may differ."""
+    """Returns whether a run has the planned sets; sets with keys of their own may differ."""
     recorded = [
         (record.name, record.found)
         for record in plan.sets

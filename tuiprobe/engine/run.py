@@ -78,16 +78,16 @@ def run(
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
         Interrupted: If a stop was requested before the first image or after the last.
     """
-    return run_together([request], [objects], listen=lambda _, event: listen(event))[0]
+    return run_all([request], [objects], listen=lambda _, event: listen(event))[0]
 
 
-def run_together(
+def run_all(
     requests: Sequence[RunRequest],
     objects: Sequence[PythonObjects],
     *,
     listen: Callable[[RunRequest, Event], None],
 ) -> list[RunOutcome]:
-    """Runs several models as `run_several` does; a run that fails stops the others.
+    """Runs several models and decodes each image once; a run that fails stops the others.
 
     Args:
         requests: What to measure, where and how.
@@ -101,22 +101,16 @@ def run_together(
         TuiprobeError: As `run` does.
         Interrupted: As `run` does.
     """
-    refuse_forked_child()
-    with catching_signals(), ExitStack() as locks:
-        opened = [
-            partial(open_run, request, locks, listen=partial(listen, request), objects=each)
-            for request, each in zip(requests, objects, strict=True)
-        ]
-        outcomes = _Group(opened, _raise).run()
+    outcomes = _run_group(requests, objects, listen, _raise)
     return [outcomes[number] for number in range(len(requests))]
 
 
-def run_several(
+def run_each(
     requests: Sequence[RunRequest],
     *,
     listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
 ) -> list[RunEnd]:
-    """Runs several models; decodes each image once for all models that use it.
+    """Runs several models as `run_all` does; a run that fails does not stop the others.
 
     Args:
         requests: What to measure, where and how.
@@ -124,7 +118,7 @@ def run_several(
             error is handled.
 
     Returns:
-        How each run ended, in the order of `requests`. A failed run does not stop the others.
+        How each run ended, in the order of `requests`.
     """
     ends: dict[int, RunEnd] = {}
 
@@ -137,15 +131,25 @@ def run_several(
             ends[number] = RunEnd(reason.exit_code, reason=str(reason))
         listen(requests[number], event)
 
+    outcomes = _run_group(requests, [PythonObjects()] * len(requests), listen, failed)
+    ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
+    return [ends[number] for number in range(len(requests))]
+
+
+def _run_group(
+    requests: Sequence[RunRequest],
+    objects: Sequence[PythonObjects],
+    listen: Callable[[RunRequest, Event], None],
+    failed: OnFailure,
+) -> dict[int, RunOutcome]:
+    """Opens, measures and finishes runs; arguments as for `run_all` and `_Group`."""
     refuse_forked_child()
     with catching_signals(), ExitStack() as locks:
         opened = [
-            partial(open_run, request, locks, listen=partial(listen, request))
-            for request in requests
+            partial(open_run, request, locks, listen=partial(listen, request), objects=each)
+            for request, each in zip(requests, objects, strict=True)
         ]
-        outcomes = _Group(opened, failed).run()
-    ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
-    return [ends[number] for number in range(len(requests))]
+        return _Group(opened, failed).run()
 
 
 class _Group:
@@ -220,7 +224,7 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
         (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
         for shard in plan.all_shards
     )
-    answers = plan.model.weights.digest if plan.encoder.answered is not None else ""
+    answers = plan.model.weights.digest if plan.encoder.with_answers is not None else ""
     return plan.spec.batch, sources, stamps, shards, answers
 
 
@@ -342,7 +346,7 @@ def finish(run: Extraction) -> RunOutcome:
 
 
 def _others_missing(plan: Plan) -> str:
-    """Says which shards of other ranks are missing; empty if all are there.
+    """Returns a sentence on the missing shards of other ranks; empty if none is missing.
 
     Raises:
         RunError: If shards of this rank are missing.
@@ -362,7 +366,7 @@ def _others_missing(plan: Plan) -> str:
 
 
 def _merged_meanwhile(job: Job) -> bool:
-    """Says whether another rank has written results of all images since this one began."""
+    """Returns whether another rank has written results of all images since this one began."""
     plan = job.plan
     written = plan.directory.results_file.modified()
     changed = written not in (None, job.results_before)
@@ -417,7 +421,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
 
 
 def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
-    """Merges the published shards of all ranks; says whether these are all shards.
+    """Merges the published shards of all ranks; also returns whether these are all shards.
 
     An unusable shard is measured again, or left out if the run was stopped.
     """

@@ -16,7 +16,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import SetFeatures, hits, usable_images
 from tuiprobe.probes.outliers.heights import scan_heights
-from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
+from tuiprobe.probes.rows import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import Figure, given
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -116,7 +116,7 @@ class RunningHeights:
 
     def plus(self, rows: NDArray[np.float32]) -> RunningHeights:
         """Returns the counts after scanning more rows `[n, C]`, by the function of the results."""
-        rows = usable_rows(rows)
+        rows = rows_with_kurtosis(rows)
         if not len(rows) or rows.shape[1] < MIN_CHANNELS:
             return self
         scan = scan_heights(rows)

@@ -1,4 +1,4 @@
-"""How a run ends early: by a stop request, or by a failure that is told in one sentence.
+"""How a run ends early: by a stop request, or by a failure that one sentence explains.
 
 Stop requests are Ctrl-C, SIGTERM, SIGHUP, a `cancel` file, and the end of its torchrun.
 
@@ -144,7 +144,7 @@ class StallTimer:
         self._waited, self._checked_at = 0.0, time.monotonic()
 
     def expired(self) -> bool:
-        """Says whether `STALL_SECONDS` have passed; to be called often."""
+        """Returns whether `STALL_SECONDS` have passed; to be called often."""
         now = time.monotonic()
         self._waited += min(now - self._checked_at, _LONGEST_STEP)
         self._checked_at = now

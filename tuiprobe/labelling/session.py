@@ -182,15 +182,15 @@ class Labelling:
         pairs = zip(values, digests, strict=True)
         return [max(by_first.get(digest, value), value, key=evidence) for value, digest in pairs]
 
-    def difference(self, a: int, b: int) -> tuple[float, float, float]:
-        """Returns an estimate and bounds of the accuracy of one candidate minus another's.
+    def first_minus_second(self, first: int, second: int) -> tuple[float, float, float]:
+        """Returns an estimate and bounds of the first candidate's accuracy minus the second's.
 
         The lower bound is above the upper one where labels contradict each other.
         """
         if not isinstance(self.survey, Contest):
             raise UsageError("a difference takes two candidates")
-        low, high = self.survey.bounds(a, b)
-        return min(max(self.survey.lead(a, b), low), high), low, high
+        low, high = self.survey.bounds(first, second)
+        return min(max(self.survey.lead(first, second), low), high), low, high
 
     # Pictures.
 

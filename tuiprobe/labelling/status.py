@@ -214,7 +214,7 @@ def label_status(labelling: Labelling) -> LabelStatus:
                 run=matched.candidates[place].directory.path.name,
                 accuracy=accuracy,
                 dropped=place in decided.dropped,
-                difference=labelling.difference(leader, place) if compared else None,
+                difference=labelling.first_minus_second(leader, place) if compared else None,
             )
         )
     return LabelStatus(

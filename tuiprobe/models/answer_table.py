@@ -219,7 +219,7 @@ class AnswerTable:
         return rows
 
     def _same_content(self, one: int, other: int) -> bool:
-        """Says whether two rows give the same answer to one SHA-256, as of equal pictures."""
+        """Returns whether two rows give the same answer to one SHA-256, as of equal pictures."""
         return self.named_by == "sha256" and self.table.rows[one][1] == self.table.rows[other][1]
 
     def _pictures(self, suite: Suite) -> dict[str, list[tuple[str, int]]]:

@@ -58,8 +58,8 @@ class Encoder:
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
         ablated: Ablations by `ablate`, by tap.
-        answered: Puts answers in place of the pictures of a suite, given the sample ids to measure
-            by set; None for a model that sees pictures.
+        with_answers: Returns a suite with answers in place of its pictures, given the sample ids to
+            measure by set; None for a model that sees pictures.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Encoder:
         preprocess: Callable[[Image], Tensor],
         forward: Callable[[Tensor], Tensor],
         tower: nn.Module | None = None,
-        probes: Mapping[str, DerivedTap] | None = None,
+        extra_taps: Mapping[str, DerivedTap] | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         loader: str = "py",
@@ -89,7 +89,7 @@ class Encoder:
         """Prepares the module: eval mode, no gradients, moved to device and dtype.
 
         The arguments are the attributes, plus `forward`, which maps images `[B, 3, H, W]` to h
-        `[B, width]`, and `probes`, extra taps by name that are not the output of any module.
+        `[B, width]`, and `extra_taps`, by name, that are not the output of any module.
         """
         self.name = name
         self.architecture = architecture
@@ -112,9 +112,9 @@ class Encoder:
         self.accuracies = dict(accuracies or {})
         self.outputs = outputs
         self.ablated: dict[str, LayerAblation] = {}
-        self.answered: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
+        self.with_answers: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
         self._forward = forward
-        self._probes = dict(probes or {})
+        self._extra_taps = dict(extra_taps or {})
         self._watchers: list[Callable[[Tensor], None]] = []
 
     @classmethod
@@ -313,7 +313,7 @@ class Encoder:
     def _table(self) -> TapTable:
         height, width = self.preprocessing.size
         images = torch.zeros(2, 3, height, width, device=self.device, dtype=self.dtype)
-        return discover(self.tower, self._forward, images, self._probes)
+        return discover(self.tower, self._forward, images, self._extra_taps)
 
 
 def _hook(

@@ -117,7 +117,7 @@ def load(request: ModelRequest) -> Encoder:
             source=f"answers on {len(classes)} classes",
         ),
     )
-    encoder.answered = lambda suite, order: _answered(table, classes, suite, order)
+    encoder.with_answers = lambda suite, order: _answered(table, classes, suite, order)
     return encoder
 
 

@@ -53,7 +53,7 @@ def load(request: ModelRequest) -> Encoder:
         tower=visual,
         preprocess=preprocess,
         forward=_OpenClipForward(visual),
-        probes=_probes(visual),
+        extra_taps=_extra_taps(visual),
         device=request.device,
         dtype=request.dtype,
         loader="open_clip",
@@ -146,7 +146,7 @@ class _OpenClipForward:
         return h
 
 
-def _probes(visual: Any) -> dict[str, DerivedTap]:
+def _extra_taps(visual: Any) -> dict[str, DerivedTap]:
     """Returns the tap before the projection, for towers with a separate projection."""
     if getattr(visual, "proj", None) is not None and hasattr(visual, "ln_post"):
         if getattr(visual, "attn_pool_contrastive", None) is not None:

@@ -16,7 +16,6 @@ from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.limits import BUILT_CLASSES
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.generate_lists import wants_quickgelu
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, pooling_of, weights_info
 from tuiprobe.models.published_weights import (
@@ -139,6 +138,11 @@ def _pool(model: Any, name: TimmName) -> str:
         )
     model.reset_classifier(0, global_pool=name.pooling)
     return f"@{name.pooling}"
+
+
+def wants_quickgelu(notes: object) -> bool:
+    """Returns whether timm's notes mention that the weights were trained with QuickGELU."""
+    return "natively QuickGELU" in str(notes or "")
 
 
 def _check_name(name: TimmName, *, random: bool) -> None:

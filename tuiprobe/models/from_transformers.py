@@ -199,7 +199,9 @@ def _dual_parts(model: Any, folder: Path, place: str) -> dict[str, Any]:
     return {
         "representation": "projected",
         "tower": tower,
-        "probes": {PRE_PROJECTION: DerivedTap(tower.post_layernorm, _unchanged)} if clip else {},
+        "extra_taps": {PRE_PROJECTION: DerivedTap(tower.post_layernorm, _unchanged)}
+        if clip
+        else {},
         "text": _text_tower(model, folder, place, clip),
     }
 

@@ -35,6 +35,8 @@ def _timm_rows() -> Iterator[tuple[object, ...]]:
     """Yields a row for every model that timm has weights for."""
     import timm
 
+    from tuiprobe.models.from_timm import wants_quickgelu
+
     for name in timm.list_models(pretrained=True):
         architecture, _, tag = name.partition(".")
         config = timm.get_pretrained_cfg(name)
@@ -42,11 +44,6 @@ def _timm_rows() -> Iterator[tuple[object, ...]]:
         url = "" if repository else config.url or ""
         quick = int("quickgelu" in architecture or wants_quickgelu(config.notes))
         yield "timm", architecture, tag, quick, repository, file, url
-
-
-def wants_quickgelu(notes: object) -> bool:
-    """Says whether timm's notes mention that the weights were trained with QuickGELU."""
-    return "natively QuickGELU" in str(notes or "")
 
 
 def generate(day: str) -> str:

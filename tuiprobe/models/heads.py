@@ -107,6 +107,11 @@ def head_from_file(path: Path, *, width: int) -> Head:
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
+    if scale is not None and bias is not None:
+        raise WeightsError(
+            f"{path} holds {bias_name} beside logit_scale: a zero-shot head has one logit_bias, "
+            "not a bias for each class"
+        )
     return Head(
         weight,
         bias,

@@ -87,7 +87,7 @@ def _weights(encoder: Encoder) -> Check:
 
 
 def is_float(value: object) -> bool:
-    """Says whether a value of a state dict is a plain tensor of floats; packed ones are not."""
+    """Returns whether a value of a state dict is a plain tensor of floats; packed ones are not."""
     return isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_quantized
 
 

@@ -61,7 +61,7 @@ def set_offline() -> None:
 
 
 def is_offline() -> bool:
-    """Says whether downloads are switched off."""
+    """Returns whether downloads are switched off."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 

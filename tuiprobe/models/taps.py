@@ -156,13 +156,13 @@ def discover(
     tower: nn.Module,
     forward: Callable[[Tensor], Tensor],
     images: Tensor,
-    probes: Mapping[str, DerivedTap],
+    extra_taps: Mapping[str, DerivedTap],
 ) -> TapTable:
     """Finds every tap of the tower by one forward pass over `images` `[2, 3, H, W]`."""
     named = {name: module for name, module in tower.named_modules() if name}
     modules = {n: m for n, m in named.items() if not isinstance(m, torch.jit.ScriptModule)}
-    probed = {name: probe.module for name, probe in probes.items()}
-    outputs = _trial({**modules, **probed}, forward, images)
+    extra = {name: tap.module for name, tap in extra_taps.items()}
+    outputs = _trial({**modules, **extra}, forward, images)
     tokens = _token_counts(tower)
     table = TapTable(refused=dict.fromkeys(named.keys() - modules.keys(), _SCRIPTED))
     scene = TapContext(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
@@ -173,10 +173,10 @@ def discover(
             table.entries[name] = (tap, module, extract)
         except NotTappableError as error:
             table.refused[name] = str(error)
-    for name, probe in probes.items():
-        tensor = probe.extract(outputs[name][0])
+    for name, derived in extra_taps.items():
+        tensor = derived.extract(outputs[name][0])
         tap = Tap(name, "vector", tensor.shape[-1])
-        table.entries[name] = (tap, probe.module, probe.extract)
+        table.entries[name] = (tap, derived.module, derived.extract)
     return table
 
 
@@ -324,7 +324,7 @@ def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module)
 
 
 def _is_grid(shape: tuple[int, ...], dim: int, image: tuple[int, int]) -> bool:
-    """Says whether the two spatial dimensions have the image's aspect ratio."""
+    """Returns whether the two spatial dimensions have the image's aspect ratio."""
     rows, columns = (shape[2], shape[3]) if dim == 1 else (shape[1], shape[2])
     return rows * image[1] == columns * image[0] or rows == columns == 1
 

@@ -213,7 +213,7 @@ _DIRECTIONS = 12
 
 
 def agree(one: Sequence[float], other: Sequence[float], dtype: torch.dtype) -> bool:
-    """Says whether two signatures are of one forward pass, rounding aside."""
+    """Returns whether two signatures are of one forward pass, rounding aside."""
     near = 10 * _ROUNDING.get(dtype, _ROUNDING_16 / 5)
     return len(one) == len(other) and bool(np.allclose(one, other, rtol=near, atol=near))
 
@@ -230,7 +230,7 @@ def rounded(signature: Sequence[float]) -> list[str]:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Says whether an error means that memory ran out."""
+    """Returns whether an error means that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "DefaultCPUAllocator" in str(error)  # on CPU torch has no specific error type
     )

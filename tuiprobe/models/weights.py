@@ -176,7 +176,7 @@ def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
 
 
 def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
-    """Says whether a tensor can be converted to the model's dtype without losing meaning.
+    """Returns whether a tensor can be converted to the model's dtype without losing meaning.
 
     Floating-point weights may change precision; integers and booleans must keep their values.
     Everything else is refused: integers as weights are truncated, an imaginary part would be lost,

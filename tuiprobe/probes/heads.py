@@ -24,8 +24,8 @@ class SetFeatures:
         labels: int64 [n], the class of each image: a row of the head, or where `answers` says
             otherwise one of its numbers; None if unlabelled.
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
-            not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
-            None where row and class are the same.
+            not answer. With `[0, -1, 0, 1]`, rows 0 and 2 both answer class 0, as on ObjectNet, and
+            row 1 never answers, as on ImageNet-A and -R. None where row and class are the same.
         unmatched: Why no row answers for the classes of a labelled set, whose labels are None then.
     """
 
@@ -45,7 +45,7 @@ class SetFeatures:
         return np.arange(rows) if self.answers is None else np.asarray(self.answers)
 
 
-def pointing(images: SetFeatures) -> Bool:
+def finite_and_nonzero(images: SetFeatures) -> Bool:
     """Returns which images have a finite representation other than zero, as bool [n]."""
     norms = np.linalg.norm(images.features, axis=1)
     return np.asarray(np.isfinite(norms) & (norms > 0))
@@ -53,14 +53,14 @@ def pointing(images: SetFeatures) -> Bool:
 
 def usable_images(images: SetFeatures) -> SetFeatures:
     """Returns the set without images whose representation is zero or not finite."""
-    mask = pointing(images)
+    mask = finite_and_nonzero(images)
     if mask.all():
         return images
     labels = None if images.labels is None else images.labels[mask]
     return replace(images, features=images.features[mask], labels=labels)
 
 
-def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
+def subsample(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     """Returns a seeded subsample of at most `count` images."""
     n = images.features.shape[0]
     if n <= count:
@@ -70,8 +70,17 @@ def first_images(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     return replace(images, features=images.features[chosen], labels=labels)
 
 
+def refuse_wrong_labels(images: SetFeatures, rows: int) -> None:
+    """Refuses a set that has no labels, or a label that no row of the head answers for.
+
+    Raises:
+        DataError: As `answers_of` does.
+    """
+    answers_of(images, rows)
+
+
 def answers_of(images: SetFeatures, rows: int) -> Int64:
-    """Checks classes and labels; returns the class of each row that may answer, [K'].
+    """Returns the class of each row that may answer, int64 [K'], after a check of the labels.
 
     Args:
         images: The set.
@@ -122,7 +131,7 @@ def nested_hits(
         rows: K, rows of the head.
 
     Returns:
-        [len(kept)].
+        int64 [len(components)].
     """
     answers, labels = answers_of(images, rows), np.asarray(images.labels)
     hits = np.zeros(len(components), dtype=np.int64)
@@ -150,9 +159,10 @@ def nested_hits(
 def _unscaled_logit_blocks(
     features: Float32, head: HeadArrays, images: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
-    """Yields logits of the rows that may answer, in blocks of images; their order is right.
+    """Yields logits of the rows that may answer, in blocks of images, up to a factor per image.
 
-    Their scale is not: `tuiprobe.probes.confidence.logit_blocks` yields logits in scale.
+    The length of h, the scale and the bias of a zero-shot head change no order and are left out;
+    `tuiprobe.probes.confidence.logit_blocks` yields the logits themselves.
 
     Args:
         features: [n, C].
@@ -165,9 +175,6 @@ def _unscaled_logit_blocks(
         block = features[start : start + ROWS]
         logits = block @ weight
         if bias is not None:
-            # Without a bias |h| changes no order.
-            if head.normalize:
-                logits /= np.linalg.norm(block, axis=1, keepdims=True)
             logits += bias
         yield slice(start, start + block.shape[0]), logits
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.confidence import CrossFitted, Logits, cross_fit, scale_known
-from tuiprobe.probes.heads import SetFeatures, answered_right, pointing, usable_images
+from tuiprobe.probes.heads import SetFeatures, answered_right, finite_and_nonzero, usable_images
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
+from tuiprobe.probes.rows import blocks, has_kurtosis, shares_and_kurtosis
 from tuiprobe.results import SetSummary
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -42,7 +42,7 @@ def _of_set(
     values: dict[PerImage, NDArray[Any]] = {} if alone else {"kurtosis": _kurtosis(features)}
     answers = None
     if isinstance(run.head, HeadArrays):
-        counted = pointing(features)
+        counted = finite_and_nonzero(features)
         known = usable_images(features)  # as accuracies do: every bit of the logits is theirs
         with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
             right = answered_right(known.features, run.head, known)
@@ -68,7 +68,7 @@ def _of_set(
 
 
 def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
-    kurtosis, counts = np.full(len(features.features), np.nan), usable(features.features)
+    kurtosis, counts = np.full(len(features.features), np.nan), has_kurtosis(features.features)
     for place, block in blocks(features.features):  # where all values are equal there is none
         mask = counts[place]
         if mask.any():
@@ -115,7 +115,7 @@ def _answers(
         order: Places of the images, in the order that is wanted.
         alone: Whether the answers are those of a table, where equal classes are not known.
     """
-    places, n = np.flatnonzero(pointing(images)), len(images.features)
+    places, n = np.flatnonzero(finite_and_nonzero(images)), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)
     rows = logits.rows[first].astype(np.int32)  # the first row of each class
     answer, second, truth = (np.full(n, -1, dtype=np.int32) for _ in range(3))

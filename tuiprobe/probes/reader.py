@@ -90,13 +90,13 @@ class RunReader:
         return tuple(self._data_set(record) for record in self.sets)
 
     @cached_property
-    def images(self) -> tuple[SetSummary, ...]:
-        """The measured sets without the one that carries concepts and without target sets."""
+    def id_and_shifts(self) -> tuple[SetSummary, ...]:
+        """The in-distribution set and its shifts: no concept set, no target set."""
         others = {record.name for record in self.sets if record.target} | {self.plan.concept_set}
-        images = tuple(data for data in self.data if data.name not in others)
-        if not images:
+        sets = tuple(data for data in self.data if data.name not in others)
+        if not sets:
             raise DamagedFileError(f"{self.directory.measured_file} names no set of images")
-        return images
+        return sets
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -193,7 +193,7 @@ class RunReader:
     def head_sets(self) -> list[SetFeatures]:
         """The sets of images with labels and answers, where the head has any."""
         file, sets = self.head_file, []
-        for data in self.images:
+        for data in self.id_and_shifts:
             arrays, samples = self._finite[data.name], self.samples[data.name]
             answers, labels = file.answers.get(data.name), None
             if data.labelled and answers is not None:

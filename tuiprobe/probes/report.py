@@ -162,7 +162,7 @@ def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> R
     partial = not _complete(run.plan, measured)
     try:
         report = Report(
-            title=title(run.plan.model, run.images, ordered, partial=partial),
+            title=title(run.plan.model, run.id_and_shifts, ordered, partial=partial),
             tuiprobe=__version__,
             key=run.plan.key,
             spec=run.spec.to_json(),

@@ -119,7 +119,7 @@ def unit_rows(rows: Float32) -> Float32:
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
 
 
-def usable(rows: Float32) -> Bool:
+def has_kurtosis(rows: Float32) -> Bool:
     """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
     mask = np.zeros(rows.shape[0], dtype=np.bool_)
     for place, block in blocks(rows):
@@ -128,9 +128,9 @@ def usable(rows: Float32) -> Bool:
     return mask
 
 
-def usable_rows(rows: Float32) -> Float32:
-    """Returns the usable rows; the same array if all are."""
-    mask = usable(rows)
+def rows_with_kurtosis(rows: Float32) -> Float32:
+    """Returns the rows that have kurtosis; the same array if all have."""
+    mask = has_kurtosis(rows)
     return rows if mask.all() else rows[mask]
 
 
@@ -138,7 +138,7 @@ def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
     """Returns each channel's share s_nc of its row's fourth moment, and the row's kurtosis.
 
     Args:
-        block: [b, C], usable rows.
+        block: [b, C], rows with kurtosis.
 
     Returns:
         Shares [b, C], each row summing to 1; kurtosis [b].

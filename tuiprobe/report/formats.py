@@ -247,12 +247,12 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
 
 
 def _is_of(run: RunDir, to: Path) -> bool:
-    """Says whether a directory is that of the run, where tables and pictures lie already."""
+    """Returns whether a directory is that of the run, where tables and pictures lie already."""
     return to.exists() and to.samefile(run.path)
 
 
 def _other(file: Path, content: bytes) -> bool:
-    """Says whether a file exists with other content."""
+    """Returns whether a file exists with other content."""
     try:
         status = file.lstat()
         same = stat.S_ISREG(status.st_mode) and status.st_size == len(content)

@@ -182,7 +182,7 @@ class Series(Frozen):
         mark: How it is drawn.
         role: What it stands for: the thing itself, up to two companions, a control, a reference
             line, or the context behind it.
-        names: What each point is, for a reader who points at it; empty where nothing is told.
+        names: What each point is, for a reader who points at it; empty for none.
     """
 
     name: str

@@ -27,7 +27,7 @@ class HeadArrays:
 
     Attributes:
         weight: float32 [K, C], W.
-        bias: float32 [K]; None if there is none.
+        bias: float32 [K]; None if there is none, as always where `normalize` is set.
         normalize: Whether logits are W h / |h| (zero-shot) or W h + bias.
         source: Where the head comes from, for the report.
         logit_scale: What logits are multiplied by before the softmax (exp of a CLIP's trained
@@ -55,7 +55,7 @@ class CheckedArrays:
         self._file, self._arrays = file, arrays
 
     def holds(self, name: str, kind: str) -> bool:
-        """Says whether the file has an array of this name and type."""
+        """Returns whether the file has an array of this name and type."""
         return name in self._arrays and self._arrays[name].dtype == np.dtype(kind)
 
     def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:

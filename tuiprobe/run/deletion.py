@@ -95,7 +95,7 @@ def delete_run(run: RunDir) -> list[str]:
 
 
 def left_files_line(path: Path, names: Sequence[str]) -> str:
-    """Says which files of the user's were kept when a run was deleted.
+    """Returns a sentence on the user's files that were kept when a run was deleted.
 
     >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
     'kept in runs/a, because they are no part of the run: notes.txt, photos'
@@ -149,7 +149,7 @@ def _refuse_other_than_run(run: RunDir) -> None:
 
 
 def is_run(run: RunDir) -> bool:
-    """Says whether a directory holds a valid key and the spec of a run."""
+    """Returns whether a directory holds a valid key and the spec of a run."""
     if run.read_key() is None:
         return False
     if not run.spec_file.exists():  # stopped before it wrote anything else
@@ -164,7 +164,7 @@ def is_run(run: RunDir) -> bool:
 
 
 def _is_failed_start(run: RunDir) -> bool:
-    """Says whether a directory holds only the log of an engine that wrote no key."""
+    """Returns whether a directory holds only the log of an engine that wrote no key."""
     if run.path.is_symlink() or not run.log_file.exists():
         return False
     names = [path.name for path in run.path.iterdir()]

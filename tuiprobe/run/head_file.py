@@ -26,7 +26,11 @@ _ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
 OUTSIDE = 2**20
-"""Class numbers from here on are of rows that stand for no class of a set and may answer there."""
+"""Row r of a head that has no class in a set, but may answer there, has the class `OUTSIDE + r`.
+
+Such an answer is wrong for every image, and is counted as one. In a set of cats and dogs, row 7
+(`truck`) of a head has the class `OUTSIDE + 7`, where a row that may not answer has -1.
+"""
 
 _NOT_RUN = "not_run"
 """Metadata key of why there is no head, a `NotRun` as JSON."""
@@ -133,9 +137,10 @@ def _head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArray
     if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
         raise checked.damaged("its metadata does not say how to use it")
     scale, shift = _logit_scale(checked, arrays)
-    return HeadArrays(
-        weight, bias, metadata["normalize"] == "true", metadata["source"], scale, shift
-    )
+    normalize = metadata["normalize"] == "true"
+    if normalize and bias is not None:
+        raise checked.damaged("it holds a bias for each class, which no zero-shot head has")
+    return HeadArrays(weight, bias, normalize, metadata["source"], scale, shift)
 
 
 def _logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:

@@ -35,7 +35,7 @@ def list_runs(
         words: Substrings of name, model, data, state or outcome that a run must have; case is
             ignored.
         before: What the same reader saw before.
-        alive: Says whether an engine of this program works on a directory.
+        alive: Returns whether an engine of this program works on a directory.
     """
     held, seen, views = held_locks(), {view.path: view for view in before}, []
     for path in islice(run_directories(root), _MOST):
@@ -47,7 +47,7 @@ def list_runs(
 
 
 def matches(view: RunView, words: Sequence[str]) -> bool:
-    """Says whether a run contains all filter words."""
+    """Returns whether a run contains all filter words."""
     about = view.summary
     state = f"{view.state} {view.word}"
     text = f"{view.name} {about.model} {about.data} {about.source} {state} {about.outcome}"

@@ -49,7 +49,7 @@ def holding(lock: Entry, wait: bool) -> Iterator[None]:
 
 
 def holds(lock: Entry) -> bool:
-    """Says whether this process holds a lock."""
+    """Returns whether this process holds a lock."""
     return lock in _DESCRIPTORS
 
 
@@ -117,7 +117,7 @@ def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
 
 
 def is_running(run: Path, held: frozenset[str] | None) -> bool:
-    """Says whether a process of this machine holds one of the locks of a run directory.
+    """Returns whether a process of this machine holds one of the locks of a run directory.
 
     Reads the kernel's list of locks and takes none: a reader that took one, however briefly, could
     keep an engine from starting. Without such a list, checks whether the process that last took the
@@ -134,7 +134,7 @@ def lock_of(rank: int) -> str:
 
 
 def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
-    """Says whether a process of this machine holds a lock; `held` comes from `held_locks`."""
+    """Returns whether a process of this machine holds a lock; `held` comes from `held_locks`."""
     if held is not None:
         status = lock.status()
         return status is not None and str(status.st_ino) in held

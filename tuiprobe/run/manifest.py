@@ -162,7 +162,7 @@ def read_record(entry: Entry, limit: int = limits.TEXT_BYTES) -> Any:
 
 
 def exists_in_run(entry: Entry) -> bool:
-    """Says whether an optional file of a run exists.
+    """Returns whether an optional file of a run exists.
 
     Raises:
         DamagedFileError: If it is missing and the manifest names it.

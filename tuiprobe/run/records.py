@@ -198,7 +198,7 @@ def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> Ru
 
 
 def saved_by_watch(directory: RunDir) -> bool:
-    """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
+    """Returns whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
         fields = read_record(directory.spec_file, limits.SPEC_BYTES)
     except DamagedFileError:

@@ -233,7 +233,7 @@ def _summary(path: Path, results: int, _of_summary: int, manifest: int) -> Summa
 
 
 def is_partial(run: RunDir) -> bool:
-    """Says whether a run's results are of a part of the images, or cannot be read."""
+    """Returns whether a run's results are of a part of the images, or cannot be read."""
     try:
         return summary(run).partial
     except DamagedFileError:

@@ -114,7 +114,8 @@ class RunView:
         measured: Images that count as measured: a resumed run keeps them.
         planned: Images to measure, over all sets; 0 before the plan.
         results: Whether there are results to open.
-        host: The other host that last wrote it, if nothing tells whether it still does.
+        host: The other host that last wrote it, where this host cannot know whether it still
+            runs; else empty.
         waits: Ranks that do not run and whose shards are missing, of a run of several ranks.
         path: The run directory.
         name: Path below the listed directory.

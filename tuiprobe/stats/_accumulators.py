@@ -1,4 +1,4 @@
-"""The four accumulators: thin wrappers of one native class."""
+"""The accumulators: thin wrappers of one native class."""
 
 from __future__ import annotations
 

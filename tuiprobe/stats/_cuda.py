@@ -36,7 +36,7 @@ class Device:
         return torch.cuda.current_stream()
 
     def capturing(self) -> bool:
-        """Says whether the current stream is captured in a graph."""
+        """Returns whether the current stream is captured in a graph."""
         return torch.cuda.is_current_stream_capturing()
 
     def synchronize(self) -> None:

@@ -33,6 +33,8 @@ from tuiprobe.stats import ActivationStats
 
 SEED = 0
 _NAMED = 8  # modules that an error lists
+_NO_LIMIT = np.uint64(2**64 - 1)
+_HASHED_AHEAD = 1024  # images whose hashes are computed at once
 
 _TRANSFORMERS = (
     nn.MultiheadAttention,
@@ -114,7 +116,10 @@ class LayerStatistics:
         self.images = 0
         self._parts: dict[torch.device, ActivationStats] = {}
         self._rows: list[Tensor] = []
-        self._ranks = np.empty(0, np.uint64)  # hashes of the images whose rows are kept
+        self._ranks: list[NDArray[np.uint64]] = []  # hashes of the images whose rows are kept
+        self._sampled = 0
+        self._limit = _NO_LIMIT  # the largest hash with which an image joins the sample
+        self._hashed, self._hashes = 0, np.empty(0, np.uint64)  # of images from the first one on
 
     def add(self, x: Tensor) -> None:
         """Adds the activations of one batch, in the layout of the tap.
@@ -130,30 +135,38 @@ class LayerStatistics:
             stats = ActivationStats(self.tap.channels, k=self.k, device=x.device)
         stats.update(x, channel_dim=self.tap.channel_dim)
         self._parts[x.device] = stats
-        ids = np.arange(self.images, self.images + len(x), dtype=np.int64)
+        self._sample(x)
         self.images += len(x)
-        self._sample(x, ids)
 
-    def _sample(self, x: Tensor, ids: NDArray[np.int64]) -> None:
+    def _sample(self, x: Tensor) -> None:
         """Keeps the rows of the images with the smallest hashes, a uniform sample of all."""
-        ranks = hash_ids(ids, SEED)
-        full = len(self._ranks) >= MAX_ROWS
-        chosen = np.flatnonzero(ranks < self._ranks.max()) if full else np.arange(len(ids))
+        at, end = self.images - self._hashed, self.images - self._hashed + len(x)
+        if end > len(self._hashes):
+            ahead = np.arange(self.images, self.images + max(len(x), _HASHED_AHEAD))
+            self._hashed, self._hashes, at, end = self.images, hash_ids(ahead, SEED), 0, len(x)
+        ranks = self._hashes[at:end]
+        chosen = np.flatnonzero(ranks <= self._limit)
         if not len(chosen):
             return
-        images = torch.from_numpy(chosen).to(x.device, non_blocking=True)
-        rows = sampled_rows(x, torch.from_numpy(ids), self.tap.channel_dim, SEED + 1)
-        self._rows.append(rows[images].float())
-        self._ranks = np.concatenate([self._ranks, ranks[chosen]])
-        if len(self._ranks) >= 2 * MAX_ROWS:
+        ids = torch.arange(self.images, self.images + len(x))
+        rows = sampled_rows(x, ids, self.tap.channel_dim, SEED + 1)
+        if len(chosen) < len(x):
+            rows = rows[torch.from_numpy(chosen).to(x.device, non_blocking=True)]
+        self._rows.append(rows.to(torch.float32, copy=True))  # the model may write over them
+        self._ranks.append(ranks[chosen])
+        self._sampled += len(chosen)
+        if self._sampled >= 2 * MAX_ROWS:
             self._trim()
 
     def _trim(self) -> None:
-        chosen = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
+        """Keeps the rows of the `MAX_ROWS` images with the smallest hashes."""
+        ranks = np.concatenate(self._ranks)
+        chosen = np.sort(np.argsort(ranks, kind="stable")[:MAX_ROWS])
         home = self._rows[-1].device
         rows = torch.cat([block.to(home) for block in self._rows])
         self._rows = [rows[torch.from_numpy(chosen).to(home)]]
-        self._ranks = self._ranks[chosen]
+        self._ranks, self._sampled = [ranks[chosen]], len(chosen)
+        self._limit = ranks[chosen].max()
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
@@ -162,7 +175,7 @@ class LayerStatistics:
 
     def rows(self) -> NDArray[np.float32]:
         """Returns one seeded position of each image of a seeded sample, float32 `[m, C]`."""
-        if len(self._ranks) > MAX_ROWS:
+        if self._sampled > MAX_ROWS:
             self._trim()
         if not self._rows:
             return np.empty((0, self.tap.channels), np.float32)
@@ -198,7 +211,8 @@ class LayerStatistics:
         merged.merge(other._merged())
         self._parts = {torch.device("cpu"): merged}
         self._rows = [torch.from_numpy(self.rows()), torch.from_numpy(other.rows())]
-        self._ranks = np.concatenate([self._ranks, other._ranks])
+        self._ranks = [*self._ranks, *other._ranks]
+        self._sampled += other._sampled
         self.images += other.images
 
 

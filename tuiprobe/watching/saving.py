@@ -236,7 +236,7 @@ class LiveFiles:
         return True
 
     def end(self, failure: BaseException | None) -> None:
-        """Says how the block ended, and releases the directory."""
+        """Records how the block ended, and releases the directory."""
         with self._locked:
             if failure is None:
                 self._status.record(Event("done", "saved by tuiprobe.watch"))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from scipy import stats
 from tests.probes.planted_head import CHANNELS, CLASSES, labels_of, planted
 from tests.probes.subject import model
 from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.directions.compute import decompose, probe_directions
 from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, random_rotations
@@ -83,7 +85,7 @@ def orders(head, images):
 @pytest.mark.parametrize("restricted", [False, True])
 def test_pruning_curves_equal_naive_algebra(normalize, restricted):
     bias = np.random.default_rng(1).normal(0, 0.3, CLASSES).astype(np.float32)
-    head, images = planted(normalize=normalize, bias=bias)
+    head, images = planted(normalize=normalize, bias=None if normalize else bias)
     allowed = np.ones(CLASSES, dtype=bool)
     if restricted:
         allowed[[2, 7]] = False
@@ -190,11 +192,18 @@ def test_intervals_of_concentration_are_calibrated():
     assert all(180 <= count <= 198 for count in hit.values()), hit
 
 
-def test_hits_with_bias_and_unit_length():
-    head, images = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
+@pytest.mark.parametrize("normalize", [False, True])
+def test_hits_are_those_of_the_logits_in_scale(normalize):
+    bias = np.linspace(-1, 1, CLASSES, dtype=np.float32)
+    head, images = planted(normalize=normalize, bias=None if normalize else bias)
+    head = replace(head, logit_scale=20.0, logit_bias=-2.0) if normalize else head
     x = images.features.astype("f8")
-    logits = x / np.linalg.norm(x, axis=1, keepdims=True) @ head.weight.T.astype("f8") + head.bias
-    assert hits(images.features, head, images) == (logits.argmax(1) == images.labels).sum()
+    x = x / np.linalg.norm(x, axis=1, keepdims=True) if normalize else x
+    logits = x @ head.weight.T.astype("f8")
+    logits = 20 * logits - 2 if normalize else logits + bias
+    right = logits.argmax(1) == images.labels
+    assert hits(images.features, head, images) == right.sum()
+    assert (Logits(head, images).confidences().right == right).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])

@@ -91,7 +91,7 @@ def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def holds_bytes(path: Path) -> bool:
-    """Says whether a Parquet file has a column of bytes, as those of encoded images.
+    """Returns whether a Parquet file has a column of bytes, as those of encoded images.
 
     Raises:
         DataError: If the file cannot be read.

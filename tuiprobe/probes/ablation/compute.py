@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of, first_images
+from tuiprobe.probes.heads import ROWS, SetFeatures, refuse_wrong_labels, subsample
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, paired_difference, wilson
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
@@ -251,7 +251,7 @@ def _ablations(
         mean: float32 [C], mean of the in-distribution set.
         seed: Seed of subsamples and controls.
     """
-    answers_of(images, head.weight.shape[0])  # refuses wrong labels first
+    refuse_wrong_labels(images, head.weight.shape[0])
     width, count = mean.size, len(channels)
     others = np.setdiff1d(np.arange(width), channels)
     random, bases = [], []
@@ -260,7 +260,7 @@ def _ablations(
         random.append(rng.choice(others, count, replace=False).tolist())
         rng = np.random.default_rng([seed, number, 1])
         bases.append(np.linalg.qr(rng.standard_normal((width, count)))[0].astype(np.float32))
-    few = first_images(images, CONTROL_IMAGES, seed)
+    few = subsample(images, CONTROL_IMAGES, seed)
     removals: list[Removal | None] = [None]
     controls: dict[Mode, list[Removal]] = {}
     for mode in MODES:

@@ -17,7 +17,7 @@ from tuiprobe.probes.confidence import (
     on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
+from tuiprobe.probes.heads import SetFeatures, answered_right, refuse_wrong_labels
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import newcombe, wilson
 from tuiprobe.results import Figure, NotRun, given
@@ -168,7 +168,7 @@ def probe_calibration(
         DataError: If the first set has no labels, or a label has no row of the head.
     """
     first, *others = sets
-    answers_of(first, head.weight.shape[0])
+    refuse_wrong_labels(first, head.weight.shape[0])
     shifts = [images for images in others if images.labels is not None]
     source = cross_fit(head, first, first)
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature

@@ -132,7 +132,7 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
     words = []
     for gap, place in zip(gaps, places, strict=True):
         if gap is not None and abs(gap) < RIGHT:
-            words.append(f"right {place}")
+            words.append(f"on average right {place}")
         elif gap is not None:
             amount = number(abs(gap), "points", bare=bare)
             words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")

@@ -10,7 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from tuiprobe.probes.heads import SetFeatures, allowed_rows, answers_of, first_images, nested_hits
+from tuiprobe.probes.heads import (
+    SetFeatures,
+    allowed_rows,
+    nested_hits,
+    refuse_wrong_labels,
+    subsample,
+)
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import band, wilson
 from tuiprobe.results import Figure
@@ -111,8 +117,8 @@ def pruning_curves(
         seed: Seed of the random controls.
     """
     rows = head.weight.shape[0]
-    answers_of(images, rows)  # refuses wrong labels first
-    images = first_images(images, CURVE_IMAGES, seed)
+    refuse_wrong_labels(images, rows)
+    images = subsample(images, CURVE_IMAGES, seed)
     n = images.features.shape[0]
     if n == 0:
         return ()

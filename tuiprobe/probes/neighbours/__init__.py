@@ -199,11 +199,11 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
         """Reads labelled representations of encoders whose head, if any, was fitted here."""
         if not isinstance(run.head, NotRun) and run.spec.head != "probe":
             return Inapplicable(reason="the model has a head, whose accuracy is measured")
-        if not run.images[0].labelled:
-            return Inapplicable(reason=f"{run.images[0].name} has no labels")
+        if not run.id_and_shifts[0].labelled:
+            return Inapplicable(reason=f"{run.id_and_shifts[0].name} has no labels")
         classes = {record.name: tuple(record.classes) for record in run.sets}
         sets = []
-        for data in run.images:
+        for data in run.id_and_shifts:
             if data.labelled:
                 arrays, samples = run.features(data.name), run.samples[data.name]
                 labels = np.array([samples[i].label for i in arrays["ids"].tolist()], dtype="i8")

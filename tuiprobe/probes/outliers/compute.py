@@ -40,7 +40,7 @@ from tuiprobe.probes.outliers.result import (
     RowFigures,
 )
 from tuiprobe.probes.outliers.rules import RowContext, finding
-from tuiprobe.probes.rows import MIN_CHANNELS, usable_rows
+from tuiprobe.probes.rows import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
 
@@ -73,7 +73,7 @@ def probe_outliers(
     if model is not None:
         untrained = model.weights.kind == "untrained"
         context = RowContext(untrained=untrained, ablated=bool(model.ablated), classes=classes)
-    rows = usable_rows(tap.rows)
+    rows = rows_with_kurtosis(tap.rows)
     figures = figures_of_rows(rows, context, seed, columns=tap.final)
     if not tap.final:
         figures = _with_all_positions(figures, tap, context, seed)
@@ -109,7 +109,7 @@ def figures_of_rows(
         seed: Seed of the bootstrap and of the images whose neighbours are looked for.
         columns: Whether to keep the figures of every channel.
     """
-    rows = usable_rows(rows)
+    rows = rows_with_kurtosis(rows)
     of_rows = moments(rows, seed)
     kurtosis = bootstrap_mean(of_rows.kurtosis, seed)
     heights, outliers = _heights(rows, of_rows, columns)
@@ -159,7 +159,7 @@ def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
     Args:
         rows: float32 [n, C].
     """
-    scan = _scanned(usable_rows(rows))
+    scan = _scanned(rows_with_kurtosis(rows))
     if isinstance(scan, NotRun):
         return scan
     return tuple(scan.order[scan.outlying[scan.order]].tolist())

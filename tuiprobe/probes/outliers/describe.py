@@ -79,10 +79,10 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs:
         """Reads the statistics of every set at every tap."""
-        taps = tuple(run.tap(data, tap) for data in run.images for tap in run.plan.taps)
+        taps = tuple(run.tap(data, tap) for data in run.id_and_shifts for tap in run.plan.taps)
         return Inputs(
             taps=taps,
-            paths={data.name: run.paths(data.name) for data in run.images},
+            paths={data.name: run.paths(data.name) for data in run.id_and_shifts},
             model=run.plan.model,
             seed=run.spec.seed,
         )

@@ -1,7 +1,7 @@
 """What rows say of all their channels together: kurtosis, shares, persistence, offset, centring.
 
 Everything is computed in float64 and in blocks, with O(n + C) extra memory. Rows are finite and not
-constant (`rows.usable_rows`).
+constant (`rows.rows_with_kurtosis`).
 
 Persistence P: do the same channels carry the fourth moment in every image? With
 s_nc = z_nc^4 / sum_c z_nc^4, S_c = sum_n s_nc and q = sum_nc s_nc^2:
@@ -270,7 +270,7 @@ def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
 
 
 def no_offset(reason: str) -> Offset:
-    """Returns an offset of which nothing could be computed."""
+    """Returns an offset without any figure, as none could be computed."""
     none = NotRun(reason=reason)
     return Offset(
         share=none, kurtosis=none, null_999=none, predicted=none, explained=none, half=(),

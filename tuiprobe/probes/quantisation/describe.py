@@ -84,7 +84,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads the rows that the run keeps, and the largest values of all positions."""
         taps: list[TapRows] = []
-        for data in run.images:
+        for data in run.id_and_shifts:
             for record in run.plan.taps:
                 tap = run.tap(data, record)
                 if tap.rows.size:

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from scipy.special import betainc
 
-from tuiprobe.probes.heads import SetFeatures, answered_rows, pointing, usable_images
+from tuiprobe.probes.heads import SetFeatures, answered_rows, finite_and_nonzero, usable_images
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.intervals import wilson, wilson_bounds
 from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
@@ -87,7 +87,7 @@ def other_orders(
     orders = row_orders(names if len(names) == rows else [str(i) for i in range(rows)])
     results, confirmed = [], False
     for images in sets:
-        first, usable = images is sets[0], pointing(images)
+        first, usable = images is sets[0], finite_and_nonzero(images)
         if images.labels is None or not usable.any():
             continue
         predicted = answered_rows(head, usable_images(images))

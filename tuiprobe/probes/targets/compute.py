@@ -16,7 +16,7 @@ from tuiprobe.probes.confidence import (
     cross_fit,
     mean_confidence,
 )
-from tuiprobe.probes.heads import SetFeatures, answers_of
+from tuiprobe.probes.heads import SetFeatures, refuse_wrong_labels
 from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.intervals import exact, wilson
 from tuiprobe.probes.strata import labels_needed
@@ -122,7 +122,7 @@ class TargetSet(Frozen):
 
     @property
     def place(self) -> str:
-        """Says whether the estimates are validated."""
+        """Returns whether the estimates are validated."""
         return "estimate" if self.scaled else "not validated"
 
     def of(self, estimator: Estimator) -> Figure:
@@ -282,7 +282,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
 
     labelled = [shift for shift in images.shifts if shift.labels is not None]
     for shift in labelled:
-        answers_of(shift, head.weight.shape[0])  # refuses a label without a row
+        refuse_wrong_labels(shift, head.weight.shape[0])
     checks, left_out = _left_out([_check(head, shift, fitted(shift)) for shift in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
     targets = tuple(
@@ -329,9 +329,9 @@ def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts for which an estimator has a value."""
     return [
-        ShiftEstimate(check.data, first.value, expected.value, measured.value)
+        ShiftEstimate(check.data, id_accuracy.value, expected.value, measured.value)
         for check in checks
-        if given(first := check.own) and given(expected := check.of(estimator))
+        if given(id_accuracy := check.own) and given(expected := check.of(estimator))
         if given(measured := check.measured)
     ]
 
@@ -416,20 +416,20 @@ def _scale(
         shifts: The labelled shifts.
         few: Whether wrong answers are too few to scale by.
     """
-    prior, first = PRIORS[estimator], float(source.right.mean())
+    prior, id_accuracy = PRIORS[estimator], float(source.right.mean())
     k = fit_scale(shifts, prior)
-    half = half_width(k * (first - expected.value), left_out_errors(shifts, prior))
+    half = half_width(k * (id_accuracy - expected.value), left_out_errors(shifts, prior))
     if few:
         wrong = int((~source.right).sum())
-        half = half_width_of_few(prior * (first - expected.value), wrong)
+        half = half_width_of_few(prior * (id_accuracy - expected.value), wrong)
         k, method = 1.0, f"80 % range; not scaled: {wrong} wrong answers in distribution"
     elif shifts:
         method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
     else:
         method = "80 % range; drop scaled by k of published shifts"
-    value = scaled_by(k, first, expected.value)
+    value = scaled_by(k, id_accuracy, expected.value)
     # Of a few images the sampling interval is the wider one.
-    low, high = (value if end is None else scaled_by(k, first, end)
+    low, high = (value if end is None else scaled_by(k, id_accuracy, end)
                  for end in (expected.low, expected.high))  # fmt: skip
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)

@@ -56,7 +56,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             if planned:
                 reason = f"no image of {' or '.join(planned)} was measured yet"
                 return NotRun(reason=reason, remedy="the same command resumes the run")
-            labelled = [data for data in run.images if data.labelled]
+            labelled = [data for data in run.id_and_shifts if data.labelled]
             if len(labelled) == 1 and (unmatched := run.head_sets[0].unmatched) is not None:
                 return unmatched  # a folder that the user named is the user's pictures
             remedy = "pass --target SOURCE; it needs no labels"

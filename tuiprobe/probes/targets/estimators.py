@@ -204,13 +204,13 @@ class ShiftEstimate:
 
     Attributes:
         data: Name of the set.
-        first: Accuracy in distribution, under the set's class mask.
+        id_accuracy: Accuracy in distribution, under the set's class mask.
         expected: Accuracy that the estimator expects.
         measured: Accuracy by the labels.
     """
 
     data: str
-    first: float
+    id_accuracy: float
     expected: float
     measured: float
 
@@ -223,19 +223,19 @@ def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
     >>> round(fit_scale([ShiftEstimate("sketch", 0.9, 0.8, 0.7)]), 3)
     1.783
     """
-    products = sum((s.first - s.expected) * (s.first - s.measured) for s in shifts)
-    squares = sum((s.first - s.expected) ** 2 for s in shifts)
+    products = sum((s.id_accuracy - s.expected) * (s.id_accuracy - s.measured) for s in shifts)
+    squares = sum((s.id_accuracy - s.expected) ** 2 for s in shifts)
     k = (products + PRIOR_WEIGHT * prior) / (squares + PRIOR_WEIGHT)
     return min(max(k, LEAST_K), MOST_K)
 
 
-def scaled_by(k: float, first: float, expected: float) -> float:
+def scaled_by(k: float, id_accuracy: float, expected: float) -> float:
     """Returns the scaled estimate, a share.
 
     >>> round(scaled_by(1.5, 0.9, 0.8), 3)
     0.75
     """
-    return min(max(first - k * (first - expected), 0.0), 1.0)
+    return min(max(id_accuracy - k * (id_accuracy - expected), 0.0), 1.0)
 
 
 def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> list[float]:
@@ -243,7 +243,7 @@ def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> 
     errors = []
     for at, shift in enumerate(shifts):
         k = fit_scale([*shifts[:at], *shifts[at + 1 :]], prior)
-        errors.append(scaled_by(k, shift.first, shift.expected) - shift.measured)
+        errors.append(scaled_by(k, shift.id_accuracy, shift.expected) - shift.measured)
     return errors
 
 

@@ -25,7 +25,7 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.tabs.tabs import TAB_OF_BLOCK, ResultTabs, read_tabs
+from tuiprobe.tui.tabs.tabs import TABS_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
@@ -158,7 +158,7 @@ class ResultsScreen(ProbeScreen):
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
         """Shows the part that holds the evidence behind a block."""
-        self.go(TAB_OF_BLOCK[event.block])
+        self.go(next((tab for tab in TABS_OF_BLOCK[event.block] if tab in self._tabs), ""))
 
     def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.

@@ -17,14 +17,14 @@ from tuiprobe.tui.tabs.tab import ResultTab, RunResults
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""
 
-TAB_OF_BLOCK = {
-    "your images": "yours",
-    "shifts": "shifts",
-    "inside": "channels",
-    "deploy": "checks",
-    "how sure": "checks",
+TABS_OF_BLOCK = {
+    "your images": ("yours",),
+    "shifts": ("shifts",),
+    "inside": ("channels", "inside"),
+    "deploy": ("checks",),
+    "how sure": ("checks",),
 }
-"""The part that holds the evidence behind a block of the card."""
+"""The parts that may hold the evidence behind a block of the card, the first choice first."""
 
 
 def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:

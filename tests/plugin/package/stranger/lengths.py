@@ -54,7 +54,7 @@ class Lengths(Probe[Inputs, LengthResult]):
     Result = LengthResult
 
     def inputs(self, run: RunReader, options: NoOptions, results: Results) -> Inputs:
-        name = run.images[0].name
+        name = run.id_and_shifts[0].name
         arrays = run.features(name)
         return name, arrays["features"], arrays["ids"], run.paths(name)
 
