@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -139,6 +140,11 @@ class TuiprobeApp(EngineApp):
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
         self.call_after_refresh(self._replace_opening, self._first)
+
+    def on_ready(self) -> None:
+        """Collects garbage from now on, without going through what a start has loaded."""
+        gc.freeze()
+        gc.enable()
 
     def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
         self.switch_screen(first())
