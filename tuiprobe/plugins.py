@@ -13,11 +13,13 @@ import traceback
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 Plugin = TypeVar("Plugin")
 
@@ -41,6 +43,13 @@ class Foreign:
     entry: EntryPoint
 
 
+def _entries(group: str) -> EntryPoints:
+    """Returns the entry points of a group."""
+    from importlib.metadata import entry_points  # the first paint does without its 30 modules
+
+    return entry_points(group=group)
+
+
 DATASETS, MODELS = "tuiprobe.datasets", "tuiprobe.models"
 """Entry point groups of sources and loaders."""
 
@@ -54,7 +63,7 @@ def foreign_names(group: str) -> frozenset[str]:
 
     A built-in name that another package registers too is among them.
     """
-    return frozenset((RUNS_CODE, *(entry.name for entry in entry_points(group=group))))
+    return frozenset((RUNS_CODE, *(entry.name for entry in _entries(group))))
 
 
 def is_foreign(source: str, foreign: Container[str]) -> bool:
@@ -73,7 +82,7 @@ def is_foreign(source: str, foreign: Container[str]) -> bool:
 
 def is_extended(group: str) -> bool:
     """Returns whether another package registers a part in a group; loads nothing."""
-    return bool(entry_points(group=group))
+    return bool(_entries(group))
 
 
 class Registry(Generic[Plugin]):
@@ -170,7 +179,7 @@ class Registry(Generic[Plugin]):
 
     def _registered(self) -> Iterator[Foreign]:
         parts = []
-        for entry in entry_points(group=self.group):
+        for entry in _entries(self.group):
             package = "an unnamed package"
             if entry.dist is not None:
                 package = f"package {entry.dist.name} {entry.dist.version}"

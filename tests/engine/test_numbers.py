@@ -160,6 +160,7 @@ def test_figures_carry_their_interval_and_n(report: Report) -> None:
     assert outliers_of_all.finals()[0].outcome is Outcome.WITHHELD  # few images of two classes
 
 
+@pytest.mark.nightly
 def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
     state = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
     weight, bias = "visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias"

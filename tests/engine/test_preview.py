@@ -108,8 +108,6 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
     assert named["option"] == option
     assert message in named["reason"]
     assert code == named["exit_code"]
-    assert run_cli(["--headless", *words, "--dry-run"]) == code
-    assert f"✗ --{option.replace('_', '-')}: " in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
     small = (
         [] if words[0] in ("--embeddings", "--training") else ["--sample", "8", "--workers", "0"]
@@ -171,6 +169,7 @@ def test_several_models_have_a_line_of_json_each(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["spec"]["model"] for line in lines] == words[2:5:2]
     assert run_cli([*words, "--batch-size", "0"]) == 2
+    assert "✗ --batch-size: " in capsys.readouterr().out
 
 
 def test_the_directory_is_new_resumed_replaced_deleted_or_refused(

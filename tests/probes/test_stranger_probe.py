@@ -34,7 +34,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
             EntryPoint(name, value if ":" in value else f"{strangers.__name__}:{value}", group)
             for name, value in named
         ]
-        monkeypatch.setattr("tuiprobe.plugins.entry_points", lambda group: points)
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
         registry.cache_clear()
 
     group = "tuiprobe.probes"

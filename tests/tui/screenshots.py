@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -32,9 +33,14 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.pictures import PictureGrid
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+NAMES = (
+    "models", "setup", "live", "overview", "results", "directions", "export", "runs", "compare",
+    "accuracies", "paired",
+)  # fmt: skip
+"""Of all pictures."""
 SIZE = (120, 36)
 COMPARED = ("mini_supervised", "mini_clip")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
@@ -42,6 +48,7 @@ MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
 
 def save(app: TuiprobeApp, name: str) -> None:
     """Writes what the screen shows."""
+    assert name in NAMES
     lines = app.export_screenshot(simplify=True).splitlines()
     (IMAGES / f"{name}.svg").write_text("\n".join(line.rstrip() for line in lines) + "\n")
     print(IMAGES / f"{name}.svg")
@@ -80,8 +87,8 @@ async def live() -> None:
         await until(
             pilot, lambda: app.screen._shown is not None and app.screen._shown.measured > 5000, 300
         )
-        pictures = app.screen.query(Thumbnail).first()
-        await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
+        pictures = app.screen.query(PictureGrid).first()
+        await until(pilot, lambda: "▀" in pictures.render_line(1).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
 
@@ -164,6 +171,7 @@ def charts() -> None:
     }
     for name, chart in drawn.items():
         assert chart is not None
+        assert name in NAMES
         (IMAGES / f"{name}.svg").write_text(svg(chart))
         print(IMAGES / f"{name}.svg")
 
@@ -180,8 +188,11 @@ async def everything() -> None:
 
 if __name__ == "__main__":
     os.environ.pop("NO_COLOR", None)
+    begun = time.time()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())
         charts()
+    if left := [name for name in NAMES if (IMAGES / f"{name}.svg").stat().st_mtime < begun]:
+        sys.exit(f"not drawn: {', '.join(left)}")

@@ -45,7 +45,7 @@ from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureScreen
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.thumbnail import WholePicture
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -487,7 +487,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         await until(pilot, lambda: "8.8" in text_of(app, "#enlarged-about"))
         lines = ["highest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
         assert text_of(app, "#enlarged-about").splitlines() == lines
-        large = app.screen.query_one("#enlarged-picture", Thumbnail)
+        large = app.screen.query_one("#enlarged-picture", WholePicture)
         await until(pilot, lambda: large.size.height > 20)
         assert large.size.width == 2 * large.size.height
         await until(pilot, lambda: "▀" in large.render_line(0).text)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError, last_error
 from tuiprobe.files import DamagedFileError
+from tuiprobe.numbers import percent_done
 from tuiprobe.run import locks
 from tuiprobe.run.counting import (
     SetCount,
@@ -234,7 +235,7 @@ class RunView:
         >>> RunView("partial", measured=1999, planned=2000).percent
         '99 %'
         """
-        return "" if self.part is None else f"{int(100 * self.part)} %"
+        return "" if self.part is None else percent_done(self.part)
 
     @property
     def words(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.runmarks import run_colours
 
-# Muted backgrounds, one accent, colours for colour-blind readers.
+# Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
+# primary one that of figures and of what has the focus.
 DARK = Theme(
     name="tuiprobe-dark",
     primary="#5aa9e6",
@@ -138,6 +140,11 @@ class TuiprobeApp(EngineApp):
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
         self.call_after_refresh(self._replace_opening, self._first)
+
+    def on_ready(self) -> None:
+        """Collects garbage from now on, without going through what a start has loaded."""
+        gc.freeze()
+        gc.enable()
 
     def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
         self.switch_screen(first())

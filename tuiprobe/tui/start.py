@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def start(
         reason = "TERM is dumb" if terminal else "standard input, output or error is not one"
         print(error_line(NO_TERMINAL.format(reason)), file=sys.stderr)
         return 2
+    gc.disable()  # until the first screen is drawn: nothing that a start loads is garbage
     from tuiprobe.tui.app import TuiprobeApp
 
     _return_memory()
