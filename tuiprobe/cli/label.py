@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -79,14 +80,14 @@ def label(
     )
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.status import describe_labels, label_status
-    from tuiprobe.plaintext import json_text
+    from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
     from tuiprobe.tui.start import has_terminal
 
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
-    runs = _with_answers(runs, data)
+    named, runs = runs, _with_answers(runs, data)
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, difference))
     with closing(open_labelling(runs, target)) as labelling:
@@ -105,6 +106,11 @@ def label(
     state = label_status(labelling)
     candidates = read_runs(runs) if len(runs) > 1 else []
     decision = decide(candidates, state.target) if candidates else None
+    if decision is not None and decision.command and todo is not None:
+        options = {"--data": data, "--target": target, "--answers": str(todo)}
+        words = [word for name, of in options.items() if of for word in (name, of)]
+        command = shlex.join(["tuiprobe", "label", *map(str, named), *words])
+        decision = decision.model_copy(update={"command": plain(command)})
     if as_json:
         first = None if decision is None else decision.model_dump(mode="json")
         about = {"schema_version": 2, "decision": first, "decided": state.decided}

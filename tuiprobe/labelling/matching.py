@@ -31,6 +31,10 @@ from tuiprobe.plaintext import plain
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
 
+class DifferentPoolsError(DataError):
+    """Runs that were measured on different pictures, or that answer with different classes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Matched:
     """Candidates on the same pictures and classes.
@@ -159,7 +163,8 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     """Puts candidates on the same pictures by digest, and on the same classes by name.
 
     Raises:
-        DataError: If pictures or classes differ, or equal pictures got different answers.
+        DifferentPoolsError: If pictures or classes differ.
+        DataError: If equal pictures got different answers.
     """
     first = candidates[0]
     for other in candidates[1:]:
@@ -201,12 +206,12 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
     """Refuses a run over other pictures or classes.
 
     Raises:
-        DataError: If it is one; says what differs.
+        DifferentPoolsError: If it is one; says what differs.
     """
     a, b = first.directory.path, other.directory.path
     if unshared := sorted(set(first.classes) ^ set(other.classes)):
         where = a if unshared[0] in first.classes else b
-        raise DataError(
+        raise DifferentPoolsError(
             f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
             f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
         )
@@ -214,7 +219,7 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
     only = [pictures[0] - pictures[1], pictures[1] - pictures[0]]
     unreadable = [list(run.digests.values()).count(UNREADABLE_PICTURE) for run in (other, first)]
     if len(only[0]) > unreadable[0] or len(only[1]) > unreadable[1]:
-        raise DataError(
+        raise DifferentPoolsError(
             f"{a} and {b} measured different pictures: {len(only[0]):,} of {len(pictures[0]):,} "
             f"are only in the first, {len(only[1]):,} of {len(pictures[1]):,} only in the second; "
             "run both with the same --target and --sample"
