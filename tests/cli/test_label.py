@@ -118,6 +118,31 @@ def test_runs_on_different_pictures_cannot_be_labelled_together(
     assert (decision["command"], decision["obstacle"]) == (f"tuiprobe label {' '.join(same)}", "")
 
 
+def test_rows_of_other_pictures_are_ignored_unless_most_of_a_table_is_about_them(
+    label_runs, runs_on_targets, tmp_path, capsys
+):
+    names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))]
+    table, photos = tmp_path / "truth.csv", ("--target", "photos", "--json")
+
+    def labelled(known: int, others: int) -> int:
+        rows = [f"{name},(none of these)" for name in names[:known]]
+        rows += [f"elsewhere/{number}.png,unicorn" for number in range(others)]
+        table.write_text("\n".join(["path,class", *rows]))
+        return run_cli(command(label_runs[:1], *photos, "--answers-from", table))
+
+    assert labelled(known=19, others=60) == 2
+    assert "line 21: 'elsewhere/0.png'" in capsys.readouterr().err
+    assert labelled(known=0, others=1) == 2
+    capsys.readouterr()
+    assert labelled(known=5, others=5) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["labelled"] == 5
+    assert "ignored 5 of 10 rows" in err
+    assert labelled(known=PICTURES, others=2 * PICTURES) == 0
+    assert "ignored 80 of 120 rows" in capsys.readouterr().err
+    assert run_cli(command(label_runs[:1], *photos, "--answers", table)) == 2
+
+
 def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
     folder, photos = tmp_path / "sorted", ("--target", "photos")
     pictures = sorted((runs_on_targets / "photos").glob("*.png"))

@@ -14,6 +14,7 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.labelling.answer_table import KnownLabels
     from tuiprobe.labelling.session import Labelling
 
 MINIATURE = "miniature"
@@ -96,8 +97,9 @@ def label(
             print(import_answers(labelling, answers).words(), file=sys.stderr)
         if answers_from is not None:
             known = _miniature_labels if answers_from == MINIATURE else known_labels
-            classes = known(labelling, answers_from)
-            if words := label_known(labelling, classes, answers_from, difference):
+            classes, ignored = known(labelling, answers_from)
+            taken = label_known(labelling, classes, answers_from, difference)
+            for words in filter(None, (ignored, taken)):
                 print(words, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
@@ -174,8 +176,9 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     return start(first=partial(LabelScreen, runs, target, narrow))
 
 
-def _miniature_labels(labelling: Labelling, _: str) -> dict[str, str]:
+def _miniature_labels(labelling: Labelling, _: str) -> KnownLabels:
     """Returns the class of each picture of a set of the miniature, by digest."""
+    from tuiprobe.labelling.answer_table import KnownLabels
     from tuiprobe.labelling.files import NONE_OF_THESE
     from tuiprobe.miniature import world
 
@@ -188,4 +191,4 @@ def _miniature_labels(labelling: Labelling, _: str) -> dict[str, str]:
         )
     labels = [world.CLASS_NAMES[world.label(name, i)] for i in matched.ids.tolist()]
     known = [label if label in matched.classes else NONE_OF_THESE for label in labels]
-    return dict(zip(matched.digests, known, strict=True))
+    return KnownLabels(dict(zip(matched.digests, known, strict=True)))

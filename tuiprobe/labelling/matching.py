@@ -109,29 +109,21 @@ class Matched:
         return classes
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
+    def digests_by_path(self) -> dict[str, str]:
         """The SHA-256 of each picture, by its path."""
         run = self.source_run
         return {plain(run.paths[i]): digest for i, digest in run.digests.items()}
 
-    def digest_at(self, path: str, where: str) -> str:
-        """Returns the SHA-256 of the picture with a path.
+    def no_picture(self, name: str, where: str) -> UsageError:
+        """Returns the error that the runs measured no such picture.
 
         Args:
-            path: Its path in its set.
+            name: A path in its set, or a SHA-256.
             where: What names it, for the message.
-
-        Raises:
-            UsageError: If the runs measured no such picture.
         """
-        digests = self._digests
-        if plain(path) not in digests:
-            near = get_close_matches(plain(path), digests, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(
-                f"{where}: {plain(path)!r} is no picture that these runs measured{meant}"
-            )
-        return digests[plain(path)]
+        near = get_close_matches(plain(name), self.digests_by_path, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return UsageError(f"{where}: {plain(name)!r} is no picture that these runs measured{meant}")
 
     @cached_property
     def pool(self) -> Pool:

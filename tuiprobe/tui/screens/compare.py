@@ -318,8 +318,11 @@ class CompareScreen(FilteredScreen):
         self.query_one(FigureTable).name_models(first, others)
         for table in self.query(RowTable):
             table.empty = "No figure matches. esc clears the filter, d shows all."
-        obstacle = compared.decision.obstacle
-        self.query_one(CompareTable).empty = obstacle or "no accuracy of the same labelled images"
+        self.query_one(CompareTable).empty = (
+            "different pictures or classes: see above"
+            if compared.decision.obstacle
+            else "no accuracy of the same labelled images"
+        )
         self._show()
         self.has_read()
 
