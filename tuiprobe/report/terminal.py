@@ -132,8 +132,8 @@ def summary(report: Report) -> str:
     return "\n".join(rows) + "\n"
 
 
-def ablation_text(answer: TargetedAblation) -> str:
-    """Returns the ablated parts of `tuiprobe reprobe --ablate`, then one line per set."""
+def ablation_lines(answer: TargetedAblation) -> list[str]:
+    """Returns the ablated parts, the accuracies of each set, and where and why there are none."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]
@@ -146,8 +146,11 @@ def ablation_text(answer: TargetedAblation) -> str:
             f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
             f"n {ablated.n:,}{left_out}, {ablated.lost:,} lost, {ablated.gained:,} gained"
         )
-    lines += [f"{skipped.name}: not run, because {skipped.reason}" for skipped in answer.not_run]
-    return "\n".join(plain(text) for text in lines) + "\n"
+    reasons: dict[str, list[str]] = {}
+    for skipped in answer.not_run:
+        reasons.setdefault(skipped.reason, []).append(skipped.name)
+    lines += [f"{', '.join(names)}: not run, because {why}" for why, names in reasons.items()]
+    return [plain(text) for text in lines]
 
 
 def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:

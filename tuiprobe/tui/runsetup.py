@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.request import rows_name
 from tuiprobe.spec import MODEL_AND_IMAGES, VECTORS, kind_of, run_option, run_options
@@ -212,12 +213,12 @@ def _value(option: OptionField, text: str) -> Any:
 
 
 def _safe(text: str) -> str:
-    """Returns the end of `text`, reduced to characters that are safe in a file name.
+    """Returns the end of the safe name of `text`.
 
     >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
     """
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[-48:].strip("-.") or "data"
+    return safe_name(text)[-48:].strip("-.")
 
 
 def source_of(path: Path) -> str:

@@ -19,9 +19,10 @@ from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.numbers import interval, number, unbroken
+from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.report.terminal import REPLACED, table_lines
+from tuiprobe.report.page_layout import LISTED_ROWS
+from tuiprobe.report.terminal import ablation_lines, table_lines
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
@@ -50,10 +51,7 @@ from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
-    from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
-
-LISTED_ROWS = 100
-"""Rows of a table that the tab shows; exported files hold all."""
+    pass
 
 WIDEST = 30
 """Cells of a column at most."""
@@ -196,7 +194,7 @@ class SubjectPanel(PicturePanel):
         except ValidationError:
             self._tell([f"✗ {answer.reason}"])
             return
-        self._tell([ablation_summary(ablation), *map(ablation_line, ablation.sets)])
+        self._tell(ablation_lines(ablation))
 
     def _tell(self, lines: Sequence[str]) -> None:
         self.tell(Styled("\n").join([inert_lines(lines), *self._about]))
@@ -237,27 +235,6 @@ class SetPanel(PicturePanel):
         self._sets = sets
         if self.is_attached and self._wanted is not None and sets.rows:
             self.show(*sets.shown(sets.rows[sets.place(*self._wanted)]))
-
-
-def ablation_summary(ablation: TargetedAblation) -> str:
-    """Returns where an ablation gave an accuracy, and where and why not, once a reason."""
-    count = len(ablation.sets)
-    sets = "1 set" if count == 1 else f"{count} sets"
-    parts = [f"accuracy without it ({REPLACED[ablation.replaced_by]}) on {sets}; * differs"]
-    reasons: dict[str, list[str]] = {}
-    for row in ablation.not_run:
-        reasons.setdefault(row.reason, []).append(row.name)
-    parts += [f"no accuracy on {', '.join(names)}: {why}" for why, names in reasons.items()]
-    return "; ".join(parts)
-
-
-def ablation_line(row: SetAblation) -> str:
-    """Returns the accuracies on a set before and after, and their paired difference."""
-    before, after = (number(of.top1, "share", of.low, of.high) for of in (row.before, row.after))
-    change = row.difference
-    differs = "*" if change.high < 0 or change.low > 0 else ""
-    points = interval(change.value, change.low, change.high, "points", signed=True)
-    return f"{plain(row.name)}: {before}, without it {after}: {differs}{points}"
 
 
 class SectionTab(ResultTab):
