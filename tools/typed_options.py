@@ -20,7 +20,8 @@ OWN = ("model", "data", "target", "head", "classes")
 def module() -> str:
     """Returns the module with the types that its options have; they are its end."""
     before, name, types = FILE.read_text("utf-8").partition("class RunOptions(")
-    head = types[: types.index("    checkpoint:")]
+    end = '"""\n\n'
+    head = types[: types.index(end) + len(end)]
     fields = [option for option in run_options() if option.name not in OWN]
     lines = (f"    {field.name}: {_annotation(field)} | None\n" for field in fields)
     return before + name + head + "".join(lines)

@@ -31,6 +31,7 @@ NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 _BROKEN = re.compile(
     rf"(?<=\d) (?=%|±|points?\b|dB\b|sigma\b|to [+{_MINUS}]?\d|of \d)|(?<=\d (?:to|of)) |(?<=±) "
+    rf"|(?<=[\d%s]) (?=\([+{_MINUS}]?[\d.,]+ to [+{_MINUS}]?[\d.,]+\))"
 )
 _MOST_DIGITS = 3
 _TINY, _HUGE = 1e-4, 1e15
@@ -187,12 +188,31 @@ def same_places(cells: Sequence[Span], unit: str = "none") -> int | None:
 
 
 def unbroken(text: str) -> str:
-    r"""Returns text in which no line breaks inside a range, or between a number and its unit.
+    r"""Returns text in which no line breaks between a number, its unit and its range, or inside it.
 
     >>> unbroken("56 % (37 to 75) right, 3 of 13 wrong").split(" ")
-    ['56\xa0%', '(37\xa0to\xa075)', 'right,', '3\xa0of\xa013', 'wrong']
+    ['56\xa0%\xa0(37\xa0to\xa075)', 'right,', '3\xa0of\xa013', 'wrong']
     """
     return _BROKEN.sub(NO_BREAK, text)
+
+
+def percent_done(part: float) -> str:
+    """Returns how much of a work is done; 100 % only when all of it is.
+
+    >>> percent_done(0.9996), percent_done(1.0)
+    ('99 %', '100 %')
+    """
+    return f"{floor(100 * part + 1e-9)} %"
+
+
+def short_count(count: float) -> str:
+    """Returns a large count in millions or billions, such as that of the parameters of a model.
+
+    >>> short_count(1_450_392), short_count(38_316_896), short_count(2_539_567_000)
+    ('1.5 M', '38 M', '2.5 B')
+    """
+    size, unit = (count / 1e9, "B") if count >= 999.5e6 else (count / 1e6, "M")
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
 
 
 def suffix(unit: str) -> str:

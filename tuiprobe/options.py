@@ -50,6 +50,7 @@ class Option:
         changes: What a different value changes.
         fits: The kind of data that alone has a use for it; empty for any.
         stands_for: The field of which it is a short form.
+        term: Id of the entry of the glossary that a form shows for it.
         ge, gt, le: Bounds of a number.
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
@@ -66,6 +67,7 @@ class Option:
     changes: Changes = "measurement"
     fits: Kind | Literal[""] = ""
     stands_for: str = ""
+    term: str = ""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
@@ -115,6 +117,20 @@ class OptionField:
     def label(self) -> str:
         """The option in a form, such as `batch size`."""
         return self.name.replace("_", " ")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The texts that a form offers; empty where the value is typed."""
+        return ("no", "yes") if self.kind is bool else self.choices
+
+    @property
+    def first_text(self) -> str:
+        """What a form shows at first; empty means the default."""
+        if self.kind is bool:
+            return "yes" if self.default else "no"
+        if self.required:
+            return self.option.unset
+        return self.default if isinstance(self.default, str) else ""
 
     @property
     def required(self) -> bool:

@@ -96,16 +96,6 @@ class RunSpec:
             min_length=1,
         ),
     ]
-    checkpoint: Annotated[
-        str | None,
-        Option(
-            "Weights to load in place of the published ones.",
-            MODEL_AND_IMAGES,
-            common=True,
-            metavar="FILE",
-            fits="images",
-        ),
-    ] = None
     data: Annotated[
         str,
         Option(
@@ -116,18 +106,30 @@ class RunSpec:
             metavar="SOURCE",
             unset=DEFAULT_DATA,
             min_length=1,
+            term="set",
         ),
     ]
-    sample: Annotated[
-        int | None,
+    labels: Annotated[
+        str | None,
         Option(
-            "Images per set, 0 for all. They are the first of the processing order.",
+            "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
+            "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
             MODEL_AND_IMAGES,
             common=True,
-            unset=f"{DEFAULT_SAMPLE}, miniature fewer",
-            typed_none=0,
-            ge=1,
-            fits="images",
+            metavar="FILE",
+            term="head",
+        ),
+    ] = None
+    classes: Annotated[
+        str | None,
+        Option(
+            "Class names of the head, in label order. A file with one per line, or names between "
+            "commas; they may be some of ImageNet's.",
+            MODEL_AND_IMAGES,
+            common=True,
+            metavar="FILE",
+            changes="answers",
+            term="head",
         ),
     ] = None
     target: Annotated[
@@ -139,8 +141,33 @@ class RunSpec:
             metavar="SOURCE",
             unset="none; the miniature brings its own",
             typed_none=NO_TARGET,
+            term="target",
         ),
     ] = ()
+    sample: Annotated[
+        int | None,
+        Option(
+            "Images per set, 0 for all. They are the first of the processing order.",
+            MODEL_AND_IMAGES,
+            common=True,
+            unset=f"{DEFAULT_SAMPLE}, miniature fewer",
+            typed_none=0,
+            ge=1,
+            fits="images",
+            term="set",
+        ),
+    ] = None
+    checkpoint: Annotated[
+        str | None,
+        Option(
+            "Weights to load in place of the published ones.",
+            MODEL_AND_IMAGES,
+            common=True,
+            metavar="FILE",
+            fits="images",
+            term="weights",
+        ),
+    ] = None
     seed: Annotated[
         int, Option("Seed of the processing order and of sampled rows.", MODEL_AND_IMAGES, ge=0)
     ] = 0
@@ -152,6 +179,7 @@ class RunSpec:
             common=True,
             metavar="GLOB",
             fits="images",
+            term="tap",
         ),
     ] = ()
     tokens: Annotated[
@@ -160,6 +188,7 @@ class RunSpec:
             "Tokens of a transformer's layers that count.",
             MEASURED,
             fits="images",
+            term="tap",
         ),
     ] = "all"
     top_k: Annotated[
@@ -169,6 +198,7 @@ class RunSpec:
             MEASURED,
             ge=1,
             le=1024,
+            term="image-ends",
         ),
     ] = 32
     ablate: Annotated[
@@ -267,17 +297,7 @@ class RunSpec:
             metavar="HEAD",
             unset="the model's own",
             changes="answers",
-        ),
-    ] = None
-    classes: Annotated[
-        str | None,
-        Option(
-            "Class names of the head, in label order. A file with one per line, or names between "
-            "commas; they may be some of ImageNet's.",
-            HEAD,
-            common=True,
-            metavar="FILE",
-            changes="answers",
+            term="head",
         ),
     ] = None
     answers_among: Annotated[
@@ -296,16 +316,7 @@ class RunSpec:
             metavar="FILE",
             changes="answers",
             fits="images",
-        ),
-    ] = None
-    labels: Annotated[
-        str | None,
-        Option(
-            "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
-            "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
-            MODEL_AND_IMAGES,
-            common=True,
-            metavar="FILE",
+            term="head",
         ),
     ] = None
     training: Annotated[
@@ -314,6 +325,7 @@ class RunSpec:
             "How the encoder of the vectors was trained.",
             EMBEDDINGS,
             fits="vectors",
+            term="training",
         ),
     ] = "unknown"
     representation: Annotated[
@@ -322,6 +334,7 @@ class RunSpec:
             "What the vectors are: after a CLIP's projection, before a classifier, or of a token.",
             EMBEDDINGS,
             fits="vectors",
+            term="representation-kind",
         ),
     ] = "projected"
     id_column: Annotated[
@@ -341,6 +354,7 @@ class RunSpec:
             ROBUSTNESS,
             metavar="FILE",
             changes="answers",
+            term="baseline",
         ),
     ] = None
     concepts: Annotated[
@@ -353,6 +367,7 @@ class RunSpec:
             unset="what the suite names; the miniature brings its own",
             typed_none=NO_CONCEPTS,
             fits="images",
+            term="concept",
         ),
     ] = None
     concept_sample: Annotated[
@@ -364,6 +379,7 @@ class RunSpec:
             typed_none=0,
             ge=1,
             fits="images",
+            term="concept",
         ),
     ] = None
     concept_share: Annotated[
@@ -447,6 +463,7 @@ class ShortForms:
             metavar="FILE",
             min_length=1,
             stands_for="data",
+            term="representation",
         ),
     ] = None
     target_embeddings: Annotated[
@@ -510,8 +527,11 @@ class RunOptions(TypedDict, total=False):
     Made from `RunSpec` by `python -m tools.typed_options`: type checkers read no fields.
     """
 
-    checkpoint: str | PathLike[str] | None
+    embeddings: str | PathLike[str] | None
+    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
+    labels: str | PathLike[str] | None
     sample: int | None
+    checkpoint: str | PathLike[str] | None
     seed: int | None
     layers: str | Sequence[str] | None
     tokens: Literal["all", "class", "mean"] | None
@@ -527,9 +547,6 @@ class RunOptions(TypedDict, total=False):
     max_unreadable: float | None
     answers_among: Literal["set", "all"] | None
     templates: str | PathLike[str] | None
-    embeddings: str | PathLike[str] | None
-    target_embeddings: str | PathLike[str] | Sequence[str | PathLike[str]] | None
-    labels: str | PathLike[str] | None
     training: Literal["zero-shot", "supervised", "finetuned", "unknown"] | None
     representation: Literal["projected", "pooled", "token"] | None
     id_column: str | None

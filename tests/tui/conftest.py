@@ -109,6 +109,20 @@ def faint(app: TuiprobeApp) -> list[tuple[str, float]]:
     return low
 
 
+def accented(app: TuiprobeApp) -> list[str]:
+    """Returns the words on the screen in the colour of keys."""
+    accent = Color.parse(app.theme_variables["accent"]).rgb
+    return [
+        segment.text.strip()
+        for strip in app.screen._compositor.render_strips()
+        for segment in strip
+        if segment.style is not None
+        and segment.style.color is not None
+        and Color.from_rich_color(segment.style.color).rgb == accent
+        and segment.text.strip()
+    ]
+
+
 def drawn(app: TuiprobeApp) -> str:
     """Returns the text of the whole screen as it goes to the terminal."""
     strips = app.screen._compositor.render_strips()

@@ -33,7 +33,7 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.pictures import PictureGrid
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 NAMES = (
@@ -87,8 +87,8 @@ async def live() -> None:
         await until(
             pilot, lambda: app.screen._shown is not None and app.screen._shown.measured > 5000, 300
         )
-        pictures = app.screen.query(Thumbnail).first()
-        await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
+        pictures = app.screen.query(PictureGrid).first()
+        await until(pilot, lambda: "▀" in pictures.render_line(1).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
 

@@ -10,7 +10,7 @@ import pytest
 from textual.screen import Screen
 
 from tests.tui.child_answers import answered
-from tests.tui.conftest import faint, unexplained, until
+from tests.tui.conftest import accented, faint, unexplained, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -80,5 +80,7 @@ async def test_a_screen_stays_usable_in_any_window(
         for _ in ("dark", "light") if isinstance(screen, ProbeScreen) else ():
             app.action_switch_theme()
             await until(pilot, lambda: faint(app) == [], 20)
+            keys = {chip.label for line in lines for chip in line.keys} | set("123456789/nskv")
+            assert set(accented(app)) <= keys  # no other word has the colour of keys
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

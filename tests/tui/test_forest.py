@@ -64,7 +64,7 @@ async def test_differences_share_a_scale_around_zero() -> None:
         heading, *lines = (forest.render_line(y).text for y in range(4))
         zero = lines[0].index("┼")
         assert lines[2][zero - 1 : zero + 2] == "─┼ "
-        assert heading.rstrip().endswith("+40.0")
+        assert heading.rstrip().endswith("+40")
         assert lines[0].index("◆") - zero == pytest.approx((zero - lines[2].index("◆")) / 2, abs=1)
         assert "◆" not in lines[1]
         assert forest.about_row() == dict(zip(titles, rows[0].texts, strict=True))

@@ -11,10 +11,11 @@ from tests.tui.conftest import drawn, until
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.picturesets import SHOWN, PictureRow
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
-from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
+from tuiprobe.tui.screens.pictures import PicturesScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.tabs.section import SubjectTable
+from tuiprobe.tui.tabs.section import SetPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
@@ -151,3 +152,20 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
             assert kept.size == (8, 8)
         finally:
             away.rename(photos)
+
+
+async def test_a_wide_window_has_the_pictures_beside_the_table(label_runs: list[Path]) -> None:
+    app = TuiprobeApp(open_run=label_runs[1])
+    async with app.run_test(size=(220, 50)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        app.screen.go("yours")
+        await until(pilot, lambda: app.screen.tab.id == "tab-yours")
+        panel, table = app.screen.query_one(SetPanel), app.screen.tab.table
+        await until(pilot, lambda: panel.pictures.groups)
+        assert panel.region.x > table.region.right
+        for _ in table.rows:
+            data = table.pictures[0]
+            await until(pilot, lambda: str(panel.border_title).startswith(f"{data}, "))  # noqa: B023
+            await pilot.press("down")
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: not panel.display or not panel.region.area)

@@ -24,7 +24,7 @@ from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable, columns_of, run_cells
-from tuiprobe.tui.widgets.rows import kept_columns
+from tuiprobe.tui.widgets.rows import kept_columns, row_text
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 EVIL = "[b]x\u202e"
@@ -170,13 +170,15 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
     assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
 
 
-@pytest.mark.parametrize(("evidence", "shown"), [("estimate", False), ("labels", True)])
-async def test_an_estimate_is_never_written_with_plus_minus(
-    root: Path, evidence: Evidence, shown: bool
+@pytest.mark.parametrize("evidence", ["estimate", "labels"])
+async def test_a_range_on_your_pictures_has_two_ends_that_are_never_cut(
+    root: Path, evidence: Evidence
 ) -> None:
-    target = accuracy_from(estimate(0.532, 0.02), "street", evidence)
-    cells = run_cells(changed(list_runs(root)[0], target=target), "")
-    assert any("±" in cell and "53" in cell for cell in cells) == shown
+    target = accuracy_from(estimate(0.932, 0.011), "street", evidence)
+    row = changed(list_runs(root)[0], target=target)
+    text = row_text(columns_of([row], 76), run_cells(row, ""), 76)
+    assert f"{'◇' if evidence == 'estimate' else '◆'} 93.2 % (92.1 to 94.3)" in text
+    assert "±" not in text
 
 
 async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path) -> None:

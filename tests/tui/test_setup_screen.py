@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -13,16 +14,19 @@ import pytest
 from textual import events
 from textual.widgets import Button, Input, Select, Static
 
-from tests.tui.child_answers import TRIAL, ChildAnswers, answered, tried
+from tests.tui.child_answers import TRIAL, ChildAnswers, answered, image_set, tried
 from tests.tui.conftest import until
+from tuiprobe.catalog.glossary import term
 from tuiprobe.run.preview import Download, PlannedDirectory, Unknown, Wrong
+from tuiprobe.spec import run_option, run_options
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
+from tuiprobe.tui.runsetup import FIELDS
 from tuiprobe.tui.screens.dialogs import Folders, PickerScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.widgets.form import EXPLAINED, Suggestions
+from tuiprobe.tui.widgets.form import Suggestions
 from tuiprobe.tui.widgets.keyline import KeyLine
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
@@ -158,17 +162,18 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
         await until(pilot, lambda: known(app))
         visited, line = [], app.screen.query_one(KeyLine)
-        for _ in range(5):
+        for _ in range(6):
             await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
             await until(pilot, lambda: "start" in {key.word for key in line.keys})
-        assert visited == ["classes", "target", "concepts", "sample", "run"]
+        assert visited == ["labels", "classes", "target", "sample", "checkpoint", "run"]
         await pilot.press("up", "up", "up")
         hint = app.screen.query_one("#hint", Static)
         await until(pilot, lambda: "Labels are ignored" in str(hint.content))
-        assert app.screen.explained()[:2] == EXPLAINED["target"]
+        assert app.screen.explained()[:2] == ("target", "estimate")
         fields = {str(field.id) for field in app.screen.query(".field Input, .field Select")}
-        assert set(EXPLAINED) <= fields | {"run"}
+        assert fields == set(FIELDS) == {of.name for of in run_options() if of.name != "model"}
+        assert all(term(of.option.term) for of in FIELDS.values() if of.option.term)
         panel = app.screen.query_one("#meaning")
         await pilot.press("pagedown")
         await until(pilot, lambda: panel.scroll_offset.y > 0)
@@ -210,18 +215,15 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
         await until(pilot, lambda: "✓ val" in understood(app))
         assert pair(asked, "--data", "imagefolder:there")
 
-        plain, cuda = tried(TRIAL), "--device cuda cannot be used here (no driver); use cpu"
+        plain, cuda = tried(TRIAL), "cuda cannot be used here (no driver); use cpu"
+        why = json.dumps({"schema": 2, "wrong": {"option": "device", "cause": cuda}})
+        refused = ProcessOutput(2, why, f"error: --device {cuda}\n")
         unfit = "w.pt does not fit RN50: 3 missing"
         for trial, field, text, cause in (
             (plain, "sample", "many", "✗ give a whole number at least 1, 0 for all"),
             (plain, "device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
             (plain, "layers", "block*", "✗ block* matches none of 2 layers: layer1"),
-            (
-                ProcessOutput(2, "", f"error: {cuda}\n"),
-                "device",
-                "cuda",
-                f"✗ {cuda}",
-            ),  # by the trial
+            (refused, "device", "cuda", f"✗ {cuda}"),  # by the trial
             (ProcessOutput(3, "", f"error: {unfit}\n"), "checkpoint", "w.pt", f"✗ {unfit}"),
         ):
             await until(pilot, lambda: known(app))
@@ -384,20 +386,37 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         await until(pilot, lambda: [engine.arguments for engine in app.engines] == started)
 
 
+async def test_what_is_missing_is_named_by_the_field_of_the_form(
+    asked: ChildAnswers, tmp_path: Path
+) -> None:
+    asked.trial = tried({**TRIAL, "head": None})
+    asked.set_preview(sets=(image_set("val", 9, "unlabelled"),))
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "no answers: " in understood(app))
+        assert '"classes" names.txt' in understood(app)
+        assert "--" not in understood(app)
+        labels = app.screen.query_one("#labels")
+        assert labels.region.y < app.screen.query_one("#run").region.y  # beside the data
+        labels.focus()
+        hint = app.screen.query_one("#hint", Static)
+        await until(pilot, lambda: '"classes" names them' in str(hint.content))
+
+
 async def test_what_is_typed_ahead_goes_to_the_next_field(
     tmp_path: Path, asked: ChildAnswers
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        data, classes = (app.screen.query_one(f"#{name}", Input) for name in ("data", "classes"))
+        data, labels = (app.screen.query_one(f"#{name}", Input) for name in ("data", "labels"))
         for onwards in ("tab", "down"):
-            data.value = classes.value = ""
+            data.value = labels.value = ""
             data.focus()
             await pilot.pause()
             for key in ("a", onwards, *"bc"):  # faster than the screen
                 app.post_message(events.Key(key, key if len(key) == 1 else None))
-            await until(pilot, lambda: (data.value, classes.value) == ("a", "bc"))
+            await until(pilot, lambda: (data.value, labels.value) == ("a", "bc"))
 
 
 @pytest.mark.parametrize(
@@ -422,4 +441,4 @@ async def test_fields_are_completed(
     for name in ("animals", "people", ".hidden"):
         (tmp_path / "photos" / name).mkdir(parents=True)
     (tmp_path / "names.txt").touch()
-    assert await Suggestions(field).get_suggestion(typed) == suggested
+    assert await Suggestions(run_option(field)).get_suggestion(typed) == suggested

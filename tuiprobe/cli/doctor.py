@@ -47,14 +47,21 @@ def doctor(
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.doctor import examine
+    from tuiprobe.options import OptionError
 
+    try:
+        chosen = choose_device(device, Rank())
+    except OptionError as error:
+        if as_json:
+            print(json.dumps({"schema": 2, "wrong": {"option": error.name, "cause": error.cause}}))
+        raise
     examination = examine(
         model,
         checkpoint=checkpoint,
         data=data,
         classes=classes,
         templates=templates,
-        device=choose_device(device, Rank()),
+        device=chosen,
         dtype=dtype,
         progress=head_progress(),
     )

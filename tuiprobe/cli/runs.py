@@ -206,14 +206,14 @@ def _ablate(
     directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
 ) -> None:
     from tuiprobe.probes.ablation.targeted import ablate, parse_question
-    from tuiprobe.report.terminal import ablation_text
+    from tuiprobe.report.terminal import ablation_lines
 
     question = parse_question(texts, centred=centred, mode=mode)
     answer = ablate(directory, question)
     if as_json:
         print(json_text(answer.model_dump(mode="json")))
     else:
-        print(ablation_text(answer), end="")
+        print("\n".join(ablation_lines(answer)))
 
 
 def verify(

@@ -18,7 +18,7 @@ from tuiprobe.results import given
 from tuiprobe.results.headlines import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 
-LISTED: Final = 24
+MOST_NAMES: Final = 24
 """Members of a set that a line names; of more places that one run lacks it names the sets."""
 
 READ: Final = (
@@ -91,7 +91,7 @@ def _about(comparison: Comparison, known: Sequence[str]) -> SectionContent:
     lines += [(Strong(strong="note"), f": {note}") for note in notes]
     if comparison.unmatched:
         names = comparison.unmatched
-        if len(names) > LISTED:
+        if len(names) > MOST_NAMES:
             names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
         lines.append(f"only in one of them, figures of {', '.join(names)}")
     return bullets(lines)
@@ -165,8 +165,8 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     if overlap.not_comparable:
         return (*text, f": {overlap.not_comparable.why}")
     alone = ((second, overlap.second_only), (first, overlap.first_only))
-    text += [f": shared {listed(overlap.shared, LISTED) or 'none'}"]
-    text += [f"; only in {name} {listed(members, LISTED) or 'none'}" for name, members in alone]
+    text += [f": shared {listed(overlap.shared, MOST_NAMES) or 'none'}"]
+    text += [f"; only in {name} {listed(members, MOST_NAMES) or 'none'}" for name, members in alone]
     if overlap.by_chance is not None:
         text += [f"; {len(overlap.shared)} shared, by chance ", overlap.by_chance]
         text += ["; Jaccard ", overlap.jaccard]

@@ -30,7 +30,6 @@ NO_VALUES: Final = NotRun(
 
 _SEED = 0
 _TAILS = (0.025, 0.975)
-_AT_ONCE = 200_000  # values drawn at once: bounds memory
 _SIMULATE_BELOW = 10_000
 """With more images the mean of a draw is normal far below the noise of 2,000 draws."""
 _AGREES = 1e-5
@@ -205,12 +204,9 @@ def _means_of_draws(both: Float64, rng: np.random.Generator) -> Float64:
     if n > _SIMULATE_BELOW:
         covariance = np.cov(both, bias=True) / n
         return rng.multivariate_normal(both.mean(axis=1), covariance, DRAWS).T
-    rows = max(1, _AT_ONCE // n)
-    means = [
-        both[:, rng.integers(0, n, (min(rows, DRAWS - at), n), dtype=np.uint32)].mean(axis=2)
-        for at in range(0, DRAWS, rows)
-    ]
-    return np.concatenate(means, axis=1)
+    from tuiprobe.probes.intervals import resampled_means  # needs scipy
+
+    return resampled_means(both, rng, DRAWS)
 
 
 def _figure(about: MeanOf, sets: Sequence[Float64], lines: Float64) -> Float64:

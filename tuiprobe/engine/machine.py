@@ -22,6 +22,7 @@ from tuiprobe.catalog.published_models import published
 from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
 from tuiprobe.limits import available_memory
+from tuiprobe.options import OptionError
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Fingerprint
 from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH, RunSpec
@@ -72,7 +73,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
         before: Device of an earlier attempt at the same run; None without one.
 
     Raises:
-        UsageError: If this machine has no such device.
+        OptionError: If this machine has no such device.
     """
     if device == AUTO:
         best = "mps" if torch.backends.mps.is_available() else "cpu"
@@ -82,8 +83,8 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {device} cannot be used here ({reason}); use cpu") from error
+        cause = f"{device} cannot be used here ({str(error).splitlines()[0]}); use cpu"
+        raise OptionError("device", cause, f"--device {cause}") from error
     return device
 
 
@@ -233,7 +234,7 @@ def bfloat16_is_faster(spec: RunSpec, parameters: int) -> bool:
 
 @cache
 def _processor() -> tuple[str, str]:
-    """Returns the model of the processor and its instruction sets; empty where nothing tells."""
+    """Returns the model of the processor and its instruction sets; empty if not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -25,7 +25,7 @@ FINAL: Final = ("best", "equal", "contradictory", "enough")
 FEWEST_LABELS: Final = 10
 """Labels of an answer from which on its share of right ones is stated."""
 
-LISTED: Final = 20
+LISTED_ANSWERS: Final = 20
 """Answers that are listed."""
 
 
@@ -291,7 +291,7 @@ def describe_labels(state: LabelStatus) -> Section:
     remarks = bullets([progress, *_history(state), *state.remarks(), *state.notes])
     content: list[SectionContent] = [remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE)]
     if state.answers:
-        sentences = [answer.sentence() for answer in state.answers[:LISTED]]
+        sentences = [answer.sentence() for answer in state.answers[:LISTED_ANSWERS]]
         content += [heading("By answer, among labels of random pictures"), bullets(sentences)]
     return Section(title=title, headline=(state.sentence(names=True),), content=tuple(content))
 

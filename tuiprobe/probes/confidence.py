@@ -20,7 +20,7 @@ from scipy import special
 
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.heads import ROWS, SetFeatures, answers_of
+from tuiprobe.probes.heads import LOGIT_ROWS, SetFeatures, answers_of
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.temperature import fit_temperature, from_highest
@@ -53,8 +53,8 @@ def logit_blocks(
     """
     weight = np.ascontiguousarray(head.weight[rows].T)
     bias = None if head.bias is None else head.bias[rows]
-    for start in range(0, features.shape[0], ROWS):
-        block = features[start : start + ROWS]
+    for start in range(0, features.shape[0], LOGIT_ROWS):
+        block = features[start : start + LOGIT_ROWS]
         if head.normalize:
             norms = np.linalg.norm(block, axis=1, keepdims=True)
             block = np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)

@@ -11,7 +11,8 @@ from tuiprobe.probes.inputs import Bool, Float32, Int64
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
-ROWS = 2048
+LOGIT_ROWS = 2048
+"""Images whose logits are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +137,8 @@ def nested_hits(
     answers, labels = answers_of(images, rows), np.asarray(images.labels)
     hits = np.zeros(len(components), dtype=np.int64)
     right = np.ascontiguousarray(right, dtype=np.float32)
-    for start in range(0, left.shape[0], ROWS):
-        block, truth = left[start : start + ROWS], labels[start : start + ROWS]
+    for start in range(0, left.shape[0], LOGIT_ROWS):
+        block, truth = left[start : start + LOGIT_ROWS], labels[start : start + LOGIT_ROWS]
         logits = np.tile(constant.astype(np.float32), (block.shape[0], 1))
         done = 0
         for place, k in enumerate(components):
@@ -171,8 +172,8 @@ def _unscaled_logit_blocks(
     """
     weight = np.ascontiguousarray(allowed_rows(head.weight, images).T)
     bias = None if head.bias is None else allowed_rows(head.bias, images)
-    for start in range(0, features.shape[0], ROWS):
-        block = features[start : start + ROWS]
+    for start in range(0, features.shape[0], LOGIT_ROWS):
+        block = features[start : start + LOGIT_ROWS]
         logits = block @ weight
         if bias is not None:
             logits += bias

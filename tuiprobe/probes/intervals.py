@@ -66,7 +66,8 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
     a = skew / (6 * np.sqrt(n))
     shifted = a + (a + tail) / np.maximum(1 - a * (a + tail), 0.1)
     if n <= SIMULATE_BELOW:
-        low, high = np.quantile(_resampled_means(finite, seed), ndtr(shifted))
+        drawn = resampled_means(finite, np.random.default_rng(seed), RESAMPLES)
+        low, high = np.quantile(drawn, ndtr(shifted))
     else:
         low, high = mean + sd / np.sqrt(n) * _cornish_fisher(shifted, skew, excess, n)
     return Estimate(value=mean, low=float(low), high=float(high), n=n, method=method)
@@ -114,15 +115,24 @@ def band(values: Sequence[float] | Float64, n: int, unit: str = "none") -> Estim
     )
 
 
-def _resampled_means(values: Float64, seed: int) -> Float64:
-    rng = np.random.default_rng(seed)
-    n = values.size
+def resampled_means(values: Float64, rng: np.random.Generator, draws: int) -> Float64:
+    """Returns the means of bootstrap draws of the images.
+
+    Args:
+        values: [..., n]; a draw takes the same images in each row.
+        rng: Source of the draws.
+        draws: How many.
+
+    Returns:
+        [..., draws].
+    """
+    n = values.shape[-1]
     rows = max(1, 200_000 // n)  # resamples drawn at once: bounds memory, keeps small n fast
     means = [
-        values[rng.integers(0, n, (min(rows, RESAMPLES - at), n), dtype=np.uint32)].mean(axis=1)
-        for at in range(0, RESAMPLES, rows)
+        values[..., rng.integers(0, n, (min(rows, draws - at), n), dtype=np.uint32)].mean(-1)
+        for at in range(0, draws, rows)
     ]
-    return np.concatenate(means)
+    return np.concatenate(means, axis=-1)
 
 
 def _cornish_fisher(z: Float64, skew: float, excess: float, n: int) -> Float64:

@@ -30,7 +30,8 @@ def fixed_threads() -> Iterator[None]:
         yield
 
 
-ROWS = 4096
+BLOCK_ROWS = 4096
+"""Rows that are computed with at once, where a block is not bounded by its values."""
 
 
 def finite_images(features: Float32) -> Bool:
@@ -51,8 +52,8 @@ def finite_images(features: Float32) -> Bool:
     """
     finite = np.empty(features.shape[0], dtype=np.bool_)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, features.shape[0], ROWS):
-            place = slice(start, start + ROWS)
+        for start in range(0, features.shape[0], BLOCK_ROWS):
+            place = slice(start, start + BLOCK_ROWS)
             finite[place] = np.isfinite(np.linalg.norm(features[place], axis=1))
     return finite
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.heads import ROWS
+from tuiprobe.probes.heads import LOGIT_ROWS
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
 
@@ -33,8 +33,10 @@ Blocks = Callable[[], Iterator[tuple[slice, Float32]]]
 def spread(values: Float32) -> Float64:
     """Returns the standard deviation of each image's logits over the rows, float64 [n]."""
     sd = np.empty(values.shape[0])
-    for start in range(0, values.shape[0], ROWS):
-        sd[start : start + ROWS] = values[start : start + ROWS].std(axis=1, dtype=np.float64)
+    for start in range(0, values.shape[0], LOGIT_ROWS):
+        sd[start : start + LOGIT_ROWS] = values[start : start + LOGIT_ROWS].std(
+            axis=1, dtype=np.float64
+        )
     return sd
 
 

@@ -51,7 +51,7 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.results.subject import PROBE as PREFLIGHT
 
-LISTED_ROWS = 40
+MARKDOWN_ROWS = 40
 """Rows of a table that a comparison shows."""
 SMALL_ROWS, SMALL_COLUMNS = 4, 6
 """Size of the largest table that a terminal shows well."""
@@ -231,7 +231,7 @@ def _content(piece: SectionContent) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return []
-    listed = table.rows[: LISTED_ROWS if table.shown is None else table.shown]
+    listed = table.rows[: MARKDOWN_ROWS if table.shown is None else table.shown]
     rows = cells_of(listed, table.columns)
     lines = [_line(table.title), ""] if table.title else []
     header = [markdown_cell(column.title) for column in table.columns]

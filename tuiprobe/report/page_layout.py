@@ -33,7 +33,7 @@ Thumbnails = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
 
 LISTED_ROWS = 100
-"""Rows of a table that a page shows; files hold all."""
+"""Rows of a table that a page or a screen shows; files hold all."""
 LONGEST_TEXT, LONGEST_LABEL = 2000, 120
 """Letters of a piece of text, and of a label or a word, that a page shows."""
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_LABEL + 1},}}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from tuiprobe.numbers import NO_BREAK, interval, unbroken
+from tuiprobe.numbers import MISSING, NO_BREAK, interval, unbroken
 from tuiprobe.plaintext import GAP, plain
 from tuiprobe.report.text import cells_of, line
 from tuiprobe.results.card import card
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tuiprobe.spec import AblateMode
 
 WIDTH: Final = 100
-_LONGEST: Final = 24
-"""Width up to which a column takes its longest word unbroken."""
 _INDENT: Final = 13
 """Columns of the titles of blocks of a card, left of their lines."""
 
@@ -49,45 +47,71 @@ def section_text(section: Section) -> str:
     return "".join("\n".join(block) + "\n\n" for block in blocks if block)
 
 
-def table_lines(table: Table) -> list[str]:
-    """Returns a table as aligned lines.
+def table_lines(table: Table, width: int = WIDTH) -> list[str]:
+    """Returns a table as aligned lines, at most `width` columns wide.
 
-    Until it fits, titles of the widest columns are wrapped, then their cells.
+    Until it fits, titles of the widest columns are wrapped, then their cells; between words, and
+    never inside a range. Where that is not enough, each row becomes a list of its cells.
+
+    Args:
+        table: The table; columns in which no row says anything are left out.
+        width: Columns of the terminal.
     """
-    titles = [line(column.title) for column in table.columns]
-    rows = [
-        [line((cell,)) for cell in row]
+    cells = [
+        [unbroken(line((cell,))) for cell in row]
         for row in cells_of(table.rows[: table.shown], table.columns)
     ]
-    if not rows:
+    told = [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", MISSING}]
+    if not told:
         return []
+    titles = [line(table.columns[i].title) for i in told]
+    rows = [[row[i] for i in told] for row in cells]
+    widths = _widths(titles, rows, width - len(GAP) * (len(told) - 1))
+    if not widths:
+        return _records(titles, rows, width)
+    lines: list[list[str]] = []
+    for row in (titles, *rows):
+        wrapped = [_words(cell, w) or [""] for cell, w in zip(row, widths, strict=True)]
+        for at in range(max(map(len, wrapped))):
+            lines.append([part[at] if at < len(part) else "" for part in wrapped])
+        if row is titles:
+            lines.append(["-" * each for each in widths])
+    return [
+        GAP.join(cell.ljust(each) for cell, each in zip(row, widths, strict=True)).rstrip()
+        for row in lines
+    ]
+
+
+def _widths(titles: list[str], rows: list[list[str]], room: int) -> list[int]:
+    """Returns the widths of columns, none below its longest word; nothing where they do not fit."""
     columns = list(zip(titles, *rows, strict=True))
     widths = [max(map(len, cells)) for cells in columns]
-    words = [
-        min(max(len(word) for cell in cells for word in cell.split() or [""]), _LONGEST)
-        for cells in columns
-    ]
-    bodies = [
-        max(least, *(len(cell) for cell in cells[1:]))
-        for least, cells in zip(words, columns, strict=True)
-    ]
+    words = [max(len(word) for cell in cells for word in cell.split(" ")) for cells in columns]
+    bodies = [max(least, *map(len, cells[1:])) for least, cells in zip(words, columns, strict=True)]
     for leasts in (bodies, words):
-        while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+        while sum(widths) > room:
             wide = [i for i, width in enumerate(widths) if width > leasts[i]]
             if not wide:
                 break
             widths[max(wide, key=widths.__getitem__)] -= 1
-    lines: list[list[str]] = []
-    for cells in (titles, *rows):
-        wrapped = [textwrap.wrap(cell, w) or [""] for cell, w in zip(cells, widths, strict=True)]
-        for at in range(max(map(len, wrapped))):
-            lines.append([part[at] if at < len(part) else "" for part in wrapped])
-        if cells is titles:
-            lines.append(["-" * width for width in widths])
-    return [
-        GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in lines
-    ]
+    return widths if sum(widths) <= room else []
+
+
+def _records(titles: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """Returns each row as a list: its first cell, then title and cell of each of the others."""
+    lines = []
+    for first, *cells in rows:
+        lines += _words(first, width)
+        for title, cell in zip(titles[1:], cells, strict=True):
+            if cell not in ("", MISSING):
+                lines += [f"  {part}" for part in _words(f"{title}: {cell}", width - 2)]
+    return lines
+
+
+def _words(text: str, width: int) -> list[str]:
+    """Returns a text wrapped between words."""
+    rows = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [row.replace(NO_BREAK, " ") for row in rows]
 
 
 def summary(report: Report) -> str:
@@ -108,8 +132,8 @@ def summary(report: Report) -> str:
     return "\n".join(rows) + "\n"
 
 
-def ablation_text(answer: TargetedAblation) -> str:
-    """Returns the ablated parts of `tuiprobe reprobe --ablate`, then one line per set."""
+def ablation_lines(answer: TargetedAblation) -> list[str]:
+    """Returns the ablated parts, the accuracies of each set, and where and why there are none."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]
@@ -122,8 +146,11 @@ def ablation_text(answer: TargetedAblation) -> str:
             f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
             f"n {ablated.n:,}{left_out}, {ablated.lost:,} lost, {ablated.gained:,} gained"
         )
-    lines += [f"{skipped.name}: not run, because {skipped.reason}" for skipped in answer.not_run]
-    return "\n".join(plain(text) for text in lines) + "\n"
+    reasons: dict[str, list[str]] = {}
+    for skipped in answer.not_run:
+        reasons.setdefault(skipped.reason, []).append(skipped.name)
+    lines += [f"{', '.join(names)}: not run, because {why}" for why, names in reasons.items()]
+    return [plain(text) for text in lines]
 
 
 def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError, last_error
 from tuiprobe.files import DamagedFileError
+from tuiprobe.numbers import percent_done
 from tuiprobe.run import locks
 from tuiprobe.run.counting import (
     SetCount,
@@ -234,7 +235,7 @@ class RunView:
         >>> RunView("partial", measured=1999, planned=2000).percent
         '99 %'
         """
-        return "" if self.part is None else f"{int(100 * self.part)} %"
+        return "" if self.part is None else percent_done(self.part)
 
     @property
     def words(self) -> str:
@@ -428,7 +429,7 @@ def read_ranks(
 
 
 def _too_large(directory: RunDir) -> str:
-    """Says that the files of all ranks are too large together; empty if they are not."""
+    """Returns why the status files of all ranks are too large together; empty if they are not."""
     for suffix, most in (
         ("json", limits.STATUSES_BYTES),
         ("safetensors", limits.STATUSES_ARRAY_BYTES),

@@ -21,7 +21,8 @@ from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.runmarks import run_colours
 
-# Muted backgrounds, one accent, colours for colour-blind readers.
+# Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
+# primary one that of figures and of what has the focus.
 DARK = Theme(
     name="tuiprobe-dark",
     primary="#5aa9e6",

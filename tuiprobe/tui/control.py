@@ -21,6 +21,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine, resuming_arguments
@@ -222,7 +223,7 @@ class EngineApp(App[None]):
         if not self._counts or (engine is not None and [*self._counts] == [engine.run]):
             return ""
         done, planned = (sum(counts) for counts in zip(*self._counts.values(), strict=True))
-        percent = f" {int(100 * done / planned)} %" if planned else ""
+        percent = f" {percent_done(done / planned)}" if planned else ""
         return f"● {len(self._counts)} running{percent}"
 
     def look_at_running(self) -> None:

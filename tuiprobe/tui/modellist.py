@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 
 from tuiprobe.catalog.presets import ListedModel, presets
-from tuiprobe.numbers import number
+from tuiprobe.numbers import number, short_count
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns, row_text
@@ -132,9 +132,7 @@ def ordered(models: Sequence[ListedModel], column: int, down: bool) -> list[List
 def cells(model: ListedModel, marked: bool) -> list[str]:
     """Returns the text of each column."""
     backbone, tag, kind, width = _described(model)
-    size = "" if model.parameters is None else f"{model.parameters:.0f} M"
-    if model.parameters is not None and model.parameters >= 999.5:
-        size = f"{model.parameters / 1000:.1f} B"
+    size = "" if model.parameters is None else short_count(1e6 * model.parameters)
     robustness = ""
     if model.robustness is not None:
         robustness = number(model.robustness, "points", signed=True, bare=True)

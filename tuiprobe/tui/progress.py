@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import clock
 from tuiprobe.run import locks
 from tuiprobe.run.view import RankView, RunView
@@ -78,7 +79,7 @@ def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:
     if view.stopping or not total or not (measuring or building):
         stopping = "stopping: " if view.stopping else ""
         return f"{sign(view)} {name}: {stopping}{doing}{view.waiting}"
-    tail = f" {int(100 * done / total)} %"
+    tail = f" {percent_done(done / total)}"
     if building:
         unit = "probes" if status.phase == "probe" else "classes"
         tail = f" {doing}: {done:,} of {total:,} {unit}"

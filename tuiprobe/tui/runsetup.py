@@ -10,22 +10,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.request import rows_name
-from tuiprobe.spec import VECTORS, kind_of, run_option, run_options
+from tuiprobe.spec import MODEL_AND_IMAGES, VECTORS, kind_of, run_option, run_options
 
 if TYPE_CHECKING:
     from tuiprobe.run.preview import Preview
 
-FIRST = ("data", "classes", "target", "concepts", "sample")
-MORE = (
-    "layers", "head", "device", "baseline", "checkpoint", "templates", "concept_sample",
-    "batch_size", "tokens", "dtype", "offline",
-)  # fmt: skip
-OF_VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
-"""The options that the form asks for; the rest are for the command line."""
+FIELDS = {option.name: option for option in run_options() if option.name != "model"}
+"""The options that the form asks for: all but the models, which are chosen before."""
 
-NO, YES = "no", "yes"
+YES = "yes"
+
+
+def field_groups() -> dict[str, list[OptionField]]:
+    """Returns the fields by heading: the common ones about images first, then as in the help."""
+    groups: dict[str, list[OptionField]] = {"": []}
+    for option in FIELDS.values():
+        first = option.option.group == MODEL_AND_IMAGES and option.option.common
+        groups.setdefault("" if first else option.option.group, []).append(option)
+    return groups
+
+
+def with_fields(text: str) -> str:
+    """Returns a message about options that names the fields of the form in their place.
+
+    >>> with_fields("list your classes, one a line: --classes names.txt; --json is none")
+    'list your classes, one a line: "classes" names.txt; --json is none'
+    """
+
+    def field(match: re.Match[str]) -> str:
+        option = FIELDS.get(match[1].replace("-", "_"))
+        return match[0] if option is None else f'"{option.label}"'
+
+    return re.sub(r"--([a-z][a-z-]*)", field, text)
 
 
 @dataclass
@@ -59,7 +78,7 @@ class Setup:
 
     def __getitem__(self, name: str) -> str:
         """Returns the text of an option, or else its initial text in the form."""
-        return self.texts.get(name, first_text(run_option(name))).strip()
+        return self.texts.get(name, FIELDS[name].first_text).strip()
 
     @property
     def trial_options(self) -> tuple[str, ...]:
@@ -86,8 +105,8 @@ class Setup:
         """The options that this run has a use for, in the order of the form."""
         kind = kind_of(self.data)
         asked = []
-        for name in (*FIRST, *MORE, *OF_VECTORS):
-            option = run_option(name).option
+        for name, known in FIELDS.items():
+            option = known.option
             by_short_form = name in ("data", "target") and bool(self["embeddings"])
             if kind == "images" and option.stands_for:
                 by_short_form = name != "embeddings"
@@ -178,20 +197,6 @@ def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
     return f"{start}: {total:,} {previews[0].spec.kind}"
 
 
-def first_text(option: OptionField) -> str:
-    """Returns the initial text of a field; empty means the default."""
-    if option.kind is bool:
-        return YES if option.default else NO
-    if option.required:
-        return option.option.unset
-    return option.default if isinstance(option.default, str) else ""
-
-
-def choices(option: OptionField) -> tuple[str, ...]:
-    """Returns the values to choose from; empty if the option is typed."""
-    return (NO, YES) if option.kind is bool else option.choices
-
-
 def _value(option: OptionField, text: str) -> Any:
     """Returns the value of a text; the text itself where it is invalid, None if empty."""
     if option.kind is bool:
@@ -208,12 +213,12 @@ def _value(option: OptionField, text: str) -> Any:
 
 
 def _safe(text: str) -> str:
-    """Returns the end of `text`, reduced to characters that are safe in a file name.
+    """Returns the end of the safe name of `text`.
 
     >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
     """
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[-48:].strip("-.") or "data"
+    return safe_name(text)[-48:].strip("-.")
 
 
 def source_of(path: Path) -> str:

@@ -15,7 +15,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.ablation.result import TargetedAblation
 from tuiprobe.probes.ablation.targeted import Question, ablate, parse_question
 from tuiprobe.probes.intervals import paired_difference
-from tuiprobe.report.terminal import ablation_text
+from tuiprobe.report.terminal import ablation_lines
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import read_manifest, write_manifest
@@ -169,7 +169,7 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     answer = TargetedAblation.model_validate_json(done.stdout)
     assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "mean")
     plain = run("--ablate", "channel:3", "--ablate", "direction:1")
-    assert plain.stdout == ablation_text(answer)
+    assert plain.stdout.splitlines() == ablation_lines(answer)
     wrong = run("--ablate", "channel:99")
     assert wrong.returncode == 2
     assert "there are 0 to 15" in wrong.stderr

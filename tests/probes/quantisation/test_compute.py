@@ -14,7 +14,7 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.quantisation.compute import (
     LEVELS,
     NEIGHBOURS,
-    ROWS,
+    SAMPLED_ROWS,
     Quantised,
     TapRows,
     answers_changed,
@@ -111,9 +111,9 @@ def test_the_largest_value_of_all_positions_sets_the_scale() -> None:
 
 
 def test_more_rows_than_are_rounded_are_drawn_by_seed() -> None:
-    rows = gaussian(ROWS + 500, channels=16)
+    rows = gaussian(SAMPLED_ROWS + 500, channels=16)
     result = quantised(rows)
-    assert result.rows == ROWS
+    assert result.rows == SAMPLED_ROWS
     assert result == quantised(rows)
     assert result != quantise(tap(rows), seed=1)
     assert value(result.tensor.energy) == pytest.approx(

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.heads import ROWS, SetFeatures, refuse_wrong_labels, subsample
+from tuiprobe.probes.heads import LOGIT_ROWS, SetFeatures, refuse_wrong_labels, subsample
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, paired_difference, wilson
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
@@ -312,8 +312,8 @@ def right_without(
     of_weights = [None if removal is None else removal.of(weight) for removal in removals]
     n = images.features.shape[0]
     results = [np.zeros(n, dtype=bool) for _ in removals]
-    for start in range(0, n, ROWS):
-        place = slice(start, min(start + ROWS, n))
+    for start in range(0, n, LOGIT_ROWS):
+        place = slice(start, min(start + LOGIT_ROWS, n))
         block, labels = images.features[place], np.asarray(images.labels)[place]
         products = block @ across
         squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)

@@ -13,7 +13,7 @@ from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import Removal, paired, right_without
 from tuiprobe.probes.ablation.result import Change, SetAblation, SetNotRun, TargetedAblation, Top1
 from tuiprobe.probes.directions.compute import decompose
-from tuiprobe.probes.heads import ROWS, SetFeatures, refuse_wrong_labels
+from tuiprobe.probes.heads import LOGIT_ROWS, SetFeatures, refuse_wrong_labels
 from tuiprobe.probes.inputs import Bool, Float32
 from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.reader import RunReader
@@ -179,8 +179,8 @@ def ablate_span(
     refuse_wrong_labels(images, head.weight.shape[0])
     given = np.linalg.norm(images.features, axis=1) > 0
     left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
-    for start in range(0, given.size, ROWS):
-        place = slice(start, start + ROWS)
+    for start in range(0, given.size, LOGIT_ROWS):
+        place = slice(start, start + LOGIT_ROWS)
         block = images.features[place]
         residual = block - (block @ span - centres[place]) @ span.T
         left[place] &= np.linalg.norm(residual, axis=1) > 0

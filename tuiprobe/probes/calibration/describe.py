@@ -36,7 +36,7 @@ BY_CHANCE: Final = (
 )
 
 
-LISTED: Final = 20
+LISTED_CLASSES: Final = 20
 """Classes that a page lists."""
 
 
@@ -229,7 +229,7 @@ def _classes(result: Calibration) -> Iterator[SectionContent]:
             for change, data, row in fallen
         ],
         "Classes that fell most",
-        shown=LISTED,
+        shown=LISTED_CLASSES,
     )  # fmt: skip
 
 

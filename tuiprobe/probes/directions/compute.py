@@ -12,6 +12,7 @@ from tuiprobe.probes.directions.pruning import Decomposed, PruningCurve, pruning
 from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import exact, mean_interval
+from tuiprobe.probes.rows import BLOCK_ROWS
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.results.base import (
     MOST_CHANNELS,
@@ -137,10 +138,7 @@ class Directions(ProbeResult):
     bases: Annotated[Many[Basis], FIGURES]
 
 
-LISTED = 16
-
-
-ROWS = 4096
+LISTED_DIRECTIONS = 16
 
 
 def probe_directions(
@@ -217,7 +215,7 @@ def _basis(
     scale = s / s.sum()
     importance = scale * cosines
     order = np.argsort(-importance, kind="stable")
-    listed = order[:LISTED]
+    listed = order[:LISTED_DIRECTIONS]
     shares = (v[list(outlying)] ** 2).sum(axis=0) if outlying else None
     figures = _concentration(importance, shares)
     gradients = [gradient for _, gradient in figures]
@@ -284,8 +282,8 @@ def mean_cosines(features: Float32, v: Float64) -> Float64:
         v: [C, r], unit columns.
     """
     total, basis = np.zeros(v.shape[1]), v.astype(np.float32)
-    for start in range(0, features.shape[0], ROWS):
-        total += _cosines(features[start : start + ROWS], basis).sum(axis=0, dtype=np.float64)
+    for start in range(0, features.shape[0], BLOCK_ROWS):
+        total += _cosines(features[start : start + BLOCK_ROWS], basis).sum(axis=0, dtype=np.float64)
     return np.asarray(total / features.shape[0])
 
 
@@ -303,8 +301,8 @@ def _influences(
     centre, basis = cosines @ slopes, v.astype(np.float32)
     return np.concatenate(
         [
-            _cosines(features[start : start + ROWS], basis) @ slopes - centre
-            for start in range(0, features.shape[0], ROWS)
+            _cosines(features[start : start + BLOCK_ROWS], basis) @ slopes - centre
+            for start in range(0, features.shape[0], BLOCK_ROWS)
         ]
     )
 

@@ -19,6 +19,7 @@ from tuiprobe.probes.heads import (
 )
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import band, wilson
+from tuiprobe.probes.rows import BLOCK_ROWS
 from tuiprobe.results import Figure
 from tuiprobe.results.base import (
     Count,
@@ -79,9 +80,6 @@ SEEDS = 20
 
 CURVE_IMAGES = 10_000
 """Images of a set that its curves rest on, drawn by the seed; the intervals count these."""
-
-
-ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +211,8 @@ def random_rotations(size: int, seed: int) -> Iterator[Float32]:
 def second_moment(x: Float32) -> Float64:
     """Returns the mean [C, C] of x x^T over the rows; blocks are summed in float64."""
     total = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, x.shape[0], ROWS):
-        block = x[start : start + ROWS]
+    for start in range(0, x.shape[0], BLOCK_ROWS):
+        block = x[start : start + BLOCK_ROWS]
         total += block.T @ block
     return np.asarray(total / max(1, x.shape[0]))
 

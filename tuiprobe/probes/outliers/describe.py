@@ -171,7 +171,7 @@ NEARLY_ALL = 0.95
 """Part from which the card says that the offset explains all."""
 
 
-LISTED = 32
+LISTED_CHANNELS = 32
 """Channels that a cell of a table names."""
 
 
@@ -369,8 +369,8 @@ def _listed(figures: RowFigures) -> Value:
     channels = figures.outlier_channels
     if not channels:
         return "none"
-    listed = ", ".join(str(row.channel) for row in channels[:LISTED])
-    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
+    listed = ", ".join(str(row.channel) for row in channels[:LISTED_CHANNELS])
+    more = f" and {len(channels) - LISTED_CHANNELS} more" if len(channels) > LISTED_CHANNELS else ""
     return f"{len(channels)}: {listed}{more}"
 
 

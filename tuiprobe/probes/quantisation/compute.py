@@ -145,7 +145,7 @@ LEVELS = 127
 """Steps of INT8 on either side of zero."""
 
 
-ROWS = 4096
+SAMPLED_ROWS = 4096
 """Rows that are rounded at most; inner taps keep no more."""
 
 
@@ -213,10 +213,10 @@ def quantise(tap: TapRows, seed: int) -> Quantised:
 
 
 def some_rows(rows: Float32, seed: int) -> Float32:
-    """Returns a seeded subsample of the finite rows, at most `ROWS`, in their order."""
+    """Returns a seeded subsample of the finite rows, at most `SAMPLED_ROWS`, in their order."""
     finite = np.flatnonzero(np.isfinite(rows).all(axis=1))
-    if finite.size > ROWS:
-        finite = np.sort(np.random.default_rng(seed).choice(finite, ROWS, replace=False))
+    if finite.size > SAMPLED_ROWS:
+        finite = np.sort(np.random.default_rng(seed).choice(finite, SAMPLED_ROWS, replace=False))
     return rows if finite.size == rows.shape[0] else rows[finite]
 
 
@@ -325,7 +325,7 @@ def neighbours_after_rounding(
 ) -> tuple[NeighbourOverlap, ...]:
     """Returns which part of each row's nearest neighbours by cosine stays, on every set.
 
-    A seeded sample of at most `ROWS` rows of a set stands for it. Arguments as for
+    A seeded sample of at most `SAMPLED_ROWS` rows of a set stands for it. Arguments as for
     `answers_changed`.
     """
     results = []

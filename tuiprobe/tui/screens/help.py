@@ -34,7 +34,7 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
 
 def explanation(term: Term) -> Content:
     """Returns the meaning of a term, its limits, and the page to read."""
-    lines = [Content.styled(term.name, "bold $accent"), Content(term.short)]
+    lines = [Content.styled(term.name, "bold"), Content(term.short)]
     if term.more:
         lines.append(Content.styled(term.more, "italic"))
     lines.append(Content.styled(f"docs/{term.page}", "$foreground 60%"))

@@ -30,7 +30,7 @@ from tuiprobe.labelling.status import (
     difference_words,
     label_status,
 )
-from tuiprobe.numbers import MISSING, NO_BREAK, number
+from tuiprobe.numbers import MISSING, NO_BREAK, percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import given
@@ -53,8 +53,8 @@ LARGEST = 600
 SLOW, PATIENCE = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
 
-PROGRESS, NEARLY = 12, 0.99
-"""Cells of the line that says how far a decision is, and the most of the way before it."""
+PROGRESS = 12
+"""Cells of the line that says how far a decision is."""
 
 LabelChange = Callable[[Labelling], object]
 
@@ -418,7 +418,7 @@ def _verdict(state: LabelStatus, names: bool) -> Iterator[Content]:
     yield inert(state.sentence(names), "bold")
     if len(state.candidates) > 1 and state.verdict not in FINAL:
         words = "to a decision" if state.verdict == "open" else "to the best"
-        part = number(min(state.progress, NEARLY), "share", places=0)
+        part = percent_done(state.progress)
         yield Content(f"{words} {part_line(state.progress, PROGRESS)} {part}")
 
 

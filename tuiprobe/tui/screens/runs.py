@@ -16,7 +16,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.numbers import MISSING, number, plus_minus
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
@@ -44,11 +44,6 @@ _LONGEST, _SHORTEST = 34, 12
 """Cells of a name at most, unless there is room, and below which it says nothing."""
 _ROOMY, _CUT = 76, 20
 """Cells of a table from which on the name of a run has its length, and what it has below."""
-_YOURS = 18
-"""Width of the accuracy on the user's pictures: with both ends, ±, or alone, whatever fits.
-
-An estimate is never written with ±.
-"""
 
 
 def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
@@ -57,6 +52,7 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
     def longest(texts: Iterable[str]) -> int:
         return max(min(max(map(len, texts), default=0), _LONGEST), _SHORTEST)
 
+    yours = max(len("your pictures"), *map(len, map(_on_target, rows)), 0)
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
     name = longest(map(_short, rows)) + 4
     model = longest(row.summary.model for row in rows)
@@ -66,7 +62,7 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
         RowColumn("set", longest(row.summary.source for row in rows), drop=4, term="set"),
         RowColumn("time", 11, drop=3),
         RowColumn("state", 15, term="resume"),
-        RowColumn("your pictures", _YOURS, right=True, drop=1 if on_yours else 5, term="estimate"),
+        RowColumn("your pictures", yours, right=True, drop=1 if on_yours else 5, term="estimate"),
         RowColumn("top-1", 6, right=True, drop=7, term="top-1"),
         RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
         RowColumn("kurtosis", 8, right=True, drop=8, term="kurtosis"),
@@ -112,14 +108,8 @@ def _on_target(row: RunView) -> str:
     """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
     if isinstance(row.summary.target, NotRun):
         return MISSING
-    known, width = row.summary.target, _YOURS - 2
-    measured = known.evidence in ("labels", "measured")
-    texts = [with_range(known)]
-    if measured:
-        texts.append(plus_minus(known.value, known.low, known.high, "share"))
-    alone = number(known.value, "share", known.low, known.high)
-    sign = "◆" if measured else "◇"
-    return f"{sign} {next((text for text in texts if len(text) <= width), alone)}"
+    measured = row.summary.target.evidence in ("labels", "measured")
+    return f"{'◆' if measured else '◇'} {with_range(row.summary.target)}"
 
 
 def about_run(row: RunView) -> str:

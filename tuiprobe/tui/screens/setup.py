@@ -14,16 +14,24 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, OptionList, Select, Static
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import RunError, WeightsError
-from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
-from tuiprobe.tui.runsetup import YES, Setup, SetupMemory, specs_of, start_words
+from tuiprobe.tui.runsetup import (
+    FIELDS,
+    YES,
+    Setup,
+    SetupMemory,
+    specs_of,
+    start_words,
+    with_fields,
+)
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
-from tuiprobe.tui.widgets.form import EXPLAINED, FIELDS, RunForm
+from tuiprobe.tui.widgets.form import RunForm
 
 if TYPE_CHECKING:
     from tuiprobe.run.preview import Preview
@@ -84,10 +92,15 @@ class SetupScreen(ProbeScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
-        focused = self.focused.id if self.focused is not None else None
+        field = FIELDS.get((self.focused.id or "") if self.focused is not None else "")
         warnings = " ".join(map(title_warning, specs_of(self.setup, self._memory)))
         warned = [term for term in ("untrained", "demonstration") if term.upper() in warnings]
-        return (*EXPLAINED.get(focused or "", ()), *warned, "probe")
+        terms = (
+            ()
+            if field is None
+            else (field.option.term, *(term.id for term in mentioned(field.help)))
+        )
+        return (*filter(None, terms), *warned, "probe", "run")
 
     # What was typed.
 
@@ -123,7 +136,7 @@ class SetupScreen(ProbeScreen):
         try:
             self._previews = _previews_of(answer)
         except ValueError:
-            self._refused = answer.reason
+            self._refused = with_fields(answer.reason)
         self._show()
         self._try_anew()
         if self._waits:
@@ -142,7 +155,9 @@ class SetupScreen(ProbeScreen):
     def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
         """Returns the errors by option: those of the texts, the data and the model."""
         wrong = {
-            setup.field_of(one.option): one.reason for preview in previews for one in preview.wrong
+            setup.field_of(one.option): with_fields(one.reason)
+            for preview in previews
+            for one in preview.wrong
         }
         return wrong | self._trial_wrong | setup.problems()
 
@@ -159,7 +174,7 @@ class SetupScreen(ProbeScreen):
         if previews:
             from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
 
-            lines += preview_lines(previews)
+            lines += map(with_fields, preview_lines(previews))
         else:
             lines.append(f"✗ {self._refused}" if self._refused else self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []
@@ -198,22 +213,21 @@ class SetupScreen(ProbeScreen):
             answer = await ask(
                 ["doctor", "--model", model, "--json", *options] + ["--offline"] * offline
             )
-            trial, reason = _trial_of(answer)
+            trial, reason, blamed = _trial_of(answer)
             if trial is None:
-                self._note_failure(reason, answer.code, setup, offline)
+                if answer.code == WeightsError.exit_code and setup["checkpoint"]:
+                    blamed = "checkpoint"
+                self._note_failure(with_fields(reason), blamed, offline)
                 self._show()
                 return
             self._memory.trials[(model, *setup.trial_options)] = trial
         self._trial_note = ""
         self._show()
 
-    def _note_failure(self, reason: str, code: int, setup: Setup, offline: bool) -> None:
+    def _note_failure(self, reason: str, blamed: str, offline: bool) -> None:
         """Notes why a trial failed, under the field that is to blame if there is one."""
         hint = "; ctrl+l tries again with downloads" if offline else ""
         self._trial_note = f"! {reason}{hint}"
-        blamed = "device" if reason.startswith(run_option("device").flag) else ""
-        if code == WeightsError.exit_code and setup["checkpoint"]:
-            blamed = "checkpoint"
         if blamed:
             self._trial_note = "see what is marked ✗"
             self._trial_wrong = {blamed: reason}
@@ -318,11 +332,13 @@ def _previews_of(answer: ProcessOutput) -> list[Preview]:
     return list(map(Preview.model_validate_json, answer.out.splitlines()))
 
 
-def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str]:
-    """Returns the checks of `doctor` on the encoder; None and why if it could not be tried."""
+def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str, str]:
+    """Returns the checks of `doctor` on the encoder; or else None, why, and the option to blame."""
     try:
         examination = json.loads(answer.out)
     except ValueError:
-        return None, answer.reason
+        return None, answer.reason, ""
+    if wrong := examination.get("wrong"):
+        return None, wrong["cause"], wrong["option"]
     failed = (check["detail"] for check in examination["checks"] if check["status"] == "fail")
-    return examination["encoder"], next(failed, answer.reason)
+    return examination["encoder"], next(failed, answer.reason), ""

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.numbers import number
+from tuiprobe.numbers import column, number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
@@ -107,7 +107,7 @@ class BlockView(Static, can_focus=True):
         if answer is not None:
             headline, data, rest = answer
             title = inert(data or self.block.title)
-            body.append(inert(headline, "bold $accent"))
+            body.append(inert(headline, "bold"))
             lines = [tuple(piece for text in (rest, *lines[1:]) for piece in (*text, " "))]
         lines = [text for text in lines if not any(map(self._drawn, text))]
         body += [wrapped(Content(line(text)), width) for text in lines]
@@ -189,9 +189,10 @@ def bar_lines(chart: Chart, width: int) -> Iterator[str]:
         return
     largest = max(bars.y, default=0.0) or 1.0
     yield fitted(f"{plain(chart.title)}: {plain(chart.y_label)}", width)
-    for name, value in list(zip(chart.ticks, bars.y, strict=False))[:BARS]:
-        room = max(width - 18, 1)
-        yield f"{plain(name):>6} {bar(value / largest, room)} {number(value, chart.y_unit)}"
+    values, room = bars.y[:BARS], max(width - 18, 1)
+    texts = column([(value, None, None) for value in values], chart.y_unit)
+    for name, value, text in zip(chart.ticks, values, texts, strict=False):
+        yield f"{plain(name):>6} {bar(value / largest, room)} {text}"
 
 
 def _values_alone(text: Text) -> Text:

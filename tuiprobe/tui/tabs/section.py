@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
-from rich.table import Table as RichTable
-from rich.text import Text as RichText
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,9 +18,11 @@ from textual.widget import Widget
 from textual.widgets import Collapsible, Input, Static
 
 from tuiprobe.catalog.glossary import mentioned, named
-from tuiprobe.numbers import interval, number
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.report.terminal import REPLACED
+from tuiprobe.report.page_layout import LISTED_ROWS
+from tuiprobe.report.terminal import ablation_lines, table_lines
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
@@ -33,10 +36,14 @@ from tuiprobe.results.section import (
     SectionContent,
     Strip,
     Table,
+    Text,
     Value,
 )
 from tuiprobe.tui.child import ask
+from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
+from tuiprobe.tui.picturesets import PictureSets
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
@@ -44,13 +51,31 @@ from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
-    from tuiprobe.probes.ablation.result import SetAblation, TargetedAblation
-
-LISTED_ROWS = 100
-"""Rows of a table that the tab shows; exported files hold all."""
+    pass
 
 WIDEST = 30
 """Cells of a column at most."""
+
+
+class WrappedTable(Static):
+    """A table whose cells are wrapped between words for the width there is, never inside a range.
+
+    Args:
+        table: The table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(markup=False)
+        self._table = table.model_copy(update={"shown": LISTED_ROWS})
+
+    def on_resize(self) -> None:
+        """Draws for the new width."""
+        rows, title = self._table.rows, line(self._table.title)
+        lines = [title] if title else []
+        lines += table_lines(self._table, max(self.size.width, 1))
+        if len(rows) > LISTED_ROWS:
+            lines.append(f"and {len(rows) - LISTED_ROWS:,} more: e exports them")
+        self.update(inert_lines(lines))
 
 
 class SubjectTable(RowTable[int]):
@@ -169,31 +194,47 @@ class SubjectPanel(PicturePanel):
         except ValidationError:
             self._tell([f"✗ {answer.reason}"])
             return
-        self._tell([ablation_summary(ablation), *map(ablation_line, ablation.sets)])
+        self._tell(ablation_lines(ablation))
 
     def _tell(self, lines: Sequence[str]) -> None:
         self.tell(Styled("\n").join([inert_lines(lines), *self._about]))
 
 
-def ablation_summary(ablation: TargetedAblation) -> str:
-    """Returns where an ablation gave an accuracy, and where and why not, once a reason."""
-    count = len(ablation.sets)
-    sets = "1 set" if count == 1 else f"{count} sets"
-    parts = [f"accuracy without it ({REPLACED[ablation.replaced_by]}) on {sets}; * differs"]
-    reasons: dict[str, list[str]] = {}
-    for row in ablation.not_run:
-        reasons.setdefault(row.reason, []).append(row.name)
-    parts += [f"no accuracy on {', '.join(names)}: {why}" for why, names in reasons.items()]
-    return "; ".join(parts)
+class SetPanel(PicturePanel):
+    """The pictures of the set or class under the cursor, beside its table in a wide window.
 
+    Args:
+        run: The run.
+    """
 
-def ablation_line(row: SetAblation) -> str:
-    """Returns the accuracies on a set before and after, and their paired difference."""
-    before, after = (number(of.top1, "share", of.low, of.high) for of in (row.before, row.after))
-    change = row.difference
-    differs = "*" if change.high < 0 or change.low > 0 else ""
-    points = interval(change.value, change.low, change.high, "points", signed=True)
-    return f"{plain(row.name)}: {before}, without it {after}: {differs}{points}"
+    app: EngineApp
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(classes="aside panel -of-sets")
+        self._run = run
+        self._sets: PictureSets | None = None
+        self._wanted: tuple[str, str] | None = None
+
+    def show_set(self, data: str, label: str) -> None:
+        """Shows the pictures of a set or of a class; they are read when they are first in sight."""
+        self._wanted = data, label
+        if self._sets is not None:
+            self._arrived(self._sets)
+
+    def on_show(self) -> None:
+        """Reads the answers in a thread."""
+        if self._sets is None:
+            self.app.read(partial(self._read, self.app))
+
+    def _read(self, app: EngineApp) -> None:
+        with suppress(TuiprobeError):  # the screen of pictures says why
+            sets = PictureSets([self._run])
+            app.call_later(self._arrived, sets)
+
+    def _arrived(self, sets: PictureSets) -> None:
+        self._sets = sets
+        if self.is_attached and self._wanted is not None and sets.rows:
+            self.show(*sets.shown(sets.rows[sets.place(*self._wanted)]))
 
 
 class SectionTab(ResultTab):
@@ -222,7 +263,9 @@ class SectionTab(ResultTab):
         super().__init__(results)
         self._sections = tuple(sections)
         content = [piece for section in sections for piece in section.content]
-        self._tables = any(isinstance(piece, Table) and piece.subjects for piece in content)
+        tables = [piece for piece in content if isinstance(piece, Table)]
+        self._tables = any(table.subjects for table in tables)
+        self._of_sets = any(map(of_sets, tables))
         self._query = ""
 
     def compose(self) -> ComposeResult:
@@ -235,24 +278,26 @@ class SectionTab(ResultTab):
             with VerticalScroll(can_focus=True):
                 for section in self._sections:
                     if section.headline:
-                        yield Static(inert(line(section.headline)), classes="section-headline")
+                        yield FigureText(_text(section.headline), classes="section-headline")
                     for piece in sorted(section.content, key=_below_rows):
                         yield from self._widgets(piece)
         if self._tables:
             yield SubjectPanel(self.results)
+        elif self._of_sets:
+            yield SetPanel(self.results.run.path)
 
     def _widgets(self, piece: SectionContent) -> Iterator[Widget]:
         if isinstance(piece, Heading):
-            yield Static(inert(line(piece.text)), classes="section-heading")
+            yield FigureText(_text(piece.text), classes="section-heading")
         elif isinstance(piece, Prose):
-            yield Static(inert(line(piece.text)))
+            yield FigureText(_text(piece.text))
         elif isinstance(piece, Bullets):
-            yield Static(Styled("\n".join(f"- {line(item)}" for item in piece.items)))
+            yield FigureText(Styled("\n").join(_text(("- ", *item)) for item in piece.items))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
             opens = bool(piece.subjects) or of_sets(piece)
             if piece.title and opens:
-                yield Static(inert(line(piece.title)))
-            table = SubjectTable(piece) if opens else Static(rich_table(piece))
+                yield FigureText(_text(piece.title))
+            table = SubjectTable(piece) if opens else WrappedTable(piece)
             if isinstance(table, SubjectTable):
                 table.styles.height = min(len(piece.rows), piece.shown or LISTED_ROWS) + 1
             yield _folded(table, line(piece.title) or piece.id.replace("_", " "), piece.folded)
@@ -278,7 +323,11 @@ class SectionTab(ResultTab):
     @on(RowTable.Highlighted)
     def _moved(self, event: RowTable.Highlighted) -> None:
         table = event.table
-        if isinstance(table, SubjectTable) and table is self.table and self.query(SubjectPanel):
+        if not isinstance(table, SubjectTable) or table is not self.table:
+            return
+        for panel in self.query(SetPanel):
+            panel.show_set(*table.pictures)
+        if self.query(SubjectPanel):
             row = ", ".join(list(table.about_row().values())[:2])
             self.query_one(SubjectPanel).show_row(table.subject, row, table.of)
 
@@ -349,6 +398,11 @@ class SectionTab(ResultTab):
         return tuple(dict.fromkeys(filter(None, ids)))
 
 
+def _text(text: Text) -> Styled:
+    """Returns a text whose ranges stay in one line."""
+    return inert(unbroken(line(text)))
+
+
 def of_sets(table: Table) -> bool:
     """Returns whether each row is about a set of images."""
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
@@ -389,19 +443,3 @@ def _order(value: Value) -> tuple[bool, float, str]:
     if isinstance(value, int | float):
         return (False, float(value), "")
     return (True, 0.0, line((value,)).lower())
-
-
-def rich_table(table: Table) -> RichTable:
-    """Returns a table without the columns in which no row says anything."""
-    rich = RichTable(box=None, pad_edge=False, title_justify="left")
-    if table.title:
-        rich.title = RichText(plain(line(table.title)))
-    rows = table_cells(table)[:LISTED_ROWS]
-    kept = _kept(rows, table)
-    for i in kept:
-        rich.add_column(RichText(line(table.columns[i].title)), overflow="fold")
-    for cells in rows:
-        rich.add_row(*(RichText(cells[i]) for i in kept))
-    if len(table.rows) > LISTED_ROWS:
-        rich.caption = RichText(f"and {len(table.rows) - LISTED_ROWS:,} more: e exports them")
-    return rich

@@ -11,6 +11,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
+from tuiprobe.numbers import short_count
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import picture_file
 from tuiprobe.report.text import cells_of, line
@@ -19,12 +20,10 @@ from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd, Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert_lines
-from tuiprobe.tui.widgets.pictures import Picture
+from tuiprobe.tui.widgets.pictures import Picture, PictureGroups
 
 PICTURES = 8
 """Pictures at an end: as many as a run keeps of its leading channels."""
-
-PictureGroups = list[tuple[str, list[Picture]]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class RunResults:
         words.append(model.name)
         words += [f"ABLATED ({'; '.join(model.ablated)})"] if model.ablated else []
         words += [model.training] if model.training != "unknown" else []
-        words += [_counted(model.parameters)] if model.parameters else []
+        words += [short_count(model.parameters)] if model.parameters else []
         return " · ".join([*words, f"{model.width:,} channels"])
 
     @property
@@ -143,16 +142,6 @@ def _heading(end: StripEnd) -> str:
     return end.label
 
 
-def _counted(parameters: int) -> str:
-    """Returns a number of parameters in millions or billions.
-
-    >>> _counted(1_450_392), _counted(38_316_896), _counted(2_539_567_000)
-    ('1.5 M', '38 M', '2.5 B')
-    """
-    size, unit = (parameters / 1e9, "B") if parameters >= 1e9 else (parameters / 1e6, "M")
-    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
-
-
 class ResultTab(Container):
     """One tab: a table on the left or above, details of its row beside or below.
 
@@ -170,7 +159,8 @@ class ResultTab(Container):
     ResultTab { layout: horizontal; height: 1fr; }
     ResultTab .main { width: 1fr; height: 1fr; }
     ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
-    .-narrow ResultTab .aside { display: none; }
+    .-narrow ResultTab .aside, ResultTab .aside.-of-sets { display: none; }
+    .-wide ResultTab .aside.-of-sets { display: block; }
     .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
     .-only-aside ResultTab .aside { width: 1fr; display: block; }
     """

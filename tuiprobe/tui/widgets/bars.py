@@ -151,7 +151,7 @@ class ChannelBars(Widget, can_focus=True):
             self._lines += [self._row(self._of, channel, bar_width) for channel in self._rows]
             rest = [self._shares[channel] for channel in self._ranking if channel not in self._rows]
             if rest:
-                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share')}"
+                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share', places=1)}"
                 self._lines.append(fitted(words, width))
         self.refresh()
 
@@ -160,10 +160,10 @@ class ChannelBars(Widget, can_focus=True):
         mark = "▲" if channel in of.outliers else " "
         share = self._shares[channel]
         above, leads = (
-            number(None if values is None else float(values[channel]), "share")
+            number(None if values is None else float(values[channel]), "share", places=1)
             for values in (of.above, of.leads)
         )
-        tail = f" {number(round(share, 3), 'share'):>6} {above:>11} {leads:>7}"  # to .1 %
+        tail = f" {number(share, 'share', places=1):>6} {above:>11} {leads:>7}"
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, bar_width), bar_width)}{tail}"
 
     def render_line(self, y: int) -> Strip:

@@ -42,9 +42,9 @@ class ChartView(Widget, can_focus=True):
     DEFAULT_CSS = """
     ChartView { height: 1fr; min-height: 8; }
     ChartView:focus { background: $panel; }
-    ChartView > .chart--main { color: $accent; }
-    ChartView > .chart--second { color: $primary; }
-    ChartView > .chart--third { color: $success; }
+    ChartView > .chart--main { color: $primary; }
+    ChartView > .chart--second { color: $success; }
+    ChartView > .chart--third { color: $foreground 85%; }
     ChartView > .chart--control { color: $foreground 55%; }
     ChartView > .chart--reference { color: $foreground; }
     ChartView > .chart--context { color: $foreground 45%; }

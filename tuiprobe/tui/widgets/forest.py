@@ -18,6 +18,9 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start
 
 T = TypeVar("T")
 
+ROOMY = 0.2
+"""Length of an axis from which on its values need no decimal places."""
+
 LEAST_PLOT = 10
 """Cells below which an axis cannot be read, and figures stand alone."""
 
@@ -76,14 +79,14 @@ def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share"
     """Returns the values at both ends, in the middle and between over `width` cells.
 
     >>> axis(22), axis(21, (-0.2, 0.2), "points")
-    ('0   25 % 50 %    100 %', '−20.0     0     +20.0')
+    ('0   25 % 50 %    100 %', '−20 −10   0       +20')
     """
     first, last = ends
     cells = [" "] * width
     for part in (0.0, 1.0, 0.5, 0.25, 0.75):
         value = first + part * (last - first)
-        share = unit == "share"
-        text = number(value, unit, signed=not share, bare=not share, places=0 if share else None)
+        share, whole = unit == "share", last - first >= ROOMY
+        text = number(value, unit, signed=not share, bare=not share, places=0 if whole else 1)
         text = text if value else "0"
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():

@@ -11,46 +11,16 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
 from textual.widgets import Button, Input, Label, Select, Static
 
 from tuiprobe.datasets.registry import BUILTIN
 from tuiprobe.files import expand_home
-from tuiprobe.spec import run_option
-from tuiprobe.tui import runsetup
-from tuiprobe.tui.runsetup import FIRST, MORE, OF_VECTORS, Setup
+from tuiprobe.options import OptionField
+from tuiprobe.spec import path_options
+from tuiprobe.tui.runsetup import FIELDS, Setup, field_groups, with_fields
 from tuiprobe.tui.text import inert
-
-FILES = (
-    "classes", "head", "baseline", "checkpoint", "templates", "embeddings", "labels",
-    "target_embeddings",
-)  # fmt: skip
-"""Fields that take a path."""
-
-FIELDS = (*FIRST, *MORE, *OF_VECTORS)
-
-EXPLAINED = {
-    "data": ("set", "in-distribution"),
-    "target": ("target", "estimate"),
-    "concepts": ("concept",),
-    "concept_sample": ("concept", "set"),
-    "sample": ("set",),
-    "layers": ("tap",),
-    "tokens": ("tap",),
-    "head": ("head",),
-    "classes": ("head",),
-    "templates": ("head",),
-    "checkpoint": ("weights", "untrained"),
-    "baseline": ("baseline", "effective-robustness"),
-    "embeddings": ("representation",),
-    "labels": ("head",),
-    "training": ("training",),
-    "representation": ("representation-kind",),
-    "target_embeddings": ("target", "estimate"),
-    "run": ("run", "resume"),
-}
-"""Terms of the glossary by field."""
 
 
 class Field(Input):
@@ -65,13 +35,13 @@ class Suggestions(Suggester):
     """Completes a field: sources of images by their names, files and folders by their paths.
 
     Args:
-        name: The option.
+        option: The option.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, option: OptionField) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._sources = name in ("data", "target", "concepts")
-        self._files = self._sources or name in FILES
+        self._sources = option.metavar == "SOURCE"
+        self._files = option.name in path_options()
 
     async def get_suggestion(self, value: str) -> str | None:
         """Returns the first text that begins with the last word of a value."""
@@ -115,7 +85,10 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
     DEFAULT_CSS = """
     RunForm .wrong { display: none; padding-left: 18; color: $error; height: auto; }
     RunForm #refused { display: none; color: $error; height: auto; }
-    RunForm #hint { dock: bottom; height: 2; color: $foreground 60%; background: $background; }
+    RunForm .group { height: auto; margin-top: 1; }
+    RunForm .group-heading { color: $secondary; text-style: bold; }
+    RunForm #start { dock: bottom; height: auto; background: $background; }
+    RunForm #hint { height: 2; color: $foreground 70%; }
     """
 
     def __init__(self, models: tuple[str, ...], typed: Mapping[str, str]) -> None:
@@ -125,37 +98,32 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Lays out the first fields, the button, the command line and the other fields."""
+        first, *others = field_groups().items()
         yield Static("", id="names", markup=False)
-        yield from self._fields(FIRST)
-        yield RunButton("start", id="run", variant="primary", compact=True)
-        yield Static("", id="refused", markup=False)
+        for option in first[1]:
+            yield from self._field(option)
+        with Vertical(id="start"):  # always in sight
+            yield RunButton("start", id="run", variant="primary", compact=True)
+            yield Static("", id="refused", markup=False)
+            yield Static("", id="hint", markup=False)
         yield Static("", id="command", markup=False)
-        yield from self._fields((*MORE, *OF_VECTORS))
-        yield Static("", id="hint", markup=False)
+        for heading, options in others:
+            with Vertical(classes="group"):
+                yield Static(heading, classes="group-heading", markup=False)
+                for option in options:
+                    yield from self._field(option)
 
-    def _fields(self, names: tuple[str, ...]) -> ComposeResult:
-        for option in map(run_option, names):
-            with Horizontal(classes="field", id=f"{option.name}-field"):
-                yield Label(option.label)
-                text = self._typed.get(option.name, runsetup.first_text(option))
-                values = runsetup.choices(option)
-                if values:
-                    yield Select(
-                        [(value, value) for value in values],
-                        value=text,
-                        allow_blank=False,
-                        id=option.name,
-                        compact=True,
-                    )
-                else:
-                    yield Field(
-                        text,
-                        placeholder=option.shown_default,
-                        suggester=Suggestions(option.name),
-                        id=option.name,
-                        compact=True,
-                    )
-            yield Static("", id=f"{option.name}-wrong", classes="wrong", markup=False)
+    def _field(self, option: OptionField) -> ComposeResult:
+        text, name = self._typed.get(option.name, option.first_text), option.name
+        with Horizontal(classes="field", id=f"{name}-field"):
+            yield Label(option.label)
+            if option.values:
+                values = [(value, value) for value in option.values]
+                yield Select(values, value=text, allow_blank=False, id=name, compact=True)
+            else:
+                shown, suggester = option.shown_default, Suggestions(option)
+                yield Field(text, placeholder=shown, suggester=suggester, id=name, compact=True)
+        yield Static("", id=f"{name}-wrong", classes="wrong", markup=False)
 
     @property
     def setup(self) -> Setup:
@@ -181,6 +149,8 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
             under = self.query_one(f"#{name}-wrong", Static)
             under.update(inert(f"✗ {wrong[name]}" if name in wrong else ""))
             under.display = name in wrong and name in asked
+        for group in self.query(".group"):
+            group.display = any(field.display for field in group.query(".field"))
         self.query_one("#run", Button).label = inert(words)
         self.query_one("#command", Static).update(inert(f"$ {command}"))
 
@@ -193,5 +163,5 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:
         name = event.widget.id or ""
-        help_text = run_option(name).option.help.replace("`", "") if name in FIELDS else ""
-        self.query_one("#hint", Static).update(inert(help_text))
+        text = with_fields(FIELDS[name].help.replace("`", "")) if name in FIELDS else ""
+        self.query_one("#hint", Static).update(inert(text))

@@ -22,10 +22,9 @@ from tuiprobe.tui.text import DIM, fitted, inert
 from tuiprobe.tui.widgets.answers import set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.pictures import HEIGHT, Picture, PictureGrid
 
 if TYPE_CHECKING:
-    from tuiprobe.files import Entry
     from tuiprobe.run.status import LiveTap
 
 
@@ -89,90 +88,18 @@ class LayerStrip(Static):
         if not self._names:
             return
         room = min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
-        value = self._values[self._selected]
-        kurtosis = "" if value is None else f" · kurtosis {number(value)}"
         place = f"layer {self._selected + 1} of {len(self._names)}"
-        words = f"{plain(self._names[self._selected])}{kurtosis} · {place}"
+        words = f"{plain(self._names[self._selected])} · {place}"
         shades = strip_line(self._values, self._selected, room)
-        self.update(Content.assemble((shades, "$accent"), (words, "$foreground 70%")))
-
-
-MOST_PICTURES = 6
-
-
-class EndPictures(Vertical):
-    """Pictures of one end, twice as many cells wide as high, so that they are square.
-
-    Args:
-        id: Id of the widget.
-    """
-
-    DEFAULT_CSS = """
-    EndPictures { width: 1fr; }
-    EndPictures Horizontal { height: 1fr; }
-    EndPictures Thumbnail { margin-right: 1; }
-    EndPictures Static { height: auto; }
-    """
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, classes="panel")
-        self._files: list[Entry | None] = []
-        self._values: list[float] = []
-
-    def compose(self) -> ComposeResult:
-        """Lays out the pictures and the words in their place."""
-        with Horizontal():
-            for _ in range(MOST_PICTURES):
-                yield Thumbnail()
-        yield Static("", markup=False)
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the pictures."""
-        return ("image-ends",)
-
-    def show(
-        self, title: str, images: Sequence[tuple[Entry | None, float]] = (), words: str = ""
-    ) -> None:
-        """Shows other pictures in place.
-
-        Args:
-            title: What they are.
-            images: Files and values, the most extreme first.
-            words: Said where there are no pictures.
-        """
-        self.border_title = inert(title)
-        self._files = [file for file, _ in images[:MOST_PICTURES]]
-        self._values = [value for _, value in images[:MOST_PICTURES]]
-        note = self.query_one(Static)
-        note.update(inert(words, "dim"))
-        note.display = bool(words)
-        self.query_one(Horizontal).display = not words
-        self._fit()
-
-    def on_resize(self) -> None:
-        """Makes the pictures as large as the panel allows."""
-        self._fit()
-
-    def _fit(self) -> None:
-        width, height = self.content_size
-        height = min(height, width // 2)
-        room = (width + 1) // (2 * height + 1) if height > 0 else 0
-        count = min(room, len(self._files))
-        for place, picture in enumerate(self.query(Thumbnail)):
-            picture.display = place < count
-            if place < count:
-                picture.styles.width, picture.styles.height = 2 * height, height
-                picture.show(self._files[place])
-        self.border_subtitle = inert(
-            "  ".join(number(v, signed=True) for v in self._values[:count])
-        )
+        self.update(Content.assemble((shades, "$primary"), (words, "$foreground 70%")))
 
 
 QUESTION = "inside: do the same few channels dominate every image?"
 LEAST_CHANNELS = 5
 """Lines that the channels take at least, with their border."""
-LEAST_PICTURES, TALLEST = 6, 14
 BORDER = 2
+PICTURES = HEIGHT + 3 + BORDER
+"""Lines of pictures with their heading, values and names."""
 
 
 def outliers_of(tap: LiveTap) -> frozenset[int]:
@@ -193,8 +120,8 @@ class LivePanels(Vertical):
     """
 
     DEFAULT_CSS = """
-    LivePanels .panel { border-subtitle-color: $foreground 80%; }
     LivePanels Forest { height: 1fr; }
+    LivePanels PictureGrid { width: 1fr; }
     """
 
     def __init__(self, *, id: str) -> None:
@@ -210,12 +137,12 @@ class LivePanels(Vertical):
             yield ChannelBars()
             yield LayerStrip()
         with Horizontal(id="pictures"):
-            yield EndPictures(id="strongest")
-            yield EndPictures(id="other")
+            yield PictureGrid(id="strongest", classes="panel")
+            yield PictureGrid(id="other", classes="panel")
 
     def on_mount(self) -> None:
         """Titles the panels."""
-        if not self.query(EndPictures):  # the screen was left meanwhile
+        if not self.query(PictureGrid):  # the screen was left meanwhile
             return
         self.query_one("#answers").border_title = "so far"
         self.query_one("#channels").border_title = QUESTION
@@ -288,11 +215,7 @@ class LivePanels(Vertical):
             answers = total
         lines = BORDER + bars.full_height + int(layers.display)
         left = total - answers
-        pictures = 0
-        if left - lines >= LEAST_PICTURES and self._show_pictures():
-            # At least two square pictures in each half, and none beyond what a thumbnail holds.
-            tallest = max(min(self.size.width // 8, TALLEST), LEAST_PICTURES)
-            pictures = min(left - lines, tallest)
+        pictures = PICTURES if left - lines >= PICTURES and self._show_pictures() else 0
         heights = {"answers": answers, "channels": left - pictures, "pictures": pictures}
         for id, height in heights.items():
             panel = self.query_one(f"#{id}")
@@ -321,11 +244,11 @@ class LivePanels(Vertical):
             ("#strongest", ends.strongest, f"channel {channel}, strongest"),
             ("#other", ends.other, "opposite end" if ends.crosses else "weakest"),
         ):
-            files: list[tuple[Entry | None, float]] = [
-                (file, value)
+            pictures = [
+                Picture(file, f"id {image}", number(value, signed=True))
                 for image, value in images
                 if (file := picture_file(RunDir(view.path), name, image)) and file.exists()
             ]
-            self.query_one(id, EndPictures).show(title, files)
-            both = both and bool(files)
+            self.query_one(id, PictureGrid).show([(title, pictures)])
+            both = both and bool(pictures)
         return both

@@ -65,6 +65,10 @@ class Picture:
         return None if self.file is None else read_picture(self.file, width, height)
 
 
+PictureGroups = list[tuple[str, list[Picture]]]
+"""Headings with their pictures."""
+
+
 class PictureGrid(ScrollView, can_focus=True):
     """Rows of pictures under a heading each, as many a row as fit, with a cursor.
 
@@ -91,13 +95,13 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def __init__(
         self,
-        groups: Sequence[tuple[str, Sequence[Picture]]] = (),
+        groups: PictureGroups | None = None,
         *,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self.groups = groups
+        self.groups = groups or []
         self._pictures: list[tuple[str, Picture]] = []  # each with its heading
         self._regions: list[Region] = []
         self._headings: dict[int, str] = {}  # by line
@@ -110,7 +114,7 @@ class PictureGrid(ScrollView, can_focus=True):
         """The picture under the cursor; None where there is none."""
         return self._pictures[self._cursor][1] if self._pictures else None
 
-    def show(self, groups: Sequence[tuple[str, Sequence[Picture]]]) -> None:
+    def show(self, groups: PictureGroups) -> None:
         """Shows other pictures."""
         if groups != self.groups:
             self.groups, self._cursor, self._strips, self._wanted = groups, 0, {}, []
@@ -262,9 +266,7 @@ class PicturePanel(Vertical):
         """The pictures."""
         return self.query_one(PictureGrid)
 
-    def show(
-        self, title: str, groups: Sequence[tuple[str, Sequence[Picture]]], about: Content
-    ) -> None:
+    def show(self, title: str, groups: PictureGroups, about: Content) -> None:
         """Shows other pictures.
 
         Args:

@@ -67,69 +67,28 @@ def picture_strips(image: Image, app: App[Any], style: Style) -> list[Strip]:
     ]
 
 
-class Thumbnail(Widget):
-    """Shows one JPEG of a run directory, or an empty frame if there is no picture.
-
-    The picture is read when the path or the size changes, never while drawing.
+class WholePicture(Widget):
+    """Shows a picture in its own shape, as large as fits; nothing before there is one.
 
     Args:
         id: Id of the widget.
     """
 
     ALLOW_SELECT = False
-    DEFAULT_CSS = "Thumbnail { width: 16; height: 8; }"
+    DEFAULT_CSS = "WholePicture { width: 1fr; height: 1fr; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.file: Entry | None = None
+        self._image: Image | None = None
         self._strips: list[Strip] = []
-        self._missing = False
-
-    def show(self, file: Entry | None) -> None:
-        """Shows another picture in place; one that was not there yet is looked for again."""
-        if file != self.file or self._missing:
-            self.file = file
-            self._draw()
-
-    def on_resize(self) -> None:
-        """Scales the picture to the new size."""
-        self._draw()
-
-    def _draw(self) -> None:
-        width, height = self.size
-        if width < 1 or height < 1:
-            return
-        self._strips, self._missing = [], False
-        if self.file is not None:
-            image = read_picture(self.file, width, 2 * height)
-            self._missing = image is None
-            blank = Strip([Segment("·" * width, self.rich_style)])
-            self._strips = (
-                [blank] * height
-                if image is None
-                else picture_strips(image, self.app, self.rich_style)
-            )
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """Returns one line of the picture."""
-        if y < len(self._strips):
-            return self._strips[y]
-        return Strip.blank(self.size.width, self.rich_style)
-
-
-class WholePicture(Thumbnail):
-    """Shows a picture in its own shape, as large as fits; nothing before there is one."""
-
-    DEFAULT_CSS = "WholePicture { width: 1fr; height: 1fr; }"
-    _image: Image | None = None
 
     def show_image(self, image: Image | None) -> None:
         """Shows another picture, RGB; None for nothing."""
         self._image = image
-        self._draw()
+        self.on_resize()
 
-    def _draw(self) -> None:
+    def on_resize(self) -> None:
+        """Scales the picture to the new size."""
         width, height = self.size
         self._strips = []
         if self._image is not None and width and height:
@@ -144,3 +103,9 @@ class WholePicture(Thumbnail):
                 for line in lines
             ]
         self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line of the picture."""
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width, self.rich_style)
