@@ -225,7 +225,7 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
     ("given", "message"),
     [
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
-        ({"zzz": 1}, "there is no option 'zzz'; there are labels, classes"),
+        ({"zzz": 1}, "there is no option 'zzz'; there are embeddings, target_embeddings"),
         ({"batch_size": 0}, "--batch-size: .* greater than or equal to 1 .got 0."),
         ({"threads": 100_000}, "--threads: .* less than or equal to 1024"),
         ({"workers": 100_000}, "--workers: .* less than or equal to 1024"),

@@ -93,7 +93,8 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert report.title == title
         lines = first_lines(run)
         assert lines[0] == f"photos: {share} right ({ends}, measured on 24 pictures."
-        assert any("without labels" in text for text in lines[1:])  # the estimate stays
+        assert any("without its 24 labels" in text for text in lines[1:])  # the estimate stays
+        assert not any("4 of 5" in text or "label some" in text for text in lines)
         assert not any("no labels" in text for text in lines if text.startswith("photos"))
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
         assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
@@ -170,6 +171,26 @@ def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> N
         assert report.figure("target", "street") != report.figure("target", "photos")
         assert report.title.startswith(f"{report.model.name} on photos: ")
         assert "about" not in report.title
+
+
+@pytest.mark.parametrize("count", [12, 38])
+def test_a_reader_of_no_results_cuts_estimates_like_any_other(
+    label_runs: list[Path], count: int
+) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    for place in range(count):
+        labelling.label(place, truth(labelling, place))
+    labelling.close()
+    for run in map(RunDir, label_runs):
+        some, all_results = read_report(run, results=()), read_report(run)
+        assert some.accuracies == all_results.accuracies
+        assert card(some) == card(all_results)
+        (known,) = with_labels(read_results(run), run).part(TargetLabels).targets  # type: ignore[union-attr]
+        estimate = all_results.figure_or_absent("target", "photos")
+        least, most = known.proven
+        if given(estimate):
+            assert least <= (estimate.low or 0) <= (estimate.high or 1) <= most
+            assert (estimate.high or 1) - (estimate.low or 0) <= most - least
 
 
 def test_models_are_ordered_and_gated_by_labels(

@@ -322,3 +322,23 @@ def test_a_thread_that_reads_loads_nothing_itself(
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"
+
+
+def test_a_run_that_was_stopped_says_that_it_merges(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    watch = Watch(run)
+    watch.look()
+    change(run, sequence=2, stopped=True, phase="merge")
+    view = watch.look()
+    assert view.stopping
+    assert title("run", view, 65.0, 80).endswith("run: stopping: merging")
+
+
+def test_probing_counts_its_steps_and_the_time_that_is_left(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    watch = Watch(run)
+    watch.look()
+    change(run, sequence=2, phase="probe", built=3, to_build=9, rate=0.0, eta=12.0)
+    line = title("run", watch.look(), 65.0, 80)
+    assert "3 of 9 probes" in line
+    assert line.endswith("0:12 left")

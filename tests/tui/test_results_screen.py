@@ -142,6 +142,18 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: screen.tab.id == "tab-channels")
 
 
+async def test_a_block_that_opens_below_the_edge_is_scrolled_into_sight(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(80, 15)) as pilot:
+        screen = await at_overview(pilot, app)
+        last = [view for view in screen.tab.query(BlockView) if view.folded][-1]
+        last.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: last.outer_size.height > 1)
+        bottom = last.parent.region.bottom
+        await until(pilot, lambda: 0 < last.region.bottom <= bottom)
+
+
 async def test_a_warning_of_the_answers_stands_above_them(tmp_path: Path) -> None:
     report = full_report()
     warned = tuple(

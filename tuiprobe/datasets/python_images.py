@@ -186,7 +186,7 @@ class PythonImages:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Says that tensors are taken as they are."""
+        """A remark that tensors are not preprocessed; none for pictures."""
         if self.tensor_size is None:
             return ()
         height, width = self.tensor_size
@@ -248,7 +248,7 @@ class PythonImages:
 
 def python_images(data: object, name: str, labelled: bool = True) -> Dataset:
     """Returns a set of what Python code gave; of Hugging Face's rows their image column counts."""
-    library = sys.modules.get("datasets")  # whoever has such rows has imported it
+    library = sys.modules.get("datasets")  # a program that has such rows has imported it
     if library is not None and isinstance(data, library.Dataset):
         return HuggingFaceSet(data, f"py:{name}", name)
     return PythonImages(data, name, labelled=labelled)

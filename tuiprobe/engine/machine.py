@@ -234,7 +234,7 @@ def bfloat16_is_faster(spec: RunSpec, parameters: int) -> bool:
 
 @cache
 def _processor() -> tuple[str, str]:
-    """Returns the model of the processor and its instruction sets; empty where nothing tells."""
+    """Returns the model of the processor and its instruction sets; empty if not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -128,7 +128,7 @@ class Rank:
 
 
 def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
-    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, whoever set them.
+    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE from the environment.
 
     Raises:
         UsageError: If they contradict each other.

@@ -66,7 +66,7 @@ class Duel:
         """Settles the next picture.
 
         Args:
-            d: 1 where a is right on it, -1 where b is, or where nobody knows, 0 where nobody is.
+            d: 1 if a is right, -1 if b is right or the label is unsure, 0 if both are wrong.
         """
         n, left = self.settled, self.left
         mean_left = float(self._sums[-1] - self._sums[n]) / left

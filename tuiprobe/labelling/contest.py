@@ -19,7 +19,7 @@ MARGIN: Final = 0.02
 """Share of the pictures that counts as no difference: "within 2 points of the best"."""
 
 _AGREED_EVERY: Final = 5  # every fifth picture is one on which the candidates agree
-_WIDER: Final = 1.25  # whoever stops at a decision looked many times
+_WIDER: Final = 1.25  # those who stop at a decision have looked at it many times
 _TOO_EARLY: Final = 0.5  # log of a stake from which no number of labels is guessed
 
 MARGIN_POINTS: Final = f"{100 * MARGIN:g} points"

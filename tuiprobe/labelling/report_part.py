@@ -30,6 +30,9 @@ from tuiprobe.run.manifest import MANIFEST
 TITLE: Final = "Labels on your images"
 BLOCK: Final = "your images"
 
+ESTIMATES: Final = "targets"
+"""The probe of estimates without labels."""
+
 READ: Final = (
     "The accuracy is that on all pictures of the set, from labels of random pictures. It is not "
     "the share right among them: more of those on which models differ are drawn. Its range has "
@@ -80,13 +83,13 @@ class LabelledSet(Frozen):
             figure: Made without labels.
 
         Returns:
-            The reason why there is none where what labels prove is the narrower range.
+            The reason why there is none where what labels prove is no wider a range.
         """
         if isinstance(figure, NotRun) or figure.low is None or figure.high is None:
             return figure
         least, most = self.proven
         low, high = max(figure.low, least), min(figure.high, most)
-        if low > high or (least >= figure.low and most <= figure.high):
+        if low > high or most - least <= figure.high - figure.low:
             return NotRun(reason=f"{self.labelled:,} labels prove more")
         value = min(max(figure.value, low), high)
         return figure.model_copy(update={"value": value, "low": low, "high": high})
@@ -233,7 +236,7 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     from tuiprobe.probes.targets.compute import Targets, TargetSet
     from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
 
-    if part.probe != Targets.probe or part.section is None:
+    if part.probe != ESTIMATES or part.section is None:
         return part
     labelled = {data.data: data for data in sets}
 
@@ -244,6 +247,9 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
         if isinstance(headline, NotRun):
             nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
             return target.model_copy(update=nothing)
+        if not target.scaled and given(known.accuracy):  # confidence is no accuracy to be cut
+            said = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
+            return target.model_copy(update={"uncalibrated": said})
         scaled = [
             each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
         ]
@@ -255,7 +261,7 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
             result = result.model_copy(update={"targets": tuple(map(cut, result.targets))})
             update = {
                 "result": result.model_dump(mode="json"),
-                "section": describe(result, labelled),
+                "section": describe(result, {data.data: data.labelled for data in sets}),
                 "figures": ExpectedAccuracy().named(result).figures,
             }
             return part.model_copy(update=update)

@@ -1,8 +1,8 @@
 """Labels of random pictures: what candidates answer there, and the accuracies that follow.
 
 `StratifiedSample` is the survey of one run; `contest.py` has that of several runs. Each is computed
-from the labels alone, whoever gave them for whatever reason: a sample of a block of pictures is
-what is labelled before the first gap in an order that nobody chooses.
+from the labels alone: the sample of a block of pictures is what is labelled before the first gap in
+an order that follows from the pictures, so nobody can choose it.
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ class Survey:
     def samples(self, blocks: Ints) -> list[BlockSample]:
         """Returns the sample of each block of pictures.
 
-        It is what precedes the block's first unlabelled picture in either order. If that picture
-        was listed and not answered it belongs to the sample, as one of which nothing is known:
-        leaving out what was too hard would favour whoever is good at the rest.
+        The sample is what precedes the block's first unlabelled picture in either order. A picture
+        that was listed and not answered belongs to the sample as an unknown one: to leave out the
+        hardest pictures would favour models that are good at the others.
 
         Args:
             blocks: int64 `[N]`, the block of each picture.

@@ -52,7 +52,7 @@ _PICTURES: ContextVar[Callable[[], list[Image]] | None] = ContextVar("pictures",
 
 @contextmanager
 def tried_on(pictures: Callable[[], list[Image]]) -> Iterator[None]:
-    """Lets `parts_of_module` try a preprocessing that refuses made pictures on the user's.
+    """Gives `parts_of_module` pictures of the user for a preprocessing that refuses made ones.
 
     Args:
         pictures: Reads some of them.

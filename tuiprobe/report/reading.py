@@ -13,7 +13,12 @@ from pathlib import Path, PurePath
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.labelling.report_part import label_file_states, labels_state, with_labels
+from tuiprobe.labelling.report_part import (
+    ESTIMATES,
+    label_file_states,
+    labels_state,
+    with_labels,
+)
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of
@@ -26,7 +31,8 @@ LARGEST = 64 * 1024
 def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     """Reads the report of a run directory, with what its labels prove.
 
-    Labels that cannot be read are a warning of the report.
+    Labels that cannot be read are a warning of the report. Where there are some, the estimates that
+    they cut are read too.
 
     Args:
         run: The directory.
@@ -35,6 +41,8 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     Raises:
         DamagedFileError: As `read_results` does.
     """
+    if results is not None and labels_state(run):
+        results = {*results, ESTIMATES}
     return with_labels(read_results(run, results), run).read_from(run.path)
 
 

@@ -78,7 +78,7 @@ class Model(Frozen):
             classifier, post-activation) or `token`; `none` of a table of answers. Figures
             compare only within one kind.
         training: `zero-shot` or `captions` (a CLIP, of web images or of ImageNet with captions),
-            `finetuned` or `supervised` (a classifier); `unknown` where nothing tells.
+            `finetuned` or `supervised` (a classifier); else `unknown`.
         width: Channels of the representation.
         parameters: Number of parameters of the visual tower.
         weights: Where they came from.

@@ -429,7 +429,7 @@ def read_ranks(
 
 
 def _too_large(directory: RunDir) -> str:
-    """Says that the files of all ranks are too large together; empty if they are not."""
+    """Returns why the status files of all ranks are too large together; empty if they are not."""
     for suffix, most in (
         ("json", limits.STATUSES_BYTES),
         ("safetensors", limits.STATUSES_ARRAY_BYTES),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from tuiprobe import numbers
@@ -119,17 +119,17 @@ CARD_LINES: Final = 3
 BARS: Final = 30
 
 
-def describe(result: Targets, labelled: Collection[str] = ()) -> Section:
+def describe(result: Targets, labelled: Mapping[str, int] | None = None) -> Section:
     """Describes every target set, then how wrong the estimators were.
 
     Args:
         result: The estimates.
-        labelled: Target sets of which some pictures have labels by now.
+        labelled: Labels by target set, where some pictures have one by now.
     """
     lines = [
         line
         for target in result.targets[:CARD_LINES]
-        for line in _lines(target, target.data in labelled)
+        for line in _lines(target, (labelled or {}).get(target.data, 0))
     ]
     if any(target.scaled for target in result.targets):
         lines.append((_left_out(result.left_out),))
@@ -173,28 +173,38 @@ def _strips(result: Targets) -> list[Strip]:
     return strips
 
 
-def _lines(target: TargetSet, labelled: bool) -> Iterator[Text]:
-    """Yields the estimate of a set with its range, what it rests on, and what speaks against it."""
-    labels = "estimated without labels" if labelled else "no labels"
-    about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, {labels}): ",)
+def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
+    """Yields the estimate of a set with its range, what it rests on, and what speaks against it.
+
+    Args:
+        target: The set, its estimates cut to what its labels prove.
+        labels: How many of its pictures are labelled.
+    """
     accuracy = target.accuracy()
+    origin = f"estimated without its {several(labels, 'label')}" if labels else "no labels"
+    advice = "." if labels else f": label some pictures of {target.data}."
+    about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, {origin}): ",)
     if isinstance(accuracy, NotRun):
         yield (*about, "no estimate: ", f"{accuracy.reason}.")
         return
     if not target.scaled:
-        yield (*about, sentence(accuracy), f": not calibrated and not validated. It says how sure "
-               "the model is, not how often it is right: label some pictures of "
-               f"{target.data}.")  # fmt: skip
+        yield (*about, sentence(accuracy), ": not calibrated and not validated. It says how sure "
+               f"the model is, not how often it is right{advice}")  # fmt: skip
         return
-    yield (*about, sentence(accuracy), _rests_on(target))
+    yield (*about, sentence(accuracy), _rests_on(target, labels))
     if target.opinions_differ:
         second = target.scaled[1]
         yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.alone()}, outside "
-               f"that range: label some pictures of {target.data}.",)  # fmt: skip
+               f"that range{advice}",)  # fmt: skip
 
 
-def _rests_on(target: TargetSet) -> str:
-    """Returns the share of such ranges that hold the truth, or the doubts about the estimate."""
+def _rests_on(target: TargetSet, labels: int) -> str:
+    """Returns the share of such ranges that hold the truth, or the doubts about the estimate.
+
+    A range that labels may have cut is none of those.
+    """
+    if labels:
+        return ", cut to what these prove."
     if not target.too_few_wrong:
         return "; such ranges held the truth in about 4 of 5 published cases."
     number = _labels(target)
