@@ -99,8 +99,8 @@ def label(
             known = _miniature_labels if answers_from == MINIATURE else known_labels
             classes, ignored = known(labelling, answers_from)
             taken = label_known(labelling, classes, answers_from, difference)
-            for words in filter(None, (ignored, taken)):
-                print(words, file=sys.stderr)
+            for remark in filter(None, (ignored, taken)):
+                print(remark, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:

@@ -61,7 +61,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
         pictures = decision.target or "your pictures"
         yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
     elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
-        yield f"Labels cannot tell these models apart: {decision.obstacle}."
+        yield (f"Labels cannot tell these models apart: {decision.obstacle}.",)
     elif decision.take is None and not (decision.target or decision.obstacle):
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 

@@ -272,9 +272,8 @@ def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
     """Returns the class of each picture of a table that has one; rows of others are ignored."""
     rows = _read_answers(matched, path)
     pictures = set(matched.digests_by_path.values())
-    known, others = [], []
-    for row in rows:
-        (known if row.digest in pictures else others).append(row)
+    known = [row for row in rows if row.digest in pictures]
+    others = [row for row in rows if row.digest not in pictures]
     if others and 2 * len(known) < min(len(rows), len(pictures)):
         raise matched.no_picture(others[0].name, others[0].where)
     labels: dict[str, str] = {}
