@@ -267,5 +267,5 @@ def label(
             import_answers(labelling, Path(answers))
         if answers_from is not None:
             source = fspath(answers_from)
-            label_known(labelling, known_labels(labelling, source), source, difference)
+            label_known(labelling, known_labels(labelling, source).classes, source, difference)
         return decide(read_runs(paths), labelling.matched.source_run.target)

@@ -72,6 +72,77 @@ def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     assert "has other rows than the batch" in capsys.readouterr().err
 
 
+def test_after_a_table_is_written_the_next_step_is_its_answers(
+    runs_on_targets, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))]
+    for table, right in (("a.csv", "cat"), ("b.csv", "dog")):
+        rows = [f"{name},{'cat' if number % 2 else right}" for number, name in enumerate(names)]
+        Path(table).write_text("\n".join(["path,class", *rows]))
+    words = ["label", "a.csv", "b.csv", "--data", str(runs_on_targets / "photos")]
+    assert run_cli([*words, "--todo", "todo.csv", "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert decision["verdict"] == "undecided"
+    assert decision["command"] == " ".join(["tuiprobe", *words, "--answers", "todo.csv"])
+
+
+def test_runs_on_different_pictures_cannot_be_labelled_together(
+    runs_on_targets, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    pictures = sorted((runs_on_targets / "photos").glob("*.png"))
+    for name, some in (("all", pictures), ("some", pictures[:30])):
+        Path(name).mkdir()
+        for path in some:
+            shutil.copy(path, name)
+        rows = [f"{path.name},{'cat' if number % 2 else 'dog'}" for number, path in enumerate(some)]
+        Path(f"{name}.csv").write_text("\n".join(["path,class", *rows]))
+        assert run_cli(["label", f"{name}.csv", "--data", name, "--json"]) == 0
+    capsys.readouterr()
+    runs = sorted(map(str, Path("runs").glob("answers-*")))
+    assert run_cli(["compare", *runs, "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert decision["command"] == ""
+    assert "10 of 40 are only in the first, 0 of 30 only in the second" in decision["obstacle"]
+    assert run_cli(["compare", *runs]) == 0
+    assert " ".join(decision["obstacle"].split()) in " ".join(capsys.readouterr().out.split())
+    Path("same").mkdir()
+    for path in pictures:
+        shutil.copy(path, "same")
+    assert run_cli(["label", "all.csv", "--data", "same", "--json"]) == 0
+    capsys.readouterr()
+    same = sorted(map(str, Path("runs").glob("answers-all*")))
+    assert run_cli(["compare", *same, "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert (decision["command"], decision["obstacle"]) == (f"tuiprobe label {' '.join(same)}", "")
+
+
+def test_rows_of_other_pictures_are_ignored_unless_most_of_a_table_is_about_them(
+    label_runs, runs_on_targets, tmp_path, capsys
+):
+    names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))]
+    table, photos = tmp_path / "truth.csv", ("--target", "photos", "--json")
+
+    def labelled(known: int, others: int) -> int:
+        rows = [f"{name},(none of these)" for name in names[:known]]
+        rows += [f"elsewhere/{number}.png,unicorn" for number in range(others)]
+        table.write_text("\n".join(["path,class", *rows]))
+        return run_cli(command(label_runs[:1], *photos, "--answers-from", table))
+
+    assert labelled(known=19, others=60) == 2
+    assert "line 21: 'elsewhere/0.png'" in capsys.readouterr().err
+    assert labelled(known=0, others=1) == 2
+    capsys.readouterr()
+    assert labelled(known=5, others=5) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["labelled"] == 5
+    assert "ignored 5 of 10 rows" in err
+    assert labelled(known=PICTURES, others=2 * PICTURES) == 0
+    assert "ignored 80 of 120 rows" in capsys.readouterr().err
+    assert run_cli(command(label_runs[:1], *photos, "--answers", table)) == 2
+
+
 def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
     folder, photos = tmp_path / "sorted", ("--target", "photos")
     pictures = sorted((runs_on_targets / "photos").glob("*.png"))

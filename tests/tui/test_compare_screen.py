@@ -125,6 +125,9 @@ async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
         await until(pilot, lambda: app.screen.compared)
         leader = app.screen.compared.decision.models[0].model
         assert not table(app).rows  # nothing was answered
+        await pilot.pause()
+        assert table(app).render_line(1).text.strip() == table(app).empty
+        assert table(app).size.height > 1
         assert "differing" not in {binding.action for binding, _ in working_keys(app.screen)}
         await pilot.press("f")
         figures = app.screen.table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.labelling.answer_table import KnownLabels
     from tuiprobe.labelling.session import Labelling
 
 MINIATURE = "miniature"
@@ -79,14 +81,14 @@ def label(
     )
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.status import describe_labels, label_status
-    from tuiprobe.plaintext import json_text
+    from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
     from tuiprobe.tui.start import has_terminal
 
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
-    runs = _with_answers(runs, data)
+    named, runs = runs, _with_answers(runs, data)
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, difference))
     with closing(open_labelling(runs, target)) as labelling:
@@ -95,9 +97,10 @@ def label(
             print(import_answers(labelling, answers).words(), file=sys.stderr)
         if answers_from is not None:
             known = _miniature_labels if answers_from == MINIATURE else known_labels
-            classes = known(labelling, answers_from)
-            if words := label_known(labelling, classes, answers_from, difference):
-                print(words, file=sys.stderr)
+            classes, ignored = known(labelling, answers_from)
+            taken = label_known(labelling, classes, answers_from, difference)
+            for remark in filter(None, (ignored, taken)):
+                print(remark, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
@@ -105,6 +108,11 @@ def label(
     state = label_status(labelling)
     candidates = read_runs(runs) if len(runs) > 1 else []
     decision = decide(candidates, state.target) if candidates else None
+    if decision is not None and decision.command and todo is not None:
+        options = {"--data": data, "--target": target, "--answers": str(todo)}
+        words = [word for name, of in options.items() if of for word in (name, of)]
+        command = shlex.join(["tuiprobe", "label", *map(str, named), *words])
+        decision = decision.model_copy(update={"command": plain(command)})
     if as_json:
         first = None if decision is None else decision.model_dump(mode="json")
         about = {"schema_version": 2, "decision": first, "decided": state.decided}
@@ -168,8 +176,9 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
     return start(first=partial(LabelScreen, runs, target, narrow))
 
 
-def _miniature_labels(labelling: Labelling, _: str) -> dict[str, str]:
+def _miniature_labels(labelling: Labelling, _: str) -> KnownLabels:
     """Returns the class of each picture of a set of the miniature, by digest."""
+    from tuiprobe.labelling.answer_table import KnownLabels
     from tuiprobe.labelling.files import NONE_OF_THESE
     from tuiprobe.miniature import world
 
@@ -182,4 +191,4 @@ def _miniature_labels(labelling: Labelling, _: str) -> dict[str, str]:
         )
     labels = [world.CLASS_NAMES[world.label(name, i)] for i in matched.ids.tolist()]
     known = [label if label in matched.classes else NONE_OF_THESE for label in labels]
-    return dict(zip(matched.digests, known, strict=True))
+    return KnownLabels(dict(zip(matched.digests, known, strict=True)))

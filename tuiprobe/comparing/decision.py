@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tuiprobe.comparing.inference import (
@@ -25,7 +26,10 @@ from tuiprobe.comparing.inference import (
 )
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
+from tuiprobe.labelling.matching import DifferentPoolsError, match
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
@@ -33,6 +37,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
+from tuiprobe.run.directory import RunDir
 
 MOST_TO_LABEL: Final = 12
 """Models that a command to label names."""
@@ -95,6 +100,8 @@ class Decision(Frozen):
         shifts: The labelled shifts that the mean is of.
         command: What to type to decide it by labels, or to find stronger evidence; empty where
             labels have decided, or cannot.
+        obstacle: Why labels cannot decide: the models were measured on different pictures, or
+            answer with different classes; empty where they can, or where no pictures are known.
         more: Roughly how many more labels that takes; None while it is not known, as before the
             first label.
         notes: What weakens it.
@@ -109,6 +116,7 @@ class Decision(Frozen):
     labels: Count = 0
     shifts: tuple[str, ...] = ()
     command: str = ""
+    obstacle: str = ""
     more: Count | None = None
     notes: tuple[str, ...] = ()
 
@@ -320,9 +328,9 @@ def _labelling(
     A labelling that began goes on with all its runs. Before that, labels are worth most for the
     models that may still be the best, or else for the first models of the order.
     """
-    if target is None:
-        return {}
-    fields: dict[str, Any] = {"target": target.name, "pictures": target.measured}
+    fields: dict[str, Any] = {}
+    if target is not None:
+        fields = {"target": target.name, "pictures": target.measured}
     if isinstance(labels, LabelEvidence):
         status = labels.status
         fields |= {"pictures": status.pictures, "labels": status.labelled}
@@ -333,16 +341,39 @@ def _labelling(
         unbeaten = ("undecided", "as good", "take")
         still = [n for n in order.order if order.standings.get(n) in unbeaten]
         some = sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
-        known = {n: best_accuracy(runs[n].report, target.name) for n in some}
-        worth = [runs[n] for n in some if not isinstance(known[n], NotRun)]
+        name = None if target is None else target.name
+        worth = [runs[n] for n in some if _answers_on_target(runs[n], name)]
     paths = dict.fromkeys(
         str(run.directory.path)
         for run in worth
         if not run.report.partial and run.report.model.weights.kind != "unknown"
     )
-    if len(paths) > 1:
+    refusal = _refusal(paths, target) if len(paths) > 1 else None
+    if isinstance(refusal, DifferentPoolsError):
+        fields["obstacle"] = plain(str(refusal))
+    elif len(paths) > 1 and (refusal is None or target is not None):
         fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")
     return fields
+
+
+def _answers_on_target(run: Run, target: str | None) -> bool:
+    """Returns whether a run answers on a target set, or on any where None is named."""
+    names = [data.name for data in run.report.data if data.target and target in (None, data.name)]
+    return any(
+        (name in run.images and run.images[name].answers is not None)
+        or not isinstance(best_accuracy(run.report, name), NotRun)
+        for name in names
+    )
+
+
+def _refusal(paths: Iterable[str], target: SetSummary | None) -> TuiprobeError | None:
+    """Returns why runs cannot be labelled together; None where they can."""
+    name = None if target is None else target.name
+    try:
+        match([read_candidate(RunDir(Path(path)), name) for path in paths])
+    except TuiprobeError as error:
+        return error
+    return None
 
 
 def _sentence(decision: Decision, runs: Sequence[Run]) -> str:

@@ -58,19 +58,23 @@ def beneath(decision: Decision) -> Iterator[Text]:
     would = "decide it" if decision.take is None else "be stronger evidence"
     if decision.command:
         about = "Labels" if decision.more is None else f"About {decision.more:,} more labels"
-        yield f"{about} of {decision.target} would {would}: ", Code(code=decision.command)
-    elif decision.take is None and decision.evidence != "labels":
+        pictures = decision.target or "your pictures"
+        yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
+    elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
+        yield (f"Labels cannot tell these models apart: {decision.obstacle}.",)
+    elif decision.take is None and not (decision.target or decision.obstacle):
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 
 def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
+    whose = "its own" if decision.obstacle else "your"
     columns = (
         ("model", "model"), ("standing", "decision"),
         ("difference", f"{decision.models[0].model} minus it, points"),
-        ("labels", "on your pictures"), ("top1", "in distribution"),
+        ("labels", f"on {whose} pictures"), ("top1", "in distribution"),
         ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
-        ("images_per_second", "speed"), ("estimate", "your pictures, estimated"),
+        ("images_per_second", "speed"), ("estimate", f"{whose} pictures, estimated"),
     )  # fmt: skip
     rows = [_row(*row) for row in zip(decision.models, reports, strict=True)]
     shown = [

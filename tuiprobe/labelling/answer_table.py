@@ -101,9 +101,13 @@ class ImportedAnswers:
 
 
 class _Answer(NamedTuple):
-    """A row of a table of answers: where it stands, the picture, its class, its batch."""
+    """A row of a table of answers: where it stands, the picture, its class, its batch.
+
+    `name` is the picture as the row names it; `digest` is empty where the runs measured none.
+    """
 
     where: str
+    name: str
     digest: str
     label: str
     batch: str
@@ -127,7 +131,9 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
     labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
     answers: list[tuple[int, str]] = []
     repeated = 0
-    for where, digest, label, _ in rows:
+    for where, name, digest, label, _ in rows:
+        if not digest:
+            raise matched.no_picture(name, where)
         place = matched.places.get(digest)
         if place is None:
             raise UsageError(f"{where} is about a picture that these runs did not measure")
@@ -150,10 +156,10 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
 
 
 def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
-    """Reads a table of answers; a path that no picture has is refused.
+    """Reads a table of answers.
 
     Raises:
-        UsageError: If no column names pictures, or a path is of none.
+        UsageError: If no column names pictures.
         DataError: If the table cannot be read.
     """
     table = read_table(path, ("class",))
@@ -163,11 +169,12 @@ def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
     classes = matched.classes_named(row["class"] for row in rows)
     answers = []
     for (line, _), row in zip(table.rows, rows, strict=True):
-        where, digest = f"{path} line {line}", row.get("sha256", "").lower()
+        name = digest = row.get("sha256", "").lower()
         if not digest:
-            digest = matched.digest_at(row.get("image") or row.get("path") or "", where)
+            name = row.get("image") or row.get("path") or ""
+            digest = matched.digests_by_path.get(plain(name), "")
         label = plain(classes[row["class"]])
-        answers.append(_Answer(where, digest, label, row.get("batch", "")))
+        answers.append(_Answer(f"{path} line {line}", name, digest, label, row.get("batch", "")))
     return answers
 
 
@@ -220,8 +227,15 @@ def label_known(
     return ""
 
 
-def known_labels(labelling: Labelling, source: str) -> dict[str, str]:
-    """Returns the class of each picture of a labelled source, or of a table, by SHA-256.
+class KnownLabels(NamedTuple):
+    """The class of each picture by its SHA-256, and what of the source was ignored, in words."""
+
+    classes: dict[str, str]
+    ignored: str = ""
+
+
+def known_labels(labelling: Labelling, source: str) -> KnownLabels:
+    """Returns the classes of a labelled source, or of a table.
 
     Args:
         labelling: The session.
@@ -229,7 +243,8 @@ def known_labels(labelling: Labelling, source: str) -> dict[str, str]:
             `import_answers`.
 
     Raises:
-        UsageError: If a class is none of these runs, or a picture has two.
+        UsageError: If a class is none of these runs, a picture has two, or a table is about other
+            pictures: it names less than half of these, and most of its rows name others.
         DataError: If the source has no classes, or cannot be read.
     """
     matched = labelling.matched
@@ -248,15 +263,26 @@ def known_labels(labelling: Labelling, source: str) -> dict[str, str]:
             paths = f"{plain(other.path)} and {plain(sample.path)}"
             raise UsageError(f"{paths} are the same picture in two classes; delete one of them")
     labels = ((digest, sample.label) for digest, sample in first.items())
-    return {d: classes[dataset.classes[label]] for d, label in labels if label is not None}
+    return KnownLabels(
+        {d: classes[dataset.classes[label]] for d, label in labels if label is not None}
+    )
 
 
-def _labels_of_table(matched: Matched, path: Path) -> dict[str, str]:
-    """Returns the class of each picture of a table that has one, by SHA-256."""
+def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
+    """Returns the class of each picture of a table that has one; rows of others are ignored."""
+    rows = _read_answers(matched, path)
+    pictures = set(matched.digests_by_path.values())
+    known = [row for row in rows if row.digest in pictures]
+    others = [row for row in rows if row.digest not in pictures]
+    if others and 2 * len(known) < min(len(rows), len(pictures)):
+        raise matched.no_picture(others[0].name, others[0].where)
     labels: dict[str, str] = {}
-    for where, digest, label, _ in _read_answers(matched, path):
+    for where, _, digest, label, _ in known:
         if label:
             matched.number(label, where)
             if labels.setdefault(digest, label) != label:
                 raise UsageError(f"{where} says {label}, but an earlier line says {labels[digest]}")
-    return labels
+    ignored = f"ignored {len(others):,} of {len(rows):,} rows: " if others else ""
+    return KnownLabels(
+        labels, ignored and ignored + str(matched.no_picture(others[0].name, others[0].where))
+    )

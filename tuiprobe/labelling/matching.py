@@ -31,6 +31,10 @@ from tuiprobe.plaintext import plain
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
 
+class DifferentPoolsError(DataError):
+    """Runs that were measured on different pictures, or that answer with different classes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Matched:
     """Candidates on the same pictures and classes.
@@ -105,29 +109,21 @@ class Matched:
         return classes
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
+    def digests_by_path(self) -> dict[str, str]:
         """The SHA-256 of each picture, by its path."""
         run = self.source_run
         return {plain(run.paths[i]): digest for i, digest in run.digests.items()}
 
-    def digest_at(self, path: str, where: str) -> str:
-        """Returns the SHA-256 of the picture with a path.
+    def no_picture(self, name: str, where: str) -> UsageError:
+        """Returns the error that the runs measured no such picture.
 
         Args:
-            path: Its path in its set.
+            name: A path in its set, or a SHA-256.
             where: What names it, for the message.
-
-        Raises:
-            UsageError: If the runs measured no such picture.
         """
-        digests = self._digests
-        if plain(path) not in digests:
-            near = get_close_matches(plain(path), digests, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(
-                f"{where}: {plain(path)!r} is no picture that these runs measured{meant}"
-            )
-        return digests[plain(path)]
+        near = get_close_matches(plain(name), self.digests_by_path, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return UsageError(f"{where}: {plain(name)!r} is no picture that these runs measured{meant}")
 
     @cached_property
     def pool(self) -> Pool:
@@ -159,7 +155,8 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     """Puts candidates on the same pictures by digest, and on the same classes by name.
 
     Raises:
-        DataError: If pictures or classes differ, or equal pictures got different answers.
+        DifferentPoolsError: If pictures or classes differ.
+        DataError: If equal pictures got different answers.
     """
     first = candidates[0]
     for other in candidates[1:]:
@@ -201,12 +198,12 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
     """Refuses a run over other pictures or classes.
 
     Raises:
-        DataError: If it is one; says what differs.
+        DifferentPoolsError: If it is one; says what differs.
     """
     a, b = first.directory.path, other.directory.path
     if unshared := sorted(set(first.classes) ^ set(other.classes)):
         where = a if unshared[0] in first.classes else b
-        raise DataError(
+        raise DifferentPoolsError(
             f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
             f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
         )
@@ -214,7 +211,7 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
     only = [pictures[0] - pictures[1], pictures[1] - pictures[0]]
     unreadable = [list(run.digests.values()).count(UNREADABLE_PICTURE) for run in (other, first)]
     if len(only[0]) > unreadable[0] or len(only[1]) > unreadable[1]:
-        raise DataError(
+        raise DifferentPoolsError(
             f"{a} and {b} measured different pictures: {len(only[0]):,} of {len(pictures[0]):,} "
             f"are only in the first, {len(only[1]):,} of {len(pictures[1]):,} only in the second; "
             "run both with the same --target and --sample"

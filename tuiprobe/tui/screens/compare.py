@@ -318,7 +318,11 @@ class CompareScreen(FilteredScreen):
         self.query_one(FigureTable).name_models(first, others)
         for table in self.query(RowTable):
             table.empty = "No figure matches. esc clears the filter, d shows all."
-        self.query_one(CompareTable).empty = "no accuracy of the same labelled images"
+        self.query_one(CompareTable).empty = (
+            "different pictures or classes: see above"
+            if compared.decision.obstacle
+            else "no accuracy of the same labelled images"
+        )
         self._show()
         self.has_read()
 
@@ -331,11 +335,11 @@ class CompareScreen(FilteredScreen):
     def _estimates(self, decision: Decision) -> Content:
         """Returns the estimates of the target, which order nothing."""
         known = [
-            f"{row.model} {with_range(row.accuracy)}"
+            f"{row.model} {with_range(row.accuracy)} on {row.accuracy.data}"
             for row in decision.models
             if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
         ]
-        text = f"estimated on {decision.target}, which orders nothing: {', '.join(known)}"
+        text = f"estimated, which orders nothing: {', '.join(known)}"
         return inert(text if known else "", DIM)
 
     def _show(self) -> None:

@@ -201,7 +201,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
         """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
-        self.virtual_size = Size(0, len(rows) + 1)
+        self.virtual_size = Size(0, 1 + max(len(rows), 1))  # the heading, and rows or `empty`
         self._go(self._cursor if cursor is None else cursor)
         self.refresh()
 
