@@ -27,9 +27,7 @@ from tuiprobe.comparing.inference import (
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
-from tuiprobe.labelling.matching import DifferentPoolsError, match
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
@@ -348,10 +346,10 @@ def _labelling(
         for run in worth
         if not run.report.partial and run.report.model.weights.kind != "unknown"
     )
-    refusal = _refusal(paths, target) if len(paths) > 1 else None
-    if isinstance(refusal, DifferentPoolsError):
-        fields["obstacle"] = plain(str(refusal))
-    elif len(paths) > 1 and (refusal is None or target is not None):
+    if len(paths) < 2:
+        return fields
+    readable, fields["obstacle"] = _matched(paths, target)
+    if not fields["obstacle"] and (readable or target is not None):
         fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")
     return fields
 
@@ -366,14 +364,19 @@ def _answers_on_target(run: Run, target: str | None) -> bool:
     )
 
 
-def _refusal(paths: Iterable[str], target: SetSummary | None) -> TuiprobeError | None:
-    """Returns why runs cannot be labelled together; None where they can."""
+def _matched(paths: Iterable[str], target: SetSummary | None) -> tuple[bool, str]:
+    """Returns whether runs can be labelled together, and what is different where they cannot."""
+    from tuiprobe.labelling.candidates import read_candidate  # scipy, which few decisions need
+    from tuiprobe.labelling.matching import DifferentPoolsError, match
+
     name = None if target is None else target.name
     try:
         match([read_candidate(RunDir(Path(path)), name) for path in paths])
-    except TuiprobeError as error:
-        return error
-    return None
+    except DifferentPoolsError as error:
+        return False, plain(str(error))
+    except TuiprobeError:
+        return False, ""
+    return True, ""
 
 
 def _sentence(decision: Decision, runs: Sequence[Run]) -> str:
