@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tuiprobe.numbers import MISSING, as_written, column, interval, number, plus_minus
+from tuiprobe.numbers import MISSING, as_written, column, ends, interval, number, plus_minus
 
 MINUS = "\N{MINUS SIGN}"
 UNITS = ("share", "points", "dB", "none", "ms")
@@ -118,3 +118,14 @@ def test_the_numbers_of_a_column_have_the_same_places_up_to_three_digits(
     texts = [text.partition(" ")[0] for text in column(cells, "share")]
     places = {len(text.partition(".")[2]) for text in texts if text.lstrip(MINUS) != "100"}
     assert len(places) <= 1
+
+
+@given(st.floats(0, 1), st.floats(1e-6, 1), st.sampled_from(["share", "points", "none"]))
+def test_ends_of_what_is_proven_are_rounded_outward(low: float, width: float, unit: str) -> None:
+    high, times = low + width, 1 if unit == "none" else 100
+    for least, most in ((low, high), (-high, -low)):
+        written = ends((least + most) / 2, least, most, unit, outward=True)
+        first, last = (float(end.replace("\N{MINUS SIGN}", "-")) for end in written.split(" to "))
+        assert first <= times * least + 1e-6
+        assert last >= times * most - 1e-6
+    assert ends(0.5, 5 / 200, 193 / 200, "share", outward=True) == "2 to 97"

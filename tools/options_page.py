@@ -43,7 +43,7 @@ CODES = (
     (
         "4",
         "data are missing, empty or damaged; labels do not fit; a run is damaged",
-        "`tuiprobe doctor --data DATA`, or `tuiprobe verify RUN`",
+        "`tuiprobe doctor --model MODEL --data DATA`, or `tuiprobe verify RUN`",
     ),
     (
         "5",

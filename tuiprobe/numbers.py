@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import copysign, floor, isfinite, log10
+from math import ceil, copysign, floor, isfinite, log10
 from typing import Any, Final, TypeAlias
 
 NORMAL_95: Final = 1.959963984540054
@@ -87,14 +87,15 @@ def interval(
     signed: bool = False,
     bare: bool = False,
     places: int | None = None,
+    outward: bool = False,
 ) -> str:
-    """Returns a number with its unit and its interval; arguments as for `number`.
+    """Returns a number with its unit and its interval; arguments as for `number` and `ends`.
 
     >>> interval(0.9324, 0.921, 0.943, "share"), interval(-0.1, -0.12, -0.08, "points")
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
     """
     text = number(value, unit, low, high, signed=signed, bare=bare, places=places)
-    between = ends(value, low, high, unit, signed=signed, places=places)
+    between = ends(value, low, high, unit, signed=signed, places=places, outward=outward)
     return f"{text} ({between})" if between else text
 
 
@@ -106,17 +107,29 @@ def ends(
     *,
     signed: bool = False,
     places: int | None = None,
+    outward: bool = False,
 ) -> str:
     """Returns the ends of an interval with the digits of `number`, without unit; empty without one.
 
-    Arguments are as for `number`.
+    Args:
+        value: As for `number`, like all that follow.
+        low: Lower end.
+        high: Upper end.
+        unit: Of all of them.
+        signed: Whether positive ends get a plus sign.
+        places: Decimal places.
+        outward: Whether the lower end is rounded down and the upper one up, as of what is proven.
 
     >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None)
     ('92.1 to 94.3', '')
+    >>> ends(0.5, 0.025, 0.965, "share"), ends(0.5, 0.025, 0.961, "share", outward=True)
+    ('3 to 97', '2 to 97')
     """
     if value is None or not isfinite(value) or _half(low, high) is None:
         return ""
     places = _decimals(value, unit, low, high, places)
+    if outward and low is not None and high is not None and places is not None:
+        low, high = -_rounded_up(-low, unit, places), _rounded_up(high, unit, places)
     return " to ".join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
 
 
@@ -279,6 +292,14 @@ def _decimals(
         return 0
     exponent = floor(log10(half))
     return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
+
+
+def _rounded_up(value: float, unit: str, places: int) -> float:
+    """Returns the smallest number of so many places, and of three digits, that is no smaller."""
+    scaled = as_written(value, unit)
+    most = _MOST_DIGITS - 1 - floor(log10(abs(scaled))) if scaled else places
+    step = as_written(10.0 ** min(places, most), unit)
+    return ceil(value * step - 1e-9) / step
 
 
 def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.options import (
     Changes,
     Option,
     OptionError,
     OptionField,
+    flag,
     options_of,
     probe_options,
     refuse_unknown,
     validated,
     words_of,
 )
+from tuiprobe.plaintext import plain
 from tuiprobe.spec import (
     AUTO,
     DEFAULT_DATA,
@@ -42,6 +45,18 @@ DIRECTORY = "Run directory"
 
 MINIATURE_TARGET = "miniature:street"
 """The target set that the miniature brings."""
+
+FILES: Final[dict[str, type[TuiprobeError]]] = {
+    "checkpoint": WeightsError,
+    "head": WeightsError,
+    "classes": UsageError,
+    "templates": UsageError,
+    "labels": DataError,
+    "baseline": UsageError,
+}
+"""Options that name a file, with the error of a run that cannot open it."""
+
+_NO_FILES: Final = ("probe", "zero-shot")  # values of --head that are no file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +189,35 @@ def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> No
     if kind == "vectors" and values.get("head") in ("probe", "zero-shot"):
         cause = f"{values['head']} needs an encoder: pass --head FILE"
         raise OptionError("head", cause, f"--head {cause}")
+
+
+def unreadable_files(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the options whose file cannot be opened, with the reason.
+
+    Args:
+        values: Values of options by name; those that name no file are ignored.
+    """
+    for name in FILES:
+        path = values.get(name)
+        names = name == "classes" and "," in str(path) and not os.path.exists(str(path))  # noqa: PTH110
+        if path is None or names or (name == "head" and path in _NO_FILES):
+            continue
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            yield name, error.strerror or str(error)
+        except (DamagedFileError, ValueError) as error:
+            yield name, str(error)
+
+
+def refuse_unreadable(values: Mapping[str, Any]) -> None:
+    """Refuses options whose file cannot be opened, before anything is loaded.
+
+    Raises:
+        TuiprobeError: If there is one; of the kind that `FILES` names.
+    """
+    for name, reason in unreadable_files(values):
+        raise FILES[name](f"{flag(name)} {plain(str(values[name])[:200])}: {reason}")
 
 
 def rows_name(source: str) -> str:

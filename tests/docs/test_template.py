@@ -70,7 +70,7 @@ def test_the_template_answers_a_run_and_is_announced(
 
 
 def test_the_template_is_short_and_passes_the_linter(template: Path) -> None:
-    assert len(template.read_text("utf-8").splitlines()) <= 40
+    assert len(template.read_text("utf-8").splitlines()) <= 41
     pytest.importorskip("ruff", reason="run by .ci/lint, which installs it")
     ruff = [
         sys.executable,

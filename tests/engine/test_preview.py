@@ -19,7 +19,7 @@ from tuiprobe.datasets.assemble import usable_spec
 from tuiprobe.engine.preview import preview
 from tuiprobe.engine.run import run as measure_run
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.request import FILES, RunRequest, make_spec
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.run.counting import images_done
@@ -112,7 +112,11 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
     small = (
         [] if words[0] in ("--embeddings", "--training") else ["--sample", "8", "--workers", "0"]
     )
+    capsys.readouterr()
     assert run_cli(["--headless", *words, *small]) == code
+    err = capsys.readouterr().err
+    assert "[Errno" not in err
+    assert "loading" not in err or option not in FILES  # no model is loaded before
 
 
 def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:

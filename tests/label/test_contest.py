@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +231,27 @@ def test_labels_of_nearly_all_pictures_prove_the_best_and_cut_every_range() -> N
             assert accuracy.right / 500 <= accuracy.low <= rate <= accuracy.high
             assert accuracy.high <= (accuracy.right + 15) / 500 + 1e-9
     assert np.mean(held) >= 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_labels_prove_replaces_a_sample_that_is_no_narrower(seed: int) -> None:
+    contest, alone = Contest(street([1, 3], seed)), StratifiedSample(street([1], seed))
+    some = np.random.default_rng(seed).permutation(500).tolist()
+    for start, end in pairwise((0, 400, 450, 480, 490, 495, 499)):
+        for survey in (contest, alone):
+            add(survey, some[start:end])
+            known, right = survey.accuracies()[0], int(survey.right[0])
+            assert known.low < known.value < known.high
+            assert right / 500 <= known.low <= known.high <= (right + 500 - end) / 500
+        assert contest.alone(0).accuracies() == alone.accuracies()
+    for survey in (contest, alone):
+        (known, *_), right = survey.accuracies(), int(survey.right[0])
+        assert (known.evidence, known.labels, known.right) == ("proof", 499, right)
+        assert (known.low, known.high) == (right / 500, (right + 1) / 500)
+    few = StratifiedSample(street([1], seed))
+    add(few, few.sequence[:100].tolist())
+    (known,) = few.accuracies()
+    assert (known.evidence, known.labels) == ("sample", 100)
 
 
 def test_unsure_answers_where_the_better_model_is_right_drop_nobody_wrongly() -> None:

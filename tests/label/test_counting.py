@@ -18,11 +18,13 @@ from tuiprobe.comparing.runs import label_evidence, read_run, read_runs
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.report_part import TargetLabels, with_labels
 from tuiprobe.labelling.session import Labelling, open_labelling
+from tuiprobe.labelling.status import label_status
 from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
+from tuiprobe.results.accuracy import best_accuracy
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import read_results
@@ -66,7 +68,10 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
         half = 1.25 * (1.96 + 2.4 / (n - 2)) * variance**0.5
         right = sum(model[place] == truth(labelling, place) for place in labels)
         least, most = right / len(differ), (right + len(differ) - len(labels)) / len(differ)
-        results.append((mean, max(mean - half, least), min(mean + half, most)))
+        if 2 * half < most - least:
+            results.append((mean, max(mean - half, least), min(mean + half, most)))
+        else:  # what labels prove
+            results.append((right / len(labels), least, most))
     assert n == 24
     return results
 
@@ -89,16 +94,19 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert np.allclose([figure.value, figure.low, figure.high], hand, atol=1e-4)
         share, _, ends = figure.with_interval().partition(" (")
         model = report.model.name
-        title = f"{model} on photos: {share} right ({ends}, measured on 24 pictures"
+        proven = hand[2] - hand[1] == pytest.approx(16 / 40)  # the pictures without a label
+        by = "proven by labels of" if proven else "measured on"
+        title = f"{model} on photos: {share} right ({ends}, {by} 24 pictures"
         assert report.title == title
         lines = first_lines(run)
-        assert lines[0] == f"photos: {share} right ({ends}, measured on 24 pictures."
+        assert lines[0] == f"photos: {share} right ({ends}, {by} 24 pictures."
         assert any("without its 24 labels" in text for text in lines[1:])  # the estimate stays
-        assert not any("4 of 5" in text or "label some" in text for text in lines)
+        known = [text for text in lines if text.startswith("photos")]
+        assert not any("4 of 5" in text or "label some" in text for text in known)
         assert not any("no labels" in text for text in lines if text.startswith("photos"))
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
-        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.md"]
-        assert f"{share} right ({ends}, measured on 24 pictures" in files["report.html"].replace(
+        assert f"{share} right ({ends}, {by} 24 pictures" in files["report.md"]
+        assert f"{share} right ({ends}, {by} 24 pictures" in files["report.html"].replace(
             NO_BREAK, " "
         )
         assert (
@@ -137,7 +145,7 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
     assert known.proven == (right / 40, (right + 30) / 40)
     assert report.headline("labelled") is None
     lines = first_lines(label_runs[0])
-    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
+    words = f"right on {right} of 10 labelled pictures"
     assert lines[-1].startswith(f"photos: {words}: that proves ")
     runs = read_runs(label_runs)
     decision = decide(runs)
@@ -191,6 +199,25 @@ def test_a_reader_of_no_results_cuts_estimates_like_any_other(
         if given(estimate):
             assert least <= (estimate.low or 0) <= (estimate.high or 1) <= most
             assert (estimate.high or 1) - (estimate.low or 0) <= most - least
+
+
+@pytest.mark.parametrize("count", [8, 24, 34, 39])
+def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    answer(labelling, count)
+    labelling.close()
+    for some in (label_runs, label_runs[::-1]):
+        status = label_status(open_labelling(some, "photos"))
+        models = {model.model: model for model in decide(read_runs(some)).models}
+        for row in status.candidates:
+            report = read_report(RunDir(label_runs[0].parent / row.run))
+            figure = report.figure_or_absent("labelled", "photos")
+            assert given(figure) == row.accuracy.known
+            if given(figure):
+                known = row.accuracy
+                assert (figure.value, figure.n) == (known.value, known.labels)
+                assert (figure.low, figure.high) == (known.low, known.high)
+            assert models[row.model].accuracy == best_accuracy(report, "photos")
 
 
 def test_models_are_ordered_and_gated_by_labels(

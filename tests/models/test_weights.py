@@ -1,5 +1,6 @@
 """Checkpoint files: what is read, what is refused, and what the message says."""
 
+import logging
 import pickle
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,7 @@ from torch import nn
 from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.published_weights import resolve
+from tuiprobe.models.published_weights import resolve, unavailable
 from tuiprobe.models.weights import load_into, read_checkpoint, seeded
 
 
@@ -129,13 +130,21 @@ def test_bookkeeping_buffers_may_be_absent_or_extra() -> None:
     assert bool((target.state_dict()["2.weight"] == 1).all())
 
 
-def test_a_library_that_cannot_download_becomes_one_message() -> None:
+def test_a_library_that_cannot_download_becomes_one_message(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fetch() -> str:
+        logging.getLogger("huggingface_hub").warning("Retrying in 1s")
         raise ConnectionError("no route to host\nwith a second line")
 
     with pytest.raises(WeightsError, match=r"no route to host\).*tuiprobe fetch x") as error:
         resolve(fetch, name="x")
     assert "\n" not in str(error.value)
+    assert not caplog.records
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert "--offline" in str(unavailable("x", "no route to host"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "--offline" not in str(unavailable("x", "no route to host"))
 
 
 def test_any_prefix_that_leaves_the_models_own_names_is_removed() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
-from tuiprobe.catalog.glossary import mentioned, named
+from tuiprobe.catalog.glossary import mentioned, named, terms
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
@@ -178,12 +178,18 @@ def test_every_heading_that_people_read_is_in_the_glossary(
 ) -> None:
     subject = Subject(run.plan.model, run.id_and_shifts, run.plan.concept_set)
     section = probe_of(id).describe(results[id], subject)
+    term_ids = {term.id for term in terms()}
     for table in section.content:
         if not isinstance(table, Table) or not table.reading:
             continue
         for column in table.columns:
             heading = words(column.title)
-            known = column.term or named(heading) or mentioned(heading) or heading in EVERYDAY
+            known = (
+                term_ids & {column.term}
+                or named(heading)
+                or mentioned(heading)
+                or heading in EVERYDAY
+            )
             counted = heading.startswith(">=") or heading.endswith(")")  # thresholds, categories
             assert known or counted, f"{heading!r} of {id}: {table.id} is not in glossary.toml"
 

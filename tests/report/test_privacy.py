@@ -13,7 +13,7 @@ from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
 from tuiprobe.probes.paths import without_folders
-from tuiprobe.report.formats import RENDERED, export
+from tuiprobe.report.formats import RENDERED, export, write_reports
 from tuiprobe.results import Report, SetSummary, Skipped
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import resuming_arguments
@@ -78,6 +78,12 @@ def test_the_spec_resumes_and_runs_print_the_whole_command(
     assert run_cli(["runs", "--root", str(run.path.parent), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]
     assert f"--classes '{run.path.parent.parent}/classes.txt'" in row["command"]
+
+
+def test_only_the_terminal_names_the_directory_in_the_next_step(run: RunDir) -> None:
+    written = "".join(write_reports(run).split())
+    assert f"tuiprobelabel'{run.path}'".replace(" ", "") in written
+    assert "tuiprobe label RUN" in (run.path / "report.md").read_text()
 
 
 def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:

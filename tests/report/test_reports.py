@@ -73,7 +73,7 @@ def test_reports_are_written_beside_the_results(tmp_path):
     run = RunDir(tmp_path)
     write_results(run, report())
     out = write_reports(run)
-    assert out == summary(report())
+    assert out == summary(report(), str(tmp_path))
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == markdown(report())
     assert (tmp_path / "tables" / "figures.csv").exists()
     assert read_report(run) == report()

@@ -38,7 +38,9 @@ def read_lines(path: Path, label: str) -> tuple[str, ...]:
     """
     try:
         text = text_of(read_regular(path))
-    except (OSError, ValueError, DataError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot read {label} from {path}: {error.strerror}") from error
+    except (ValueError, DataError) as error:
         raise UsageError(f"cannot read {label} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:

@@ -41,7 +41,9 @@ def doctor(
     trial batch. The exit code is 5 if a check fails.
     """
     from tuiprobe.models.published_weights import set_offline
+    from tuiprobe.request import refuse_unreadable
 
+    refuse_unreadable({"checkpoint": checkpoint, "classes": classes, "templates": templates})
     if offline:
         set_offline()  # before a library is imported
     from tuiprobe.engine.machine import choose_device

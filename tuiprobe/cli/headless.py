@@ -23,7 +23,7 @@ from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
-from tuiprobe.request import RunRequest, directory_options
+from tuiprobe.request import RunRequest, directory_options, refuse_unreadable
 from tuiprobe.run.preview import preview_lines
 from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import RunSpec
@@ -192,6 +192,8 @@ def run_requests(
     with catching_signals(owner=True), narrated(rank) as listen:
         models = _Models(requests, listed, listen, as_json, debug)
         try:
+            for request in () if listed else requests:
+                refuse_unreadable(vars(request.spec))  # before torch is imported
             return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {RESUMABLE}"))

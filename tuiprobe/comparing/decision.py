@@ -33,7 +33,7 @@ from tuiprobe.labelling.matching import DifferentPoolsError, match
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
-from tuiprobe.results.accuracy import Accuracy, best_accuracy
+from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
@@ -169,7 +169,7 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
                 place=n,
                 model=runs[n].report.model.name,
                 run=plain(str(runs[n].directory.path)),
-                accuracy=best_accuracy(runs[n].report, data.name if data is not None else None),
+                accuracy=_accuracy(runs, n, data, labels),
                 standing=chosen.standings.get(n, unknown),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
             )
@@ -180,6 +180,24 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         **_labelling(runs, chosen, data, labels),
     )
     return decision.model_copy(update={"sentence": _sentence(decision, runs)})
+
+
+def _accuracy(
+    runs: Sequence[Run],
+    place: int,
+    target: SetSummary | None,
+    labels: LabelEvidence | NotRun | None,
+) -> Accuracy | NotRun:
+    """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
+    known = best_accuracy(runs[place].report, None if target is None else target.name)
+    if isinstance(labels, LabelEvidence):
+        by_labels = labels.status.candidates[labels.places[place]].accuracy
+        name, figure = labels.status.target, by_labels.figure
+        if given(figure):
+            among = (0, 0) if isinstance(known, NotRun) else (known.classes, known.of_classes)
+            proven = by_labels.evidence == "proof"
+            return accuracy_from(figure, name, "labels", "proven" if proven else "labels", among)
+    return known
 
 
 def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:

@@ -169,7 +169,7 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
     if count == len(thousand) and not others:
         head = replace(head, classes=thousand)
         given = given or thousand
-    return _of_rows("file", _among(head, written), given, labels)
+    return _of_rows("file", _among(head, written, spec, head.source), given, labels)
 
 
 def _classifier(
@@ -190,11 +190,18 @@ def _classifier(
         given = head.classes  # as the user gave them
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
     labels = suite.in_distribution.classes
-    return _of_rows("classifier", _among(head, written), given, labels)
+    of = f"{plain(spec.checkpoint or spec.model)} ({head.source})"
+    return _of_rows("classifier", _among(head, written, spec, of), given, labels)
 
 
-def _among(head: Head, written: Sequence[str]) -> Head:
+def _among(head: Head, written: Sequence[str], spec: RunSpec, of: str) -> Head:
     """Returns a head with the rows that `--classes` names, where these are some of ImageNet's.
+
+    Args:
+        head: The head.
+        written: The names.
+        spec: The spec of the run.
+        of: What brings the head, for messages.
 
     Raises:
         UsageError: If there are as many names as rows, or they are classes of the head.
@@ -202,12 +209,12 @@ def _among(head: Head, written: Sequence[str]) -> Head:
     count = len(head.classes)
     if len(written) in (0, count):
         return head
-    names = f"--classes holds {len(written):,} names for the {count:,}"
+    names = f"--classes {plain(str(spec.classes)[:80])} holds {len(written):,} names for the"
     if not of_imagenet(head.classes):
-        raise UsageError(f"{names} rows of {head.source}")
+        raise UsageError(f"{names} {count:,} rows of {of}")
     matched = match_classes(written, head.classes)
     if matched.places is None:
-        raise UsageError(f"{names} classes of {head.source}: {matched.problems()}")
+        raise UsageError(f"{names} {count:,} classes of {of}: {matched.problems()}")
     rows = list(matched.places)
     return replace(
         head,

@@ -36,7 +36,7 @@ from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
 from tuiprobe.models.published_weights import set_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.trial import first_pictures
-from tuiprobe.request import RunRequest
+from tuiprobe.request import RunRequest, refuse_unreadable
 from tuiprobe.run.deletion import clear, left_files_line, refuse_to_clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import lock_of
@@ -142,6 +142,7 @@ def plan_run(
     batch size of another kind of device.
     """
     given, output, fresh = request.spec, request.output, request.fresh
+    refuse_unreadable(vars(given))
     suite = open_suite(given, objects.images)
     if encoded := layout_of(suite.in_distribution).width is not None:
         spec = replace(given, device="cpu")  # no network runs

@@ -72,7 +72,8 @@ def preflight(plan: Plan, listen: Listener) -> None:
     _refuse(checks)
     passed = sum(check.status == "pass" for check in checks)
     made = sum(check.status != "skip" for check in checks)
-    listen(Event("stage", f"preflight: {passed} of {made} checks passed", {"stage": "preflight"}))
+    done = f"{passed} of {made} checks passed" if made else "nothing to check"
+    listen(Event("stage", f"preflight: {done}", {"stage": "preflight"}))
     for check in checks:
         if check.status == "warn":
             listen(Event("warning", f"preflight, {check_sentence(check)}"))

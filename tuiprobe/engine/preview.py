@@ -24,11 +24,11 @@ from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, expand_home, open_regular
+from tuiprobe.files import DamagedFileError, expand_home
 from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
-from tuiprobe.request import RunRequest, differing_options
+from tuiprobe.request import FILES, RunRequest, differing_options, unreadable_files
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
@@ -46,17 +46,6 @@ from tuiprobe.run.preview import (
 )
 from tuiprobe.run.records import PlanRecord, SetRecord, read_plan, read_spec
 from tuiprobe.spec import FINAL_TAP, RunSpec
-
-_FILES = {
-    "checkpoint": WeightsError.exit_code,
-    "head": WeightsError.exit_code,
-    "templates": UsageError.exit_code,
-    "labels": DataError.exit_code,
-    "baseline": UsageError.exit_code,
-}
-"""Options that name a file, with the exit code of a run that cannot open it."""
-
-_NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
 
 _READ_LATER = ("hf", "torchvision")
 """Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
@@ -115,7 +104,8 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
     findings = _Findings(spec)
     for error in refused:
         findings.refuse(error.name, error.cause, error.exit_code)
-    _check_files(findings)
+    for name, reason in unreadable_files(vars(spec)):
+        findings.refuse(name, reason, FILES[name].exit_code)
     later = _read_later(spec)
     if not later and "data" not in findings.wrong:
         _open_sets(findings)
@@ -146,19 +136,6 @@ def _read_later(spec: RunSpec) -> list[str]:
     """Returns the sources that only the run reads."""
     sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
     return [source for source in sources if source.partition(":")[0] in _READ_LATER]
-
-
-def _check_files(findings: _Findings) -> None:
-    for name, exit_code in _FILES.items():
-        path = getattr(findings.spec, name)
-        if path is None or (name == "head" and path in _NO_FILES):
-            continue
-        try:
-            open_regular(path).close()
-        except OSError as error:
-            findings.refuse(name, error.strerror or str(error), exit_code)
-        except DamagedFileError as error:
-            findings.refuse(name, str(error), exit_code)
 
 
 def _open_sets(findings: _Findings) -> None:

@@ -40,8 +40,8 @@ READ: Final = (
     "follows from the pictures on which they differ: compare says it."
 )
 UNKNOWN: Final = (
-    "Where it is not known how the labelled pictures were chosen, no accuracy on all pictures "
-    "follows from them: `tuiprobe label` draws pictures at random."
+    "Where the labelled pictures are few, or none of them were drawn at random for a run, its "
+    "accuracy on all pictures is not stated but what labels prove: `tuiprobe label` draws more."
 )
 
 

@@ -164,23 +164,30 @@ class Labelling:
         return self.survey.leader if isinstance(self.survey, Contest) else 0
 
     def accuracies(self) -> list[LabelledAccuracy]:
-        """Returns the accuracy of each candidate.
+        """Returns the accuracy of each candidate, whichever others it is asked about with.
 
         Labels that were drawn for the first question are random in the blocks of that question: for
-        its candidates the larger of the two samples counts, and of equal ones the narrower range.
+        its candidates the larger of the samples there and of the run alone counts, and of equal
+        ones the narrower range. Where neither states an accuracy, this question may.
         """
         values = self.survey.accuracies()
-        if self.first is None:
-            return values
-        first, digests = self.first, self.matched.answers_digests
-        known = zip(first.matched.answers_digests, first.survey.accuracies(), strict=True)
-        by_first = dict(known)
+        first = self if self.first is None and not self.asked else self.first
+        by_first: dict[str, LabelledAccuracy] = {}
+        if first is not None:
+            known = values if first is self else first.survey.accuracies()
+            by_first = dict(zip(first.matched.answers_digests, known, strict=True))
 
-        def evidence(accuracy: LabelledAccuracy) -> tuple[int, float]:
-            return accuracy.labels, accuracy.low - accuracy.high
+        def evidence(accuracy: LabelledAccuracy) -> tuple[bool, int, float]:
+            return accuracy.known, accuracy.labels, accuracy.low - accuracy.high
 
-        pairs = zip(values, digests, strict=True)
-        return [max(by_first.get(digest, value), value, key=evidence) for value, digest in pairs]
+        accuracies = []
+        for place, (value, digest) in enumerate(
+            zip(values, self.matched.answers_digests, strict=True)
+        ):
+            (alone,) = self.survey.alone(place).accuracies() if len(values) > 1 else (value,)
+            best = max(by_first.get(digest, alone), alone, key=evidence)
+            accuracies.append(best if best.known else max(best, value, key=evidence))
+        return accuracies
 
     def first_minus_second(self, first: int, second: int) -> tuple[float, float, float]:
         """Returns an estimate and bounds of the first candidate's accuracy minus the second's.

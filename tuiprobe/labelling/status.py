@@ -286,10 +286,12 @@ def describe_labels(state: LabelStatus) -> Section:
         history = bullets(_history(state))
         return Section(title=title, headline=(progress,), content=(history, prose(READ)))
     (row,) = state.candidates
-    figure = row.accuracy.figure
-    known = figure.with_interval() if given(figure) else figure.reason
     remarks = bullets([progress, *_history(state), *state.remarks(), *state.notes])
-    content: list[SectionContent] = [remarks, prose(f"{row.model}: {known}"), prose(READ_ALONE)]
+    content: list[SectionContent] = [
+        remarks,
+        prose(f"{row.model}: {row.accuracy.sentence()}"),
+        prose(READ_ALONE),
+    ]
     if state.answers:
         sentences = [answer.sentence() for answer in state.answers[:LISTED_ANSWERS]]
         content += [heading("By answer, among labels of random pictures"), bullets(sentences)]

@@ -8,7 +8,7 @@ an order that follows from the pictures, so nobody can choose it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Final, Literal, NamedTuple
@@ -25,12 +25,13 @@ from tuiprobe.probes.strata import (
     stratified_half_width,
 )
 from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results.base import PROVEN
 
 SurveyEvidence = Literal["sample", "proof", "open"]
 
 METHODS: Final[dict[SurveyEvidence, str]] = {
     "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
-    "proof": "what labels prove: pictures without a label are all wrong, or all right",
+    "proof": PROVEN,
 }
 
 NOBODY: Final = -1
@@ -120,14 +121,19 @@ class LabelledAccuracy:
         if not self.known:
             if not self.sure:
                 return NotRun(reason="no labels")
-            drawn = "" if self.labels else ", which were not drawn at random"
-            counts = f"right on {self.right:,} of {self.sure:,} labelled pictures{drawn}"
-            proven = ends((self.low + self.high) / 2, self.low, self.high, "share")
+            counts = f"right on {self.right:,} of {self.sure:,} labelled pictures"
+            middle = (self.low + self.high) / 2
+            proven = ends(middle, self.low, self.high, "share", outward=True)
             return NotRun(reason=f"{counts}: that proves {proven} %")
         return Estimate(
             value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
             method=METHODS[self.evidence],
         )  # fmt: skip
+
+    def sentence(self) -> str:
+        """Returns the accuracy with its range, or what labels prove in words."""
+        figure = self.figure
+        return figure.reason if isinstance(figure, NotRun) else figure.with_interval()
 
 
 class BlockSample(NamedTuple):
@@ -234,8 +240,23 @@ class Survey:
             )
         return samples
 
+    def alone(self, candidate: int) -> StratifiedSample:
+        """Returns the survey that these labels are for one of the candidates."""
+        pool = self.pool
+        one = replace(
+            pool, answers=pool.answers[[candidate]], confidences=pool.confidences[[candidate]]
+        )
+        survey = StratifiedSample(one)
+        for picture, label in self.labels.items():
+            survey.add(picture, label)
+        for picture in self.skipped:
+            survey.skip(picture)
+        return survey
+
     def cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
         """Returns an accuracy cut to what labels prove.
+
+        That itself is stated where it is no wider a range, or leaves out the middle of the other.
 
         Args:
             right: On how many labelled pictures the candidate is right.
@@ -245,13 +266,14 @@ class Survey:
         """
         size, sure = self.pool.pictures, self.sure
         least, most = right / size, (right + size - sure) / size
-        value = min(max((low + high) / 2, least), most)
-        both = max(low, least), min(high, most)
-        if n and high - low <= 2 * WIDEST and both != (least, most) and both[0] <= both[1]:
-            return LabelledAccuracy(value, *both, n, "sample", right, sure)
+        middle, both = (low + high) / 2, (max(low, least), min(high, most))
+        narrower = high - low < min(2 * WIDEST, most - least)
+        if n and narrower and least <= middle <= most:
+            return LabelledAccuracy(middle, *both, n, "sample", right, sure)
         if most - least <= 2 * WIDEST:
             return LabelledAccuracy(right / sure, least, most, sure, "proof", right, sure)
-        return LabelledAccuracy(value, least, most, n, "open", right, sure)
+        middle = min(max(middle, least), most)
+        return LabelledAccuracy(middle, least, most, n, "open", right, sure)
 
 
 class StratifiedSample(Survey):

@@ -79,7 +79,7 @@ def examine(
     checks = check_installation()
     if model is None:
         if data is not None:
-            raise UsageError("--data needs --model")
+            raise UsageError("--data needs --model: labels are checked against its classes")
         return Examination(checks)
     suite = None if data is None else load_suite(source_named(data))
     first = None if suite is None else suite.in_distribution

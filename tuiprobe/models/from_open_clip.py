@@ -221,11 +221,10 @@ def _tokenizer(model_name: str, config: Mapping[str, Any], spec: str) -> list[Pa
     """Builds the tokenizer once, which caches its files; returns them, if it has any."""
     import open_clip
 
-    with quiet():
-        resolve(
-            lambda: open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache())),
-            name=f"the tokenizer of {spec}",
-        )
+    resolve(
+        lambda: open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache())),
+        name=f"the tokenizer of {spec}",
+    )
     repository = config.get("text_cfg", {}).get("hf_tokenizer_name")
     return tokenizer_files(repository) if repository else []
 

@@ -10,7 +10,7 @@ from typing import Any
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
-from tuiprobe.models.published_weights import check_reachable, quiet, refuse_tag, resolve, verified
+from tuiprobe.models.published_weights import check_reachable, refuse_tag, resolve, verified
 from tuiprobe.models.registry import ModelRequest, near_names
 
 CONFIG_FILE = "open_clip_config.json"
@@ -96,10 +96,7 @@ def _from_registry(request: ModelRequest) -> OpenClipSource:
 
     def download() -> Path:
         check_reachable(spec)
-        with quiet():
-            return verified(
-                Path(resolve(lambda: pretrained.download_pretrained(weights), name=spec))
-            )
+        return verified(Path(resolve(lambda: pretrained.download_pretrained(weights), name=spec)))
 
     source = f"open_clip tag {architecture}/{tag}"
     if not weights:

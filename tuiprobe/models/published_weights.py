@@ -91,9 +91,10 @@ _SWITCHED_OFF = "they are not cached, and downloads are off"
 
 def unavailable(spec: str, reason: str) -> WeightsError:
     """Returns the error for weights that are neither cached nor available for download."""
+    unasked = "" if is_offline() else "; --offline does not ask the network"
     return WeightsError(
         f"the weights of {spec} are not available ({reason}). Fetch them where there is a network "
-        f"(tuiprobe fetch {spec}), or pass --checkpoint FILE"
+        f"(tuiprobe fetch {spec}), or pass --checkpoint FILE{unasked}"
     )
 
 
@@ -143,7 +144,8 @@ def resolve(fetch: Callable[[], Resolved], *, name: str) -> Resolved:
         WeightsError: If the weights are neither cached nor available for download.
     """
     try:
-        return fetch()
+        with quiet():  # a hub that does not answer is asked several times, each with a line
+            return fetch()
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
@@ -167,8 +169,7 @@ def fetch_published(spec: str, download: Callable[[], object]) -> Path:
 
     check_reachable(model.spec)
     if cached_file(model) is None:
-        with quiet():
-            resolve(download, name=model.spec)
+        resolve(download, name=model.spec)
     file = cached_file(model)
     if file is None:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -209,7 +210,7 @@ def write_reports(directory: RunDir) -> str:
     """
     report = read_report(directory)
     export(report, directory, WRITTEN, directory.path)
-    return summary(report)
+    return summary(report, plain(shlex.quote(str(directory.path))))
 
 
 def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> list[Path]:

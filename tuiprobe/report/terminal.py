@@ -114,8 +114,8 @@ def _words(text: str, width: int) -> list[str]:
     return [row.replace(NO_BREAK, " ") for row in rows]
 
 
-def summary(report: Report) -> str:
-    """Returns title, warnings, card and date of a report."""
+def summary(report: Report, run: str = "RUN") -> str:
+    """Returns title, warnings, card, next step and date of a report; `run` as for `next_step`."""
     rows = _wrapped(plain(report.title).strip(), "", "  ")
     for warning in report.warnings:
         rows += _wrapped(plain(f"warning: {warning}"), "", "  ")
@@ -124,7 +124,7 @@ def summary(report: Report) -> str:
         for block in card(report)
         for number, text in enumerate(block.lines)
     ]
-    if following := next_step(report):
+    if following := next_step(report, run):
         lines.append((line(following), "Next"))
     lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:

@@ -56,9 +56,13 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 places.setdefault(column.unit, []).append(at)
         for unit, ats in places.items():
-            written = numbers.column([_span(texts[at]) for at in ats], unit)
-            for at, text in zip(ats, written, strict=True):
-                texts[at] = text
+            shared = numbers.same_places([_span(texts[at]) for at in ats], unit)
+            for at in ats:
+                value = texts[at]
+                if isinstance(value, Estimate):
+                    texts[at] = value.with_interval(places=shared)
+                else:
+                    texts[at] = number(_span(value)[0], unit, places=shared)
         cells.append(texts)
     return list(map(list, zip(*cells, strict=True)))
 

@@ -178,7 +178,9 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     """
     if accuracy.evidence == "confidence":
         return f"average confidence {with_range(accuracy)}, not an accuracy"
-    between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
+    between = numbers.ends(
+        accuracy.value, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
+    )
     between = f" ({between})" if between else ""
     about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
     text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
@@ -247,4 +249,6 @@ WORDS: Final[dict[Evidence, str]] = {
 
 def with_range(accuracy: Accuracy) -> str:
     """Returns value and range alone, where the place says what they are of."""
-    return numbers.interval(accuracy.value, accuracy.low, accuracy.high, "share")
+    return numbers.interval(
+        accuracy.value, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
+    )

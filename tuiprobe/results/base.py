@@ -8,7 +8,7 @@ takes kilobytes each: lists stop at the first, and objects with too many fields 
 from collections.abc import Iterable
 from itertools import islice
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -105,6 +105,10 @@ class Frozen(Record):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
+PROVEN: Final = "what labels prove: pictures without a label are all wrong, or all right"
+"""The method of a figure whose range is certain."""
+
+
 class Estimate(Frozen):
     """A figure with its 95 % interval.
 
@@ -127,13 +131,25 @@ class Estimate(Frozen):
     n: Count
     method: str
 
-    def with_interval(self, signed: bool = False) -> str:
+    @property
+    def proven(self) -> bool:
+        """Whether the truth is certain to lie between the ends, which are then rounded outward."""
+        return self.method == PROVEN
+
+    def with_interval(self, signed: bool = False, places: int | None = None) -> str:
         """Returns value and interval for people, as `numbers.interval` writes them.
+
+        Args:
+            signed: Whether positive numbers get a plus sign.
+            places: Decimal places instead of those that the interval allows.
 
         >>> Estimate(value=8.213, low=8.16, high=8.27, n=500, method="bootstrap").with_interval()
         '8.21 (8.16 to 8.27)'
         """
-        return numbers.interval(self.value, self.low, self.high, self.unit, signed=signed)
+        return numbers.interval(
+            self.value, self.low, self.high, self.unit, signed=signed, places=places,
+            outward=self.proven,
+        )  # fmt: skip
 
     def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
@@ -153,7 +169,9 @@ class Estimate(Frozen):
         Args:
             signed: Whether positive ends get a plus sign.
         """
-        return numbers.ends(self.value, self.low, self.high, self.unit, signed=signed)
+        return numbers.ends(
+            self.value, self.low, self.high, self.unit, signed=signed, outward=self.proven
+        )
 
     def plus_minus(self, bare: bool = False) -> str:
         """Returns the value and half the width of its interval, for narrow columns.

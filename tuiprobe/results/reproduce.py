@@ -66,8 +66,13 @@ def command_note(report: Report) -> str:
     return PATHS_CUT if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
 
 
-def next_step(report: Report) -> Text:
-    """Returns the next step, with its command; empty where nothing follows from the report."""
+def next_step(report: Report, run: str = "RUN") -> Text:
+    """Returns the next step, with its command; empty where nothing follows from the report.
+
+    Args:
+        report: The report.
+        run: Its run directory, as a word of a shell; files that are passed on hold none.
+    """
     accuracy = on_your_pictures(report)
     if report.partial or report.model.weights.kind == "untrained":
         return ()
@@ -75,8 +80,8 @@ def next_step(report: Report) -> Text:
         return ()  # the card says what would give one
     if accuracy.evidence in ("labels", "measured"):
         return ("compare it with another model on the same pictures: ",
-                Code(code="tuiprobe compare RUN OTHER"))  # fmt: skip
-    return ("labels of some pictures say how right it is: ", Code(code="tuiprobe label RUN"))
+                Code(code=f"tuiprobe compare {run} OTHER"))  # fmt: skip
+    return ("labels of some pictures say how right it is: ", Code(code=f"tuiprobe label {run}"))
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:

@@ -163,7 +163,7 @@ def test_near_duplicates_without_labels_are_withheld():
     frames = scenes[np.arange(N) % 20] + 0.05 * rng.standard_normal((N, 128))
     figures = of(frames, RowContext())
     assert figures.outcome is Outcome.WITHHELD
-    assert "near-duplicates" in figures.finding.reasons[0]
+    assert "representations are nearly alike" in figures.finding.reasons[0]
     assert of(frames).outcome is not Outcome.WITHHELD  # labelled
     apart = scenes[np.arange(N) % 20] + rng.standard_normal((N, 128))
     assert of(apart, RowContext()).outcome is Outcome.NONE

@@ -127,12 +127,13 @@ def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
     if context.unlabelled:
         if _at_least(figures.nearest_cosine, NEARLY_EQUAL):
             yield (
-                "the images are near-duplicates: after centring, the nearest other image has a "
+                "representations are nearly alike, since the images are near-duplicates or the "
+                "model tells them hardly apart: after centring, the nearest other image has a "
                 f"median cosine of {_text(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
             )
         if _at_least(figures.centred_cosine, SIMILAR):
             yield (
-                "most images are alike: after centring, their mean cosine is "
+                "most representations are alike: after centring, their mean cosine is "
                 f"{_text(figures.centred_cosine)}, above {SIMILAR:g}"
             )
 

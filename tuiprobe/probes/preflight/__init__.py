@@ -69,7 +69,11 @@ class PreflightChecks(Probe[tuple[Check, ...], Preflight]):
         made = len(result.checks) - counts["skip"]
         return Section(
             title=self.title,
-            headline=(f"{counts['pass']} of {made} checks passed before the first image.",),
+            headline=(
+                f"{counts['pass']} of {made} checks passed before the first image."
+                if made
+                else "There was nothing to check before the first image.",
+            ),
             card=() if counts["pass"] == made else None,
             warnings=warnings_of(result.checks),
             content=(

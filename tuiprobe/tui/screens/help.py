@@ -29,7 +29,8 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
         explained = getattr(ancestor, "explained", None)
         if explained is not None:
             ids.update(dict.fromkeys(explained()))
-    return tuple(glossary.term(id) for id in ids)
+    known = {term.id: term for term in glossary.terms()}
+    return tuple(known[id] for id in ids if id in known)  # reports may name terms of other packages
 
 
 def explanation(term: Term) -> Content:

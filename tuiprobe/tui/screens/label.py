@@ -437,11 +437,9 @@ def candidate_rows(state: LabelStatus, names: bool) -> list[ForestRow]:
     rows = []
     for row in _by_letter(state):
         known, name = row.accuracy, row.name(names)
-        value = known.value if known.known else (known.low + known.high) / 2
-        ends = RangeEnds(known.low, value, known.high) if state.labelled else None
+        ends = RangeEnds(known.low, known.value, known.high) if known.known else None
         name, style = (f"({name})", "dim") if row.dropped else (name, "")
-        figure = known.figure
-        text = figure.with_interval() if given(figure) else MISSING
+        text = known.sentence() if known.known else MISSING
         rows.append(ForestRow((name,), text, ends, style=style))
     return rows
 
