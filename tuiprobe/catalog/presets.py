@@ -108,7 +108,7 @@ def similar_models(models: Iterable[ListedModel], query: str) -> list[str]:
     >>> similar_models([made], "tset_resnet")
     ['test_resnet']
     """
-    names = {}
+    names: dict[str, str] = {}
     for model in models:
         architecture = re.split("[/.]", model.spec.partition(":")[2])[0]
         names |= {name.casefold(): name for name in (model.name, architecture)}
