@@ -18,7 +18,7 @@ from tuiprobe.comparing.runs import label_evidence, read_run, read_runs
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.report_part import TargetLabels, with_labels
 from tuiprobe.labelling.session import Labelling, open_labelling
-from tuiprobe.labelling.status import label_status
+from tuiprobe.labelling.status import difference_words, label_status
 from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
@@ -28,6 +28,7 @@ from tuiprobe.results.accuracy import best_accuracy
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import read_results
+from tuiprobe.tui.screens.label import candidate_rows
 
 
 def first_lines(run: Path) -> list[str]:
@@ -218,6 +219,35 @@ def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int)
                 assert (figure.value, figure.n) == (known.value, known.labels)
                 assert (figure.low, figure.high) == (known.low, known.high)
             assert models[row.model].accuracy == best_accuracy(report, "photos")
+
+
+def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_sample(
+    label_runs: list[Path],
+) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    labels = {place: truth(labelling, place) for place in range(40)}
+    answers = np.array(labelling.matched.classes)[labelling.matched.answers]
+    agreed = [place for place in range(40) if answers[0, place] == answers[1, place]]
+    for place in labels:
+        if place not in agreed[:1]:
+            labelling.label(place, labels[place])
+    labelling.close()
+    status = label_status(open_labelling(label_runs, "photos"))
+    (row,) = (row for row in status.candidates if row.difference is not None)
+    assert row.difference is not None
+    value, low, high = row.difference
+    rates = (answers == [labels[place] for place in range(40)]).mean(axis=1)
+    assert value == low == high == pytest.approx(abs(rates[0] - rates[1]))
+    assert " to " not in difference_words(row)
+    assert not any("too large" in remark for remark in status.remarks())
+    runs = read_runs(label_runs)
+    decision = decide(runs)
+    assert " to " not in decision.sentence
+    assert {row.accuracy.range for row in decision.models} == {"proven"}  # type: ignore[union-attr]
+    assert all(
+        row.ends is not None and row.ends.low < row.ends.value < row.ends.high
+        for row in candidate_rows(status, names=True)
+    )
 
 
 def test_models_are_ordered_and_gated_by_labels(

@@ -127,6 +127,7 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
 
 def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     """Yields how to read the table."""
+    known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
     if any(given(row.difference) for row in decision.models):
         many = ", for all pairs of models together" if len(decision.models) > 2 else ""
         evidence = (
@@ -134,7 +135,11 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
         )
         first = decision.models[0].model
         yield f"{first} minus it: by {evidence}; ranges hold with 95 %{many}."
-    known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
+        if decision.evidence == "labels" and any(of.range == "labels" for of in known):
+            yield (
+                "Differences are of pictures on which two models differ, accuracies of samples of "
+                "each run: they need not subtract, and may order models otherwise."
+            )
     if any(accuracy.evidence == "estimate" for accuracy in known):
         yield (
             "Estimated: without labels, with the range that holds 80 % of such estimates; it "
@@ -148,7 +153,14 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             )
         if any(report.timings.images_per_second is not None for report in reports):
             yield "Speed: images per second while the run was measured, decoding included."
-    yield "Other ranges are 95 % intervals, each of its own run."
+    if any(of.range == "proven" for of in known):
+        yield "Ranges of accuracies that labels prove are certain, if the labels are right."
+    first_sets = [best_accuracy(of, of.data[0].name) for of in reports if of.data]
+    others = [of for of in (*known, *first_sets) if not isinstance(of, NotRun)]
+    sampled = [of for of in others if of.evidence in ("labels", "measured")]
+    by_images = any(of.low is not None and of.range != "proven" for of in sampled)
+    if by_images or any(given(_figure(report, MEAN_SHIFT.id)) for report in reports):
+        yield "Other ranges are 95 % intervals, each of its own run."
     count = len(reports)
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
 

@@ -192,12 +192,14 @@ class Labelling:
     def first_minus_second(self, first: int, second: int) -> tuple[float, float, float]:
         """Returns an estimate and bounds of the first candidate's accuracy minus the second's.
 
+        The estimate is the middle of the bounds where it would not lie between them.
         The lower bound is above the upper one where labels contradict each other.
         """
         if not isinstance(self.survey, Contest):
             raise UsageError("a difference takes two candidates")
         low, high = self.survey.bounds(first, second)
-        return min(max(self.survey.lead(first, second), low), high), low, high
+        value = self.survey.lead(first, second)
+        return value if low < value < high else (low + high) / 2, low, high
 
     # Pictures.
 

@@ -12,10 +12,11 @@ import numpy as np
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
-from tuiprobe.numbers import MISSING, interval
+from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, heading, prose, several
 from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.strata import CLOSE_ENOUGH
 from tuiprobe.results import given
 from tuiprobe.results.section import Section, SectionContent
 
@@ -190,7 +191,8 @@ class LabelStatus:
                 f"{again}{self.asked:,} candidates were asked about on these pictures, so a "
                 "decision takes more than for the first question"
             )
-        if self.verdict == "best":
+        ranges = [row.difference[1:] for row in self.candidates if row.difference is not None]
+        if self.verdict == "best" and any(high - low > 2 * CLOSE_ENOUGH for low, high in ranges):
             remarks.append(
                 "a decision comes when the difference looks large: its value is rather too large, "
                 "its bounds hold"
@@ -315,4 +317,6 @@ def difference_words(row: CandidateStatus) -> str:
     if row.difference is None:
         return MISSING
     value, low, high = row.difference
+    if low == high:
+        return number(value, "points")
     return "contradictory" if low > high else interval(value, low, high, "points")

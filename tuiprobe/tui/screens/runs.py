@@ -108,6 +108,8 @@ def _on_target(row: RunView) -> str:
     """Returns the accuracy on the user's pictures, behind the sign of measured or of estimated."""
     if isinstance(row.summary.target, NotRun):
         return MISSING
+    if row.summary.target.evidence == "confidence":
+        return MISSING  # it is no accuracy
     measured = row.summary.target.evidence in ("labels", "measured")
     return f"{'◆' if measured else '◇'} {with_range(row.summary.target)}"
 

@@ -64,10 +64,13 @@ class ForestRow:
 
 
 def accuracy_row(known: Accuracy) -> ForestRow:
-    """Returns the line of the accuracy of a set: ◆ where labels say it, ◇ where it is estimated."""
+    """Returns the line of the accuracy of a set: ◆ where labels say it, ◇ where it is estimated.
+
+    Confidence is no accuracy, and is not drawn as one.
+    """
     about = {"estimate": "about ", "confidence": "mean confidence "}.get(known.evidence, "")
     ends = None
-    if known.low is not None and known.high is not None:
+    if known.low is not None and known.high is not None and known.evidence != "confidence":
         ends = RangeEnds(known.low, known.value, known.high)
     of = {"labels": f"{known.n:,} labels", "measured": f"{known.n:,} images"}
     evidence = of.get(known.evidence, WORDS[known.evidence])
