@@ -166,20 +166,26 @@ class TextColumn:
     """One column of an aligned table.
 
     Attributes:
-        title: Heading.
+        title: Heading; cells without one are remarks, which a terminal may wrap.
         right: Whether its cells are aligned to the right, as numbers are.
+        drop: Columns that do not fit go, those with the largest number first; 0 stays.
     """
 
     title: str
     right: bool = False
+    drop: int = 0
 
 
-def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def text_table(
+    columns: Sequence[TextColumn], rows: Iterable[Sequence[str]], width: int = 0
+) -> Iterator[str]:
     """Yields headings and rows as aligned lines; nothing without rows.
 
     Args:
-        columns: The columns; the last one is not padded.
+        columns: The columns; the last one is not padded, and those in which no row says anything
+            are left out.
         rows: One cell a column; text from outside must be inert already.
+        width: Columns of the terminal; 0 for any number.
 
     >>> two = [TextColumn("model"), TextColumn("top-1", right=True)]
     >>> list(text_table(two, [("mini_clip", "93.2 %"), ("other", "4 %")]))
@@ -187,12 +193,22 @@ def text_table(columns: Sequence[TextColumn], rows: Iterable[Sequence[str]]) -> 
     >>> list(text_table(two, []))
     []
     """
-    lines = [[column.title for column in columns], *rows]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    for cells in lines if len(lines) > 1 else ():
+    table = list(zip(*rows, strict=True))  # by column
+    shown = [
+        (column, max(map(len, (column.title, *cells))), cells)
+        for column, cells in zip(columns, table, strict=False)
+        if any(cell.strip() not in ("", "-") for cell in cells)
+    ]
+    while width and sum(most + len(GAP) for of, most, _ in shown if of.title) - len(GAP) > width:
+        last = max(shown, key=lambda each: each[0].drop)
+        if not last[0].drop:
+            break
+        shown.remove(last)
+    titles = [column.title for column, *_ in shown]
+    for line in (titles, *zip(*(cells for *_, cells in shown), strict=True)) if shown else ():
         padded = (
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for column, width, cell in zip(columns, widths, cells, strict=True)
+            cell.rjust(most) if column.right else cell.ljust(most)
+            for (column, most, _), cell in zip(shown, line, strict=True)
         )
         yield GAP.join(padded).rstrip()
 

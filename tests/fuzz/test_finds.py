@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.engine.fake_run import PRINT, vouch
 from tests.fuzz.test_readers import ask_about_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import read_labels
+from tuiprobe.datasets.registry import meant_source
 from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.errors import DataError
@@ -334,3 +336,10 @@ def test_a_status_that_no_engine_writes_is_left_out(change: dict[str, Any], run:
     assert [rank.number for rank in ranks] == [1]
     assert "0.json is damaged" in damage
     ask_about_ranks(run)
+
+
+def test_a_long_text_that_is_no_source_is_refused_without_comparing_it() -> None:
+    tracemalloc.start()
+    assert meant_source("x" * 1_000_000 + ":val") is None
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()

@@ -80,6 +80,11 @@ async def test_the_list_is_walked_filtered_sorted_and_explained(app: TuiprobeApp
         assert table(app).explained()[0] == "demonstration"
         await pilot.press("y")
         assert app.clipboard == "tuiprobe --headless --model mini_clip"
+        await pilot.press("slash", *"tset", "underscore", *"resnet")
+        await until(pilot, lambda: not listed_models(app))
+        assert "test_resnet" in table(app).empty
+        await pilot.press("escape")
+        await until(pilot, lambda: len(listed_models(app)) == everything)
 
         assert "DEMONSTRATION" in table(app).render_line(1).text
         walked = [table(app).model]

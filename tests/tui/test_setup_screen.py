@@ -213,6 +213,12 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
         await pilot.pause()
         assert not wrong(app, "data")
         await until(pilot, lambda: "✓ val" in understood(app))
+        fill(app, data="")
+        await until(pilot, lambda: "no data set" in understood(app))
+        assert "✓ val" not in understood(app)
+        assert not app.screen.query_one("#data", Input).placeholder
+        fill(app, data="imagefolder:there")
+        await until(pilot, lambda: "✓ val" in understood(app))
         assert pair(asked, "--data", "imagefolder:there")
 
         plain, cuda = tried(TRIAL), "cuda cannot be used here (no driver); use cpu"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -96,6 +99,20 @@ class ListedModel:
     imagenet: float | None
     robustness: float | None
     extrapolated: bool
+
+
+def similar_models(models: Iterable[ListedModel], query: str) -> list[str]:
+    """Returns up to three names or architectures that are spelled like a query.
+
+    >>> made = ListedModel("x", "timm:test_resnet.r160_in1k", None, "", None, None, None, False)
+    >>> similar_models([made], "tset_resnet")
+    ['test_resnet']
+    """
+    names: dict[str, str] = {}
+    for model in models:
+        architecture = re.split("[/.]", model.spec.partition(":")[2])[0]
+        names |= {name.casefold(): name for name in (model.name, architecture)}
+    return [names[near] for near in get_close_matches(query.casefold(), names, 3)]
 
 
 @lru_cache(maxsize=1)

@@ -63,6 +63,7 @@ def models(
     if baseline or target:
         raise UsageError("--baseline and --target go with --published")
     from tuiprobe.catalog.listing import listed, of_package
+    from tuiprobe.catalog.presets import similar_models
     from tuiprobe.models.registry import foreign_models
     from tuiprobe.plaintext import plain
 
@@ -79,6 +80,9 @@ def models(
     for line in table(chosen):
         print(line)
     hint = "" if len(chosen) == len(rows) else "; name words to filter by, or --all"
+    if words and not rows:
+        near = similar_models(listed(), " ".join(words))
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
     print(f"{len(chosen)} of {len(rows)} models{hint}", file=sys.stderr)
 
 
@@ -95,7 +99,8 @@ def table(rows: list[ListedModel]) -> list[str]:
     for row in rows:
         preset = row.preset
         training, channels = (preset.training, str(preset.width)) if preset else ("", "")
-        params = "" if row.parameters is None else f"{row.parameters:,.0f} M"
+        size = row.parameters
+        params = "" if size is None else f"{size:,.{1 if size < 10 else 0}f} M"
         imagenet = "" if row.imagenet is None else _percent(row.imagenet)
         er = "" if row.robustness is None else _points(row.robustness)
         star = "*" if row.extrapolated else " "

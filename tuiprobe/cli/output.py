@@ -6,6 +6,7 @@ import codecs
 import errno
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from stat import S_ISREG
@@ -100,6 +101,13 @@ def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
     error.end = error.start + 1
     character = error.object[error.start]
     return (_PLAINER.get(character) or codecs.backslashreplace_errors(error)[0]), error.end
+
+
+def terminal_width() -> int:
+    """Returns the columns of the terminal that is printed to, or of `COLUMNS`; 0 of neither."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return 0
 
 
 codecs.register_error(_plainer.__name__, _plainer)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tuiprobe.cli.options import of_run
+from tuiprobe.cli.output import terminal_width
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
@@ -75,9 +76,12 @@ def runs(
         return
     figures = [figure for figure in LISTED if figure.shown]
     columns = [
-        *map(TextColumn, ("run", "model", "data")),
-        *(TextColumn(figure.heading, right=True) for figure in figures),
-        *map(TextColumn, ("state", "date", "")),
+        *map(TextColumn, ("run", "model")),
+        TextColumn("data", drop=6),
+        *(TextColumn(of.heading, right=True, drop=n) for n, of in enumerate(figures, 1)),
+        TextColumn("state"),
+        TextColumn("date", drop=7),
+        TextColumn(""),
     ]
     cells = []
     for view in views:
@@ -87,7 +91,8 @@ def runs(
         accuracies = (about.cell(figure.field) for figure in figures)
         texts = (view.name, *subject, *accuracies, view.word, changed, detail)
         cells.append([plain(text) for text in texts])
-    print("".join(f"{line}\n" for line in text_table(columns, cells)), end="")
+    lines = text_table(columns, cells, terminal_width())
+    print("".join(f"{line}\n" for line in lines), end="")
     if not views:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
     if words and len(views) == 1:

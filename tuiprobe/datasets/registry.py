@@ -141,6 +141,9 @@ _KINDS = {".csv": "csv", ".tar": "webdataset", ".toml": "suite"} | dict.fromkeys
 """What reads a file, by its extension."""
 
 
+_LONGEST_KIND = 40  # no longer text is a misspelt kind, and comparing takes memory by its length
+
+
 def meant_source(text: str) -> str | None:
     """Returns the source that a wrong one may mean: by the kind of a file, or a near name.
 
@@ -151,7 +154,7 @@ def meant_source(text: str) -> str | None:
     by_file = _KINDS.get(Path(text).suffix.lower())
     if by_file is not None and Path(text).is_file():
         return f"{by_file}:{text}"
-    if not rest or "/" in kind:
+    if not rest or "/" in kind or len(kind) > _LONGEST_KIND:
         return None
     near = get_close_matches(kind.casefold(), suite_kinds(), 1)
     meant = near[0] if near else by_file

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
-from tuiprobe.catalog.presets import ListedModel
+from tuiprobe.catalog.presets import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, shown_command
@@ -122,6 +122,9 @@ class ModelsScreen(FilteredScreen):
             rows = [*modellist.ordered(matching, *self.table.sorted_by)]
         names = [row if isinstance(row, str) else row.name for row in rows]
         kept = current is not None and current.name in names
+        near = "" if matching else " or ".join(similar_models(everything, self._query))
+        meant = f"; did you mean {near}?" if near else "."
+        self.table.empty = f"No model matches{meant} esc clears the filter."
         self.table.show_rows(rows, names.index(current.name) if current and kept else 0)
         counts = modellist.counts(len(matching), len(everything), len(self._marked))
         self.query_one("#count", Static).update(inert(counts))

@@ -129,6 +129,10 @@ class SetupScreen(ProbeScreen):
             return
         setup = self.setup
         self._previews, self._note, self._refused = [], "looking at the data", ""
+        if not setup.data:
+            self._note = "no data set is named"
+            self._show()
+            return
         self._show()
         answer = await ask(setup.dry_run(self.app.runs))
         if not self.alive:

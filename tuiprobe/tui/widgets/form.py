@@ -121,7 +121,8 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
                 values = [(value, value) for value in option.values]
                 yield Select(values, value=text, allow_blank=False, id=name, compact=True)
             else:
-                shown, suggester = option.shown_default, Suggestions(option)
+                shown = "" if option.required else option.shown_default  # else an example
+                suggester = Suggestions(option)
                 yield Field(text, placeholder=shown, suggester=suggester, id=name, compact=True)
         yield Static("", id=f"{name}-wrong", classes="wrong", markup=False)
 
