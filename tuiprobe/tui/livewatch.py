@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.report.reading import views_with_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 
@@ -51,12 +50,15 @@ def load_readers() -> None:
     """
     import numpy as np  # noqa: F401
 
+    import tuiprobe.report.reading
     import tuiprobe.run.results
     import tuiprobe.run.status  # noqa: F401
 
 
 def read_live(run: Path, before: RunView | None = None, alive: bool = False) -> RunView:
     """Reads a run with its live figures; results count the labels beside it."""
+    from tuiprobe.report.reading import views_with_labels
+
     view = RunView.read(RunDir(run), before, alive=alive, live=True)
     return next(views_with_labels([view]))
 
