@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     ImageSource: TypeAlias = str | PathLike[str] | Dataset[Any] | Iterable[Any]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = [
     "Encoder", "__version__", "compare", "datasets", "errors", "label", "miniature", "models",
     "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
