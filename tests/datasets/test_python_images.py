@@ -100,7 +100,7 @@ def test_labels_that_a_dataset_lists_are_taken_if_they_are_those_of_its_items() 
     other = Items(PAIRS * 10, targets=[7] * 30)  # a target_transform changes them
     assert [sample.label for sample in PythonImages(other).samples] == [0, 1, 2] * 10
     swapped = PythonImages(Items([*PAIRS, PAIRS[0]], targets=[0, 2, 1, 0]))  # only both ends agree
-    with pytest.raises(DataError, match=r"image 1 .* has the label 1, and its list .* 2: correct"):
+    with pytest.raises(DataError, match=r"image 1 .* has the label 1, but .* 2: correct"):
         swapped.read(swapped.samples[1])
     images = PythonImages(Items(PAIRS, targets=torch.eye(3)))
     images.rows = ("rot", "grün", "blau", "gelb")  # names of the model's outputs

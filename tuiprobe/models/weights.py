@@ -160,7 +160,7 @@ def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
     """Removes a prefix common to all names if the remaining names are the model's.
 
     >>> w = torch.zeros(1)
-    >>> list(_without_own_prefix({"net.enc.w": w, "net.enc.b": w}, {"w": w, "b": w}))
+    >>> list(_without_prefix({"net.enc.w": w, "net.enc.b": w}, {"w": w, "b": w}))
     ['w', 'b']
     """
     if any(name in built for name in state):

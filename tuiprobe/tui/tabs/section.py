@@ -43,7 +43,6 @@ from tuiprobe.tui.child import ask
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
-from tuiprobe.tui.picturesets import PictureSets
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
@@ -51,6 +50,8 @@ from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
+    from tuiprobe.tui.picturesets import PictureSets
+
     pass
 
 WIDEST = 30
@@ -224,10 +225,14 @@ class SetPanel(PicturePanel):
     def on_show(self) -> None:
         """Reads the answers in a thread."""
         if self._sets is None:
+            import tuiprobe.tui.picturesets  # noqa: F401  # here: two threads must not load it
+
             self.app.read(partial(self._read, self.app))
 
     def _read(self, app: EngineApp) -> None:
         with suppress(TuiprobeError):  # the screen of pictures says why
+            from tuiprobe.tui.picturesets import PictureSets
+
             sets = PictureSets([self._run])
             app.call_later(self._arrived, sets)
 
