@@ -88,8 +88,8 @@ async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: app.screen.everything and app.screen._only)
         type_ahead(app, "R", "enter", "3", "escape")  # the last one leaves at once
-        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        await until(pilot, lambda: app.screen.table.rows)
+        await settled()
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.table.rows)
         assert len(app.screen_stack) == 2
 
 
