@@ -73,6 +73,7 @@ class Labelling:
 
     Attributes:
         survey: The contest, or what there is for one run alone.
+        alone: The same labels as a survey of each candidate; of one, the survey itself.
         counted: The labels that it has, in their order.
         decisions: Each change of what is decided, in their order.
         asked: Number of candidates asked about on these pictures, where this is not the first
@@ -87,6 +88,7 @@ class Labelling:
     """
 
     survey: Contest | StratifiedSample
+    alone: list[StratifiedSample]
     counted: list[CountedLabel]
     decisions: list[LabelDecision]
 
@@ -119,7 +121,11 @@ class Labelling:
 
     def _replay(self, labels: Sequence[CountedLabel]) -> None:
         """Computes everything from the log of labels."""
-        self.survey = self._new_survey(self.asked)
+        self.survey, pool = self._new_survey(self.asked), self.matched.pool
+        if isinstance(self.survey, StratifiedSample):
+            self.alone = [self.survey]
+        else:
+            self.alone = [StratifiedSample(pool.alone(n)) for n in range(pool.candidates)]
         self.counted, self.decisions = [], []
         for label in labels:
             self._count(label)
@@ -131,11 +137,14 @@ class Labelling:
     def _count(self, row: CountedLabel) -> None:
         """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
+        surveys = dict.fromkeys((self.survey, *self.alone))  # of one candidate they are the same
         if row.label is None:
-            self.survey.skip(row.place)
+            for survey in surveys:
+                survey.skip(row.place)
             return
         before = self.decided
-        self.survey.add(row.place, row.label)
+        for survey in surveys:
+            survey.add(row.place, row.label)
         if replace(self.decided, labels=before.labels) != before:
             self.decisions.append(self.decided)
 
@@ -181,10 +190,9 @@ class Labelling:
             return accuracy.known, accuracy.labels, accuracy.low - accuracy.high
 
         accuracies = []
-        for place, (value, digest) in enumerate(
-            zip(values, self.matched.answers_digests, strict=True)
-        ):
-            (alone,) = self.survey.alone(place).accuracies() if len(values) > 1 else (value,)
+        digests = self.matched.answers_digests
+        for value, digest, survey in zip(values, digests, self.alone, strict=True):
+            (alone,) = survey.accuracies()
             best = max(by_first.get(digest, alone), alone, key=evidence)
             accuracies.append(best if best.known else max(best, value, key=evidence))
         return accuracies

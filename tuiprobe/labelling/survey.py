@@ -70,6 +70,12 @@ class Pool:
         """N."""
         return int(self.answers.shape[1])
 
+    def alone(self, candidate: int) -> Pool:
+        """Returns the pool of one of the candidates."""
+        return replace(
+            self, answers=self.answers[[candidate]], confidences=self.confidences[[candidate]]
+        )
+
     @cached_property
     def support(self) -> Floats:
         """Share of all confidence that stands behind each answer, float64 `[M, N]`."""
@@ -239,19 +245,6 @@ class Survey:
                 BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
             )
         return samples
-
-    def alone(self, candidate: int) -> StratifiedSample:
-        """Returns the survey that these labels are for one of the candidates."""
-        pool = self.pool
-        one = replace(
-            pool, answers=pool.answers[[candidate]], confidences=pool.confidences[[candidate]]
-        )
-        survey = StratifiedSample(one)
-        for picture, label in self.labels.items():
-            survey.add(picture, label)
-        for picture in self.skipped:
-            survey.skip(picture)
-        return survey
 
     def cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
         """Returns an accuracy cut to what labels prove.
