@@ -18,6 +18,8 @@ import os
 import statistics
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ PEER = "TUIPROBE_CLIP_BENCHMARK"
 CLASSES, TEMPLATES = sorted(imagenet_names()[:50]), imagenet_templates()[:4]
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 OURS, LIMIT = "tuiprobe", "encoding alone"
+CLIP_SCRIPT, LOOPS = "_clip_benchmark.py", "_loops.py"
 CLIP, TIMM = "ViT-B/32, zero-shot", "ResNet-50, validated"
 
 Rounds = dict[str, list[Cost]]
@@ -91,21 +94,21 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     measured(folder / "first", weights, folder / "images", ours, cache)  # fills the cache
     if os.environ.get(PEER):
-        clip_benchmark(folder, request, {})  # writes the head
-    costs: Rounds = {}
+        answered(os.environ[PEER], CLIP_SCRIPT, request, {})  # writes the head
+    costs: Rounds = defaultdict(list)
     agree = 0
     for number in range(rounds):
         output = folder / f"run{number}"
-        add(costs, OURS, measured(output, weights, folder / "images", ours, cache))
+        costs[OURS].append(measured(output, weights, folder / "images", ours, cache))
         if os.environ.get(PEER):
             theirs = predictions(output)
             for label, environment in (("CLIP_benchmark", {}), ("the same, passive", PASSIVE)):
-                answer, cost = clip_benchmark(folder, request, environment)
-                add(costs, label, cost)
+                answer, cost = answered(os.environ[PEER], CLIP_SCRIPT, request, environment)
+                costs[label].append(cost)
                 agree = sum(
                     theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
                 )
-        add(costs, LIMIT, loop("bare", folder, request)[1])
+        costs[LIMIT].append(answered(sys.executable, LOOPS, request, {}, "bare")[1])
     return {"costs": costs, "agree": agree}
 
 
@@ -122,21 +125,23 @@ def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     request = folder / "request.json"
     asked = {"model": "resnet50", "weights": str(weights), "images": str(folder / "images")}
     request.write_text(json.dumps({**asked, "class_map": str(folder / "map.txt")}))
-    costs: Rounds = {}
+    costs: Rounds = defaultdict(list)
     for number in range(rounds):
         output = folder / f"run{number}"
-        add(costs, OURS, measured(output, weights, folder / "images", ["--model", "timm:resnet50"]))
+        costs[OURS].append(
+            measured(
+                output,
+                weights,
+                folder / "images",
+                ["--model", "timm:resnet50", "--answers-among", "all"],
+            )
+        )
         for label, environment in (("timm's loop", {}), ("the same, passive", PASSIVE)):
-            answer, cost = loop("timm", folder, request, environment)
-            add(costs, label, cost)
+            answer, cost = answered(sys.executable, LOOPS, request, environment, "timm")
+            costs[label].append(cost)
     accuracy = best_accuracy(read_report(RunDir(output)))
     assert not isinstance(accuracy, NotRun)
     return {"costs": costs, "accuracies": [accuracy.value, answer["accuracy"]]}
-
-
-def add(costs: Rounds, program: str, cost: Cost) -> None:
-    """Notes what a program cost in a round."""
-    costs.setdefault(program, []).append(cost)
 
 
 def measured(
@@ -154,23 +159,13 @@ def measured(
     )
 
 
-def clip_benchmark(
-    folder: Path, request: Path, environment: dict[str, str]
+def answered(
+    python: str, script: str, request: Path, environment: Mapping[str, str], *words: str
 ) -> tuple[dict[str, Any], Cost]:
-    """Returns the answer of CLIP_benchmark and what it cost."""
-    script, answered = Path(__file__).with_name("_clip_benchmark.py"), folder / "answer.json"
-    words = [os.environ[PEER], str(script), str(request), str(answered)]
-    cost = timed(words, environment)
-    return json.loads(answered.read_text()), cost
-
-
-def loop(
-    kind: str, folder: Path, request: Path, environment: dict[str, str] | None = None
-) -> tuple[dict[str, Any], Cost]:
-    """Returns the answer of one of `_loops.py` and what it cost."""
-    script, answered = Path(__file__).with_name("_loops.py"), folder / "answer.json"
-    cost = timed([sys.executable, str(script), kind, str(request), str(answered)], environment)
-    return json.loads(answered.read_text()), cost
+    """Returns the answer of a script beside this one, and what it cost."""
+    file, answer = Path(__file__).with_name(script), request.with_name("answer.json")
+    cost = timed([python, str(file), *words, str(request), str(answer)], environment)
+    return json.loads(answer.read_text()), cost
 
 
 def predictions(output: Path) -> dict[str, str]:

@@ -248,8 +248,8 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
             nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
             return target.model_copy(update=nothing)
         if not target.scaled and given(known.accuracy):  # confidence is no accuracy to be cut
-            said = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
-            return target.model_copy(update={"uncalibrated": said})
+            uncalibrated = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
+            return target.model_copy(update={"uncalibrated": uncalibrated})
         scaled = [
             each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
         ]
