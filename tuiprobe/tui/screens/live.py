@@ -355,7 +355,7 @@ class LiveScreen(ProbeScreen):
     def _look_at_member(self) -> None:
         self._watch.stop()
         self._place, self._shown, self._messages, self._taps = None, None, (), {}
-        self._watch = self._new_watch()
+        self._watch, self.reading = self._new_watch(), True  # keys wait for how this one stands
         self._find_engine()
 
     def action_log(self) -> None:
