@@ -44,7 +44,6 @@ def error_line(message: str) -> str:
     return _MARK + message
 
 
-def last_error(lines: Iterable[str]) -> str:
-    """Returns the message of the last `error_line` among some lines; empty without one."""
-    marked = [line.strip() for line in lines if line.startswith(_MARK)]
-    return marked[-1].removeprefix(_MARK) if marked else ""
+def errors_in(lines: Iterable[str]) -> list[str]:
+    """Returns the messages of all `error_line`s among some lines."""
+    return [line.strip().removeprefix(_MARK) for line in lines if line.startswith(_MARK)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine import running
+from tuiprobe.engine import live, running
 from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
@@ -178,6 +178,22 @@ def test_the_last_class_of_a_head_is_seen_at_once(tmp_path: Path) -> None:
     status = read_status(run, 0)
     assert status is not None
     assert (status.phase, status.built, status.to_build) == ("head", 40, 40)
+
+
+def test_the_time_left_is_that_of_the_last_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(live.time, "monotonic", lambda: now)
+    (shard,) = split_into_shards("val", np.arange(2000), BATCH, 200)
+    view, status = view_of(tmp_path, shard), None
+    view.begin_shard(shard, {})
+    for seconds in range(40):  # 32 images a second, then a quarter of that
+        now += 1.0
+        view.advance(32 if seconds < 20 else 8, 0)
+        status = view._status.status
+    assert status is not None
+    assert (status.rate, status.eta) == (8.0, (2000 - 20 * 32 - 20 * 8) / 8.0)
 
 
 def test_progress_of_several_ranks_is_that_of_all_that_run(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
 from tuiprobe.results.accuracy import Accuracy, best_accuracy, with_range
 from tuiprobe.run import locks, view
+from tuiprobe.run.directory import LOG_MARK
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
@@ -319,6 +320,9 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
         await until(pilot, lambda: "mini_clip" in content(app, "#place"))
         await pilot.press("n")
         await until(pilot, lambda: "later" in content(app, "#place"))
+        log = (f"{LOG_MARK}of before", "error: older: no", f"{LOG_MARK}now", "error: d: no weights")
+        (tmp_path / "log.txt").write_text("\n".join((*log, "")))  # it has no run directory
+        await until(pilot, lambda: content(app, "#warning").startswith("! d: no weights"))
 
 
 async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path: Path) -> None:
@@ -470,6 +474,23 @@ async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None
         await until(pilot, lambda: with_range(photos) in answers(app)[0])
         assert not any("57 % (38 to 76)" in line or "90.0 %" in line for line in answers(app))
         assert "60.0 %" not in lines(app, ChannelBars)
+
+
+async def test_results_stand_until_a_later_attempt_answers(tmp_path: Path) -> None:
+    group, known = tmp_path / "group", with_target()
+    for name in ("a", "b"):
+        write_run(group / name, known, pictures=False)
+        say(group / name, "stage", "loading", phase="load")
+    photos = best_accuracy(known, "photos")
+    assert isinstance(photos, Accuracy)
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.push_screen(LiveScreen(group))
+        await until(pilot, lambda: any(with_range(photos) in line for line in answers(app)))
+        assert content(app, "#place").startswith("● ")
+        write_live(group / "a", 2)
+        await until(pilot, lambda: any("90.0 %" in line for line in answers(app)))
+        assert not any(with_range(photos) in line for line in answers(app))
 
 
 async def test_an_attached_run_says_its_figures_at_once(

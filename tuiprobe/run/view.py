@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tuiprobe import limits
-from tuiprobe.errors import TuiprobeError, last_error
+from tuiprobe.errors import TuiprobeError, errors_in
 from tuiprobe.files import DamagedFileError
 from tuiprobe.numbers import percent_done
 from tuiprobe.run import locks
@@ -583,5 +583,10 @@ def _error(directory: RunDir) -> str:
             lines = stream.read(_TAIL).decode("utf-8", "replace").splitlines()
     except (DamagedFileError, OSError):
         return ""
+    return (logged_errors(lines) or [""])[-1][:_MOST_TEXT]
+
+
+def logged_errors(lines: Sequence[str]) -> list[str]:
+    """Returns the errors among the lines that the last engine of a log has written."""
     begun = max((n for n, line in enumerate(lines) if line.startswith(LOG_MARK)), default=0)
-    return last_error(lines[begun:])[:_MOST_TEXT]
+    return errors_in(lines[begun:])

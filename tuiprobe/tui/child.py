@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuiprobe.errors import RunError, UsageError, last_error
+from tuiprobe.errors import RunError, UsageError, errors_in
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.request import headless_arguments
 from tuiprobe.request import shown_command as shown_command
@@ -165,7 +165,7 @@ class ProcessOutput:
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         if not lines:
             return f"the process ended with code {self.code}"
-        return last_error(lines) or lines[-1]
+        return (errors_in(lines) or lines)[-1]
 
 
 async def ask(

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.view import RunView
+from tuiprobe.run.view import RunView, logged_errors
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.keys import KEYS
@@ -242,6 +242,8 @@ class LiveScreen(ProbeScreen):
         line.update(inert(ranks))
         line.display = bool(ranks)
         warnings = [m.message for m in view.messages if m.kind in ("warning", "failed")]
+        if self.shown_run != self.root:  # a model of a group that cannot run has no directory
+            warnings += logged_errors(self._watch.log)
         more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
         warning = f"! {warnings[-1]}" if warnings else ""
         end = self._full_end(view)

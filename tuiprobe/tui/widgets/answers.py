@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def set_rows(view: RunView) -> list[ForestRow]:
     """Returns a line for every set: those without labels, those with answers, the others.
 
-    A run that does not go on shows the accuracies of its results, where it has some.
+    The accuracies of its results, where it has some, stand until a later attempt answers.
     """
-    known = {known.data: known for known in view.summary.accuracies} if view.final else {}
+    known = {} if view.answers else {known.data: known for known in view.summary.accuracies}
     unlabelled: list[ForestRow] = []
     answered: list[ForestRow] = []
     others: list[ForestRow] = []
@@ -80,13 +80,14 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
     """
     row = ForestRow((str(view.about.get("model") or view.summary.model or view.name),), "",
                     mark=mark)  # fmt: skip
-    known, images = view.summary.shifts if view.final else None, 0
+    known, images = None if view.answers else view.summary.shifts, 0
     if known is None:
         counted = [of for of in view.answers.values() if of.right is not None and of.images]
         counted = counted[1:] or counted  # the first one is in distribution
         images = min((of.images for of in counted), default=0)
         if not images:
-            return replace(row, figure="no answers yet" if view.going else view.word)
+            measuring = view.state == "running"
+            return replace(row, figure="no answers yet" if measuring else view.word)
         if len(counted) > 1:
             low, value, high = mean_so_far([(of.right or 0, of.images) for of in counted])
             known = Estimate(value=value, low=low, high=high, unit="share", n=images, method="")
@@ -95,7 +96,7 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
 
             known = wilson(counted[0].right or 0, counted[0].images)
     if not given(known) or known.low is None or known.high is None:
-        return replace(row, figure="done, without shifts")
+        return replace(row, figure="done, without shifts" if view.final else view.word)
     ends = RangeEnds(known.low, known.value, known.high)
     each = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
     return replace(row, figure=known.with_interval(), ends=ends, evidence=each)
