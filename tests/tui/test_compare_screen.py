@@ -65,7 +65,7 @@ def table(app: TuiprobeApp) -> CompareTable:
 
 
 def text_of(app: TuiprobeApp, selector: str) -> str:
-    return app.screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
+    return app.screen.query_one(selector, FigureText).unwrapped.plain.replace("\xa0", " ")
 
 
 async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:

@@ -131,7 +131,7 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(
                 await settled()
                 if done == len(names):  # a second Enter opens the pictures where they differ
                     await until(pilot, lambda: any(s.compared for s in decisions(app)))
-                app.action_go("models")
+                app.action_open_list("models")
                 await settled()
             if done < len(names):
                 shutil.rmtree(group / names[done])
@@ -186,7 +186,7 @@ async def test_random_keys_on_all_screens_end_nothing(
                 await asyncio.sleep(draw.choice((0.0, 0.0, 0.02, 0.1)))
             await settled()
             if len(app.screen_stack) > 8:
-                app.action_go("models")
+                app.action_open_list("models")
         changing.set()
         changes.join()
         assert app.is_running, (SEED, pressed[-40:])

@@ -106,7 +106,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
     monkeypatch.setattr(child.Engine, "__init__", noted)
     yield words
     for engine in engines:
-        while engine.ended() is None:
+        while engine.exit_code() is None:
             time.sleep(0.01)
 
 

@@ -90,7 +90,7 @@ def export(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         await until(pilot, lambda: app.screen.query("#to"))
         app.screen.query_one("#to").value = "reports"
         await pilot.press("enter")
-        await until(pilot, lambda: "written" in app.screen.query_one("#written").whole.plain)
+        await until(pilot, lambda: "written" in app.screen.query_one("#written").unwrapped.plain)
         await pilot.pause()
 
     return app, act
@@ -174,7 +174,7 @@ def label(*keys: str) -> Make:
             await until(pilot, lambda: app.screen.picture)
             for key in keys:
                 await pilot.press(key)
-                await until(pilot, lambda: not app.screen._busy)
+                await until(pilot, lambda: not app.screen._changing)
             await pilot.pause()
 
         return app, act

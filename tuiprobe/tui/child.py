@@ -100,7 +100,7 @@ class Engine:
             os.write(lock, f"process {self.pid} on {socket.gethostname()}\n".encode())
 
     @property
-    def reopened_by(self) -> str:
+    def open_command(self) -> str:
         """The command that shows the run again."""
         return shown_command(["open", str(self.run)])
 
@@ -109,7 +109,7 @@ class Engine:
         """Number of the process, which is that of its group too."""
         return self._process.pid
 
-    def ended(self) -> int | None:
+    def exit_code(self) -> int | None:
         """Returns the exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
@@ -123,7 +123,7 @@ class Engine:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.ended() is None:
+        if self.exit_code() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 

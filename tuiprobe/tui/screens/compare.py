@@ -41,7 +41,7 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 
 @dataclass(frozen=True)
-class PairRow:
+class DifferenceRow:
     """The model that leads beside another one on a set.
 
     Attributes:
@@ -59,16 +59,16 @@ class PairRow:
     differ: int | None
 
 
-class CompareTable(Forest[PairRow]):
+class CompareTable(Forest[DifferenceRow]):
     """A line a set and model: the paired difference, and its interval beside zero."""
 
-    TITLES = ("set", "other model", "points", "differ")
+    HEADINGS = ("set", "other model", "points", "differ")
     TERMS = ("paired", "difference", "interval", "differs", "shift", "estimate")
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(self._row, self.TITLES, self.TERMS, differences=True, id=id)
+        super().__init__(self._row, self.HEADINGS, self.TERMS, differences=True, id=id)
 
-    def _row(self, row: PairRow) -> ForestRow:
+    def _row(self, row: DifferenceRow) -> ForestRow:
         change, points, ends = row.difference, MISSING, None
         if given(change):
             points = interval(change.value, change.low, change.high, change.unit, signed=True,
@@ -84,7 +84,7 @@ class FigureTable(RowTable[tuple[str, Difference]]):
     """A row a figure and model: both figures, their difference and its interval."""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__((RowColumn("figure", 22),), self._of, empty="reading…", id=id)
+        super().__init__((RowColumn("figure", 22),), self._row_cells, empty="reading…", id=id)
 
     def name_models(self, first: str, others: Sequence[str]) -> None:
         """Names the columns by the models.
@@ -93,29 +93,31 @@ class FigureTable(RowTable[tuple[str, Difference]]):
             first: The model that leads.
             others: The models that it is compared with.
         """
-        named = len(others) == 1
+        single = len(others) == 1
         self.columns = (
             RowColumn("figure", 22),
-            *(() if named else (RowColumn("other model", 18),)),
+            *(() if single else (RowColumn("other model", 18),)),
             RowColumn(plain(first), 12, right=True, drop=2),
-            RowColumn(plain(others[0]) if named else "the other", 12, right=True, drop=3),
+            RowColumn(plain(others[0]) if single else "the other", 12, right=True, drop=3),
             RowColumn("difference", 11, right=True, term="difference"),
             RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
             RowColumn("images", 9, drop=6, term="paired"),
         )
 
-    def _of(self, row: tuple[str, Difference]) -> list[str]:
-        model, of = row
-        value = of.difference.alone(signed=True, bare=True)
-        between = of.difference.ends(signed=True)
+    def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
+        model, difference = row
+        value = difference.difference.alone(signed=True, bare=True)
+        ends = difference.difference.ends(signed=True)
         return [
-            headline_name(of) if of.headline else f"{of.id} {of.data} {of.place}".strip(),
+            headline_name(difference)
+            if difference.headline
+            else f"{difference.id} {difference.data} {difference.place}".strip(),
             *([model] if len(self.columns) > 6 else []),
-            of.second.alone(bare=True),
-            of.first.alone(bare=True),
-            f"{'*' if of.differs else ' '}{value}",
-            f"({between})" if between else MISSING,
-            kind(of),
+            difference.second.alone(bare=True),
+            difference.first.alone(bare=True),
+            f"{'*' if difference.differs else ' '}{value}",
+            f"({ends})" if ends else MISSING,
+            kind(difference),
         ]
 
     def explained(self) -> tuple[str, ...]:
@@ -136,7 +138,7 @@ class Compared:
 
     decision: Decision
     comparisons: tuple[Comparison, ...]
-    rows: tuple[PairRow, ...]
+    rows: tuple[DifferenceRow, ...]
     specs: tuple[dict[str, object], ...]
 
     @classmethod
@@ -153,7 +155,7 @@ class Compared:
         return cls(
             decision,
             comparisons,
-            tuple(_pair_rows(decision, comparisons, runs)),
+            tuple(_difference_rows(decision, comparisons, runs)),
             tuple(
                 {**run.report.spec, "weights": run.report.model.weights.kind} for run in runs
             ),
@@ -178,12 +180,12 @@ class Compared:
             for model, row in rows
             if holds_all(f"{row.name} {row.id} {row.data} {row.place} {model}", words)
         ]
-        return sorted(rows, key=lambda of: 1000 if of[1].headline is None else of[1].headline)
+        return sorted(rows, key=lambda item: 1000 if item[1].headline is None else item[1].headline)
 
 
-def _pair_rows(
+def _difference_rows(
     decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
-) -> list[PairRow]:
+) -> list[DifferenceRow]:
     """Returns the paired differences, then the target, each with the pictures that differ."""
     sets: list[dict[str, Pictures]] = [{} for _ in decision.models]
     with suppress(TuiprobeError):  # the decision and the figures need none of it
@@ -208,11 +210,11 @@ def _pair_rows(
             return None  # a mean over several sets
         both = [pictures[model].get(data) for model in (first, other)]
         with suppress(TuiprobeError):  # other images
-            return len(differing([of for of in both if of is not None])) if all(both) else None
+            return len(differing([one for one in both if one is not None])) if all(both) else None
         return None
 
     return [
-        PairRow(name, by_name[model], figure, data, differ(name, model, data))
+        DifferenceRow(name, by_name[model], figure, data, differ(name, model, data))
         for name, model, figure, data in wanted
     ]
 
@@ -246,7 +248,7 @@ class CompareScreen(FilteredScreen):
         super().__init__()
         self.runs = list(runs)
         self.compared: Compared | None = None
-        self._only = False
+        self._differing_only = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the decision above its differences, or all figures."""
@@ -299,13 +301,13 @@ class CompareScreen(FilteredScreen):
             for table in self.query(RowTable):
                 table.empty = f"nothing to compare: {nothing}"
                 table.refresh()
-            self.has_read()
+            self.finish_reading()
             return
         self.compared = compared
         first, *others = (row.model for row in compared.decision.models)
-        decision.show(self._decision(compared.decision))
+        decision.show(self._decision_text(compared.decision))
         self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
-        self.query_one("#estimates", FigureText).show(self._estimates(compared.decision))
+        self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [
             inert(line(text))
             for comparison in compared.comparisons
@@ -324,23 +326,23 @@ class CompareScreen(FilteredScreen):
             else "no accuracy of the same labelled images"
         )
         self._show()
-        self.has_read()
+        self.finish_reading()
 
-    def _decision(self, decision: Decision) -> Content:
+    def _decision_text(self, decision: Decision) -> Content:
         """Returns the sentence, what weakens it, and what would decide it."""
         lines = [inert(decision.sentence, "bold")]
         lines += [inert(line(text)) for text in beneath(decision)]
         return Content("\n").join(lines)
 
-    def _estimates(self, decision: Decision) -> Content:
+    def _estimates_text(self, decision: Decision) -> Content:
         """Returns the estimates of the target, which order nothing."""
-        known = [
+        estimates = [
             f"{row.model} {with_range(row.accuracy)} on {row.accuracy.data}"
             for row in decision.models
             if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
         ]
-        text = f"estimated, which orders nothing: {', '.join(known)}"
-        return inert(text if known else "", DIM)
+        text = f"estimated, which orders nothing: {', '.join(estimates)}"
+        return inert(text if estimates else "", DIM)
 
     def _show(self) -> None:
         if self.compared is None:
@@ -351,11 +353,11 @@ class CompareScreen(FilteredScreen):
             panel.border_title = inert(f"{leader} minus the other, on the same images")
             panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return
-        rows = self.compared.figures(self._query, self._only)
+        rows = self.compared.figures(self._query, self._differing_only)
         self.query_one(FigureTable).show_rows(rows)
         everything = self.compared.figures("", False)
         excluding = sum(row.differs is True for _, row in everything)
-        only = " · differing only" if self._only else ""
+        only = " · differing only" if self._differing_only else ""
         panel.border_title = (
             f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*){only}"
         )
@@ -400,7 +402,7 @@ class CompareScreen(FilteredScreen):
 
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""
-        self._only = not self._only
+        self._differing_only = not self._differing_only
         self._show()
 
     def action_label(self) -> None:
@@ -422,7 +424,7 @@ class CompareScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
-        row = ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
+        row = ", ".join(f"{name} {cell}" for name, cell in self.table.current_cells().items())
         if row:
             self.app.copy(plain(row), "row")
 

@@ -121,11 +121,11 @@ class ModelsScreen(FilteredScreen):
         if self.table.sorted_by is not None:
             rows = [*modellist.ordered(matching, *self.table.sorted_by)]
         names = [row if isinstance(row, str) else row.name for row in rows]
-        kept = current is not None and current.name in names
+        still_listed = current is not None and current.name in names
         near = "" if matching else " or ".join(similar_models(everything, self._query))
         meant = f"; did you mean {near}?" if near else "."
         self.table.empty = f"No model matches{meant} esc clears the filter."
-        self.table.show_rows(rows, names.index(current.name) if current and kept else 0)
+        self.table.show_rows(rows, names.index(current.name) if current and still_listed else 0)
         counts = modellist.counts(len(matching), len(everything), len(self._marked))
         self.query_one("#count", Static).update(inert(counts))
 

@@ -91,12 +91,12 @@ class PicturesScreen(FilteredScreen):
             self.table.empty = pictures
             self.notify(pictures, severity="error", markup=False)
             self.table.refresh()
-            self.has_read()
+            self.finish_reading()
             return
         self._pictures = pictures
         self._show()
-        self.table.show_rows(self.table.rows, pictures.place(self._data, self._words))
-        self.has_read()
+        self.table.show_rows(self.table.rows, pictures.row_index(self._data, self._words))
+        self.finish_reading()
 
     def _show(self) -> None:
         words = self._query.split()
