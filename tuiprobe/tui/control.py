@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from textual import events, work
@@ -18,6 +18,7 @@ from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Input
 
 from tuiprobe.errors import TuiprobeError
@@ -28,6 +29,8 @@ from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.runmarks import RunMark, run_mark
 from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
+
+T = TypeVar("T")
 
 ReadJob = Callable[[], None]
 
@@ -165,20 +168,43 @@ class EngineApp(App[None]):
         self._laid_out.add(screen)
         await self._key_done(self._key_count)
 
-    def read(self, job: ReadJob) -> None:
-        """Reads reports in a thread, one job after the other; an error that is a bug ends the app.
+    def read(
+        self,
+        owner: Widget,
+        load: Callable[[], T],
+        show: Callable[[T | TuiprobeError], object],
+    ) -> None:
+        """Reads in the thread of all reports, one after the other.
+
+        What `load` reads with is imported before: of a package that two threads load at once, one
+        may get a module without its content. An error that is a bug ends the app.
 
         Args:
-            job: What to do; it hands its results to `call_later`.
+            owner: The widget or screen that it is read for.
+            load: Reads.
+            show: Gets what was read, or why it cannot be, unless the owner is closed.
         """
 
-        def guarded() -> None:
+        def job() -> None:
+            result: T | TuiprobeError
             try:
-                job()
+                result = load()
+            except TuiprobeError as error:
+                result = error
             except Exception as error:
                 self.call_later(self._raise, error)
+                return
+            if owner.is_running:
+                self.call_later(arrived, result)
 
-        _reader_jobs().put(guarded)
+        def arrived(result: T | TuiprobeError) -> object:
+            return show(result) if self.is_open(owner) else None
+
+        _reader_jobs().put(job)
+
+    def is_open(self, owner: Widget) -> bool:
+        """Returns whether a widget is on a screen; what was read may arrive too late."""
+        return self.is_running and owner.is_attached and owner.screen in self.screen_stack
 
     def _raise(self, error: Exception) -> None:
         raise error

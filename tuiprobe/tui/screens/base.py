@@ -153,7 +153,7 @@ class ProbeScreen(Screen[None]):
     @property
     def alive(self) -> bool:
         """Whether the screen is open; a result from a thread or process may arrive too late."""
-        return self.app.is_running and self.is_attached and self in self.app.screen_stack
+        return self.app.is_open(self)
 
     @on(ScreenResume)
     def show_running(self) -> None:

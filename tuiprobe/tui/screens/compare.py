@@ -30,7 +30,6 @@ from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.child import shown_command
-from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -269,7 +268,7 @@ class CompareScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
-        self.app.read(partial(self._read, self.app))
+        self.app.read(self, partial(Compared.read, self.runs), self._arrived)
 
     @property
     def everything(self) -> bool:
@@ -283,25 +282,14 @@ class CompareScreen(FilteredScreen):
             return self.query_one(FigureTable)
         return self.query_one(CompareTable)
 
-    def _read(self, app: EngineApp) -> None:
-        compared: Compared | str
-        try:
-            compared = Compared.read(self.runs)
-        except TuiprobeError as error:
-            compared = str(error)
-        if self.is_running:
-            app.call_later(self._arrived, compared)
-
-    def _arrived(self, compared: Compared | str) -> None:
-        if not self.alive:
-            return
-        decision, nothing = self.query_one("#decision", FigureText), "esc goes back"
-        if isinstance(compared, str):
-            decision.show(Content.styled(plain(compared), "$error"))
+    def _arrived(self, compared: Compared | TuiprobeError) -> None:
+        decision = self.query_one("#decision", FigureText)
+        self.finish_reading()
+        if isinstance(compared, TuiprobeError):
+            decision.show(inert(str(compared), "$error"))
             for table in self.query(RowTable):
-                table.empty = f"nothing to compare: {nothing}"
+                table.empty = "nothing to compare: esc goes back"
                 table.refresh()
-            self.finish_reading()
             return
         self.compared = compared
         first, *others = (row.model for row in compared.decision.models)
@@ -326,7 +314,6 @@ class CompareScreen(FilteredScreen):
             else "no accuracy of the same labelled images"
         )
         self._show()
-        self.finish_reading()
 
     def _decision_text(self, decision: Decision) -> Content:
         """Returns the sentence, what weakens it, and what would decide it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -67,29 +65,22 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        self.app.read(partial(self._read, self.app))
+        running = self.app.has_running_engine(self.run)
 
-    def _read(self, app: EngineApp) -> None:
-        parts: ResultTabs = {}
-        results: RunResults | str
-        try:
-            results, parts = read_tabs(RunDir(self.run))
-        except TuiprobeError as error:
-            results = str(error)
-        self.view = RunView.read(RunDir(self.run), alive=app.has_running_engine(self.run))
-        if self.is_running:
-            app.call_later(self._arrived, results, parts)
+        def load() -> tuple[RunResults, ResultTabs]:
+            self.view = RunView.read(RunDir(self.run), alive=running)
+            return read_tabs(RunDir(self.run))
 
-    async def _arrived(self, results: RunResults | str, parts: ResultTabs) -> None:
-        if not self.alive:
-            return
+        self.app.read(self, load, self._arrived)
+
+    async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
         reading = self.query_one("#reading", Static)
-        if isinstance(results, str):
-            reading.update(inert_lines([results, "", "esc goes back"]))
+        if isinstance(results, TuiprobeError):
+            reading.update(inert_lines([str(results), "", "esc goes back"]))
             self.finish_reading()
             return
-        self.results, self._tabs = results, parts
-        bar = Tabs(*(Tab(name, id=name) for name in parts))
+        self.results, self._tabs = results
+        bar = Tabs(*(Tab(name, id=name) for name in self._tabs))
         bar.can_focus = False
         await reading.remove()
         if not self.alive:  # left meanwhile
@@ -98,7 +89,7 @@ class ResultsScreen(ProbeScreen):
         if not self.alive:
             return
         self.on_resize()
-        self.title_line.show(self._state_text() + results.about, [results.spec])
+        self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
 
     def on_resize(self) -> None:
         """Names all tabs, or, where there is no room, the one that is shown beside numbers."""

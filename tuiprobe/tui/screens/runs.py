@@ -372,9 +372,9 @@ class RunsScreen(FilteredScreen):
     def _delete(self, rows: list[RunView]) -> None:
         try:
             for row in rows:
-                if kept := delete_run(RunDir(row.path)):
+                if left := delete_run(RunDir(row.path)):
                     self.app.notify(
-                        plain(left_files_line(row.path, kept)), markup=False, timeout=15
+                        plain(left_files_line(row.path, left)), markup=False, timeout=15
                     )
         except TuiprobeError as error:
             self.app.fail(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -227,20 +226,15 @@ class SetPanel(PicturePanel):
     def on_show(self) -> None:
         """Reads the answers in a thread."""
         if self._sets is None:
-            import tuiprobe.tui.picturesets  # noqa: F401  # here: two threads must not load it
-
-            self.app.read(partial(self._read, self.app))
-
-    def _read(self, app: EngineApp) -> None:
-        with suppress(TuiprobeError):  # the screen of pictures says why
             from tuiprobe.tui.picturesets import PictureSets
 
-            sets = PictureSets([self._run])
-            app.call_later(self._arrived, sets)
+            self.app.read(self, partial(PictureSets, [self._run]), self._arrived)
 
-    def _arrived(self, sets: PictureSets) -> None:
+    def _arrived(self, sets: PictureSets | TuiprobeError) -> None:
+        if isinstance(sets, TuiprobeError):
+            return  # the screen of pictures says why
         self._sets = sets
-        if self.is_attached and self._selection is not None and sets.rows:
+        if self._selection is not None and sets.rows:
             self.show(*sets.shown(sets.rows[sets.row_index(*self._selection)]))
 
 
