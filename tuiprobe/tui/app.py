@@ -19,6 +19,7 @@ from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, Palette, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
+from tuiprobe.tui.livewatch import finished_group, read_live
 from tuiprobe.tui.runmarks import run_colours
 
 # Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
@@ -172,8 +173,6 @@ class TuiprobeApp(EngineApp):
         Args:
             run: Its directory, or that of a group, which leads to the decision between its models.
         """
-        from tuiprobe.tui.livewatch import finished_group, read_live
-
         if group := finished_group(run, self.has_running_engine):
             from tuiprobe.tui.screens.compare import CompareScreen
 

@@ -25,7 +25,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine, resuming_arguments
+from tuiprobe.tui.livewatch import runs_of
 from tuiprobe.tui.runmarks import RunMark, run_mark
 from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
@@ -263,9 +265,6 @@ class EngineApp(App[None]):
 
     @work(thread=True, exclusive=True, group="running")
     def _count_images(self, directories: list[Path]) -> None:
-        from tuiprobe.run.view import RunView
-        from tuiprobe.tui.livewatch import runs_of
-
         images = {}
         for directory in directories:
             views = [RunView.read(RunDir(run), alive=True) for run in runs_of(directory)]
