@@ -27,10 +27,10 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import line
+from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
-from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
