@@ -15,11 +15,11 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.request import make_spec
+from tuiprobe.request import make_spec, shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui import child
-from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
+from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments
 
 
 def wait(condition: Callable[[], object], seconds: float = 120) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from textual import events, work
@@ -29,8 +29,10 @@ from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.livewatch import runs_of
 from tuiprobe.tui.runmarks import RunMark, run_mark
-from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
+
+if TYPE_CHECKING:
+    from tuiprobe.tui.runsetup import SetupMemory
 
 T = TypeVar("T")
 
@@ -82,7 +84,6 @@ class EngineApp(App[None]):
 
     Attributes:
         engines: In the order in which they were started.
-        setups: What was typed into the form, by models.
         pinned: Run directories that stay on top until the program ends.
         settings: What is kept for the next start.
     """
@@ -91,7 +92,6 @@ class EngineApp(App[None]):
         super().__init__()
         self.runs = runs
         self.engines: list[Engine] = []
-        self.setups = SetupMemory()
         self.pinned: set[Path] = set()
         self.settings = Settings.read()
         self._marks: dict[Path, RunMark] = {}
@@ -100,6 +100,13 @@ class EngineApp(App[None]):
         self._pending_keys: deque[events.Key] = deque()  # keys that wait
         self._key_count = 0  # that were taken
         self._key_timer: Timer | None = None  # ends the work of a key whose widget was removed
+
+    @cached_property
+    def setups(self) -> SetupMemory:
+        """What was typed into the form, by models."""
+        from tuiprobe.tui.runsetup import SetupMemory  # a start can wait for the options of runs
+
+        return SetupMemory()
 
     # One key after the other.
 

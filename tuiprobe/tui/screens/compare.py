@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
@@ -26,10 +27,10 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import line
+from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
-from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -80,27 +81,41 @@ class CompareTable(Forest[DifferenceRow]):
 
 
 class FigureTable(RowTable[tuple[str, Difference]]):
-    """A row a figure and model: both figures, their difference and its interval."""
+    """A row a figure and model: both figures, their difference and its interval.
+
+    No figure is cut: the table scrolls sideways where its columns need more than there is.
+    """
+
+    SCROLLS_SIDEWAYS = True
+    DEFAULT_CSS = "FigureTable { overflow-x: auto; scrollbar-size-horizontal: 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "sideways(-1)", "left", show=False, tooltip="Columns on the left"),
+        Binding("right,l", "sideways(1)", "right", show=False, tooltip="Columns on the right"),
+    ]
 
     def __init__(self, *, id: str) -> None:
         super().__init__((RowColumn("figure", 22),), self._row_cells, empty="reading…", id=id)
 
-    def name_models(self, first: str, others: Sequence[str]) -> None:
-        """Names the columns by the models.
-
-        Args:
-            first: The model that leads.
-            others: The models that it is compared with.
-        """
+    def name_models(self, compared: Compared) -> None:
+        """Names the columns by the models, as wide as the longest figure in each."""
+        first, *others = (row.model for row in compared.decision.models)
         single = len(others) == 1
-        self.columns = (
+        columns = (
             RowColumn("figure", 22),
-            *(() if single else (RowColumn("other model", 18),)),
-            RowColumn(plain(first), 12, right=True, drop=2),
-            RowColumn(plain(others[0]) if single else "the other", 12, right=True, drop=3),
-            RowColumn("difference", 11, right=True, term="difference"),
-            RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
-            RowColumn("images", 9, drop=6, term="paired"),
+            *(() if single else (RowColumn("other model", 0),)),
+            RowColumn(plain(first), 0, right=True),
+            RowColumn(plain(others[0]) if single else "the other", 0, right=True),
+            RowColumn("difference", 0, right=True, term="difference"),
+            RowColumn("95 % interval", 0, right=True, term="interval"),
+            RowColumn("images", 0, term="paired"),
+        )
+        self.columns = columns
+        cells = [self._row_cells(row) for row in compared.figures("", False)]
+        self.columns = tuple(
+            replace(
+                column, width=max(column.width, *map(cell_len, (column.title, *map(plain, texts))))
+            )
+            for column, *texts in zip(columns, *cells, strict=True)
         )
 
     def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
@@ -292,7 +307,6 @@ class CompareScreen(FilteredScreen):
                 table.refresh()
             return
         self.compared = compared
-        first, *others = (row.model for row in compared.decision.models)
         decision.show(self._decision_text(compared.decision))
         self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
         self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
@@ -305,7 +319,7 @@ class CompareScreen(FilteredScreen):
             )
         ]
         self.query_one("#common", FigureText).show(Content("\n").join(dict.fromkeys(common)))
-        self.query_one(FigureTable).name_models(first, others)
+        self.query_one(FigureTable).name_models(compared)
         for table in self.query(RowTable):
             table.empty = "No figure matches. esc clears the filter, d shows all."
         self.query_one(CompareTable).empty = (

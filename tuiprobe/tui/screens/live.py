@@ -14,10 +14,11 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
+from tuiprobe.request import shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView, logged_errors
 from tuiprobe.tui import progress
-from tuiprobe.tui.child import Engine, shown_command
+from tuiprobe.tui.child import Engine
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, finished_group, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen

@@ -16,7 +16,7 @@ from textual.worker import Worker
 from tuiprobe.catalog.presets import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python, shown_command
+from tuiprobe.tui.child import ask, ask_python
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.modellist import ModelTable
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -172,6 +172,8 @@ class ModelsScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the command line that probes this model."""
+        from tuiprobe.request import shown_command
+
         if self.table.model is not None:
             command = shown_command(["--headless", "--model", self.table.model.name])
             self.app.copy(command, "command")

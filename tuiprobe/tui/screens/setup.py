@@ -16,8 +16,9 @@ from textual.widgets import Button, Input, OptionList, Select, Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import RunError, WeightsError
+from tuiprobe.request import shown_command
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
+from tuiprobe.tui.child import Engine, ProcessOutput, ask
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import (
