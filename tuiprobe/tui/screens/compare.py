@@ -39,6 +39,9 @@ from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
+MAX_NAME = 40
+"""Cells of the name of a figure at most, where the figures need the room."""
+
 
 @dataclass(frozen=True)
 class DifferenceRow:
@@ -97,11 +100,11 @@ class FigureTable(RowTable[tuple[str, Difference]]):
         super().__init__((RowColumn("figure", 22),), self._row_cells, empty="reading…", id=id)
 
     def name_models(self, compared: Compared) -> None:
-        """Names the columns by the models, as wide as the longest figure in each."""
+        """Names the columns by the models, and makes each as wide as its longest figure."""
         first, *others = (row.model for row in compared.decision.models)
         single = len(others) == 1
         columns = (
-            RowColumn("figure", 22),
+            RowColumn("figure", 0),
             *(() if single else (RowColumn("other model", 0),)),
             RowColumn(plain(first), 0, right=True),
             RowColumn(plain(others[0]) if single else "the other", 0, right=True),
@@ -111,11 +114,11 @@ class FigureTable(RowTable[tuple[str, Difference]]):
         )
         self.columns = columns
         cells = [self._row_cells(row) for row in compared.figures("", False)]
+        texts = zip([column.title for column in columns], *cells, strict=True)
+        widths = [max(cell_len(plain(text)) for text in column) for column in texts]
+        widths[0] = min(widths[0], MAX_NAME)
         self.columns = tuple(
-            replace(
-                column, width=max(column.width, *map(cell_len, (column.title, *map(plain, texts))))
-            )
-            for column, *texts in zip(columns, *cells, strict=True)
+            replace(column, width=width) for column, width in zip(columns, widths, strict=True)
         )
 
     def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
