@@ -207,8 +207,12 @@ def live(*keys: str, final: bool = False) -> Make:
 
 
 def models(*keys: str) -> Make:
+    def presets_alone(screen: ModelsScreen) -> None:
+        screen._is_listed = True
+        screen._show()
+
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        patch.setattr(ModelsScreen, "_list_all", lambda self: None)  # the presets alone
+        patch.setattr(ModelsScreen, "_list_all", presets_alone)
         versions = {"open_clip": "3.3.0", "timm": "1.0.31"}
         patch.setattr("tuiprobe.catalog.published_models.generated_with", lambda file: versions)
         patch.setattr("tuiprobe.catalog.published_models.listed_on", lambda file: "2026-11-24")

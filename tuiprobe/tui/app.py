@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
@@ -107,7 +108,9 @@ class TuiprobeApp(EngineApp):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         is_known = self.settings.theme in self.available_themes
-        self.theme = self.settings.theme if is_known else DARK.name
+        # Without the watcher, which would parse all styles a second time.
+        self.set_reactive(App.theme, self.settings.theme if is_known else DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.set_keymap(self.settings.keymap)
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())

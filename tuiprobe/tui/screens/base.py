@@ -146,8 +146,11 @@ class ProbeScreen(Screen[None]):
         self.app.push_screen(JumpScreen(widgets), focus)
 
     def on_screen_suspend(self) -> None:
-        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens."""
-        for widget in self.walk_children(Widget):
+        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens.
+
+        Behind a dialog the screen stays in sight.
+        """
+        for widget in () if self.app.screen.is_modal else self.walk_children(Widget):
             widget.refresh()
 
     @property

@@ -36,6 +36,7 @@ class ModelsScreen(FilteredScreen):
         super().__init__()
         self._fetching: dict[str, Worker[None]] = {}
         self._published = modellist.first_models()
+        self._is_listed = False
         self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
@@ -65,7 +66,7 @@ class ModelsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Shows the presets at once, and lists all models meanwhile."""
         self._show()
-        self._list_all()
+        self.call_after_refresh(self._list_all)
 
     def _cells(self, row: ListedModel | str) -> list[str]:
         return [row] if isinstance(row, str) else modellist.cells(row, row.name in self._marked)
@@ -109,6 +110,7 @@ class ModelsScreen(FilteredScreen):
         from tuiprobe.catalog.listing import listed
 
         self._published = await asyncio.to_thread(lambda: list(listed()))
+        self._is_listed = True
         self._show()
 
     def _show(self) -> None:
@@ -126,8 +128,9 @@ class ModelsScreen(FilteredScreen):
         meant = f"; did you mean {near}?" if near else "."
         self.table.empty = f"No model matches{meant} esc clears the filter."
         self.table.show_rows(rows, names.index(current.name) if current and still_listed else 0)
-        counts = modellist.counts(len(matching), len(everything), len(self._marked))
-        self.query_one("#count", Static).update(inert(counts))
+        if self._is_listed:  # what the list is of takes as long to read as to draw the screen
+            counts = modellist.counts(len(matching), len(everything), len(self._marked))
+            self.query_one("#count", Static).update(inert(counts))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
