@@ -53,7 +53,7 @@ def bar(value: float, width: int) -> str:
 def leading_rows(ranking: Sequence[int], shares: Sequence[float]) -> int:
     """Returns how many leading channels should get a row: those far above the even share, 3 to 12.
 
-    >>> rows_that_matter([0, 1], [0.9, 0.1]), rows_that_matter(range(128), [1 / 128] * 128)
+    >>> leading_rows([0, 1], [0.9, 0.1]), leading_rows(range(128), [1 / 128] * 128)
     (2, 3)
     """
     far = sum(shares[c] >= OVER_EVEN / len(shares) for c in ranking[:MOST])
