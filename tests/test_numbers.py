@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tuiprobe.numbers import MISSING, as_written, column, ends, interval, number, plus_minus
+from tuiprobe.numbers import MISSING, as_written, column, ends, interval, number
 
 MINUS = "\N{MINUS SIGN}"
 UNITS = ("share", "points", "dB", "none", "ms")
@@ -87,12 +87,11 @@ def test_counts_are_written_in_full_with_their_thousands_apart(count: int) -> No
 def test_what_is_no_number_is_missing(value: float | None) -> None:
     assert number(value, "share", 0.1, 0.2) == MISSING
     assert interval(value, 0.1, 0.2, "share") == MISSING
-    assert plus_minus(value, 0.1, 0.2) == MISSING
 
 
 @pytest.mark.parametrize("end", [None, math.nan, math.inf])
 def test_an_interval_without_an_end_is_left_out(end: float | None) -> None:
-    assert interval(0.5, 0.4, end) == interval(0.5, end, 0.6) == plus_minus(0.5, end, 0.6) == "0.5"
+    assert interval(0.5, 0.4, end) == interval(0.5, end, 0.6) == "0.5"
 
 
 def test_the_ends_have_the_places_of_the_value() -> None:
@@ -104,10 +103,9 @@ def test_the_ends_have_the_places_of_the_value() -> None:
     assert interval(38_316.0, 37_800.0, 38_800.0) == "38,300 (37,800 to 38,800)"
 
 
-def test_plus_minus_stands_only_where_both_ends_lie_alike() -> None:
-    """An estimate of 65 % between 29 and 97 % was written ± 36 %."""
-    assert plus_minus(0.65, 0.29, 0.97, "share") == "65 % (29 to 97)"
-    assert plus_minus(0.932, 0.921, 0.943, "share") == "93.2 ± 1.1 %"
+def test_what_is_known_exactly_stands_alone() -> None:
+    """All labelled, 44 % was written 44.0 (44.0 to 44.0)."""
+    assert interval(0.44, 0.44, 0.44, "share") == "44.0 %"
 
 
 @given(st.lists(FRACTIONS, min_size=2, max_size=6))

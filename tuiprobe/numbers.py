@@ -1,7 +1,7 @@
 """How a number and its interval are written for people; files for programs keep full precision.
 
 Shares are written as per cent and differences of shares in points. The width of the interval
-decides how many digits stand there, never more than three: 93.2 ± 1.1, but 54 where it is ± 5.
+decides how many digits stand there, never more than three: 93.2 (92.1 to 94.3), but 54 (49 to 59).
 Without an interval, points and shares above 1 % have tenths, other numbers three digits. Counts
 are written in full.
 """
@@ -109,7 +109,9 @@ def ends(
     places: int | None = None,
     outward: bool = False,
 ) -> str:
-    """Returns the ends of an interval with the digits of `number`, without unit; empty without one.
+    """Returns the ends of an interval with the digits of `number`, without unit.
+
+    Empty without one, and where both ends are the value.
 
     Args:
         value: As for `number`, like all that follow.
@@ -120,45 +122,17 @@ def ends(
         places: Decimal places.
         outward: Whether the lower end is rounded down and the upper one up, as of what is proven.
 
-    >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None)
-    ('92.1 to 94.3', '')
+    >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None), ends(0.5, 0.5, 0.5)
+    ('92.1 to 94.3', '', '')
     >>> ends(0.5, 0.025, 0.965, "share"), ends(0.5, 0.025, 0.961, "share", outward=True)
     ('3 to 97', '2 to 97')
     """
-    if value is None or not isfinite(value) or _half(low, high) is None:
+    if value is None or not isfinite(value) or not _half(low, high):
         return ""
     places = _decimals(value, unit, low, high, places)
     if outward and low is not None and high is not None and places is not None:
         low, high = -_rounded_up(-low, unit, places), _rounded_up(high, unit, places)
     return " to ".join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
-
-
-def plus_minus(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    unit: str = "none",
-    *,
-    bare: bool = False,
-) -> str:
-    """Returns a number and half the width of its interval, for narrow columns.
-
-    Both ends are given unless they lie equally far from the value to the digits shown.
-
-    >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
-    ('93.2 ± 1.1 %', '54 ± 5 points')
-    >>> plus_minus(8.17, None, None), plus_minus(0.65, 0.29, 0.97, "share")
-    ('8.17', '65 % (29 to 97)')
-    """
-    between = ends(value, low, high, unit)
-    if value is None or low is None or high is None or not between:
-        return number(value, unit, bare=bare)
-    places = _decimals(value, unit, low, high)
-    below, above = (_bare(side, unit, places, signed=False) for side in (value - low, high - value))
-    if below != above or not below.strip("0."):
-        return interval(value, low, high, unit, bare=bare)
-    text = f"{_bare(value, unit, places, signed=False)} ± {below}"
-    return text if bare else text + suffix(unit)
 
 
 def column(

@@ -1,6 +1,7 @@
 """`tuiprobe compare` and its gates."""
 
 import json
+import re
 
 import pytest
 
@@ -28,7 +29,8 @@ def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("kurtosis")]
     # neither leads, so the first one given is the reference
-    assert row.split()[1:8] == ["23.5", "±", "0.4", "4.0", "±", "0.4", "+19.5"]
+    cells = re.split("  +", row)
+    assert cells[1:4] == ["23.5 (23.1 to 23.9)", "4.0 (3.6 to 4.4)", "+19.5 (+18.9 to +20.1)"]
     assert row.endswith("separate")
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
     err = capsys.readouterr().err

@@ -277,7 +277,7 @@ def test_the_largest_loss_is_against_the_same_classes() -> None:
 
 
 def test_the_table_fits_a_terminal_and_has_no_empty_column() -> None:
-    named = [shifted(f"open_clip:ViT-H-14-quickgelu-{at}", 0.5 - at / 10) for at in range(3)]
+    named = [shifted(f"ViT-H-14-quickgelu-{at}", 0.5 - at / 10) for at in range(3)]
     text = text_of(*named, Run(strange_report(), {}, NO_RUN))
     assert max(map(len, text.splitlines())) <= WIDTH == 100
     rule = next(row for row in text.splitlines() if row.startswith("---"))

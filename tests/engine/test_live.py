@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.engine import live, running
+from tuiprobe.engine import running
 from tuiprobe.engine.extract import TapMeasure
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
@@ -184,7 +184,7 @@ def test_the_time_left_is_that_of_the_last_ten_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(live.time, "monotonic", lambda: now)
+    monkeypatch.setattr("tuiprobe.engine.live.time.monotonic", lambda: now)
     (shard,) = split_into_shards("val", np.arange(2000), BATCH, 200)
     view, status = view_of(tmp_path, shard), None
     view.begin_shard(shard, {})

@@ -15,7 +15,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import Event
+from tuiprobe.run.view import RunView
 
 
 @pytest.fixture
@@ -81,3 +83,15 @@ def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone)
     assert not cancelled.complete
     assert strict.exit_code == DataError.exit_code
     assert same_shards(alone, well.directory.path)
+
+
+def test_one_that_has_ended_is_done_while_others_go_on(numbers: Path) -> None:
+    states = list[list[str]]()
+
+    def look(event: Event) -> None:
+        if event.data.get("stage") == "merge":
+            runs = (numbers.parent / "runs").iterdir()
+            states.append(sorted(RunView.read(RunDir(run)).state for run in runs))
+
+    together(numbers, {}, {"top_k": 4}, listen=look)
+    assert states == [["running", "running"], ["done", "running"]]

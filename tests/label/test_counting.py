@@ -246,7 +246,7 @@ def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_
     assert {row.accuracy.range for row in decision.models} == {"proven"}  # type: ignore[union-attr]
     assert all(
         row.ends is not None and row.ends.low < row.ends.value < row.ends.high
-        for row in candidate_rows(status, names=True)
+        for row in candidate_rows(status, named=True)
     )
 
 

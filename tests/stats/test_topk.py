@@ -97,7 +97,7 @@ def test_an_infinite_value_does_not_hide_the_best_finite_one(largest):
 @pytest.mark.parametrize("largest", [True, False])
 def test_infinite_values_of_a_sample_are_no_entries(largest):
     """The first limits come from the best of each two rows, of which three are finite."""
-    x = np.tile(np.float32([[np.inf], [0.25]]), (20, 2))
+    x = np.tile(np.array([[np.inf], [0.25]], np.float32), (20, 2))
     x[[6, 18, 30], 0] = 1
     x[:, 1] = 2
     x = x if largest else -x

@@ -90,7 +90,7 @@ async def live() -> None:
         pictures = app.screen.query(PictureGrid).first()
         await until(pilot, lambda: "▀" in pictures.render_line(1).text, 60)
         save(app, "live")
-        await until(pilot, lambda: app.engines[0].ended() == 0, 300)
+        await until(pilot, lambda: app.engines[0].exit_code() == 0, 300)
 
 
 def _shows(app: TuiprobeApp, part: str) -> bool:
@@ -106,7 +106,7 @@ async def results() -> None:
         await pilot.pause(1.0)
         save(app, "overview")
         for tab, name in (("channels", "results"), ("directions",) * 2):
-            app.screen.go(tab)
+            app.screen.show_tab(tab)
             await until(pilot, partial(_shows, app, f"tab-{tab}"))
             if name == "directions":  # the curves in the whole window
                 await pilot.press("m", "m")

@@ -15,11 +15,11 @@ import pytest
 from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
-from tuiprobe.request import make_spec
+from tuiprobe.request import make_spec, shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui import child
-from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
+from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments
 
 
 def wait(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -42,12 +42,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_the_engine_writes_to_its_log_and_ends_with_a_code(tmp_path: Path) -> None:
     log = tmp_path / "run" / "log.txt"
     engine = Engine(["--version"], log.parent)
-    wait(lambda: engine.ended() is not None)
-    assert engine.ended() == 0
+    wait(lambda: engine.exit_code() is not None)
+    assert engine.exit_code() == 0
     assert log.read_text() == f"$ tuiprobe --version\ntuiprobe {__version__}\n"
-    assert engine.reopened_by == f"tuiprobe open {log.parent}"
+    assert engine.open_command == f"tuiprobe open {log.parent}"
     again = Engine(["--version"], log.parent)
-    wait(lambda: again.ended() is not None)
+    wait(lambda: again.exit_code() is not None)
     assert log.read_text().count(f"tuiprobe {__version__}") == 2
     log.unlink()
     log.symlink_to(tmp_path / "other")
@@ -68,8 +68,8 @@ def test_cancelling_asks_the_whole_group(tmp_path: Path, script: Callable[[str],
     own, grandchild = log.read_text().splitlines()[1:]
     assert own == "True ''"
     engine.cancel()
-    wait(lambda: engine.ended() is not None)
-    assert engine.ended() == -15
+    wait(lambda: engine.exit_code() is not None)
+    assert engine.exit_code() == -15
 
     def gone() -> bool:
         with contextlib.suppress(OSError):
@@ -93,11 +93,11 @@ def test_a_directory_has_one_engine_at_a_time(
         Engine([], run)
     assert RunView.read(RunDir(run)).state == "waiting"  # seen by every process
     engine.kill()
-    wait(lambda: engine.ended() is not None)
+    wait(lambda: engine.exit_code() is not None)
     assert RunView.read(RunDir(run)).state == "unfinished"
     script("pass")
     again = Engine([], run)
-    wait(lambda: again.ended() is not None)
+    wait(lambda: again.exit_code() is not None)
 
 
 def spec_of(run: Path, **options: object) -> Path:
@@ -180,6 +180,6 @@ def test_cancelling_ends_an_engine_that_hangs(
     engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log.parent)
     wait(lambda: log.exists() and "at load" in log.read_text())
     engine.cancel()
-    wait(lambda: engine.ended() is not None)
-    assert engine.ended() == 130
+    wait(lambda: engine.exit_code() is not None)
+    assert engine.exit_code() == 130
     assert "stopped by SIGTERM; what is measured is kept" in log.read_text()

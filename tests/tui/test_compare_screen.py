@@ -65,7 +65,7 @@ def table(app: TuiprobeApp) -> CompareTable:
 
 
 def text_of(app: TuiprobeApp, selector: str) -> str:
-    return app.screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
+    return app.screen.query_one(selector, FigureText).unwrapped.plain.replace("\xa0", " ")
 
 
 async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
@@ -270,3 +270,44 @@ def colour_of(strip: Strip, text: str) -> str:
     """The colour of the part of a line that is a text, blanks aside."""
     part = next(part for part in strip if part.text.strip() == text)
     return str(part.style.color.name)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_no_figure_is_cut_and_the_table_scrolls_sideways(
+    runs: list[Path], tmp_path: Path, width: int
+) -> None:
+    wide = write_run(
+        tmp_path / "wide",
+        report(model=model(), outliers=(outliers(kurtosis=estimate(-1234567.891, 23456.789)),)),
+        pictures=False,
+    )
+    app = TuiprobeApp()
+    async with app.run_test(size=(width, 30)) as pilot:
+        app.push_screen(CompareScreen([wide, *runs[:1]]))
+        await until(pilot, lambda: app.screen.compared)
+        await pilot.press("f")
+        figures = app.screen.table
+        rows = [row for _, row in figures.rows]
+        assert any(len(f"({row.difference.ends(signed=True)})") > 18 for row in rows)
+
+        def seen() -> list[str]:
+            return [figures.render_line(y).text for y in range(len(rows) + 1)]
+
+        await until(pilot, lambda: "figure" in seen()[0])
+        shown, offset = [""] * (len(rows) + 1), -1.0
+        while figures.scroll_offset.x > offset:
+            offset = figures.scroll_offset.x
+            lines = seen()
+            assert {len(line) for line in lines} == {figures.scrollable_content_region.width}
+            shown = [f"{text} {line}" for text, line in zip(shown, lines, strict=True)]
+            await pilot.press("right")
+            await pilot.pause()
+        assert offset > 0
+        for row, text in zip(rows, shown[1:], strict=True):
+            assert row.difference.ends(signed=True) in text
+            assert row.first.alone(bare=True) in text
+            assert row.second.alone(bare=True) in text
+        assert all("…" not in line.replace("[/]…", "") for line in shown[1:])
+        await pilot.press(*["left"] * 40)
+        await pilot.pause()
+        assert figures.scroll_offset.x == 0

@@ -26,7 +26,7 @@ async def opened(pilot, app: TuiprobeApp, run: Path) -> ExportScreen:
 
 
 def message(app: TuiprobeApp) -> str:
-    return app.screen.query_one("#written", FigureText).whole.plain
+    return app.screen.query_one("#written", FigureText).unwrapped.plain
 
 
 async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(

@@ -67,4 +67,4 @@ async def test_differences_share_a_scale_around_zero() -> None:
         assert heading.rstrip().endswith("+40")
         assert lines[0].index("◆") - zero == pytest.approx((zero - lines[2].index("◆")) / 2, abs=1)
         assert "◆" not in lines[1]
-        assert forest.about_row() == dict(zip(titles, rows[0].texts, strict=True))
+        assert forest.current_cells() == dict(zip(titles, rows[0].texts, strict=True))

@@ -86,7 +86,7 @@ async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(
         await until(pilot, lambda: app.screen.tab and app.screen.tab.id == "tab-channels")
         type_ahead(app, "R", "space", "space", "c", "f", "d")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await until(pilot, lambda: app.screen.everything and app.screen._only)
+        await until(pilot, lambda: app.screen.everything and app.screen._differing_only)
         type_ahead(app, "R", "enter", "3", "escape")  # the last one leaves at once
         await settled()
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.table.rows)
@@ -131,7 +131,7 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(
                 await settled()
                 if done == len(names):  # a second Enter opens the pictures where they differ
                     await until(pilot, lambda: any(s.compared for s in decisions(app)))
-                app.action_go("models")
+                app.action_open_list("models")
                 await settled()
             if done < len(names):
                 shutil.rmtree(group / names[done])
@@ -186,7 +186,7 @@ async def test_random_keys_on_all_screens_end_nothing(
                 await asyncio.sleep(draw.choice((0.0, 0.0, 0.02, 0.1)))
             await settled()
             if len(app.screen_stack) > 8:
-                app.action_go("models")
+                app.action_open_list("models")
         changing.set()
         changes.join()
         assert app.is_running, (SEED, pressed[-40:])

@@ -24,7 +24,7 @@ from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.forest import Forest
-from tuiprobe.tui.widgets.thumbnail import WholePicture
+from tuiprobe.tui.widgets.thumbnail import PictureView
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 async def opened(pilot, runs: list[Path], target: str | None = "street", **options) -> LabelScreen:
     screen = LabelScreen(runs, target, **options)
     pilot.app.push_screen(screen)
-    await until(pilot, lambda: screen.view is not None and not screen._busy)
+    await until(pilot, lambda: screen.view is not None and not screen._changing)
     return screen
 
 
@@ -40,7 +40,7 @@ async def pressed(pilot, screen: LabelScreen, *keys: str) -> None:
     """Presses keys that change labels, each once the change before it is on the screen."""
     for key in keys:
         await pilot.press(key)
-        await until(pilot, lambda: not screen._busy)
+        await until(pilot, lambda: not screen._changing)
 
 
 def labels(runs: list[Path], target: str = "street") -> list[str]:
@@ -49,7 +49,7 @@ def labels(runs: list[Path], target: str = "street") -> list[str]:
 
 
 def text_of(screen: LabelScreen, selector: str) -> str:
-    return screen.query_one(selector, FigureText).whole.plain.replace("\xa0", " ")
+    return screen.query_one(selector, FigureText).unwrapped.plain.replace("\xa0", " ")
 
 
 def so_far(screen: LabelScreen) -> str:
@@ -76,7 +76,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, label_runs)
         first = screen.picture
-        assert "▀" in screen.query_one(WholePicture).render_line(0).text
+        assert "▀" in screen.query_one(PictureView).render_line(0).text
         assert first.choices[0] in text_of(screen, "#choices").splitlines()[0]
         await pressed(pilot, screen, "1")
         assert labels(label_runs) == [first.choices[0]]
@@ -127,7 +127,7 @@ async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> No
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.screen is screen and screen.view.last is not None)
         assert labels(label_runs) == [matches[1 % len(matches)]]
-        await until(pilot, lambda: not screen._busy)
+        await until(pilot, lambda: not screen._changing)
         await pilot.press("slash")
         await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
         app.screen.query_one(Input).value = "no such class"
@@ -226,7 +226,7 @@ async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, label_runs)
-        picture = screen.query_one(WholePicture)
+        picture = screen.query_one(PictureView)
         wide = len(picture.render_line(0).text.strip())
         assert wide > 60
         await pressed(pilot, screen, "1")

@@ -162,7 +162,7 @@ async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path
         assert answers(app)[0].split() == ["val", "640", "of", "2,000", "images"]
         reason = "the images carry no class names, so there is nothing to name in a head; pass it"
         change(run, sequence=3, unanswered=reason)
-        await until(pilot, lambda: reason in app.screen.query_one("#reason").whole.plain)
+        await until(pilot, lambda: reason in app.screen.query_one("#reason").unwrapped.plain)
         assert reason.split()[-1] in drawn(app).splitlines()[3]  # all of its words are in sight
         change(run, sequence=4, answers={
             "street": {"images": 20, "value": 0.5, "low": 0.4, "high": 0.6, "estimated": 20}
@@ -367,7 +367,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tuple
 async def end(pilot: Pilot[None], engine: Engine) -> None:
     """Ends an engine and takes note of it, so that no process is left."""
     engine.kill()
-    await until(pilot, lambda: engine.ended() is not None)
+    await until(pilot, lambda: engine.exit_code() is not None)
 
 
 async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_without_it(
@@ -394,8 +394,8 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         await until(pilot, lambda: content(app, "#badge") == "● 1 running 32 %")
         await pilot.press("q")
         engine = app.engines[1]
-        assert engine.ended() is None
-        assert app.farewell == f"{run.name} goes on; to see or stop it: tuiprobe open {run}"
+        assert engine.exit_code() is None
+        assert app.exit_message == f"{run.name} goes on; to see or stop it: tuiprobe open {run}"
         await end(pilot, engine)
 
 
@@ -428,9 +428,9 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
         await until(pilot, lambda: "asked" in (run / "log.txt").read_text())
         await pilot.press("X", "n")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert app.engines[0].ended() is None
+        assert app.engines[0].exit_code() is None
         await pilot.press("X", "y")
-        await until(pilot, lambda: app.engines[0].ended() == -9)
+        await until(pilot, lambda: app.engines[0].exit_code() == -9)
         await until(pilot, lambda: "killed on request" in content(app, "#warning"))
         assert not any("memory" in notice.message for notice in app._notifications)
 
@@ -452,12 +452,12 @@ async def test_resuming_a_run_that_stops_waits_until_it_has_stopped(
         await until(pilot, measures(app))
         assert "resume" not in words(app)
         change(run, sequence=2, stopped=True, phase="merge")
-        await until(pilot, lambda: app.screen.check_action("again", ()))
+        await until(pilot, lambda: app.screen.check_action("resume", ()))
         await pilot.press("r")
         assert len(app.engines) == 1
         (tmp_path / "go").touch()
         await until(pilot, lambda: len(app.engines) == 2)
-        await until(pilot, lambda: all(one.ended() is not None for one in app.engines))
+        await until(pilot, lambda: all(one.exit_code() is not None for one in app.engines))
 
 
 async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def test_a_set_a_class_and_a_point_lead_to_their_pictures(label_runs: list
         await pilot.press(*["up"] * (len(forest.rows) + 1))
         assert screen.focused is before
         for name in ("yours", "checks"):  # each point of each chart, and each row of each table
-            screen.go(name)
+            screen.show_tab(name)
             await until(pilot, lambda: screen.tab.id == f"tab-{name}")  # noqa: B023
             for chart in screen.tab.query(ChartView):
                 chart.point = 0
@@ -158,7 +158,7 @@ async def test_a_wide_window_has_the_pictures_beside_the_table(label_runs: list[
     app = TuiprobeApp(open_run=label_runs[1])
     async with app.run_test(size=(220, 50)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
-        app.screen.go("yours")
+        app.screen.show_tab("yours")
         await until(pilot, lambda: app.screen.tab.id == "tab-yours")
         panel, table = app.screen.query_one(SetPanel), app.screen.tab.table
         await until(pilot, lambda: panel.pictures.groups)

@@ -45,7 +45,7 @@ from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureScreen
-from tuiprobe.tui.widgets.thumbnail import WholePicture
+from tuiprobe.tui.widgets.thumbnail import PictureView
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -74,7 +74,7 @@ async def at_overview(pilot, app) -> ResultsScreen:
 
 async def to_tab(pilot, app, name: str) -> ResultsScreen:
     await at_overview(pilot, app)
-    app.screen.go(name)
+    app.screen.show_tab(name)
     await until(pilot, lambda: app.screen.tab.id == f"tab-{name}")
     await pilot.pause()
     return app.screen
@@ -87,7 +87,7 @@ async def goes_to(pilot, kind: type) -> None:
 def text_of(app, selector: str) -> str:
     """The text of a widget, before its lines are broken, with ordinary blanks."""
     widget = app.screen.query_one(selector, Static)
-    text = widget.whole.plain if isinstance(widget, FigureText) else str(widget.content)
+    text = widget.unwrapped.plain if isinstance(widget, FigureText) else str(widget.content)
     return text.replace("\xa0", " ")
 
 
@@ -372,7 +372,7 @@ async def test_a_channel_leads_to_its_evidence_and_to_what_it_is_worth(
         await until(pilot, lambda: len(asked) == 3)
         assert asked[2][2:5] == ["--ablate", "direction:1", "--centred"]
         told = screen.tab.query_one("#about", FigureText)
-        await until(pilot, lambda: "no head [b]here[/]" in told.whole.plain)
+        await until(pilot, lambda: "no head [b]here[/]" in told.unwrapped.plain)
 
 
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         await until(pilot, lambda: "8.8" in text_of(app, "#enlarged-about"))
         lines = ["highest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
         assert text_of(app, "#enlarged-about").splitlines() == lines
-        large = app.screen.query_one("#enlarged-picture", WholePicture)
+        large = app.screen.query_one("#enlarged-picture", PictureView)
         await until(pilot, lambda: large.size.height > 20)
         assert large.size.width == 2 * large.size.height
         await until(pilot, lambda: "▀" in large.render_line(0).text)

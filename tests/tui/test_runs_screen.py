@@ -24,7 +24,7 @@ from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable, columns_of, run_cells
-from tuiprobe.tui.widgets.rows import kept_columns, row_text
+from tuiprobe.tui.widgets.rows import row_text, visible_columns
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 EVIL = "[b]x\u202e"
@@ -167,7 +167,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
         target=accuracy_from(estimate(0.5, 0.1), "street", "estimate"),
     )
     columns = columns_of([replace(row, name="mini_clip-miniature-3a1b")], width)
-    assert " ".join(columns[i].title for i in kept_columns(columns, width)) == kept
+    assert " ".join(columns[i].title for i in visible_columns(columns, width)) == kept
 
 
 @pytest.mark.parametrize("evidence", ["estimate", "labels"])

@@ -49,9 +49,9 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
         "--target-embeddings", "b.npy", "--labels", "l.txt", "--training", "zero-shot",
     ]  # fmt: skip
     fits = {option.name: option.option.fits for option in run_options()}
-    assert not {"data", "target"} & {*setup.asked}
-    assert "images" not in {fits[name] for name in setup.asked}
-    assert "vectors" not in {fits[name] for name in Setup(("m",)).asked}
+    assert not {"data", "target"} & {*setup.used_options}
+    assert "images" not in {fits[name] for name in setup.used_options}
+    assert "vectors" not in {fits[name] for name in Setup(("m",)).used_options}
     assert setup.directory(Path("runs")).name.startswith("img_emb-embeddings-")
 
 

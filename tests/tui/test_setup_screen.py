@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, Select, Static
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, image_set, tried
 from tests.tui.conftest import until
 from tuiprobe.catalog.glossary import term
+from tuiprobe.request import shown_command
 from tuiprobe.run.preview import Download, PlannedDirectory, Unknown, Wrong
 from tuiprobe.spec import run_option, run_options
 from tuiprobe.tui import child
@@ -106,7 +107,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
     monkeypatch.setattr(child.Engine, "__init__", noted)
     yield words
     for engine in engines:
-        while engine.ended() is None:
+        while engine.exit_code() is None:
             time.sleep(0.01)
 
 
@@ -383,7 +384,7 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         line = command(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert child.shown_command(started[0]) == line.removeprefix("$ ")
+        assert shown_command(started[0]) == line.removeprefix("$ ")
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
         log = run / "log.txt"

@@ -90,7 +90,7 @@ def export(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         await until(pilot, lambda: app.screen.query("#to"))
         app.screen.query_one("#to").value = "reports"
         await pilot.press("enter")
-        await until(pilot, lambda: "written" in app.screen.query_one("#written").whole.plain)
+        await until(pilot, lambda: "written" in app.screen.query_one("#written").unwrapped.plain)
         await pilot.pause()
 
     return app, act
@@ -174,7 +174,7 @@ def label(*keys: str) -> Make:
             await until(pilot, lambda: app.screen.picture)
             for key in keys:
                 await pilot.press(key)
-                await until(pilot, lambda: not app.screen._busy)
+                await until(pilot, lambda: not app.screen._changing)
             await pilot.pause()
 
         return app, act
@@ -207,8 +207,12 @@ def live(*keys: str, final: bool = False) -> Make:
 
 
 def models(*keys: str) -> Make:
+    def presets_alone(screen: ModelsScreen) -> None:
+        screen._is_listed = True
+        screen._show()
+
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        patch.setattr(ModelsScreen, "_list_all", lambda self: None)  # the presets alone
+        patch.setattr(ModelsScreen, "_list_all", presets_alone)
         versions = {"open_clip": "3.3.0", "timm": "1.0.31"}
         patch.setattr("tuiprobe.catalog.published_models.generated_with", lambda file: versions)
         patch.setattr("tuiprobe.catalog.published_models.listed_on", lambda file: "2026-11-24")

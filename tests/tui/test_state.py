@@ -371,8 +371,8 @@ async def measured(run: Path, shards: int) -> None:
 
 
 async def ended(pilot: Pilot[None], engine: Engine, code: int) -> None:
-    await until(pilot, lambda: engine.ended() is not None, 200)
-    assert engine.ended() == code, (engine.run / "log.txt").read_text()
+    await until(pilot, lambda: engine.exit_code() is not None, 200)
+    assert engine.exit_code() == code, (engine.run / "log.txt").read_text()
 
 
 @pytest.mark.slow
@@ -432,10 +432,10 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
 
         def through() -> bool:
             shares.extend(int(share) for share in re.findall(r" (\d+) %  ", place(app)))
-            return app.engines[1].ended() is not None
+            return app.engines[1].exit_code() is not None
 
         await until(pilot, through, 200)
-        assert app.engines[1].ended() == 0, (run / "log.txt").read_text()
+        assert app.engines[1].exit_code() == 0, (run / "log.txt").read_text()
         assert min(shares) >= percent > 0  # what was kept counts from the first frame
         await until(pilot, lambda: "✓ one: done" in place(app))
         assert "DEMONSTRATION" in place(app)

@@ -9,7 +9,7 @@ import pytest
 from tests.report.samples import charts
 from tests.tui.finished import full_report
 from tuiprobe.results.section import Chart, Series
-from tuiprobe.tui.widgets.textplot import SMALLEST, PlotLine, View, plot, points, signs
+from tuiprobe.tui.widgets.textplot import MIN_SIZE, PlotLine, Viewport, plot, points, signs
 
 
 def as_text(lines: list[PlotLine]) -> str:
@@ -78,7 +78,7 @@ def test_a_part_of_a_chart_and_the_name_of_a_point_are_shown() -> None:
         series("s", (0.0, 1.0, 2.0), (0.0, 0.5, 1.0), (0.0, 0.4, 0.9), (0.1, 0.6, 1.0),
                mark="points", names=("one", "two", "thr\x1bee")),
     )  # fmt: skip
-    whole = View.whole(chart)
+    whole = Viewport.full(chart)
     part = whole.zoomed(0.5)
     assert (part.left, part.right, part.bottom, part.top) == (0.5, 1.5, 0.25, 0.75)
     assert part.moved(1.0, 0.0).left == 1.5
@@ -89,7 +89,7 @@ def test_a_part_of_a_chart_and_the_name_of_a_point_are_shown() -> None:
     assert r"◆ thr\x1bee: 1" in named
 
 
-@pytest.mark.parametrize("size", [SMALLEST, (30, 9), (60, 14), (140, 40)])
+@pytest.mark.parametrize("size", [MIN_SIZE, (30, 9), (60, 14), (140, 40)])
 def test_every_chart_fills_exactly_its_place(size: tuple[int, int]) -> None:
     assert plot(charts(full_report())[0], 15, 10) == plot(line(), 40, 10) == []  # too small, empty
     width, height = size

@@ -32,7 +32,7 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         await pilot.pause()
         for tab in app.screen._tabs:
-            app.screen.go(tab)
+            app.screen.show_tab(tab)
             await until(pilot, partial(shows, app, tab))
             await pilot.press("down", "enter")
             await pilot.pause()

@@ -28,7 +28,6 @@ from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
-from tuiprobe.numbers import number
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
@@ -400,9 +399,7 @@ def _sentence(decision: Decision, runs: Sequence[Run]) -> str:
     else:
         words, change = f"best on {by}", models[1].difference
         if given(change):
-            exact = change.low == change.high and change.low is not None
-            ahead = number(change.value, "points") if exact else change.with_interval()
-            words += f", {ahead} ahead of {models[1].model}"
+            words += f", {change.with_interval()} ahead of {models[1].model}"
     if decision.evidence == "shifts" and decision.target:
         words += f"; on {decision.target} itself undecided"
         words += f" by {several(decision.labels, 'label')}" if decision.labels else ""

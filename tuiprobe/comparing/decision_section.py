@@ -87,7 +87,7 @@ def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
-def _row(model: DecidedModel, report: Report) -> list[str | None]:
+def _row(model: DecidedModel, report: Report) -> list[Value]:
     """Returns the cells of a model; None where there is nothing to show."""
     speed, change = report.timings.images_per_second, model.difference
     shifts = _figure(report, MEAN_SHIFT.id)
@@ -102,7 +102,7 @@ def _row(model: DecidedModel, report: Report) -> list[str | None]:
         else None,
         cells.get("labels"),
         cells.get("measured"),
-        shifts.plus_minus() if given(shifts) else None,
+        shifts if given(shifts) else None,
         f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else None,
         None if speed is None else f"{speed:,.0f}/s",
         cells.get("estimate"),

@@ -157,9 +157,9 @@ def compare(
     }
     lone = [
         (named.id, named.data)
-        for mine, other in ((of_first, of_second), (of_second, of_first))
-        for place, named in mine.items()
-        if place not in other and not named.inner
+        for figures, others in ((of_first, of_second), (of_second, of_first))
+        for place, named in figures.items()
+        if place not in others and not named.inner
     ]
     known = {} if isinstance(labels, NotRun) or labels is None else labels
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]

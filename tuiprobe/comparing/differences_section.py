@@ -108,13 +108,10 @@ def _headlines(comparison: Comparison) -> Iterator[SectionContent]:
     rows = [row for row in comparison.headlines() if row.headline in BY_RANK]
     if not rows:
         return
-    estimates = [row for row in rows if row.difference == ESTIMATES]
+    rows.sort(key=lambda row: row.difference == ESTIMATES)
     cells: list[list[Value]] = [
-        [headline_name(row), row.second.plus_minus(), row.first.plus_minus(), *_difference(row)]
-        for row in rows
-        if row not in estimates
+        [headline_name(row), row.second, row.first, *_difference(row)] for row in rows
     ]
-    cells += [[headline_name(row), row.second, row.first, *_difference(row)] for row in estimates]
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)

@@ -144,12 +144,13 @@ def _run_group(
 ) -> dict[int, RunOutcome]:
     """Opens, measures and finishes runs; arguments as for `run_all` and `_Group`."""
     refuse_forked_child()
-    with catching_signals(), ExitStack() as locks:
+    with catching_signals(), ExitStack() as stack:
+        locks = [stack.enter_context(ExitStack()) for _ in requests]
         opened = [
-            partial(open_run, request, locks, listen=partial(listen, request), objects=each)
-            for request, each in zip(requests, objects, strict=True)
+            partial(open_run, request, of_run, listen=partial(listen, request), objects=each)
+            for request, of_run, each in zip(requests, locks, objects, strict=True)
         ]
-        return _Group(opened, failed).run()
+        return _Group(opened, locks, failed).run()
 
 
 class _Group:
@@ -157,11 +158,14 @@ class _Group:
 
     Args:
         opened: Opens each run.
+        locks: Hold the locks of each run; closed when it has ended, while others go on.
         failed: Called with the number of a run that ends without an outcome; may raise.
     """
 
-    def __init__(self, opened: Sequence[Callable[[], Job]], failed: OnFailure) -> None:
-        self._opened, self._failed = opened, failed
+    def __init__(
+        self, opened: Sequence[Callable[[], Job]], locks: Sequence[ExitStack], failed: OnFailure
+    ) -> None:
+        self._opened, self._locks, self._failed = opened, locks, failed
         self._jobs: dict[int, Job] = {}
         self._numbers: dict[Extraction, int] = {}  # of the runs that have not ended
         self._outcomes: dict[int, RunOutcome] = {}
@@ -187,6 +191,7 @@ class _Group:
                 if run in self._numbers and run not in crowded:
                     number = self._numbers.pop(run)
                     self._attempt(number, partial(self._finish, number, run))
+                    self._locks[number].close()
         return self._outcomes
 
     def _attempt(self, number: int, step: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
-from tuiprobe.numbers import MISSING, interval, number
+from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, heading, prose, several
 from tuiprobe.probes.intervals import wilson
@@ -317,6 +317,4 @@ def difference_words(row: CandidateStatus) -> str:
     if row.difference is None:
         return MISSING
     value, low, high = row.difference
-    if low == high:
-        return number(value, "points")
     return "contradictory" if low > high else interval(value, low, high, "points")

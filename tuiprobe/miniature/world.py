@@ -82,8 +82,7 @@ def render(name: str, index: int) -> NDArray[np.uint8]:
     Raises:
         UsageError: If the set is unknown or the index out of range.
     """
-    what, draws = _start(name, index)
-    return render_scene(what, draws)
+    return render_scene(*_start(name, index))
 
 
 def caption(name: str, index: int) -> str:

@@ -173,14 +173,6 @@ class Estimate(Frozen):
             self.value, self.low, self.high, self.unit, signed=signed, outward=self.proven
         )
 
-    def plus_minus(self, bare: bool = False) -> str:
-        """Returns the value and half the width of its interval, for narrow columns.
-
-        Args:
-            bare: Whether the unit is left out, because a heading says it.
-        """
-        return numbers.plus_minus(self.value, self.low, self.high, self.unit, bare=bare)
-
     @model_validator(mode="after")
     def _both_ends_or_none(self) -> "Estimate":
         if (self.low is None) != (self.high is None):
@@ -235,10 +227,6 @@ class NotRun(Frozen):
     def ends(self, signed: bool = False) -> str:
         """Returns no interval."""
         return ""
-
-    def plus_minus(self, bare: bool = False) -> str:
-        """Returns the text in place of a number."""
-        return numbers.MISSING
 
 
 class Failed(NotRun):

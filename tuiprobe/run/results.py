@@ -15,9 +15,10 @@ from pydantic import Field, ValidationError
 
 from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, Entry, read_regular, reading
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
-from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun, given
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.results.report import ABSENT, MOST_SETS, Report
 from tuiprobe.results.subject import Representation
@@ -130,7 +131,9 @@ class Summary(Frozen):
     def cell(self, name: str) -> str:
         """Returns a figure of `LISTED` as text."""
         figure: Figure = getattr(self, name)
-        return cell(self.target) if name == "target" else figure.plus_minus()
+        if name == "target":
+            return cell(self.target)
+        return figure.with_interval() if given(figure) else MISSING
 
 
 def write_results(run: RunDir, report: Report) -> None:

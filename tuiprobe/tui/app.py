@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
@@ -19,6 +20,7 @@ from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, Palette, working_keys
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
+from tuiprobe.tui.livewatch import finished_group, read_live
 from tuiprobe.tui.runmarks import run_colours
 
 # Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
@@ -102,15 +104,17 @@ class TuiprobeApp(EngineApp):
         first: Callable[[], Screen[None]] | None = None,
     ) -> None:
         super().__init__(runs)
-        self._first = partial(self.screen_of, open_run) if open_run is not None else first
+        self._first_screen = partial(self.screen_of, open_run) if open_run is not None else first
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        known = self.settings.theme in self.available_themes
-        self.theme = self.settings.theme if known else DARK.name
+        is_known = self.settings.theme in self.available_themes
+        # Without the watcher, which would parse all styles a second time.
+        self.set_reactive(App.theme, self.settings.theme if is_known else DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.set_keymap(self.settings.keymap)
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())
-        self._places: dict[str, Callable[[], Screen[None]]] = {
+        self._lists: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
         }
@@ -120,26 +124,26 @@ class TuiprobeApp(EngineApp):
         return run_colours(self.current_theme.dark)
 
     @property
-    def farewell(self) -> str:
+    def exit_message(self) -> str:
         """What to say when the program is left: which runs go on, and how to get back to them."""
-        going = [engine for engine in self.engines if engine.ended() is None]
+        running = [engine for engine in self.engines if engine.exit_code() is None]
         return "\n".join(
-            f"{plain(engine.run.name)} goes on; to see or stop it: {engine.reopened_by}"
-            for engine in going
+            f"{plain(engine.run.name)} goes on; to see or stop it: {engine.open_command}"
+            for engine in running
         )
 
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""
-        self.screen_change_signal.subscribe(self, self.opens, immediate=True)
-        self.theme_changed_signal.subscribe(self, self._keep_theme)
-        self.set_interval(1.0, self.look_at_running)
-        if self._first is None:
+        self.screen_change_signal.subscribe(self, self.screen_changed, immediate=True)
+        self.theme_changed_signal.subscribe(self, self._save_theme)
+        self.set_interval(1.0, self.update_running)
+        if self._first_screen is None:
             self.push_screen(self._models())
             return
         from tuiprobe.tui.screens.base import OpeningScreen
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
-        self.call_after_refresh(self._replace_opening, self._first)
+        self.call_after_refresh(self._replace_opening, self._first_screen)
 
     def on_ready(self) -> None:
         """Collects garbage from now on, without going through what a start has loaded."""
@@ -172,15 +176,13 @@ class TuiprobeApp(EngineApp):
         Args:
             run: Its directory, or that of a group, which leads to the decision between its models.
         """
-        from tuiprobe.tui.livewatch import ended_runs, read_live
-
-        if group := ended_runs(run, self.works_on):
+        if group := finished_group(run, self.has_running_engine):
             from tuiprobe.tui.screens.compare import CompareScreen
 
             return CompareScreen(group)
-        view = RunView.read(RunDir(run), alive=self.works_on(run))
+        view = RunView.read(RunDir(run), alive=self.has_running_engine(run))
         if view.state != "done":  # a finished run has no live figures, which take numpy to read
-            view = read_live(run, alive=self.works_on(run))
+            view = read_live(run, alive=self.has_running_engine(run))
         damaged = view.state == "damaged" and RunDir(run).results_file.exists()  # says what to do
         if view.state in ("done", "partial") or damaged:
             from tuiprobe.tui.screens.results import ResultsScreen
@@ -190,19 +192,19 @@ class TuiprobeApp(EngineApp):
 
         return LiveScreen(run, view=view)
 
-    def action_go(self, place: str) -> None:
+    def action_open_list(self, name: str) -> None:
         """Goes to one of the main places; what was opened above it is closed."""
         while len(self.screen_stack) > 2:
             self.pop_screen()
-        self.switch_screen(self._places[place]())
+        self.switch_screen(self._lists[name]())
 
     async def action_back(self) -> None:
         """Closes the screen that is shown; from the first one goes to the models."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
-        elif self._first is not None:
-            self._first = None
-            self.action_go("models")
+        elif self._first_screen is not None:
+            self._first_screen = None
+            self.action_open_list("models")
 
     def action_command_palette(self) -> None:
         """Opens the palette; Textual's own has an id, which one that still closes has too."""
@@ -224,6 +226,6 @@ class TuiprobeApp(EngineApp):
         """Switches between dark and light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
-    def _keep_theme(self, theme: Theme) -> None:
+    def _save_theme(self, theme: Theme) -> None:
         self.settings.theme = theme.name
         self.write_settings()

@@ -20,11 +20,8 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError, errors_in
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
-from tuiprobe.request import headless_arguments
-from tuiprobe.request import shown_command as shown_command
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import refusing_without_locks
-from tuiprobe.spec import kind_of
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""
@@ -48,6 +45,9 @@ def resuming_arguments(run: Path) -> list[str]:
         UsageError: If its spec names code to run, or options that this version does not know.
         DamagedFileError: If it has no readable spec.
     """
+    from tuiprobe.request import headless_arguments, shown_command  # a start can wait for both
+    from tuiprobe.spec import kind_of
+
     spec = RunDir(run).spec_json()
     if not isinstance(spec, dict):
         raise UsageError(f"{run}/spec.json holds no options of a run")
@@ -81,6 +81,8 @@ class Engine:
     """
 
     def __init__(self, arguments: Sequence[str], run: Path) -> None:
+        from tuiprobe.request import shown_command
+
         self.arguments, self.run, self.killed = tuple(arguments), run, False
         with _locked_for(run) as lock:
             descriptor = RunDir(run).log_file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -100,8 +102,10 @@ class Engine:
             os.write(lock, f"process {self.pid} on {socket.gethostname()}\n".encode())
 
     @property
-    def reopened_by(self) -> str:
+    def open_command(self) -> str:
         """The command that shows the run again."""
+        from tuiprobe.request import shown_command
+
         return shown_command(["open", str(self.run)])
 
     @property
@@ -109,7 +113,7 @@ class Engine:
         """Number of the process, which is that of its group too."""
         return self._process.pid
 
-    def ended(self) -> int | None:
+    def exit_code(self) -> int | None:
         """Returns the exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
@@ -123,7 +127,7 @@ class Engine:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.ended() is None:
+        if self.exit_code() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 

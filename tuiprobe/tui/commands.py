@@ -24,7 +24,7 @@ from tuiprobe.tui.text import DIM, fitted, inert
 
 KEY_WIDTH = 11
 
-ELSEWHERE = (
+OTHER_SCREENS = (
     ("runs", "runs", ""),
     ("models", "models", ""),
     ("results", "runs", "Enter opens a run; there "),
@@ -82,12 +82,12 @@ class Commands(Provider):
         super().__init__(screen, match_style)
         self._app: EngineApp = screen.app  # type: ignore[assignment]
         act = self.app.run_action
-        self._here = [
+        self._screen_commands = [
             self._command(binding, partial(act, binding.action, default_namespace=node))
             for binding, node in working_keys(screen)
         ]
         themes = partial(act, "app.change_theme")
-        self._here.append(Command("all themes: Choose one of all themes", "", themes))
+        self._screen_commands.append(Command("all themes: Choose one of all themes", "", themes))
 
     def _command(self, binding: Binding, run: Callable[[], Any], place: str = "") -> Command:
         """Returns a binding as a command; those of other screens do not know the settings' keys."""
@@ -98,25 +98,26 @@ class Commands(Provider):
 
     def _commands(self) -> list[Command]:
         """Returns all commands, the most used first; keys that only lead back are left out."""
-        commands, words = [*self._here], {of.text.partition(":")[0] for of in self._here}
-        for name, place, how in ELSEWHERE:
+        commands = [*self._screen_commands]
+        names = {one.text.partition(":")[0] for one in commands}
+        for name, place, how in OTHER_SCREENS:
             for binding in Binding.make_bindings(KEYS[name]):
                 leads_back = not binding.tooltip or "escape" in binding.key
-                if leads_back or binding.description in words:
+                if leads_back or binding.description in names:
                     continue
-                words.add(binding.description)
-                of = self._command(binding, str, "results" if name == "section" else name)
-                hint = f"{how}{of.key}: {binding.tooltip}"
-                commands.append(replace(of, run=partial(self._lead, place, hint)))
+                names.add(binding.description)
+                command = self._command(binding, str, "results" if name == "section" else name)
+                hint = f"{how}{command.key}: {binding.tooltip}"
+                commands.append(replace(command, run=partial(self._lead_to_list, place, hint)))
         used = self._app.settings.used
-        return sorted(commands, key=lambda of: (-used.get(of.text, 0), not of.shown))
+        return sorted(commands, key=lambda one: (-used.get(one.text, 0), not one.shown))
 
-    async def _lead(self, place: str, hint: str) -> None:
+    async def _lead_to_list(self, name: str, hint: str) -> None:
         """Goes to one of the main places, and says which keys go on there."""
-        await self._app.run_action(f"app.go('{place}')")
+        await self._app.run_action(f"app.open_list('{name}')")
         self._app.notify(hint, timeout=8, markup=False)
 
-    def _chosen(self, command: Command) -> Callable[[], Any]:
+    def _counted(self, command: Command) -> Callable[[], Any]:
         def run() -> Any:
             used = self._app.settings.used
             used[command.text] = used.get(command.text, 0) + 1
@@ -127,8 +128,8 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         """Yields all commands."""
-        for of in self._commands():
-            yield DiscoveryHit(of.line(inert(of.text)), self._chosen(of), of.text)
+        for one in self._commands():
+            yield DiscoveryHit(one.line(inert(one.text)), self._counted(one), one.text)
 
     async def search(self, query: str) -> Hits:
         """Yields the commands that match, the best first: by name, then by use, then by letters.
@@ -137,12 +138,13 @@ class Commands(Provider):
             query: Letters in the order in which a command has them.
         """
         matcher, used = self.matcher(query), self._app.settings.used
-        for of in self._commands():
-            score = matcher.match(of.text)
+        for command in self._commands():
+            score = matcher.match(command.text)
             if score > 0:
-                named = of.text.lower().startswith(query.lower())
-                score *= (1 + named) * (2.0 - 1.0 / (1 + used.get(of.text, 0)))
-                yield Hit(score, of.line(matcher.highlight(of.text)), self._chosen(of), of.text)
+                named = command.text.lower().startswith(query.lower())
+                score *= (1 + named) * (2.0 - 1.0 / (1 + used.get(command.text, 0)))
+                line = command.line(matcher.highlight(command.text))
+                yield Hit(score, line, self._counted(command), command.text)
 
 
 class Palette(CommandPalette):
@@ -151,7 +153,7 @@ class Palette(CommandPalette):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether the list has lines to move in, which it has once it is laid out."""
         moves = action == "command_list"
-        return not moves or any(of.scrollable_content_region for of in self.query(CommandList))
+        return not moves or any(one.scrollable_content_region for one in self.query(CommandList))
 
     def set_timer(
         self, delay: float, callback: TimerCallback | None = None, **options: Any

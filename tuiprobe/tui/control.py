@@ -6,11 +6,11 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from textual import events, work
@@ -18,25 +18,32 @@ from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Input
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine, resuming_arguments
+from tuiprobe.tui.livewatch import runs_of
 from tuiprobe.tui.runmarks import RunMark, run_mark
-from tuiprobe.tui.runsetup import SetupMemory
 from tuiprobe.tui.settings import Settings
+
+if TYPE_CHECKING:
+    from tuiprobe.tui.runsetup import SetupMemory
+
+T = TypeVar("T")
 
 ReadJob = Callable[[], None]
 
-_LONGEST_WORK = 5.0
+_KEY_TIMEOUT = 5.0
 """Seconds after which a key counts as done, if the widget that worked on it was removed."""
 
 
 @cache
-def _reader() -> SimpleQueue[ReadJob]:
+def _reader_jobs() -> SimpleQueue[ReadJob]:
     """Returns the jobs of the one thread that reads reports.
 
     A thread for each report would keep memory of its own: 14 MB for that of a default run. It is a
@@ -77,7 +84,6 @@ class EngineApp(App[None]):
 
     Attributes:
         engines: In the order in which they were started.
-        setups: What was typed into the form, by models.
         pinned: Run directories that stay on top until the program ends.
         settings: What is kept for the next start.
     """
@@ -86,15 +92,21 @@ class EngineApp(App[None]):
         super().__init__()
         self.runs = runs
         self.engines: list[Engine] = []
-        self.setups = SetupMemory()
         self.pinned: set[Path] = set()
         self.settings = Settings.read()
         self._marks: dict[Path, RunMark] = {}
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
-        self._opened: WeakSet[Screen[Any]] = WeakSet()  # laid out
-        self._ahead: deque[events.Key] = deque()  # keys that wait
-        self._keys = 0  # that were taken
-        self._at_work: Timer | None = None  # ends the work of a key whose widget was removed
+        self._laid_out: WeakSet[Screen[Any]] = WeakSet()  # laid out
+        self._pending_keys: deque[events.Key] = deque()  # keys that wait
+        self._key_count = 0  # that were taken
+        self._key_timer: Timer | None = None  # ends the work of a key whose widget was removed
+
+    @cached_property
+    def setups(self) -> SetupMemory:
+        """What was typed into the form, by models."""
+        from tuiprobe.tui.runsetup import SetupMemory  # a start can wait for the options of runs
+
+        return SetupMemory()
 
     # One key after the other.
 
@@ -105,15 +117,15 @@ class EngineApp(App[None]):
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
             return
-        if self._leaves(event.key):
-            self._ahead.clear()
-        self._ahead.append(event)
+        if self._is_exit_key(event.key):
+            self._pending_keys.clear()
+        self._pending_keys.append(event)
         await self._next_key()
 
-    def _leaves(self, key: str) -> bool:
+    def _is_exit_key(self, key: str) -> bool:
         """Returns whether a key leaves a screen that reads, whatever was typed for it."""
         screen = self.screen
-        if screen not in self._opened or not getattr(screen, "reading", False):
+        if screen not in self._laid_out or not getattr(screen, "reading", False):
             return False
         active = screen.active_bindings.get(key)
         of_all = active is not None and (active.node is self or "app." in active.binding.action)
@@ -121,63 +133,89 @@ class EngineApp(App[None]):
 
     async def _next_key(self) -> None:
         """Takes the next key, unless the one before is at work or its screen is not there yet."""
-        while self._ahead and self._at_work is None and self.screen in self._opened:
-            event, reads = self._ahead[0], getattr(self.screen, "reading", False)
-            if reads and not self._leaves(event.key):
+        while self._pending_keys and self._key_timer is None and self.screen in self._laid_out:
+            event, reads = self._pending_keys[0], getattr(self.screen, "reading", False)
+            if reads and not self._is_exit_key(event.key):
                 return
-            await super().on_event(self._ahead.popleft())
+            await super().on_event(self._pending_keys.popleft())
             if not (isinstance(self.focused, Input) and event.is_printable):  # else it is a letter
-                self._keys += 1
-                self._at_work = self.set_timer(_LONGEST_WORK, partial(self._passed, self._keys))
-                self._follow(KeyPassed(self._keys, 2))  # its action, then the messages of that
+                self._key_count += 1
+                self._key_timer = self.set_timer(
+                    _KEY_TIMEOUT, partial(self._key_done, self._key_count)
+                )
+                # Its action, then the messages of that.
+                self._post_key_passed(KeyPassed(self._key_count, 2))
 
-    def _follow(self, message: KeyPassed) -> None:
+    def _post_key_passed(self, message: KeyPassed) -> None:
         (self.focused or self.screen).post_message(message)
 
     async def on_key_passed(self, message: KeyPassed) -> None:
         """Takes the next key once the one before has had its effect."""
-        if message.key != self._keys or not self.screen_stack:
+        if message.key != self._key_count or not self.screen_stack:
             return
         if message.rounds > 1:
-            self._follow(KeyPassed(message.key, message.rounds - 1))
+            self._post_key_passed(KeyPassed(message.key, message.rounds - 1))
         else:
-            await self._passed(message.key)
+            await self._key_done(message.key)
 
-    async def _passed(self, key: int) -> None:
-        if key == self._keys and self.screen_stack:
-            if self._at_work is not None:
-                self._at_work.stop()
-            self._at_work = None
+    async def _key_done(self, key: int) -> None:
+        if key == self._key_count and self.screen_stack:
+            if self._key_timer is not None:
+                self._key_timer.stop()
+            self._key_timer = None
             await self._next_key()
 
-    def opens(self, screen: Screen[Any]) -> None:
+    def screen_changed(self, screen: Screen[Any]) -> None:
         """Keeps keys for the screen that is shown from now on, until it is laid out."""
-        if screen in self._opened:
-            self.call_next(self._passed, self._keys)
+        if screen in self._laid_out:
+            self.call_next(self._key_done, self._key_count)
         else:  # its messages before this one lay it out and set the focus
-            screen.call_later(self.call_next, self.hand_over, screen)
+            screen.call_later(self.call_next, self.release_keys, screen)
 
-    async def hand_over(self, screen: Screen[Any]) -> None:
+    async def release_keys(self, screen: Screen[Any]) -> None:
         """Gives a screen that is laid out the keys that were kept for it, unless it reads."""
-        self._opened.add(screen)
-        await self._passed(self._keys)
+        self._laid_out.add(screen)
+        await self._key_done(self._key_count)
 
-    def read(self, job: ReadJob) -> None:
-        """Reads reports in a thread, one job after the other; an error that is a bug ends the app.
+    def read(
+        self,
+        owner: Widget,
+        load: Callable[[], T],
+        show: Callable[[T | TuiprobeError], object],
+    ) -> None:
+        """Reads in the thread of all reports, one after the other.
+
+        What `load` reads with is imported before: of a package that two threads load at once, one
+        may get a module without its content. An error that is a bug ends the app.
 
         Args:
-            job: What to do; it hands its results to `call_later`.
+            owner: The widget or screen that it is read for.
+            load: Reads.
+            show: Gets what was read, or why it cannot be, unless the owner is closed.
         """
 
-        def guarded() -> None:
+        def job() -> None:
+            result: T | TuiprobeError
             try:
-                job()
+                result = load()
+            except TuiprobeError as error:
+                result = error
             except Exception as error:
-                self.call_later(self._ended_by, error)
+                self.call_later(self._raise, error)
+                return
+            if owner.is_running:
+                self.call_later(arrived, result)
 
-        _reader().put(guarded)
+        def arrived(result: T | TuiprobeError) -> object:
+            return show(result) if self.is_open(owner) else None
 
-    def _ended_by(self, error: Exception) -> None:
+        _reader_jobs().put(job)
+
+    def is_open(self, owner: Widget) -> bool:
+        """Returns whether a widget is on a screen; what was read may arrive too late."""
+        return self.is_running and owner.is_attached and owner.screen in self.screen_stack
+
+    def _raise(self, error: Exception) -> None:
         raise error
 
     def screen_of(self, run: Path) -> Screen[None]:
@@ -195,16 +233,16 @@ class EngineApp(App[None]):
     def engine(self, run: Path) -> Engine | None:
         """Returns the latest engine that was started for a directory or for its group."""
         run = run.absolute()
-        places = (run, run.parent)
+        directories = (run, run.parent)
         for engine in reversed(self.engines):
-            if engine.run.absolute() in places:
+            if engine.run.absolute() in directories:
                 return engine
         return None
 
-    def works_on(self, run: Path) -> bool:
+    def has_running_engine(self, run: Path) -> bool:
         """Returns whether an engine of this program works on a directory."""
         engine = self.engine(run)
-        return engine is not None and engine.ended() is None
+        return engine is not None and engine.exit_code() is None
 
     def add(self, engine: Engine) -> None:
         """Notes an engine that a screen started."""
@@ -213,7 +251,7 @@ class EngineApp(App[None]):
 
     # What runs meanwhile.
 
-    def running_beside(self, run: Path | None) -> str:
+    def running_summary(self, run: Path | None) -> str:
         """Returns how many runs of this program go on and how far they are; empty for none.
 
         Args:
@@ -226,21 +264,18 @@ class EngineApp(App[None]):
         percent = f" {percent_done(done / planned)}" if planned else ""
         return f"● {len(self._counts)} running{percent}"
 
-    def look_at_running(self) -> None:
+    def update_running(self) -> None:
         """Reads how far the runs of this program are, in a thread: a disk may be slow."""
-        going = [engine.run for engine in self.engines if engine.ended() is None]
-        if going or self._counts:
-            self._count_images(going)
+        running = [engine.run for engine in self.engines if engine.exit_code() is None]
+        if running or self._counts:
+            self._count_images(running)
 
     @work(thread=True, exclusive=True, group="running")
-    def _count_images(self, places: list[Path]) -> None:
-        from tuiprobe.run.view import RunView
-        from tuiprobe.tui.livewatch import runs_of
-
+    def _count_images(self, directories: list[Path]) -> None:
         images = {}
-        for place in places:
-            views = [RunView.read(RunDir(run), alive=True) for run in runs_of(place)]
-            images[place] = sum(v.measured for v in views), sum(v.planned for v in views)
+        for directory in directories:
+            views = [RunView.read(RunDir(run), alive=True) for run in runs_of(directory)]
+            images[directory] = sum(v.measured for v in views), sum(v.planned for v in views)
 
         def show() -> None:
             self._counts = images
@@ -261,16 +296,16 @@ class EngineApp(App[None]):
             then: Gets the engine; not called where it cannot start, which is said.
         """
         before = self.engine(run)
-        if before is not None and before.ended() is None:
+        if before is not None and before.exit_code() is None:
             self.notify("resumes as soon as it has stopped", timeout=5)
-            while before.ended() is None:
+            while before.exit_code() is None:
                 await asyncio.sleep(0.1)
-        engine = self._started_again(run, before)
+        engine = self._restart(run, before)
         if engine is not None:
             self.add(engine)
             then(engine)
 
-    def _started_again(self, run: Path, before: Engine | None) -> Engine | None:
+    def _restart(self, run: Path, before: Engine | None) -> Engine | None:
         """Starts an engine of this program as it was, any other from `spec.json`."""
         try:
             if before is not None and before.run.absolute() == run.absolute():
@@ -287,12 +322,12 @@ class EngineApp(App[None]):
     @work
     async def ask_to_cancel(self, run: Path) -> None:
         """Asks, then stops a run: by a signal, or by a file if its engine is not ours."""
-        kept = "What is measured is kept and reported; r resumes it."
-        if not await self._confirmed("Stop this run?", kept, "Stop"):
+        consequence = "What is measured is kept and reported; r resumes it."
+        if not await self._confirmed("Stop this run?", consequence, "Stop"):
             return
         engine = self.engine(run)
         try:
-            if engine is not None and engine.ended() is None:
+            if engine is not None and engine.exit_code() is None:
                 engine.cancel()
             else:
                 RunDir(run).cancel_file.replace(b"")
@@ -304,8 +339,8 @@ class EngineApp(App[None]):
     @work
     async def ask_to_kill(self, engine: Engine) -> None:
         """Asks, then kills an engine at once."""
-        kept = "Finished shards are kept, nothing is reported; r resumes it."
-        if await self._confirmed("Kill the engine at once?", kept, "Kill"):
+        consequence = "Finished shards are kept, nothing is reported; r resumes it."
+        if await self._confirmed("Kill the engine at once?", consequence, "Kill"):
             engine.kill()
 
     async def _confirmed(self, question: str, line: str, yes: str) -> bool:
@@ -313,10 +348,10 @@ class EngineApp(App[None]):
 
         return await self.push_screen_wait(ConfirmScreen(question, [line], yes))
 
-    def copy(self, text: str, what: str) -> None:
+    def copy(self, text: str, name: str) -> None:
         """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""
         self.copy_to_clipboard(text)
-        self.notify(f"{what} copied", timeout=2, markup=False)
+        self.notify(f"{name} copied", timeout=2, markup=False)
 
     def write_settings(self) -> None:
         """Keeps the settings for the next start."""

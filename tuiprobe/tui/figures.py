@@ -59,12 +59,12 @@ class FigureText(Static):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        self.whole = content if isinstance(content, Content) else Content(content)
-        super().__init__(self.whole, id=id, classes=classes, markup=False)
+        self.unwrapped = content if isinstance(content, Content) else Content(content)
+        super().__init__(self.unwrapped, id=id, classes=classes, markup=False)
 
     def show(self, content: Content) -> None:
         """Shows other text."""
-        self.whole = content
+        self.unwrapped = content
         self._wrap()
 
     def on_resize(self) -> None:
@@ -73,4 +73,4 @@ class FigureText(Static):
 
     def _wrap(self) -> None:
         room = self.scrollable_content_region.width
-        self.update(wrapped(self.whole, room) if room else self.whole)
+        self.update(wrapped(self.unwrapped, room) if room else self.unwrapped)

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from textual.binding import Binding, BindingType
 
-MOST_TABS = 8
+MAX_TABS = 8
 """Parts of results that a number key goes to."""
 
-NUMBERED = 9
+NUMBER_KEYS = 9
 """Answers of candidates that a number key gives."""
 
 
@@ -23,15 +23,15 @@ def with_ids(place: str, bindings: Iterable[BindingType]) -> list[BindingType]:
     >>> [binding.id for binding in with_ids("runs", [Binding("c", "compare", "compare runs")])]
     ['runs.compare-runs']
     """
-    named: list[BindingType] = []
+    identified: list[BindingType] = []
     seen = set()
     for binding in bindings:
         assert isinstance(binding, Binding)
         word = binding.description.replace(" ", "-")
         first = word and word not in seen  # of 1 to 8 only the first is a key of its own
         seen.add(word)
-        named.append(replace(binding, id=f"{place}.{word}") if first else binding)
-    return named
+        identified.append(replace(binding, id=f"{place}.{word}") if first else binding)
+    return identified
 
 
 _KEYS: dict[str, list[BindingType]] = {
@@ -82,12 +82,12 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding("x", "cancel", "stop", tooltip="Stop the run; what it has is kept and reported"),
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
-        Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
+        Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("l", "log", "log", tooltip="Show or hide the log"),
         Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
         Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
         Binding("t", "set", "next set", tooltip="Look at the next set of images"),
-        Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
+        Binding("n", "next_model", "next run", tooltip="Next model of the group"),
         Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
         Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
@@ -103,7 +103,7 @@ _KEYS: dict[str, list[BindingType]] = {
             tooltip="Previous part",
         ),
         Binding("1", "part(0)", "part", show=False, key_display="1-8", tooltip="Part by number"),
-        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MOST_TABS)),
+        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, MAX_TABS)),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("p", "pictures", "pictures", tooltip="Pictures: wrong, least sure, each class"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
@@ -134,7 +134,7 @@ _KEYS: dict[str, list[BindingType]] = {
     ],
     "label": [
         Binding("1", "choose(0)", "answer", key_display="1-9", tooltip="The answer of that number"),
-        *(Binding(str(i + 1), f"choose({i})", "answer", show=False) for i in range(1, NUMBERED)),
+        *(Binding(str(i + 1), f"choose({i})", "answer", show=False) for i in range(1, NUMBER_KEYS)),
         Binding("slash", "another", "another class", key_display="/", tooltip="Any other class"),
         Binding("n", "answer('none')", "none of these", tooltip="It shows none of the classes"),
         Binding("s", "answer('unsure')", "unsure", tooltip="You cannot tell; it is counted"),

@@ -16,8 +16,8 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 
-_MOST_TEXT = 1000
-_KEPT_LINES = 2000
+_MAX_TEXT = 1000
+_TAIL_LINES = 2000
 _CHUNK = 2**18
 _MAX_LINE = 4096
 
@@ -30,7 +30,7 @@ def runs_of(path: Path) -> list[Path]:
     return below or [path]
 
 
-def ended_runs(group: Path, alive: Callable[[Path], bool]) -> list[Path]:
+def finished_group(group: Path, alive: Callable[[Path], bool]) -> list[Path]:
     """Returns the runs of a group of several models once all have results; empty before.
 
     Args:
@@ -76,8 +76,8 @@ class WatchThread:
     Attributes:
         latest: The run as it stands; None before it was read.
         log: The last lines of the output.
-        beside: Other runs that are read too, without channels: those of other models.
-        others: How they stand.
+        other_runs: Runs that are read too, without channels: those of other models.
+        other_views: How they stand.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class WatchThread:
         load_readers()
         self.latest = first
         self.log: tuple[str, ...] = ()
-        self.beside: tuple[Path, ...] = ()
-        self.others: dict[Path, RunView] = {}
+        self.other_runs: tuple[Path, ...] = ()
+        self.other_views: dict[Path, RunView] = {}
         self._run, self._tail, self._alive, self._seconds = run, Tail(log), alive, seconds
         self._stop = threading.Event()
         threading.Thread(target=self._loop, daemon=True, name="watch").start()
@@ -106,14 +106,14 @@ class WatchThread:
             self.log = self._tail.lines()
             try:
                 self.latest = read_live(self._run, self.latest, self._alive(self._run))
-                before, alive = self.others, self._alive
-                self.others = {
+                before, alive = self.other_views, self._alive
+                self.other_views = {
                     run: RunView.read(RunDir(run), before.get(run), alive=alive(run))
-                    for run in self.beside
+                    for run in self.other_runs
                 }
             except Exception as error:
                 # A view frozen at the last good figures would look like a hanging run.
-                damage = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
+                damage = f"{type(error).__name__}: {error}"[:_MAX_TEXT]
                 self.latest = replace(self.latest or RunView("waiting"), damage=damage)
             self._stop.wait(self._seconds)
 
@@ -137,7 +137,7 @@ class Tail:
             stamp = (status.st_size, status.st_mtime_ns)
             if stamp != self._stamp:
                 file.seek(max(status.st_size - _CHUNK, 0))
-                complete = file.read(_CHUNK).split(b"\n")[:-1][-_KEPT_LINES:]
+                complete = file.read(_CHUNK).split(b"\n")[:-1][-_TAIL_LINES:]
                 self._lines = tuple(x[:_MAX_LINE].decode("utf-8", "replace") for x in complete)
                 self._stamp = stamp
         return self._lines

@@ -13,7 +13,7 @@ from tuiprobe.catalog.presets import ListedModel, presets
 from tuiprobe.numbers import number, short_count
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.tui.text import fitted
-from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns, row_text
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, row_text, visible_columns
 
 COLUMNS = (
     RowColumn("model", 18),
@@ -70,9 +70,9 @@ def grouped(models: Sequence[ListedModel]) -> list[ListedModel | str]:
     """Returns the models by group, each group under its heading with its number of models."""
     rows: list[ListedModel | str] = []
     for group, title in GROUPS.items():
-        own = [model for model in models if group_of(model) == group]
-        if own:
-            rows += [f"{title} ({len(own):,})", *own]
+        members = [model for model in models if group_of(model) == group]
+        if members:
+            rows += [f"{title} ({len(members):,})", *members]
     return rows
 
 
@@ -82,11 +82,11 @@ def counts(matching: int, total: int, marked: int) -> str:
 
     file = published_models.current_file()
     versions = published_models.generated_with(file)
-    of = " and ".join(f"{library} {version}" for library, version in versions.items())
+    libraries = " and ".join(f"{library} {version}" for library, version in versions.items())
     day = published_models.listed_on(file)
     parts = [f"{marked} marked"] if marked else []
     parts += [f"{matching:,} shown"] if matching < total else []
-    parts.append(f"{total:,} models of {of}" + (f", list of {day}" if day else ""))
+    parts.append(f"{total:,} models of {libraries}" + (f", list of {day}" if day else ""))
     return " · ".join(parts)
 
 
@@ -157,12 +157,12 @@ def line(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
     >>> line(columns, ["a long name", "timm", "71.5"], 18)
     'a long name   71.5'
     """
-    kept = kept_columns(columns, width)
+    visible = visible_columns(columns, width)
     name = cell_len(plain(cells[0]))
-    room = width - sum(columns[i].width + 1 for i in kept[1:])
-    while len(kept) > 1 and room < name:
-        room += columns[kept.pop(1)].width + 1
-    return row_text([columns[i] for i in kept], [cells[i] for i in kept], width)
+    room = width - sum(columns[i].width + 1 for i in visible[1:])
+    while len(visible) > 1 and room < name:
+        room += columns[visible.pop(1)].width + 1
+    return row_text([columns[i] for i in visible], [cells[i] for i in visible], width)
 
 
 def details(model: ListedModel) -> list[str]:
@@ -233,16 +233,16 @@ class ModelTable(RowTable[ListedModel | str]):
             return fitted(row, width)
         return line(self.columns, self._cells(row), width)
 
-    def style_of(self, row: ListedModel | str) -> Style:
+    def row_style(self, row: ListedModel | str) -> Style:
         """Returns the style of a row; headings have one of their own."""
         heading = isinstance(row, str)
         return self.get_component_rich_style("rows--heading") if heading else self.rich_style
 
-    def _go(self, row: int) -> None:
+    def _move_cursor(self, row: int) -> None:
         """Goes to the model nearest to a row; beyond a heading, as the cursor moves."""
         back = row < self.cursor
         models = (i for i, row in enumerate(self.rows) if isinstance(row, ListedModel))
         row = min(models, key=lambda i: (abs(i - row), (i > row) == back), default=row)
-        super()._go(row)
+        super()._move_cursor(row)
         if row == 1 and self.rows and isinstance(self.rows[0], str):
             self.scroll_to(y=0, animate=False)  # the heading above it

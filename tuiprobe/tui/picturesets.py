@@ -49,24 +49,24 @@ def picture_rows(sets: Sequence[Pictures]) -> Iterator[PictureRow]:
     Args:
         sets: The same set as one model or several answer it; the first one's answers count.
     """
-    of, data = sets[0], sets[0].record.name
+    first, data = sets[0], sets[0].record.name
     if len(sets) > 1:
         with suppress(TuiprobeError):  # other images
             places = differing(sets)
             yield PictureRow(data, "models differ", f"{len(places):,}", places)
-    classes = of.by_class()
+    classes = first.by_class()
     if classes:
-        wrong = of.wrong()
+        wrong = first.wrong()
         yield PictureRow(data, "wrong", f"{len(wrong):,}", wrong)
-    least = of.least_sure()
+    least = first.least_sure()
     if len(least):
         yield PictureRow(data, "least sure", f"{len(least):,}", least)
     for name, right, n in classes:
         if right < n:
-            yield PictureRow(data, name, f"{right:,}/{n:,}", of.wrong(name), by_answer=True)
+            yield PictureRow(data, name, f"{right:,}/{n:,}", first.wrong(name), by_answer=True)
     if not classes:
-        for name, count in of.common():
-            yield PictureRow(data, f"called {name}", f"{count:,}", of.answered(name))
+        for name, count in first.common():
+            yield PictureRow(data, f"called {name}", f"{count:,}", first.answered(name))
 
 
 class PictureSets:
@@ -84,17 +84,17 @@ class PictureSets:
     def __init__(self, runs: Sequence[Path], models: Sequence[str] = (), data: str = "") -> None:
         self._run, self._models = RunDir(runs[0]), list(models)
         answers = [read_pictures(RunDir(run)) for run in runs]
-        names = [name for name in answers[0] if all(name in of for of in answers)]
+        names = [name for name in answers[0] if all(name in by_set for by_set in answers)]
         names.sort(key=lambda name: name != data)
-        self._sets = {name: [of[name] for of in answers] for name in names}
+        self._sets = {name: [by_set[name] for by_set in answers] for name in names}
         self._originals = {
             name: Originals(sets[0].record.source) for name, sets in self._sets.items()
         }
         self.rows = [row for sets in self._sets.values() for row in picture_rows(sets)]
 
-    def place(self, data: str, words: str) -> int:
+    def row_index(self, data: str, name: str) -> int:
         """Returns the place of the row of a set, or of a class of it; 0 where there is none."""
-        wanted = (words, f"called {words}")
+        wanted = (name, f"called {name}")
         rows = enumerate(self.rows)
         of_set = [(i, row) for i, row in rows if data in ("", row.data)]
         first = of_set[0][0] if of_set else 0
@@ -104,17 +104,19 @@ class PictureSets:
         """Returns the title of a row, its pictures, and how many of them each model has right."""
         places = row.places[:SHOWN]
         groups: dict[str, list[Picture]] = {}
-        for each in zip(*(of.at(places) for of in self._sets[row.data]), strict=True):
-            heading = f"called {each[0].answer}" if row.by_answer else row.name
-            groups.setdefault(heading, []).append(self._picture(each))
+        answers = (pictures.at(places) for pictures in self._sets[row.data])
+        for predictions in zip(*answers, strict=True):
+            heading = f"called {predictions[0].answer}" if row.by_answer else row.name
+            groups.setdefault(heading, []).append(self._picture(predictions))
         more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
         title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
-        return title, list(groups.items()), inert_lines(self._rights(row))
+        return title, list(groups.items()), inert_lines(self._right_counts(row))
 
-    def _rights(self, row: PictureRow) -> Iterator[str]:
+    def _right_counts(self, row: PictureRow) -> Iterator[str]:
         """Yields how many of the pictures each model has right, where labels are."""
-        for model, of in zip(self._models, self._sets[row.data], strict=False):
-            truth, answer = (values[row.places] for values in (of.answers.truth, of.answers.answer))
+        for model, pictures in zip(self._models, self._sets[row.data], strict=False):
+            answers = pictures.answers
+            truth, answer = (values[row.places] for values in (answers.truth, answers.answer))
             if (truth >= 0).any():
                 right = int(((truth >= 0) & (truth == answer)).sum())
                 yield f"{model}: right on {right:,} of these {len(row.places):,}"

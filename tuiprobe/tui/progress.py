@@ -29,7 +29,7 @@ STAGES = {
 UNTRAINED = "UNTRAINED"
 DEMONSTRATION = "DEMONSTRATION"
 _EXPLAINED = f"{DEMONSTRATION}: says nothing about real CLIPs"
-LEAST_LINE = 6
+MIN_LINE = 6
 """Cells below which a line of progress cannot be read."""
 
 
@@ -89,8 +89,8 @@ def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:
     tail += view.waiting
     room = width - len(tail) - 2
     line = min(room - len(name) - 1, 20)
-    if line >= LEAST_LINE:
-        return f"{sign(view)} {name} {part_line(done / total, line)}{tail}"
+    if line >= MIN_LINE:
+        return f"{sign(view)} {name} {progress_bar(done / total, line)}{tail}"
     return f"{sign(view)} {fitted(name, min(max(room, 8), len(name)))}{tail}"
 
 
@@ -117,7 +117,7 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
-def part_line(part: float, room: int) -> str:
+def progress_bar(part: float, room: int) -> str:
     """Returns how much of a whole is done as a line of `room` cells.
 
     >>> part_line(0.5, 6)

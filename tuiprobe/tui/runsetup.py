@@ -101,12 +101,12 @@ class Setup:
         return next((short.name for short in shorts if self[short.name]), name)
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def used_options(self) -> tuple[str, ...]:
         """The options that this run has a use for, in the order of the form."""
         kind = kind_of(self.data)
         asked = []
-        for name, known in FIELDS.items():
-            option = known.option
+        for name, declared in FIELDS.items():
+            option = declared.option
             by_short_form = name in ("data", "target") and bool(self["embeddings"])
             if kind == "images" and option.stands_for:
                 by_short_form = name != "embeddings"
@@ -119,7 +119,7 @@ class Setup:
         problems = {}
         if not self.data:
             problems["data"] = "name a data set; ctrl+o picks a folder"
-        for name in self.asked:
+        for name in self.used_options:
             option, text = run_option(name), self[name]
             if not text:
                 continue
@@ -137,7 +137,7 @@ class Setup:
     def options(self) -> list[str]:
         """Returns the arguments of `tuiprobe` that differ from its defaults."""
         models = words_of([run_option("model")], {"model": self.models})
-        return ["--headless", *([] if self.of_vectors else models), *self.words(*self.asked)]
+        return ["--headless", *([] if self.of_vectors else models), *self.words(*self.used_options)]
 
     def words(self, *names: str) -> list[str]:
         """Returns the arguments that set some of the options."""
@@ -147,13 +147,13 @@ class Setup:
     def directory(self, runs: Path) -> Path:
         """Returns where the run goes: the same options, the same directory, so they resume."""
         models = () if self.of_vectors else self.models
-        names = [name for name in self.asked if run_option(name).option.changes != "nothing"]
+        names = [name for name in self.used_options if run_option(name).option.changes != "nothing"]
         words = [*models, *self.words(*names)]
         digest = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:8]
         if self.of_vectors:
             return runs / f"{_safe(rows_name(self.data))}-embeddings-{digest}"
-        what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
-        return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest}"
+        subject = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
+        return runs / f"{_safe(subject)}-{_safe(self['data'])}-{digest}"
 
     def arguments(self, runs: Path) -> list[str]:
         """Returns the whole command line after the program's name."""
@@ -166,7 +166,7 @@ class Setup:
         return [*sound, "--output", str(self.directory(runs)), "--dry-run", "--json"]
 
 
-def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
+def run_specs(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
     """Returns the facts of each run that its title may warn of."""
     specs = []
     for model in () if setup.of_vectors else setup.models:
@@ -176,7 +176,7 @@ def specs_of(setup: Setup, memory: SetupMemory) -> list[dict[str, object]]:
     return specs
 
 
-def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
+def start_label(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
     """Returns the text of the button: the effect of Enter.
 
     Args:
@@ -184,13 +184,13 @@ def start_words(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
         wrong: Names of the options that are wrong.
     """
     for name in wrong:
-        what = "the run directory" if name == "output" else run_option(name).label
-        return f"✗ {what} needs another value"
+        field = "the run directory" if name == "output" else run_option(name).label
+        return f"✗ {field} needs another value"
     total = sum(preview.images for preview in previews)
     done = sum(preview.directory.done for preview in previews)
     if done:
-        again = f"all {total:,} are measured: answers again"
-        return again if done >= total else f"resumes {done:,} of {total:,}"
+        text = f"all {total:,} are measured: answers again"
+        return text if done >= total else f"resumes {done:,} of {total:,}"
     if not total:
         return "start"
     start = "! start without answers" if previews[0].unanswered else "start"

@@ -31,16 +31,16 @@ class Settings:
     def read(cls) -> Settings:
         """Reads the settings; those that are not valid have their defaults."""
         try:
-            known = parse_json(read_regular(_file()))
+            values = parse_json(read_regular(_file()))
         except (OSError, ValueError, TuiprobeError):
             return cls()
-        if not isinstance(known, dict):
+        if not isinstance(values, dict):
             return cls()
-        theme = known.get("theme")
+        theme = values.get("theme")
         return cls(
             theme if isinstance(theme, str) else "",
-            {id: keys for id, keys in _items(known, "keymap") if isinstance(keys, str) and keys},
-            {text: n for text, n in _items(known, "used") if type(n) is int and n > 0},
+            {id: keys for id, keys in _items(values, "keymap") if isinstance(keys, str) and keys},
+            {text: n for text, n in _items(values, "used") if type(n) is int and n > 0},
         )
 
     def write(self) -> None:
@@ -50,12 +50,12 @@ class Settings:
             RunError: If the file cannot be written.
         """
         file = _file()
-        known = {name: value for name, value in asdict(self).items() if value}
-        Entry(file.parent, file.name).write_json(known)
+        values = {name: value for name, value in asdict(self).items() if value}
+        Entry(file.parent, file.name).write_json(values)
 
 
-def _items(known: dict[str, object], name: str) -> Iterable[tuple[str, object]]:
-    value = known.get(name)
+def _items(values: dict[str, object], name: str) -> Iterable[tuple[str, object]]:
+    value = values.get(name)
     return value.items() if isinstance(value, dict) else ()
 
 

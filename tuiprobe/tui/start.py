@@ -66,6 +66,6 @@ def start(
     _return_memory()
     app = TuiprobeApp(open_run=open_run, first=first)
     app.run()
-    if app.farewell:
-        print(app.farewell, file=sys.stderr)
+    if app.exit_message:
+        print(app.exit_message, file=sys.stderr)
     return app.return_code or 0

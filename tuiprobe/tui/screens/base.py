@@ -26,7 +26,7 @@ from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
 
 
-def titled(text: str, warning: str, short: str, width: int) -> Content:
+def title_with_warning(text: str, warning: str, short: str, width: int) -> Content:
     """Returns a title with a warning at its right end.
 
     Args:
@@ -75,10 +75,10 @@ class TitleLine(Static):
     def on_resize(self) -> None:
         """Draws for the width there is."""
         if self.content_size.width:
-            self.update(titled(self._text, *self._warnings, self.content_size.width))
+            self.update(title_with_warning(self._text, *self._warnings, self.content_size.width))
 
 
-SMALLEST = (60, 15)
+MIN_SIZE = (60, 15)
 
 
 class ProbeScreen(Screen[None]):
@@ -106,8 +106,8 @@ class ProbeScreen(Screen[None]):
             key_display="'",
             tooltip="A letter goes to each panel",
         ),
-        Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
-        Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
+        Binding("M", "app.open_list('models')", "models", show=False, tooltip="The list of models"),
+        Binding("R", "app.open_list('runs')", "runs", show=False, tooltip="All runs"),
     ])  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
@@ -118,7 +118,7 @@ class ProbeScreen(Screen[None]):
             yield TitleLine(f"tuiprobe  {self.PLACE}", id="place")
             yield Static(id="badge", markup=False)
         yield Static(
-            f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
+            f"the window is too small: {MIN_SIZE[0]} x {MIN_SIZE[1]} or more, please",
             id="too-small",
         )
         yield from self.compose_body()
@@ -135,39 +135,42 @@ class ProbeScreen(Screen[None]):
 
     def action_jump(self) -> None:
         """Puts a letter on every panel in sight; the letter goes there."""
-        from tuiprobe.tui.screens.dialogs import JumpScreen, places_on
+        from tuiprobe.tui.screens.dialogs import JumpScreen, visible_widgets
 
-        places = places_on(list(self.focus_chain), self.size)
+        widgets = visible_widgets(list(self.focus_chain), self.size)
 
-        def go(widget: Widget | None) -> None:
+        def focus(widget: Widget | None) -> None:
             if widget is not None:
                 self.set_focus(widget)
 
-        self.app.push_screen(JumpScreen(places), go)
+        self.app.push_screen(JumpScreen(widgets), focus)
 
     def on_screen_suspend(self) -> None:
-        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens."""
-        for widget in self.walk_children(Widget):
+        """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens.
+
+        Behind a dialog the screen stays in sight.
+        """
+        for widget in () if self.app.screen.is_modal else self.walk_children(Widget):
             widget.refresh()
 
     @property
     def alive(self) -> bool:
         """Whether the screen is open; a result from a thread or process may arrive too late."""
-        return self.app.is_running and self.is_attached and self in self.app.screen_stack
+        return self.app.is_open(self)
 
     @on(ScreenResume)
     def show_running(self) -> None:
         """Shows in the line at the top what runs meanwhile."""
-        text = self.app.running_beside(self.shown_run)
+        text = self.app.running_summary(self.shown_run)
         for badge in self.query("#badge").results(Static):  # none before the screen is laid out
             badge.update(text)
             badge.display = bool(text)
 
-    def has_read(self) -> None:
+    def finish_reading(self) -> None:
         """Takes keys from now on, first those that were pressed while it was reading."""
         if self.reading:
             self.reading = False
-            self.app.call_next(self.app.hand_over, self)
+            self.app.call_next(self.app.release_keys, self)
 
     @property
     def title_line(self) -> TitleLine:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
@@ -26,11 +27,10 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.text import line
+from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
-from tuiprobe.tui.child import shown_command
-from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -39,9 +39,12 @@ from tuiprobe.tui.text import DIM, inert
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
+MAX_NAME = 40
+"""Cells of the name of a figure at most, where the figures need the room."""
+
 
 @dataclass(frozen=True)
-class PairRow:
+class DifferenceRow:
     """The model that leads beside another one on a set.
 
     Attributes:
@@ -59,16 +62,16 @@ class PairRow:
     differ: int | None
 
 
-class CompareTable(Forest[PairRow]):
+class CompareTable(Forest[DifferenceRow]):
     """A line a set and model: the paired difference, and its interval beside zero."""
 
-    TITLES = ("set", "other model", "points", "differ")
+    HEADINGS = ("set", "other model", "points", "differ")
     TERMS = ("paired", "difference", "interval", "differs", "shift", "estimate")
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(self._row, self.TITLES, self.TERMS, differences=True, id=id)
+        super().__init__(self._row, self.HEADINGS, self.TERMS, differences=True, id=id)
 
-    def _row(self, row: PairRow) -> ForestRow:
+    def _row(self, row: DifferenceRow) -> ForestRow:
         change, points, ends = row.difference, MISSING, None
         if given(change):
             points = interval(change.value, change.low, change.high, change.unit, signed=True,
@@ -81,41 +84,57 @@ class CompareTable(Forest[PairRow]):
 
 
 class FigureTable(RowTable[tuple[str, Difference]]):
-    """A row a figure and model: both figures, their difference and its interval."""
+    """A row a figure and model: both figures, their difference and its interval.
+
+    No figure is cut: the table scrolls sideways where its columns need more than there is.
+    """
+
+    SCROLLS_SIDEWAYS = True
+    DEFAULT_CSS = "FigureTable { overflow-x: auto; scrollbar-size-horizontal: 1; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "sideways(-1)", "left", show=False, tooltip="Columns on the left"),
+        Binding("right,l", "sideways(1)", "right", show=False, tooltip="Columns on the right"),
+    ]
 
     def __init__(self, *, id: str) -> None:
-        super().__init__((RowColumn("figure", 22),), self._of, empty="reading…", id=id)
+        super().__init__((RowColumn("figure", 22),), self._row_cells, empty="reading…", id=id)
 
-    def name_models(self, first: str, others: Sequence[str]) -> None:
-        """Names the columns by the models.
-
-        Args:
-            first: The model that leads.
-            others: The models that it is compared with.
-        """
-        named = len(others) == 1
-        self.columns = (
-            RowColumn("figure", 22),
-            *(() if named else (RowColumn("other model", 18),)),
-            RowColumn(plain(first), 12, right=True, drop=2),
-            RowColumn(plain(others[0]) if named else "the other", 12, right=True, drop=3),
-            RowColumn("difference", 11, right=True, term="difference"),
-            RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
-            RowColumn("images", 9, drop=6, term="paired"),
+    def name_models(self, compared: Compared) -> None:
+        """Names the columns by the models, and makes each as wide as its longest figure."""
+        first, *others = (row.model for row in compared.decision.models)
+        single = len(others) == 1
+        columns = (
+            RowColumn("figure", 0),
+            *(() if single else (RowColumn("other model", 0),)),
+            RowColumn(plain(first), 0, right=True),
+            RowColumn(plain(others[0]) if single else "the other", 0, right=True),
+            RowColumn("difference", 0, right=True, term="difference"),
+            RowColumn("95 % interval", 0, right=True, term="interval"),
+            RowColumn("images", 0, term="paired"),
+        )
+        self.columns = columns
+        cells = [self._row_cells(row) for row in compared.figures("", False)]
+        texts = zip([column.title for column in columns], *cells, strict=True)
+        widths = [max(cell_len(plain(text)) for text in column) for column in texts]
+        widths[0] = min(widths[0], MAX_NAME)
+        self.columns = tuple(
+            replace(column, width=width) for column, width in zip(columns, widths, strict=True)
         )
 
-    def _of(self, row: tuple[str, Difference]) -> list[str]:
-        model, of = row
-        value = of.difference.alone(signed=True, bare=True)
-        between = of.difference.ends(signed=True)
+    def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
+        model, difference = row
+        value = difference.difference.alone(signed=True, bare=True)
+        ends = difference.difference.ends(signed=True)
         return [
-            headline_name(of) if of.headline else f"{of.id} {of.data} {of.place}".strip(),
+            headline_name(difference)
+            if difference.headline
+            else f"{difference.id} {difference.data} {difference.place}".strip(),
             *([model] if len(self.columns) > 6 else []),
-            of.second.alone(bare=True),
-            of.first.alone(bare=True),
-            f"{'*' if of.differs else ' '}{value}",
-            f"({between})" if between else MISSING,
-            kind(of),
+            difference.second.alone(bare=True),
+            difference.first.alone(bare=True),
+            f"{'*' if difference.differs else ' '}{value}",
+            f"({ends})" if ends else MISSING,
+            kind(difference),
         ]
 
     def explained(self) -> tuple[str, ...]:
@@ -136,7 +155,7 @@ class Compared:
 
     decision: Decision
     comparisons: tuple[Comparison, ...]
-    rows: tuple[PairRow, ...]
+    rows: tuple[DifferenceRow, ...]
     specs: tuple[dict[str, object], ...]
 
     @classmethod
@@ -153,7 +172,7 @@ class Compared:
         return cls(
             decision,
             comparisons,
-            tuple(_pair_rows(decision, comparisons, runs)),
+            tuple(_difference_rows(decision, comparisons, runs)),
             tuple(
                 {**run.report.spec, "weights": run.report.model.weights.kind} for run in runs
             ),
@@ -178,12 +197,12 @@ class Compared:
             for model, row in rows
             if holds_all(f"{row.name} {row.id} {row.data} {row.place} {model}", words)
         ]
-        return sorted(rows, key=lambda of: 1000 if of[1].headline is None else of[1].headline)
+        return sorted(rows, key=lambda item: 1000 if item[1].headline is None else item[1].headline)
 
 
-def _pair_rows(
+def _difference_rows(
     decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
-) -> list[PairRow]:
+) -> list[DifferenceRow]:
     """Returns the paired differences, then the target, each with the pictures that differ."""
     sets: list[dict[str, Pictures]] = [{} for _ in decision.models]
     with suppress(TuiprobeError):  # the decision and the figures need none of it
@@ -208,11 +227,11 @@ def _pair_rows(
             return None  # a mean over several sets
         both = [pictures[model].get(data) for model in (first, other)]
         with suppress(TuiprobeError):  # other images
-            return len(differing([of for of in both if of is not None])) if all(both) else None
+            return len(differing([one for one in both if one is not None])) if all(both) else None
         return None
 
     return [
-        PairRow(name, by_name[model], figure, data, differ(name, model, data))
+        DifferenceRow(name, by_name[model], figure, data, differ(name, model, data))
         for name, model, figure, data in wanted
     ]
 
@@ -246,7 +265,7 @@ class CompareScreen(FilteredScreen):
         super().__init__()
         self.runs = list(runs)
         self.compared: Compared | None = None
-        self._only = False
+        self._differing_only = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the decision above its differences, or all figures."""
@@ -267,7 +286,7 @@ class CompareScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
-        self.app.read(partial(self._read, self.app))
+        self.app.read(self, partial(Compared.read, self.runs), self._arrived)
 
     @property
     def everything(self) -> bool:
@@ -281,31 +300,19 @@ class CompareScreen(FilteredScreen):
             return self.query_one(FigureTable)
         return self.query_one(CompareTable)
 
-    def _read(self, app: EngineApp) -> None:
-        compared: Compared | str
-        try:
-            compared = Compared.read(self.runs)
-        except TuiprobeError as error:
-            compared = str(error)
-        if self.is_running:
-            app.call_later(self._arrived, compared)
-
-    def _arrived(self, compared: Compared | str) -> None:
-        if not self.alive:
-            return
-        decision, nothing = self.query_one("#decision", FigureText), "esc goes back"
-        if isinstance(compared, str):
-            decision.show(Content.styled(plain(compared), "$error"))
+    def _arrived(self, compared: Compared | TuiprobeError) -> None:
+        decision = self.query_one("#decision", FigureText)
+        self.finish_reading()
+        if isinstance(compared, TuiprobeError):
+            decision.show(inert(str(compared), "$error"))
             for table in self.query(RowTable):
-                table.empty = f"nothing to compare: {nothing}"
+                table.empty = "nothing to compare: esc goes back"
                 table.refresh()
-            self.has_read()
             return
         self.compared = compared
-        first, *others = (row.model for row in compared.decision.models)
-        decision.show(self._decision(compared.decision))
+        decision.show(self._decision_text(compared.decision))
         self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
-        self.query_one("#estimates", FigureText).show(self._estimates(compared.decision))
+        self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [
             inert(line(text))
             for comparison in compared.comparisons
@@ -315,7 +322,7 @@ class CompareScreen(FilteredScreen):
             )
         ]
         self.query_one("#common", FigureText).show(Content("\n").join(dict.fromkeys(common)))
-        self.query_one(FigureTable).name_models(first, others)
+        self.query_one(FigureTable).name_models(compared)
         for table in self.query(RowTable):
             table.empty = "No figure matches. esc clears the filter, d shows all."
         self.query_one(CompareTable).empty = (
@@ -324,23 +331,22 @@ class CompareScreen(FilteredScreen):
             else "no accuracy of the same labelled images"
         )
         self._show()
-        self.has_read()
 
-    def _decision(self, decision: Decision) -> Content:
+    def _decision_text(self, decision: Decision) -> Content:
         """Returns the sentence, what weakens it, and what would decide it."""
         lines = [inert(decision.sentence, "bold")]
         lines += [inert(line(text)) for text in beneath(decision)]
         return Content("\n").join(lines)
 
-    def _estimates(self, decision: Decision) -> Content:
+    def _estimates_text(self, decision: Decision) -> Content:
         """Returns the estimates of the target, which order nothing."""
-        known = [
+        estimates = [
             f"{row.model} {with_range(row.accuracy)} on {row.accuracy.data}"
             for row in decision.models
             if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
         ]
-        text = f"estimated, which orders nothing: {', '.join(known)}"
-        return inert(text if known else "", DIM)
+        text = f"estimated, which orders nothing: {', '.join(estimates)}"
+        return inert(text if estimates else "", DIM)
 
     def _show(self) -> None:
         if self.compared is None:
@@ -351,11 +357,11 @@ class CompareScreen(FilteredScreen):
             panel.border_title = inert(f"{leader} minus the other, on the same images")
             panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return
-        rows = self.compared.figures(self._query, self._only)
+        rows = self.compared.figures(self._query, self._differing_only)
         self.query_one(FigureTable).show_rows(rows)
         everything = self.compared.figures("", False)
         excluding = sum(row.differs is True for _, row in everything)
-        only = " · differing only" if self._only else ""
+        only = " · differing only" if self._differing_only else ""
         panel.border_title = (
             f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*){only}"
         )
@@ -400,7 +406,7 @@ class CompareScreen(FilteredScreen):
 
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""
-        self._only = not self._only
+        self._differing_only = not self._differing_only
         self._show()
 
     def action_label(self) -> None:
@@ -422,7 +428,7 @@ class CompareScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
-        row = ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
+        row = ", ".join(f"{name} {cell}" for name, cell in self.table.current_cells().items())
         if row:
             self.app.copy(plain(row), "row")
 

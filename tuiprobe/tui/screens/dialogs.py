@@ -231,13 +231,13 @@ class JumpScreen(Dialog[Widget | None]):
         color: $background; text-style: bold; }
     """
 
-    def __init__(self, places: list[Widget]) -> None:
+    def __init__(self, widgets: list[Widget]) -> None:
         super().__init__()
-        self._places = dict(zip(LETTERS, places, strict=False))
+        self._widgets = dict(zip(LETTERS, widgets, strict=False))
 
     def compose(self) -> ComposeResult:
         """Puts a letter on the corner of each widget."""
-        for letter, widget in self._places.items():
+        for letter, widget in self._widgets.items():
             sign = Static(f" {letter} ", markup=False)
             sign.styles.offset = (widget.region.x, widget.region.y)
             yield sign
@@ -245,10 +245,10 @@ class JumpScreen(Dialog[Widget | None]):
     def on_key(self, event: events.Key) -> None:
         """Goes to the widget of the letter."""
         event.stop()
-        self.dismiss(self._places.get(event.key))
+        self.dismiss(self._widgets.get(event.key))
 
 
-def places_on(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
+def visible_widgets(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
     """Returns the widgets that are in sight."""
     return [
         widget

@@ -29,8 +29,10 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
         explained = getattr(ancestor, "explained", None)
         if explained is not None:
             ids.update(dict.fromkeys(explained()))
-    known = {term.id: term for term in glossary.terms()}
-    return tuple(known[id] for id in ids if id in known)  # reports may name terms of other packages
+    terms_by_id = {term.id: term for term in glossary.terms()}
+    return tuple(
+        terms_by_id[id] for id in ids if id in terms_by_id
+    )  # reports may name terms of other packages
 
 
 def explanation(term: Term) -> Content:

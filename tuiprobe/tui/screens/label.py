@@ -36,13 +36,13 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import given
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.keys import KEYS, NUMBERED
-from tuiprobe.tui.progress import part_line
+from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
+from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
-from tuiprobe.tui.widgets.thumbnail import WholePicture
+from tuiprobe.tui.widgets.thumbnail import PictureView
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 LARGEST = 600
 """Pixels of a side that no terminal can show."""
 
-SLOW, PATIENCE = 0.3, 2.0
+READING_SECONDS, CLOSE_SECONDS = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
 
 PROGRESS = 12
@@ -120,14 +120,14 @@ class LabelScreen(ProbeScreen):
         self._target, self._narrow = target, narrow
         self._labelling: Labelling | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._busy = self._named = False
+        self._changing = self._show_names = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
         with Container(id="body"):
             with ContentSwitcher(initial="picture-words"):
                 yield FigureText("reading…", id="picture-words")
-                yield WholePicture(id="picture")
+                yield PictureView(id="picture")
             with Vertical(classes="answers"):
                 yield FigureText(id="choices")
                 with VerticalScroll(id="so-far", classes="panel"):
@@ -140,11 +140,11 @@ class LabelScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Opens or resumes the labels."""
-        self._do()
+        self._start_change()
 
     def on_unmount(self) -> None:
         """Releases the labels for other processes, once the last one is written."""
-        wait([self._thread.submit(self._close)], PATIENCE)
+        wait([self._thread.submit(self._close)], CLOSE_SECONDS)
         self._thread.shutdown(wait=False)
 
     @property
@@ -155,19 +155,19 @@ class LabelScreen(ProbeScreen):
     @property
     def picture(self) -> PictureToLabel | None:
         """The picture that waits for an answer."""
-        return self.view.picture if self.view is not None and not self._busy else None
+        return self.view.picture if self.view is not None and not self._changing else None
 
     # The labels, which one thread has: a change is written before the next one begins.
 
-    def _do(self, change: LabelChange | None = None) -> None:
+    def _start_change(self, change: LabelChange | None = None) -> None:
         """Makes a change, unless one is being made, and shows what follows."""
-        if not self._busy:
-            self._busy = True
-            self._work(change)
+        if not self._changing:
+            self._changing = True
+            self._apply_change(change)
 
     @work
-    async def _work(self, change: LabelChange | None) -> None:
-        slow = self.set_timer(SLOW, partial(self._say, Content("reading…")))
+    async def _apply_change(self, change: LabelChange | None) -> None:
+        slow = self.set_timer(READING_SECONDS, partial(self._show_text, Content("reading…")))
         try:
             if self._labelling is None and self._target is None:
                 names = await self._in_thread(shared_targets, self.runs)
@@ -186,19 +186,19 @@ class LabelScreen(ProbeScreen):
             reason = str(error)
         finally:
             slow.stop()
-            self._busy = False
+            self._changing = False
         if not self.alive:
             return
         if view is None and change is not None:
             self.app.fail(plain(reason))
-            self._do()
+            self._start_change()
             return
         self.view = view
         self.refresh_bindings()
         if view is not None:
             self._show()
         else:
-            self._say(inert_lines([reason, "", "esc goes back"]))
+            self._show_text(inert_lines([reason, "", "esc goes back"]))
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         loop = asyncio.get_running_loop()
@@ -237,9 +237,9 @@ class LabelScreen(ProbeScreen):
 
     # What is shown.
 
-    def _say(self, words: Content) -> None:
+    def _show_text(self, text: Content) -> None:
         """Shows words in place of the picture."""
-        self.query_one("#picture-words", FigureText).show(words)
+        self.query_one("#picture-words", FigureText).show(text)
         self.query_one(ContentSwitcher).current = "picture-words"
 
     def _show(self) -> None:
@@ -252,35 +252,35 @@ class LabelScreen(ProbeScreen):
             [{"model": candidate.model, "data": candidate.source} for candidate in candidates],
         )
         if view.image is not None:
-            self.query_one(WholePicture).show_image(view.image)
+            self.query_one(PictureView).show_image(view.image)
             self.query_one(ContentSwitcher).current = "picture"
         elif view.reason:
-            self._say(inert(view.reason, "$error"))
+            self._show_text(inert(view.reason, "$error"))
         else:
-            self._say(self._end(view.state, labelling.files.csv))
+            self._show_text(self._end_text(view.state, labelling.files.csv))
         classes = len(labelling.matched.classes)
         self.query_one("#choices", FigureText).show(_choices(view.picture, classes))
-        names = self._named or len(self.runs) == 1
-        self.query_one(Forest).show_rows(candidate_rows(view.state, names))
+        named = self._show_names or len(self.runs) == 1
+        self.query_one(Forest).show_rows(candidate_rows(view.state, named))
         for id, lines in (
-            ("verdict", _verdict(view.state, names)),
-            ("differences", _differences(view.state, names, labelling.narrow)),
-            ("remarks", _remarks(view.state, view.last, names)),
+            ("verdict", _verdict(view.state, named)),
+            ("differences", _differences(view.state, named, labelling.narrow)),
+            ("remarks", _remarks(view.state, view.last, named)),
         ):
             self.query_one(f"#{id}", FigureText).show(Content("\n").join(lines))
-        other = f" ({'letters' if self._named else 'names'}: v)" if self._nameable else ""
+        other = f" ({'letters' if self._show_names else 'names'}: v)" if self._can_name else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end(self, state: LabelStatus, file: Entry) -> Content:
+    def _end_text(self, state: LabelStatus, file: Entry) -> Content:
         """Returns the text in place of a picture where none is to be labelled."""
-        lines = [Content.styled(plain(state.sentence(self._named)), "bold"), Content()]
+        lines = [Content.styled(plain(state.sentence(self._show_names)), "bold"), Content()]
         if state.decisions:
             lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
         if state.labelled == state.pictures:
             lines.append(inert("every picture is labelled"))
         else:
             lines.append(inert("d labels on and narrows what is known"))
-        if self._nameable and not self._named:
+        if self._can_name and not self._show_names:
             lines.append(inert("v shows the names of the models"))
         lines.append(inert("u takes the last label back, esc goes back"))
         lines.append(inert(f"the labels are in {file}", DIM))
@@ -303,14 +303,14 @@ class LabelScreen(ProbeScreen):
         if action == "undo":
             return view is not None and view.last is not None
         if action == "names":
-            return self._nameable
+            return self._can_name
         if action == "more":
             unlabelled = view is not None and view.state.labelled < view.state.pictures
             return picture is None and unlabelled
         return True
 
     @property
-    def _nameable(self) -> bool:
+    def _can_name(self) -> bool:
         """Whether there are letters in place of names, and a label was given without names."""
         return len(self.runs) > 1 and self.view is not None and self.view.last is not None
 
@@ -318,7 +318,7 @@ class LabelScreen(ProbeScreen):
         """Gives the picture on the screen a label."""
         picture = self.picture
         if picture is not None and label is not None:
-            self._do(lambda labelling: labelling.label(picture.place, label))
+            self._start_change(lambda labelling: labelling.label(picture.place, label))
 
     def action_choose(self, number: int) -> None:
         """Takes the answer of this number."""
@@ -337,15 +337,15 @@ class LabelScreen(ProbeScreen):
 
     def action_undo(self) -> None:
         """Takes the last label back."""
-        self._do(Labelling.undo)
+        self._start_change(Labelling.undo)
 
     def action_more(self) -> None:
         """Labels on after the decision."""
-        self._do(lambda labelling: setattr(labelling, "narrow", True))
+        self._start_change(lambda labelling: setattr(labelling, "narrow", True))
 
     def action_names(self) -> None:
         """Shows models by name, or as A, B and C again."""
-        self._named = not self._named
+        self._show_names = not self._show_names
         self._show()
 
     def action_open(self) -> None:
@@ -396,10 +396,10 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
         return Content()
     lines = [
         Content.assemble((f"{number} ", "bold $accent"), plain(choice))
-        for number, choice in enumerate(picture.choices[:NUMBERED], 1)
+        for number, choice in enumerate(picture.choices[:NUMBER_KEYS], 1)
     ]
-    if len(picture.choices) > NUMBERED:
-        lines.append(inert(f"  {len(picture.choices) - NUMBERED} more: /", DIM))
+    if len(picture.choices) > NUMBER_KEYS:
+        lines.append(inert(f"  {len(picture.choices) - NUMBER_KEYS} more: /", DIM))
     others = (
         ("/", "another class"), ("n", f"none of these {classes:,} classes"), ("s", "unsure"),
         ("k", "skip"),
@@ -414,12 +414,12 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
 # How the labels stand.
 
 
-def _verdict(state: LabelStatus, names: bool) -> Iterator[Content]:
-    yield inert(state.sentence(names), "bold")
+def _verdict(state: LabelStatus, named: bool) -> Iterator[Content]:
+    yield inert(state.sentence(named), "bold")
     if len(state.candidates) > 1 and state.verdict not in FINAL:
         words = "to a decision" if state.verdict == "open" else "to the best"
         part = percent_done(state.progress)
-        yield Content(f"{words} {part_line(state.progress, PROGRESS)} {part}")
+        yield Content(f"{words} {progress_bar(state.progress, PROGRESS)} {part}")
 
 
 def _by_letter(state: LabelStatus) -> list[CandidateStatus]:
@@ -427,44 +427,44 @@ def _by_letter(state: LabelStatus) -> list[CandidateStatus]:
     return sorted(state.candidates, key=lambda row: (len(row.letter), row.letter))
 
 
-def candidate_rows(state: LabelStatus, names: bool) -> list[ForestRow]:
+def candidate_rows(state: LabelStatus, named: bool) -> list[ForestRow]:
     """Returns the accuracy of each candidate; one that is not the best is in brackets.
 
     Args:
         state: How the labels stand.
-        names: Whether models are named, rather than A, B and C.
+        named: Whether models are named, rather than A, B and C.
     """
     rows = []
     for row in _by_letter(state):
-        known, name = row.accuracy, row.name(names)
-        ends = RangeEnds(known.low, known.value, known.high) if known.known else None
+        accuracy, name = row.accuracy, row.name(named)
+        ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high) if accuracy.known else None
         name, style = (f"({name})", "dim") if row.dropped else (name, "")
-        text = known.sentence() if known.known else MISSING
+        text = accuracy.sentence() if accuracy.known else MISSING
         rows.append(ForestRow((name,), text, ends, style=style))
     return rows
 
 
-def _differences(state: LabelStatus, names: bool, bounds: bool) -> Iterator[Content]:
+def _differences(state: LabelStatus, named: bool, bounds: bool) -> Iterator[Content]:
     figure = state.candidates[0].accuracy.figure
     if len(state.candidates) == 1 and state.labelled and not given(figure):
         yield inert(figure.reason)
-    leader = state.candidates[state.leader].name(names)
-    beaten = []
+    leader = state.candidates[state.leader].name(named)
+    dropped = []
     for row in _by_letter(state):
         if row.dropped and not bounds:
-            beaten.append(row.name(names))
+            dropped.append(row.name(named))
         elif row.difference is not None and state.labelled:
             words = difference_words(row).replace(" ", NO_BREAK)
-            yield inert(f"{leader} minus {row.name(names)}: {words}")
-    if beaten:
-        yield inert(f"not the best: {', '.join(beaten)}")
+            yield inert(f"{leader} minus {row.name(named)}: {words}")
+    if dropped:
+        yield inert(f"not the best: {', '.join(dropped)}")
 
 
-def _remarks(state: LabelStatus, last: LastLabel | None, names: bool) -> Iterator[Content]:
+def _remarks(state: LabelStatus, last: LastLabel | None, named: bool) -> Iterator[Content]:
     if last is not None:
         rows = _by_letter(state)
         answers = ", ".join(
-            f"{row.name(names)} {last.answers[row.letter]}" for row in rows if last.answers
+            f"{row.name(named)} {last.answers[row.letter]}" for row in rows if last.answers
         )
         words = f"{last.label} ({answers})" if last.label else "skipped"
         yield inert(f"last picture: {words}", DIM)

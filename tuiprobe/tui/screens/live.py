@@ -14,12 +14,13 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
+from tuiprobe.request import shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView, logged_errors
 from tuiprobe.tui import progress
-from tuiprobe.tui.child import Engine, shown_command
+from tuiprobe.tui.child import Engine
 from tuiprobe.tui.keys import KEYS
-from tuiprobe.tui.livewatch import WatchThread, ended_runs, runs_of
+from tuiprobe.tui.livewatch import WatchThread, finished_group, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.answers import model_row
@@ -45,7 +46,7 @@ class LiveScreen(ProbeScreen):
     """
 
     AUTO_FOCUS = "ChannelBars"
-    IMPORTANT = ("results", "cancel", "detach", "again", "log")
+    IMPORTANT = ("results", "cancel", "detach", "resume", "log")
     BINDINGS: ClassVar[list[BindingType]] = KEYS["live"]
 
     def __init__(
@@ -65,16 +66,16 @@ class LiveScreen(ProbeScreen):
         self._taps: dict[SetAndTap, LiveTap] = {}
         self._timer: Timer | None = None
         self._messages: tuple[object, ...] = ()
-        self._beside: tuple[object, ...] = ()  # what was shown of the other models
+        self._other_states: tuple[object, ...] = ()  # what was shown of the other models
 
     def _new_watch(self, first: RunView | None = None) -> WatchThread:
         log = RunDir(self.root).log_file
-        watch = WatchThread(self.shown_run, log, self.app.works_on, first)
-        watch.beside = self._others
+        watch = WatchThread(self.shown_run, log, self.app.has_running_engine, first)
+        watch.other_runs = self._other_runs
         return watch
 
     @property
-    def _others(self) -> tuple[Path, ...]:
+    def _other_runs(self) -> tuple[Path, ...]:
         """The runs of the other models of a group."""
         return tuple(run for run in self._members if run != self.shown_run)
 
@@ -134,12 +135,12 @@ class LiveScreen(ProbeScreen):
         runs = runs_of(self.root)
         if runs == [self.root] or runs == self._members:
             return
-        before, self._members, self._member = self.shown_run, runs, 0
-        if before in runs:
-            self._member = runs.index(before)
-            self._watch.beside = self._others
+        shown, self._members, self._member = self.shown_run, runs, 0
+        if shown in runs:
+            self._member = runs.index(shown)
+            self._watch.other_runs = self._other_runs
         else:
-            self._look_at_member()
+            self._watch_member()
 
     # The view.
 
@@ -154,21 +155,24 @@ class LiveScreen(ProbeScreen):
         self._show_title(view)
         if view is None:
             return
-        self.has_read()
+        self.finish_reading()
         self._announce_end(view)
         end = self._full_end(view)
         ranks = progress.ranks_line(view.ranks, self.size.width - 2) if view.going else ""
         messages = (log, view.messages, ranks, end, view.state)
-        turned = messages[-2:] != self._messages[-2:]
+        changed = messages[-2:] != self._messages[-2:]
         if messages != self._messages:
             self._messages = messages
             self._show_messages(view, ranks)
         before, self._shown = self._shown, view
-        others = tuple(self._watch.others.values())
-        beside, self._beside = self._beside, tuple((of.state, of.beat) for of in others)
+        others = tuple(self._watch.other_views.values())
+        states, self._other_states = (
+            self._other_states,
+            tuple((one.state, one.beat) for one in others),
+        )
         # The last events follow the last heartbeat.
-        turned = turned or beside != self._beside
-        if turned or before is None or (view.beat, view.damage) != (before.beat, before.damage):
+        changed = changed or states != self._other_states
+        if changed or before is None or (view.beat, view.damage) != (before.beat, before.damage):
             self._taps = view.taps
             self._show_figures()
 
@@ -177,8 +181,8 @@ class LiveScreen(ProbeScreen):
         if view.going:
             return ""
         engine, cause = self.engine, ""
-        if engine is not None:
-            cause = progress.cause_of_end(engine.ended(), engine.killed, self._watch.log)
+        if engine is not None and view.state != "done":  # else of another model of its group
+            cause = progress.cause_of_end(engine.exit_code(), engine.killed, self._watch.log)
         return progress.advice(view, cause)
 
     def _full_end(self, view: RunView) -> str:
@@ -189,7 +193,7 @@ class LiveScreen(ProbeScreen):
     def _announce_end(self, view: RunView) -> None:
         """Says once how the engine ended, where another screen is in front of this one."""
         engine, end = self.engine, self._end(view)
-        if engine is None or engine is self._ended or engine.ended() is None or not end:
+        if engine is None or engine is self._ended or engine.exit_code() is None or not end:
             return
         self._ended = engine
         self.refresh_bindings()
@@ -265,12 +269,12 @@ class LiveScreen(ProbeScreen):
             taps = self._taps_of(name)
             self._place = name, self._chosen_tap if self._chosen_tap in taps else taps[-1]
         taps = self._taps_of(self._place[0]) if self._place else []
-        others = self._watch.others
+        others = self._watch.other_views
         views = [view if run == self.shown_run else others.get(run) for run in self._members]
         models = [
-            model_row(of, self.app.mark(run))
-            for run, of in zip(self._members, views, strict=True)
-            if of is not None and len(self._members) > 1
+            model_row(one, self.app.mark(run))
+            for run, one in zip(self._members, views, strict=True)
+            if one is not None and len(self._members) > 1
         ]
         self.query_one(LivePanels).show(view, self._taps, self._place, taps, models)
         self.refresh_bindings()
@@ -287,12 +291,12 @@ class LiveScreen(ProbeScreen):
         view = self.view
         return {
             "cancel": self.going,
-            "kill": self.engine is not None and self.engine.ended() is None,
-            "again": view is not None and (view.resumable or view.stopping),
+            "kill": self.engine is not None and self.engine.exit_code() is None,
+            "resume": view is not None and (view.resumable or view.stopping),
             "results": view is not None and view.results and not view.going,
             "layer": self._place is not None and len(self._taps_of(self._place[0])) > 1,
             "set": len({name for name, _ in self._taps}) > 1,
-            "run_of_group": len(self._members) > 1,
+            "next_model": len(self._members) > 1,
         }.get(action, True)
 
     def action_cancel(self) -> None:
@@ -304,7 +308,7 @@ class LiveScreen(ProbeScreen):
         if self.engine is not None:
             self.app.ask_to_kill(self.engine)
 
-    def action_again(self) -> None:
+    def action_resume(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
         self.app.resume(self.root if group else self.shown_run, self._resumed)
@@ -313,7 +317,7 @@ class LiveScreen(ProbeScreen):
         """Follows the next engine, unless the screen was left meanwhile."""
         if self.alive:
             self.engine, self._started = engine, time.monotonic()
-            self._look_at_member()
+            self._watch_member()
 
     @on(Forest.Chosen)
     def _chosen(self) -> None:
@@ -323,7 +327,7 @@ class LiveScreen(ProbeScreen):
 
     def action_results(self) -> None:
         """Goes to the results; of several models to which one to take, once all have results."""
-        decided = ended_runs(self.root, self.app.works_on)
+        decided = finished_group(self.root, self.app.has_running_engine)
         self.app.switch_screen(self.app.screen_of(self.root if decided else self.shown_run))
 
     async def action_detach(self) -> None:
@@ -348,13 +352,13 @@ class LiveScreen(ProbeScreen):
             self._chosen_set = sets[(sets.index(self._place[0]) + 1) % len(sets)]
             self._show_figures()
 
-    def action_run_of_group(self) -> None:
+    def action_next_model(self) -> None:
         """Shows the next model of the group."""
         if len(self._members) > 1:
             self._member = (self._member + 1) % len(self._members)
-            self._look_at_member()
+            self._watch_member()
 
-    def _look_at_member(self) -> None:
+    def _watch_member(self) -> None:
         self._watch.stop()
         self._place, self._shown, self._messages, self._taps = None, None, (), {}
         self._watch, self.reading = self._new_watch(), True  # keys wait for how this one stands

@@ -16,7 +16,7 @@ from textual.worker import Worker
 from tuiprobe.catalog.presets import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python, shown_command
+from tuiprobe.tui.child import ask, ask_python
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.modellist import ModelTable
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -36,6 +36,7 @@ class ModelsScreen(FilteredScreen):
         super().__init__()
         self._fetching: dict[str, Worker[None]] = {}
         self._published = modellist.first_models()
+        self._is_listed = False
         self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
@@ -65,7 +66,7 @@ class ModelsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Shows the presets at once, and lists all models meanwhile."""
         self._show()
-        self._list_all()
+        self.call_after_refresh(self._list_all)
 
     def _cells(self, row: ListedModel | str) -> list[str]:
         return [row] if isinstance(row, str) else modellist.cells(row, row.name in self._marked)
@@ -109,6 +110,7 @@ class ModelsScreen(FilteredScreen):
         from tuiprobe.catalog.listing import listed
 
         self._published = await asyncio.to_thread(lambda: list(listed()))
+        self._is_listed = True
         self._show()
 
     def _show(self) -> None:
@@ -121,13 +123,14 @@ class ModelsScreen(FilteredScreen):
         if self.table.sorted_by is not None:
             rows = [*modellist.ordered(matching, *self.table.sorted_by)]
         names = [row if isinstance(row, str) else row.name for row in rows]
-        kept = current is not None and current.name in names
+        still_listed = current is not None and current.name in names
         near = "" if matching else " or ".join(similar_models(everything, self._query))
         meant = f"; did you mean {near}?" if near else "."
         self.table.empty = f"No model matches{meant} esc clears the filter."
-        self.table.show_rows(rows, names.index(current.name) if current and kept else 0)
-        counts = modellist.counts(len(matching), len(everything), len(self._marked))
-        self.query_one("#count", Static).update(inert(counts))
+        self.table.show_rows(rows, names.index(current.name) if current and still_listed else 0)
+        if self._is_listed:  # what the list is of takes as long to read as to draw the screen
+            counts = modellist.counts(len(matching), len(everything), len(self._marked))
+            self.query_one("#count", Static).update(inert(counts))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
@@ -172,6 +175,8 @@ class ModelsScreen(FilteredScreen):
 
     def action_copy(self) -> None:
         """Copies the command line that probes this model."""
+        from tuiprobe.request import shown_command
+
         if self.table.model is not None:
             command = shown_command(["--headless", "--model", self.table.model.name])
             self.app.copy(command, "command")

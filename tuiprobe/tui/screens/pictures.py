@@ -16,7 +16,6 @@ from textual.widgets import Input
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import holds_all
-from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.picturesets import PictureRow, PictureSets
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -72,31 +71,20 @@ class PicturesScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Reads the answers in a thread."""
-        self.app.read(partial(self._read, self.app))
+        load = partial(PictureSets, self.runs, self.models, self._data)
+        self.app.read(self, load, self._arrived)
 
-    def _read(self, app: EngineApp) -> None:
-        pictures: PictureSets | str
-        try:
-            pictures = PictureSets(self.runs, self.models, self._data)
-        except TuiprobeError as error:
-            pictures = str(error)
-        if self.is_running:
-            app.call_later(self._arrived, pictures)
-
-    def _arrived(self, pictures: PictureSets | str) -> None:
-        if not self.alive:
-            return
+    def _arrived(self, pictures: PictureSets | TuiprobeError) -> None:
+        self.finish_reading()
         self.table.empty = "no answers: the run has no class names"
-        if isinstance(pictures, str):
-            self.table.empty = pictures
-            self.notify(pictures, severity="error", markup=False)
+        if isinstance(pictures, TuiprobeError):
+            self.table.empty = str(pictures)
+            self.notify(str(pictures), severity="error", markup=False)
             self.table.refresh()
-            self.has_read()
             return
         self._pictures = pictures
         self._show()
-        self.table.show_rows(self.table.rows, pictures.place(self._data, self._words))
-        self.has_read()
+        self.table.show_rows(self.table.rows, pictures.row_index(self._data, self._words))
 
     def _show(self) -> None:
         words = self._query.split()

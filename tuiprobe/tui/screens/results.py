@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -67,29 +65,22 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        self.app.read(partial(self._read, self.app))
+        running = self.app.has_running_engine(self.run)
 
-    def _read(self, app: EngineApp) -> None:
-        parts: ResultTabs = {}
-        results: RunResults | str
-        try:
-            results, parts = read_tabs(RunDir(self.run))
-        except TuiprobeError as error:
-            results = str(error)
-        self.view = RunView.read(RunDir(self.run), alive=app.works_on(self.run))
-        if self.is_running:
-            app.call_later(self._arrived, results, parts)
+        def load() -> tuple[RunResults, ResultTabs]:
+            self.view = RunView.read(RunDir(self.run), alive=running)
+            return read_tabs(RunDir(self.run))
 
-    async def _arrived(self, results: RunResults | str, parts: ResultTabs) -> None:
-        if not self.alive:
-            return
+        self.app.read(self, load, self._arrived)
+
+    async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
         reading = self.query_one("#reading", Static)
-        if isinstance(results, str):
-            reading.update(inert_lines([results, "", "esc goes back"]))
-            self.has_read()
+        if isinstance(results, TuiprobeError):
+            reading.update(inert_lines([str(results), "", "esc goes back"]))
+            self.finish_reading()
             return
-        self.results, self._tabs = results, parts
-        bar = Tabs(*(Tab(name, id=name) for name in parts))
+        self.results, self._tabs = results
+        bar = Tabs(*(Tab(name, id=name) for name in self._tabs))
         bar.can_focus = False
         await reading.remove()
         if not self.alive:  # left meanwhile
@@ -98,7 +89,7 @@ class ResultsScreen(ProbeScreen):
         if not self.alive:
             return
         self.on_resize()
-        self.title_line.show(self._how_it_stands() + results.about, [results.spec])
+        self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
 
     def on_resize(self) -> None:
         """Names all tabs, or, where there is no room, the one that is shown beside numbers."""
@@ -124,9 +115,9 @@ class ResultsScreen(ProbeScreen):
             switcher.current = f"tab-{name}"
             self.on_resize()
             self._focus()
-            self.has_read()
+            self.finish_reading()
 
-    def _how_it_stands(self) -> str:
+    def _state_text(self) -> str:
         """Returns the part of the title on a run that is not done."""
         if self.view is None or self.view.state == "done":
             return ""
@@ -150,7 +141,7 @@ class ResultsScreen(ProbeScreen):
         self.set_focus(first)
         self.refresh_bindings()
 
-    def go(self, name: str) -> None:
+    def show_tab(self, name: str) -> None:
         """Shows a part by its name; nothing where there is none."""
         if name in self._tabs and self.query(Tabs):
             self.query_one(Tabs).active = name
@@ -158,7 +149,7 @@ class ResultsScreen(ProbeScreen):
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
         """Shows the part that holds the evidence behind a block."""
-        self.go(next((tab for tab in TABS_OF_BLOCK[event.block] if tab in self._tabs), ""))
+        self.show_tab(next((tab for tab in TABS_OF_BLOCK[event.block] if tab in self._tabs), ""))
 
     def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.
@@ -180,9 +171,9 @@ class ResultsScreen(ProbeScreen):
         if data:
             self.action_pictures(data, label)
         else:
-            self._go_to_pictures()
+            self._focus_pictures()
 
-    def _go_to_pictures(self) -> None:
+    def _focus_pictures(self) -> None:
         """Goes to the pictures beside the rows, which a narrow window shows alone."""
         for panel in self.tab.query(SubjectPanel) if self.tab is not None else ():
             if not panel.display:
@@ -196,10 +187,12 @@ class ResultsScreen(ProbeScreen):
         if tab is None or self.results is None:
             return
         form = chart.id.rpartition("_")[2]  # of a head there are two
-        tables = sorted(tab.query(SubjectTable), key=lambda of: form not in of.of.id)
-        opens = (of for of in tables if of.of.subjects and chart.ticks)
-        if any(of.go_to(point.name) for of in opens):
-            self._go_to_pictures()
+        tables = sorted(
+            tab.query(SubjectTable), key=lambda table: form not in table.section_table.id
+        )
+        linked = (table for table in tables if table.section_table.subjects and chart.ticks)
+        if any(table.select_row(point.name) for table in linked):
+            self._focus_pictures()
             return
         data = self.results.set_of(point.name, point.series, chart.title)
         if data:
@@ -227,11 +220,11 @@ class ResultsScreen(ProbeScreen):
     def action_next_tab(self, by: int) -> None:
         """Shows the next part."""
         names = list(self._tabs)
-        self.go(names[(names.index(self.query_one(Tabs).active) + by) % len(names)])
+        self.show_tab(names[(names.index(self.query_one(Tabs).active) + by) % len(names)])
 
     def action_part(self, index: int) -> None:
         """Shows a part by its number."""
-        self.go(list(self._tabs)[index])
+        self.show_tab(list(self._tabs)[index])
 
     async def action_leave(self) -> None:
         """Leaves the pictures or the filter; then shows both halves again; then goes back."""

@@ -28,7 +28,7 @@ from tuiprobe.run.listing import SORTS, list_runs, matches
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
-from tuiprobe.tui.livewatch import ended_runs
+from tuiprobe.tui.livewatch import finished_group
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
@@ -40,7 +40,7 @@ _DOWN = {"changed", "target", "accuracy", "shifts", "kurtosis"}
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_LONGEST, _SHORTEST = 34, 12
+_LONGEST, _MIN_NAME = 34, 12
 """Cells of a name at most, unless there is room, and below which it says nothing."""
 _ROOMY, _CUT = 76, 20
 """Cells of a table from which on the name of a run has its length, and what it has below."""
@@ -50,7 +50,7 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns of these rows; only where little else fits is the name of a run cut."""
 
     def longest(texts: Iterable[str]) -> int:
-        return max(min(max(map(len, texts), default=0), _LONGEST), _SHORTEST)
+        return max(min(max(map(len, texts), default=0), _LONGEST), _MIN_NAME)
 
     yours = max(len("your pictures"), *map(len, map(_on_target, rows)), 0)
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
@@ -78,16 +78,16 @@ def _short(row: RunView) -> str:
 def run_cells(
     row: RunView,
     head: str,
-    places: Sequence[int | None] = (None, None, None),
+    decimals: Sequence[int | None] = (None, None, None),
 ) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone.
 
     Args:
         row: The run.
         head: What stands before its name: whether it is marked and pinned, and its sign.
-        places: Decimal places of the columns of figures.
+        decimals: Decimal places of the columns of figures.
     """
-    accuracy, shifts, kurtosis = places
+    accuracy, shifts, kurtosis = decimals
     changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
     part = "" if row.state == "done" else f" {row.percent}"
     return [
@@ -165,7 +165,7 @@ class RunsScreen(FilteredScreen):
         self._all: list[RunView] = []
         self._read: list[RunView] = []
         self._marked: dict[Path, None] = {}
-        self._places: tuple[int | None, ...] = (None, None, None)
+        self._decimals: tuple[int | None, ...] = (None, None, None)
         self._stop = threading.Event()
 
     def compose_body(self) -> ComposeResult:
@@ -206,7 +206,7 @@ class RunsScreen(FilteredScreen):
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _listed(self) -> list[RunView]:
-        self._read = list_runs(self.root, before=self._read, alive=self.app.works_on)
+        self._read = list_runs(self.root, before=self._read, alive=self.app.has_running_engine)
         return list(views_with_labels(self._read))
 
     def _show_soon(self, rows: list[RunView]) -> None:
@@ -217,12 +217,12 @@ class RunsScreen(FilteredScreen):
         """Shows a new listing."""
         if not self.alive:
             return
-        there = {row.path for row in rows}
-        self._marked = {path: None for path in self._marked if path in there}
+        listed = {row.path for row in rows}
+        self._marked = {path: None for path in self._marked if path in listed}
         if rows != self._all or self.reading:
             self._all = rows
             self._show()
-            self.has_read()
+            self.finish_reading()
 
     def on_resize(self) -> None:
         """Chooses the columns for the new width."""
@@ -235,7 +235,7 @@ class RunsScreen(FilteredScreen):
     def _cells(self, row: RunView) -> list[str]:
         pinned = "p" if row.path.absolute() in self.app.pinned else " "
         marked = "☑" if row.path in self._marked else "☐"
-        return run_cells(row, f"{marked}{pinned}{self.app.mark(row.path).sign}", self._places)
+        return run_cells(row, f"{marked}{pinned}{self.app.mark(row.path).sign}", self._decimals)
 
     def _show(self) -> None:
         current = self.table.current
@@ -248,7 +248,7 @@ class RunsScreen(FilteredScreen):
             *((row.summary.accuracy, row.summary.shifts, row.summary.kurtosis) for row in rows),
             strict=True,
         )
-        self._places = tuple(map(places_of, columns)) or (None, None, None)
+        self._decimals = tuple(map(places_of, columns)) or (None, None, None)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
             "No run matches. esc clears the filter."
@@ -278,7 +278,9 @@ class RunsScreen(FilteredScreen):
         if row is None:
             return
         group = row.path.parent
-        among = "/" in row.name and (not row.results or ended_runs(group, self.app.works_on))
+        among = "/" in row.name and (
+            not row.results or finished_group(group, self.app.has_running_engine)
+        )
         self.app.open(group if among else row.path)
 
     def action_mark(self) -> None:
@@ -370,9 +372,9 @@ class RunsScreen(FilteredScreen):
     def _delete(self, rows: list[RunView]) -> None:
         try:
             for row in rows:
-                if kept := delete_run(RunDir(row.path)):
+                if left := delete_run(RunDir(row.path)):
                     self.app.notify(
-                        plain(left_files_line(row.path, kept)), markup=False, timeout=15
+                        plain(left_files_line(row.path, left)), markup=False, timeout=15
                     )
         except TuiprobeError as error:
             self.app.fail(str(error))

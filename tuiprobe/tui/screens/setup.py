@@ -16,8 +16,9 @@ from textual.widgets import Button, Input, OptionList, Select, Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import RunError, WeightsError
+from tuiprobe.request import shown_command
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.child import Engine, ProcessOutput, ask, shown_command
+from tuiprobe.tui.child import Engine, ProcessOutput, ask
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import (
@@ -25,8 +26,8 @@ from tuiprobe.tui.runsetup import (
     YES,
     Setup,
     SetupMemory,
-    specs_of,
-    start_words,
+    run_specs,
+    start_label,
     with_fields,
 )
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -54,14 +55,14 @@ class SetupScreen(ProbeScreen):
     def __init__(self, models: list[str]) -> None:
         super().__init__()
         self._models = tuple(models)
-        self._seen: dict[str, str] = {}
+        self._last_texts: dict[str, str] = {}
         self._previews: list[Preview] = []  # empty until the answer is there
         self._note = ""
-        self._refused = ""  # why there is no preview of what was typed
+        self._preview_error = ""  # why there is no preview of what was typed
         self._trial_note = ""
-        self._trial_wrong: dict[str, str] = {}
+        self._trial_problems: dict[str, str] = {}
         self._last_trial: tuple[str, ...] = ()  # what determines the trial that was begun last
-        self._waits = False  # Enter was pressed before the answer of the preview
+        self._start_pending = False  # Enter was pressed before the answer of the preview
 
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
@@ -73,8 +74,8 @@ class SetupScreen(ProbeScreen):
     def on_mount(self) -> None:
         """Starts to inspect data and model in the background."""
         self.query_one("#meaning").border_title = "what this means"
-        self._seen = dict(self.setup.texts)
-        self._ask_about_data()
+        self._last_texts = dict(self.setup.texts)
+        self._load_previews()
 
     @property
     def _memory(self) -> SetupMemory:
@@ -93,7 +94,7 @@ class SetupScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         field = FIELDS.get((self.focused.id or "") if self.focused is not None else "")
-        warnings = " ".join(map(title_warning, specs_of(self.setup, self._memory)))
+        warnings = " ".join(map(title_warning, run_specs(self.setup, self._memory)))
         warned = [term for term in ("untrained", "demonstration") if term.upper() in warnings]
         terms = (
             ()
@@ -108,27 +109,27 @@ class SetupScreen(ProbeScreen):
     @on(Select.Changed)
     def _changed(self) -> None:
         texts = dict(self.setup.texts)
-        if texts == self._seen:
+        if texts == self._last_texts:
             return
-        before = Setup(self._models, self._seen).trial_options
-        self._seen = self._memory.texts[self._models] = texts
-        self._previews, self._waits = [], False
-        self.form.refuse("")
+        before = Setup(self._models, self._last_texts).trial_options
+        self._last_texts = self._memory.texts[self._models] = texts
+        self._previews, self._start_pending = [], False
+        self.form.show_error("")
         if self.setup.trial_options != before:
-            self._trial_note, self._trial_wrong = "", {}
-        self._note, self._refused = "looking at what was typed", ""
+            self._trial_note, self._trial_problems = "", {}
+        self._note, self._preview_error = "looking at what was typed", ""
         self._show()
-        self._ask_about_data(PAUSE_SECONDS)
+        self._load_previews(PAUSE_SECONDS)
 
     @work(exclusive=True, group="data")
-    async def _ask_about_data(self, pause: float = 0.0) -> None:
+    async def _load_previews(self, pause: float = 0.0) -> None:
         """Asks what the run would do, in a process that may open data, after a pause."""
         if pause:
             await asyncio.sleep(pause)
         if not self.alive:  # left meanwhile
             return
         setup = self.setup
-        self._previews, self._note, self._refused = [], "looking at the data", ""
+        self._previews, self._note, self._preview_error = [], "looking at the data", ""
         if not setup.data:
             self._note = "no data set is named"
             self._show()
@@ -140,11 +141,11 @@ class SetupScreen(ProbeScreen):
         try:
             self._previews = _previews_of(answer)
         except ValueError:
-            self._refused = with_fields(answer.reason)
+            self._preview_error = with_fields(answer.reason)
         self._show()
-        self._try_anew()
-        if self._waits:
-            self._waits = False
+        self._retry_models()
+        if self._start_pending:
+            self._start_pending = False
             self._start()
 
     @property
@@ -163,7 +164,7 @@ class SetupScreen(ProbeScreen):
             for preview in previews
             for one in preview.wrong
         }
-        return wrong | self._trial_wrong | setup.problems()
+        return wrong | self._trial_problems | setup.problems()
 
     # What is shown.
 
@@ -173,21 +174,21 @@ class SetupScreen(ProbeScreen):
         setup, previews = self.setup, self.previews
         wrong = self._wrong(setup, previews)
         command = shown_command(setup.arguments(self.app.runs))
-        self.form.show(setup, wrong, start_words(previews, wrong), command)
+        self.form.show(setup, wrong, start_label(previews, wrong), command)
         lines = [f"✗ {reason}" for name, reason in wrong.items() if name not in FIELDS]
         if previews:
             from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
 
             lines += map(with_fields, preview_lines(previews))
         else:
-            lines.append(f"✗ {self._refused}" if self._refused else self._note)
+            lines.append(f"✗ {self._preview_error}" if self._preview_error else self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []
         self.query_one("#understood", Static).update(inert_lines(lines))
-        self.title_line.show(self.PLACE, specs_of(setup, self._memory))
+        self.title_line.show(self.PLACE, run_specs(setup, self._memory))
 
     # The trial of the models.
 
-    def _try_anew(self) -> None:
+    def _retry_models(self) -> None:
         """Loads the model again if what determines it was changed, unless that is under way."""
         setup = self.setup
         wrong = self._wrong(setup, self._previews)
@@ -221,20 +222,20 @@ class SetupScreen(ProbeScreen):
             if trial is None:
                 if answer.code == WeightsError.exit_code and setup["checkpoint"]:
                     blamed = "checkpoint"
-                self._note_failure(with_fields(reason), blamed, offline)
+                self._show_trial_failure(with_fields(reason), blamed, offline)
                 self._show()
                 return
             self._memory.trials[(model, *setup.trial_options)] = trial
         self._trial_note = ""
         self._show()
 
-    def _note_failure(self, reason: str, blamed: str, offline: bool) -> None:
+    def _show_trial_failure(self, reason: str, blamed: str, offline: bool) -> None:
         """Notes why a trial failed, under the field that is to blame if there is one."""
         hint = "; ctrl+l tries again with downloads" if offline else ""
         self._trial_note = f"! {reason}{hint}"
         if blamed:
             self._trial_note = "see what is marked ✗"
-            self._trial_wrong = {blamed: reason}
+            self._trial_problems = {blamed: reason}
 
     # Actions of the keys.
 
@@ -278,8 +279,8 @@ class SetupScreen(ProbeScreen):
         """Starts the engine, as soon as what was typed has been looked at."""
         if not self.is_current:  # a second Enter, typed ahead
             return
-        if not self._previews and not self.setup.problems() and not self._refused:
-            self._waits = True
+        if not self._previews and not self.setup.problems() and not self._preview_error:
+            self._start_pending = True
             self.notify("starts once the data were looked at", timeout=2)
             return
         self._start()
@@ -294,16 +295,16 @@ class SetupScreen(ProbeScreen):
             name = next(iter(wrong))
             if name in FIELDS:
                 self.query_one(f"#{name}").focus()
-            self._refuse(wrong[name], marked=name in FIELDS)
+            self._show_start_error(wrong[name], marked=name in FIELDS)
             return
         directory = setup.directory(self.app.runs)
         try:
             engine = Engine(setup.arguments(self.app.runs), directory)
         except RunError as error:
-            self._refuse(f"cannot start the run: {error}")
+            self._show_start_error(f"cannot start the run: {error}")
             return
         except OSError as error:
-            self._refuse(
+            self._show_start_error(
                 f"cannot start the run in {directory}: {error.strerror or error}; free the cause "
                 "and press Enter again, or start tuiprobe in another folder"
             )
@@ -311,7 +312,7 @@ class SetupScreen(ProbeScreen):
         self.workers.cancel_group(self, "trial")
         self.app.switch_screen(LiveScreen(directory, engine))
 
-    def _refuse(self, cause: str, marked: bool = False) -> None:
+    def _show_start_error(self, cause: str, marked: bool = False) -> None:
         """Shows why the run does not start, in a toast and in the form.
 
         Args:
@@ -319,7 +320,7 @@ class SetupScreen(ProbeScreen):
             marked: Whether it stands under its field already.
         """
         text = f"✗ {cause}"
-        self.form.refuse("" if marked else text)
+        self.form.show_error("" if marked else text)
         self.notify(text, severity="error", markup=False)
 
 

@@ -68,7 +68,7 @@ class BlockView(Static, can_focus=True):
     def __init__(self, block: CardBlock, report: Report, sets: Sequence[Accuracy] = ()) -> None:
         super().__init__(classes="panel", markup=False)
         self.block = block
-        self._sets = {(known.value, known.low, known.high) for known in sets}
+        self._sets = {(accuracy.value, accuracy.low, accuracy.high) for accuracy in sets}
         self._report = report
         self._opened = False
         self.fits = True  # whether there is room for all of it
@@ -91,7 +91,7 @@ class BlockView(Static, can_focus=True):
         folded = self.folded
         self.set_class(folded, "-folded")
         if folded:
-            first = line(_values_alone(self.block.lines[0]))
+            first = line(_without_ranges(self.block.lines[0]))
             self.update(Content(f"▸ {self.block.title:<12} {first}"))
             return
         width = self.scrollable_content_region.width or self.app.size.width - 6
@@ -103,7 +103,7 @@ class BlockView(Static, can_focus=True):
         """Returns the title and the lines of the open block."""
         lines, title = list(self.block.lines), inert(self.block.title)
         body: list[Content] = []
-        answer = answer_of(self._report, self.block)
+        answer = block_answer(self._report, self.block)
         if answer is not None:
             headline, data, rest = answer
             title = inert(data or self.block.title)
@@ -118,8 +118,8 @@ class BlockView(Static, can_focus=True):
 
     def _drawn(self, piece: object) -> bool:
         """Returns whether the forest shows a piece of a line."""
-        of = (piece.value, piece.low, piece.high) if isinstance(piece, Estimate) else None
-        return of in self._sets
+        ends = (piece.value, piece.low, piece.high) if isinstance(piece, Estimate) else None
+        return ends in self._sets
 
     def on_focus(self, event: events.Focus) -> None:
         """Shows what Enter does."""
@@ -156,7 +156,7 @@ class BlockView(Static, can_focus=True):
         return ("card", *(term.id for term in terms if term.id != "card"))
 
 
-def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
+def block_answer(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
     """Returns the answer of a block in a few words, what it is about, and the rest of its line."""
     answers = (
         (part.block, part.section)
@@ -176,7 +176,7 @@ def answer_of(report: Report, block: CardBlock) -> tuple[str, str, Text] | None:
     return headline, line(text[:at]).rstrip(": "), (rest[:1].upper() + rest[1:],)
 
 
-def warnings_of_answers(report: Report) -> list[str]:
+def answer_warnings(report: Report) -> list[str]:
     """Returns why accuracies may be wrong, such as labels in another order."""
     sections = [part.section for part in report.parts if part.block in ("your images", "shifts")]
     return [warning for section in sections if section is not None for warning in section.warnings]
@@ -195,7 +195,7 @@ def bar_lines(chart: Chart, width: int) -> Iterator[str]:
         yield f"{plain(name):>6} {bar(value / largest, room)} {text}"
 
 
-def _values_alone(text: Text) -> Text:
+def _without_ranges(text: Text) -> Text:
     """Returns a line of the card with its values alone, for a window without room."""
     return tuple(
         piece.alone()
@@ -227,15 +227,17 @@ class OverviewTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays the blocks out."""
         with VerticalScroll(can_focus=False):
-            for warning in warnings_of_answers(self.results.report):
+            for warning in answer_warnings(self.results.report):
                 yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
             report = self.results.report
             blocks = card(report)
-            sets = [known for known in report.accuracies if known.evidence != "confidence"]
-            over = "shifts" if any(of.block == "shifts" for of in blocks) else "your images"
-            for of in blocks:
-                yield BlockView(of, report, sets if of.block == over else ())
-                if of.block == over and sets:
+            sets = [accuracy for accuracy in report.accuracies if accuracy.evidence != "confidence"]
+            answering = (
+                "shifts" if any(block.block == "shifts" for block in blocks) else "your images"
+            )
+            for block in blocks:
+                yield BlockView(block, report, sets if block.block == answering else ())
+                if block.block == answering and sets:
                     forest = Forest(accuracy_row, ("set", "right", "evidence"), SET_TERMS)
                     forest.add_class("panel")
                     forest.border_title = "Right, by set: ◆ measured, ◇ estimated"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -87,37 +86,39 @@ class SubjectTable(RowTable[int]):
     """
 
     def __init__(self, table: Table) -> None:
-        self.of = table
+        self.section_table = table
         self._texts = table_cells(table)
-        kept = _kept(self._texts, table)
+        filled = _filled_columns(self._texts, table)
         super().__init__(
-            _columns(table, self._texts, kept), self._cells, empty="no row matches",
-            sorts_down=(False,) * len(kept),
+            _columns(table, self._texts, filled), self._cells, empty="no row matches",
+            sorts_down=(False,) * len(filled),
         )  # fmt: skip
-        self._kept = kept
+        self._filled = filled
         self.show_rows(range(len(table.rows)))
 
     def _cells(self, row: int) -> list[str]:
-        return [self._texts[row][i] for i in self._kept]
+        return [self._texts[row][i] for i in self._filled]
 
     @property
     def subject(self) -> RowSubject | None:
         """What the row under the cursor is about."""
-        if self.current is None or not self.of.subjects:
+        if self.current is None or not self.section_table.subjects:
             return None
-        return next(iter(self.of.subjects[self.current]), None)
+        return next(iter(self.section_table.subjects[self.current]), None)
 
     @property
     def pictures(self) -> tuple[str, str]:
         """The set and the class that the row under the cursor is about; empty for none."""
         if self.current is None:
             return "", ""
-        row = self.of.rows[self.current]
-        cells = {column.id: cell for column, cell in zip(self.of.columns, row, strict=True)}
+        row = self.section_table.rows[self.current]
+        cells = {
+            column.id: cell for column, cell in zip(self.section_table.columns, row, strict=True)
+        }
         data, label = (cells.get(id, "") for id in ("data", "class"))
         return data.code if isinstance(data, Code) else str(data), str(label)
 
-    def go_to(self, name: str) -> bool:
+    def select_row(self, name: str) -> bool:
         """Puts the cursor on the row that begins with a name; returns whether there is one."""
         at = next((i for i, row in enumerate(self.rows) if self._texts[row][0] == name), None)
         if at is not None:
@@ -133,8 +134,8 @@ class SubjectTable(RowTable[int]):
         words = query.split()
         rows = [i for i, cells in enumerate(self._texts) if holds_all(" ".join(cells), words)]
         if self.sorted_by is not None:
-            column, down = self._kept[self.sorted_by[0]], self.sorted_by[1]
-            rows.sort(key=lambda i: _order(self.of.rows[i][column]), reverse=down)
+            column, down = self._filled[self.sorted_by[0]], self.sorted_by[1]
+            rows.sort(key=lambda i: _sort_key(self.section_table.rows[i][column]), reverse=down)
         self.show_rows(rows, 0)
 
 
@@ -166,7 +167,7 @@ class SubjectPanel(PicturePanel):
             self._about = [*self.results.about_subject(subject, table)]
             self.subject = subject
         offer = Styled("" if subject is None else OFFER)
-        groups = self.results.groups(self.results.strip(subject))
+        groups = self.results.picture_groups(self.results.strip(subject))
         self.show(title, groups, Styled("\n").join([offer, *self._about]))
 
     @work(exclusive=True, group="ablation")
@@ -183,7 +184,7 @@ class SubjectPanel(PicturePanel):
         subject = self.subject
         if subject is None:
             return
-        self._tell(["computing the accuracies without it, in a separate process…"])
+        self._show_ablation(["computing the accuracies without it, in a separate process…"])
         run = str(self.results.run.path.absolute())
         words = ["--ablate", f"{subject.kind}:{subject.number}"]
         words += ["--centred"] * subject.centred
@@ -193,12 +194,12 @@ class SubjectPanel(PicturePanel):
         try:
             ablation = TargetedAblation.model_validate_json(answer.out)
         except ValidationError:
-            self._tell([f"✗ {answer.reason}"])
+            self._show_ablation([f"✗ {answer.reason}"])
             return
-        self._tell(ablation_lines(ablation))
+        self._show_ablation(ablation_lines(ablation))
 
-    def _tell(self, lines: Sequence[str]) -> None:
-        self.tell(Styled("\n").join([inert_lines(lines), *self._about]))
+    def _show_ablation(self, lines: Sequence[str]) -> None:
+        self.show_about(Styled("\n").join([inert_lines(lines), *self._about]))
 
 
 class SetPanel(PicturePanel):
@@ -214,32 +215,27 @@ class SetPanel(PicturePanel):
         super().__init__(classes="aside panel -of-sets")
         self._run = run
         self._sets: PictureSets | None = None
-        self._wanted: tuple[str, str] | None = None
+        self._selection: tuple[str, str] | None = None
 
     def show_set(self, data: str, label: str) -> None:
         """Shows the pictures of a set or of a class; they are read when they are first in sight."""
-        self._wanted = data, label
+        self._selection = data, label
         if self._sets is not None:
             self._arrived(self._sets)
 
     def on_show(self) -> None:
         """Reads the answers in a thread."""
         if self._sets is None:
-            import tuiprobe.tui.picturesets  # noqa: F401  # here: two threads must not load it
-
-            self.app.read(partial(self._read, self.app))
-
-    def _read(self, app: EngineApp) -> None:
-        with suppress(TuiprobeError):  # the screen of pictures says why
             from tuiprobe.tui.picturesets import PictureSets
 
-            sets = PictureSets([self._run])
-            app.call_later(self._arrived, sets)
+            self.app.read(self, partial(PictureSets, [self._run]), self._arrived)
 
-    def _arrived(self, sets: PictureSets) -> None:
+    def _arrived(self, sets: PictureSets | TuiprobeError) -> None:
+        if isinstance(sets, TuiprobeError):
+            return  # the screen of pictures says why
         self._sets = sets
-        if self.is_attached and self._wanted is not None and sets.rows:
-            self.show(*sets.shown(sets.rows[sets.place(*self._wanted)]))
+        if self._selection is not None and sets.rows:
+            self.show(*sets.shown(sets.rows[sets.row_index(*self._selection)]))
 
 
 class SectionTab(ResultTab):
@@ -270,7 +266,7 @@ class SectionTab(ResultTab):
         content = [piece for section in sections for piece in section.content]
         tables = [piece for piece in content if isinstance(piece, Table)]
         self._tables = any(table.subjects for table in tables)
-        self._of_sets = any(map(of_sets, tables))
+        self._is_of_sets = any(map(is_of_sets, tables))
         self._query = ""
 
     def compose(self) -> ComposeResult:
@@ -288,7 +284,7 @@ class SectionTab(ResultTab):
                         yield from self._widgets(piece)
         if self._tables:
             yield SubjectPanel(self.results)
-        elif self._of_sets:
+        elif self._is_of_sets:
             yield SetPanel(self.results.run.path)
 
     def _widgets(self, piece: SectionContent) -> Iterator[Widget]:
@@ -299,7 +295,7 @@ class SectionTab(ResultTab):
         elif isinstance(piece, Bullets):
             yield FigureText(Styled("\n").join(_text(("- ", *item)) for item in piece.items))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
-            opens = bool(piece.subjects) or of_sets(piece)
+            opens = bool(piece.subjects) or is_of_sets(piece)
             if piece.title and opens:
                 yield FigureText(_text(piece.title))
             table = SubjectTable(piece) if opens else WrappedTable(piece)
@@ -311,7 +307,7 @@ class SectionTab(ResultTab):
             chart.add_class("panel")
             yield _folded(chart, piece.title, piece.folded)
         elif isinstance(piece, Strip) and piece.subject is None and not piece.folded:
-            grid = PictureGrid(self.results.groups(piece))
+            grid = PictureGrid(self.results.picture_groups(piece))
             grid.border_title = inert(line(piece.title))
             yield grid
 
@@ -333,8 +329,8 @@ class SectionTab(ResultTab):
         for panel in self.query(SetPanel):
             panel.show_set(*table.pictures)
         if self.query(SubjectPanel):
-            row = ", ".join(list(table.about_row().values())[:2])
-            self.query_one(SubjectPanel).show_row(table.subject, row, table.of)
+            row = ", ".join(list(table.current_cells().values())[:2])
+            self.query_one(SubjectPanel).show_row(table.subject, row, table.section_table)
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -353,11 +349,11 @@ class SectionTab(ResultTab):
     def clear_filter(self) -> bool:
         """Clears the filter; returns whether there was one."""
         filter = self.query_one(Input)
-        there = filter.display
+        shown = filter.display
         filter.value = ""
-        if there:
+        if shown:
             self.filter_done()
-        return there
+        return shown
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something: some are about rows that can be opened."""
@@ -381,7 +377,7 @@ class SectionTab(ResultTab):
     def copied(self) -> str:
         """Returns the row under the cursor, or else the headlines."""
         if self.table is not None:
-            return ", ".join(f"{name} {cell}" for name, cell in self.table.about_row().items())
+            return ", ".join(f"{name} {cell}" for name, cell in self.table.current_cells().items())
         return "\n".join(line(section.headline) for section in self._sections)
 
     def explained(self) -> tuple[str, ...]:
@@ -408,7 +404,7 @@ def _text(text: Text) -> Styled:
     return inert(unbroken(line(text)))
 
 
-def of_sets(table: Table) -> bool:
+def is_of_sets(table: Table) -> bool:
     """Returns whether each row is about a set of images."""
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
 
@@ -423,14 +419,14 @@ def _folded(widget: Widget, title: str, folded: bool) -> Widget:
     return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
 
 
-def _kept(cells: list[list[str]], table: Table) -> list[int]:
+def _filled_columns(cells: list[list[str]], table: Table) -> list[int]:
     """Returns the columns in which some row says anything."""
     return [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", "-"}]
 
 
-def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowColumn]:
+def _columns(table: Table, cells: list[list[str]], filled: list[int]) -> list[RowColumn]:
     columns = []
-    for place, i in enumerate(kept):
+    for place, i in enumerate(filled):
         column = table.columns[i]
         title = line(column.title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
@@ -441,7 +437,7 @@ def _columns(table: Table, cells: list[list[str]], kept: list[int]) -> list[RowC
     return columns
 
 
-def _order(value: Value) -> tuple[bool, float, str]:
+def _sort_key(value: Value) -> tuple[bool, float, str]:
     """Returns the sort key of a cell: numbers by their value, before words."""
     if isinstance(value, Estimate):
         return (False, value.value, "")

@@ -64,7 +64,7 @@ class RunResults:
         )
         return next(strips, None)
 
-    def groups(self, strip: Strip | None) -> PictureGroups:
+    def picture_groups(self, strip: Strip | None) -> PictureGroups:
         """Returns the pictures of a strip under headings, the end farthest from zero first."""
         if strip is None:
             return []
@@ -100,8 +100,9 @@ class RunResults:
                         continue
                     rows = [
                         i
-                        for i, of in enumerate(table.subjects)
-                        if of and (subject in of[1:] if named else subject == of[0])
+                        for i, subjects in enumerate(table.subjects)
+                        if subjects
+                        and (subject in subjects[1:] if named else subject == subjects[0])
                     ]
                     where = f"{section.title}: {line(table.title)}".rstrip(": ")
                     if rows:
@@ -113,9 +114,9 @@ class RunResults:
         """Returns the set that the first of some texts is about; empty where none is."""
         names = [data.name for data in self.report.data]
         for text in texts:
-            words = f" {text.replace(',', ' ')} "
+            padded = f" {text.replace(',', ' ')} "
             for name in names:
-                if f" {name} " in words:
+                if f" {name} " in padded:
                     return name
         return ""
 

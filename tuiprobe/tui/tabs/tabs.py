@@ -9,7 +9,7 @@ from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Section, Table
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.keys import MOST_TABS
+from tuiprobe.tui.keys import MAX_TABS
 from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
@@ -45,7 +45,7 @@ def tabs_of(results: RunResults) -> ResultTabs:
     visible = [part for part in results.report.parts if part.section is not None]
     opened = [part for part in visible if part.block == "inside" and _opens(part)]
     channels = [part for part in visible if part.probe == "outliers"]
-    opened = [part for part in opened if part not in channels][: MOST_TABS - 6]
+    opened = [part for part in opened if part not in channels][: MAX_TABS - 6]
     separate = (*channels, *opened)
     inside = [part for part in visible if part.block == "inside" and part not in separate]
     checks = [part for part in visible if part.block in ("deploy", "how sure", None)]

@@ -22,14 +22,14 @@ def set_rows(view: RunView) -> list[ForestRow]:
 
     The accuracies of its results, where it has some, stand until a later attempt answers.
     """
-    known = {} if view.answers else {known.data: known for known in view.summary.accuracies}
+    results = {} if view.answers else {one.data: one for one in view.summary.accuracies}
     unlabelled: list[ForestRow] = []
     answered: list[ForestRow] = []
     others: list[ForestRow] = []
-    for name in dict.fromkeys([*known, *view.sets, *view.answers]):
-        accuracy = known.get(name) or _so_far(name, view.answers.get(name))
+    for name in dict.fromkeys([*results, *view.sets, *view.answers]):
+        accuracy = results.get(name) or _live_accuracy(name, view.answers.get(name))
         if accuracy is None:
-            others.append(_without_answers(name, view))
+            others.append(_row_without_answers(name, view))
         elif accuracy.evidence == "measured":
             answered.append(accuracy_row(accuracy))
         else:
@@ -40,7 +40,7 @@ def set_rows(view: RunView) -> list[ForestRow]:
     return [*unlabelled, *answered, *others]
 
 
-def _so_far(name: str, answers: SetAnswers | None) -> Accuracy | None:
+def _live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
     """Returns how right a model is on a set so far; None before that is known."""
     if answers is None:
         return None
@@ -57,16 +57,16 @@ def _so_far(name: str, answers: SetAnswers | None) -> Accuracy | None:
     )  # fmt: skip
 
 
-def _without_answers(name: str, view: RunView) -> ForestRow:
+def _row_without_answers(name: str, view: RunView) -> ForestRow:
     count = view.sets.get(name)
-    words = "waiting" if view.going else "not measured"
+    text = "waiting" if view.going else "not measured"
     if name in view.answers:
-        words = "no estimate yet"
+        text = "no estimate yet"
     elif count is None:
-        words = ""
+        text = ""
     elif count.done:
-        words = f"{count.done:,} of {count.total:,} images"
-    return ForestRow((name,), words, style="dim")
+        text = f"{count.done:,} of {count.total:,} images"
+    return ForestRow((name,), text, style="dim")
 
 
 def model_row(view: RunView, mark: RunMark) -> ForestRow:
@@ -80,29 +80,29 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
     """
     row = ForestRow((str(view.about.get("model") or view.summary.model or view.name),), "",
                     mark=mark)  # fmt: skip
-    known, images = None if view.answers else view.summary.shifts, 0
-    if known is None:
-        counted = [of for of in view.answers.values() if of.right is not None and of.images]
+    accuracy, images = None if view.answers else view.summary.shifts, 0
+    if accuracy is None:
+        counted = [one for one in view.answers.values() if one.right is not None and one.images]
         counted = counted[1:] or counted  # the first one is in distribution
-        images = min((of.images for of in counted), default=0)
+        images = min((one.images for one in counted), default=0)
         if not images:
             measuring = view.state == "running"
             return replace(row, figure="no answers yet" if measuring else view.word)
         if len(counted) > 1:
-            low, value, high = mean_so_far([(of.right or 0, of.images) for of in counted])
-            known = Estimate(value=value, low=low, high=high, unit="share", n=images, method="")
+            low, value, high = live_mean([(one.right or 0, one.images) for one in counted])
+            accuracy = Estimate(value=value, low=low, high=high, unit="share", n=images, method="")
         else:
             from tuiprobe.probes.intervals import wilson
 
-            known = wilson(counted[0].right or 0, counted[0].images)
-    if not given(known) or known.low is None or known.high is None:
+            accuracy = wilson(counted[0].right or 0, counted[0].images)
+    if not given(accuracy) or accuracy.low is None or accuracy.high is None:
         return replace(row, figure="done, without shifts" if view.final else view.word)
-    ends = RangeEnds(known.low, known.value, known.high)
-    each = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
-    return replace(row, figure=known.with_interval(), ends=ends, evidence=each)
+    ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high)
+    images_text = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
+    return replace(row, figure=accuracy.with_interval(), ends=ends, evidence=images_text)
 
 
-def mean_so_far(counts: Sequence[tuple[int, int]]) -> RangeEnds:
+def live_mean(counts: Sequence[tuple[int, int]]) -> RangeEnds:
     """Returns the mean of the shares of several sets with its 95 % interval.
 
     The variance of each share counts two right and two wrong images more (Agresti and Coull, 1998),

@@ -33,7 +33,7 @@ HEAD = 9
 TAIL = 27
 """Cells after the bars: share, and in how many images it stands out and is the largest."""
 TAIL_HEADING = "   share  stands out largest"[-TAIL:]
-FEWEST, MOST = 3, 12
+MIN_ROWS, MOST = 3, 12
 NO_FIGURES = "no figures yet"
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
@@ -50,14 +50,14 @@ def bar(value: float, width: int) -> str:
     return "█" * (eighths // 8) + rest
 
 
-def rows_that_matter(ranking: Sequence[int], shares: Sequence[float]) -> int:
+def leading_rows(ranking: Sequence[int], shares: Sequence[float]) -> int:
     """Returns how many leading channels should get a row: those far above the even share, 3 to 12.
 
     >>> rows_that_matter([0, 1], [0.9, 0.1]), rows_that_matter(range(128), [1 / 128] * 128)
     (2, 3)
     """
     far = sum(shares[c] >= OVER_EVEN / len(shares) for c in ranking[:MOST])
-    return min(max(far, FEWEST), len(ranking))
+    return min(max(far, MIN_ROWS), len(ranking))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,41 +99,45 @@ class ChannelBars(Widget, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._of: Channels | None = None
+        self._channels: Channels | None = None
         self._shares: list[float] = []
         self._ranking: list[int] = []
         self._rows: list[int] = []
         self.channel: int | None = None
         """The channel under the cursor."""
-        self._words = NO_FIGURES
+        self._notice = NO_FIGURES
         self._lines: list[str] = []
 
     @property
     def full_height(self) -> int:
         """Lines that the rows that matter take, with the axis and the line of the others."""
-        count = rows_that_matter(self._ranking, self._shares) if self._ranking else FEWEST
+        count = leading_rows(self._ranking, self._shares) if self._ranking else MIN_ROWS
         return count + 2
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the channel under the cursor."""
-        marked = self._of is not None and self.channel in self._of.outliers
+        marked = self._channels is not None and self.channel in self._channels.outliers
         first = ("outlier-channel",) if marked else ()
         return (*first, "share", "above-6", "channel")
 
-    def show(self, of: Channels) -> None:
+    def show(self, channels: Channels) -> None:
         """Shows other figures in place; the cursor stays on its channel."""
-        if self._of is None or of.tap != self._of.tap or len(of.shares) != len(self._shares):
+        before = self._channels
+        if before is None or (channels.tap, len(channels.shares)) != (
+            before.tap,
+            len(self._shares),
+        ):
             self.channel = None
-        self._of, self._shares = of, of.shares.tolist()
+        self._channels, self._shares = channels, channels.shares.tolist()
         self._ranking = sorted(range(len(self._shares)), key=lambda c: (-self._shares[c], c))
         if self.channel is None:
             self.channel = self._ranking[0]
             self.post_message(self.Selected())
         self._draw()
 
-    def clear(self, words: str) -> None:
+    def clear(self, notice: str) -> None:
         """Shows words in place of figures."""
-        self._of, self._words, self.channel = None, words, None
+        self._channels, self._notice, self.channel = None, notice, None
         self._shares, self._ranking, self._rows = [], [], []
         self._draw()
 
@@ -141,27 +145,27 @@ class ChannelBars(Widget, can_focus=True):
         """Chooses the channels with a row; that of the cursor keeps its own whatever its share."""
         width, height = self.size
         self._lines = []
-        if self._of is not None and width > 0 and height > 2:
+        if self._channels is not None and width > 0 and height > 2:
             room = min(max(height - 2, 1), MOST)
             self._rows = self._ranking[:room]
             if self.channel is not None and self.channel not in self._rows:
                 self._rows = [*self._rows[: max(room - 1, 0)], self.channel]
             bar_width = width - HEAD - TAIL
             self._lines = [fitted(f" channel {axis(bar_width)}{TAIL_HEADING}", width)]
-            self._lines += [self._row(self._of, channel, bar_width) for channel in self._rows]
+            self._lines += [self._row(self._channels, channel, bar_width) for channel in self._rows]
             rest = [self._shares[channel] for channel in self._ranking if channel not in self._rows]
             if rest:
-                words = f"   … {len(rest):,} more, together {number(sum(rest), 'share', places=1)}"
-                self._lines.append(fitted(words, width))
+                notice = f"   … {len(rest):,} more, together {number(sum(rest), 'share', places=1)}"
+                self._lines.append(fitted(notice, width))
         self.refresh()
 
-    def _row(self, of: Channels, channel: int, bar_width: int) -> str:
+    def _row(self, channels: Channels, channel: int, bar_width: int) -> str:
         cursor = "▸" if channel == self.channel else " "
-        mark = "▲" if channel in of.outliers else " "
+        mark = "▲" if channel in channels.outliers else " "
         share = self._shares[channel]
         above, leads = (
             number(None if values is None else float(values[channel]), "share", places=1)
-            for values in (of.above, of.leads)
+            for values in (channels.above, channels.leads)
         )
         tail = f" {number(share, 'share', places=1):>6} {above:>11} {leads:>7}"
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, bar_width), bar_width)}{tail}"
@@ -171,7 +175,7 @@ class ChannelBars(Widget, can_focus=True):
         width = self.size.width
         text = self._lines[y] if y < len(self._lines) else ""
         if not self._lines and y == 0:
-            text = self._words
+            text = self._notice
         text, row = fitted(text, width), y - 1
         if not self._lines or not 0 <= row < len(self._rows):
             return Strip([Segment(text, self.get_component_rich_style("bars--dim"))], width)
@@ -198,9 +202,9 @@ class ChannelBars(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the channel that was clicked."""
         if 1 <= event.y <= len(self._rows):
-            self._go(event.y - 1)
+            self._move_cursor(event.y - 1)
 
-    def _go(self, row: int) -> None:
+    def _move_cursor(self, row: int) -> None:
         if self._rows:
             self.channel = self._rows[max(0, min(row, len(self._rows) - 1))]
             self._draw()
@@ -209,4 +213,4 @@ class ChannelBars(Widget, can_focus=True):
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
         if self.channel in self._rows:
-            self._go(self._rows.index(self.channel) + by)
+            self._move_cursor(self._rows.index(self.channel) + by)

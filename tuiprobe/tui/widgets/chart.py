@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from tuiprobe.results.section import Chart
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.textplot import PlotLine, PlottedPoint, View, plot, points
+from tuiprobe.tui.widgets.textplot import PlotLine, PlottedPoint, Viewport, plot, points
 
 _KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text", "cursor")
 
@@ -68,7 +68,7 @@ class ChartView(Widget, can_focus=True):
     def __init__(self, chart: Chart) -> None:
         super().__init__()
         self.chart = chart
-        self.view: View | None = None
+        self.view: Viewport | None = None
         self.point: int | None = None
         self.border_title = inert(chart.title)
         self._lines: list[PlotLine] = []
@@ -83,12 +83,12 @@ class ChartView(Widget, can_focus=True):
 
     def action_zoom(self, factor: float) -> None:
         """Shows a part around the named point, or else around the middle, or more around it."""
-        self.view = (self.view or View.whole(self.chart)).zoomed(factor, self.named)
+        self.view = (self.view or Viewport.full(self.chart)).zoomed(factor, self.named)
         self._draw()
 
     def action_pan(self, across: float, up: float) -> None:
         """Moves the view."""
-        self.view = (self.view or View.whole(self.chart)).moved(across, up)
+        self.view = (self.view or Viewport.full(self.chart)).moved(across, up)
         self._draw()
 
     def action_reset(self) -> None:

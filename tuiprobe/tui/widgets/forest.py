@@ -21,7 +21,7 @@ T = TypeVar("T")
 ROOMY = 0.2
 """Length of an axis from which on its values need no decimal places."""
 
-LEAST_PLOT = 10
+MIN_PLOT = 10
 """Cells below which an axis cannot be read, and figures stand alone."""
 
 
@@ -63,19 +63,19 @@ class ForestRow:
                 self.evidence]  # fmt: skip
 
 
-def accuracy_row(known: Accuracy) -> ForestRow:
+def accuracy_row(accuracy: Accuracy) -> ForestRow:
     """Returns the line of the accuracy of a set: ◆ where labels say it, ◇ where it is estimated.
 
     Confidence is no accuracy, and is not drawn as one.
     """
-    about = {"estimate": "about ", "confidence": "mean confidence "}.get(known.evidence, "")
+    about = {"estimate": "about ", "confidence": "mean confidence "}.get(accuracy.evidence, "")
     ends = None
-    if known.low is not None and known.high is not None and known.evidence != "confidence":
-        ends = RangeEnds(known.low, known.value, known.high)
-    of = {"labels": f"{known.n:,} labels", "measured": f"{known.n:,} images"}
-    evidence = of.get(known.evidence, WORDS[known.evidence])
-    sign = "◆" if known.evidence in of else "◇"
-    return ForestRow((known.data,), f"{about}{with_range(known)}", ends, evidence, sign)
+    if accuracy.low is not None and accuracy.high is not None and accuracy.evidence != "confidence":
+        ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high)
+    counts = {"labels": f"{accuracy.n:,} labels", "measured": f"{accuracy.n:,} images"}
+    evidence = counts.get(accuracy.evidence, WORDS[accuracy.evidence])
+    sign = "◆" if accuracy.evidence in counts else "◇"
+    return ForestRow((accuracy.data,), f"{about}{with_range(accuracy)}", ends, evidence, sign)
 
 
 def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share") -> str:
@@ -88,8 +88,8 @@ def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share"
     cells = [" "] * width
     for part in (0.0, 1.0, 0.5, 0.25, 0.75):
         value = first + part * (last - first)
-        share, whole = unit == "share", last - first >= ROOMY
-        text = number(value, unit, signed=not share, bare=not share, places=0 if whole else 1)
+        share, coarse = unit == "share", last - first >= ROOMY
+        text = number(value, unit, signed=not share, bare=not share, places=0 if coarse else 1)
         text = text if value else "0"
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
@@ -151,7 +151,7 @@ class Forest(RowTable[T]):
     def __init__(
         self,
         row_of: Callable[[T], ForestRow],
-        titles: Sequence[str],
+        headings: Sequence[str],
         terms: tuple[str, ...],
         *,
         empty: str = "reading…",
@@ -159,9 +159,9 @@ class Forest(RowTable[T]):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        columns = [RowColumn(title, cell_len(title)) for title in titles]
+        columns = [RowColumn(title, cell_len(title)) for title in headings]
         super().__init__(columns, self._texts, empty=empty, id=id, classes=classes)
-        self._row_of, self._titles, self._terms = row_of, titles, terms
+        self._row_of, self._headings, self._terms = row_of, headings, terms
         self._differences, self._drawn = differences, list[ForestRow]()
         self._bounds = (-1.0 if differences else 0.0, 1.0)
 
@@ -180,17 +180,17 @@ class Forest(RowTable[T]):
         width = self.scrollable_content_region.width
         if not width:
             return
-        cells = [list(self._titles), *(row.texts for row in self._drawn)]
-        *names, figure, evidence = (max(map(cell_len, of)) for of in zip(*cells, strict=True))
+        cells = [list(self._headings), *(row.texts for row in self._drawn)]
+        *names, figure, evidence = (max(map(cell_len, texts)) for texts in zip(*cells, strict=True))
         most = max(width // (2 + len(names)), 8)
         cut = [min(name, most) for name in names]
         for widths in ([*names, figure, evidence], [*names, figure], [*cut, figure]):
             room = width - sum(widths) - len(widths)
-            if room >= LEAST_PLOT:
+            if room >= MIN_PLOT:
                 break
-        titled = zip(self._titles, widths, strict=False)
-        columns = [RowColumn(of[0], of[1], i >= len(names)) for i, of in enumerate(titled)]
-        if room >= LEAST_PLOT:
+        titled = zip(self._headings, widths, strict=False)
+        columns = [RowColumn(texts[0], texts[1], i >= len(names)) for i, texts in enumerate(titled)]
+        if room >= MIN_PLOT:
             if self._differences:
                 ends = [abs(end) for row in self._drawn for end in row.ends or ()]
                 reach = max(ends, default=0.0) or 1.0
@@ -202,13 +202,13 @@ class Forest(RowTable[T]):
         self.refresh()
 
     def _texts(self, row: T) -> list[str]:
-        of, plot = self._row_of(row), ""
-        if of.ends is not None:
-            plot = span(of.ends, self._bounds, self.columns[-1].width, of.sign)
+        line, plot = self._row_of(row), ""
+        if line.ends is not None:
+            plot = span(line.ends, self._bounds, self.columns[-1].width, line.sign)
         shown = len(self.columns) - bool(self.columns[-1].colour)
-        return [*of.texts[:shown], plot][: len(self.columns)]
+        return [*line.texts[:shown], plot][: len(self.columns)]
 
-    def style_of(self, row: T) -> Style:
+    def row_style(self, row: T) -> Style:
         """Returns the style of a line."""
         style = self._row_of(row).style
         return self.get_component_rich_style(f"forest--{style}") if style else self.rich_style
@@ -216,15 +216,15 @@ class Forest(RowTable[T]):
     def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
         """Returns the colours of the axis and of the sign of a run."""
         mark = None if row is None else self._row_of(row).mark
-        start = column_start(self.columns, len(self._titles) - 3, width)
+        start = column_start(self.columns, len(self._headings) - 3, width)
         signed = [] if mark is None else [(start, start + 1, mark.colour)]
         return [*(super().colours(row, width) if row is not None else ()), *signed]
 
-    def about_row(self) -> dict[str, str]:
+    def current_cells(self) -> dict[str, str]:
         """Returns the cells of the line under the cursor by their headings, without the axis."""
         if self.current is None:
             return {}
-        texts = zip(self._titles, self._row_of(self.current).texts, strict=True)
+        texts = zip(self._headings, self._row_of(self.current).texts, strict=True)
         return {title: text for title, text in texts if text}
 
     def action_move(self, by: int) -> None:

@@ -52,8 +52,8 @@ class Suggestions(Suggester):
 
     def _completed(self, before: str, word: str) -> str | None:
         sources = ("miniature", *(f"{name}:" for name in BUILTIN)) if self._sources else ()
-        known = (name for name in sources if name.startswith(word))
-        return next((before + text for text in (*known, *self._paths(word))), None)
+        matching = (name for name in sources if name.startswith(word))
+        return next((before + text for text in (*matching, *self._paths(word))), None)
 
     def _paths(self, word: str) -> Iterator[str]:
         """Yields the folders, and where files are asked for the files, that a path begins."""
@@ -142,7 +142,7 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
             words: What the button says.
             command: The command line.
         """
-        asked = setup.asked
+        asked = setup.used_options
         names = "vectors in place of models" if setup.of_vectors else ", ".join(self._models)
         self.query_one("#names", Static).update(inert(f"{'model':<18}{names}"))
         for name in FIELDS:
@@ -155,7 +155,7 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
         self.query_one("#run", Button).label = inert(words)
         self.query_one("#command", Static).update(inert(f"$ {command}"))
 
-    def refuse(self, text: str) -> None:
+    def show_error(self, text: str) -> None:
         """Shows under the button why the run did not start; empty for nothing."""
         refused = self.query_one("#refused", Static)
         refused.update(inert(text))

@@ -34,7 +34,7 @@ ANSWERS = ("estimate", "average-confidence", "top-1", "interval", "n", "set", "s
 SHADES = "·░▒▓█"
 
 
-def heat(kurtosis: float | None, largest: float) -> str:
+def shade(kurtosis: float | None, largest: float) -> str:
     """Returns the shade of a layer: the root of its excess over 3 against the largest one's.
 
     >>> heat(3.0, 71.0), heat(71.0, 71.0), heat(None, 71.0)
@@ -58,7 +58,7 @@ def strip_line(values: Sequence[float | None], selected: int, width: int) -> str
     layers = range(start, min(start + room, len(values)))
     gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in layers]
     last = "]" if selected == start + len(layers) - 1 else ""
-    shades = "".join(g + heat(values[i], largest) for g, i in zip(gaps, layers, strict=True))
+    shades = "".join(g + shade(values[i], largest) for g, i in zip(gaps, layers, strict=True))
     return fitted(shades + last, width)
 
 
@@ -95,7 +95,7 @@ class LayerStrip(Static):
 
 
 QUESTION = "inside: do the same few channels dominate every image?"
-LEAST_CHANNELS = 5
+MIN_CHANNELS = 5
 """Lines that the channels take at least, with their border."""
 BORDER = 2
 PICTURES = HEIGHT + 3 + BORDER
@@ -175,13 +175,13 @@ class LivePanels(Vertical):
         self.query_one("#reason", FigureText).show(inert(reason, DIM))
         self.query_one("#reason").display = bool(reason)
         self.query_one(Forest).show_rows(rows)
-        of = view.about.get("model") or view.summary.model
-        title = f"so far: mean of shifts by model, then the sets of {of}" if models else "so far"
+        model = view.about.get("model") or view.summary.model
+        title = f"so far: mean of shifts by model, then the sets of {model}" if models else "so far"
         self.query_one("#answers").border_title = inert(title)
         panel = self.query_one("#channels")
         if place is None:
-            words = "Enter shows the channels of the results" if view.final else NO_FIGURES
-            self.query_one(ChannelBars).clear(words)
+            text = "Enter shows the channels of the results" if view.final else NO_FIGURES
+            self.query_one(ChannelBars).clear(text)
             self.query_one(LayerStrip).display = False
             panel.border_title, panel.border_subtitle = QUESTION, ""
         else:
@@ -211,7 +211,7 @@ class LivePanels(Vertical):
             return
         bars, layers = self.query_one(ChannelBars), self.query_one(LayerStrip)
         answers = min(self._answers_height() + BORDER, total)
-        if total - answers < LEAST_CHANNELS:
+        if total - answers < MIN_CHANNELS:
             answers = total
         lines = BORDER + bars.full_height + int(layers.display)
         left = total - answers
@@ -225,7 +225,7 @@ class LivePanels(Vertical):
     def _answers_height(self) -> int:
         """Returns the lines of all sets under their axis, and of the reason why there are none."""
         reason, width = self.query_one("#reason", FigureText), self.size.width - 4
-        lines = wrapped(reason.whole, width).plain.count("\n") + 1 if reason.display else 0
+        lines = wrapped(reason.unwrapped, width).plain.count("\n") + 1 if reason.display else 0
         return lines + len(self.query_one(Forest).rows) + 1
 
     def _show_pictures(self) -> bool:

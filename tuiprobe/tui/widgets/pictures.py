@@ -28,7 +28,7 @@ from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.thumbnail import WholePicture, picture_strips, read_picture, scaled
+from tuiprobe.tui.widgets.thumbnail import PictureView, picture_strips, read_picture, scaled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +106,7 @@ class PictureGrid(ScrollView, can_focus=True):
         self._regions: list[Region] = []
         self._headings: dict[int, str] = {}  # by line
         self._strips: dict[int, list[Strip]] = {}
-        self._wanted: list[int] = []  # originals to open
+        self._unopened: list[int] = []  # originals to open
         self._cursor = 0
 
     @property
@@ -117,7 +117,7 @@ class PictureGrid(ScrollView, can_focus=True):
     def show(self, groups: PictureGroups) -> None:
         """Shows other pictures."""
         if groups != self.groups:
-            self.groups, self._cursor, self._strips, self._wanted = groups, 0, {}, []
+            self.groups, self._cursor, self._strips, self._unopened = groups, 0, {}, []
             self.on_resize()
             self.scroll_home(animate=False)
 
@@ -147,9 +147,9 @@ class PictureGrid(ScrollView, can_focus=True):
                 self._read(index, picture.image(WIDTH, 2 * HEIGHT))
             else:
                 self._strips[index] = self._words("reading…")
-                self._wanted.append(index)
-                if len(self._wanted) == 1:
-                    self._open_originals(self._wanted, self._pictures)
+                self._unopened.append(index)
+                if len(self._unopened) == 1:
+                    self._open_originals(self._unopened, self._pictures)
         return self._strips[index]
 
     def _words(self, text: str) -> list[Strip]:
@@ -164,20 +164,20 @@ class PictureGrid(ScrollView, can_focus=True):
         )
 
     @work(thread=True, group="originals")
-    def _open_originals(self, wanted: list[int], pictures: list[tuple[str, Picture]]) -> None:
+    def _open_originals(self, unopened: list[int], pictures: list[tuple[str, Picture]]) -> None:
         """Opens pictures in sight, one after the other, until others are shown.
 
         Args:
-            wanted: Their indices, of which only this thread takes some away.
+            unopened: Their indices, of which only this thread takes some away.
             pictures: All pictures.
         """
-        while wanted and wanted is self._wanted and self.is_attached:
-            image = pictures[wanted[0]][1].image(WIDTH, 2 * HEIGHT)
-            self.app.call_later(self._opened, wanted, wanted[0], image)
-            wanted.pop(0)
+        while unopened and unopened is self._unopened and self.is_attached:
+            image = pictures[unopened[0]][1].image(WIDTH, 2 * HEIGHT)
+            self.app.call_later(self._opened, unopened, unopened[0], image)
+            unopened.pop(0)
 
-    def _opened(self, wanted: list[int], index: int, image: Image | None) -> None:
-        if wanted is self._wanted and self.is_attached:
+    def _opened(self, unopened: list[int], index: int, image: Image | None) -> None:
+        if unopened is self._unopened and self.is_attached:
             self._read(index, image)
             self.refresh()
 
@@ -204,7 +204,7 @@ class PictureGrid(ScrollView, can_focus=True):
             parts.append(Strip.blank(2, self.rich_style))
         return Strip.join(parts).adjust_cell_length(width, self.rich_style)
 
-    def go(self, index: int) -> None:
+    def move_cursor(self, index: int) -> None:
         """Puts the cursor on a picture."""
         self._cursor = max(0, min(index, len(self._pictures) - 1))
         if self._regions:
@@ -213,33 +213,34 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Puts the cursor on the picture before or after."""
-        self.go(self._cursor + by)
+        self.move_cursor(self._cursor + by)
 
     def action_row(self, by: int) -> None:
         """Puts the cursor into the row above or below, which may be of another heading."""
         if not self._regions:
             return
-        here = self._regions[self._cursor]
+        current = self._regions[self._cursor]
         tops = sorted({region.y for region in self._regions})
-        row = tops.index(here.y) + by
+        row = tops.index(current.y) + by
         if 0 <= row < len(tops):
             places = [i for i, region in enumerate(self._regions) if region.y == tops[row]]
-            self.go(min(places, key=lambda i: abs(self._regions[i].x - here.x)))
+            self.move_cursor(min(places, key=lambda i: abs(self._regions[i].x - current.x)))
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the clicked picture; enlarges it where the cursor is already."""
         for index, region in enumerate(self._regions):
             if region.contains(event.x, event.y + self.scroll_offset.y):
-                again = self.has_focus and index == self._cursor
-                self.go(index)
-                if again:
+                selected = self.has_focus and index == self._cursor
+                self.move_cursor(index)
+                if selected:
                     self.action_enlarge()
 
     def action_enlarge(self) -> None:
         """Shows the picture under the cursor large."""
         if self._pictures:
             self.app.push_screen(
-                PictureScreen(self._pictures, self._cursor), lambda index: self.go(index or 0)
+                PictureScreen(self._pictures, self._cursor),
+                lambda index: self.move_cursor(index or 0),
             )
 
     def explained(self) -> tuple[str, ...]:
@@ -276,16 +277,16 @@ class PicturePanel(Vertical):
         """
         self.border_title = inert(title)
         self.pictures.show(groups)
-        self.tell(about)
+        self.show_about(about)
 
-    def tell(self, about: Content) -> None:
+    def show_about(self, about: Content) -> None:
         """Shows other words."""
         self.query_one("#about", FigureText).show(about)
         self.query_one("#about-scroll").display = bool(about.plain)
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the words, which a row of a section is about."""
-        about = self.query_one("#about", FigureText).whole.plain
+        about = self.query_one("#about", FigureText).unwrapped.plain
         return tuple(dict.fromkeys((*(term.id for term in mentioned(about)), "ablation")))
 
 
@@ -313,7 +314,7 @@ class PictureScreen(ModalScreen[int]):
     def compose(self) -> ComposeResult:
         """Lays out the picture above its text, in the size that it keeps."""
         with Vertical(id="enlarged", classes="dialog"):
-            yield WholePicture(id="enlarged-picture")
+            yield PictureView(id="enlarged-picture")
             yield Static("", id="enlarged-about", markup=False)
 
     def on_mount(self) -> None:
@@ -325,7 +326,7 @@ class PictureScreen(ModalScreen[int]):
         """Makes the picture as large as the window allows; two columns are one line high."""
         width, height = self.app.size
         room = max(min(height - 6, (width - 8) // 2), 4)
-        view = self.query_one("#enlarged-picture", WholePicture)
+        view = self.query_one("#enlarged-picture", PictureView)
         view.styles.width, view.styles.height = 2 * room, room
         self.query_one("#enlarged-about").styles.width = max(2 * room, 40)
 
@@ -346,7 +347,7 @@ class PictureScreen(ModalScreen[int]):
 
     def _opened(self, picture: Picture, image: Image | None) -> None:
         if self.is_attached and picture is self._pictures[self._index][1]:
-            self.query_one("#enlarged-picture", WholePicture).show_image(image)
+            self.query_one("#enlarged-picture", PictureView).show_image(image)
             if image is None:
                 about = self.query_one("#enlarged-about", Static)
                 about.update(inert_lines([*self._about, "the run keeps no picture of it"]))

@@ -43,20 +43,20 @@ class RowColumn:
     colour: str = ""
 
 
-def kept_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
+def visible_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
     """Returns the indices of the columns that fit into `width` cells.
 
     >>> two = [RowColumn("name", 10), RowColumn("note", 8, drop=1)]
     >>> kept_columns(two, 30), kept_columns(two, 12)
     ([0, 1], [0])
     """
-    kept = list(range(len(columns)))
-    while sum(columns[i].width + 1 for i in kept) - 1 > width:
-        last = max(kept, key=lambda i: (columns[i].drop, i))
+    visible = list(range(len(columns)))
+    while sum(columns[i].width + 1 for i in visible) - 1 > width:
+        last = max(visible, key=lambda i: (columns[i].drop, i))
         if columns[last].drop == 0:
             break
-        kept.remove(last)
-    return kept
+        visible.remove(last)
+    return visible
 
 
 def row_text(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> str:
@@ -65,13 +65,13 @@ def row_text(columns: Sequence[RowColumn], cells: Sequence[str], width: int) -> 
     >>> row_text([RowColumn("name", 6), RowColumn("n", 4, right=True)], ["abc", "12"], 14)
     'abc         12'
     """
-    kept = kept_columns(columns, width)
-    taken = sum(columns[i].width + 1 for i in kept[1:])
+    visible = visible_columns(columns, width)
+    used = sum(columns[i].width + 1 for i in visible[1:])
     parts = []
-    for i in kept:
+    for i in visible:
         column, cell = columns[i], plain(cells[i])
-        room = max(width - taken, 1) if i == kept[0] else column.width
-        parts.append(fitted(cell, room) if not column.right else _to_the_right(cell, room))
+        room = max(width - used, 1) if i == visible[0] else column.width
+        parts.append(fitted(cell, room) if not column.right else _right_aligned(cell, room))
     return fitted(" ".join(parts), width)
 
 
@@ -88,7 +88,7 @@ def heading_text(columns: Sequence[RowColumn], order: tuple[int, bool] | None, w
     ('name     ↓AP', 'name↑     AP')
     """
     text = row_text(columns, [column.title for column in columns], width)
-    if order is None or order[0] not in kept_columns(columns, width):
+    if order is None or order[0] not in visible_columns(columns, width):
         return text
     index, down = order
     column, start = columns[index], column_start(columns, index, width)
@@ -103,14 +103,14 @@ def heading_text(columns: Sequence[RowColumn], order: tuple[int, bool] | None, w
 
 def column_start(columns: Sequence[RowColumn], index: int, width: int) -> int:
     """Returns the cell at which a kept column starts."""
-    kept = kept_columns(columns, width)
-    after = [i for i in kept[kept.index(index) :] if i != kept[0]]
-    if index == kept[0]:
+    visible = visible_columns(columns, width)
+    after = [i for i in visible[visible.index(index) :] if i != visible[0]]
+    if index == visible[0]:
         return 0
     return width - sum(columns[i].width + 1 for i in after) + 1
 
 
-def _to_the_right(cell: str, width: int) -> str:
+def _right_aligned(cell: str, width: int) -> str:
     text = fitted(cell, width).rstrip()
     return " " * (width - len(text)) + text if text.isascii() else fitted(cell.rjust(width), width)
 
@@ -130,6 +130,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     """
 
     ALLOW_SELECT = False
+    SCROLLS_SIDEWAYS: ClassVar[bool] = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--heading", "rows--cursor", "rows--blurred"}
     DEFAULT_CSS = """
     RowTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
@@ -201,13 +202,14 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
         """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
-        self.virtual_size = Size(0, 1 + max(len(rows), 1))  # the heading, and rows or `empty`
-        self._go(self._cursor if cursor is None else cursor)
+        width = sum(column.width + 1 for column in self.columns) - 1 if self.SCROLLS_SIDEWAYS else 0
+        self.virtual_size = Size(width, 1 + max(len(rows), 1))  # the heading, and rows or `empty`
+        self._move_cursor(self._cursor if cursor is None else cursor)
         self.refresh()
 
-    def _go(self, row: int) -> None:
+    def _move_cursor(self, row: int) -> None:
         self._cursor = max(0, min(row, len(self._rows) - 1))
-        page = max(self.size.height - 1, 1)
+        page = max(self.scrollable_content_region.height - 1, 1)
         top = self.scroll_offset.y
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False)
@@ -218,15 +220,19 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        self._go(self._cursor + by)
+        self._move_cursor(self._cursor + by)
 
     def action_page(self, by: int) -> None:
         """Moves the cursor by a page."""
-        self._go(self._cursor + by * max(self.size.height - 2, 1))
+        self._move_cursor(self._cursor + by * max(self.size.height - 2, 1))
+
+    def action_sideways(self, by: int) -> None:
+        """Shows the columns on the left or on the right."""
+        self.scroll_relative(x=by * 10, animate=False)
 
     def action_end(self, last: int) -> None:
         """Moves the cursor to the first or the last row."""
-        self._go(last * (len(self._rows) - 1))
+        self._move_cursor(last * (len(self._rows) - 1))
 
     def action_choose(self) -> None:
         """Chooses the row under the cursor."""
@@ -250,7 +256,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def on_resize(self) -> None:
         """Keeps the cursor in sight."""
         if self._rows:
-            self._go(self._cursor)
+            self._move_cursor(self._cursor)
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on a row, chooses it on a double click, or sorts by a heading."""
@@ -258,31 +264,43 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             column = self._column_at(event.x)
             if column is not None and column < len(self.sorts_down):
                 before, down = self.sorted_by, self.sorts_down[column]
-                again = before is not None and before[0] == column
-                self._sort((column, not before[1] if before and again else down))
+                selected = before is not None and before[0] == column
+                self._sort((column, not before[1] if before and selected else down))
             return
         row = self.scroll_offset.y + event.y - 1
         if row < len(self._rows):
-            self._go(row)
+            self._move_cursor(row)
             if event.chain == 2:
                 self.action_choose()
 
     def _column_at(self, x: int) -> int | None:
-        width = self.scrollable_content_region.width
-        for i in reversed(kept_columns(self.columns, width)):
+        width = self.line_width
+        x += self.scroll_offset.x if x > self.fixed_width else 0
+        for i in reversed(visible_columns(self.columns, width)):
             if x >= column_start(self.columns, i, width):
                 return i
         return None
+
+    @property
+    def line_width(self) -> int:
+        """Cells of a line: those in sight, or more where the table scrolls sideways."""
+        return max(self.scrollable_content_region.width, self.virtual_size.width)
+
+    @property
+    def fixed_width(self) -> int:
+        """Cells of the first column, which stays in sight where it takes half of them at most."""
+        first = self.columns[0].width + 1
+        return first if 2 * first <= self.scrollable_content_region.width else 0
 
     def row_line(self, row: T, width: int) -> str:
         """Returns the text of a row, exactly `width` cells."""
         return row_text(self.columns, self._cells(row), width)
 
-    def style_of(self, row: T) -> Style:
+    def row_style(self, row: T) -> Style:
         """Returns the style of a row that is not under the cursor."""
         return self.rich_style
 
-    def about_row(self) -> dict[str, str]:
+    def current_cells(self) -> dict[str, str]:
         """Returns the cells of the row under the cursor by their headings, without empty ones."""
         if self.current is None:
             return {}
@@ -291,10 +309,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the columns that are shown, the one of the order first."""
-        kept = kept_columns(self.columns, self.scrollable_content_region.width)
+        visible = visible_columns(self.columns, self.scrollable_content_region.width)
         if self.sorted_by is not None:
-            kept.sort(key=lambda i: i != (self.sorted_by or (0,))[0])
-        terms = (self.columns[i].term for i in kept)
+            visible.sort(key=lambda i: i != (self.sorted_by or (0,))[0])
+        terms = (self.columns[i].term for i in visible)
         return tuple(dict.fromkeys(term for term in terms if term))
 
     def colours(self, row: T | None, width: int) -> list[tuple[int, int, str]]:
@@ -306,7 +324,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         """
         return [
             (start, start + self.columns[i].width, self.columns[i].colour)
-            for i in kept_columns(self.columns, width)
+            for i in visible_columns(self.columns, width)
             if self.columns[i].colour
             for start in (column_start(self.columns, i, width),)
         ]
@@ -316,21 +334,30 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         for start, end, colour in self.colours(row, width):
             if start < 0:  # drawn for a width that is no more
                 continue
-            before, there, after = strip.divide([start, min(end, width), width])
-            own = [Segment(part, style + Style(color=variables[colour])) for part, *_ in there]
-            strip = Strip.join([before, Strip(own), after])
+            before, middle, after = strip.divide([start, min(end, width), width])
+            coloured = [
+                Segment(part, style + Style(color=variables[colour])) for part, *_ in middle
+            ]
+            strip = Strip.join([before, Strip(coloured), after])
         return strip
 
     def render_line(self, y: int) -> Strip:
         """Returns one line: the heading, a row, or why there is none."""
-        width = self.scrollable_content_region.width
+        line, x, width = self._line(y), self.scroll_offset.x, self.scrollable_content_region.width
+        if not x:
+            return line.crop(0, width)
+        fixed = self.fixed_width
+        return Strip.join([line.crop(0, fixed), line.crop(fixed + x, width + x)])
+
+    def _line(self, y: int) -> Strip:
+        width = self.line_width
         if y == 0:
             style = self.get_component_rich_style("rows--heading")
             text = heading_text(self.columns, self.sorted_by, width)
             return self._coloured(text, style, None, width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text, style = self.row_line(self._rows[row], width), self.style_of(self._rows[row])
+            text, style = self.row_line(self._rows[row], width), self.row_style(self._rows[row])
             if row == self._cursor and self.can_focus:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
                 style = self.get_component_rich_style(name)

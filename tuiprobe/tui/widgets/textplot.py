@@ -21,7 +21,7 @@ from tuiprobe.tui.text import braille, dot_bit, fitted
 PlotLine = list[tuple[str, str]]
 """Runs of text, each with its kind: the role of a series, `axis`, `text`, `cursor` or `blank`."""
 
-SMALLEST = (16, 7)
+MIN_SIZE = (16, 7)
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LETTERS = "abcdefghijklmnop"
 _POINTS, _CLOUDS = "◆+○□▽△", "·:,;'"
@@ -30,7 +30,7 @@ _CLOUD = 12
 
 
 @dataclass(frozen=True)
-class View:
+class Viewport:
     """The part of a chart that is drawn, in its own units."""
 
     left: float
@@ -39,7 +39,7 @@ class View:
     top: float
 
     @classmethod
-    def whole(cls, chart: Chart) -> View:
+    def full(cls, chart: Chart) -> Viewport:
         """Returns the view of all that is drawn; intervals that are not drawn take no room."""
         ends = [y for series in chart.series for y in series.y]
         for series in filter(_has_ends, chart.series):
@@ -50,16 +50,16 @@ class View:
         low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
         return cls(*chart.x_range(), low, high)
 
-    def zoomed(self, factor: float, at: PlottedPoint | None = None) -> View:
+    def zoomed(self, factor: float, at: PlottedPoint | None = None) -> Viewport:
         """Returns the view of a part around a point, or else around the middle."""
         across, up = (self.right - self.left) / 2, (self.top - self.bottom) / 2
         x, y = (at.x, at.y) if at is not None else (self.left + across, self.bottom + up)
-        return View(x - factor * across, x + factor * across, y - factor * up, y + factor * up)
+        return Viewport(x - factor * across, x + factor * across, y - factor * up, y + factor * up)
 
-    def moved(self, across: float, up: float) -> View:
+    def moved(self, across: float, up: float) -> Viewport:
         """Returns the view beside this one, by parts of its size."""
         x, y = across * (self.right - self.left), up * (self.top - self.bottom)
-        return View(self.left + x, self.right + x, self.bottom + y, self.top + y)
+        return Viewport(self.left + x, self.right + x, self.bottom + y, self.top + y)
 
 
 def _has_ends(series: Series) -> bool:
@@ -87,7 +87,7 @@ def signs(chart: Chart) -> list[str]:
 class _Canvas:
     """Cells of the plotted area, each a character or braille dots, with a kind."""
 
-    view: View
+    view: Viewport
     width: int
     height: int
     cells: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
@@ -134,7 +134,7 @@ def plot(
     chart: Chart,
     width: int,
     height: int,
-    view: View | None = None,
+    view: Viewport | None = None,
     cursor: int | None = None,
 ) -> list[PlotLine]:
     """Draws a chart into `height` lines of `width` cells; nothing where that is too small.
@@ -146,12 +146,12 @@ def plot(
         view: The part that is drawn; None for all of it.
         cursor: Which of `points` is named; None for none.
     """
-    if width < SMALLEST[0] or height < SMALLEST[1] or not chart.series:
+    if width < MIN_SIZE[0] or height < MIN_SIZE[1] or not chart.series:
         return []
-    view = view or View.whole(chart)
+    view = view or Viewport.full(chart)
     at = points(chart)[cursor] if cursor is not None else None
-    named = [[(fitted(at.words, width), "cursor")]] if at is not None else []
-    legend = named + _legend(chart, width, max(height // 4, 1) - len(named))
+    cursor_line = [[(fitted(at.words, width), "cursor")]] if at is not None else []
+    legend = cursor_line + _legend(chart, width, max(height // 4, 1) - len(cursor_line))
     rows = height - len(legend) - 4
     y_ticks = round_ticks(view.bottom, view.top, max(rows // 3, 1))
     margin = max(len(tick_text(value, chart.y_unit)) for value in y_ticks) + 1
@@ -298,9 +298,11 @@ def _x_ticks(chart: Chart, canvas: _Canvas) -> str:
 def _legend(chart: Chart, width: int, most: int) -> list[PlotLine]:
     """Returns the legend: the sign of each series, in at most `most` lines, then the note."""
     lines: list[PlotLine] = []
-    named = [pair for pair in zip(signs(chart), chart.series, strict=True) if not pair[1].labelled]
+    explained = [
+        pair for pair in zip(signs(chart), chart.series, strict=True) if not pair[1].labelled
+    ]
     used = 0
-    for sign, series in named if len(named) > 1 else ():
+    for sign, series in explained if len(explained) > 1 else ():
         band = "░" if series.banded and series.role == "control" else ""
         text = f"{sign}{band} {plain(series.name)}"
         if not lines or used + cell_len(text) > width:

@@ -67,7 +67,7 @@ def picture_strips(image: Image, app: App[Any], style: Style) -> list[Strip]:
     ]
 
 
-class WholePicture(Widget):
+class PictureView(Widget):
     """Shows a picture in its own shape, as large as fits; nothing before there is one.
 
     Args:
