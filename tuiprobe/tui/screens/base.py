@@ -132,7 +132,7 @@ class ProbeScreen(Screen[None]):
             (size.width, self.app.HORIZONTAL_BREAKPOINTS),
             (size.height, self.app.VERTICAL_BREAKPOINTS),
         ):
-            self.add_class(max(one for one in breakpoints if one[0] <= length)[1])
+            self.add_class(max(of for of in breakpoints or [] if of[0] <= length)[1])
 
     def compose_body(self) -> ComposeResult:
         """Yields the widgets between top line and footer."""
