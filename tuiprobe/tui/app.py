@@ -18,10 +18,9 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, Palette, working_keys
-from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.control import EngineApp, run_colours
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.livewatch import finished_group, read_live
-from tuiprobe.tui.runmarks import run_colours
 
 # Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
 # primary one that of figures and of what has the focus.
@@ -213,7 +212,7 @@ class TuiprobeApp(EngineApp):
 
     def action_help(self) -> None:
         """Explains the terms at the cursor, and shows the keys that work here."""
-        from tuiprobe.tui.screens.help import HelpScreen, explained_at
+        from tuiprobe.tui.screens.dialogs import HelpScreen, explained_at
 
         keys = [
             (self.get_key_display(binding), binding.tooltip)

@@ -87,7 +87,7 @@ class ProbeScreen(Screen[None]):
     The line at the bottom shows as many keys as fit: first the actions in `IMPORTANT`, then those
     of the widget with the focus, then the others in their order. A key whose `check_action` says no
     is not shown; `refresh_bindings()` asks again. Widgets, tabs and screens may have `explained()`:
-    ids of the terms at their cursor (`screens/help.py`). One that shows a run has `shown_run`.
+    ids of the terms at their cursor (`explained_at`). One that shows a run has `shown_run`.
 
     Attributes:
         reading: Whether it is empty until something is read; keys pressed meanwhile wait.

@@ -35,12 +35,11 @@ from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import given
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
 from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
-from tuiprobe.tui.text import DIM, inert, inert_lines
+from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import PictureView
 

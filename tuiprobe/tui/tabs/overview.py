@@ -23,9 +23,8 @@ from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, Text
-from tuiprobe.tui.figures import wrapped
 from tuiprobe.tui.tabs.tab import ResultTab
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import fitted, inert, wrapped
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.forest import Forest, accuracy_row
 

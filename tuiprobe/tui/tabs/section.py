@@ -40,10 +40,9 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable

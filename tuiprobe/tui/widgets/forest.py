@@ -12,8 +12,7 @@ from rich.style import Style
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.results.accuracy import WORDS, Accuracy, with_range
-from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.runmarks import RunMark
+from tuiprobe.tui.control import EngineApp, RunMark
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start
 
 T = TypeVar("T")

@@ -17,8 +17,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.figures import FigureText, wrapped
-from tuiprobe.tui.text import DIM, fitted, inert
+from tuiprobe.tui.text import DIM, FigureText, fitted, inert, wrapped
 from tuiprobe.tui.widgets.answers import set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
