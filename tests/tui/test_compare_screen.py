@@ -255,7 +255,9 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert len({*signs}) == len({*colours}) == 3
         for _ in ("dark", "light"):
             under = listed.get_component_rich_style("rows--cursor").bgcolor
-            marks = (Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT_COLOURS)))
+            marks = (
+                Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT_COLOURS))
+            )
             assert all(contrast(mark, Color.from_rich_color(under)) >= 4.5 for mark in marks)
             await pilot.press("ctrl+t")
         await pilot.press("s", "s", "s")  # in any order

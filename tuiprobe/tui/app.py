@@ -113,10 +113,6 @@ class TuiprobeApp(EngineApp):
         self.set_keymap(self.settings.keymap)
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())
-        self._lists: dict[str, Callable[[], Screen[None]]] = {
-            "models": self._models,
-            "runs": self._runs,
-        }
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Returns the colours of runs, which no theme has."""
@@ -137,37 +133,27 @@ class TuiprobeApp(EngineApp):
         self.theme_changed_signal.subscribe(self, self._save_theme)
         self.set_interval(1.0, self.update_running)
         if self._first_screen is None:
-            self.push_screen(self._models())
+            self.push_screen(self._list("models"))
             return
         from tuiprobe.tui.screens.base import OpeningScreen
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
-        self.call_after_refresh(self._replace_opening, self._first_screen)
+        first = self._first_screen
+        self.call_after_refresh(lambda: self.switch_screen(first()))
 
     def on_ready(self) -> None:
         """Collects garbage from now on, without going through what a start has loaded."""
         gc.freeze()
         gc.enable()
 
-    def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
-        self.switch_screen(first())
+    def _list(self, name: str) -> Screen[None]:
+        if name == "runs":
+            from tuiprobe.tui.screens.runs import RunsScreen
 
-    def _models(self) -> Screen[None]:
+            return RunsScreen(self.runs)
         from tuiprobe.tui.screens.models import ModelsScreen
 
         return ModelsScreen()
-
-    def _runs(self) -> Screen[None]:
-        from tuiprobe.tui.screens.runs import RunsScreen
-
-        return RunsScreen(self.runs)
-
-    def show_running(self) -> None:
-        """Shows in the title of the screen what runs meanwhile."""
-        from tuiprobe.tui.screens.base import ProbeScreen
-
-        if isinstance(self.screen, ProbeScreen):
-            self.screen.show_running()
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on.
@@ -195,7 +181,7 @@ class TuiprobeApp(EngineApp):
         """Goes to one of the main places; what was opened above it is closed."""
         while len(self.screen_stack) > 2:
             self.pop_screen()
-        self.switch_screen(self._lists[name]())
+        self.switch_screen(self._list(name))
 
     async def action_back(self) -> None:
         """Closes the screen that is shown; from the first one goes to the models."""

@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import percent_done
@@ -313,13 +313,16 @@ class EngineApp(App[None]):
 
         def show() -> None:
             self._counts = images
-            self.show_running()
+            self.show_running(self.screen)
 
         self.call_from_thread(show)
 
-    def show_running(self) -> None:
-        """Shows in the title of the screen what runs meanwhile."""
-        raise NotImplementedError
+    def show_running(self, screen: Screen[Any]) -> None:
+        """Shows in the title of a screen how many runs go on and how far they are."""
+        text = self.running_summary(getattr(screen, "shown_run", None))
+        for badge in screen.query("#badge").results(Static):  # none before it is laid out
+            badge.update(text)
+            badge.display = bool(text)
 
     @work(exclusive=True, group="resume")
     async def resume(self, run: Path, then: Callable[[Engine], object]) -> None:

@@ -159,12 +159,8 @@ class ProbeScreen(Screen[None]):
         return self.app.is_open(self)
 
     @on(ScreenResume)
-    def show_running(self) -> None:
-        """Shows in the line at the top what runs meanwhile."""
-        text = self.app.running_summary(self.shown_run)
-        for badge in self.query("#badge").results(Static):  # none before the screen is laid out
-            badge.update(text)
-            badge.display = bool(text)
+    def _show_running(self) -> None:
+        self.app.show_running(self)
 
     def finish_reading(self) -> None:
         """Takes keys from now on, first those that were pressed while it was reading."""

@@ -128,10 +128,8 @@ class ChoiceScreen(Dialog[str | None]):
     def action_move(self, by: int) -> None:
         """Puts the cursor on the name above or below."""
         names = self.query_one(OptionList)
-        if by > 0:
-            names.action_cursor_down()
-        else:
-            names.action_cursor_up()
+        move = names.action_cursor_down if by > 0 else names.action_cursor_up
+        move()
 
 
 class Folders(DirectoryTree):

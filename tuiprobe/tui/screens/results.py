@@ -17,7 +17,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
-from tuiprobe.results.section import Section, Table
+from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
@@ -80,12 +80,8 @@ def tabs_of(results: RunResults) -> ResultTabs:
     parts: ResultTabs = {"overview": partial(OverviewTab, results)}
     for name, members in sections.items():
         if members:
-            parts[name] = partial(SectionTab, results, _sections(members))
+            parts[name] = partial(SectionTab, results, [p.section for p in members if p.section])
     return parts
-
-
-def _sections(parts: list[Part]) -> list[Section]:
-    return [part.section for part in parts if part.section is not None]
 
 
 def _opens(part: Part) -> bool:

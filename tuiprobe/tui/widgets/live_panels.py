@@ -22,6 +22,7 @@ from tuiprobe.tui.widgets.answers import set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
 from tuiprobe.tui.widgets.pictures import HEIGHT, Picture, PictureGrid
+from tuiprobe.tui.widgets.rows import RowTable
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import LiveTap
@@ -198,12 +199,8 @@ class LivePanels(Vertical):
             layers.show(taps, values, taps.index(tap_name))
         self.on_resize()
 
+    @on(RowTable.Highlighted, "ChannelBars")
     def on_resize(self) -> None:
-        """Shares out the space anew."""
-        self._arrange()
-
-    @on(ChannelBars.Selected)
-    def _arrange(self) -> None:
         """Gives the answers their lines, then the channels, and pictures what is left."""
         total = self.size.height
         if not total:
