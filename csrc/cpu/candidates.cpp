@@ -26,12 +26,12 @@ void Candidates::reserve(const TopK& state, bool distinct, bool single, const Ke
   for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) grow(*limits, padded(channels));
 }
 
-void Candidates::reset(const TopK& state) {
+void Candidates::reset(const TopK& state, const float* least) {
   const int64_t channels = static_cast<int64_t>(state.sizes.size());
   std::fill_n(sizes_.begin(), channels, 0);
   current_ = -1;
   for (int64_t c = 0; c < channels; ++c) {
-    set_limit(c, state.sizes[c] == k_ ? state.last[c] : Entry{-INFINITY, 0, INT64_MAX});
+    set_limit(c, state.sizes[c] == k_ ? state.last[c] : Entry{least[c], 0, INT64_MAX});
   }
   for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) {
     std::fill(limits->begin() + channels, limits->begin() + padded(channels), 0.0f);

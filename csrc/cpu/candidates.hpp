@@ -25,8 +25,9 @@ class Candidates {
   // images have one position.
   void reserve(const TopK& state, bool distinct, bool single, const Kernels& kernels);
 
-  // What the state would refuse is no candidate.
-  void reset(const TopK& state);
+  // What the state would refuse is no candidate. Where its list is not full, what is worse than the
+  // key in `least`, which k images of the batch reach.
+  void reset(const TopK& state, const float* least);
 
   // Before a group of rows of the images [first, last], by index. While all rows are of one image,
   // its own best entry is the limit too: of its many positions, few are then candidates.

@@ -111,6 +111,11 @@ struct Kernels {
   // than kHits, *from then says where to go on. Returns how many.
   int64_t (*passing)(const Group&, DType, const float* extreme, const Limits&, int64_t* from,
                      Hit* out);
+  // Raises `high` to the values of a row, and `low` to their negatives, by channel.
+  void (*extremes)(const void* row, DType, int64_t channels, float* high, float* low);
+  // By channel, a value that at least k of `count` rows reach, near the largest such; -inf where a
+  // row holds inf.
+  void (*reached)(const float* rows, int64_t width, int64_t channels, int count, int k, float* out);
   // ranks[i] = how many keys exceed keys[i]; both readable and writable up to a multiple of kLane.
   void (*rank)(const float* keys, int count, float* ranks);
   // Turns `count` neighbouring positions, whose channels are `stride` elements apart, into rows of

@@ -81,6 +81,10 @@ int64_t passing(const Group& g, DType dtype, const float* extreme, const Limits&
   return by_type(dtype, [&](auto* t) { return passing_as(g, extreme, limits, from, out, t); });
 }
 
+void extremes(const void* row, DType dtype, int64_t channels, float* high, float* low) {
+  by_type(dtype, [&](auto* t) { extremes_of(typed(row, t), channels, high, low); });
+}
+
 void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int64_t count,
           float* rows, int64_t width) {
   by_type(dtype, [&](auto* t) { pack_of(typed(first, t), stride, channels, count, rows, width); });
@@ -98,6 +102,8 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
       .row_shares = row_shares,              \
       .flush = flush,                        \
       .passing = passing,                    \
+      .extremes = extremes,                  \
+      .reached = reached,                    \
       .rank = rank,                          \
       .pack = pack,                          \
       .read = read,                          \

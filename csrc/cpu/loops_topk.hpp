@@ -59,6 +59,47 @@ inline int64_t passing_of(const Group& g, const float* extreme, const Limits& li
   return hits;
 }
 
+template <class T>
+inline void extremes_of(const T* row, int64_t channels, float* high, float* low) {
+  const auto raise = [&](int64_t c, Vec x) {
+    store(high + c, max(x, load(high + c)));
+    store(low + c, max(sub(broadcast(0), x), load(low + c)));
+  };
+  int64_t c = 0;
+  for (; c + kWidth <= channels; c += kWidth) raise(c, load(row + c));
+  if (c < channels) raise(c, load_part(row + c, static_cast<int>(channels - c)));
+}
+
+// Halves the distance between the smallest and the largest value a few times.
+void reached(const float* rows, int64_t width, int64_t channels, int count, int k, float* out) {
+  constexpr int kSteps = 8;
+  for (int64_t c = 0; c < channels; c += kWidth) {
+    const auto row = [&](int i) { return load(rows + i * width + c); };
+    Vec least = row(0), most = least;
+    for (int i = 1; i < count; ++i) {
+      least = min(row(i), least);
+      most = max(row(i), most);
+    }
+    const unsigned finite = at_least(broadcast(kHuge), most);
+    float low[kWidth], high[kWidth], middle[kWidth], above[kWidth];
+    store(low, least);
+    store(high, most);
+    for (int step = 0; step < kSteps; ++step) {
+      for (int i = 0; i < kWidth; ++i) middle[i] = low[i] / 2 + high[i] / 2;
+      const Vec bound = load(middle);
+      Vec larger = broadcast(0);
+      for (int i = 0; i < count; ++i) larger = count_greater(larger, row(i), bound);
+      store(above, larger);
+      for (int i = 0; i < kWidth; ++i) {
+        const bool enough = above[i] >= static_cast<float>(k);
+        low[i] = enough ? middle[i] : low[i];
+        high[i] = enough ? high[i] : middle[i];
+      }
+    }
+    for (int i = 0; i < kWidth; ++i) out[c + i] = finite >> i & 1 ? low[i] : -__builtin_inff();
+  }
+}
+
 void rank(const float* keys, int count, float* ranks) {
   for (int i = 0; i < count; i += kWidth) {
     const Vec mine = load(keys + i);

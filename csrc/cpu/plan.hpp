@@ -143,7 +143,7 @@ struct Worker {
   }
 
   // Before the worker's first block; by its own thread.
-  void reset(const State& state) {
+  void reset(const State& state, const Floats (&least)[2]) {
     const int64_t width = padded(state.options.channels);
     ready = true;
     for (auto& p : power) std::fill_n(p.begin(), width, 0.0f);
@@ -151,8 +151,8 @@ struct Worker {
       std::fill_n(shares.begin(), width, 0.0f);
       std::fill_n(image_shares.begin(), width, 0.0);
     }
-    if (state.options.largest) largest.reset(state.largest);
-    if (state.options.smallest) smallest.reset(state.smallest);
+    if (state.options.largest) largest.reset(state.largest, least[0].data());
+    if (state.options.smallest) smallest.reset(state.smallest, least[1].data());
   }
 
   // Rows whose own figures are taken together: few enough for the L1 cache.
@@ -195,6 +195,8 @@ struct Workspace {
   std::vector<BlockSums> blocks;
   std::vector<Worker> workers;
   std::vector<Joiner> joiners;
+  Floats extremes[2];  // maxima and negated minima of parts of a sample, [parts, padded channels]
+  Floats least[2];     // for the same ends: keys that candidates for empty lists must reach
 
   // Before an update of about so many bytes. Lets go of everything after many updates that needed
   // much less than is held.

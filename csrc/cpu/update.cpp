@@ -69,6 +69,42 @@ Scaling choose_scaling(const State& state, const View& x) {
   return s;
 }
 
+// Leaves in `space.least` keys that k images of the batch reach, by channel, where lists are empty:
+// most values are then no candidates. From a sample of rows in parts, of which there are more than
+// k, so that the best values seldom share one.
+void find_first_limits(const State& state, const View& x, bool distinct, const Kernels& kernels,
+                       int threads, Workspace& space) {
+  constexpr int64_t kParts = 4, kRows = 32, kChunk = 64;  // parts for each of k, rows a part
+  const int64_t width = padded(x.channels);
+  for (Floats& least : space.least) {
+    grow(least, width);
+    std::fill_n(least.begin(), width, -INFINITY);
+  }
+  const int k[] = {state.options.largest, state.options.smallest};
+  const int64_t most = std::max(k[0], k[1]), parts = kParts * most;
+  const bool serves = distinct && positions(x) == 1 && x.channel_stride == 1;
+  if (!serves || state.images >= most || x.images < parts) return;
+  for (Floats& extremes : space.extremes) grow(extremes, parts * width);
+  parallel_for(threads, parts, [&](int64_t part, int) {
+    float* const high = space.extremes[0].data() + part * width;
+    float* const low = space.extremes[1].data() + part * width;
+    std::fill_n(high, width, -INFINITY);
+    std::fill_n(low, width, -INFINITY);
+    const int64_t first = part * x.images / parts, rows = std::min(x.images / parts, kRows);
+    for (int64_t row = first; row < first + rows; ++row) {
+      kernels.extremes(row_address(x, row, 0), x.dtype, x.channels, high, low);
+    }
+  });
+  parallel_for(threads, (x.channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
+    const int64_t c = chunk * kChunk, channels = std::min(kChunk, x.channels - c);
+    for (int end = 0; end < 2; ++end) {
+      if (k[end] == 0) continue;
+      kernels.reached(space.extremes[end].data() + c, width, channels, static_cast<int>(parts),
+                      k[end], space.least[end].data() + c);
+    }
+  });
+}
+
 template <class From, class To>
 void add(const From* more, int64_t n, To* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += more[i];
@@ -240,7 +276,8 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const int64_t width = padded(x.channels);
   const int64_t entries = state.options.largest + state.options.smallest;
   const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
-  space.begin(width * (64 * plan.blocks + (128 + 32 * entries) * count) + 20 * x.images);
+  space.begin(width * (64 * plan.blocks + 16 * entries + (128 + 32 * entries) * count) +
+              20 * x.images);
   if (static_cast<int64_t>(space.blocks.size()) < plan.blocks) space.blocks.resize(plan.blocks);
   const Span<BlockSums> blocks{space.blocks.data(), plan.blocks};
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
@@ -248,11 +285,13 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const Span<Worker> workers{space.workers.data(), count};
   const bool distinct = plan.pieces == 1 && all_different(ids, x.images);
   for (Worker& w : workers) w.reserve(x, state, distinct, *set);
+  find_first_limits(state, x, distinct, *set, static_cast<int>(count), space);
+  const Floats(&least)[2] = space.least;  // of this thread
   Images images{};
   if (state.options.samples) images = Images::behind(state.samples, x.images);
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
     Worker& w = workers.begin()[worker];
-    if (!w.ready) w.reset(state);
+    if (!w.ready) w.reset(state, least);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
     const View rows = plan.rows(x, b);

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
+from huggingface_hub import constants
 
 import tuiprobe
 from tests.hub_cache import TINY, put, put_tiny
@@ -152,12 +152,31 @@ def test_python_goes_offline_although_the_library_was_imported_before(
     opened: list[str] = []
     sys.addaudithook(lambda event, arguments: opened.append(event) if event in SOCKETS else None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     output = str(tmp_path / "run")
     with pytest.raises(WeightsError, match="are not available"):
         tuiprobe.probe("timm:hf-hub:nobody/nothing", "miniature:val", offline=True, output=output)
-    assert huggingface_hub.constants.HF_HUB_OFFLINE
+    assert constants.HF_HUB_OFFLINE
     assert opened == []
+
+
+@pytest.mark.parametrize(
+    "name", ["rn50_yfcc15m", "timm:resnet18.a1_in1k", "open_clip:hf-hub:nobody/nothing"]
+)
+def test_a_hub_that_does_not_answer_is_asked_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library asks five times a file, which took a minute without a word."""
+    opened: list[str] = []
+    sys.addaudithook(lambda event, arguments: opened.append(event) if event in SOCKETS else None)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9 does not answer: "):
+        fetch(name)
+    assert opened.count("socket.connect") == 1
+    assert not constants.HF_HUB_OFFLINE
 
 
 def test_what_cannot_be_fetched_says_so() -> None:

@@ -94,6 +94,18 @@ def test_an_infinite_value_does_not_hide_the_best_finite_one(largest):
     check_topk(top, as_rows(x), range(30), 4, largest)
 
 
+@pytest.mark.parametrize("largest", [True, False])
+def test_infinite_values_of_a_sample_are_no_entries(largest):
+    """The first limits come from the best of each two rows, of which three are finite."""
+    x = np.tile(np.array([[np.inf], [0.25]], np.float32), (20, 2))
+    x[[6, 18, 30], 0] = 1
+    x[:, 1] = 2
+    x = x if largest else -x
+    top = ChannelTopK(2, k=5, largest=largest)
+    top.update(x)
+    check_topk(top.compute(), as_rows(x), range(40), 5, largest)
+
+
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize("channel_dim", [1, -1])
 @pytest.mark.parametrize("special", [0.0, np.nan])

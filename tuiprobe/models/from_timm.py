@@ -186,7 +186,7 @@ def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo]:
         return _from_file(request, name, _in_repository(place), "pretrained", place)
     spec = f"timm:{name.architecture}"
     check_reachable(spec)
-    _fetch_weights(name.architecture)
+    resolve(lambda: _fetch_weights(name.architecture), name=spec)
     model = resolve(lambda: _build(request, name, pretrained=True), name=spec)
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
     return model, weights_info(model, "pretrained", source)
@@ -229,16 +229,12 @@ def _fetch_weights(architecture: str) -> None:
     """Caches the weights of timm's repository for a model, before its network is built.
 
     timm builds the network first, and asks an unreachable hub for each of several file names.
-
-    Raises:
-        WeightsError: If they are neither cached nor available for download.
     """
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
     if config is not None and config.hf_hub_id:
-        names = _FILES[:2]  # those that timm itself asks for
-        resolve(lambda: _downloaded(config.hf_hub_id, names), name=f"timm:{architecture}")
+        _downloaded(config.hf_hub_id, _FILES[:2])  # the names that timm itself asks for
 
 
 def _downloaded(repository: str, names: Sequence[str]) -> str:

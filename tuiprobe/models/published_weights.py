@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -140,16 +140,56 @@ def sha256(file: Path) -> str:
 def resolve(fetch: Callable[[], Resolved], *, name: str) -> Resolved:
     """Calls a library's download function and turns its failures into one message.
 
+    A hub that does not answer is asked once: libraries would ask it for half a minute a file.
+
     Raises:
         WeightsError: If the weights are neither cached nor available for download.
     """
+    silence = ""
     try:
-        with quiet():  # a hub that does not answer is asked several times, each with a line
-            return fetch()
+        with quiet():
+            silence = _silence_of_hub()
+            with _cached_alone() if silence else nullcontext():
+                return fetch()
     except WeightsError:
         raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
-        raise unavailable(name, first_line(error)) from error
+        reason = silence if silence and _not_cached(error) else first_line(error)
+        raise unavailable(name, reason) from error
+
+
+def _silence_of_hub() -> str:
+    """Returns why the hub does not answer; empty if it does, or is not to be asked."""
+    from huggingface_hub import constants, get_session
+
+    if is_offline() or constants.HF_HUB_OFFLINE:
+        return ""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+    except Exception as error:
+        return f"{constants.ENDPOINT} does not answer: {first_line(error)}"
+    return ""
+
+
+def _not_cached(error: BaseException | None) -> bool:
+    """Returns whether an error comes from a file of the hub that is not cached."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    while error is not None and not isinstance(error, LocalEntryNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+@contextmanager
+def _cached_alone() -> Iterator[None]:
+    """Lets the hub's library look into its cache alone."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False
 
 
 def fetch_published(spec: str, download: Callable[[], object]) -> Path:
@@ -220,7 +260,7 @@ SECONDS = 0.5
 MEGABYTE = 1e6
 
 HUB_SECONDS = 3.0
-"""Longest wait for the size of a file; the download itself may wait longer."""
+"""Longest wait for the hub's first answer, and for the size of a file."""
 
 
 def with_sizes(missing: Sequence[Missing]) -> list[Missing]:

@@ -120,7 +120,7 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
 def progress_bar(part: float, room: int) -> str:
     """Returns how much of a whole is done as a line of `room` cells.
 
-    >>> part_line(0.5, 6)
+    >>> progress_bar(0.5, 6)
     '━━━───'
     """
     full = round(part * room)

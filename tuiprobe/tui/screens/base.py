@@ -35,8 +35,8 @@ def title_with_warning(text: str, warning: str, short: str, width: int) -> Conte
         short: The short form.
         width: Cells.
 
-    >>> titled("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION", 40).plain
-    'mini_clip · 128 channels   DEMONSTRATION'
+    >>> title_with_warning("mini_clip · 128 channels", "UNTRAINED: no more", "UNTRAINED", 36).plain
+    'mini_clip · 128 channels   UNTRAINED'
     """
     notice = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
     room = max(width - cell_len(notice) - (2 if notice else 0), 0)

@@ -181,7 +181,7 @@ class LiveScreen(ProbeScreen):
         if view.going:
             return ""
         engine, cause = self.engine, ""
-        if engine is not None:
+        if engine is not None and view.state != "done":  # else of another model of its group
             cause = progress.cause_of_end(engine.exit_code(), engine.killed, self._watch.log)
         return progress.advice(view, cause)
 

@@ -111,7 +111,7 @@ def live_mean(counts: Sequence[tuple[int, int]]) -> RangeEnds:
     Args:
         counts: Right images and images of each set.
 
-    >>> [round(end, 3) for end in mean_so_far([(90, 100), (50, 100)])]
+    >>> [round(end, 3) for end in live_mean([(90, 100), (50, 100)])]
     [0.643, 0.7, 0.757]
     """
     variance = 0.0

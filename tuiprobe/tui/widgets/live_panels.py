@@ -37,7 +37,7 @@ SHADES = "·░▒▓█"
 def shade(kurtosis: float | None, largest: float) -> str:
     """Returns the shade of a layer: the root of its excess over 3 against the largest one's.
 
-    >>> heat(3.0, 71.0), heat(71.0, 71.0), heat(None, 71.0)
+    >>> shade(3.0, 71.0), shade(71.0, 71.0), shade(None, 71.0)
     ('░', '█', '·')
     """
     if kurtosis is None:

@@ -47,7 +47,7 @@ def visible_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
     """Returns the indices of the columns that fit into `width` cells.
 
     >>> two = [RowColumn("name", 10), RowColumn("note", 8, drop=1)]
-    >>> kept_columns(two, 30), kept_columns(two, 12)
+    >>> visible_columns(two, 30), visible_columns(two, 12)
     ([0, 1], [0])
     """
     visible = list(range(len(columns)))
