@@ -138,8 +138,10 @@ class TuiprobeApp(EngineApp):
         from tuiprobe.tui.screens.base import OpeningScreen
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
-        first = self._first_screen
-        self.call_after_refresh(lambda: self.switch_screen(first()))
+        self.call_after_refresh(self._replace_opening, self._first_screen)
+
+    def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
+        self.switch_screen(first())
 
     def on_ready(self) -> None:
         """Collects garbage from now on, without going through what a start has loaded."""
