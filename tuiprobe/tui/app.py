@@ -18,7 +18,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, Palette, working_keys
-from tuiprobe.tui.control import EngineApp, run_colours
+from tuiprobe.tui.control import DARK_COLOURS, LIGHT_COLOURS, EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.livewatch import finished_group, read_live
 
@@ -116,7 +116,8 @@ class TuiprobeApp(EngineApp):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Returns the colours of runs, which no theme has."""
-        return run_colours(self.current_theme.dark)
+        colours = DARK_COLOURS if self.current_theme.dark else LIGHT_COLOURS
+        return {f"run-{i}": colour for i, colour in enumerate(colours)}
 
     @property
     def exit_message(self) -> str:

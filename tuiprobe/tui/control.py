@@ -88,15 +88,6 @@ def run_mark(number: int) -> RunMark:
     return RunMark(SIGNS[number % len(SIGNS)], f"run-{number % len(DARK_COLOURS)}")
 
 
-def run_colours(dark: bool) -> dict[str, str]:
-    """Returns the colours of runs by their names.
-
-    Args:
-        dark: Whether the theme has a dark background.
-    """
-    return {f"run-{i}": colour for i, colour in enumerate(DARK_COLOURS if dark else LIGHT_COLOURS)}
-
-
 class KeyPassed(Message):
     """Bubbles behind a key, or behind the messages of its action, through the same queues.
 

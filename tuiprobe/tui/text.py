@@ -125,4 +125,6 @@ class FigureText(Static):
 
     def _wrap(self) -> None:
         room = self.scrollable_content_region.width
-        self.update(wrapped(self.unwrapped, room) if room else self.unwrapped)
+        lines = wrapped(self.unwrapped, room) if room else self.unwrapped
+        if not (isinstance(self.content, Content) and lines.is_same(self.content)):
+            self.update(lines)

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import ScreenResume
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -73,9 +74,11 @@ class TitleLine(Static):
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Draws for the width there is."""
+        """Draws for the width there is, unless that changes nothing: a live title comes often."""
         if self.content_size.width:
-            self.update(title_with_warning(self._text, *self._warnings, self.content_size.width))
+            line = title_with_warning(self._text, *self._warnings, self.content_size.width)
+            if not (isinstance(self.content, Content) and line.is_same(self.content)):
+                self.update(line, layout=False)
 
 
 MIN_SIZE = (60, 15)
@@ -135,9 +138,11 @@ class ProbeScreen(Screen[None]):
 
     def action_jump(self) -> None:
         """Puts a letter on every panel in sight; the letter goes there."""
-        from tuiprobe.tui.screens.dialogs import JumpScreen, visible_widgets
+        from tuiprobe.tui.screens.dialogs import JumpScreen
 
-        widgets = visible_widgets(list(self.focus_chain), self.size)
+        inside = Region(0, 0, *self.size)
+        corners = ((widget, widget.region) for widget in self.focus_chain)
+        widgets = [widget for widget, at in corners if at and inside.contains_point(at.offset)]
 
         def focus(widget: Widget | None) -> None:
             if widget is not None:

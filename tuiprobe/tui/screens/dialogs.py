@@ -249,15 +249,6 @@ class JumpScreen(Dialog[Widget | None]):
         self.dismiss(self._widgets.get(event.key))
 
 
-def visible_widgets(widgets: list[Widget], size: tuple[int, int]) -> list[Widget]:
-    """Returns the widgets that are in sight."""
-    return [
-        widget
-        for widget in widgets
-        if widget.region.area and 0 <= widget.region.x < size[0] and 0 <= widget.region.y < size[1]
-    ]
-
-
 def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
     """Returns the terms at the cursor: those of the widget with the focus, then of what holds it.
 

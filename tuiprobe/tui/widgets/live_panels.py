@@ -91,7 +91,8 @@ class LayerStrip(Static):
         place = f"layer {self._selected + 1} of {len(self._names)}"
         words = f"{plain(self._names[self._selected])} · {place}"
         shades = strip_line(self._values, self._selected, room)
-        self.update(Content.assemble((shades, "$primary"), (words, "$foreground 70%")))
+        line = Content.assemble((shades, "$primary"), (words, "$foreground 70%"))
+        self.update(line, layout=False)
 
 
 QUESTION = "inside: do the same few channels dominate every image?"
