@@ -56,6 +56,9 @@ BASELINE_BYTES = 4 * 2**20
 SUITE_BYTES = 2**16
 """A suite; the time of TOML's parser grows with the square of a key's length."""
 
+MODELS_BYTES = 2**18
+"""A list of models, some thousands; the time of the parser grows with the square of a line."""
+
 TABLE_CELLS, TABLE_ROWS = 20_000_000, 500_000
 """Cells and rows of a CSV file; rows without a word take memory too."""
 

@@ -120,8 +120,7 @@ std::vector<Moments> exact_moments(const View& x, const std::vector<int32_t>& ch
 
 namespace {
 
-// Sums of distances from a value of each channel, in one pass. Arrays and no branch: compilers make
-// vectors of it.
+// Sums of distances from a value of each channel, in one pass.
 struct ChannelSums {
   std::vector<float> row;
   std::vector<double> shift, sum, square, count;
@@ -139,26 +138,11 @@ struct ChannelSums {
       shift[c] = is_finite(row[c]) ? static_cast<double>(row[c]) : 0;
     }
   }
-  void add() {
-    const size_t n = row.size();
-    const float* const x = row.data();
-    const double* const from = shift.data();
-    double *const first = sum.data(), *const second = square.data(), *const rows = count.data();
-#pragma GCC ivdep
-    for (size_t c = 0; c < n; ++c) {
-      const double away = static_cast<double>(x[c]) - from[c];
-      const bool finite = away - away == 0;
-      const double d = finite ? away : 0;
-      first[c] += d;
-      second[c] += d * d;
-      rows[c] += finite ? 1.0 : 0.0;
-    }
-  }
 };
 
 }  // namespace
 
-std::vector<Location> sample_locations(const View& x, int64_t limit) {
+std::vector<Location> sample_locations(const View& x, int64_t limit, const Kernels& kernels) {
   const int64_t rows = x.images * positions(x), taken = std::min(rows, limit);
   ChannelSums sums(x.channels);
   for (int64_t i = 0; i < taken; ++i) {
@@ -169,7 +153,8 @@ std::vector<Location> sample_locations(const View& x, int64_t limit) {
       x.channel_stride == 1 ? sums.read(from, 1) : sums.read(from, x.channel_stride);
     });
     if (i == 0) sums.begin();
-    sums.add();
+    kernels.add_distances(sums.row.data(), x.channels, sums.shift.data(), sums.sum.data(),
+                          sums.square.data(), sums.count.data());
   }
   std::vector<Location> out;
   out.reserve(sums.row.size());
@@ -182,10 +167,15 @@ std::vector<Location> sample_locations(const View& x, int64_t limit) {
 
 namespace {
 
-// Over the finite channels, to a few digits: one pass about the first of them, in four chains that
-// do not wait for each other.
+// Over the finite channels, or every few of many, to a few digits: one pass about the first of
+// them, in four chains that do not wait for each other.
 template <class T>
 double row_variance(const T* row, int64_t channels, int64_t stride) {
+  constexpr int64_t kEnough = 128;
+  if (channels >= 2 * kEnough) {
+    const int64_t step = channels / kEnough | 1;  // odd: patterns of channels have even periods
+    return row_variance(row, channels / step, stride * step);
+  }
   constexpr int kChains = 4;
   double sum[kChains] = {}, square[kChains] = {}, count[kChains] = {};
   const float first = to_float(row[0]);

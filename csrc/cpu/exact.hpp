@@ -7,6 +7,7 @@
 
 #include "../layout.hpp"
 #include "../moments.hpp"
+#include "kernels.hpp"
 
 namespace tuiprobe::cpu {
 
@@ -20,7 +21,7 @@ struct Location {
   double mean;
   double variance;
 };
-std::vector<Location> sample_locations(const View& x, int64_t limit);
+std::vector<Location> sample_locations(const View& x, int64_t limit, const Kernels& kernels);
 
 // Median over a few rows of the variance over the channels; 1 where there is none.
 double sample_row_variance(const View& x);

@@ -106,6 +106,9 @@ struct Kernels {
   void (*row_shares)(const Fourths&, int64_t channels, float* acc);
   // sum[c] += part[c]; part[c] = 0.
   void (*flush)(float* part, double* sum, int64_t channels);
+  // Adds the distances of the finite values of a row from `shift`, their squares, and ones.
+  void (*add_distances)(const float* row, int64_t channels, const double* shift, double* sum,
+                        double* square, double* count);
   // Lists the values (finite or not) that pass their channel's limit, row by row, from channel
   // *from (a multiple of kLane) on; looks only where the group's extreme passes. Ends before more
   // than kHits, *from then says where to go on. Returns how many.

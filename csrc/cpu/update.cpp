@@ -44,13 +44,13 @@ bool all_different(const int64_t* ids, int64_t n) {
 
 constexpr int64_t kSampleRows = 128, kMostSampleRows = 256;  // the latter where a row is one piece
 
-Scaling choose_scaling(const State& state, const View& x) {
+Scaling choose_scaling(const State& state, const View& x, const Kernels& kernels) {
   Scaling s(padded(x.channels));
   const bool known =
       !state.moments.empty() && state.moments[0].count + state.moments[0].nonfinite >= kSampleRows;
   std::vector<Location> sampled;
   if (!known && state.options.moments) {
-    sampled = sample_locations(x, x.channel_stride == 1 ? kMostSampleRows : kSampleRows);
+    sampled = sample_locations(x, x.channel_stride == 1 ? kMostSampleRows : kSampleRows, kernels);
   }
   for (int64_t c = 0; c < x.channels && state.options.moments; ++c) {
     Location at{};
@@ -241,6 +241,7 @@ void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& 
   const int64_t channels = static_cast<int64_t>(to.sizes.size());
   int64_t all = 0;
   for (const Worker& w : workers) all += w.ready ? (w.*end).total() : 0;
+  if (all == 0) return;
   const int threads = all < kFew ? 1 : static_cast<int>(joiners.size);
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
     Joiner& joiner = joiners.begin()[number];
@@ -271,7 +272,7 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const Kernels* set = kernels(&error);
   if (set == nullptr) throw std::runtime_error(error);
   const Plan plan(x, state.options.samples);
-  const Scaling scaling = choose_scaling(state, x);
+  const Scaling scaling = choose_scaling(state, x, *set);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
   const int64_t entries = state.options.largest + state.options.smallest;

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import world
 
@@ -159,6 +161,10 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
     out, err = capsys.readouterr()
     assert json.loads(out)["labelled"] == 7
     assert f"has labels of 7 of {PICTURES} pictures: all of them are taken" in err
+    for path in (other := shutil.copytree(some, tmp_path / "other")).rglob("*.png"):
+        Image.open(path).rotate(90).save(path)
+    assert run_cli(command(label_runs, *photos, "--answers-from", other)) == 4
+    assert f"holds none of the {PICTURES} pictures" in capsys.readouterr().err
     assert (
         run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
     )

@@ -296,6 +296,7 @@ def test_a_list_names_models_and_their_weights(tmp_path: Path) -> None:
         ("'rn50_openai", "line 1: No closing quotation"),
         ("py:os:getcwd", "line 1: 'py:os:getcwd' runs code; name it by --model yourself"),
         ("\udcff", "is no list of models"),
+        ("1," * 2**17 + "1", "holds 262,145 bytes, above the limit"),  # a minute for each megabyte
     ],
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> None:

@@ -88,6 +88,18 @@ def test_rows_whose_mean_is_many_sigma(isa, channels, monkeypatch):
         check_samples(stats.compute(), as_rows(x.reshape(shape)), range(shape[0]), tolerance=3e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1, 1e5])
+@pytest.mark.parametrize("height", [0, 1e3, 1e6])
+def test_a_channel_far_above_the_others(height, scale):
+    """The scale of rows comes from some of their channels, of which this is none."""
+    x = np.random.default_rng(0).standard_normal((40, 768))
+    x[:, 1] = height
+    x = (x * scale).astype(np.float32)
+    stats = SampleMoments(768)
+    stats.update(x)
+    check_samples(stats.compute(), as_rows(x), range(40))
+
+
 @pytest.mark.parametrize("channels", [40, 768])
 @pytest.mark.parametrize("isa", supported_instruction_sets())
 def test_small_integers_whose_norm_is_a_power_of_two(isa, channels, monkeypatch):

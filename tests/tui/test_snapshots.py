@@ -207,9 +207,12 @@ def live(*keys: str, final: bool = False) -> Make:
 
 
 def models(*keys: str) -> Make:
-    def presets_alone(screen: ModelsScreen) -> None:
+    async def list_presets(screen: ModelsScreen) -> None:
         screen._is_listed = True
         screen._show()
+
+    def presets_alone(screen: ModelsScreen) -> None:
+        screen.run_worker(list_presets(screen))
 
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         patch.setattr(ModelsScreen, "_list_all", presets_alone)

@@ -18,6 +18,7 @@ from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
+from tuiprobe.limits import MODELS_BYTES
 from tuiprobe.models.published_weights import set_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
@@ -61,7 +62,7 @@ def read_models(path: str) -> tuple[ModelLine, ...]:
         return tuple((name, None) for name in paper_models())
     file = Path(path)
     try:
-        lines = text_of(read_regular(file)).splitlines()
+        lines = text_of(read_regular(file, MODELS_BYTES)).splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the list of models {file}: {error.strerror}") from error
     except DataError as error:

@@ -14,7 +14,7 @@ from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, heading, prose, table
-from tuiprobe.results import given
+from tuiprobe.results import Figure, given
 from tuiprobe.results.headlines import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 
@@ -110,11 +110,17 @@ def _headlines(comparison: Comparison) -> Iterator[SectionContent]:
         return
     rows.sort(key=lambda row: row.difference == ESTIMATES)
     cells: list[list[Value]] = [
-        [headline_name(row), row.second, row.first, *_difference(row)] for row in rows
+        [headline_name(row), *map(_text, (row.second, row.first)), *_difference(row)]
+        for row in rows
     ]
     columns = [("figure", "figure"), *_columns(comparison)]
     yield table("headlines", columns, cells, shown=len(cells), file=False)
     yield prose(READ)
+
+
+def _text(figure: Figure) -> str | None:
+    """Returns a figure with its own digits: others of its column are of other things."""
+    return figure.with_interval() if given(figure) else None
 
 
 def _others(comparison: Comparison, everything: bool) -> Iterator[SectionContent]:

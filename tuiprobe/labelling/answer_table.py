@@ -209,9 +209,17 @@ def label_known(
 
     Returns:
         How many pictures have labels; empty if all do.
+
+    Raises:
+        DataError: If none has.
     """
     digests = labelling.matched.digests
     known = [place for place, digest in enumerate(digests) if digest in classes]
+    if not known:
+        raise DataError(
+            f"{plain(source)} holds none of the {len(digests):,} pictures of these runs, which are "
+            "told by their bytes: give the files that were measured, not resized or saved again"
+        )
     if len(known) < len(digests):
         for place in known:
             if place not in labelling.survey.labels:

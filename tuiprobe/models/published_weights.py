@@ -165,7 +165,7 @@ def _silence_of_hub() -> str:
     if is_offline() or constants.HF_HUB_OFFLINE:
         return ""
     try:
-        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except Exception as error:
         return f"{constants.ENDPOINT} does not answer: {first_line(error)}"
     return ""
@@ -260,7 +260,7 @@ SECONDS = 0.5
 MEGABYTE = 1e6
 
 HUB_SECONDS = 3.0
-"""Longest wait for the hub's first answer, and for the size of a file."""
+"""Longest wait for the size of a file."""
 
 
 def with_sizes(missing: Sequence[Missing]) -> list[Missing]:
