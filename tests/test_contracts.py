@@ -41,7 +41,7 @@ def imported(code: str) -> set[str]:
         ),
         (
             "import tuiprobe.tui.app, tuiprobe.tui.screens.models, tuiprobe.tui.screens.setup,"
-            "tuiprobe.tui.screens.dialogs, tuiprobe.tui.screens.help",
+            "tuiprobe.tui.screens.dialogs, tuiprobe.tui.screens.dialogs",
             {"textual"},
         ),
         ("import tuiprobe.tui.screens.live", {"textual", "pydantic"}),  # it draws accuracies

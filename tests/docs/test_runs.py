@@ -31,7 +31,7 @@ from tests.docs.blocks import (
 )
 from tests.prepared import Prepared
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.tabs.tabs import read_tabs
+from tuiprobe.tui.screens.results import read_tabs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

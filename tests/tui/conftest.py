@@ -24,7 +24,7 @@ from tests.settled import settled
 from tests.tui.finished import write_run
 from tuiprobe.run import locks
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.help import explained_at
+from tuiprobe.tui.screens.dialogs import explained_at
 
 
 @pytest.fixture(autouse=True)

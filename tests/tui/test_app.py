@@ -13,7 +13,7 @@ from textual.color import Color
 from tests.tui.conftest import contrast, drawn, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen
 
 
 def fills(app: TuiprobeApp, height: int) -> bool:

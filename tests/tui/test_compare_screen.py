@@ -26,12 +26,12 @@ from tuiprobe.run.pictures import read_pictures
 from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.runmarks import LIGHT
+from tuiprobe.tui.control import LIGHT_COLOURS
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, FigureTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+from tuiprobe.tui.text import FigureText
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -255,7 +255,9 @@ async def test_pinned_runs_and_channels_come_first_and_a_run_has_one_colour_ever
         assert len({*signs}) == len({*colours}) == 3
         for _ in ("dark", "light"):
             under = listed.get_component_rich_style("rows--cursor").bgcolor
-            marks = (Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT)))
+            marks = (
+                Color.parse(app.theme_variables[f"run-{i}"]) for i in range(len(LIGHT_COLOURS))
+            )
             assert all(contrast(mark, Color.from_rich_color(under)) >= 4.5 for mark in marks)
             await pilot.press("ctrl+t")
         await pilot.press("s", "s", "s")  # in any order

@@ -15,9 +15,8 @@ from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.compare import CompareScreen
-from tuiprobe.tui.screens.dialogs import PickerScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen, PickerScreen
 from tuiprobe.tui.screens.export import ExportScreen
-from tuiprobe.tui.screens.help import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen

@@ -9,11 +9,11 @@ from textual.widgets import Input
 
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen, ExportTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.overview import BlockView
+from tuiprobe.tui.text import FigureText
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 

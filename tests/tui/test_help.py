@@ -18,7 +18,7 @@ from tuiprobe.catalog.glossary import term
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen

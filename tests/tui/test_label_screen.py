@@ -18,11 +18,11 @@ from tuiprobe.miniature import world
 from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.text import FigureText
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.thumbnail import PictureView
 

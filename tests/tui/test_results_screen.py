@@ -33,7 +33,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import JumpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
@@ -42,6 +41,7 @@ from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs import section
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
+from tuiprobe.tui.text import FigureText
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureScreen

@@ -32,7 +32,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen
-from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen

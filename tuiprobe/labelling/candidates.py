@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +55,21 @@ class Candidate:
     confidences: Floats
     digests: Mapping[int, str]
     paths: Mapping[int, str]
+
+
+def shared_targets(runs: Sequence[Path]) -> list[str]:
+    """Returns the target sets that all runs have; none where a run is not finished.
+
+    Raises:
+        DamagedFileError: If a directory is no run, or is damaged.
+    """
+    names: list[list[str]] = []
+    for run in map(RunDir, runs):
+        run.refuse_no_run()
+        if not run.measured_file.exists():
+            return []
+        names.append([target.name for target in RunReader(run).targets])
+    return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
 def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -61,6 +61,19 @@ class LabelDecision:
     verdict: LabelVerdict
     winner: int | None
     dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LastLabel:
+    """The label that was given last.
+
+    Attributes:
+        label: The class, or what stands for one; empty where the picture was skipped.
+        answers: What each candidate answers there, by letter; nothing while it has no label.
+    """
+
+    label: str
+    answers: Mapping[str, str]
 
 
 class Labelling:
@@ -292,6 +305,16 @@ class Labelling:
     def close(self) -> None:
         """Releases the file of labels for other processes."""
         self.files.close()
+
+    @property
+    def last(self) -> LastLabel | None:
+        """The label that was given last; None before the first."""
+        if not self.counted:
+            return None
+        matched, row = self.matched, self.counted[-1]
+        names = (matched.classes[answer] for answer in matched.answers[:, row.place].tolist())
+        answers = dict(zip(self.letters, names, strict=True)) if row.line.label else {}
+        return LastLabel(row.line.label, answers)
 
     # Names.
 

@@ -132,6 +132,11 @@ class LabelStatus:
     answers: tuple[AnswerLabels, ...]
 
     @property
+    def by_letter(self) -> list[CandidateStatus]:
+        """The candidates so that their order does not tell which is which."""
+        return sorted(self.candidates, key=lambda row: (len(row.letter), row.letter))
+
+    @property
     def decided(self) -> bool:
         """Whether a decision was reached."""
         return self.verdict not in UNDECIDED

@@ -18,10 +18,9 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.commands import Commands, Palette, working_keys
-from tuiprobe.tui.control import EngineApp
+from tuiprobe.tui.control import DARK_COLOURS, LIGHT_COLOURS, EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.livewatch import finished_group, read_live
-from tuiprobe.tui.runmarks import run_colours
 
 # Muted backgrounds, colours for colour-blind readers. The accent is the colour of keys alone, the
 # primary one that of figures and of what has the focus.
@@ -114,14 +113,11 @@ class TuiprobeApp(EngineApp):
         self.set_keymap(self.settings.keymap)
         if self.no_color:  # Textual's own filter leaves shades of grey
             self._filters.append(NoColor())
-        self._lists: dict[str, Callable[[], Screen[None]]] = {
-            "models": self._models,
-            "runs": self._runs,
-        }
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Returns the colours of runs, which no theme has."""
-        return run_colours(self.current_theme.dark)
+        colours = DARK_COLOURS if self.current_theme.dark else LIGHT_COLOURS
+        return {f"run-{i}": colour for i, colour in enumerate(colours)}
 
     @property
     def exit_message(self) -> str:
@@ -138,37 +134,29 @@ class TuiprobeApp(EngineApp):
         self.theme_changed_signal.subscribe(self, self._save_theme)
         self.set_interval(1.0, self.update_running)
         if self._first_screen is None:
-            self.push_screen(self._models())
+            self.push_screen(self._list("models"))
             return
         from tuiprobe.tui.screens.base import OpeningScreen
 
         self.push_screen(OpeningScreen())  # is drawn before what the first screen needs is loaded
         self.call_after_refresh(self._replace_opening, self._first_screen)
 
+    def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
+        self.switch_screen(first())
+
     def on_ready(self) -> None:
         """Collects garbage from now on, without going through what a start has loaded."""
         gc.freeze()
         gc.enable()
 
-    def _replace_opening(self, first: Callable[[], Screen[None]]) -> None:
-        self.switch_screen(first())
+    def _list(self, name: str) -> Screen[None]:
+        if name == "runs":
+            from tuiprobe.tui.screens.runs import RunsScreen
 
-    def _models(self) -> Screen[None]:
+            return RunsScreen(self.runs)
         from tuiprobe.tui.screens.models import ModelsScreen
 
         return ModelsScreen()
-
-    def _runs(self) -> Screen[None]:
-        from tuiprobe.tui.screens.runs import RunsScreen
-
-        return RunsScreen(self.runs)
-
-    def show_running(self) -> None:
-        """Shows in the title of the screen what runs meanwhile."""
-        from tuiprobe.tui.screens.base import ProbeScreen
-
-        if isinstance(self.screen, ProbeScreen):
-            self.screen.show_running()
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on.
@@ -196,7 +184,7 @@ class TuiprobeApp(EngineApp):
         """Goes to one of the main places; what was opened above it is closed."""
         while len(self.screen_stack) > 2:
             self.pop_screen()
-        self.switch_screen(self._lists[name]())
+        self.switch_screen(self._list(name))
 
     async def action_back(self) -> None:
         """Closes the screen that is shown; from the first one goes to the models."""
@@ -213,7 +201,7 @@ class TuiprobeApp(EngineApp):
 
     def action_help(self) -> None:
         """Explains the terms at the cursor, and shows the keys that work here."""
-        from tuiprobe.tui.screens.help import HelpScreen, explained_at
+        from tuiprobe.tui.screens.dialogs import HelpScreen, explained_at
 
         keys = [
             (self.get_key_display(binding), binding.tooltip)

@@ -117,19 +117,16 @@ class Commands(Provider):
         await self._app.run_action(f"app.open_list('{name}')")
         self._app.notify(hint, timeout=8, markup=False)
 
-    def _counted(self, command: Command) -> Callable[[], Any]:
-        def run() -> Any:
-            used = self._app.settings.used
-            used[command.text] = used.get(command.text, 0) + 1
-            self._app.write_settings()
-            return command.run()
-
-        return run
+    def _run(self, command: Command) -> Any:
+        used = self._app.settings.used
+        used[command.text] = used.get(command.text, 0) + 1
+        self._app.write_settings()
+        return command.run()
 
     async def discover(self) -> Hits:
         """Yields all commands."""
         for one in self._commands():
-            yield DiscoveryHit(one.line(inert(one.text)), self._counted(one), one.text)
+            yield DiscoveryHit(one.line(inert(one.text)), partial(self._run, one), one.text)
 
     async def search(self, query: str) -> Hits:
         """Yields the commands that match, the best first: by name, then by use, then by letters.
@@ -144,7 +141,7 @@ class Commands(Provider):
                 named = command.text.lower().startswith(query.lower())
                 score *= (1 + named) * (2.0 - 1.0 / (1 + used.get(command.text, 0)))
                 line = command.line(matcher.highlight(command.text))
-                yield Hit(score, line, self._counted(command), command.text)
+                yield Hit(score, line, partial(self._run, command), command.text)
 
 
 class Palette(CommandPalette):

@@ -10,7 +10,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from textual import events, work
@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import percent_done
@@ -28,7 +28,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.livewatch import runs_of
-from tuiprobe.tui.runmarks import RunMark, run_mark
 from tuiprobe.tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,6 +60,32 @@ def _reader_jobs() -> SimpleQueue[ReadJob]:
 
     Thread(target=work, daemon=True, name="reader").start()
     return jobs
+
+
+# What tells runs apart on every screen, a sign and a colour for each.
+
+SIGNS: Final = "■▽□▼◣◹▮▯"
+DARK_COLOURS: Final = ("#d4a8f2", "#f9a0c0", "#7fdbca", "#c3e88d", "#d7ba7d", "#a3bcff")
+LIGHT_COLOURS: Final = ("#5f2a85", "#8a1f4e", "#00524a", "#3a5400", "#5c4210", "#2b3a94")
+"""Colours of runs by theme: readable on the row under the cursor too."""
+
+
+class RunMark(NamedTuple):
+    """The sign of a run, and the name of its colour among the variables of a theme."""
+
+    sign: str
+    colour: str
+
+
+def run_mark(number: int) -> RunMark:
+    """Returns the mark of the run that was shown as the nth; those of 24 in a row differ.
+
+    The first six differ in both, so that they are told apart without colours too.
+
+    >>> len({run_mark(n) for n in range(24)}), len({run_mark(n).sign for n in range(8)})
+    (24, 8)
+    """
+    return RunMark(SIGNS[number % len(SIGNS)], f"run-{number % len(DARK_COLOURS)}")
 
 
 class KeyPassed(Message):
@@ -279,13 +304,16 @@ class EngineApp(App[None]):
 
         def show() -> None:
             self._counts = images
-            self.show_running()
+            self.show_running(self.screen)
 
         self.call_from_thread(show)
 
-    def show_running(self) -> None:
-        """Shows in the title of the screen what runs meanwhile."""
-        raise NotImplementedError
+    def show_running(self, screen: Screen[Any]) -> None:
+        """Shows in the title of a screen how many runs go on and how far they are."""
+        text = self.running_summary(getattr(screen, "shown_run", None))
+        for badge in screen.query("#badge").results(Static):  # none before it is laid out
+            badge.update(text)
+            badge.display = bool(text)
 
     @work(exclusive=True, group="resume")
     async def resume(self, run: Path, then: Callable[[Engine], object]) -> None:

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import ScreenResume
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -73,9 +74,11 @@ class TitleLine(Static):
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Draws for the width there is."""
+        """Draws for the width there is, unless that changes nothing: a live title comes often."""
         if self.content_size.width:
-            self.update(title_with_warning(self._text, *self._warnings, self.content_size.width))
+            line = title_with_warning(self._text, *self._warnings, self.content_size.width)
+            if not (isinstance(self.content, Content) and line.is_same(self.content)):
+                self.update(line, layout=False)
 
 
 MIN_SIZE = (60, 15)
@@ -87,7 +90,7 @@ class ProbeScreen(Screen[None]):
     The line at the bottom shows as many keys as fit: first the actions in `IMPORTANT`, then those
     of the widget with the focus, then the others in their order. A key whose `check_action` says no
     is not shown; `refresh_bindings()` asks again. Widgets, tabs and screens may have `explained()`:
-    ids of the terms at their cursor (`screens/help.py`). One that shows a run has `shown_run`.
+    ids of the terms at their cursor (`explained_at`). One that shows a run has `shown_run`.
 
     Attributes:
         reading: Whether it is empty until something is read; keys pressed meanwhile wait.
@@ -145,9 +148,11 @@ class ProbeScreen(Screen[None]):
 
     def action_jump(self) -> None:
         """Puts a letter on every panel in sight; the letter goes there."""
-        from tuiprobe.tui.screens.dialogs import JumpScreen, visible_widgets
+        from tuiprobe.tui.screens.dialogs import JumpScreen
 
-        widgets = visible_widgets(list(self.focus_chain), self.size)
+        inside = Region(0, 0, *self.size)
+        corners = ((widget, widget.region) for widget in self.focus_chain)
+        widgets = [widget for widget, at in corners if at and inside.contains_point(at.offset)]
 
         def focus(widget: Widget | None) -> None:
             if widget is not None:
@@ -169,12 +174,8 @@ class ProbeScreen(Screen[None]):
         return self.app.is_open(self)
 
     @on(ScreenResume)
-    def show_running(self) -> None:
-        """Shows in the line at the top what runs meanwhile."""
-        text = self.app.running_summary(self.shown_run)
-        for badge in self.query("#badge").results(Static):  # none before the screen is laid out
-            badge.update(text)
-            badge.display = bool(text)
+    def _show_running(self) -> None:
+        self.app.show_running(self)
 
     def finish_reading(self) -> None:
         """Takes keys from now on, first those that were pressed while it was reading."""

@@ -31,11 +31,10 @@ from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
-from tuiprobe.tui.text import DIM, inert
+from tuiprobe.tui.text import DIM, FigureText, inert
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 

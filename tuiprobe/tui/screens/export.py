@@ -18,9 +18,8 @@ from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, ReplacedFilesError, export
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.screens.dialogs import ConfirmScreen, Dialog
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (RowColumn("  format", 60, term="card"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -21,26 +21,23 @@ from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
+from tuiprobe.labelling.candidates import shared_targets
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
-from tuiprobe.labelling.session import Labelling, PictureToLabel, open_labelling
+from tuiprobe.labelling.session import Labelling, LastLabel, PictureToLabel, open_labelling
 from tuiprobe.labelling.status import (
     FINAL,
-    CandidateStatus,
     LabelStatus,
     difference_words,
     label_status,
 )
 from tuiprobe.numbers import MISSING, NO_BREAK, percent_done
 from tuiprobe.plaintext import plain
-from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import given
-from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
 from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
-from tuiprobe.tui.text import DIM, inert, inert_lines
+from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import PictureView
 
@@ -59,19 +56,6 @@ PROGRESS = 12
 LabelChange = Callable[[Labelling], object]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class LastLabel:
-    """The label that was given last.
-
-    Attributes:
-        label: The class, or what stands for one; empty where the picture was skipped.
-        answers: What each candidate answers there, by letter; nothing while it has no label.
-    """
-
-    label: str
-    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -212,12 +196,7 @@ class LabelScreen(ProbeScreen):
         labelling = self._labelling
         if change is not None:
             change(labelling)
-        state, last = label_status(labelling), None
-        if labelling.counted:
-            matched, row = labelling.matched, labelling.counted[-1]
-            names = (matched.classes[answer] for answer in matched.answers[:, row.place].tolist())
-            answers = dict(zip(labelling.letters, names, strict=True)) if row.line.label else {}
-            last = LastLabel(row.line.label, answers)
+        state, last = label_status(labelling), labelling.last
         ended = state.verdict in FINAL and not labelling.narrow
         picture = None if ended else labelling.following()
         if picture is None:
@@ -370,21 +349,6 @@ class LabelScreen(ProbeScreen):
             self.app.call_from_thread(self.app.fail, plain(f"cannot open it: {error}"))
 
 
-def shared_targets(runs: Sequence[Path]) -> list[str]:
-    """Returns the target sets that all runs have; none where a run is not finished.
-
-    Raises:
-        DamagedFileError: If a directory is no run, or is damaged.
-    """
-    names: list[list[str]] = []
-    for run in map(RunDir, runs):
-        run.refuse_no_run()
-        if not run.measured_file.exists():
-            return []
-        names.append([target.name for target in RunReader(run).targets])
-    return [name for name in names[0] if all(name in others for others in names[1:])]
-
-
 def _choices(picture: PictureToLabel | None, classes: int) -> Content:
     """Returns the answers with their keys, without who answers what.
 
@@ -422,11 +386,6 @@ def _verdict(state: LabelStatus, named: bool) -> Iterator[Content]:
         yield Content(f"{words} {progress_bar(state.progress, PROGRESS)} {part}")
 
 
-def _by_letter(state: LabelStatus) -> list[CandidateStatus]:
-    """Returns the candidates so that their order does not tell which is which."""
-    return sorted(state.candidates, key=lambda row: (len(row.letter), row.letter))
-
-
 def candidate_rows(state: LabelStatus, named: bool) -> list[ForestRow]:
     """Returns the accuracy of each candidate; one that is not the best is in brackets.
 
@@ -435,7 +394,7 @@ def candidate_rows(state: LabelStatus, named: bool) -> list[ForestRow]:
         named: Whether models are named, rather than A, B and C.
     """
     rows = []
-    for row in _by_letter(state):
+    for row in state.by_letter:
         accuracy, name = row.accuracy, row.name(named)
         ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high) if accuracy.known else None
         name, style = (f"({name})", "dim") if row.dropped else (name, "")
@@ -450,7 +409,7 @@ def _differences(state: LabelStatus, named: bool, bounds: bool) -> Iterator[Cont
         yield inert(figure.reason)
     leader = state.candidates[state.leader].name(named)
     dropped = []
-    for row in _by_letter(state):
+    for row in state.by_letter:
         if row.dropped and not bounds:
             dropped.append(row.name(named))
         elif row.difference is not None and state.labelled:
@@ -462,7 +421,7 @@ def _differences(state: LabelStatus, named: bool, bounds: bool) -> Iterator[Cont
 
 def _remarks(state: LabelStatus, last: LastLabel | None, named: bool) -> Iterator[Content]:
     if last is not None:
-        rows = _by_letter(state)
+        rows = state.by_letter
         answers = ", ".join(
             f"{row.name(named)} {last.answers[row.letter]}" for row in rows if last.answers
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,22 +15,79 @@ from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
+from tuiprobe.report import read_report
+from tuiprobe.results.report import Part
+from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.keys import KEYS
+from tuiprobe.tui.keys import KEYS, MAX_TABS
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
+from tuiprobe.tui.tabs.overview import BlockView, OverviewTab
+from tuiprobe.tui.tabs.section import SectionTab, SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.tabs.tabs import TABS_OF_BLOCK, ResultTabs, read_tabs
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
+
+ResultTabs = dict[str, Callable[[], ResultTab]]
+"""What lays out each part, by its name."""
+
+TABS_OF_BLOCK = {
+    "your images": ("yours",),
+    "shifts": ("shifts",),
+    "inside": ("channels", "inside"),
+    "deploy": ("checks",),
+    "how sure": ("checks",),
+}
+"""The parts that may hold the evidence behind a block of the card, the first choice first."""
+
+
+def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:
+    """Reads a run, and returns its parts, without what no tab shows.
+
+    Raises:
+        DamagedFileError: If the report cannot be read.
+    """
+    results = RunResults(run, read_report(run, results=()))
+    return results, tabs_of(results)
+
+
+def tabs_of(results: RunResults) -> ResultTabs:
+    """Returns the parts with content, in order: what to expect, why, and how sure.
+
+    A section inside whose rows can be opened has a part of its own while there is room.
+    """
+    visible = [part for part in results.report.parts if part.section is not None]
+    opened = [part for part in visible if part.block == "inside" and _opens(part)]
+    channels = [part for part in visible if part.probe == "outliers"]
+    opened = [part for part in opened if part not in channels][: MAX_TABS - 6]
+    separate = (*channels, *opened)
+    inside = [part for part in visible if part.block == "inside" and part not in separate]
+    checks = [part for part in visible if part.block in ("deploy", "how sure", None)]
+    sections = {
+        "yours": [part for part in visible if part.block == "your images"],
+        "shifts": [part for part in visible if part.block == "shifts"],
+        "channels": channels,
+        "inside": inside,
+        **{part.probe.replace("_", "-"): [part] for part in opened},
+        "checks": checks,
+    }
+    parts: ResultTabs = {"overview": partial(OverviewTab, results)}
+    for name, members in sections.items():
+        if members:
+            parts[name] = partial(SectionTab, results, [p.section for p in members if p.section])
+    return parts
+
+
+def _opens(part: Part) -> bool:
+    """Returns whether a row of a part is about a channel or direction."""
+    content = part.section.content if part.section is not None else ()
+    return any(isinstance(piece, Table) and piece.subjects for piece in content)
 
 
 class ResultsScreen(ProbeScreen):

@@ -202,16 +202,14 @@ class RunsScreen(FilteredScreen):
         while not self._stop.is_set():
             begun = time.monotonic()
             if not self._all or self.is_current:
-                self._show_soon(self._listed())
+                rows = self._listed()
+                if self.is_running and not self._stop.is_set():
+                    self.app.call_later(self._arrived, rows)
             self._stop.wait(max(_SECONDS, _REST * (time.monotonic() - begun)))
 
     def _listed(self) -> list[RunView]:
         self._read = list_runs(self.root, before=self._read, alive=self.app.has_running_engine)
         return list(views_with_labels(self._read))
-
-    def _show_soon(self, rows: list[RunView]) -> None:
-        if self.is_running and not self._stop.is_set():
-            self.app.call_later(self._arrived, rows)
 
     def _arrived(self, rows: list[RunView]) -> None:
         """Shows a new listing."""

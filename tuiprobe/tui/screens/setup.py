@@ -124,6 +124,8 @@ class SetupScreen(ProbeScreen):
     @work(exclusive=True, group="data")
     async def _load_previews(self, pause: float = 0.0) -> None:
         """Asks what the run would do, in a process that may open data, after a pause."""
+        from tuiprobe.run.preview import Preview  # pydantic, which a start can wait for
+
         if pause:
             await asyncio.sleep(pause)
         if not self.alive:  # left meanwhile
@@ -139,8 +141,10 @@ class SetupScreen(ProbeScreen):
         if not self.alive:
             return
         try:
-            self._previews = _previews_of(answer)
+            self._previews = list(map(Preview.model_validate_json, answer.out.splitlines()))
         except ValueError:
+            self._previews = []
+        if not self._previews:
             self._preview_error = with_fields(answer.reason)
         self._show()
         self._retry_models()
@@ -322,19 +326,6 @@ class SetupScreen(ProbeScreen):
         text = f"✗ {cause}"
         self.form.show_error("" if marked else text)
         self.notify(text, severity="error", markup=False)
-
-
-def _previews_of(answer: ProcessOutput) -> list[Preview]:
-    """Returns a preview of the runs of a command.
-
-    Raises:
-        ValueError: If the command could not tell.
-    """
-    from tuiprobe.run.preview import Preview
-
-    if not answer.out:
-        raise ValueError("there is no answer")
-    return list(map(Preview.model_validate_json, answer.out.splitlines()))
 
 
 def _trial_of(answer: ProcessOutput) -> tuple[dict[str, Any] | None, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -23,9 +23,8 @@ from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, Text
-from tuiprobe.tui.figures import wrapped
 from tuiprobe.tui.tabs.tab import ResultTab
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import fitted, inert, wrapped
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.forest import Forest, accuracy_row
 
@@ -50,8 +49,8 @@ class BlockView(Static, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="All lines of this block, then their evidence"),
-        Binding("up,k", "move(-1)", "above", show=False, tooltip="Block or sets above"),
-        Binding("down,j", "move(1)", "below", show=False, tooltip="Block or sets below"),
+        Binding("up,k", "app.focus_previous", "above", show=False, tooltip="Block or sets above"),
+        Binding("down,j", "app.focus_next", "below", show=False, tooltip="Block or sets below"),
     ]
 
     class Opened(Message):
@@ -78,16 +77,15 @@ class BlockView(Static, can_focus=True):
         """Whether it is one line."""
         return not (self._opened or self.fits or self.block.block in ALWAYS_OPEN)
 
-    def on_resize(self) -> None:
-        """Draws for the new width."""
-        self.draw()
-
     def full_height(self, width: int) -> int:
         """Returns the lines of the open block with its border in a window of a width."""
         return len(Content("\n").join(self._body(width - 6)[1]).plain.splitlines()) + 2
 
+    @on(events.Resize)
+    @on(events.Focus)
+    @on(events.Blur)
     def draw(self) -> None:
-        """Draws the block, folded or open."""
+        """Draws the block, folded or open, and with the focus what Enter does."""
         folded = self.folded
         self.set_class(folded, "-folded")
         if folded:
@@ -120,21 +118,6 @@ class BlockView(Static, can_focus=True):
         """Returns whether the forest shows a piece of a line."""
         ends = (piece.value, piece.low, piece.high) if isinstance(piece, Estimate) else None
         return ends in self._sets
-
-    def on_focus(self, event: events.Focus) -> None:
-        """Shows what Enter does."""
-        self.draw()
-
-    def on_blur(self) -> None:
-        """Hides what Enter does."""
-        self.draw()
-
-    def action_move(self, by: int) -> None:
-        """Goes to the block or the sets above or below."""
-        if by > 0:
-            self.screen.focus_next()
-        else:
-            self.screen.focus_previous()
 
     def action_open(self) -> None:
         """Unfolds the block, or asks for its evidence."""

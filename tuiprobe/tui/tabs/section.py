@@ -40,18 +40,15 @@ from tuiprobe.results.section import (
 )
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.figures import FigureText
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
     from tuiprobe.tui.picturesets import PictureSets
-
-    pass
 
 WIDEST = 30
 """Cells of a column at most."""
@@ -88,7 +85,9 @@ class SubjectTable(RowTable[int]):
     def __init__(self, table: Table) -> None:
         self.section_table = table
         self._texts = table_cells(table)
-        filled = _filled_columns(self._texts, table)
+        filled = [
+            i for i in range(len(table.columns)) if {row[i] for row in self._texts} - {"", "-"}
+        ]  # columns in which some row says anything
         super().__init__(
             _columns(table, self._texts, filled), self._cells, empty="no row matches",
             sorts_down=(False,) * len(filled),
@@ -280,7 +279,9 @@ class SectionTab(ResultTab):
                 for section in self._sections:
                     if section.headline:
                         yield FigureText(_text(section.headline), classes="section-headline")
-                    for piece in sorted(section.content, key=_below_rows):
+                    pieces = [*section.content]
+                    pieces.sort(key=lambda of: not (isinstance(of, Table) and of.subjects))
+                    for piece in pieces:  # rows that can be opened come first
                         yield from self._widgets(piece)
         if self._tables:
             yield SubjectPanel(self.results)
@@ -409,19 +410,9 @@ def is_of_sets(table: Table) -> bool:
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
 
 
-def _below_rows(piece: SectionContent) -> bool:
-    """Returns whether a piece stands below the rows that can be opened."""
-    return not (isinstance(piece, Table) and piece.subjects)
-
-
 def _folded(widget: Widget, title: str, folded: bool) -> Widget:
     """Returns a widget, or its title, which Enter opens."""
     return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
-
-
-def _filled_columns(cells: list[list[str]], table: Table) -> list[int]:
-    """Returns the columns in which some row says anything."""
-    return [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", "-"}]
 
 
 def _columns(table: Table, cells: list[list[str]], filled: list[int]) -> list[RowColumn]:

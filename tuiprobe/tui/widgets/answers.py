@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.run.view import RunView
-from tuiprobe.tui.runmarks import RunMark
+from tuiprobe.tui.control import RunMark
 from tuiprobe.tui.widgets.forest import ForestRow, RangeEnds, accuracy_row
 
 if TYPE_CHECKING:

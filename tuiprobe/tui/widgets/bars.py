@@ -6,21 +6,19 @@ told apart at a glance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.binding import Binding, BindingType
-from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tuiprobe.numbers import number
 from tuiprobe.tui.text import fitted
 from tuiprobe.tui.widgets.forest import axis
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,12 +26,16 @@ if TYPE_CHECKING:
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 EVEN = "┊"
+COLUMNS = (
+    RowColumn("share", 6, right=True),
+    RowColumn("stands out", 11, right=True),
+    RowColumn("largest", 7, right=True),
+)
+"""Columns after the bars: share, and in how many images it stands out and is the largest."""
 HEAD = 9
 """Cells before the bars: cursor, outlier mark, channel."""
-TAIL = 27
-"""Cells after the bars: share, and in how many images it stands out and is the largest."""
-TAIL_HEADING = "   share  stands out largest"[-TAIL:]
-MIN_ROWS, MOST = 3, 12
+TAIL = sum(column.width + 1 for column in COLUMNS)
+MIN_ROWS, MAX_ROWS = 3, 12
 NO_FIGURES = "no figures yet"
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
@@ -48,16 +50,6 @@ def bar(value: float, width: int) -> str:
     eighths = round(max(0.0, min(value, 1.0)) * width * 8)
     rest = EIGHTHS[eighths % 8] if eighths % 8 else ""
     return "█" * (eighths // 8) + rest
-
-
-def leading_rows(ranking: Sequence[int], shares: Sequence[float]) -> int:
-    """Returns how many leading channels should get a row: those far above the even share, 3 to 12.
-
-    >>> leading_rows([0, 1], [0.9, 0.1]), leading_rows(range(128), [1 / 128] * 128)
-    (2, 3)
-    """
-    far = sum(shares[c] >= OVER_EVEN / len(shares) for c in ranking[:MOST])
-    return min(max(far, MIN_ROWS), len(ranking))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,139 +70,120 @@ class Channels:
     above: NDArray[np.float64] | None = None
     outliers: frozenset[int] = frozenset()
 
+    @cached_property
+    def ranking(self) -> list[int]:
+        """The channels, the one with the largest share first."""
+        shares = self.shares.tolist()
+        return sorted(range(len(shares)), key=lambda channel: -shares[channel])
 
-class ChannelBars(Widget, can_focus=True):
-    """The leading channels with a cursor; updated in place."""
 
-    ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim", "bars--cursor"}
+class ChannelBars(RowTable[int], inherit_bindings=False):
+    """The leading channels with a cursor, which stays on its channel; updated in place."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim"}
     DEFAULT_CSS = """
     ChannelBars { height: 1fr; min-height: 3; color: $primary; }
     ChannelBars > .bars--dim { color: $foreground 70%; }
-    ChannelBars > .bars--cursor { background: $primary; color: $background; text-style: bold; }
+    ChannelBars > .rows--heading { color: $foreground 70%; text-style: none; }
+    ChannelBars > .rows--cursor, ChannelBars > .rows--blurred {
+        background: $primary; color: $background; text-style: bold;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "channel", key_display="↑↓", tooltip="Channel above"),
         Binding("down,j", "move(1)", "channel", show=False, tooltip="Channel below"),
     ]
 
-    class Selected(Message):
-        """Another channel is under the cursor."""
-
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((RowColumn(" channel", HEAD - 1),), self._row_cells, empty=NO_FIGURES)
         self._channels: Channels | None = None
-        self._shares: list[float] = []
-        self._ranking: list[int] = []
-        self._rows: list[int] = []
         self.channel: int | None = None
         """The channel under the cursor."""
-        self._notice = NO_FIGURES
-        self._lines: list[str] = []
 
     @property
     def full_height(self) -> int:
         """Lines that the rows that matter take, with the axis and the line of the others."""
-        count = leading_rows(self._ranking, self._shares) if self._ranking else MIN_ROWS
-        return count + 2
+        channels = self._channels
+        if channels is None:
+            return MIN_ROWS + 2
+        count = len(channels.shares)
+        far = int((channels.shares[channels.ranking[:MAX_ROWS]] >= OVER_EVEN / count).sum())
+        return min(max(far, MIN_ROWS), count) + 2
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the channel under the cursor."""
         marked = self._channels is not None and self.channel in self._channels.outliers
-        first = ("outlier-channel",) if marked else ()
-        return (*first, "share", "above-6", "channel")
+        return (*(("outlier-channel",) if marked else ()), "share", "above-6", "channel")
 
     def show(self, channels: Channels) -> None:
         """Shows other figures in place; the cursor stays on its channel."""
         before = self._channels
         if before is None or (channels.tap, len(channels.shares)) != (
             before.tap,
-            len(self._shares),
+            len(before.shares),
         ):
-            self.channel = None
-        self._channels, self._shares = channels, channels.shares.tolist()
-        self._ranking = sorted(range(len(self._shares)), key=lambda c: (-self._shares[c], c))
-        if self.channel is None:
-            self.channel = self._ranking[0]
-            self.post_message(self.Selected())
-        self._draw()
+            self.channel = channels.ranking[0]
+        self._channels = channels
+        self.on_resize()
 
     def clear(self, notice: str) -> None:
-        """Shows words in place of figures."""
-        self._channels, self._notice, self.channel = None, notice, None
-        self._shares, self._ranking, self._rows = [], [], []
-        self._draw()
-
-    def _draw(self) -> None:
-        """Chooses the channels with a row; that of the cursor keeps its own whatever its share."""
-        width, height = self.size
-        self._lines = []
-        if self._channels is not None and width > 0 and height > 2:
-            room = min(max(height - 2, 1), MOST)
-            self._rows = self._ranking[:room]
-            if self.channel is not None and self.channel not in self._rows:
-                self._rows = [*self._rows[: max(room - 1, 0)], self.channel]
-            bar_width = width - HEAD - TAIL
-            self._lines = [fitted(f" channel {axis(bar_width)}{TAIL_HEADING}", width)]
-            self._lines += [self._row(self._channels, channel, bar_width) for channel in self._rows]
-            rest = [self._shares[channel] for channel in self._ranking if channel not in self._rows]
-            if rest:
-                notice = f"   … {len(rest):,} more, together {number(sum(rest), 'share', places=1)}"
-                self._lines.append(fitted(notice, width))
-        self.refresh()
-
-    def _row(self, channels: Channels, channel: int, bar_width: int) -> str:
-        cursor = "▸" if channel == self.channel else " "
-        mark = "▲" if channel in channels.outliers else " "
-        share = self._shares[channel]
-        above, leads = (
-            number(None if values is None else float(values[channel]), "share", places=1)
-            for values in (channels.above, channels.leads)
-        )
-        tail = f" {number(share, 'share', places=1):>6} {above:>11} {leads:>7}"
-        return f"{cursor}{mark}{channel:>6} {fitted(bar(share, bar_width), bar_width)}{tail}"
-
-    def render_line(self, y: int) -> Strip:
-        """Returns one line; a bar has the mark of the even share, over it where it is long."""
-        width = self.size.width
-        text = self._lines[y] if y < len(self._lines) else ""
-        if not self._lines and y == 0:
-            text = self._notice
-        text, row = fitted(text, width), y - 1
-        if not self._lines or not 0 <= row < len(self._rows):
-            return Strip([Segment(text, self.get_component_rich_style("bars--dim"))], width)
-        style = ends = self.rich_style
-        if self._rows[row] == self.channel:
-            ends = style + self.get_component_rich_style("bars--cursor", partial=True)
-        end = max(width - TAIL, HEAD)
-        segments = [Segment(text[HEAD:end], style)]
-        room = end - HEAD
-        if room:
-            even = HEAD + min(int(room / len(self._shares)), room - 1)
-            mark = style + Style(reverse=True) if text[even] == "█" else style
-            segments = [
-                Segment(text[HEAD:even], style),
-                Segment(EVEN, mark),
-                Segment(text[even + 1 : end], style),
-            ]
-        return Strip([Segment(text[:HEAD], ends), *segments, Segment(text[end:], ends)], width)
+        """Shows a notice in place of figures."""
+        self._channels, self.channel, self.empty = None, None, notice
+        self.show_rows(())
 
     def on_resize(self) -> None:
-        """Draws anew for the new size."""
-        self._draw()
-
-    def on_click(self, event: events.Click) -> None:
-        """Puts the cursor on the channel that was clicked."""
-        if 1 <= event.y <= len(self._rows):
-            self._move_cursor(event.y - 1)
+        """Chooses the channels with a row; that of the cursor keeps its own whatever its share."""
+        width, height = self.size
+        if self._channels is None or self.channel is None or not width or height < 3:
+            return
+        room = min(height - 2, MAX_ROWS)
+        rows = self._channels.ranking[:room]
+        if self.channel not in rows:
+            rows[-1] = self.channel
+        bars = width - HEAD - TAIL
+        self.columns = (RowColumn(" channel", HEAD - 1), RowColumn(axis(bars), bars), *COLUMNS)
+        self.show_rows(rows, rows.index(self.channel))
 
     def _move_cursor(self, row: int) -> None:
-        if self._rows:
-            self.channel = self._rows[max(0, min(row, len(self._rows) - 1))]
-            self._draw()
-            self.post_message(self.Selected())
+        super()._move_cursor(row)
+        self.channel = self.current
 
-    def action_move(self, by: int) -> None:
-        """Moves the cursor."""
-        if self.channel in self._rows:
-            self._move_cursor(self._rows.index(self.channel) + by)
+    def _row_cells(self, channel: int) -> list[str]:
+        channels = self._channels
+        if channels is None:
+            return []
+        cursor = "▸" if channel == self.channel else " "
+        mark = "▲" if channel in channels.outliers else " "
+        figures = (
+            number(None if values is None else float(values[channel]), "share", places=1)
+            for values in (channels.shares, channels.above, channels.leads)
+        )
+        drawn = bar(float(channels.shares[channel]), self.columns[1].width)
+        return [f"{cursor}{mark}{channel:>6}", drawn, *figures]
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line: as of other tables, or how much the channels without a row share."""
+        shown, channels, text = len(self.rows), self._channels, ""
+        if shown > 0 and y <= shown:
+            return super().render_line(y)
+        if not shown and y == 0:
+            text = self.empty
+        elif channels is not None and y == shown + 1 and shown < len(channels.shares):
+            rest = float(channels.shares.sum() - channels.shares[list(self.rows)].sum())
+            others = len(channels.shares) - shown
+            text = f"   … {others:,} more, together {number(rest, 'share', places=1)}"
+        style = self.get_component_rich_style("bars--dim")
+        return Strip([Segment(fitted(text, self.size.width), style)], self.size.width)
+
+    def _coloured(self, text: str, style: Style, row: int | None, width: int) -> Strip:
+        """Returns a line; a bar has the mark of the even share, over it where it is long."""
+        if row is None or self._channels is None:
+            return super()._coloured(text, style, row, width)
+        room, own = self.columns[1].width, self.rich_style
+        even, end = HEAD + min(int(room / len(self._channels.shares)), room - 1), HEAD + room
+        mark = own + Style(reverse=True) if text[even] == "█" else own
+        parts = (
+            (text[:HEAD], style), (text[HEAD:even], own), (EVEN, mark),
+            (text[even + 1 : end], own), (text[end:], style),
+        )  # fmt: skip
+        return Strip([Segment(*part) for part in parts], width)

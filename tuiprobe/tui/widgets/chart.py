@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
@@ -120,10 +119,9 @@ class ChartView(Widget, can_focus=True):
         """Returns one line of the drawing."""
         width = self.size.width
         parts = self._lines[y] if y < len(self._lines) else []
-        segments = [Segment(text, self._style(kind)) for text, kind in parts]
+        segments = [
+            Segment(text, self.get_component_rich_style(f"chart--{kind}") if kind in _KINDS
+                    else self.rich_style)
+            for text, kind in parts
+        ]  # fmt: skip
         return Strip(segments).adjust_cell_length(width, self.rich_style)
-
-    def _style(self, kind: str) -> Style:
-        if kind not in _KINDS:
-            return self.rich_style
-        return self.get_component_rich_style(f"chart--{kind}")

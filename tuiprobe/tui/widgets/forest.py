@@ -12,8 +12,7 @@ from rich.style import Style
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.results.accuracy import WORDS, Accuracy, with_range
-from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.runmarks import RunMark
+from tuiprobe.tui.control import EngineApp, RunMark
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable, column_start
 
 T = TypeVar("T")
@@ -133,10 +132,8 @@ class Forest(RowTable[T]):
         row_of: Turns what a line is about into the line.
         titles: Headings: of each name, of the figure, of the evidence.
         terms: Ids of the terms that explain it.
-        empty: Text if there are no rows.
         differences: Whether the axis has zero in its middle and ends with the farthest range.
         id: Id of the widget.
-        classes: CSS classes.
     """
 
     app: EngineApp
@@ -154,13 +151,11 @@ class Forest(RowTable[T]):
         headings: Sequence[str],
         terms: tuple[str, ...],
         *,
-        empty: str = "reading…",
         differences: bool = False,
         id: str | None = None,
-        classes: str | None = None,
     ) -> None:
         columns = [RowColumn(title, cell_len(title)) for title in headings]
-        super().__init__(columns, self._texts, empty=empty, id=id, classes=classes)
+        super().__init__(columns, self._texts, empty="reading…", id=id)
         self._row_of, self._headings, self._terms = row_of, headings, terms
         self._differences, self._drawn = differences, list[ForestRow]()
         self._bounds = (-1.0 if differences else 0.0, 1.0)

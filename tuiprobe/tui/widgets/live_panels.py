@@ -17,12 +17,12 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.figures import FigureText, wrapped
-from tuiprobe.tui.text import DIM, fitted, inert
+from tuiprobe.tui.text import DIM, FigureText, fitted, inert, wrapped
 from tuiprobe.tui.widgets.answers import set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
 from tuiprobe.tui.widgets.pictures import HEIGHT, Picture, PictureGrid
+from tuiprobe.tui.widgets.rows import RowTable
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import LiveTap
@@ -91,7 +91,8 @@ class LayerStrip(Static):
         place = f"layer {self._selected + 1} of {len(self._names)}"
         words = f"{plain(self._names[self._selected])} · {place}"
         shades = strip_line(self._values, self._selected, room)
-        self.update(Content.assemble((shades, "$primary"), (words, "$foreground 70%")))
+        line = Content.assemble((shades, "$primary"), (words, "$foreground 70%"))
+        self.update(line, layout=False)
 
 
 QUESTION = "inside: do the same few channels dominate every image?"
@@ -199,12 +200,8 @@ class LivePanels(Vertical):
             layers.show(taps, values, taps.index(tap_name))
         self.on_resize()
 
+    @on(RowTable.Highlighted, "ChannelBars")
     def on_resize(self) -> None:
-        """Shares out the space anew."""
-        self._arrange()
-
-    @on(ChannelBars.Selected)
-    def _arrange(self) -> None:
         """Gives the answers their lines, then the channels, and pictures what is left."""
         total = self.size.height
         if not total:

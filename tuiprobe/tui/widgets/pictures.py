@@ -26,8 +26,7 @@ from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
-from tuiprobe.tui.figures import FigureText
-from tuiprobe.tui.text import fitted, inert, inert_lines
+from tuiprobe.tui.text import FigureText, fitted, inert, inert_lines
 from tuiprobe.tui.widgets.thumbnail import PictureView, picture_strips, read_picture, scaled
 
 if TYPE_CHECKING:

@@ -126,7 +126,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         empty: Text if there are no rows, with the remedy.
         sorts_down: For each column that rows can be sorted by, whether downwards at first.
         id: Id of the widget.
-        classes: CSS classes.
     """
 
     ALLOW_SELECT = False
@@ -175,9 +174,8 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         empty: str = "",
         sorts_down: Sequence[bool] = (),
         id: str | None = None,
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns, self.empty, self.sorts_down = columns, empty, sorts_down
         self.sorted_by: tuple[int, bool] | None = None
         self._cells = cells
