@@ -59,13 +59,6 @@ TP_HD static inline bool is_finite(float x) {
   return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-// The next smaller float of a positive one.
-TP_HD static inline float previous(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return float_from_bits(bits - 1);
-}
-
 TP_HD static inline int item_size(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
 // Reads one element of a run-time type.

@@ -64,7 +64,6 @@ void visit_sum_fields(Visit&& visit, S&... s) {
   visit("share_sum", Extent::channels, s.share_sum...);
   visit("share_square_sum", Extent::scalar, s.share_square_sum...);
   visit("leading_count", Extent::channels, s.leading_count...);
-  visit("exceed_count", Extent::channels, s.exceed_count...);
   visit("norm_histogram", Extent::norms, s.norm_histogram...);
   visit("rows", Extent::scalar, s.rows...);
   visit("degenerate", Extent::scalar, s.degenerate...);

@@ -1,4 +1,4 @@
-// One row (all channels at one position): bins of its L2 norm, and what counts as exceeding.
+// One row (all channels at one position): bins of its L2 norm.
 #pragma once
 
 #include <string.h>
@@ -32,7 +32,5 @@ TP_HD static inline int norm_bin_f32(float square_norm) {
   const int bin = 2 * ((bits >> 23) - 127) + ((bits & 0x7fffff) >= 0x3504f4 ? 1 : 0) + 32;
   return bin < 0 ? 0 : bin < kNormBins ? bin : kNormBins - 1;
 }
-
-constexpr float kExceedance = 6.0f;  // LLM.int8's magnitude criterion
 
 }  // namespace tuiprobe

@@ -2,7 +2,7 @@
 // to workers, and merges in order what they leave.
 //
 //   group        16 rows (`Groups`); rows whose channels lie apart are first packed (`Tiles`)
-//   moments      power sums and extremes of each channel, sums of each row, large values counted
+//   moments      power sums and extremes of each channel, sums of each row
 //   candidates   `collect`: what beats the limit of its channel, into the worker's lists
 //   row figures  `RowMeasure`, four rows at a time: powers about the row's mean; twice where the
 //                float32 mean has missed it, in float64 (`exact_row`) where float32 does not serve
@@ -458,7 +458,6 @@ MomentArrays BlockPass::arrays(Worker& w, BlockSums& sums, int64_t c) const {
       .group_max = w.group_max.data() + c,
       .row_means = samples ? w.row_means : nullptr,
       .mean_residuals = w.mean_residuals,
-      .exceed = samples ? sums.exceed.data() + c : nullptr,
       .centre = 0,
   };
 }

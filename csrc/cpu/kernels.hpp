@@ -38,7 +38,6 @@ struct MomentArrays {
   // Only where figures of rows are wanted too; else null.
   float* row_means;       // [kGroup], as float32
   float* mean_residuals;  // [kGroup] exact means less those float32 values, as far as known
-  int32_t* exceed;        // rows with |x| >= kExceedance, x finite
   float centre;           // near the means, or 0
 };
 

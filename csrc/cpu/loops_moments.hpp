@@ -48,38 +48,6 @@ struct MomentVecs {
   }
 };
 
-// Adds the rows of a vector of channels whose |x| reaches what counts as large; infinite ones do
-// not count. `load_row` reads the rows once more, which are in the L1 cache, where extremes and
-// sums do not answer for all channels.
-template <class T, class LoadRow>
-inline void count_large(const Group& g, int64_t c, const MomentArrays& to, LoadRow load_row) {
-  const Vec limit = broadcast(kExceedance), opposite = broadcast(-kExceedance);
-  const Vec low = load(to.group_min + c), high = load(to.group_max + c);
-  const unsigned some = at_least(high, limit) | at_least(opposite, low);
-  if (!some) return;
-  const Vec huge = broadcast(kHuge);
-  const bool finite = at_least(huge, absolute(load(to.s1 + c))) == kAllLanes;
-  const unsigned all = at_least(low, limit) | at_least(opposite, high);
-  int32_t* const counts = to.exceed + c;
-  if (finite && some == all) {
-    for (int i = 0; i < kWidth; ++i) counts[i] += all >> i & 1 ? g.size : 0;
-    return;
-  }
-  const auto count_beyond = [&](Vec bound) {
-    Vec count = broadcast(0);  // rows are few
-    for (int r = 0; r < g.size; ++r) {
-      const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c);
-      count = count_greater(count, absolute(x), bound);
-    }
-    return count;
-  };
-  Vec count = count_beyond(broadcast(previous(kExceedance)));
-  if (!finite) count = fma(count_beyond(huge), broadcast(-1), count);
-  float rows[kWidth];
-  store(rows, count);
-  for (int i = 0; i < kWidth; ++i) counts[i] += static_cast<int32_t>(rows[i]);
-}
-
 // `kVecs` vectors of channels of all rows, as `load_row` reads them. Meanwhile fetches as much of
 // the next group to the L2 cache, or half as much where the figures of its rows do the rest, in the
 // order of its addresses: memory serves one stream of them twice as fast as 16 rows side by side.
@@ -123,10 +91,7 @@ inline void add_moments(const Group& g, int64_t c, const MomentArrays& to, Vec c
     for (int v = 0; v < kVecs; ++v) sums[v].end_step();
   }
 #pragma GCC unroll 2
-  for (int v = 0; v < kVecs; ++v) {
-    sums[v].flush(to, c + v * kWidth);
-    if (kMeans) count_large<T>(g, c + v * kWidth, to, load_row);
-  }
+  for (int v = 0; v < kVecs; ++v) sums[v].flush(to, c + v * kWidth);
 }
 
 // Sums of x - centre as means, in two parts whose sum is closer than a float32.

@@ -70,7 +70,6 @@ struct BlockSums {
   Floats min;
   Floats max;
   Doubles shares;
-  std::vector<int32_t> exceed;
   std::vector<int32_t> leading;
   double share_squares;
   int64_t degenerate;
@@ -83,7 +82,6 @@ struct BlockSums {
     max.assign(width, -INFINITY);
     if (!samples) return;
     shares.assign(width, 0.0);
-    exceed.assign(width, 0);
     leading.assign(width, 0);
     share_squares = 0;
     degenerate = 0;
@@ -97,7 +95,6 @@ struct BlockSums {
     max.reserve(width);
     if (!samples) return;
     shares.reserve(width);
-    exceed.reserve(width);
     leading.reserve(width);
   }
 };

@@ -45,7 +45,6 @@ struct Samples {
   Growing<int32_t> leading;
   std::vector<double> share_sum;
   std::vector<int64_t> leading_count;
-  std::vector<int64_t> exceed_count;
   std::vector<int64_t> norm_histogram;
   double share_square_sum = 0;
   int64_t rows = 0;

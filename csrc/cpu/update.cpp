@@ -222,7 +222,6 @@ void add_samples(Span<BlockSums> blocks, const View& x, Samples& to) {
   to.rows += x.images * positions(x);
   for (const BlockSums& b : blocks) {
     add(b.shares.data(), x.channels, to.share_sum.data());
-    add(b.exceed.data(), x.channels, to.exceed_count.data());
     add(b.leading.data(), x.channels, to.leading_count.data());
     add(b.norms, kNormBins, to.norm_histogram.data());
     to.share_square_sum += b.share_squares;

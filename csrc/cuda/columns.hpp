@@ -1,5 +1,5 @@
-// Channel moments, the extremes of every run of rows, and what exceeds: threads run along the
-// channels, the warps of a block share its runs.
+// Channel moments and the extremes of every run of rows: threads run along the channels, the warps
+// of a block share its runs.
 //
 // Rows are read in batches, all loads before the first use. Powers about a shift, scaled by a power
 // of two, are added in float32 over a batch, then in float64. A block whose float32 sums do not
@@ -7,7 +7,6 @@
 // that channel again in float64.
 #pragma once
 
-#include "../rows.hpp"
 #include "plan.hpp"
 
 namespace tuiprobe::cuda {
@@ -90,20 +89,6 @@ TP_HD void take_batch(Ctx& ctx, const T* at, int64_t stride, int n, const Centre
   }
 }
 
-// Counts what exceeds in a run of channel c, which is rare enough to read it again.
-template <class T, class Ctx>
-TP_HD TP_RARE void count_exceeding(Ctx& ctx, const Job& job, int number, int64_t c) {
-  if (!job.options.samples) return;
-  const Run run = job.columns.run(number);
-  const T* at = job.row<T>(run.line, run.first) + c;
-  int64_t count = 0;
-  for (int r = 0; r < run.rows; ++r, at += job.x.column_stride) {
-    const float x = to_float(*at);
-    count += is_finite(x) && fabsf(x) >= kExceedance;
-  }
-  if (count > 0) ctx.add(&job.state.samples.exceed_count[c], count);
-}
-
 template <class T, int kVector, class Ctx>
 TP_HD void add_run(Ctx& ctx, const Job& job, int number, int64_t c, const Centre (&centre)[kVector],
                    ColumnSums& sums) {
@@ -134,7 +119,6 @@ TP_HD void add_run(Ctx& ctx, const Job& job, int number, int64_t c, const Centre
       job.scratch.extremes[0][number * job.x.channels + c + v] = high[v];
       job.scratch.extremes[1][number * job.x.channels + c + v] = low[v];
     }
-    if (fmaxf(high[v], -low[v]) >= kExceedance) count_exceeding<T>(ctx, job, number, c + v);
   }
 }
 

@@ -38,7 +38,6 @@ struct SampleSums {
   double* share_sum;
   double* share_square_sum;
   int64_t* leading_count;
-  int64_t* exceed_count;
   int64_t* norm_histogram;
   int64_t* rows;
   int64_t* degenerate;

@@ -21,10 +21,13 @@ struct Grid {
 
 template <class T, int kColumns, int kRow, class Launcher>
 int run_passes(Launcher& launcher, const Job& job) {
-  const int error = launcher.template run<ColumnsKernel<T, kColumns>>(
-      {tiles(job.x.channels, kLanes * kColumns), job.columns.units, kColumnWarps,
-       static_cast<int64_t>(sizeof(ColumnSums))},
-      job);
+  int error = 0;
+  if (job.options.moments || job.wants_top()) {
+    error = launcher.template run<ColumnsKernel<T, kColumns>>(
+        {tiles(job.x.channels, kLanes * kColumns), job.columns.units, kColumnWarps,
+         static_cast<int64_t>(sizeof(ColumnSums))},
+        job);
+  }
   if (error != 0 || !job.options.samples) return error;
   return launcher.template run<RowsKernel<T, kRow>>(
       {job.rows.units, 1, job.row_warps, row_shared_bytes(job)}, job);

@@ -60,7 +60,6 @@ class Oracle {
   explicit Oracle(int64_t channels)
       : moments_(static_cast<size_t>(channels)),
         shares_(static_cast<size_t>(channels)),
-        exceed_(static_cast<size_t>(channels)),
         norms_(kNormBins) {
     for (auto& end : best_) end.resize(static_cast<size_t>(channels));
   }
@@ -91,7 +90,6 @@ class Oracle {
     CHECK(*sums.rows == rows_);
     for (size_t c = 0; c < shares_.size(); ++c) {
       CHECK(near(sums.share_sum[c], shares_[c], 2e-5 * shares_[c]));
-      CHECK(sums.exceed_count[c] == exceed_[c]);
     }
     for (size_t b = 0; b < norms_.size(); ++b) CHECK(sums.norm_histogram[b] == norms_[b]);
     int64_t degenerate = 0;
@@ -167,7 +165,6 @@ class Oracle {
 
   void add_value(size_t c, float value, int64_t id, int32_t position) {
     moments_[c] = merge(moments_[c], lift(static_cast<double>(value)));
-    exceed_[c] += std::isfinite(value) && std::fabs(value) >= 6;
     if (!std::isfinite(value)) return;
     for (int end = 0; end < 2; ++end) {
       const Entry e{(end ? -value : value) + 0.0f, position, id};
@@ -195,7 +192,7 @@ class Oracle {
 
   std::vector<Moments> moments_;
   std::vector<double> shares_;
-  std::vector<int64_t> exceed_, norms_;
+  std::vector<int64_t> norms_;
   std::vector<ImageRecord> images_;
   std::vector<Best> best_[2];
   int64_t rows_ = 0;

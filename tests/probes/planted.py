@@ -93,7 +93,6 @@ def statistics(x: Array, k: int = 8) -> dict[str, Array]:
         "share_sum": s.sum(0),
         "share_square_sum": np.float64((s**2).sum()),
         "leading_count": np.bincount(s[good].argmax(1), minlength=channels),
-        "exceed_count": (np.abs(np.where(finite, x, 0)) >= 6).sum((0, 1)),
         "rows": np.int64(n * positions),
         "norm_histogram": np.zeros(96, dtype=np.int64),
         "degenerate": np.int64((~good).sum()),

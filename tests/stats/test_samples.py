@@ -80,7 +80,6 @@ def test_rows_whose_mean_is_many_sigma(isa, channels, monkeypatch):
     x = np.random.default_rng(0).standard_normal((96, channels))
     x += np.repeat([1, -5, 30, 1e3, -1e4, 1e6], 16)[:, None]
     x = x.astype(np.float32)
-    x[3, 1] = x[40, 2] = 6  # between others that do not reach it
     x[5, 7] = np.inf
     for shape in ((96, 1, channels), (16, 6, channels)):
         stats = SampleMoments(channels)

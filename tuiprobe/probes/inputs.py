@@ -74,8 +74,8 @@ def flatten_summary(summary: Any) -> dict[str, npt.NDArray[Any]]:
         channels; `largest_values`, `largest_sample_ids`, `largest_positions` and the same with
         `smallest_` [C, k]; per image `sample_ids`, `sample_kurtosis`, `sample_self_share`,
         `sample_leading` [n] (prefixed, for `kurtosis` is already the channels'); and the sums
-        `share_sum`, `leading_count`, `exceed_count` [C], `share_square_sum`, `rows`, `degenerate`
-        [], `norm_histogram` [96].
+        `share_sum`, `leading_count` [C], `share_square_sum`, `rows`, `degenerate` [],
+        `norm_histogram` [96].
     """
     per_image = {"kurtosis", "self_share", "leading"}
     flat: dict[str, npt.NDArray[Any]] = {}

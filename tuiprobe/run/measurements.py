@@ -24,7 +24,7 @@ ROW_SAMPLE = "row_sample"
 
 _PER_CHANNEL = {
     "count": "i8", "mean": "f8", "var": "f8", "skewness": "f8", "kurtosis": "f8", "min": "f8",
-    "max": "f8", "nonfinite": "i8", "share_sum": "f8", "leading_count": "i8", "exceed_count": "i8",
+    "max": "f8", "nonfinite": "i8", "share_sum": "f8", "leading_count": "i8",
 }  # fmt: skip
 _PER_IMAGE = {"sample_ids": "i8", "sample_kurtosis": "f8", "sample_self_share": "f8"}
 _SINGLE = {"share_square_sum": "f8", "rows": "i8", "degenerate": "i8"}

@@ -74,7 +74,6 @@ class SampleSummary:
         share_sum: float64 [C], S_c = sum_n s_nc.
         share_square_sum: Scalar q = sum_nc s_nc^2.
         leading_count: int64 [C], images a channel leads.
-        exceed_count: int64 [C], positions with `|x| >= 6`, x finite.
         rows: Number of positions seen.
         norm_histogram: int64 [96], L2 norms of the finite rows; bin floor(4 log2(norm)) + 32,
             clamped to [0, 95].
@@ -88,7 +87,6 @@ class SampleSummary:
     share_sum: Float64
     share_square_sum: float
     leading_count: Int64
-    exceed_count: Int64
     rows: int
     norm_histogram: Int64
     degenerate: int

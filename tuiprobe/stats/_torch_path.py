@@ -17,7 +17,6 @@ StateArrays = dict[str, npt.NDArray[Any]]
 
 _CHUNK_ELEMENTS = 2**24
 _NORM_BINS = 96
-_EXCEEDANCE = 6.0
 
 
 def partial_states(
@@ -129,7 +128,6 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> StateArrays:
     squares = (rows * rows).sum(-1)[finite_rows]
     bins = (2 * squares.log2()).floor() + 32
     bins = bins.clamp(0, _NORM_BINS - 1).to(torch.int64)
-    exceeding = (rows.abs() >= _EXCEEDANCE) & rows.isfinite()
     arrays = _numpy(
         sample_ids=ids,
         kurtosis=torch.where(counted, kurtosis, torch.nan),
@@ -138,7 +136,6 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> StateArrays:
         share_sum=shares.sum(0),
         share_square_sum=self_share.sum().reshape(1),
         leading_count=torch.bincount(leading[counted], minlength=rows.shape[2]),
-        exceed_count=exceeding.sum((0, 1)),
         norm_histogram=torch.bincount(bins, minlength=_NORM_BINS),
         degenerate=(~counted).sum().reshape(1),
     )
