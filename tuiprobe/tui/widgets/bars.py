@@ -179,7 +179,8 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         """Returns a line; a bar has the mark of the even share, over it where it is long."""
         if row is None or self._channels is None:
             return super()._coloured(text, style, row, width)
-        room, own = self.columns[1].width, self.rich_style
+        room = self.columns[1].width
+        own = self.rich_style if row == self.current else style
         even, end = HEAD + min(int(room / len(self._channels.shares)), room - 1), HEAD + room
         mark = own + Style(reverse=True) if text[even] == "█" else own
         parts = (
