@@ -123,11 +123,10 @@ class FigureTable(RowTable[tuple[str, Difference]]):
     def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
         model, difference = row
         value = difference.difference.alone(signed=True, bare=True)
+        place = f"{difference.id} {difference.data} {difference.place}".strip()
         ends = difference.difference.ends(signed=True)
         return [
-            headline_name(difference)
-            if difference.headline
-            else f"{difference.id} {difference.data} {difference.place}".strip(),
+            headline_name(difference) if difference.headline else place,
             *([model] if len(self.columns) > 6 else []),
             difference.second.alone(bare=True),
             difference.first.alone(bare=True),

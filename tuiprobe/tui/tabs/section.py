@@ -110,10 +110,8 @@ class SubjectTable(RowTable[int]):
         """The set and the class that the row under the cursor is about; empty for none."""
         if self.current is None:
             return "", ""
-        row = self.section_table.rows[self.current]
-        cells = {
-            column.id: cell for column, cell in zip(self.section_table.columns, row, strict=True)
-        }
+        ids = [column.id for column in self.section_table.columns]
+        cells = dict(zip(ids, self.section_table.rows[self.current], strict=True))
         data, label = (cells.get(id, "") for id in ("data", "class"))
         return data.code if isinstance(data, Code) else str(data), str(label)
 
