@@ -241,7 +241,7 @@ class CompareScreen(FilteredScreen):
         runs: Two or more run directories.
     """
 
-    PLACE = "Compare"
+    HEADING = "Compare"
     reading = True
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
@@ -309,7 +309,7 @@ class CompareScreen(FilteredScreen):
             return
         self.compared = compared
         decision.show(self._decision_text(compared.decision))
-        self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
+        self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)
         self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [
             inert(line(text))

@@ -97,7 +97,7 @@ class ResultsScreen(ProbeScreen):
         run: The run directory.
     """
 
-    PLACE = "Results"
+    HEADING = "Results"
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """

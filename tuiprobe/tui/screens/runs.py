@@ -150,7 +150,7 @@ class RunsScreen(FilteredScreen):
         root: Where run directories are kept.
     """
 
-    PLACE = "Models M · Runs R"
+    HEADING = "Models M · Runs R"
     reading = True
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["runs"]
