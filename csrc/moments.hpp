@@ -34,20 +34,43 @@ TP_HD static inline Moments lift(double x) {
   return state;
 }
 
+// Mean and central sums of one set of values, or of one in each lane of V.
+template <class V>
+struct CentralSums {
+  V mean, m2, m3, m4;
+};
+
+TP_HD static inline CentralSums<double> sums_of(const Moments& a) {
+  return {a.mean, a.m2, a.m3, a.m4};
+}
+
+// Of na and nb values.
+template <class V>
+TP_HD static inline CentralSums<V> merge(V na, const CentralSums<V>& a, double nb,
+                                         const CentralSums<V>& b) {
+  const V n = na + nb;
+  const V d = b.mean - a.mean;
+  const V r = d / n;  // d/n first: d^4 alone may leave the range where d^4/n^3 does not
+  return {
+      na >= nb ? a.mean + r * nb : b.mean - r * na,
+      a.m2 + b.m2 + d * r * na * nb,
+      a.m3 + b.m3 + d * r * r * na * nb * (na - nb) + 3 * r * (na * b.m2 - nb * a.m2),
+      a.m4 + b.m4 + d * r * r * r * na * nb * (na * na - na * nb + nb * nb) +
+          6 * r * r * (na * na * b.m2 + nb * nb * a.m2) + 4 * r * (na * b.m3 - nb * a.m3),
+  };
+}
+
 TP_HD static inline Moments merge(const Moments& a, const Moments& b) {
   Moments out = a.count ? a : b;
   out.nonfinite = a.nonfinite + b.nonfinite;
   if (!a.count || !b.count) return out;
   const double na = static_cast<double>(a.count), nb = static_cast<double>(b.count);
-  const double n = na + nb;
-  const double d = b.mean - a.mean;
-  const double r = d / n;  // d/n first: d^4 alone may leave the range where d^4/n^3 does not
+  const CentralSums<double> sums = merge(na, sums_of(a), nb, sums_of(b));
   out.count = a.count + b.count;
-  out.mean = na >= nb ? a.mean + r * nb : b.mean - r * na;
-  out.m2 = a.m2 + b.m2 + d * r * na * nb;
-  out.m3 = a.m3 + b.m3 + d * r * r * na * nb * (na - nb) + 3 * r * (na * b.m2 - nb * a.m2);
-  out.m4 = a.m4 + b.m4 + d * r * r * r * na * nb * (na * na - na * nb + nb * nb) +
-           6 * r * r * (na * na * b.m2 + nb * nb * a.m2) + 4 * r * (na * b.m3 - nb * a.m3);
+  out.mean = sums.mean;
+  out.m2 = sums.m2;
+  out.m3 = sums.m3;
+  out.m4 = sums.m4;
   out.min = a.min < b.min ? a.min : b.min;
   out.max = a.max > b.max ? a.max : b.max;
   return out;
@@ -65,6 +88,17 @@ TP_HD static inline PowerSums merge(const PowerSums& a, const PowerSums& b) {
   return {a.s1 + b.s1, a.s2 + b.s2, a.s3 + b.s3, a.s4 + b.s4};
 }
 
+// Central sums of n values from their power sums; unit = 1 / scale.
+template <class V>
+TP_HD static inline CentralSums<V> central(V s1, V s2, V s3, V s4, double n, V shift, V unit) {
+  const V m = s1 / n, zero{};
+  const V m2 = s2 - n * m * m;
+  const V m3 = s3 - 3 * m * s2 + 2 * n * m * m * m;
+  const V m4 = s4 - 4 * m * s3 + 6 * m * m * s2 - 3 * n * m * m * m * m;
+  return {shift + m * unit, (m2 > 0 ? m2 : zero) * unit * unit, m3 * unit * unit * unit,
+          (m4 > 0 ? m4 : zero) * unit * unit * unit * unit};
+}
+
 // Central moments of n finite values from their power sums about `shift`.
 TP_HD static inline Moments central(const PowerSums& s, int64_t n, double shift, double scale,
                                     double min, double max) {
@@ -77,16 +111,12 @@ TP_HD static inline Moments central(const PowerSums& s, int64_t n, double shift,
     out.mean = min;
     return out;
   }
-  const double size = static_cast<double>(n);
-  const double m = s.s1 / size;
-  const double u = 1 / scale;
-  const double m2 = s.s2 - size * m * m;
-  const double m3 = s.s3 - 3 * m * s.s2 + 2 * size * m * m * m;
-  const double m4 = s.s4 - 4 * m * s.s3 + 6 * m * m * s.s2 - 3 * size * m * m * m * m;
-  out.mean = shift + m * u;
-  out.m2 = (m2 > 0 ? m2 : 0) * u * u;
-  out.m3 = m3 * u * u * u;
-  out.m4 = (m4 > 0 ? m4 : 0) * u * u * u * u;
+  const CentralSums<double> sums =
+      central(s.s1, s.s2, s.s3, s.s4, static_cast<double>(n), shift, 1 / scale);
+  out.mean = sums.mean;
+  out.m2 = sums.m2;
+  out.m3 = sums.m3;
+  out.m4 = sums.m4;
   return out;
 }
 
@@ -102,17 +132,25 @@ TP_HD static inline float scale_for(double variance) {
   return float_from_bits(static_cast<uint32_t>(127 + up) << 23);
 }
 
-// Whether float32 sums about a shift serve: they did not leave their range, and the shift lies near
-// the mean of all values so far. docs/statistics.md derives the guarantee from this distance.
+// Whether float32 sums of n values about a shift serve: they did not leave their range, and the
+// shift lies near the mean of all `count` values so far. docs/statistics.md derives the guarantee
+// from this distance. A constant needs neither.
+template <class V, class Mask>
+TP_HD static inline auto trustworthy(V s1, V s2, V s4, double n, Mask constant, V distance, V count,
+                                     V m2) {
+  constexpr double kRange = 1099511627776.0;  // 2^40
+  constexpr double kNear = 0.25;              // of sigma
+  const V zero{};
+  const auto finite = (s1 - s1 == zero) & (s4 - s4 == zero);
+  const auto in_range = (s2 * kRange > n) & (s2 < kRange * n);
+  const auto near = distance * distance * count <= kNear * kNear * m2;
+  return finite & (constant | (in_range & near));
+}
+
 TP_HD static inline bool trustworthy(const PowerSums& s, int64_t n, const Moments& part,
                                      const Moments& all, double shift) {
-  if (!(fabs(s.s1) <= 1.7976931348623157e308 && fabs(s.s4) <= 1.7976931348623157e308)) return false;
-  if (part.min == part.max) return fabs(part.min) <= 1.7976931348623157e308;
-  const double size = static_cast<double>(n), distance = shift - all.mean;
-  constexpr double kRange = 1099511627776.0;  // 2^40
-  if (!(s.s2 * kRange > size && s.s2 < kRange * size)) return false;
-  constexpr double kNear = 0.25;  // of sigma
-  return distance * distance * static_cast<double>(all.count) <= kNear * kNear * all.m2;
+  return trustworthy(s.s1, s.s2, s.s4, static_cast<double>(n), part.min == part.max,
+                     shift - all.mean, static_cast<double>(all.count), all.m2);
 }
 
 struct MomentSummary {

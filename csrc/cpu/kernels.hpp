@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../dtype.hpp"
+#include "../moments.hpp"
 #include "../rows.hpp"
 
 namespace tuiprobe::cpu {
@@ -95,6 +96,18 @@ struct Hit {
 
 constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane * kGroup
 
+// What a batch adds to channels: float32 sums and what they are about, padded to kLane.
+struct BatchSums {
+  const double* power[4];
+  const float* low;
+  const float* high;
+  const float* shift;
+  const float* scale;
+  int64_t rows;
+};
+
+constexpr int64_t kCombined = 64;  // channels that `combine` takes at once
+
 struct Kernels {
   const char* name;
   // Adds the group to the power sums, minima and maxima of each channel. Where figures of its rows
@@ -109,6 +122,9 @@ struct Kernels {
   // Adds the distances of the finite values of a row from `shift`, their squares, and ones.
   void (*add_distances)(const float* row, int64_t channels, const double* shift, double* sum,
                         double* square, double* count);
+  // merged[c] = known[c] with the batch; doubtful[c]: float32 sums do not serve (`trustworthy`).
+  void (*combine)(const BatchSums&, int64_t channels, const Moments* known, Moments* merged,
+                  char* doubtful);
   // Lists the values (finite or not) that pass their channel's limit, row by row, from channel
   // *from (a multiple of kLane) on; looks only where the group's extreme passes. Ends before more
   // than kHits, *from then says where to go on. Returns how many.

@@ -102,6 +102,7 @@ void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int6
       .row_shares = row_shares,              \
       .flush = flush,                        \
       .add_distances = add_distances,        \
+      .combine = combine,                    \
       .passing = passing,                    \
       .extremes = extremes,                  \
       .reached = reached,                    \

@@ -178,6 +178,54 @@ void flush(float* part, double* sum, int64_t channels) {
   }
 }
 
+// Records are taken apart and put together, so that the arithmetic has channels as lanes.
+void combine(const BatchSums& b, int64_t channels, const Moments* known, Moments* merged,
+             char* doubtful) {
+  double count[kCombined] = {}, mean[kCombined] = {}, m2[kCombined] = {}, m3[kCombined] = {},
+         m4[kCombined] = {}, trusted[kCombined];
+  for (int64_t c = 0; c < channels; ++c) {
+    count[c] = static_cast<double>(known[c].count);
+    mean[c] = known[c].mean;
+    m2[c] = known[c].m2;
+    m3[c] = known[c].m3;
+    m4[c] = known[c].m4;
+  }
+  const double rows = static_cast<double>(b.rows);
+  const Wide zero{};
+  for (int64_t c = 0; c < channels; c += kWide) {
+    const Wide s1 = load_wide(b.power[0] + c), s2 = load_wide(b.power[1] + c);
+    const Wide s3 = load_wide(b.power[2] + c), s4 = load_wide(b.power[3] + c);
+    const Wide low = load_wide(b.low + c), shift = load_wide(b.shift + c);
+    const auto constant = low == load_wide(b.high + c);
+    CentralSums<Wide> part = central(s1, s2, s3, s4, rows, shift, 1 / load_wide(b.scale + c));
+    part = {constant ? low : part.mean, constant ? zero : part.m2, constant ? zero : part.m3,
+            constant ? zero : part.m4};
+    const Wide before = load_wide(count + c);
+    const CentralSums<Wide> all = merge(
+        before, {load_wide(mean + c), load_wide(m2 + c), load_wide(m3 + c), load_wide(m4 + c)},
+        rows, part);
+    store(mean + c, all.mean);
+    store(m2 + c, all.m2);
+    store(m3 + c, all.m3);
+    store(m4 + c, all.m4);
+    const auto serves =
+        trustworthy(s1, s2, s4, rows, constant, shift - all.mean, before + rows, all.m2);
+    store(trusted + c, serves ? zero + 1 : zero);
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+    const double low = static_cast<double>(b.low[c]), high = static_cast<double>(b.high[c]);
+    merged[c] = {.count = known[c].count + b.rows,
+                 .nonfinite = known[c].nonfinite,
+                 .mean = mean[c],
+                 .m2 = m2[c],
+                 .m3 = m3[c],
+                 .m4 = m4[c],
+                 .min = known[c].min < low ? known[c].min : low,
+                 .max = known[c].max > high ? known[c].max : high};
+    doubtful[c] = trusted[c] == 0;
+  }
+}
+
 // Arrays and no branch: compilers make vectors of it.
 void add_distances(const float* row, int64_t channels, const double* shift, double* sum,
                    double* square, double* count) {

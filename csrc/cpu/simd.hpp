@@ -179,6 +179,22 @@ inline Vec first_lanes(Vec v, int count) {
 }
 #endif
 
+// Doubles of as many bytes, by the vector extensions of compilers.
+typedef double Wide __attribute__((vector_size(sizeof(Vec))));
+constexpr int kWide = kWidth / 2;
+inline Wide load_wide(const double* p) {
+  Wide v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+inline Wide load_wide(const float* p) {
+  typedef float Narrow __attribute__((vector_size(sizeof(Vec) / 2)));
+  Narrow v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, Wide);
+}
+inline void store(double* p, Wide v) { memcpy(p, &v, sizeof v); }
+
 struct Sum {
   static inline float of(float a, float b) { return a + b; }
   static inline Vec of(Vec a, Vec b) { return add(a, b); }

@@ -110,6 +110,17 @@ void add(const From* more, int64_t n, To* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += more[i];
 }
 
+// An update whose blocks are summed.
+struct Job {
+  const State& state;  // before it
+  const View& x;
+  const Kernels& kernels;
+  const Plan& plan;
+  const Scaling& scaling;
+  Span<BlockSums> blocks;
+  int threads;
+};
+
 // What float32 made of a channel.
 struct Quick {
   PowerSums sums;
@@ -134,23 +145,23 @@ struct Quick {
 
 // Redoes in float64 the blocks whose sums of a doubtful channel are not finite, as one row of NaN
 // leaves them; returns the channels for which that does not serve.
-std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>& doubtful,
-                                 const Scaling& at, const State& state, const View& x,
-                                 const Plan& plan, int threads, std::vector<Moments>& merged) {
+std::vector<int32_t> redo_blocks(const Job& job, const std::vector<char>& doubtful,
+                                 std::vector<Moments>& merged) {
+  const View& x = job.x;
   std::vector<int32_t> untrusted;
   std::vector<Quick> quick(x.channels);
   std::vector<Moments> exact(x.channels);
-  for (int64_t b = 0; b < blocks.size; ++b) {
-    const View part = plan.rows(x, b);
+  for (int64_t b = 0; b < job.blocks.size; ++b) {
+    const View part = job.plan.rows(x, b);
     std::vector<int32_t> broken;
     for (int64_t c = 0; c < x.channels; ++c) {
-      if (doubtful[c] && !quick[c].add(blocks.data[b], c, part.images * positions(part))) {
+      if (doubtful[c] && !quick[c].add(job.blocks.data[b], c, part.images * positions(part))) {
         broken.push_back(static_cast<int32_t>(c));
       }
     }
     if (broken.empty()) continue;
     const int64_t share = std::max<int64_t>(1, part.images / 16);
-    const std::vector<Moments> redone = exact_moments(part, broken, share, threads);
+    const std::vector<Moments> redone = exact_moments(part, broken, share, job.threads);
     for (size_t i = 0; i < broken.size(); ++i) {
       exact[broken[i]] = merge(exact[broken[i]], redone[i]);
     }
@@ -158,9 +169,9 @@ std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>
   for (int64_t c = 0; c < x.channels; ++c) {
     if (!doubtful[c]) continue;
     const Quick& q = quick[c];
-    const Moments part = q.moments(at, c);
-    merged[c] = merge(merge(state.moments[c], part), exact[c]);
-    if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], at.shift[c])) {
+    const Moments part = q.moments(job.scaling, c);
+    merged[c] = merge(merge(job.state.moments[c], part), exact[c]);
+    if (q.count > 0 && !trustworthy(q.sums, q.count, part, merged[c], job.scaling.shift[c])) {
       untrusted.push_back(static_cast<int32_t>(c));
     }
   }
@@ -168,41 +179,39 @@ std::vector<int32_t> redo_blocks(Span<BlockSums> blocks, const std::vector<char>
 }
 
 // The state's moments with those of the batch.
-std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state,
-                                     const View& x, const Plan& plan, int threads) {
+std::vector<Moments> combine_moments(const Job& job) {
+  const View& x = job.x;
   std::vector<Moments> merged(x.channels);
   const int64_t rows = x.images * positions(x);
-  constexpr int64_t kChunk = 64, kFew = 8192;  // sums that one thread adds before another wakes up
+  constexpr int64_t kChunk = kCombined, kFew = 8192;  // sums before another thread wakes up
   std::vector<char> doubtful(x.channels);
-  const int helpers = x.channels * blocks.size < kFew ? 1 : threads;
+  const int helpers = x.channels * job.blocks.size < kFew ? 1 : job.threads;
   parallel_for(helpers, (x.channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
     const int64_t first = chunk * kChunk, n = std::min(kChunk, x.channels - first);
     double power[4][kChunk] = {};
     float low[kChunk], high[kChunk];
     std::fill_n(low, kChunk, INFINITY);
     std::fill_n(high, kChunk, -INFINITY);
-    for (const BlockSums& b : blocks) {
+    for (const BlockSums& b : job.blocks) {
       for (int p = 0; p < 4; ++p) add(b.power[p].data() + first, n, power[p]);
       for (int64_t i = 0; i < n; ++i) low[i] = std::min(low[i], b.min[first + i]);
       for (int64_t i = 0; i < n; ++i) high[i] = std::max(high[i], b.max[first + i]);
     }
-    for (int64_t i = 0, c = first; i < n; ++i, ++c) {
-      const Quick q{.sums = {power[0][i], power[1][i], power[2][i], power[3][i]},
-                    .count = rows,
-                    .min = low[i],
-                    .max = high[i]};
-      const Moments part = q.moments(at, c);
-      merged[c] = merge(state.moments[c], part);
-      doubtful[c] = !trustworthy(q.sums, rows, part, merged[c], at.shift[c]);
-    }
+    job.kernels.combine({.power = {power[0], power[1], power[2], power[3]},
+                         .low = low,
+                         .high = high,
+                         .shift = job.scaling.shift.data() + first,
+                         .scale = job.scaling.scale.data() + first,
+                         .rows = rows},
+                        n, job.state.moments.data() + first, merged.data() + first,
+                        doubtful.data() + first);
   });
   if (std::none_of(doubtful.begin(), doubtful.end(), [](char d) { return d; })) return merged;
-  const std::vector<int32_t> redo =
-      redo_blocks(blocks, doubtful, at, state, x, plan, threads, merged);
+  const std::vector<int32_t> redo = redo_blocks(job, doubtful, merged);
   if (redo.empty()) return merged;
-  const std::vector<Moments> exact = exact_moments(x, redo, plan.images_per_block, threads);
+  const std::vector<Moments> exact = exact_moments(x, redo, job.plan.images_per_block, job.threads);
   for (size_t i = 0; i < redo.size(); ++i) {
-    merged[redo[i]] = merge(state.moments[redo[i]], exact[i]);
+    merged[redo[i]] = merge(job.state.moments[redo[i]], exact[i]);
   }
   return merged;
 }
@@ -306,7 +315,15 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
     pass.run(w, sums);
   });
   std::vector<Moments> moments;
-  if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);
+  if (state.options.moments) {
+    moments = combine_moments({.state = state,
+                               .x = x,
+                               .kernels = *set,
+                               .plan = plan,
+                               .scaling = scaling,
+                               .blocks = blocks,
+                               .threads = threads});
+  }
   // The last that may throw.
   const Span<Joiner> joiners = make_joiners(workers, state.options, space.joiners);
   if (state.options.samples) add_samples(blocks, x, state.samples);
