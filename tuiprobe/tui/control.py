@@ -165,9 +165,8 @@ class EngineApp(App[None]):
             await super().on_event(self._pending_keys.popleft())
             if not (isinstance(self.focused, Input) and event.is_printable):  # else it is a letter
                 self._key_count += 1
-                self._key_timer = self.set_timer(
-                    _KEY_TIMEOUT, partial(self._key_done, self._key_count)
-                )
+                done = partial(self._key_done, self._key_count)
+                self._key_timer = self.set_timer(_KEY_TIMEOUT, done)
                 # Its action, then the messages of that.
                 self._post_key_passed(KeyPassed(self._key_count, 2))
 

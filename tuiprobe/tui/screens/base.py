@@ -113,13 +113,13 @@ class ProbeScreen(Screen[None]):
         Binding("R", "app.open_list('runs')", "runs", show=False, tooltip="All runs"),
     ])  # fmt: skip
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
-    PLACE = ""
+    HEADING = ""
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
         self._add_classes_of_size()
         with Horizontal(id="title"):
-            yield TitleLine(f"tuiprobe  {self.PLACE}", id="place")
+            yield TitleLine(f"tuiprobe  {self.HEADING}", id="place")
             yield Static(id="badge", markup=False)
         yield Static(
             f"the window is too small: {MIN_SIZE[0]} x {MIN_SIZE[1]} or more, please",

@@ -123,11 +123,10 @@ class FigureTable(RowTable[tuple[str, Difference]]):
     def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
         model, difference = row
         value = difference.difference.alone(signed=True, bare=True)
+        place = f"{difference.id} {difference.data} {difference.place}".strip()
         ends = difference.difference.ends(signed=True)
         return [
-            headline_name(difference)
-            if difference.headline
-            else f"{difference.id} {difference.data} {difference.place}".strip(),
+            headline_name(difference) if difference.headline else place,
             *([model] if len(self.columns) > 6 else []),
             difference.second.alone(bare=True),
             difference.first.alone(bare=True),
@@ -242,7 +241,7 @@ class CompareScreen(FilteredScreen):
         runs: Two or more run directories.
     """
 
-    PLACE = "Compare"
+    HEADING = "Compare"
     reading = True
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
@@ -310,7 +309,7 @@ class CompareScreen(FilteredScreen):
             return
         self.compared = compared
         decision.show(self._decision_text(compared.decision))
-        self.title_line.show(f"tuiprobe  {self.PLACE}", compared.specs)
+        self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)
         self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [
             inert(line(text))

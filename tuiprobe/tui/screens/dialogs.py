@@ -261,9 +261,8 @@ def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:
         if explained is not None:
             ids.update(dict.fromkeys(explained()))
     terms_by_id = {term.id: term for term in glossary.terms()}
-    return tuple(
-        terms_by_id[id] for id in ids if id in terms_by_id
-    )  # reports may name terms of other packages
+    # Reports may name terms of other packages.
+    return tuple(terms_by_id[id] for id in ids if id in terms_by_id)
 
 
 def explanation(term: Term) -> Content:

@@ -166,10 +166,7 @@ class LiveScreen(ProbeScreen):
             self._show_messages(view, ranks)
         before, self._shown = self._shown, view
         others = tuple(self._watch.other_views.values())
-        states, self._other_states = (
-            self._other_states,
-            tuple((one.state, one.beat) for one in others),
-        )
+        states, self._other_states = self._other_states, tuple((o.state, o.beat) for o in others)
         # The last events follow the last heartbeat.
         changed = changed or states != self._other_states
         if changed or before is None or (view.beat, view.damage) != (before.beat, before.damage):

@@ -27,7 +27,7 @@ from tuiprobe.tui.widgets.rows import RowTable
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
-    PLACE = "Models M · Runs R"
+    HEADING = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["models"]

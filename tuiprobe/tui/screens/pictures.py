@@ -39,7 +39,7 @@ class PicturesScreen(FilteredScreen):
         words: The row to begin with, such as a class; empty for the first.
     """
 
-    PLACE = "Pictures"
+    HEADING = "Pictures"
     reading = True
     AUTO_FOCUS = "#sets"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["pictures"]

@@ -97,7 +97,7 @@ class ResultsScreen(ProbeScreen):
         run: The run directory.
     """
 
-    PLACE = "Results"
+    HEADING = "Results"
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
@@ -246,9 +246,7 @@ class ResultsScreen(ProbeScreen):
         if tab is None or self.results is None:
             return
         form = chart.id.rpartition("_")[2]  # of a head there are two
-        tables = sorted(
-            tab.query(SubjectTable), key=lambda table: form not in table.section_table.id
-        )
+        tables = sorted(tab.query(SubjectTable), key=lambda of: form not in of.section_table.id)
         linked = (table for table in tables if table.section_table.subjects and chart.ticks)
         if any(table.select_row(point.name) for table in linked):
             self._focus_pictures()

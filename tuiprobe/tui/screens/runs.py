@@ -150,7 +150,7 @@ class RunsScreen(FilteredScreen):
         root: Where run directories are kept.
     """
 
-    PLACE = "Models M · Runs R"
+    HEADING = "Models M · Runs R"
     reading = True
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["runs"]
@@ -275,11 +275,9 @@ class RunsScreen(FilteredScreen):
         row = self.table.current
         if row is None:
             return
-        group = row.path.parent
-        among = "/" in row.name and (
-            not row.results or finished_group(group, self.app.has_running_engine)
-        )
-        self.app.open(group if among else row.path)
+        group, running = row.path.parent, self.app.has_running_engine
+        alone = "/" not in row.name or (row.results and not finished_group(group, running))
+        self.app.open(row.path if alone else group)
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or takes the mark away."""

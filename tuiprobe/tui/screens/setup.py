@@ -48,7 +48,7 @@ class SetupScreen(ProbeScreen):
         models: Presets or specs to probe.
     """
 
-    PLACE = "Run setup"
+    HEADING = "Run setup"
     AUTO_FOCUS = "#data"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["setup"]
 
@@ -188,7 +188,7 @@ class SetupScreen(ProbeScreen):
             lines.append(f"✗ {self._preview_error}" if self._preview_error else self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []
         self.query_one("#understood", Static).update(inert_lines(lines))
-        self.title_line.show(self.PLACE, run_specs(setup, self._memory))
+        self.title_line.show(self.HEADING, run_specs(setup, self._memory))
 
     # The trial of the models.
 

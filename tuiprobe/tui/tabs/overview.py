@@ -214,10 +214,9 @@ class OverviewTab(ResultTab):
                 yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
             report = self.results.report
             blocks = card(report)
-            sets = [accuracy for accuracy in report.accuracies if accuracy.evidence != "confidence"]
-            answering = (
-                "shifts" if any(block.block == "shifts" for block in blocks) else "your images"
-            )
+            sets = [known for known in report.accuracies if known.evidence != "confidence"]
+            has_shifts = any(block.block == "shifts" for block in blocks)
+            answering = "shifts" if has_shifts else "your images"
             for block in blocks:
                 yield BlockView(block, report, sets if block.block == answering else ())
                 if block.block == answering and sets:

@@ -110,10 +110,8 @@ class SubjectTable(RowTable[int]):
         """The set and the class that the row under the cursor is about; empty for none."""
         if self.current is None:
             return "", ""
-        row = self.section_table.rows[self.current]
-        cells = {
-            column.id: cell for column, cell in zip(self.section_table.columns, row, strict=True)
-        }
+        ids = [column.id for column in self.section_table.columns]
+        cells = dict(zip(ids, self.section_table.rows[self.current], strict=True))
         data, label = (cells.get(id, "") for id in ("data", "class"))
         return data.code if isinstance(data, Code) else str(data), str(label)
 
@@ -296,10 +294,10 @@ class SectionTab(ResultTab):
         elif isinstance(piece, Bullets):
             yield FigureText(Styled("\n").join(_text(("- ", *item)) for item in piece.items))
         elif isinstance(piece, Table) and piece.reading and piece.rows:
-            opens = bool(piece.subjects) or is_of_sets(piece)
-            if piece.title and opens:
+            has_pictures = bool(piece.subjects) or is_of_sets(piece)
+            if piece.title and has_pictures:
                 yield FigureText(_text(piece.title))
-            table = SubjectTable(piece) if opens else WrappedTable(piece)
+            table = SubjectTable(piece) if has_pictures else WrappedTable(piece)
             if isinstance(table, SubjectTable):
                 table.styles.height = min(len(piece.rows), piece.shown or LISTED_ROWS) + 1
             yield _folded(table, line(piece.title) or piece.id.replace("_", " "), piece.folded)

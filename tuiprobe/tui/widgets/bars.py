@@ -179,11 +179,12 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         """Returns a line; a bar has the mark of the even share, over it where it is long."""
         if row is None or self._channels is None:
             return super()._coloured(text, style, row, width)
-        room, own = self.columns[1].width, self.rich_style
+        room = self.columns[1].width
+        bar_style = self.rich_style if row == self.current else style
         even, end = HEAD + min(int(room / len(self._channels.shares)), room - 1), HEAD + room
-        mark = own + Style(reverse=True) if text[even] == "█" else own
+        mark = bar_style + Style(reverse=True) if text[even] == "█" else bar_style
         parts = (
-            (text[:HEAD], style), (text[HEAD:even], own), (EVEN, mark),
-            (text[even + 1 : end], own), (text[end:], style),
+            (text[:HEAD], style), (text[HEAD:even], bar_style), (EVEN, mark),
+            (text[even + 1 : end], bar_style), (text[end:], style),
         )  # fmt: skip
         return Strip([Segment(*part) for part in parts], width)

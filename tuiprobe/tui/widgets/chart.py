@@ -119,9 +119,7 @@ class ChartView(Widget, can_focus=True):
         """Returns one line of the drawing."""
         width = self.size.width
         parts = self._lines[y] if y < len(self._lines) else []
-        segments = [
-            Segment(text, self.get_component_rich_style(f"chart--{kind}") if kind in _KINDS
-                    else self.rich_style)
-            for text, kind in parts
-        ]  # fmt: skip
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        blank = self.rich_style
+        styles = {kind: self.get_component_rich_style(f"chart--{kind}") for kind in _KINDS}
+        segments = [Segment(text, styles.get(kind, blank)) for text, kind in parts]
+        return Strip(segments).adjust_cell_length(width, blank)

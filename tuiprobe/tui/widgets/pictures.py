@@ -186,7 +186,7 @@ class PictureGrid(ScrollView, can_focus=True):
         if y in self._headings:
             style = self.get_component_rich_style("pictures--heading")
             return Strip([Segment(fitted(self._headings[y], width), style)], width)
-        parts = []
+        parts, plain_style = [], self.rich_style  # which looks through all widgets around this one
         for index, region in enumerate(self._regions):
             line = y - region.y
             if not 0 <= line < region.height:
@@ -194,14 +194,14 @@ class PictureGrid(ScrollView, can_focus=True):
             if line < HEIGHT:
                 parts.append(self._picture(index)[line])
             else:
-                picture, style = self._pictures[index][1], self.rich_style
+                picture, style = self._pictures[index][1], plain_style
                 text = plain(picture.value if line == HEIGHT else picture.name)
                 if self.has_focus and index == self._cursor:
                     text = f"▸ {text}" if line == HEIGHT else text
                     style = self.get_component_rich_style("pictures--cursor")
                 parts.append(Strip([Segment(fitted(text, WIDTH), style)], WIDTH))
-            parts.append(Strip.blank(2, self.rich_style))
-        return Strip.join(parts).adjust_cell_length(width, self.rich_style)
+            parts.append(Strip.blank(2, plain_style))
+        return Strip.join(parts).adjust_cell_length(width, plain_style)
 
     def move_cursor(self, index: int) -> None:
         """Puts the cursor on a picture."""

@@ -333,10 +333,9 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             if start < 0:  # drawn for a width that is no more
                 continue
             before, middle, after = strip.divide([start, min(end, width), width])
-            coloured = [
-                Segment(part, style + Style(color=variables[colour])) for part, *_ in middle
-            ]
-            strip = Strip.join([before, Strip(coloured), after])
+            coloured = style + Style(color=variables[colour])
+            middle = Strip([Segment(part, coloured) for part, *_ in middle])
+            strip = Strip.join([before, middle, after])
         return strip
 
     def render_line(self, y: int) -> Strip:
