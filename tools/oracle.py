@@ -38,7 +38,7 @@ from tools.oracle_runs import (
     write_vectors,
 )
 
-BASE = "c2516194"
+BASE = "5131af9e"
 """The commit that runs are compared with."""
 
 CHECKOUT = Path(__file__).resolve().parents[1]
