@@ -148,7 +148,7 @@ class LivePanels(Vertical):
         self.query_one("#answers").border_title = "so far"
         self.query_one("#channels").border_title = QUESTION
         self.query_one(LayerStrip).display = False
-        self.on_resize()
+        self._arrange()
 
     def show(
         self,
@@ -198,10 +198,14 @@ class LivePanels(Vertical):
             layers.display = len(taps) > 1
             values = [figures[set_name, name].kurtosis for name in taps]
             layers.show(taps, values, taps.index(tap_name))
-        self.on_resize()
+        self._arrange()
+
+    def on_resize(self) -> None:
+        """Shares out the space anew."""
+        self._arrange()
 
     @on(RowTable.Highlighted, "ChannelBars")
-    def on_resize(self) -> None:
+    def _arrange(self) -> None:
         """Gives the answers their lines, then the channels, and pictures what is left."""
         total = self.size.height
         if not total:
