@@ -45,5 +45,5 @@ def error_line(message: str) -> str:
 
 
 def errors_in(lines: Iterable[str]) -> list[str]:
-    """Returns the messages of all `error_line`s among some lines."""
+    """Returns the messages of those lines that `error_line` has made."""
     return [line.strip().removeprefix(_MARK) for line in lines if line.startswith(_MARK)]
