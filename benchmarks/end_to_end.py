@@ -74,8 +74,7 @@ def comparison(images: int) -> dict[str, Any]:
                     rows.writerow([picture["path"], answer, f"{draws.uniform(0.5, 1):.4f}"])
             runs.append(str(folder / f"run{number}"))
             timed([*HEADLESS, "--model", f"answers:{table}", *data, runs[-1]])
-        page = ["--html", str(folder / "page.html")]
-        cost = timed([sys.executable, "-m", "tuiprobe", "compare", *runs, *page])
+        cost = timed([sys.executable, "-m", "tuiprobe", "compare", *runs, "--html"])
     return {"pictures": len(pictures), "cost": cost}
 
 
