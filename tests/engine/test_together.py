@@ -95,3 +95,15 @@ def test_one_that_has_ended_is_done_while_others_go_on(numbers: Path) -> None:
 
     together(numbers, {}, {"top_k": 4}, listen=look)
     assert states == [["running", "running"], ["done", "running"]]
+
+
+def test_one_that_has_failed_says_so_while_others_go_on(numbers: Path) -> None:
+    states = list[list[str]]()
+
+    def look(event: Event) -> None:
+        if event.data.get("stage") == "merge":
+            runs = (numbers.parent / "runs").iterdir()
+            states.append(sorted(RunView.read(RunDir(run)).state for run in runs))
+
+    together(numbers, {"max_unreadable": 0.0}, {"top_k": 4}, listen=look)
+    assert states == [["failed", "running"]]

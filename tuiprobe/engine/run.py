@@ -185,13 +185,12 @@ class _Group:
             by_images.setdefault(images, []).append(run)
         waiting = list(by_images.values())
         for together in waiting:  # grows
-            crowded = [] if self._stopped else measure(together, self._fail)
+            crowded = [] if self._stopped else measure(together, self._measuring_failed)
             waiting += [[run] for run in crowded]
             for run in together:
                 if run in self._numbers and run not in crowded:
                     number = self._numbers.pop(run)
                     self._attempt(number, partial(self._finish, number, run))
-                    self._locks[number].close()
         return self._outcomes
 
     def _attempt(self, number: int, step: Callable[[], None]) -> None:
@@ -204,14 +203,17 @@ class _Group:
         except (TuiprobeError, Interrupted) as reason:
             if isinstance(reason, Interrupted):
                 self._stopped = str(reason)
-            if number in self._jobs:
-                self._jobs[number].note(reason)
-            self._failed(number, reason)
+            self._fail(number, reason)
 
-    def _fail(self, run: Extraction, reason: TuiprobeError | Interrupted) -> None:
-        """Ends a run that failed while it was measured."""
-        run.job.note(reason)
-        self._failed(self._numbers.pop(run), reason)
+    def _measuring_failed(self, run: Extraction, reason: TuiprobeError | Interrupted) -> None:
+        self._fail(self._numbers.pop(run), reason)
+
+    def _fail(self, number: int, reason: TuiprobeError | Interrupted) -> None:
+        """Ends a run without an outcome."""
+        if number in self._jobs:
+            self._jobs[number].note(reason)
+        self._locks[number].close()
+        self._failed(number, reason)
 
     def _open(self, number: int) -> None:
         job = self._jobs[number] = self._opened[number]()
@@ -219,6 +221,7 @@ class _Group:
 
     def _finish(self, number: int, run: Extraction) -> None:
         self._outcomes[number] = finish(run)
+        self._locks[number].close()
 
 
 def _images_and_batches(plan: Plan) -> tuple[object, ...]:

@@ -92,7 +92,7 @@ def _load_weights(request: ModelRequest, model: Any, entry: Any) -> WeightsInfo:
         model.load_state_dict(state)
 
     check_url(entry.url, request.name)
-    resolve(download, name=request.name)
+    resolve(download, name=request.name, from_hub=False)
     return weights_info(model, "pretrained", entry.url)
 
 
@@ -127,7 +127,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
         entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
 
     if not (is_offline() and file.is_file()):
-        resolve(download, name=spec)
+        resolve(download, name=spec, from_hub=False)
     # torchvision's file names end in the first digits of the digest.
     digest = file.stem.rpartition("-")[2]
     if not sha256(file).startswith(digest):

@@ -137,10 +137,15 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def resolve(fetch: Callable[[], Resolved], *, name: str) -> Resolved:
+def resolve(fetch: Callable[[], Resolved], *, name: str, from_hub: bool = True) -> Resolved:
     """Calls a library's download function and turns its failures into one message.
 
     A hub that does not answer is asked once: libraries would ask it for half a minute a file.
+
+    Args:
+        fetch: The function.
+        name: The model, for the message.
+        from_hub: Whether it may ask the Hugging Face hub.
 
     Raises:
         WeightsError: If the weights are neither cached nor available for download.
@@ -148,7 +153,7 @@ def resolve(fetch: Callable[[], Resolved], *, name: str) -> Resolved:
     silence = ""
     try:
         with quiet():
-            silence = _silence_of_hub()
+            silence = _silence_of_hub() if from_hub else ""
             with _cached_alone() if silence else nullcontext():
                 return fetch()
     except WeightsError:

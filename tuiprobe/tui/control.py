@@ -121,7 +121,7 @@ class EngineApp(App[None]):
         self.settings = Settings.read()
         self._marks: dict[Path, RunMark] = {}
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned
-        self._laid_out: WeakSet[Screen[Any]] = WeakSet()  # laid out
+        self._laid_out: WeakSet[Screen[Any]] = WeakSet()
         self._pending_keys: deque[events.Key] = deque()  # keys that wait
         self._key_count = 0  # that were taken
         self._key_timer: Timer | None = None  # ends the work of a key whose widget was removed
