@@ -124,7 +124,7 @@ def batch_of(ids: np.ndarray) -> Batch:
 
 
 def reader_of(plan: Plan) -> ShardReader:
-    """Returns what reads and checks the shards of a run."""
+    """Makes the reader that reads and checks the shards of a run."""
     print_ = current_fingerprint("cpu", plan.spec.top_k)
     return ShardReader(plan, print_)
 

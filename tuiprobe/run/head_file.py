@@ -218,7 +218,7 @@ def write_fitted(directory: RunDir, number: int, split: str, rows: Arrays) -> No
 
 
 def read_fitted(directory: RunDir, number: int, split: str) -> Arrays:
-    """Returns what `write_fitted` wrote; nothing if it is of other images, missing or damaged."""
+    """Reads the arrays of `write_fitted`; none if of other images, missing or damaged."""
     file = directory.head_probe_file(number)
     try:
         arrays, metadata = read_arrays(file) if file.exists() else ({}, {})

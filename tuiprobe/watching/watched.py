@@ -188,7 +188,7 @@ class Watched(ObservedModel):
         return None if self._live is None else self._live.path
 
     def gather(self, group: Any = None) -> Watched:
-        """Returns what all processes of a distributed training have seen, on each of them.
+        """Returns the statistics of all processes of a distributed training, on each of them.
 
         Every process calls it at the same time. What is returned can be shown, logged and saved;
         what this process has seen stays as it is.
