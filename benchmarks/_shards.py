@@ -142,7 +142,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, mix=False), view)
+    return Extraction(Job(plan, Clock(), _ignore, mix=False), view, plan.all_shards)
 
 
 def _ignore(event: Event) -> None:

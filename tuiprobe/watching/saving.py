@@ -122,7 +122,7 @@ def _spec(watched: ObservedModel) -> dict[str, Any]:
         "data": "tuiprobe.watch",
         WATCHED: True,
         "layers": list(watched.patterns),
-        "every": watched.options.every,
+        "every": watched.every,
     }
 
 
