@@ -377,13 +377,10 @@ def _encode(
 ) -> Arrays:
     workers = choose_workers(plan.spec.workers, shard.size)
     features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
-    sets, done = plan.suite.sets, 0
-    decoding = decode_batches(
-        [shard], sets, {shard.set_name: stamps}, plan.encoder.preprocess, workers
-    )
+    by_set, preprocesses, done = {shard.set_name: stamps}, [plan.encoder.preprocess], 0
+    decoding = decode_batches([shard], plan.suite.sets, by_set, preprocesses, workers)
     with torch.inference_mode(), decoding as batches:
-        for batch in batches:
-            batch.refuse_changed(sets[shard.set_name])
+        for (batch,) in batches:
             if len(batch.ids):
                 features.append(plan.encoder.encode(batch.images, batch.ids).float().cpu())
                 ids.append(batch.ids)

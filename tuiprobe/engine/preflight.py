@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import prompt_names
-from tuiprobe.engine.decoding import choose_workers, decode_together
+from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.head_building import HeadProgress, too_long
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
@@ -93,7 +93,7 @@ def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
     shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
     workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
     both = [encoder.preprocess] * 2
-    with decode_together([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
+    with decode_batches([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
         batch, again = next(decoded)
     if not len(batch.ids):
         return check_trial(encoder, made_images(encoder))

@@ -251,18 +251,16 @@ def set_means(plan: Plan, listen: Listener) -> None:
 def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
     """Measures the means on the first shard and returns its number of images."""
     shard = next(iter(plan.shards.values()))[0]
-    dataset, images = plan.suite.sets[shard.set_name], 0
-    decoding = decode_batches(
-        [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
-    )
+    images, preprocesses = 0, [plan.encoder.preprocess]
+    decoding = decode_batches([shard], plan.suite.sets, plan.stamps, preprocesses, workers=0)
     with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
         for layer in ablated.values():
             collecting.enter_context(layer.collecting())
-        for batch in batches:
-            batch.refuse_changed(dataset)
+        for (batch,) in batches:
             if len(batch.ids):
                 plan.encoder.encode(batch.images)
                 images += len(batch.ids)
         if images == 0:
-            raise DataError(f"{dataset.source}: no image of the first shard can be read")
+            source = plan.suite.sets[shard.set_name].source
+            raise DataError(f"{source}: no image of the first shard can be read")
     return images
