@@ -103,7 +103,7 @@ def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) ->
         records.append(
             {
                 "name": name, "source": record.source, "found": n, "planned": n, "shards": 1,
-                "classes": classes, "notes": [], **record.more,
+                "classes": classes, "notes": [], "key": KEY, **record.more,
             }
         )  # fmt: skip
     directory.samples_file.write_text("".join(line + "\n" for line in lines))

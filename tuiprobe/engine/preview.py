@@ -244,6 +244,7 @@ def _read_baseline(suite: Suite, path: str) -> None:
             classes=dataset.classes,
             notes=(),
             published=suite.published.get(name),
+            key="",
             target=name in suite.targets,
         )
         for name, dataset in suite.sets.items()

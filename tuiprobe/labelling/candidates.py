@@ -118,7 +118,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         ids=pictures.ids[answered],
         answers=order[np.searchsorted(given.classes, given.answer[answered], sorter=order)],
         confidences=np.nan_to_num(given.confidence[answered], nan=1.0),
-        digests=read_digests(directory, record, reader.plan.key),
+        digests=read_digests(directory, record),
         paths=reader.paths(name),
     )
 

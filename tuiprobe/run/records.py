@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
+from tuiprobe.files import DIGEST_BYTES, UNFIT, DamagedFileError, Entry, parse_json
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
@@ -75,7 +75,7 @@ class SetRecord(Record):
     Attributes:
         shard_images: Images of each shard but the last; None where nothing is planned.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
-        key: The key in its shards; None for that of the run.
+        key: The key in its shards.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
         files: The files in which its samples lie together; its samples then have no lines in
@@ -91,7 +91,7 @@ class SetRecord(Record):
     notes: Many[str]
     shard_images: Count | None = None
     published: str | None = None
-    key: str | None = None
+    key: str
     target: bool = False
     files: Many[StoredFile] = ()
 
@@ -310,6 +310,19 @@ class ShardFile:
     skipped: tuple[tuple[int, str], ...]
     size: int
     pieces: int
+
+    def digests(self) -> dict[int, bytes]:
+        """Returns the SHA-256 of every image that was read, readable or not, by sample id.
+
+        Raises:
+            DamagedFileError: If its arrays do not say it.
+        """
+        from tuiprobe.run.checked_arrays import CheckedArrays  # loads numpy
+
+        checked = CheckedArrays(self.entry, self.arrays)
+        images = checked.shaped("images", "i8", None)
+        rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
+        return {i: row.tobytes() for i, row in zip(images.tolist(), rows, strict=True)}
 
 
 def write_shard(shard: ShardFile, place: ShardPlace, key: str) -> None:

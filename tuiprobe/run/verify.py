@@ -176,10 +176,10 @@ def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> 
     """Checks that a set's shards are intact and in place, and that no image or row is lost."""
     numbers = [number for number in numbers if number < record.shards]
     file, count = f"shards/{record.name}-*", f"{len(numbers):,} of {record.shards:,}"
-    key, size, wrong = record.key or run.read_key() or "", 0, []
+    size, wrong = 0, []
     for number in numbers:
         try:
-            size += read_shard(run, record.name, number, key).size
+            size += read_shard(run, record.name, number, record.key).size
         except TuiprobeError as error:
             wrong.append(str(error))
     if wrong:
