@@ -16,7 +16,7 @@ from tuiprobe import __version__
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.engine.head_building import head_is_another
-from tuiprobe.engine.plan import Plan, file_records, file_stamps
+from tuiprobe.engine.plan import Plan, option_files
 from tuiprobe.engine.stopping import explaining_failures
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable, plain
@@ -76,7 +76,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
         and not report.partial
         and not report.failures
         and report.model.weights.kind != "untrained"
-        and plan.files == file_records(file_stamps(spec))
+        and plan.files == option_files(spec)
         and {record.name: record.found for record in plan.sets}
         == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
         and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
