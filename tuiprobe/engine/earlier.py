@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.engine.head_building import head_is_another
 from tuiprobe.engine.plan import Plan, option_files
 from tuiprobe.engine.stopping import explaining_failures
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, unless_damaged
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.request import differing_options
 from tuiprobe.run.directory import RunDir
@@ -104,11 +105,8 @@ def replaced_answers(plan: Plan) -> str:
     answered from the same measurements, in the same directory.
     """
     directory = plan.directory
-    if not directory.results_file.exists():
-        return ""
-    try:
-        before = read_spec(directory)
-    except DamagedFileError:
+    before = unless_damaged(partial(read_spec, directory))
+    if before is None or not directory.results_file.exists():
         return ""
     changed = differing_options(plan.spec, before, "answers")
     if not changed and not head_is_another(plan):

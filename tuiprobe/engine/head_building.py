@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import unless_damaged
 from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
@@ -78,8 +79,8 @@ def build_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, digest = plan.head, _digest(plan)
-    written = _written(plan)
-    if written is not None and written.choice == digest:
+    written = unless_damaged(partial(read_head, plan.directory))
+    if written is not None and written.choice == digest:  # a reason alone has no choice
         _renew(plan, written)
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -136,20 +137,9 @@ def _digest(plan: Plan) -> str:
     return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
 
 
-def _written(plan: Plan) -> HeadFile | None:
-    """Returns the head that the directory holds; None without a readable one.
-
-    A file that holds a reason in place of a head has no choice, and the reason is checked again.
-    """
-    try:
-        return read_head(plan.directory) if plan.directory.head_file.exists() else None
-    except DamagedFileError:
-        return None
-
-
 def head_is_another(plan: Plan) -> bool:
     """Returns whether the directory holds a head of another choice."""
-    written = _written(plan)
+    written = unless_damaged(partial(read_head, plan.directory))
     return written is not None and written.choice not in ("", _digest(plan))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tuiprobe.engine.head_building import HeadProgress, too_long
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import unless_damaged
 from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
@@ -58,7 +59,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
         checks += [*plan.layouts[name].checks(name), *_of_labels(plan, name)]
     checks += [*head_row_checks(plan, choice), *(_ranges(plan) if known_encoder else ())]
     _refuse(checks)
-    earlier = _earlier(plan)
+    earlier = unless_damaged(partial(read_preflight, plan.directory)) or ()
     if known_encoder:
         tried = [check for check in earlier if check.name in TRIAL_CHECKS]
         checks += tried or _of_trial(plan, choice)
@@ -77,14 +78,6 @@ def preflight(plan: Plan, listen: Listener) -> None:
     for check in checks:
         if check.status == "warn":
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
-
-
-def _earlier(plan: Plan) -> tuple[Check, ...]:
-    """Returns the checks of an earlier attempt at this run; nothing without a readable one."""
-    try:
-        return read_preflight(plan.directory)
-    except DamagedFileError:
-        return ()
 
 
 def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, expand_home
+from tuiprobe.files import DamagedFileError, expand_home, unless_damaged
 from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
@@ -335,9 +336,8 @@ def _earlier(request: RunRequest) -> RunDir | None:
         reverse=True,
     )
     for run in runs:
-        try:
-            before = read_spec(run)
-        except DamagedFileError:
+        before = unless_damaged(partial(read_spec, run))
+        if before is None:
             continue
         changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:

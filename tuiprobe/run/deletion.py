@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError, flush_folder, writing
+from tuiprobe.files import flush_folder, unless_damaged, writing
 from tuiprobe.run.directory import BEFORE_THE_KEY, RunDir
 from tuiprobe.run.locks import holds
 
@@ -154,10 +154,7 @@ def is_run(run: RunDir) -> bool:
         return False
     if not run.spec_file.exists():  # stopped before it wrote anything else
         return all(path.name.startswith(_BEFORE_THE_SPEC) for path in run.path.iterdir())
-    try:
-        spec = run.spec_json()
-    except DamagedFileError:
-        return False
+    spec = unless_damaged(run.spec_json)
     return isinstance(spec, dict) and all(
         isinstance(spec.get(name), str) for name in ("model", "data")
     )

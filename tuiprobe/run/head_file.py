@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import Entry, parse_json, unless_damaged
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_arrays, read_arrays_of_run, write_arrays
 from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays
@@ -219,9 +220,6 @@ def write_fitted(directory: RunDir, number: int, split: str, rows: Arrays) -> No
 
 def read_fitted(directory: RunDir, number: int, split: str) -> Arrays:
     """Returns what `write_fitted` wrote; nothing if it is of other images, missing or damaged."""
-    file = directory.head_probe_file(number)
-    try:
-        arrays, metadata = read_arrays(file) if file.exists() else ({}, {})
-    except DamagedFileError:
-        return {}
+    read = unless_damaged(partial(read_arrays, directory.head_probe_file(number)))
+    arrays, metadata = read or ({}, {})
     return arrays if metadata.get("split") == split else {}

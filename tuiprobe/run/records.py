@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import DIGEST_BYTES, UNFIT, DamagedFileError, Entry, parse_json
+from tuiprobe.files import (
+    DIGEST_BYTES,
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    unless_damaged,
+)
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
@@ -199,10 +207,7 @@ def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> Ru
 
 def saved_by_watch(directory: RunDir) -> bool:
     """Returns whether `tuiprobe.watch` saved the directory: results without arrays or images."""
-    try:
-        fields = read_record(directory.spec_file, limits.SPEC_BYTES)
-    except DamagedFileError:
-        return False
+    fields = unless_damaged(partial(read_record, directory.spec_file, limits.SPEC_BYTES))
     return isinstance(fields, dict) and fields.get(WATCHED) is True
 
 

@@ -7,14 +7,14 @@ the manifest was written.
 import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, Entry, read_regular, reading
+from tuiprobe.files import DamagedFileError, Entry, read_regular, reading, unless_damaged
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
@@ -237,7 +237,5 @@ def _summary(path: Path, results: int, _of_summary: int, manifest: int) -> Summa
 
 def is_partial(run: RunDir) -> bool:
     """Returns whether a run's results are of a part of the images, or cannot be read."""
-    try:
-        return summary(run).partial
-    except DamagedFileError:
-        return True
+    about = unless_damaged(partial(summary, run))
+    return about is None or about.partial
