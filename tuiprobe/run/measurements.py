@@ -54,8 +54,7 @@ def read_features(
     Raises:
         DamagedFileError: If an image is repeated or not in the sample list, or an array is invalid.
     """
-    file = directory.features_file(record.name)
-    checked = CheckedArrays(file, read_arrays_of_run(directory, file)[0])
+    checked = CheckedArrays.of_run(directory, directory.features_file(record.name))
     features = checked.in_range("features", "f4", None, channels)
     ids = _read_ids(checked, "ids", samples, bool(record.classes), len(features))
     return {"features": features, "ids": ids}

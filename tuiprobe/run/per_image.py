@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.results.base import NotRun
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
+from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import exists_in_run
@@ -131,8 +131,8 @@ def read_per_image(directory: RunDir) -> ImageValues:
     file = directory.per_image_file
     if not exists_in_run(file):
         return {}
-    arrays, metadata = read_arrays_of_run(directory, file)
-    checked, images = CheckedArrays(file, arrays), {}
+    checked, images = CheckedArrays.of_run(directory, file), {}
+    metadata = checked.metadata
     names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
     for name in names:
         ids = checked.shaped(f"{name}/ids", "i8", None)
@@ -141,7 +141,7 @@ def read_per_image(directory: RunDir) -> ImageValues:
         values = {
             kind: _in_range(checked, f"{name}/{kind}", kind, len(ids))
             for kind in get_args(PerImage)
-            if f"{name}/{kind}" in arrays
+            if f"{name}/{kind}" in checked.arrays
         }
         images[name] = SetValues(
             samples=metadata[_LISTED + name],
