@@ -32,6 +32,7 @@ from tuiprobe.files import unless_damaged
 from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
+from tuiprobe.results.subject import long_head
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import (
@@ -221,13 +222,7 @@ def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None
     left = plan.encoder.prompts_left(names, plan.head.templates)
     if left and hurried:
         return NotRun(reason="stopped before the head was built", remedy=_RESUMES)
-    if not too_long(left, plan):
-        return None
-    return NotRun(
-        reason=f"{left:,} prompts take a CPU hours",
-        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
-        "run on --device cuda, or pass fewer --templates",
-    )
+    return long_head(left) if too_long(left, plan) else None
 
 
 def too_long(prompts: int, plan: Plan) -> bool:
