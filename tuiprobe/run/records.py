@@ -21,7 +21,7 @@ from tuiprobe.files import (
 )
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
+from tuiprobe.results.base import ByName, Count, Many, Real, Record, mistake
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
@@ -235,8 +235,7 @@ def _read_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record
     try:
         record = kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise DamagedFileError(_FOREIGN.format(file, first["msg"][:LONGEST_TEXT])) from error
+        raise DamagedFileError(_FOREIGN.format(file, mistake(error, "it"))) from error
     directory.refuse_other_key(file, record.key)
     return record
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tuiprobe import limits
 from tuiprobe.files import DamagedFileError, refuse_many_values
 from tuiprobe.plaintext import encodable
+from tuiprobe.results.base import mistake
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
@@ -388,9 +389,7 @@ def read_status(run: RunDir, rank: int) -> Status | None:
         refuse_many_values(content, limits.STATUS_VALUES)
         return Status.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
-        raise file.damaged(f"{where}: {first['msg'][:200]}") from error
+        raise file.damaged(mistake(error, "the file")) from error
     except ValueError as error:
         raise file.damaged(error) from error
 
