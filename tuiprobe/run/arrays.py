@@ -103,13 +103,9 @@ def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
     Raises:
         DamagedFileError: If the file is truncated, altered, too large or behind a link.
     """
-    return _verified(entry)[1:]
-
-
-def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     header, content = _read(entry)
-    checksum = _verify(entry, header, content.data)
-    return checksum, _arrays(header, content), header.described
+    _verify(entry, header, content.data)
+    return _arrays(header, content), header.described
 
 
 def read_metadata(entry: Entry) -> dict[str, str]:
@@ -291,8 +287,8 @@ def read_arrays_of_run(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[st
     Raises:
         DamagedFileError: As for `read_arrays`; also if the arrays belong to another run or merge.
     """
-    checksum, arrays, metadata = _verified(entry)
-    refuse_other(entry, checksum)
-    if "key" in metadata:
-        directory.refuse_other_key(entry, metadata["key"])
-    return arrays, metadata
+    header, content = _read(entry)
+    refuse_other(entry, _verify(entry, header, content.data))
+    if "key" in header.metadata:
+        directory.refuse_other_key(entry, header.metadata["key"])
+    return _arrays(header, content), header.described

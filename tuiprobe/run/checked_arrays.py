@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import Arrays, read_arrays_of_run
 from tuiprobe.run.directory import RunDir
+
+_T = TypeVar("_T")
 
 _LARGEST = 1e100
 MOST_COUNTED = 2**53
@@ -46,6 +48,11 @@ class HeadArrays:
     logit_bias: float = 0.0
 
 
+def below(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
+    """Returns the values whose names begin with a prefix, by the rest of their names."""
+    return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
+
+
 class CheckedArrays:
     """The arrays of one file, each checked when it is taken.
 
@@ -64,6 +71,10 @@ class CheckedArrays:
     def of_run(cls, directory: RunDir, file: Entry) -> CheckedArrays:
         """Reads merged arrays of a run; errors as for `read_arrays_of_run`."""
         return cls(file, *read_arrays_of_run(directory, file))
+
+    def below(self, prefix: str) -> CheckedArrays:
+        """Returns the arrays whose names begin with a prefix, without it."""
+        return CheckedArrays(self._file, below(self.arrays, prefix))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Returns a list of texts in the metadata after checking it; empty where it has none."""

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,8 @@ from numpy.typing import NDArray
 from tuiprobe.files import parse_json, unless_damaged
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
-from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays
+from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays, below
 from tuiprobe.run.directory import RunDir
-
-_T = TypeVar("_T")
 
 LARGEST_WEIGHT = 1e15
 """Largest magnitude in a head; logits of larger ones leave the range of float32."""
@@ -107,10 +104,10 @@ def read_head(directory: RunDir) -> HeadFile:
     """
     checked = CheckedArrays.of_run(directory, directory.head_file)
     arrays, metadata = checked.arrays, checked.metadata
-    why, unmatched = metadata.get(_NOT_RUN), _by_set(metadata, _UNMATCHED)
+    why, unmatched = metadata.get(_NOT_RUN), below(metadata, _UNMATCHED)
     return HeadFile(
         _head(checked) if why is None else _not_run(checked, why),
-        answers=_by_set(arrays, _ANSWERS),
+        answers=below(arrays, _ANSWERS),
         unmatched={name: _not_run(checked, text) for name, text in unmatched.items()},
         shift_heads=_shift_heads(checked),
         classes=checked.texts("classes"),
@@ -127,7 +124,7 @@ def _head(checked: CheckedArrays) -> HeadArrays:
     for array in (weight, bias):
         if array is not None and np.abs(array).max() > LARGEST_WEIGHT:
             raise checked.damaged(f"it holds {np.abs(array).max():g}, which is no weight of a head")
-    for name in _by_set(arrays, _ANSWERS):
+    for name in below(arrays, _ANSWERS):
         answers = checked.in_range(_ANSWERS + name, "i8", len(weight))
         if answers.min() < -1 or answers.max() > MOST_COUNTED:
             raise checked.damaged(f"{_ANSWERS}{name} holds what is no class")
@@ -159,17 +156,13 @@ def _not_run(checked: CheckedArrays, text: str) -> NotRun:
         raise checked.damaged("it does not say why something is missing") from error
 
 
-def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
-    return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
-
-
 def _shift_heads(checked: CheckedArrays) -> dict[str, HeadArrays | NotRun]:
-    missing = _by_set(checked.metadata, _SHIFT_HEADS_NOT_RUN)
+    missing = below(checked.metadata, _SHIFT_HEADS_NOT_RUN)
     heads: dict[str, HeadArrays | NotRun] = {
         name: _not_run(checked, text) for name, text in missing.items()
     }
     scale, shift = _logit_scale(checked)
-    for name in _by_set(checked.arrays, _SHIFT_HEADS):
+    for name in below(checked.arrays, _SHIFT_HEADS):
         weight = checked.finite(_SHIFT_HEADS + name, "f4", None, None)
         source = checked.metadata.get(_SHIFT_HEADS + name, "")
         heads[name] = HeadArrays(weight, None, True, source, scale, shift)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tuiprobe.results.base import NotRun
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.arrays import Arrays, write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.checked_arrays import CheckedArrays, below
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord
@@ -132,9 +132,7 @@ def read_per_image(directory: RunDir) -> ImageValues:
     if not exists_in_run(file):
         return {}
     checked, images = CheckedArrays.of_run(directory, file), {}
-    metadata = checked.metadata
-    names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
-    for name in names:
+    for name, listed in below(checked.metadata, _LISTED).items():
         ids = checked.shaped(f"{name}/ids", "i8", None)
         if ids.size and (ids[0] < 0 or not (np.diff(ids) > 0).all()):
             raise checked.damaged(f"{name}/ids are not ascending ids")
@@ -144,8 +142,8 @@ def read_per_image(directory: RunDir) -> ImageValues:
             if f"{name}/{kind}" in checked.arrays
         }
         images[name] = SetValues(
-            samples=metadata[_LISTED + name],
-            contents=metadata.get(_CONTENTS + name, ""),
+            samples=listed,
+            contents=checked.metadata.get(_CONTENTS + name, ""),
             ids=ids,
             values=values,
             answers=_answers(checked, f"{name}/head/", len(ids)),
