@@ -151,9 +151,7 @@ def is_run(run: RunDir) -> bool:
     if not run.spec_file.exists():  # stopped before it wrote anything else
         return all(path.name.startswith(_BEFORE_THE_SPEC) for path in run.path.iterdir())
     spec = unless_damaged(run.spec_json)
-    return isinstance(spec, dict) and all(
-        isinstance(spec.get(name), str) for name in ("model", "data")
-    )
+    return spec is not None and all(isinstance(spec.get(name), str) for name in ("model", "data"))
 
 
 def _is_failed_start(run: RunDir) -> bool:

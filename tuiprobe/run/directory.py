@@ -174,13 +174,16 @@ class RunDir:
                 f"{file} belongs to another run (key {key[:8]}, here {expected[:8]})"
             )
 
-    def spec_json(self) -> Any:
-        """Returns the content of `spec.json`, which may be anything.
+    def spec_json(self) -> dict[str, Any]:
+        """Returns the options in `spec.json`, which may be of any names and values.
 
         Raises:
-            DamagedFileError: If it is missing, too large or no JSON.
+            DamagedFileError: If it is missing or too large, or holds no options.
         """
-        return self.spec_file.read_json(limits.SPEC_BYTES)
+        spec = self.spec_file.read_json(limits.SPEC_BYTES)
+        if not isinstance(spec, dict):
+            raise DamagedFileError(f"{self.spec_file} holds no options of a run")
+        return spec
 
     def refuse_foreign(self, key: str) -> None:
         """Refuses a directory that does not belong to this run.

@@ -476,7 +476,7 @@ def _with_summary(view: RunView, directory: RunDir) -> RunView:
     try:
         spec = directory.spec_json()
         model, data = str(spec["model"]), str(spec["data"])
-    except (TuiprobeError, LookupError, TypeError):
+    except (TuiprobeError, LookupError):
         model = data = ""
     return replace(view, summary=Summary.absent(title, model, data, view.measured))
 

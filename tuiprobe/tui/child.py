@@ -47,8 +47,6 @@ def resuming_arguments(run: Path) -> list[str]:
     from tuiprobe.spec import kind_of
 
     spec = RunDir(run).spec_json()
-    if not isinstance(spec, dict):
-        raise UsageError(f"{run}/spec.json holds no options of a run")
     words = [*headless_arguments(spec), "--output", str(run)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
     sources = [(DATASETS, name) for name in images]
