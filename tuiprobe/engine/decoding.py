@@ -20,6 +20,7 @@ from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import RESUMABLE
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.models.trial import refuse_two_sizes
 from tuiprobe.plugins import in_code
 from tuiprobe.spec import MAX_WORKERS
 
@@ -148,14 +149,8 @@ def _read(
 
 def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
     read = [item for item in items if not item.reason]
-    for item in read:
-        for tensor, first in zip(item.tensors, read[0].tensors, strict=True):
-            if tensor.shape != first.shape:
-                raise DataError(
-                    f"preprocess gives {[*first.shape]} for {read[0].path} and "
-                    f"{[*tensor.shape]} for {item.path}; put "
-                    "torchvision.transforms.Resize((H, W)) before it"
-                )
+    for k in range(encoders):
+        refuse_two_sizes([(item.path, item.tensors[k]) for item in read])
     ids = torch.tensor([item.id for item in read], dtype=torch.int64)
     skipped = tuple((item.id, item.reason) for item in items if item.reason)
     return tuple(
