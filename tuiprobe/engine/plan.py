@@ -17,7 +17,7 @@ from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.shards import Rank, Shard, split_into_shards
+from tuiprobe.engine.shards import Rank, Shard, set_record, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.ablated import ablation_in_words
@@ -33,7 +33,6 @@ from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
-    SetRecord,
     TapRecord,
     read_plan,
 )
@@ -361,28 +360,12 @@ def record_of(plan: Plan) -> PlanRecord:
         )
         for tap in plan.taps
     )
-    sets = (
-        SetRecord(
-            name=name,
-            source=dataset.source,
-            found=len(dataset.samples),
-            planned=sum(shard.size for shard in plan.shards[name]),
-            shards=len(plan.shards[name]),
-            shard_images=plan.shards[name][0].size,
-            classes=dataset.classes,
-            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
-            published=plan.suite.published.get(name),
-            key=plan.set_keys[name],
-            target=name in plan.suite.targets,
-            files=plan.layouts[name].files,
-        )
-        for i, (name, dataset) in enumerate(plan.suite.sets.items())
-    )
+    keys, suite = plan.set_keys, plan.suite
     return PlanRecord(
         key=plan.key,
         model=plan.model,
         taps=(final, *inner),
-        sets=tuple(sets),
+        sets=tuple(set_record(suite, name, plan.shards[name], keys[name]) for name in suite.sets),
         concept_set=plan.suite.concept_set,
         files=plan.files,
         signature=plan.signature,
