@@ -148,7 +148,7 @@ def write_results(run: RunDir, report: Report) -> None:
     write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
     earlier = read_manifest(run.path) or {}
     files = _files(run, (data.name for data in report.data))
-    new = {file.name: _checksum(file) for file in files if file.name not in earlier}
+    new = {file.name: checksum_of(file) for file in files if file.name not in earlier}
     write_manifest(run.path, {**earlier, **new})
 
 
@@ -161,7 +161,7 @@ def withdraw_results(run: RunDir) -> None:
     manifest = read_manifest(run.path)
     if manifest is None:
         files = _files(run, read_measured(run).sets)
-        manifest = {file.name: _checksum(file) for file in files}
+        manifest = {file.name: checksum_of(file) for file in files}
     remaining = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
     write_manifest(run.path, remaining)
 
@@ -172,12 +172,6 @@ def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:
     for name in sets:
         files += (run.features_file(name), run.rows_file(name))
     return [file for file in files if file.exists()]
-
-
-def _checksum(file: Entry) -> str:
-    if file.name.endswith(".safetensors"):
-        return checksum_of(file)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def summary_of(report: Report) -> Summary:
