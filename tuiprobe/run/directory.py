@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tuiprobe.files import (
     names_below,
     not_made_again,
     reading,
+    unless_damaged,
     writing,
 )
 from tuiprobe.plaintext import plain
@@ -156,10 +158,8 @@ class RunDir:
 
     def read_key(self) -> str | None:
         """Returns the key; None if it is missing or invalid."""
-        try:
-            key = self.key_file.read_bytes(limit=1024).decode("ascii").strip()
-        except (DamagedFileError, UnicodeDecodeError):
-            return None
+        content = unless_damaged(partial(self.key_file.read_bytes, 1024)) or b""
+        key = content.decode("ascii", "replace").strip()
         return key if _KEY.fullmatch(key) else None
 
     def refuse_other_key(self, file: Entry, key: str) -> None:

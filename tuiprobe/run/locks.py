@@ -9,10 +9,11 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.files import Entry, names_below, process_lives
+from tuiprobe.errors import RunError
+from tuiprobe.files import Entry, names_below, process_lives, unless_damaged
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -152,8 +153,6 @@ def this_host() -> str:
 
 def _holder(lock: Entry) -> tuple[int, str]:
     """Returns number and host of the process that last took a lock; no host if it is unknown."""
-    try:
-        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
-    except TuiprobeError:
-        match = None
+    content = unless_damaged(partial(lock.read_bytes, 1024)) or b""
+    match = _PROCESS.match(content.decode("utf-8", "replace"))
     return (0, "") if match is None else (int(match[1]), match[2].strip())

@@ -473,11 +473,8 @@ def _with_summary(view: RunView, directory: RunDir) -> RunView:
         except (TuiprobeError, OSError) as error:
             title = str(error)
             view = replace(view, state="damaged", reason=title)
-    try:
-        spec = directory.spec_json()
-        model, data = str(spec["model"]), str(spec["data"])
-    except (TuiprobeError, LookupError):
-        model = data = ""
+    spec = unless_damaged(directory.spec_json) or {}
+    model, data = (str(spec.get(name, "")) for name in ("model", "data"))
     return replace(view, summary=Summary.absent(title, model, data, view.measured))
 
 
