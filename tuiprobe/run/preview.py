@@ -223,11 +223,7 @@ def expected_head(
         return preview.sets if isinstance(preview.sets, Unknown) else Unknown(depends_on="data")
     if {"head", "classes"} & {wrong.option for wrong in preview.wrong}:
         return Unknown(depends_on="options")
-    if spec.head == "probe":
-        return "yes" if classes else NotRun(reason="--head probe takes labelled images")
-    if spec.head not in (None, "zero-shot"):
-        return "yes"
-    if spec.model.startswith(ANSWERS):
+    if spec.head not in (None, "zero-shot") or spec.model.startswith(ANSWERS):
         return "yes"
     if sets and sets[0].channels:
         return no_head(spec.model, fits=False)
