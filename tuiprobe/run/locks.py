@@ -100,7 +100,8 @@ def _locked(lock: Entry, wait: bool) -> int:
 def note_holder(descriptor: int, process: int) -> None:
     """Writes into a lock file which process holds it."""
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {process} on {this_host()}\n".encode(), 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, f"process {process} on {this_host()}\n".encode())
 
 
 def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
