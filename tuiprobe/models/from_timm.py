@@ -200,7 +200,7 @@ def _from_file(
     model = _build(request, name, num_classes=classes, drawn=False)
     target = f"timm:{name.architecture}"
     load_into(model, _converted(state, model), source=str(path), target=target)
-    return model, weights_info(model, kind, source)
+    return model, weights_info(model, kind, source, state.entries)
 
 
 def _build(

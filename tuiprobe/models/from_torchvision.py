@@ -84,8 +84,9 @@ def _last_linear(architecture: str, model: nn.Module) -> nn.Linear:
 def _load_weights(request: ModelRequest, model: Any, entry: Any) -> WeightsInfo:
     if request.checkpoint is not None:
         source = str(request.checkpoint)
-        load_into(model, read_checkpoint(request.checkpoint), source=source, target=request.name)
-        return weights_info(model, "checkpoint", source)
+        state = read_checkpoint(request.checkpoint)
+        load_into(model, state, source=source, target=request.name)
+        return weights_info(model, "checkpoint", source, state.entries)
 
     def download() -> None:
         state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)

@@ -26,6 +26,21 @@ from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread, UnsafePickl
 
 StateDict = dict[str, Tensor]
 
+
+class Checkpoint(StateDict):
+    """The tensors of a checkpoint file by name.
+
+    Args:
+        tensors: The tensors.
+        entries: Entries of the file that hold weights, the one that was read first; empty where
+            there are not several.
+    """
+
+    def __init__(self, tensors: StateDict, entries: tuple[str, ...] = ()) -> None:
+        super().__init__(tensors)
+        self.entries = entries
+
+
 _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
 """Keys under which training code stores the weights; averaged weights come first."""
 
@@ -40,7 +55,7 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
 
 
-def read_checkpoint(path: Path) -> StateDict:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
     Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
@@ -56,9 +71,10 @@ def read_checkpoint(path: Path) -> StateDict:
                 (header,) = struct.unpack("<Q", file.read(8))
                 if header > ARRAY_HEADER_BYTES:
                     raise ValueError(f"its header claims {header:,} bytes")
-                return without_prefix(load_file(path))
+                return Checkpoint(without_prefix(load_file(path)))
             opened = open_torch_file(file)
-            return without_prefix(opened.tensors(unwrap(opened.content, path)))
+            stored, entries = unwrap(opened.content, path)
+            return Checkpoint(without_prefix(opened.tensors(stored)), entries)
     except WeightsError:
         raise
     except FileNotFoundError as error:
@@ -201,15 +217,17 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
-    """Returns the tensor descriptions of the innermost wrapper."""
+def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """Returns the tensor descriptions of the innermost wrapper, and the `entries` of the file."""
+    entries: tuple[str, ...] = ()
     for _ in range(WRAPPERS):
         if not isinstance(loaded, dict):
             break
-        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
-        if inner is None:
+        wrappers = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        if not wrappers:
             break
-        loaded = loaded[inner]
+        entries = entries or (tuple(wrappers) if len(wrappers) > 1 else ())
+        loaded = loaded[wrappers[0]]
     else:
         raise WeightsError(
             f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
@@ -229,7 +247,7 @@ def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
     state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
     if not state:
         raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
-    return state
+    return state, entries
 
 
 def _kind(loaded: object) -> str:
