@@ -224,6 +224,7 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[s
         if not isinstance(loaded, dict):
             break
         wrappers = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrappers = wrappers or _only_wrapper(loaded, path)
         if not wrappers:
             break
         entries = entries or (tuple(wrappers) if len(wrappers) > 1 else ())
@@ -248,6 +249,25 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[s
     if not state:
         raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
     return state, entries
+
+
+def _only_wrapper(loaded: dict[object, object], path: Path) -> list[str]:
+    """Returns the entry that holds the weights under a name of its own; none beside weights."""
+    if any(isinstance(value, StoredTensor) for value in loaded.values()):
+        return []
+    inner = [
+        str(name)
+        for name, value in loaded.items()
+        if isinstance(name, str)
+        and isinstance(value, dict)
+        and any(isinstance(tensor, StoredTensor) for tensor in value.values())
+    ]
+    if len(inner) > 1:
+        raise WeightsError(
+            f"{path} holds several sets of weights ({first_names(inner)}): save the one to measure "
+            "alone"
+        )
+    return inner
 
 
 def _kind(loaded: object) -> str:
