@@ -18,7 +18,13 @@ from torch.overrides import TorchFunctionMode
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.limits import ARRAY_HEADER_BYTES, NAME_LENGTH, PICKLE_VALUES, WRAPPERS
+from tuiprobe.limits import (
+    ARRAY_HEADER_BYTES,
+    BUILT_CLASSES,
+    NAME_LENGTH,
+    PICKLE_VALUES,
+    WRAPPERS,
+)
 from tuiprobe.models.published_weights import quiet
 from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
@@ -128,7 +134,9 @@ _DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
 """Not the methods of tensors: `trunc_normal_` draws by them until all values are within bounds."""
 
 
-def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
+def load_into(
+    model: nn.Module, state: StateDict, *, source: str, target: str, absent: str = ""
+) -> None:
     """Loads all weights of `state` into `model`, or none.
 
     Args:
@@ -136,11 +144,16 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
         state: Tensors by the model's names.
         source: Name of the weights in messages.
         target: Name of the architecture in messages.
+        absent: Layer of the model whose weights `state` does not hold.
 
     Raises:
         WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
-    built = model.state_dict()
+    built = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not (absent and name.startswith(f"{absent}."))
+    }
     state = _without_prefix(state, built)
     pairs = [(n, state[n], built[n]) for n in built if n in state]
     problems = {
@@ -170,6 +183,21 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
             "floating-point file"
         )
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
+
+
+def rows_in(state: StateDict, layer: str) -> int | None:
+    """Returns the rows of a linear layer of a file, under any prefix; 0 if it has no such layer.
+
+    None if their number is out of range.
+
+    >>> rows_in({"net.fc.weight": torch.zeros(5, 8)}, "fc"), rows_in({}, "fc")
+    (5, 0)
+    """
+    ends = f".{layer}.weight"
+    weight = next((tensor for name, tensor in state.items() if f".{name}".endswith(ends)), None)
+    if weight is None:
+        return 0
+    return len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
 
 def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
