@@ -50,7 +50,7 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
             sources = (spec.data, spec.concepts, spec.target)
             if sources not in suites:
                 suites[sources] = open_suite(spec)
-        recorded = [*recorded_runs(runs)]
+        recorded = [*recorded_runs(runs, lambda run: run.results_file)]
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
             same = (

@@ -315,7 +315,7 @@ def _directory(
 
 def _earlier(request: RunRequest) -> RunDir | None:
     """Returns the latest run that the same measurements were begun in; None without one."""
-    for run, before in recorded_runs(request.runs):
+    for run, before in recorded_runs(request.runs, lambda run: run.key_file):
         changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:
             return run

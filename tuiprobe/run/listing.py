@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import unless_damaged
+from tuiprobe.files import Entry, unless_damaged
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun
@@ -69,10 +69,10 @@ def run_directories(root: Path) -> Iterator[Path]:
         yield from group or ([folder] if RunDir(folder).log_file.exists() else [])
 
 
-def recorded_runs(root: Path) -> Iterator[tuple[RunDir, RunSpec]]:
-    """Yields the runs whose options can be read, with these, the latest begun first."""
+def recorded_runs(root: Path, file: Callable[[RunDir], Entry]) -> Iterator[tuple[RunDir, RunSpec]]:
+    """Yields the runs whose options can be read, with these, the latest first by some file."""
     runs = map(RunDir, run_directories(root))
-    for run in sorted(runs, key=lambda run: run.key_file.modified() or 0, reverse=True):
+    for run in sorted(runs, key=lambda run: file(run).modified() or 0, reverse=True):
         if (spec := unless_damaged(partial(read_spec, run))) is not None:
             yield run, spec
 
