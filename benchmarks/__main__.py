@@ -28,15 +28,17 @@ SUBJECTS = sorted(
 HEAD = """# Results
 
 Ratios within one run, peers and ours interleaved; a target that was not reached is marked as
-missed. Made by `python -m benchmarks`, which runs the scripts beside this file.
+missed. Made by `python -m benchmarks`, which runs the scripts beside this file and keeps the notes.
 """
+NOTES = "\n### Notes\n"
+"""Begins what people wrote below a section's tables; it stays when the tables are made anew."""
 NO_GPU = (
     "Not run yet on a GPU. `benchmarks/gpu_check.sh` builds, tests and times everything on one.\n"
 )
 
 
 def sections(page: str) -> dict[str, str]:
-    """Returns what stands below each heading of a page."""
+    """Returns the text below each heading of a page."""
     parts = (part.split("\n", 1) for part in page.split("\n## ")[1:])
     return {title: body.rstrip("\n") + "\n" for title, body in parts}
 
@@ -47,10 +49,10 @@ def render(before: str = "") -> str:
     for name in SUBJECTS:
         module = importlib.import_module(f"benchmarks.{name}")
         path = FIGURES / f"{name}.json"
+        body = known.get(module.TITLE, f"Not run yet: `python -m benchmarks {name}`.\n")
         if path.exists():
-            body = module.table(json.loads(path.read_text()))
-        else:
-            body = known.get(module.TITLE, f"Not run yet: `python -m benchmarks {name}`.\n")
+            _, notes, written = body.partition(NOTES)
+            body = module.table(json.loads(path.read_text())) + notes + written
         parts.append(f"## {module.TITLE}\n{body}")
     gpu = FIGURES / f"{GPU}.md"
     parts.append(f"## GPU\n{gpu.read_text() if gpu.exists() else known.get('GPU', NO_GPU)}")

@@ -88,7 +88,7 @@ def _watched_rate(run: Path, screens: list[Screen]) -> float:
 
 
 def unreadable(folder: Path, images: int) -> dict[str, Any]:
-    """Returns what a run costs of whose images a fifth cannot be read, and one of the others."""
+    """Measures a run with a fifth of its images unreadable, and one of the others alone."""
     base, figures = folder / "base", {}
     write_pictures(base, 40, classes=1)
     whole = sorted(base.rglob("*.png"))

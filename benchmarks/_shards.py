@@ -124,7 +124,7 @@ def batch_of(ids: np.ndarray) -> Batch:
 
 
 def reader_of(plan: Plan) -> ShardReader:
-    """Returns what reads and checks the shards of a run."""
+    """Makes the reader that reads and checks the shards of a run."""
     print_ = current_fingerprint("cpu", plan.spec.top_k)
     return ShardReader(plan, print_)
 
@@ -142,7 +142,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, mix=False), view)
+    return Extraction(Job(plan, Clock(), _ignore, mix=False), view, plan.all_shards)
 
 
 def _ignore(event: Event) -> None:

@@ -158,7 +158,7 @@ def _named(kernel: str) -> tuple[str, str, int, int] | None:
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Returns what was found of every architecture; `quick` takes only the last but one."""
+    """Returns the figures of every architecture; `quick` takes only the last but one."""
     version = subprocess.run(
         [tool("nvcc"), "--version"], check=True, capture_output=True, text=True
     )

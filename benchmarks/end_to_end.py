@@ -34,7 +34,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 
 def default(sample: int) -> dict[str, Any]:
-    """Returns what a first, a repeated and a shared run cost, and the images that were measured."""
+    """Returns the costs of a first, a repeated and a shared run, and the images measured."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "run"
         words = ["--sample", str(sample), "--output"]

@@ -68,7 +68,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 
 def timed(work: Callable[[], Tensor]) -> tuple[Tensor, float, float]:
-    """Returns what a call returns, its seconds and its processor seconds."""
+    """Returns the result of a call, its seconds and its processor seconds."""
     begin, used = time.perf_counter(), time.process_time()
     result = work()
     return result, time.perf_counter() - begin, time.process_time() - used

@@ -121,7 +121,7 @@ CHANGED = {
 
 
 def outcome_figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Returns what the outcomes of a cell have in common."""
+    """Returns the figures that summarise the outcomes of a cell."""
     ranges: dict[str, dict[str, float]] = {}
     for moment in MOMENTS:
         seen = [outcome.ranges[moment] for outcome in outcomes if moment in outcome.ranges]
@@ -200,7 +200,7 @@ class Pick(NamedTuple):
 
     @classmethod
     def of(cls, case: Case, chosen: int) -> Pick:
-        """Returns what a choice is worth."""
+        """Returns whether a choice is the best, and within 2 points of it."""
         behind = int(case.right.max() - case.right[chosen])
         return cls(behind == 0, behind <= 0.02 * case.pool.pictures)
 

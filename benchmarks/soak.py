@@ -95,7 +95,7 @@ def of_session(session: int) -> int:
 
 
 def results(run: Path) -> str:
-    """Returns what a run found, without times."""
+    """Returns the results of a run, without times."""
     results = json.loads((run / "results.json").read_text())
     del results["timings"]
     return json.dumps(results, sort_keys=True)
@@ -142,7 +142,7 @@ def soak(folder: Path, runs: int, minutes: float) -> dict[str, Any]:
 
 
 def child(script: str, *arguments: object) -> list[Any]:
-    """Returns what a script prints, as JSON, a value a line."""
+    """Returns the values that a script prints, as JSON, one a line."""
     words = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]

@@ -59,7 +59,7 @@ class Screen:
         os.close(slave)
 
     def read(self, seconds: float) -> bytes:
-        """Returns what is drawn next; empty if nothing is within some seconds."""
+        """Returns the text drawn next; empty if nothing is within some seconds."""
         ready, _, _ = select.select([self._master], [], [], seconds)
         try:
             return os.read(self._master, 65536) if ready else b""
@@ -145,7 +145,7 @@ def palette(folder: Path, rounds: int) -> float:
 
 
 def finished(folder: Path, rounds: int) -> dict[str, float]:
-    """Returns what it costs to open a finished default run, and to reopen it with all its tabs."""
+    """Measures opening a finished default run, and reopening it with all its tabs."""
     run = folder / "runs" / "finished"
     words = [sys.executable, "-m", "tuiprobe", "--headless", "--output", str(run)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

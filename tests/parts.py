@@ -10,7 +10,7 @@ _Result = TypeVar("_Result", bound=ProbeResult)
 
 
 def part(report: Report, kind: type[_Result]) -> _Result:
-    """Returns what a probe found, which must be there."""
+    """Returns the result of a probe, which must be there."""
     result = report.part(kind)
     assert result is not None, report.why_not(kind.probe)
     return result

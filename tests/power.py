@@ -222,7 +222,7 @@ def _tree(node: int, names: dict[int, dict[str, int]], contents: dict[int, bytea
 
 
 def read_tree(root: Path) -> Tree:
-    """Returns what lies in a folder."""
+    """Returns the content of a folder."""
     return {
         path.name: read_tree(path) if stat.S_ISDIR(path.lstat().st_mode) else path.read_bytes()
         for path in root.iterdir()

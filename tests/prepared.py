@@ -104,7 +104,7 @@ class Prepared:
         self._folder.cleanup()
 
     def ask(self, question: Mapping[str, Any]) -> Any:
-        """Returns what the process answers; see `main`."""
+        """Returns the answer of the process; see `main`."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(question) + "\n")

@@ -38,7 +38,7 @@ from tuiprobe.spec import RunSpec, run_option, run_options
 
 
 def help_text(width: int, **meta: bool) -> str:
-    """Returns what `--help` prints in lines of some width."""
+    """Returns the output of `--help` in lines of some width."""
     command: Any = typer.main.get_command(app.app)
     context = command.make_context("tuiprobe", ["models"], terminal_width=width)
     context.meta.update(meta)

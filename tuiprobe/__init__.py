@@ -153,7 +153,7 @@ def watch(
     layers: str | Iterable[str],
     *,
     k: int = 0,
-    every: int = 1,
+    every: int | None = None,
     batch_dim: int | None = None,
     channel_dim: int | None = None,
     output: str | Path | None = None,
@@ -177,7 +177,8 @@ def watch(
         layers: Globs over names of its modules, separated by blanks or as several strings; `*`
             stops at a dot, `**` does not.
         k: Images to keep per channel and end, by their number in the order seen.
-        every: Only every n-th call of the model is measured.
+        every: Only every n-th call of the model is measured. None for each, or every tenth where
+            more than 50 layers are watched.
         batch_dim: Dimension of the batch where tokens enter the model or leave a layer: 0 for
             `[B, T, C]`, 1 for `[T, B, C]`. None takes what torch's transformers declare by
             `batch_first`, else the one as long as dimension 0 of the model's input.

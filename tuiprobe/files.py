@@ -19,10 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
+
+_Content = TypeVar("_Content")
 
 UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What code raises when a parsed value does not have the expected form."""
@@ -50,6 +52,14 @@ class DamagedFileError(DataError):
     def __init__(self, message: str, cause: str = "") -> None:
         super().__init__(message)
         self.cause = cause or message
+
+
+def unless_damaged(read: Callable[[], _Content]) -> _Content | None:
+    """Returns what is read; None if its file is missing or damaged."""
+    try:
+        return read()
+    except DamagedFileError:
+        return None
 
 
 def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:

@@ -155,7 +155,7 @@ class Tab:
         return found["result"].get("value")
 
     def text(self) -> str:
-        """Returns what is read on the page, from its accessibility tree."""
+        """Returns the text of the page, from its accessibility tree."""
         nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
         return "\n".join(str(one.get("name", {}).get("value", "")) for one in nodes)
 
@@ -183,7 +183,7 @@ class Tab:
                           clickCount=count)  # fmt: skip
 
     def picture(self) -> bytes:
-        """Returns what is seen, as a PNG file."""
+        """Returns a picture of the page, as a PNG file."""
         return base64.b64decode(self._ask("Page.captureScreenshot")["data"])
 
     def printed(self) -> bytes:
@@ -195,7 +195,7 @@ class Tab:
         self._ask("Emulation.setEmulatedMedia", media=kind)
 
     def requested(self) -> list[str]:
-        """Returns what the page asked for."""
+        """Returns the addresses that the page asked for."""
         return [one["request"]["url"] for one in self._events("Network.requestWillBeSent")]
 
     def complaints(self) -> list[str]:

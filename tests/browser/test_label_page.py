@@ -47,7 +47,7 @@ def written(folder: Path, count: int = 12, **how: Any) -> Path:
 
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[Any]:
-    """Returns what opens pages, in a browser that keeps nothing of earlier tests."""
+    """Opens pages in a browser that keeps nothing of earlier tests."""
     opened: list[Tab] = []
 
     def show(file: Path, **how: Any) -> Tab:

@@ -17,7 +17,7 @@ from tuiprobe.cli.options import model_names
 
 @pytest.fixture
 def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Returns what bash is given for the last word of a command line."""
+    """Returns the completions that bash gets for the last word of a command line."""
 
     def complete(*words: str) -> list[str]:
         monkeypatch.setenv("_TUIPROBE_COMPLETE", "complete_bash")

@@ -224,7 +224,7 @@ for path in sys.argv[2:]:
 
 
 def decoded_within(memory: int, folder: Path, files: dict[str, bytes]) -> dict[str, str]:
-    """Returns what a process of limited memory makes of each file."""
+    """Returns how a process of limited memory decodes each file."""
     for name, content in files.items():
         (folder / name).write_bytes(content)
     paths = [folder / name for name in files]

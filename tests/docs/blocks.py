@@ -59,7 +59,7 @@ class Block(NamedTuple):
 
 
 def name(page: Path) -> str:
-    """Returns what names a page in the list of tests."""
+    """Returns the name of a page in the list of tests."""
     return str(page.relative_to(ROOT))
 
 
@@ -114,7 +114,7 @@ def programs(line: str) -> Iterator[list[str]]:
 
 
 def arguments(program: list[str]) -> list[str] | None:
-    """Returns what tuiprobe gets in a program; None where another program is called."""
+    """Returns the arguments of tuiprobe in a program; None where another program is called."""
     if Path(program[0]).name == "tuiprobe":
         return program[1:]
     for at in range(len(program) - 1):

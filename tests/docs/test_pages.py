@@ -27,7 +27,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Returns what links may name within a page: its headings as GitHub writes them, and ids."""
+    """Returns the targets of links within a page: its headings as GitHub writes them, and ids."""
     tokens = MarkdownIt().parse(page.read_text("utf-8"))
     after = [text for mark, text in pairwise(tokens) if mark.type == "heading_open"]
     titles = ["".join(part.content for part in text.children or ()) for text in after]

@@ -125,7 +125,7 @@ def when_measuring(act: Callable[[], object]) -> Listener:
 
 
 def results(run: Path) -> dict[str, Any]:
-    """Returns what a run found, without the time that it took."""
+    """Returns the results of a run, without the time that it took."""
     report: dict[str, Any] = json.loads((run / "results.json").read_text())
     del report["timings"]
     return report

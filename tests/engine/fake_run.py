@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -103,7 +102,7 @@ def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) ->
         records.append(
             {
                 "name": name, "source": record.source, "found": n, "planned": n, "shards": 1,
-                "classes": classes, "notes": [], **record.more,
+                "classes": classes, "notes": [], "key": KEY, **record.more,
             }
         )  # fmt: skip
     directory.samples_file.write_text("".join(line + "\n" for line in lines))
@@ -138,7 +137,5 @@ def vouch(run: RunDir) -> None:
     checksums = {}
     for item in named:
         with suppress(DamagedFileError):
-            arrays = item.name.endswith(".safetensors")
-            digest = checksum_of(item) if arrays else hashlib.sha256(item.read_bytes()).hexdigest()
-            checksums[item.name] = digest
+            checksums[item.name] = checksum_of(item)
     write_manifest(run.path, checksums)

@@ -55,14 +55,14 @@ def run(finished: Path, tmp_path: Path) -> RunDir:
 
 @pytest.fixture
 def again(pictures: Path, tmp_path: Path) -> Again:
-    """Returns what runs the same command again in the copied directory."""
+    """Makes a function that runs the same command again in the copied directory."""
     command = small_job(pictures, tmp_path / "run", "--sample", str(IMAGES))
     return lambda *more: run_cli([*command, *more])
 
 
 @pytest.fixture
 def resume(pictures: Path, run: RunDir) -> Callable[..., None]:
-    """Returns what measures the last shard, and acts as that begins."""
+    """Makes a function that measures the last shard, and acts as that begins."""
 
     def go(act: Callable[[], object]) -> None:
         shard_files(run.path)[-1].unlink()

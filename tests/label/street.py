@@ -54,7 +54,7 @@ def street_runs(folder: Path, *names: str) -> list[Path]:
 
 
 def name_of(place: int) -> str:
-    """Returns what is on a picture."""
+    """Returns the class of a picture."""
     right = int(TRUTH[place])
     return CLASSES[right] if right >= 0 else NONE_OF_THESE
 

@@ -294,7 +294,7 @@ def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, caps
     for run in map(RunDir, runs):
         record = read_plan(run).sets[0]
         assert record.classes == ()
-        assert len(read_digests(run, record, read_plan(run).key)) == 3 * EACH
+        assert len(read_digests(run, record)) == 3 * EACH
     assert run_cli(["label", *tables]) == 2
     assert run_cli(["label", *map(str, runs), "--data", str(world / "val")]) == 2
 

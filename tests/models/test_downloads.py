@@ -21,7 +21,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said_until(capsys: pytest.CaptureFixture[str], part: str) -> str:
-    """Returns what was narrated, once it holds a part."""
+    """Waits until the narration holds a part, and returns it."""
     lines, deadline = "", time.monotonic() + 120
     while part not in lines:
         assert time.monotonic() < deadline, lines

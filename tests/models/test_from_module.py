@@ -37,7 +37,7 @@ def net(classes: int = len(CLASSES)) -> nn.Sequential:
 
 
 class Wrapped(nn.Module):
-    """Returns what a function makes of a network's output and maps."""
+    """Returns the result of a function of a network's output and maps."""
 
     def __init__(self, change: Callable[[Tensor, Tensor], object]) -> None:
         super().__init__()

@@ -125,7 +125,7 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="runs code"):
             read_models(str(models))
     record = SetRecord(
-        name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=()
+        name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=(), key="k"
     )
     assert family_of([record]) is None
     assert {item.name for item in LOADERS.foreign()} == {"toy", "failing", "number", "gone"}

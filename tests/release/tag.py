@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def problems(tag: str, changelog: str, version: str) -> list[str]:
-    """Returns what must change before a tag is a release.
+    """Lists the changes that a tag needs before it is a release.
 
     Args:
         tag: Such as `v0.2.0`.
@@ -44,7 +44,7 @@ def citation_problems(citation: str, changelog: str, version: str) -> list[str]:
 
 
 def address_problems(project: str, repository: str) -> list[str]:
-    """Returns what in pyproject.toml leads to another repository than this, OWNER/NAME."""
+    """Lists the links of pyproject.toml to another repository than this, OWNER/NAME."""
     bases = re.findall(r"https://(?:github|raw\.githubusercontent)\.com/([\w.-]+/[\w.-]+)", project)
     others = sorted({base for base in bases if base != repository})
     return [

@@ -126,7 +126,7 @@ def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierRe
 def parts(
     results: Mapping[str, ProbeResult | NotRun | None], model: Model, data: tuple[SetSummary, ...]
 ) -> tuple[Part, ...]:
-    """Returns what a run would keep of these results, in the order of a report."""
+    """Returns the parts of a report with these results, in its order."""
     concepts = results.get("concepts")
     name = concepts.data if isinstance(concepts, Concepts) else None
     subject = Subject(model, tuple(item for item in data if item.name != name), name)

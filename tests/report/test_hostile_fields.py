@@ -222,7 +222,7 @@ def bold(markdown: str) -> int:
 
 @lru_cache(LATEST)
 def skeleton(markdown: str) -> list[str]:
-    """Returns what a Markdown text is made of, without its words."""
+    """Returns the structure of a Markdown text, without its words."""
     parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(
         ["table", "strikethrough"]
     )

@@ -51,13 +51,13 @@ def words(text: str) -> str:
 
 
 def words_of_page(page: str) -> str:
-    """Returns what a reader of a page sees."""
+    """Returns the visible text of a page."""
     body = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return words(unescape(re.sub(r"<[^>]+>", "", re.sub(BLOCK_TAGS, " ", body))))
 
 
 def words_of_markdown(text: str) -> str:
-    """Returns what a reader of rendered Markdown sees."""
+    """Returns the visible text of rendered Markdown."""
     return words(re.sub(r"\\(.)", r"\1", text.replace("**", "").replace("`", "")))
 
 

@@ -29,7 +29,7 @@ Write = Callable[[RunDir], None]
 
 
 def sparse(name: str, size: int) -> Write:
-    """Returns what writes a file of zeros that takes no room on the disk."""
+    """Makes a function that writes a file of zeros that takes no room on the disk."""
 
     def write(run: RunDir) -> None:
         path = run.path / name
@@ -41,7 +41,7 @@ def sparse(name: str, size: int) -> Write:
 
 
 def content(name: str, make: Callable[[], bytes]) -> Write:
-    """Returns what writes a file."""
+    """Makes a function that writes a file."""
 
     def write(run: RunDir) -> None:
         path = run.path / name
@@ -60,7 +60,7 @@ def zeros(run: RunDir) -> None:
 
 
 def many(piece: bytes, marks: int) -> Callable[[], bytes]:
-    """Returns what makes a report of as many values as a JSON text may have."""
+    """Makes a function that writes a report of as many values as a JSON text may have."""
     return lambda: b'{"schema_version":2,"parts":[' + piece * (VALUES // marks) + b"0]}"
 
 

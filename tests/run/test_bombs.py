@@ -20,7 +20,7 @@ SECONDS = 10
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float]]:
-    """Returns what each bomb is answered with, read by one process with little memory."""
+    """Returns the answer to each bomb, read by one process with little memory."""
     if not sys.platform.startswith("linux"):
         pytest.skip("the memory of a process is bounded on Linux alone")
     words = [sys.executable, "-m", "tests.run.bombs", str(tmp_path_factory.mktemp("bombs"))]

@@ -17,7 +17,7 @@ CUDA_ONLY = {"DeviceState.update"}
 
 
 def kind(annotation: str) -> str:
-    """Returns what counts of a type, as pybind11 or the stub writes it."""
+    """Reduces a type, as pybind11 or the stub writes it, to what must agree."""
     dtype = re.search(r"(?:np|numpy)\.((?:u?int|float)\d+)", annotation)
     if dtype:
         return f"array of {dtype[1]}"

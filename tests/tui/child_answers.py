@@ -31,7 +31,7 @@ TRIAL: dict[str, Any] = {
 
 
 def tried(encoder: dict[str, Any] | None, *failures: str) -> ProcessOutput:
-    """Returns what `doctor` answers about an encoder, after these checks failed."""
+    """Returns the answer of `doctor` about an encoder whose checks failed like this."""
     checks = [{"name": "a check", "status": "fail", "detail": one, "fix": ""} for one in failures]
     answer = {"schema": 2, "checks": checks, "encoder": encoder}
     return ProcessOutput(5 if failures else 0, json.dumps(answer), "")

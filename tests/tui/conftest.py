@@ -166,7 +166,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what the app puts on the clipboard."""
+    """Collects the texts that the app puts on the clipboard."""
     texts: list[str] = []
     monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: texts.append(text))
     return texts

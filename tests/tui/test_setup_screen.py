@@ -66,7 +66,7 @@ def fill(app: TuiprobeApp, **fields: str) -> None:
 
 
 def wrong(app: TuiprobeApp, name: str) -> str:
-    """Returns what stands under a field; empty if nothing is shown there."""
+    """Returns the text under a field; empty if nothing is shown there."""
     under = app.screen.query_one(f"#{name}-wrong", Static)
     return str(under.content) if under.display else ""
 

@@ -51,7 +51,7 @@ class Terminal:
         self._tmux("send-keys", "-l", text)
 
     def screen(self) -> str:
-        """Returns what is on the screen."""
+        """Returns the text of the screen."""
         return self._tmux("capture-pane", "-p")
 
     def until(self, condition: Callable[[str], object], what: str) -> str:

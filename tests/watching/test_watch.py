@@ -104,6 +104,12 @@ def test_every_nth_call_of_the_model_or_a_part_of_it_is_measured() -> None:
         for _ in range(4):
             model.blocks[0](torch.randn(5, 4, WIDTH))
     assert watched.figures()[0].images == 10
+    many = nn.Sequential(*(nn.Linear(3, 3) for _ in range(51)))
+    with tuiprobe.watch(many, "*") as of_many, tuiprobe.watch(many, "*", every=1) as each:
+        for _ in range(11):
+            many(torch.randn(2, 3))
+    assert of_many.figures()[0].images == 4  # calls 1 and 11
+    assert each.figures()[0].images == 22
     with tuiprobe.watch(nn.DataParallel(model), "head") as watched:  # seen through
         model(pictures(4))
     assert watched.figures()[0].images == 4

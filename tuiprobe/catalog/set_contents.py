@@ -27,7 +27,7 @@ _MINIATURE: Final[Mapping[str, str]] = {
 
 
 def set_contents(name: str, source: str, of_imagenet: bool = False) -> str:
-    """Returns what a set holds; its source where nothing else is known.
+    """Describes the content of a set; by its source where nothing else is known.
 
     Args:
         name: Name of the set in a report.

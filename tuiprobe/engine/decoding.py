@@ -20,6 +20,7 @@ from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import RESUMABLE
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.models.trial import refuse_two_sizes
 from tuiprobe.plugins import in_code
 from tuiprobe.spec import MAX_WORKERS
 
@@ -40,7 +41,6 @@ class Batch:
         skipped: Sample id and reason of each unreadable image.
         seen: Sample ids of all images of the batch, readable or not; the first one of a block.
         digests: SHA-256 of what was read from each id in `seen` on, 32 bytes each.
-        changed: Sample ids of the images whose stamp differs from the plan.
         lost: int64 `[m]`, the samples of a block that are not finite.
     """
 
@@ -49,21 +49,7 @@ class Batch:
     skipped: tuple[tuple[int, str], ...]
     seen: tuple[int, ...]
     digests: bytes
-    changed: tuple[int, ...] = ()
     lost: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-
-    def refuse_changed(self, dataset: Dataset) -> None:
-        """Refuses a batch with an image that changed while the run was going.
-
-        Raises:
-            DataError: If an image changed after the run was planned; names the first one.
-        """
-        if self.changed:
-            path = dataset.samples[self.changed[0]].path
-            raise DataError(
-                f"{path} of {dataset.source} changed while the run was going; when nothing writes "
-                "there any more, run the same command again to resume"
-            )
 
 
 def choose_workers(requested: int | None, images: int) -> int:
@@ -83,34 +69,21 @@ def decode_batches(
     shards: Sequence[Shard],
     datasets: dict[str, Dataset],
     stamps: Stamps,
-    preprocess: Any,
-    workers: int,
-) -> Iterator[Iterator[Batch]]:
-    """Yields an iterator over every batch of the shards, in order.
-
-    Args:
-        shards: The shards to decode.
-        datasets: Data set by set name.
-        stamps: Stamps of the images when the run was planned.
-        preprocess: Converts an RGB image to a float32 tensor `[3, H, W]`.
-        workers: Worker processes; 0 for none.
-    """
-    with decode_together(shards, datasets, stamps, [preprocess], workers) as together:
-        yield (batch for (batch,) in together)
-
-
-@contextmanager
-def decode_together(
-    shards: Sequence[Shard],
-    datasets: dict[str, Dataset],
-    stamps: Stamps,
     preprocesses: Sequence[Any],
     workers: int,
 ) -> Iterator[Iterator[tuple[Batch, ...]]]:
     """Yields an iterator over the batches of the shards, in order, one batch per encoder.
 
-    Every image is decoded once. Arguments are as for `decode_batches`, with one preprocess per
-    encoder; errors are as for `tuiprobe.engine.workers.reading_ahead`.
+    Every image is decoded once. The iterator raises errors as for
+    `tuiprobe.engine.workers.reading_ahead`; a `DataError` names an image that changed since the run
+    was planned.
+
+    Args:
+        shards: The shards to decode.
+        datasets: Data set by set name.
+        stamps: Stamps of the images when the run was planned.
+        preprocesses: Of each encoder, what converts an RGB image to a float32 tensor `[3, H, W]`.
+        workers: Worker processes; 0 for none.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
     lengths = [len(batch) for shard in shards for batch in shard.batches]
@@ -139,7 +112,6 @@ class _Item:
     digest: bytes
     tensors: list[torch.Tensor] = field(default_factory=list)
     reason: str = ""
-    changed: bool = False
 
 
 def _read(
@@ -155,7 +127,10 @@ def _read(
         content = dataset.read(dataset.samples[sample_id])
         digest = content.digest()
         if content.stamp != stamps[set_name][sample_id]:
-            return _Item(path, sample_id, digest, reason="it changed", changed=True)
+            raise DataError(
+                f"{path} of {dataset.source} changed while the run was going; when nothing writes "
+                "there any more, run the same command again to resume"
+            )
         if content.prepared is not None:
             return _Item(path, sample_id, digest, [content.prepared] * len(preprocesses))
         image = content.image()
@@ -174,14 +149,8 @@ def _read(
 
 def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
     read = [item for item in items if not item.reason]
-    for item in read:
-        for tensor, first in zip(item.tensors, read[0].tensors, strict=True):
-            if tensor.shape != first.shape:
-                raise DataError(
-                    f"preprocess gives {[*first.shape]} for {read[0].path} and "
-                    f"{[*tensor.shape]} for {item.path}; put "
-                    "torchvision.transforms.Resize((H, W)) before it"
-                )
+    for k in range(encoders):
+        refuse_two_sizes([(item.path, item.tensors[k]) for item in read])
     ids = torch.tensor([item.id for item in read], dtype=torch.int64)
     skipped = tuple((item.id, item.reason) for item in items if item.reason)
     return tuple(
@@ -191,7 +160,6 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
             skipped=skipped,
             seen=tuple(item.id for item in items),
             digests=b"".join(item.digest for item in items),
-            changed=tuple(item.id for item in items if item.changed),
         )
         for k in range(encoders)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,9 @@ from tuiprobe import __version__
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.engine.head_building import head_is_another
-from tuiprobe.engine.plan import Plan, file_records, file_stamps
+from tuiprobe.engine.plan import Plan, option_files
 from tuiprobe.engine.stopping import explaining_failures
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, unless_damaged
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.request import differing_options
 from tuiprobe.run.directory import RunDir
@@ -76,7 +77,7 @@ def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
         and not report.partial
         and not report.failures
         and report.model.weights.kind != "untrained"
-        and plan.files == file_records(file_stamps(spec))
+        and plan.files == option_files(spec)
         and {record.name: record.found for record in plan.sets}
         == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
         and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
@@ -104,11 +105,8 @@ def replaced_answers(plan: Plan) -> str:
     answered from the same measurements, in the same directory.
     """
     directory = plan.directory
-    if not directory.results_file.exists():
-        return ""
-    try:
-        before = read_spec(directory)
-    except DamagedFileError:
+    before = unless_damaged(partial(read_spec, directory))
+    if before is None or not directory.results_file.exists():
         return ""
     changed = differing_options(plan.spec, before, "answers")
     if not changed and not head_is_another(plan):

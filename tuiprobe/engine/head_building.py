@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,10 +28,11 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import unless_damaged
 from tuiprobe.models.heads import Head, ridge_head
 from tuiprobe.probes.rows import finite_images
 from tuiprobe.results import NotRun
+from tuiprobe.results.subject import long_head
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import (
@@ -78,8 +80,8 @@ def build_head(
         LongHeadError: As soon as it will take longer.
     """
     choice, digest = plan.head, _digest(plan)
-    written = _written(plan)
-    if written is not None and written.choice == digest:
+    written = unless_damaged(partial(read_head, plan.directory))
+    if written is not None and written.choice == digest:  # a reason alone has no choice
         _renew(plan, written)
         return
     unit = "images" if choice.kind == "probe" else "classes"
@@ -136,20 +138,9 @@ def _digest(plan: Plan) -> str:
     return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
 
 
-def _written(plan: Plan) -> HeadFile | None:
-    """Returns the head that the directory holds; None without a readable one.
-
-    A file that holds a reason in place of a head has no choice, and the reason is checked again.
-    """
-    try:
-        return read_head(plan.directory) if plan.directory.head_file.exists() else None
-    except DamagedFileError:
-        return None
-
-
 def head_is_another(plan: Plan) -> bool:
     """Returns whether the directory holds a head of another choice."""
-    written = _written(plan)
+    written = unless_damaged(partial(read_head, plan.directory))
     return written is not None and written.choice not in ("", _digest(plan))
 
 
@@ -231,13 +222,7 @@ def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None
     left = plan.encoder.prompts_left(names, plan.head.templates)
     if left and hurried:
         return NotRun(reason="stopped before the head was built", remedy=_RESUMES)
-    if not too_long(left, plan):
-        return None
-    return NotRun(
-        reason=f"{left:,} prompts take a CPU hours",
-        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
-        "run on --device cuda, or pass fewer --templates",
-    )
+    return long_head(left) if too_long(left, plan) else None
 
 
 def too_long(prompts: int, plan: Plan) -> bool:
@@ -377,13 +362,10 @@ def _encode(
 ) -> Arrays:
     workers = choose_workers(plan.spec.workers, shard.size)
     features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
-    sets, done = plan.suite.sets, 0
-    decoding = decode_batches(
-        [shard], sets, {shard.set_name: stamps}, plan.encoder.preprocess, workers
-    )
+    by_set, preprocesses, done = {shard.set_name: stamps}, [plan.encoder.preprocess], 0
+    decoding = decode_batches([shard], plan.suite.sets, by_set, preprocesses, workers)
     with torch.inference_mode(), decoding as batches:
-        for batch in batches:
-            batch.refuse_changed(sets[shard.set_name])
+        for (batch,) in batches:
             if len(batch.ids):
                 features.append(plan.encoder.encode(batch.images, batch.ids).float().cpu())
                 ids.append(batch.ids)

@@ -41,6 +41,7 @@ from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results import NotRun
+from tuiprobe.results.subject import NO_CLASS_NAMES, no_head
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
@@ -141,10 +142,7 @@ def _zero_shot(
     spec: RunSpec, text: TextTower, labels: Sequence[str], given: tuple[str, ...]
 ) -> HeadChoice:
     if not labels and not given:
-        remedy = "list your classes, one a line: --classes names.txt"
-        return HeadChoice(
-            kind="none", not_run=NotRun(reason="the images carry no class names", remedy=remedy)
-        )
+        return HeadChoice(kind="none", not_run=NO_CLASS_NAMES)
     of_imagenet = imagenet_labels(labels) is not None
     templates = imagenet_templates() if of_imagenet else text.templates
     if spec.templates is not None:
@@ -177,11 +175,7 @@ def _classifier(
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
-        more = "" if encoder.loader == IDENTITY else " or --head probe"
-        return HeadChoice(
-            kind="none",
-            not_run=NotRun(reason=f"{spec.model} brings no head", remedy=f"pass --head FILE{more}"),
-        )
+        return HeadChoice(kind="none", not_run=no_head(spec.model, encoder.loader != IDENTITY))
     if not bool(head.weight.any()):
         zeros = f"the {head.source} of {spec.model} holds nothing but zeros"
         return HeadChoice(kind="none", not_run=NotRun(reason=zeros, remedy="load a trained one"))

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -25,12 +25,11 @@ from tuiprobe.engine.resume import ShardReader, UnusableShardError
 from tuiprobe.engine.shards import Shard, split_states
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import flatten_summary
-from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_record
 from tuiprobe.run.measurements import ROW_SAMPLE, write_features, write_statistics
-from tuiprobe.run.records import LISTED_LOST, Measured, MeasuredRecord
+from tuiprobe.run.records import LISTED_LOST, Measured, MeasuredRecord, ShardFile
 from tuiprobe.run.samples import write_shown_samples
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
@@ -40,6 +39,8 @@ TapStats = dict[str, ActivationStats]
 _MOST_THREADS = 4  # Python's lock leaves no work for more
 _BRANCH = 8  # shards that one thread merges; a power of two, so that they are a branch of the tree
 SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
+_OF_IMAGES: Final = ("features", "ids", "images", "digests", "lost")
+"""Arrays of a shard that are kept when it is merged, beside `<tap>/rows` of some inner taps."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,12 @@ class _Leaf:
     """What a shard holds besides the states that are merged.
 
     Attributes:
-        features: float32 `[n, C]`.
-        ids: int64 `[n]`.
-        contents: Ids of all images read, and the digests of their files.
-        rows: float32 `[m, C]` by inner tap, if the shard has any.
+        file: The shard, with the arrays of single images alone.
         sums: The `SHARD_FIELDS` by tap.
-        skipped: Sample id and reason of each unreadable image.
-        lost: int64 `[m]`, samples that were left out because they are not finite.
-        fingerprint: What it was measured with.
-        pieces: Forward passes per batch.
     """
 
-    features: NDArray[np.float32]
-    ids: NDArray[np.int64]
-    contents: tuple[NDArray[np.int64], NDArray[np.uint8]]
-    rows: dict[str, NDArray[np.float32]]
+    file: ShardFile
     sums: dict[str, tuple[Any, ...]]
-    skipped: list[tuple[int, str]]
-    lost: NDArray[np.int64]
-    fingerprint: Fingerprint
-    pieces: int
 
 
 @dataclass(frozen=True)
@@ -131,23 +118,24 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
 
     with closing(branches):
         merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
-    set_name, ids = shards[0].set_name, np.concatenate([leaf.ids for leaf in leaves])
+    files = [leaf.file for leaf in leaves]
+    features, ids, read, digests, lost = (
+        np.concatenate([file.arrays[name] for file in files]) for name in _OF_IMAGES
+    )
+    set_name = shards[0].set_name
     dataset = reader.plan.suite.sets[set_name]
-    lost = np.concatenate([leaf.lost for leaf in leaves])
     if len(lost) and not len(ids):
         raise DataError(f"{dataset.source} holds no finite vector")
-    skipped = tuple(entry for leaf in leaves for entry in leaf.skipped)
-    contents = zip(*(leaf.contents for leaf in leaves), strict=True)
-    read, digests = (np.concatenate(column) for column in contents)
+    skipped = tuple(entry for file in files for entry in file.skipped)
     alone = reader.plan.layouts[set_name].alone
     contradicting, contradiction = _contradicting(dataset, ids, read, digests) if alone else (0, ())
-    fingerprints = {leaf.fingerprint.model_dump_json(): leaf.fingerprint for leaf in leaves}
+    fingerprints = {file.fingerprint.model_dump_json(): file.fingerprint for file in files}
     order = np.argsort(read)
     record = MeasuredRecord(
         shards=len(shards),
         skipped=skipped,
         fingerprints=tuple(fingerprints.values()),
-        pieces=max(leaf.pieces for leaf in leaves),
+        pieces=max(file.pieces for file in files),
         contents=hashlib.sha256(read[order].tobytes() + digests[order].tobytes()).hexdigest(),
         read=sum(shard.size for shard in shards) - len(skipped),
         lost=len(lost),
@@ -155,7 +143,6 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
         contradicting=contradicting,
         contradiction=contradiction,
     )
-    features = np.concatenate([leaf.features for leaf in leaves])
     return MergedSet(arrays=_flatten(merged, leaves), features=features, ids=ids, record=record)
 
 
@@ -191,28 +178,20 @@ def _branches(
 def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[TapStats, _Leaf]:
     """Reads a shard; copies what is kept, or all of its file would stay in memory."""
     file = reader.read(shard)
-    arrays = file.arrays
     try:
         states = spares.pop()
     except IndexError:
         states = reader.plan.accumulators()
-    parts = split_states(arrays, reader.states)
+    parts = split_states(file.arrays, reader.states)
     try:
         for tap, stats in states.items():
             stats.load_state_dict(parts[tap])
     except ValueError as error:
         raise UnusableShardError(f"{file.entry} is damaged: {error}") from error
-    return states, _Leaf(
-        features=arrays["features"].copy(),
-        ids=arrays["ids"].copy(),
-        contents=(arrays["images"].copy(), arrays["digests"].copy()),
-        rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
-        sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
-        skipped=list(file.skipped),
-        lost=arrays["lost"].copy(),
-        fingerprint=file.fingerprint,
-        pieces=file.pieces,
-    )
+    names = (*_OF_IMAGES, *(f"{tap}/rows" for tap in states))
+    of_images = {name: file.arrays[name].copy() for name in names if name in file.arrays}
+    sums = {tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()}
+    return states, _Leaf(replace(file, arrays=of_images), sums)
 
 
 def _contradicting(
@@ -294,7 +273,8 @@ def _flatten(merged: TapStats, leaves: Sequence[_Leaf]) -> Arrays:
         columns = zip(*(leaf.sums[tap] for leaf in leaves), strict=True)
         for name, column in zip(SHARD_FIELDS, columns, strict=True):
             arrays[f"{tap}/shard_{name}"] = np.array(column)
-        rows = [leaf.rows[tap] for leaf in leaves if tap in leaf.rows]
+        name = f"{tap}/rows"
+        rows = [leaf.file.arrays[name] for leaf in leaves if name in leaf.file.arrays]
         if rows:
             arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(rows)
     return arrays

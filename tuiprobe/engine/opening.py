@@ -28,7 +28,7 @@ from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import unless_damaged
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.from_module import tried_on
@@ -104,12 +104,7 @@ def open_run(
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
     """Returns the spec of an earlier attempt in a directory; None without one."""
-    if output is None:
-        return None
-    try:
-        return read_spec(RunDir(output))
-    except DamagedFileError:
-        return None
+    return None if output is None else unless_damaged(partial(read_spec, RunDir(output)))
 
 
 def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:

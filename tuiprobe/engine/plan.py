@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +17,7 @@ from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.shards import Rank, Shard, split_into_shards
+from tuiprobe.engine.shards import Rank, Shard, set_record, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.ablated import ablation_in_words
@@ -34,7 +33,6 @@ from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
-    SetRecord,
     TapRecord,
     read_plan,
 )
@@ -68,7 +66,7 @@ class Plan:
             again.
         directory: The run directory.
         rank: Rank of this process.
-        files: Stamps of the files that options name, taken before they were read, by option.
+        files: The files that options name, as they were before they were read, by option.
         signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
 
@@ -83,7 +81,7 @@ class Plan:
     set_keys: dict[str, str]
     directory: RunDir
     rank: Rank = field(default_factory=Rank)
-    files: Mapping[str, Stamp] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
     signature: tuple[float, ...] = ()
 
     @property
@@ -154,7 +152,7 @@ class PlannedImages:
     suite: Suite
     order: dict[str, Ids]
     stamps: dict[str, dict[int, Stamp]]
-    files: dict[str, Stamp]
+    files: dict[str, FileRecord]
 
 
 def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
@@ -165,7 +163,7 @@ def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
     """
     order: dict[str, Ids] = {}
     stamps: dict[str, dict[int, Stamp]] = {}
-    files = file_stamps(spec)
+    files = option_files(spec)
     planned = planned_images(suite, spec)
     for name, dataset in suite.sets.items():
         layout = layout_of(dataset)
@@ -362,43 +360,23 @@ def record_of(plan: Plan) -> PlanRecord:
         )
         for tap in plan.taps
     )
-    sets = (
-        SetRecord(
-            name=name,
-            source=dataset.source,
-            found=len(dataset.samples),
-            planned=sum(shard.size for shard in plan.shards[name]),
-            shards=len(plan.shards[name]),
-            shard_images=plan.shards[name][0].size,
-            classes=dataset.classes,
-            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
-            published=plan.suite.published.get(name),
-            key=plan.set_keys[name],
-            target=name in plan.suite.targets,
-            files=plan.layouts[name].files,
-        )
-        for i, (name, dataset) in enumerate(plan.suite.sets.items())
-    )
+    keys, suite = plan.set_keys, plan.suite
     return PlanRecord(
         key=plan.key,
         model=plan.model,
         taps=(final, *inner),
-        sets=tuple(sets),
+        sets=tuple(set_record(suite, name, plan.shards[name], keys[name]) for name in suite.sets),
         concept_set=plan.suite.concept_set,
-        files=file_records(plan.files),
+        files=plan.files,
         signature=plan.signature,
     )
 
 
-def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
-    """Returns the stamps of files that options name, also as `KIND:FILE`, by option."""
+def option_files(spec: RunSpec) -> dict[str, FileRecord]:
+    """Returns the files that options name, also as `KIND:FILE`, as they are now, by option."""
     values = {name: getattr(spec, name) for name in _FILES}
     values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
-    return {name: stamp_file(path) for name, path in values.items() if path}
-
-
-def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
-    """Returns the records of the files among some stamps."""
+    stamps = {name: stamp_file(path) for name, path in values.items() if path}
     return {
         name: FileRecord(size=stamp.size, changed=stamp.changed or "")
         for name, stamp in stamps.items()

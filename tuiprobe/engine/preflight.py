@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import prompt_names
-from tuiprobe.engine.decoding import choose_workers, decode_together
+from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.head_building import HeadProgress, too_long
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import unless_damaged
 from tuiprobe.models.known_answer import check_answer, expected_answer
 from tuiprobe.models.preflight import check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
@@ -58,7 +59,7 @@ def preflight(plan: Plan, listen: Listener) -> None:
         checks += [*plan.layouts[name].checks(name), *_of_labels(plan, name)]
     checks += [*head_row_checks(plan, choice), *(_ranges(plan) if known_encoder else ())]
     _refuse(checks)
-    earlier = _earlier(plan)
+    earlier = unless_damaged(partial(read_preflight, plan.directory)) or ()
     if known_encoder:
         tried = [check for check in earlier if check.name in TRIAL_CHECKS]
         checks += tried or _of_trial(plan, choice)
@@ -79,21 +80,13 @@ def preflight(plan: Plan, listen: Listener) -> None:
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
 
 
-def _earlier(plan: Plan) -> tuple[Check, ...]:
-    """Returns the checks of an earlier attempt at this run; nothing without a readable one."""
-    try:
-        return read_preflight(plan.directory)
-    except DamagedFileError:
-        return ()
-
-
 def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
     """Tries the encoder on the first images of the first set; on made ones if none is readable."""
     encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
     shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
     workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
     both = [encoder.preprocess] * 2
-    with decode_together([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
+    with decode_batches([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
         batch, again = next(decoded)
     if not len(batch.ids):
         return check_trial(encoder, made_images(encoder))

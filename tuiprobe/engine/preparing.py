@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse
@@ -30,7 +31,7 @@ from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.stopping import stop_signals
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError, sweep
+from tuiprobe.files import DamagedFileError, sweep, unless_damaged
 from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
@@ -163,11 +164,8 @@ def label_concepts(plan: Plan, listen: Listener) -> None:
     content = [dataset.source, [(i, stamp.size, stamp.changed) for i, stamp in stamps.items()]]
     images = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     with plan.directory.locked(_LABELS_LOCK, wait=True):
-        try:  # intact labels of exactly these images
-            before = read_labels(plan.directory).images
-        except DamagedFileError:
-            before = ""
-        if before != images:
+        before = unless_damaged(partial(read_labels, plan.directory))
+        if before is None or before.images != images:
             labels = _annotations(plan, dataset, listen)
             write_labels(plan.directory, plan.key, replace(labels, images=images))
 
@@ -251,18 +249,16 @@ def set_means(plan: Plan, listen: Listener) -> None:
 def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
     """Measures the means on the first shard and returns its number of images."""
     shard = next(iter(plan.shards.values()))[0]
-    dataset, images = plan.suite.sets[shard.set_name], 0
-    decoding = decode_batches(
-        [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
-    )
+    images, preprocesses = 0, [plan.encoder.preprocess]
+    decoding = decode_batches([shard], plan.suite.sets, plan.stamps, preprocesses, workers=0)
     with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
         for layer in ablated.values():
             collecting.enter_context(layer.collecting())
-        for batch in batches:
-            batch.refuse_changed(dataset)
+        for (batch,) in batches:
             if len(batch.ids):
                 plan.encoder.encode(batch.images)
                 images += len(batch.ids)
         if images == 0:
-            raise DataError(f"{dataset.source}: no image of the first shard can be read")
+            source = plan.suite.sets[shard.set_name].source
+            raise DataError(f"{source}: no image of the first shard can be read")
     return images

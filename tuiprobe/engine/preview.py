@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,8 +24,9 @@ from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.engine.shards import set_record
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, expand_home
+from tuiprobe.files import DamagedFileError, expand_home, unless_damaged
 from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
@@ -44,7 +46,7 @@ from tuiprobe.run.preview import (
     Wrong,
     expected_head,
 )
-from tuiprobe.run.records import PlanRecord, SetRecord, read_plan, read_spec
+from tuiprobe.run.records import PlanRecord, read_plan, read_spec
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 _READ_LATER = ("hf", "torchvision")
@@ -234,21 +236,7 @@ def _read_baseline(suite: Suite, path: str) -> None:
     """Refuses a baseline that does not fit the sets, as the engine does."""
     from tuiprobe.probes.robustness.baselines import refuse_baseline
 
-    sets = [
-        SetRecord(
-            name=name,
-            source=dataset.source,
-            found=0,
-            planned=0,
-            shards=0,
-            classes=dataset.classes,
-            notes=(),
-            published=suite.published.get(name),
-            target=name in suite.targets,
-        )
-        for name, dataset in suite.sets.items()
-    ]
-    refuse_baseline(sets, path)
+    refuse_baseline([set_record(suite, name) for name in suite.sets], path)
 
 
 def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
@@ -334,9 +322,8 @@ def _earlier(request: RunRequest) -> RunDir | None:
         reverse=True,
     )
     for run in runs:
-        try:
-            before = read_spec(run)
-        except DamagedFileError:
+        before = unless_damaged(partial(read_spec, run))
+        if before is None:
             continue
         changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:

@@ -21,12 +21,11 @@ from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.plan import Plan, record_of
 from tuiprobe.engine.shards import Shard, TapStates, check_shard
 from tuiprobe.errors import DataError
-from tuiprobe.files import DIGEST_BYTES, DamagedFileError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
-from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.status import Event, Listener
@@ -217,13 +216,12 @@ def refuse_other_images(plan: Plan) -> None:
         if directory.read_key() in (None, plan.key):
             return
         listed = listed_samples(directory)
-        keys = {record.name: record.key or "" for record in read_plan(directory).sets}
         digests = {
-            name: _digests(directory, shards[0], keys.get(name, ""))
-            for name, shards in plan.shards.items()
-            if directory.shard_file(*shards[0].place).exists()
+            record.name: read_shard(directory, record.name, 0, record.key).digests()
+            for record in read_plan(directory).sets
+            if directory.shard_file(record.name, 0).exists()
         }
-    except (DamagedFileError, ValueError, TypeError, AttributeError):
+    except DamagedFileError:
         return
     for name, dataset in plan.suite.sets.items():
         records = listed.get(name, {})
@@ -245,7 +243,7 @@ def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | Non
     try:
         before = read_plan(plan.directory)
         listed = listed_samples(plan.directory)
-    except (DamagedFileError, ValueError, TypeError, AttributeError):
+    except DamagedFileError:
         return {}, None  # no record: compare the contents
     sources = {record.name: record.source for record in before.sets}
     return {
@@ -273,7 +271,8 @@ def _doubtful(
 
 def _compare(plan: Plan, shard: Shard, units: Sequence[Ids], readers: ThreadPoolExecutor) -> None:
     try:
-        measured = _digests(plan.directory, shard, plan.set_keys[shard.set_name]) if units else {}
+        key = plan.set_keys[shard.set_name]
+        measured = read_shard(plan.directory, *shard.place, key).digests() if units else {}
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
     digest = plan.layouts[shard.set_name].digest
@@ -282,15 +281,6 @@ def _compare(plan: Plan, shard: Shard, units: Sequence[Ids], readers: ThreadPool
         for ids, content in zip(together, list(readers.map(digest, together)), strict=True):
             if measured.get(int(ids[0])) != content:
                 raise _differs(plan, shard.set_name, ids)
-
-
-def _digests(directory: RunDir, shard: Shard, key: str) -> dict[int, bytes]:
-    file = read_shard(directory, *shard.place, key)
-    ids, digests = file.arrays.get("images"), file.arrays.get("digests")
-    if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
-        raise file.entry.damaged("it does not say which images it holds")
-    rows = digests.astype(np.uint8)
-    return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
 
 
 def _differs(plan: Plan, set_name: str, ids: Ids) -> DataError:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
 
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_together, read_blocks, uploaded
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import build_head
 from tuiprobe.engine.job import Job, RunEnd, RunOutcome
@@ -313,7 +313,7 @@ def _decoded(
         return nullcontext((batch,) for batch in read_blocks(shards, plan.layouts))
     workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
     preprocesses = [run.job.plan.encoder.preprocess for run in runs]
-    return decode_together(shards, plan.suite.sets, plan.stamps, preprocesses, workers)
+    return decode_batches(shards, plan.suite.sets, plan.stamps, preprocesses, workers)
 
 
 def finish(run: Extraction) -> RunOutcome:

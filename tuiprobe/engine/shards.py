@@ -22,12 +22,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.layout import Ids
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.layout import Ids, layout_of
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DIGEST_BYTES, Entry
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.records import SetRecord
 from tuiprobe.spec import FINAL_TAP
 
 _Item = TypeVar("_Item")
@@ -99,6 +101,32 @@ def split_into_shards(
             start=first * batch_size,
         )
         for number, first in enumerate(range(0, len(batches), shard_batches))
+    )
+
+
+def set_record(suite: Suite, name: str, shards: Sequence[Shard] = (), key: str = "") -> SetRecord:
+    """Returns the record of a set; without shards that of one of which nothing is planned.
+
+    Args:
+        suite: The sets.
+        name: Its name; the notes of the suite are those of the first set.
+        shards: Its shards.
+        key: The key in its shards.
+    """
+    dataset, first = suite.sets[name], name == suite.in_distribution_name
+    return SetRecord(
+        name=name,
+        source=dataset.source,
+        found=len(dataset.samples),
+        planned=sum(shard.size for shard in shards),
+        shards=len(shards),
+        shard_images=shards[0].size if shards else None,
+        classes=dataset.classes,
+        notes=(*dataset.notes, *suite.notes) if first else dataset.notes,
+        published=suite.published.get(name),
+        key=key,
+        target=name in suite.targets,
+        files=layout_of(dataset).files,
     )
 
 

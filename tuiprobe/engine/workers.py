@@ -92,7 +92,7 @@ def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[
         stopping.stop_signals().check()
         batch = _read_batch(source, progress, 0, number)
         if isinstance(batch, _Failure):
-            raise batch.explained()
+            raise batch.kind(batch.sentence)
         yield batch
 
 
@@ -112,7 +112,7 @@ def _received(
         batch = worker.receive()
         progress.moved()
         if isinstance(batch, _Failure):
-            raise batch.explained()
+            raise batch.kind(batch.sentence)
         if number + ahead < len(source.batches):
             worker.ask(number + ahead)
         yield batch
@@ -189,7 +189,8 @@ def _work(
         try:
             engine.send(batch)
         except Exception as error:  # no shared memory left, or what cannot be sent
-            engine.send(_Failure("a batch of images", in_words(error)))
+            cause = f"cannot read a batch of images: {in_words(error)}; {stopping.RESUMABLE}"
+            engine.send(_Failure(RunError, cause))
 
 
 def _read_batch(
@@ -261,27 +262,19 @@ class _Failure:
     """An error while reading, as data, because not every exception can be sent.
 
     Attributes:
-        name: What was being read.
-        cause: Type and message of the error.
-        of_system: Whether the operating system raised the error.
-        is_sentence: Whether the cause is a sentence that can be shown as it is.
+        kind: What the engine raises.
+        sentence: The message of that.
     """
 
-    name: str
-    cause: str
-    of_system: bool = False
-    is_sentence: bool = False
+    kind: type[TuiprobeError]
+    sentence: str
 
     @classmethod
     def of(cls, name: str, error: BaseException) -> _Failure:
-        is_sentence = isinstance(error, TuiprobeError)
-        return cls(name, in_words(error), isinstance(error, OSError | DataError), is_sentence)
-
-    def explained(self) -> TuiprobeError:
-        kind = DataError if self.of_system else RunError
-        if self.is_sentence:
-            return kind(self.cause)
-        return kind(f"cannot read {self.name}: {self.cause}; {stopping.RESUMABLE}")
+        kind = DataError if isinstance(error, OSError | DataError) else RunError
+        if isinstance(error, TuiprobeError):
+            return cls(kind, str(error))
+        return cls(kind, f"cannot read {name}: {in_words(error)}; {stopping.RESUMABLE}")
 
 
 def _end_with(parent: int) -> None:

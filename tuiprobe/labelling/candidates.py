@@ -14,7 +14,7 @@ from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import class_name, read_head
+from tuiprobe.run.head_file import class_name
 from tuiprobe.run.manifest import MANIFEST
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.pictures import read_digests
@@ -107,7 +107,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
     given = pictures.answers
     answered = given.answer >= 0
     order = np.argsort(given.classes)
-    names = read_head(directory).classes
+    names = reader.head_file.classes
     return Candidate(
         directory=directory,
         model=reader.plan.model.name,
@@ -118,7 +118,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         ids=pictures.ids[answered],
         answers=order[np.searchsorted(given.classes, given.answer[answered], sorter=order)],
         confidences=np.nan_to_num(given.confidence[answered], nan=1.0),
-        digests=read_digests(directory, record, reader.plan.key),
+        digests=read_digests(directory, record),
         paths=reader.paths(name),
     )
 

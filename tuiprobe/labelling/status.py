@@ -247,7 +247,7 @@ def label_status(labelling: Labelling) -> LabelStatus:
 
 
 def answer_labels(survey: StratifiedSample, classes: Sequence[str]) -> tuple[AnswerLabels, ...]:
-    """Returns what labels of random pictures say of each answer, the most labelled first.
+    """Returns how often labels of random pictures confirm each answer, the most labelled first.
 
     Args:
         survey: The labels of one run.

@@ -278,10 +278,20 @@ def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample])
             tensors.append((sample.path, encoder.preprocess(picture)))
         except Exception as error:  # the user's code may raise anything
             raise DataError(f"preprocess failed on {sample.path}: {in_code(error)}") from error
-    for path, tensor in tensors:
-        if tensor.shape != tensors[0][1].shape:
-            raise DataError(
-                f"preprocess gives {[*tensors[0][1].shape]} for {tensors[0][0]} and "
-                f"{[*tensor.shape]} for {path}; put torchvision.transforms.Resize((H, W)) before it"
-            )
+    refuse_two_sizes(tensors)
     return torch.stack([tensor for _, tensor in tensors]) if tensors else None
+
+
+def refuse_two_sizes(tensors: Sequence[tuple[str, Tensor]]) -> None:
+    """Refuses pictures, each with its path, of which preprocessing makes tensors of two sizes.
+
+    Raises:
+        DataError: If there are any; names the first one of each size.
+    """
+    for path, tensor in tensors:
+        first, made = tensors[0]
+        if tensor.shape != made.shape:
+            raise DataError(
+                f"preprocess gives {[*made.shape]} for {first} and {[*tensor.shape]} for {path}; "
+                "put torchvision.transforms.Resize((H, W)) before it"
+            )

@@ -17,11 +17,11 @@ from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.rows import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import HeadFile, read_head
-from tuiprobe.run.measurements import ROW_SAMPLE, Statistics, read_features
+from tuiprobe.run.measurements import ROW_SAMPLE, read_features, tap_statistics
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
@@ -134,8 +134,8 @@ class RunReader:
         return {name: without_nonfinite(arrays) for name, arrays in self._features.items()}
 
     @cached_property
-    def _statistics(self) -> Statistics:
-        return Statistics.read(self.directory)
+    def _statistics(self) -> CheckedArrays:
+        return CheckedArrays.of_run(self.directory, self.directory.statistics_file)
 
     def tap(self, data: SetSummary, tap: TapRecord) -> TapArrays:
         """Returns the statistics of one set at one tap.
@@ -148,7 +148,7 @@ class RunReader:
         images = len(self._features[data.name]["ids"]) if final else None
         samples = self.samples[data.name]
         record = next(record for record in self.sets if record.name == data.name)
-        fields = self._statistics.tap(record, tap, samples, images)
+        fields = tap_statistics(self._statistics, record, tap, samples, images)
         features = self._finite[data.name]
         if final:
             fields = final_statistics(fields, features)

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ValidationError,
     model_validator,
 )
 from typing_extensions import TypeIs
@@ -78,6 +79,13 @@ Plain = Annotated[JsonValue, AfterValidator(_finite)]
 
 PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_fast=True)]
 """One entry a channel or direction at most."""
+
+
+def mistake(error: ValidationError, default: str) -> str:
+    """Returns the place of the first mistake, `default` for all of it, and its cause."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:200] or default
+    return f"{where}: {first['msg'][:200]}"
 
 
 class Record(BaseModel):

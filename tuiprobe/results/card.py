@@ -117,7 +117,7 @@ def set_accuracies(report: Report) -> list[NamedFigure]:
 
 
 def sets_line(report: Report) -> Text:
-    """Returns what each set with an accuracy holds; empty where fewer than two have one."""
+    """Describes the content of each set with an accuracy; empty where fewer than two have one."""
     known = dict.fromkeys(named.data for named in set_accuracies(report))
     sets = {data.name: data for data in report.data}
     shown = [sets[name] for name in known if name in sets]

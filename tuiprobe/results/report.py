@@ -15,7 +15,17 @@ from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.plaintext import json_text, plain
 from tuiprobe.results.accuracy import Accuracy, accuracies
-from tuiprobe.results.base import ByName, Figure, Frozen, Many, NotRun, Plain, Real, given
+from tuiprobe.results.base import (
+    ByName,
+    Figure,
+    Frozen,
+    Many,
+    NotRun,
+    Plain,
+    Real,
+    given,
+    mistake,
+)
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
@@ -189,7 +199,7 @@ class Report(Frozen):
         except ValidationError as error:
             raise DamagedFileError(
                 f"the part {kind.probe} of results.json is none of this version of tuiprobe: "
-                f"{_mistake(error, 'its result')}; run `tuiprobe reprobe` on its directory"
+                f"{mistake(error, 'its result')}; run `tuiprobe reprobe` on its directory"
             ) from error
 
     def why_not(self, probe: str) -> str:
@@ -360,7 +370,7 @@ class Report(Frozen):
                     f"{source} is of schema {version}, and this version of tuiprobe reads schema "
                     f"{SCHEMA_VERSION}: {remedy}"
                 ) from error
-            cause = _mistake(error, "the file")
+            cause = mistake(error, "the file")
             why: ValueError = error
         except ValueError as error:
             cause, why = f"the file: {error}", error
@@ -383,10 +393,3 @@ def _for_people(results: Collection[str], value: dict[str, Any]) -> dict[str, An
     elif "section" in value and value.get("probe") not in results:
         value["result"] = None
     return value
-
-
-def _mistake(error: ValidationError, default: str) -> str:
-    """Returns the place of the first mistake, `default` for the report itself, and its cause."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])[:200] or default
-    return f"{where}: {first['msg'][:200]}"

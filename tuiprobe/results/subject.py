@@ -23,8 +23,29 @@ NO_REPRESENTATION: Final = NotRun(
 )
 """What a table of answers tells about the inside of its model."""
 
+NO_CLASS_NAMES: Final = NotRun(
+    reason="the images carry no class names",
+    remedy="list your classes, one a line: --classes names.txt",
+)
+"""Why a model that answers by prompts has no head."""
+
 Representation = Literal["projected", "pooled", "token", "none"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
+
+
+def no_head(model: str, fits: bool = True) -> NotRun:
+    """Returns why a model has no head; `fits` says whether one could be fitted to images."""
+    remedy = "pass --head FILE or --head probe" if fits else "pass --head FILE"
+    return NotRun(reason=f"{model} brings no head", remedy=remedy)
+
+
+def long_head(prompts: int) -> NotRun:
+    """Returns why a head of many prompts is not built unasked on a CPU."""
+    return NotRun(
+        reason=f"{prompts:,} prompts take a CPU hours",
+        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
+        "run on --device cuda, or pass fewer --templates",
+    )
 
 
 class Weights(Frozen):

@@ -103,13 +103,9 @@ def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
     Raises:
         DamagedFileError: If the file is truncated, altered, too large or behind a link.
     """
-    return _verified(entry)[1:]
-
-
-def _verified(entry: Entry) -> tuple[str, Arrays, dict[str, str]]:
     header, content = _read(entry)
-    checksum = _verify(entry, header, content.data)
-    return checksum, _arrays(header, content), header.described
+    _verify(entry, header, content.data)
+    return _arrays(header, content), header.described
 
 
 def read_metadata(entry: Entry) -> dict[str, str]:
@@ -123,11 +119,15 @@ def read_metadata(entry: Entry) -> dict[str, str]:
 
 
 def checksum_of(entry: Entry) -> str:
-    """Returns the checksum that an array file carries, without comparing it.
+    """Returns the checksum by which a manifest names a file.
+
+    That of an array file stands in it, and is not compared with the content.
 
     Raises:
-        DamagedFileError: If the file is missing or has none.
+        DamagedFileError: If the file is missing, or an array file has none.
     """
+    if not entry.name.endswith(".safetensors"):
+        return hashlib.sha256(entry.read_bytes()).hexdigest()
     with entry.open() as file, reading(entry):
         return _stored_checksum(entry, read_header(file, entry))
 
@@ -291,8 +291,8 @@ def read_arrays_of_run(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[st
     Raises:
         DamagedFileError: As for `read_arrays`; also if the arrays belong to another run or merge.
     """
-    checksum, arrays, metadata = _verified(entry)
-    refuse_other(entry, checksum)
-    if "key" in metadata:
-        directory.refuse_other_key(entry, metadata["key"])
-    return arrays, metadata
+    header, content = _read(entry)
+    refuse_other(entry, _verify(entry, header, content.data))
+    if "key" in header.metadata:
+        directory.refuse_other_key(entry, header.metadata["key"])
+    return _arrays(header, content), header.described

@@ -6,15 +6,20 @@ checks have the type, shape and range that the probes rely on.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.run.arrays import Arrays
+from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.results.base import LONGEST_TEXT
+from tuiprobe.run.arrays import Arrays, read_arrays_of_run
+from tuiprobe.run.directory import RunDir
+
+_T = TypeVar("_T")
 
 _LARGEST = 1e100
 MOST_COUNTED = 2**53
@@ -43,20 +48,49 @@ class HeadArrays:
     logit_bias: float = 0.0
 
 
+def below(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
+    """Returns the values whose names begin with a prefix, by the rest of their names."""
+    return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
+
+
 class CheckedArrays:
     """The arrays of one file, each checked when it is taken.
 
     Args:
         file: File of the arrays, for errors.
         arrays: Arrays by name.
+        metadata: Texts of the file by name.
     """
 
-    def __init__(self, file: Entry, arrays: Arrays) -> None:
-        self._file, self._arrays = file, arrays
+    def __init__(
+        self, file: Entry, arrays: Arrays, metadata: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._file, self.arrays, self.metadata = file, arrays, metadata
+
+    @classmethod
+    def of_run(cls, directory: RunDir, file: Entry) -> CheckedArrays:
+        """Reads merged arrays of a run; errors as for `read_arrays_of_run`."""
+        return cls(file, *read_arrays_of_run(directory, file))
+
+    def below(self, prefix: str) -> CheckedArrays:
+        """Returns the arrays whose names begin with a prefix, without it."""
+        return CheckedArrays(self._file, below(self.arrays, prefix))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Returns a list of texts in the metadata after checking it; empty where it has none."""
+        try:
+            texts = parse_json(self.metadata.get(name, "[]"))
+        except ValueError as error:
+            raise self.damaged(f"{name}: {error}") from error
+        if not isinstance(texts, list) or not all(
+            isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts
+        ):
+            raise self.damaged(f"{name} is no list of texts")
+        return tuple(texts)
 
     def holds(self, name: str, kind: str) -> bool:
         """Returns whether the file has an array of this name and type."""
-        return name in self._arrays and self._arrays[name].dtype == np.dtype(kind)
+        return name in self.arrays and self.arrays[name].dtype == np.dtype(kind)
 
     def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
         """Returns an array after checking its type and shape, but not its values.
@@ -69,7 +103,7 @@ class CheckedArrays:
         Raises:
             DamagedFileError: If it is missing, or of another type or shape.
         """
-        array = self._arrays.get(name)
+        array = self.arrays.get(name)
         if array is None:
             raise self.damaged(f"{name} is missing")
         if array.dtype.str != kind and array.dtype != np.dtype(kind):

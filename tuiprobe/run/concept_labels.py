@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from tuiprobe.files import UNFIT, parse_json
-from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
+from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 
@@ -72,10 +69,8 @@ def read_labels(directory: RunDir) -> Labels:
     Raises:
         DamagedFileError: If the file is missing or damaged; names the array.
     """
-    path = directory.concepts_file
-    arrays, metadata = read_arrays_of_run(directory, path)
-    checked = CheckedArrays(path, arrays)
-    names, categories = (_names(checked, metadata, key) for key in ("names", "categories"))
+    checked = CheckedArrays.of_run(directory, directory.concepts_file)
+    names, categories = checked.texts("names"), checked.texts("categories")
     k, g = len(names), len(categories)
     ids = checked.counts("ids", "i8", None)
     n = len(ids)
@@ -90,21 +85,9 @@ def read_labels(directory: RunDir) -> Labels:
         category_of=_below(checked, "category_of", checked.shaped("category_of", "i8", k), g),
         names=names,
         categories=categories,
-        digest=metadata.get("digest", ""),
-        images=metadata.get("images", ""),
+        digest=checked.metadata.get("digest", ""),
+        images=checked.metadata.get("images", ""),
     )
-
-
-def _names(checked: CheckedArrays, metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
-    try:
-        names = parse_json(metadata[key])
-    except UNFIT as error:
-        raise checked.damaged(f"{key}: {error}") from error
-    if not isinstance(names, list) or not all(
-        isinstance(name, str) and len(name) <= LONGEST_TEXT for name in names
-    ):
-        raise checked.damaged(f"{key} is no list of names")
-    return tuple(names)
 
 
 def _places(

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError, flush_folder, writing
+from tuiprobe.files import flush_folder, unless_damaged, writing
+from tuiprobe.plaintext import listed
 from tuiprobe.run.directory import BEFORE_THE_KEY, RunDir
 from tuiprobe.run.locks import holds
 
@@ -82,15 +83,12 @@ def delete_run(run: RunDir) -> list[str]:
         return []
     if not _is_failed_start(run):
         _refuse_other_than_run(run)  # before its lock, which is a file
-    with run.locked():
-        if not _is_failed_start(run):
-            _refuse_other_than_run(run)
-        with _other_locks(run), writing(path):
-            others = _delete(run)
-            for name in _files_and_others(path)[0]:  # locks and the log
-                (path / name).unlink(missing_ok=True)
-            if not others:
-                path.rmdir()
+    with run.locked(), _other_locks(run), writing(path):
+        others = _delete(run)
+        for name in _files_and_others(path)[0]:  # locks and the log
+            (path / name).unlink(missing_ok=True)
+        if not others:
+            path.rmdir()
     return others
 
 
@@ -98,11 +96,9 @@ def left_files_line(path: Path, names: Sequence[str]) -> str:
     """Returns a sentence on the user's files that were kept when a run was deleted.
 
     >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
-    'kept in runs/a, because they are no part of the run: notes.txt, photos'
+    'kept in runs/a, because they are no part of the run: notes.txt and photos'
     """
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    listed = f"{', '.join(names[:_NAMED])}{more}"
-    return f"kept in {path}, because they are no part of the run: {listed}"
+    return f"kept in {path}, because they are no part of the run: {listed(names, _NAMED)}"
 
 
 def _delete(run: RunDir) -> list[str]:
@@ -154,13 +150,8 @@ def is_run(run: RunDir) -> bool:
         return False
     if not run.spec_file.exists():  # stopped before it wrote anything else
         return all(path.name.startswith(_BEFORE_THE_SPEC) for path in run.path.iterdir())
-    try:
-        spec = run.spec_json()
-    except DamagedFileError:
-        return False
-    return isinstance(spec, dict) and all(
-        isinstance(spec.get(name), str) for name in ("model", "data")
-    )
+    spec = unless_damaged(run.spec_json)
+    return spec is not None and all(isinstance(spec.get(name), str) for name in ("model", "data"))
 
 
 def _is_failed_start(run: RunDir) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tuiprobe.files import (
     names_below,
     not_made_again,
     reading,
+    unless_damaged,
     writing,
 )
 from tuiprobe.plaintext import plain
@@ -156,10 +158,8 @@ class RunDir:
 
     def read_key(self) -> str | None:
         """Returns the key; None if it is missing or invalid."""
-        try:
-            key = self.key_file.read_bytes(limit=1024).decode("ascii").strip()
-        except (DamagedFileError, UnicodeDecodeError):
-            return None
+        content = unless_damaged(partial(self.key_file.read_bytes, 1024)) or b""
+        key = content.decode("ascii", "replace").strip()
         return key if _KEY.fullmatch(key) else None
 
     def refuse_other_key(self, file: Entry, key: str) -> None:
@@ -174,13 +174,16 @@ class RunDir:
                 f"{file} belongs to another run (key {key[:8]}, here {expected[:8]})"
             )
 
-    def spec_json(self) -> Any:
-        """Returns the content of `spec.json`, which may be anything.
+    def spec_json(self) -> dict[str, Any]:
+        """Returns the options in `spec.json`, which may be of any names and values.
 
         Raises:
-            DamagedFileError: If it is missing, too large or no JSON.
+            DamagedFileError: If it is missing or too large, or holds no options.
         """
-        return self.spec_file.read_json(limits.SPEC_BYTES)
+        spec = self.spec_file.read_json(limits.SPEC_BYTES)
+        if not isinstance(spec, dict):
+            raise DamagedFileError(f"{self.spec_file} holds no options of a run")
+        return spec
 
     def refuse_foreign(self, key: str) -> None:
         """Refuses a directory that does not belong to this run.

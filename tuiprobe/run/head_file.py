@@ -6,18 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import parse_json, unless_damaged
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_arrays, read_arrays_of_run, write_arrays
-from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays
+from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
+from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays, below
 from tuiprobe.run.directory import RunDir
-
-_T = TypeVar("_T")
 
 LARGEST_WEIGHT = 1e15
 """Largest magnitude in a head; logits of larger ones leave the range of float32."""
@@ -104,89 +102,69 @@ def read_head(directory: RunDir) -> HeadFile:
     Raises:
         DamagedFileError: If the file is missing or damaged.
     """
-    file = directory.head_file
-    arrays, metadata = read_arrays_of_run(directory, file)
-    head: HeadArrays | NotRun
-    if _NOT_RUN in metadata:
-        head = _not_run(file, metadata[_NOT_RUN])
-    else:
-        head = _head(file, arrays, metadata)
+    checked = CheckedArrays.of_run(directory, directory.head_file)
+    arrays, metadata = checked.arrays, checked.metadata
+    why, unmatched = metadata.get(_NOT_RUN), below(metadata, _UNMATCHED)
     return HeadFile(
-        head,
-        answers=_by_set(arrays, _ANSWERS),
-        unmatched={n: _not_run(file, text) for n, text in _by_set(metadata, _UNMATCHED).items()},
-        shift_heads=_shift_heads(file, arrays, metadata),
-        classes=_texts(file, metadata, "classes"),
-        templates=_texts(file, metadata, "templates"),
+        _head(checked) if why is None else _not_run(checked, why),
+        answers=below(arrays, _ANSWERS),
+        unmatched={name: _not_run(checked, text) for name, text in unmatched.items()},
+        shift_heads=_shift_heads(checked),
+        classes=checked.texts("classes"),
+        templates=checked.texts("templates"),
         choice=metadata.get("choice", ""),
         digest=_digest(arrays, metadata),
     )
 
 
-def _head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArrays:
-    checked = CheckedArrays(file, arrays)
+def _head(checked: CheckedArrays) -> HeadArrays:
+    arrays, metadata = checked.arrays, checked.metadata
     weight = checked.finite("weight", "f4", None, None)
     bias = checked.finite("bias", "f4", len(weight)) if "bias" in arrays else None
     for array in (weight, bias):
         if array is not None and np.abs(array).max() > LARGEST_WEIGHT:
             raise checked.damaged(f"it holds {np.abs(array).max():g}, which is no weight of a head")
-    for name in _by_set(arrays, _ANSWERS):
+    for name in below(arrays, _ANSWERS):
         answers = checked.in_range(_ANSWERS + name, "i8", len(weight))
         if answers.min() < -1 or answers.max() > MOST_COUNTED:
             raise checked.damaged(f"{_ANSWERS}{name} holds what is no class")
     if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
         raise checked.damaged("its metadata does not say how to use it")
-    scale, shift = _logit_scale(checked, arrays)
+    scale, shift = _logit_scale(checked)
     normalize = metadata["normalize"] == "true"
     if normalize and bias is not None:
         raise checked.damaged("it holds a bias for each class, which no zero-shot head has")
     return HeadArrays(weight, bias, normalize, metadata["source"], scale, shift)
 
 
-def _logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:
+def _logit_scale(checked: CheckedArrays) -> tuple[float | None, float]:
     """Returns logit scale and logit bias, which not every head has."""
     scale = shift = None
-    if "logit_scale" in arrays:
+    if "logit_scale" in checked.arrays:
         scale = float(checked.finite("logit_scale", "f4", 1)[0])
         if scale <= 0:
             raise checked.damaged(f"logit_scale holds {scale:g}, which is not above 0")
-    if "logit_bias" in arrays:
+    if "logit_bias" in checked.arrays:
         shift = float(checked.finite("logit_bias", "f4", 1)[0])
     return scale, shift or 0.0
 
 
-def _texts(file: Entry, metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
-    try:
-        texts = parse_json(metadata.get(name, "[]"))
-    except ValueError as error:
-        raise file.damaged(error) from error
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise file.damaged(f"its {name} are no list of texts")
-    return tuple(texts)
-
-
-def _not_run(file: Entry, text: str) -> NotRun:
+def _not_run(checked: CheckedArrays, text: str) -> NotRun:
     try:
         return NotRun.model_validate(parse_json(text))
     except ValueError as error:  # pydantic's errors are ValueErrors
-        raise file.damaged("it does not say why something is missing") from error
+        raise checked.damaged("it does not say why something is missing") from error
 
 
-def _by_set(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
-    return {n.removeprefix(prefix): value for n, value in named.items() if n.startswith(prefix)}
-
-
-def _shift_heads(
-    file: Entry, arrays: Arrays, metadata: Mapping[str, str]
-) -> dict[str, HeadArrays | NotRun]:
-    missing, checked = _by_set(metadata, _SHIFT_HEADS_NOT_RUN), CheckedArrays(file, arrays)
+def _shift_heads(checked: CheckedArrays) -> dict[str, HeadArrays | NotRun]:
+    missing = below(checked.metadata, _SHIFT_HEADS_NOT_RUN)
     heads: dict[str, HeadArrays | NotRun] = {
-        name: _not_run(file, text) for name, text in missing.items()
+        name: _not_run(checked, text) for name, text in missing.items()
     }
-    scale, shift = _logit_scale(checked, arrays)
-    for name in _by_set(arrays, _SHIFT_HEADS):
+    scale, shift = _logit_scale(checked)
+    for name in below(checked.arrays, _SHIFT_HEADS):
         weight = checked.finite(_SHIFT_HEADS + name, "f4", None, None)
-        source = metadata.get(_SHIFT_HEADS + name, "")
+        source = checked.metadata.get(_SHIFT_HEADS + name, "")
         heads[name] = HeadArrays(weight, None, True, source, scale, shift)
     return heads
 
@@ -218,10 +196,7 @@ def write_fitted(directory: RunDir, number: int, split: str, rows: Arrays) -> No
 
 
 def read_fitted(directory: RunDir, number: int, split: str) -> Arrays:
-    """Returns what `write_fitted` wrote; nothing if it is of other images, missing or damaged."""
-    file = directory.head_probe_file(number)
-    try:
-        arrays, metadata = read_arrays(file) if file.exists() else ({}, {})
-    except DamagedFileError:
-        return {}
+    """Reads the arrays of `write_fitted`; none if of other images, missing or damaged."""
+    read = unless_damaged(partial(read_arrays, directory.head_probe_file(number)))
+    arrays, metadata = read or ({}, {})
     return arrays if metadata.get("split") == split else {}

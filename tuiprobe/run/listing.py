@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun
@@ -99,10 +98,7 @@ def command_of_run(run: RunDir) -> str:
         DamagedFileError: If it has no readable spec.
         UsageError: If no command of this version does it.
     """
-    spec = run.spec_json()
-    if not isinstance(spec, dict):
-        raise DamagedFileError(f"{run.spec_file} holds no options of a run")
-    return command_of(spec)
+    return command_of(run.spec_json())
 
 
 def as_json(view: RunView) -> dict[str, Any]:

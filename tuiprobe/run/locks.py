@@ -9,10 +9,11 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.files import Entry, names_below, process_lives
+from tuiprobe.errors import RunError
+from tuiprobe.files import Entry, names_below, process_lives, unless_damaged
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -20,7 +21,7 @@ MERGE_LOCK = "lock-merge"
 QUIET_SECONDS = 20.0
 """Without a new status for this long, a rank of another host no longer counts as running."""
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network file systems
 _PROCESS = re.compile(r"process (\d+) on (.+)")
 _LOCKS = Path("/proc/locks")
 
@@ -33,8 +34,11 @@ class BusyError(RunError):
 
 
 @contextmanager
-def holding(lock: Entry, wait: bool) -> Iterator[None]:
+def holding(lock: Entry, wait: bool = False) -> Iterator[int]:
     """Holds a lock inside the block; it is made if it is missing.
+
+    Yields:
+        Its descriptor, with which a process that is started inherits the lock.
 
     Raises:
         BusyError: If another process holds it and `wait` is false.
@@ -42,7 +46,7 @@ def holding(lock: Entry, wait: bool) -> Iterator[None]:
     """
     _DESCRIPTORS[lock] = descriptor = _locked(lock, wait)
     try:
-        yield
+        yield descriptor
     finally:
         if _DESCRIPTORS.pop(lock, None) is not None:
             os.close(descriptor)
@@ -66,16 +70,21 @@ def _locked(lock: Entry, wait: bool) -> int:
     while True:
         descriptor, locked = lock.descriptor(os.O_RDWR | os.O_CREAT), False
         try:
-            with refusing_without_locks(lock):
-                fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = lock.status()
             # The file may have been deleted together with its run since it was opened.
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                note_holder(descriptor, os.getpid())
                 locked = True
                 return descriptor
         except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise RunError(
+                    f"{lock.root} is on a file system without locks ({error.strerror}), where two "
+                    "processes could write one run: choose an --output on another file system, or "
+                    "have this one mounted with locks (NFS with a lock service, Lustre with -o "
+                    "flock)"
+                ) from error
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
@@ -88,23 +97,11 @@ def _locked(lock: Entry, wait: bool) -> int:
                 os.close(descriptor)
 
 
-@contextmanager
-def refusing_without_locks(entry: Entry) -> Iterator[None]:
-    """Refuses a file system that has no locks, as some network file systems are mounted.
-
-    Raises:
-        RunError: If the block cannot lock the file for this reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        raise RunError(
-            f"{entry.root} is on a file system without locks ({error.strerror}), where two "
-            "processes could write one run: choose an --output on another file system, or have "
-            "this one mounted with locks (NFS with a lock service, Lustre with -o flock)"
-        ) from error
+def note_holder(descriptor: int, process: int) -> None:
+    """Writes into a lock file which process holds it."""
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, f"process {process} on {this_host()}\n".encode())
 
 
 def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
@@ -157,8 +154,6 @@ def this_host() -> str:
 
 def _holder(lock: Entry) -> tuple[int, str]:
     """Returns number and host of the process that last took a lock; no host if it is unknown."""
-    try:
-        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
-    except TuiprobeError:
-        match = None
+    content = unless_damaged(partial(lock.read_bytes, 1024)) or b""
+    match = _PROCESS.match(content.decode("utf-8", "replace"))
     return (0, "") if match is None else (int(match[1]), match[2].strip())

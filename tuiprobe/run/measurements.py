@@ -7,13 +7,12 @@ type, shape and range that the probes rely on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.run.arrays import Arrays, read_arrays, read_arrays_of_run, write_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, TapRecord
@@ -54,8 +53,7 @@ def read_features(
     Raises:
         DamagedFileError: If an image is repeated or not in the sample list, or an array is invalid.
     """
-    file = directory.features_file(record.name)
-    checked = CheckedArrays(file, read_arrays_of_run(directory, file)[0])
+    checked = CheckedArrays.of_run(directory, directory.features_file(record.name))
     features = checked.in_range("features", "f4", None, channels)
     ids = _read_ids(checked, "ids", samples, bool(record.classes), len(features))
     return {"features": features, "ids": ids}
@@ -82,69 +80,50 @@ def write_statistics(directory: RunDir, key: str, sets: Mapping[str, Arrays]) ->
     write_arrays(directory.statistics_file, arrays, {"key": key})
 
 
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """The merged statistics of a run; each tap is checked when it is taken."""
+def tap_statistics(
+    statistics: CheckedArrays,
+    record: SetRecord,
+    tap: TapRecord,
+    samples: Mapping[int, SampleRecord],
+    images: int | None,
+) -> Arrays:
+    """Checks and returns the statistics of one set at one tap.
 
-    directory: RunDir
-    arrays: Arrays
+    Args:
+        statistics: The arrays that `write_statistics` wrote.
+        record: The set; where it has classes, every image must have a label.
+        tap: The tap; gives the width.
+        samples: Samples of the set, by id.
+        images: Number of representations of the set; None at inner taps.
 
-    @classmethod
-    def read(cls, directory: RunDir) -> Statistics:
-        """Reads what `write_statistics` wrote.
+    Returns:
+        Arrays by name, as `tuiprobe.probes.inputs.flatten_summary` gives them.
 
-        Raises:
-            DamagedFileError: If the file is missing or damaged.
-        """
-        return cls(directory, read_arrays_of_run(directory, directory.statistics_file)[0])
-
-    def tap(
-        self,
-        record: SetRecord,
-        tap: TapRecord,
-        samples: Mapping[int, SampleRecord],
-        images: int | None,
-    ) -> Arrays:
-        """Checks and returns the statistics of one set at one tap.
-
-        Args:
-            record: The set; where it has classes, every image must have a label.
-            tap: The tap; gives the width.
-            samples: Samples of the set, by id.
-            images: Number of representations of the set; None at inner taps.
-
-        Returns:
-            Arrays by name, as `tuiprobe.probes.inputs.flatten_summary` gives them.
-
-        Raises:
-            DamagedFileError: If an array is missing or invalid.
-        """
-        prefix, width = f"{record.name}/{tap.name}/", tap.channels
-        fields = {n.removeprefix(prefix): a for n, a in self.arrays.items() if n.startswith(prefix)}
-        checked = CheckedArrays(self.directory.statistics_file, fields)
-        ids = _read_ids(checked, "sample_ids", samples, bool(record.classes), images)
-        shards = len(checked.in_range("shard_share_sum", "f8", None, width))
-        for kinds, shape in (
-            (_PER_CHANNEL, (width,)), (_PER_IMAGE, (len(ids),)), (_SINGLE, ()),
-            (_PER_SHARD, (shards,)),
-        ):  # fmt: skip
-            for name, kind in kinds.items():
-                (checked.counts if kind == "i8" else checked.in_range)(name, kind, *shape)
-        leading = checked.in_range("sample_leading", "i4", len(ids))
-        if leading.min() < -1 or leading.max() >= width:
-            raise checked.damaged(
-                f"sample_leading names a channel that {width} channels do not have"
-            )
-        checked.counts("norm_histogram", "i8", None)
-        for end in ("largest", "smallest"):
-            shape = checked.in_range(f"{end}_values", "f4", width, None).shape
-            checked.ids(f"{end}_sample_ids", samples, *shape)
-            positions = checked.in_range(f"{end}_positions", "i4", *shape)
-            if positions.size and positions.min() < -1:
-                raise checked.damaged(f"{end}_positions holds what is no position")
-        if images is None:
-            checked.in_range(ROW_SAMPLE, "f4", None, width)
-        return fields
+    Raises:
+        DamagedFileError: If an array is missing or invalid.
+    """
+    checked, width = statistics.below(f"{record.name}/{tap.name}/"), tap.channels
+    ids = _read_ids(checked, "sample_ids", samples, bool(record.classes), images)
+    shards = len(checked.in_range("shard_share_sum", "f8", None, width))
+    for kinds, shape in (
+        (_PER_CHANNEL, (width,)), (_PER_IMAGE, (len(ids),)), (_SINGLE, ()),
+        (_PER_SHARD, (shards,)),
+    ):  # fmt: skip
+        for name, kind in kinds.items():
+            (checked.counts if kind == "i8" else checked.in_range)(name, kind, *shape)
+    leading = checked.in_range("sample_leading", "i4", len(ids))
+    if leading.min() < -1 or leading.max() >= width:
+        raise checked.damaged(f"sample_leading names a channel that {width} channels do not have")
+    checked.counts("norm_histogram", "i8", None)
+    for end in ("largest", "smallest"):
+        shape = checked.in_range(f"{end}_values", "f4", width, None).shape
+        checked.ids(f"{end}_sample_ids", samples, *shape)
+        positions = checked.in_range(f"{end}_positions", "i4", *shape)
+        if positions.size and positions.min() < -1:
+            raise checked.damaged(f"{end}_positions holds what is no position")
+    if images is None:
+        checked.in_range(ROW_SAMPLE, "f4", None, width)
+    return checked.arrays
 
 
 def write_means(

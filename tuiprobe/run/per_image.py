@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from tuiprobe.results.base import NotRun
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.arrays import Arrays, read_arrays_of_run, write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays, below
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord
@@ -131,21 +131,19 @@ def read_per_image(directory: RunDir) -> ImageValues:
     file = directory.per_image_file
     if not exists_in_run(file):
         return {}
-    arrays, metadata = read_arrays_of_run(directory, file)
-    checked, images = CheckedArrays(file, arrays), {}
-    names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
-    for name in names:
+    checked, images = CheckedArrays.of_run(directory, file), {}
+    for name, listed in below(checked.metadata, _LISTED).items():
         ids = checked.shaped(f"{name}/ids", "i8", None)
         if ids.size and (ids[0] < 0 or not (np.diff(ids) > 0).all()):
             raise checked.damaged(f"{name}/ids are not ascending ids")
         values = {
             kind: _in_range(checked, f"{name}/{kind}", kind, len(ids))
             for kind in get_args(PerImage)
-            if f"{name}/{kind}" in arrays
+            if f"{name}/{kind}" in checked.arrays
         }
         images[name] = SetValues(
-            samples=metadata[_LISTED + name],
-            contents=metadata.get(_CONTENTS + name, ""),
+            samples=listed,
+            contents=checked.metadata.get(_CONTENTS + name, ""),
             ids=ids,
             values=values,
             answers=_answers(checked, f"{name}/head/", len(ids)),

@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.results.report import Report
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_head
 from tuiprobe.run.per_image import Answers, ImageValues, SetValues, read_per_image
@@ -45,7 +43,6 @@ class Pictures:
     Attributes:
         directory: The run.
         record: The set.
-        key: Key of the run.
         values: What the run keeps of each image; its ids are ascending.
         samples: Samples of the set by id.
         names: The class of each row of the head.
@@ -53,7 +50,6 @@ class Pictures:
 
     directory: RunDir
     record: SetRecord
-    key: str
     values: SetValues
     samples: Mapping[int, SampleRecord]
     names: tuple[str, ...]
@@ -75,7 +71,7 @@ class Pictures:
         """
         if self.record.files:
             return {}
-        return read_digests(self.directory, self.record, self.key)
+        return read_digests(self.directory, self.record)
 
     def at(self, places: Places) -> list[Prediction]:
         """Returns images at some places, in that order."""
@@ -173,9 +169,7 @@ def read_pictures(directory: RunDir, known: ImageValues | None = None) -> dict[s
     names = read_head(directory).classes
     values = read_per_image(directory) if known is None else known
     return {
-        record.name: Pictures(
-            directory, record, plan.key, values[record.name], samples[record.name], names
-        )
+        record.name: Pictures(directory, record, values[record.name], samples[record.name], names)
         for record in plan.sets
         if record.name in values
     }
@@ -193,24 +187,20 @@ def predictions(report: Report) -> list[Prediction]:
     return [picture for images in sets for picture in images.at(images.everything())]
 
 
-def read_digests(directory: RunDir, record: SetRecord, key: str) -> dict[int, str]:
+def read_digests(directory: RunDir, record: SetRecord) -> dict[int, str]:
     """Returns the SHA-256 of every image of a set, readable or not, by sample id.
 
     Args:
         directory: The run directory.
         record: The set, of images.
-        key: Key of the run, of which sets have their own where `record` names one.
 
     Raises:
         DamagedFileError: If a shard is missing or damaged.
     """
     digests: dict[int, str] = {}
     for number in range(record.shards):
-        shard = read_shard(directory, record.name, number, record.key or key)
-        checked = CheckedArrays(shard.entry, shard.arrays)
-        images = checked.shaped("images", "i8", None)
-        rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
-        digests |= {i: row.tobytes().hex() for i, row in zip(images.tolist(), rows, strict=True)}
+        shard = read_shard(directory, record.name, number, record.key)
+        digests |= {i: digest.hex() for i, digest in shard.digests().items()}
     return digests
 
 

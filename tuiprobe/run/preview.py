@@ -13,7 +13,7 @@ from tuiprobe.options import flag
 from tuiprobe.plaintext import listed, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
-from tuiprobe.results.subject import NO_REPRESENTATION
+from tuiprobe.results.subject import NO_CLASS_NAMES, NO_REPRESENTATION, long_head, no_head
 from tuiprobe.spec import ANSWERS, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
 
 _CAPTIONED = ("zero-shot", "captions")
@@ -223,36 +223,26 @@ def expected_head(
         return preview.sets if isinstance(preview.sets, Unknown) else Unknown(depends_on="data")
     if {"head", "classes"} & {wrong.option for wrong in preview.wrong}:
         return Unknown(depends_on="options")
-    if spec.head == "probe":
-        return "yes" if classes else NotRun(reason="--head probe takes labelled images")
-    if spec.head not in (None, "zero-shot"):
-        return "yes"
-    if spec.model.startswith(ANSWERS):
+    if spec.head not in (None, "zero-shot") or spec.model.startswith(ANSWERS):
         return "yes"
     if sets and sets[0].channels:
-        return NotRun(reason="vectors bring no head", remedy="pass --head FILE")
+        return no_head(spec.model, fits=False)
     preset = presets().get(spec.model)
     captioned = preset is not None and preset.training in _CAPTIONED
     if model is None and not captioned:
         return Unknown(depends_on="model")
     if model is not None and model["text"] is None:
-        reason, remedy = f"{spec.model} brings no head", "pass --head FILE or --head probe"
-        return "yes" if model["head"] is not None else NotRun(reason=reason, remedy=remedy)
+        return "yes" if model["head"] is not None else no_head(spec.model)
     if not classes:
-        remedy = "list your classes, one a line: --classes names.txt"
-        return NotRun(reason="the images carry no class names", remedy=remedy)
+        return NO_CLASS_NAMES
     templates = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])
     prompts = classes * (preview.templates or templates)
     if prompts <= MAX_CPU_PROMPTS or spec.head == "zero-shot":
         return "yes"
     if model is None:
         return Unknown(depends_on="model")
-    if model["text"]["padded"] and model["cost"]["device"] == "cpu":
-        return NotRun(
-            reason=f"{prompts:,} prompts take a CPU hours",
-            remedy="ask for them with --head zero-shot, or run on --device cuda",
-        )
-    return "yes"
+    slow = model["text"]["padded"] and model["cost"]["device"] == "cpu"
+    return long_head(prompts) if slow else "yes"
 
 
 def _unmet(

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
+from tuiprobe.files import (
+    DIGEST_BYTES,
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    unless_damaged,
+)
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, ByName, Count, Many, Real, Record
+from tuiprobe.results.base import ByName, Count, Many, Real, Record, mistake
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
@@ -75,7 +83,7 @@ class SetRecord(Record):
     Attributes:
         shard_images: Images of each shard but the last; None where nothing is planned.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
-        key: The key in its shards; None for that of the run.
+        key: The key in its shards.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
         files: The files in which its samples lie together; its samples then have no lines in
@@ -91,7 +99,7 @@ class SetRecord(Record):
     notes: Many[str]
     shard_images: Count | None = None
     published: str | None = None
-    key: str | None = None
+    key: str
     target: bool = False
     files: Many[StoredFile] = ()
 
@@ -199,10 +207,7 @@ def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> Ru
 
 def saved_by_watch(directory: RunDir) -> bool:
     """Returns whether `tuiprobe.watch` saved the directory: results without arrays or images."""
-    try:
-        fields = read_record(directory.spec_file, limits.SPEC_BYTES)
-    except DamagedFileError:
-        return False
+    fields = unless_damaged(partial(read_record, directory.spec_file, limits.SPEC_BYTES))
     return isinstance(fields, dict) and fields.get(WATCHED) is True
 
 
@@ -230,8 +235,7 @@ def _read_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record
     try:
         record = kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise DamagedFileError(_FOREIGN.format(file, first["msg"][:LONGEST_TEXT])) from error
+        raise DamagedFileError(_FOREIGN.format(file, mistake(error, "it"))) from error
     directory.refuse_other_key(file, record.key)
     return record
 
@@ -310,6 +314,19 @@ class ShardFile:
     skipped: tuple[tuple[int, str], ...]
     size: int
     pieces: int
+
+    def digests(self) -> dict[int, bytes]:
+        """Returns the SHA-256 of every image that was read, readable or not, by sample id.
+
+        Raises:
+            DamagedFileError: If its arrays do not say it.
+        """
+        from tuiprobe.run.checked_arrays import CheckedArrays  # loads numpy
+
+        checked = CheckedArrays(self.entry, self.arrays)
+        images = checked.shaped("images", "i8", None)
+        rows = checked.shaped("digests", "u1", len(images), DIGEST_BYTES)
+        return {i: row.tobytes() for i, row in zip(images.tolist(), rows, strict=True)}
 
 
 def write_shard(shard: ShardFile, place: ShardPlace, key: str) -> None:

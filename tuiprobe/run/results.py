@@ -7,14 +7,14 @@ the manifest was written.
 import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, Entry, read_regular, reading
+from tuiprobe.files import DamagedFileError, Entry, read_regular, reading, unless_damaged
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
@@ -29,6 +29,7 @@ from tuiprobe.run.manifest import (
     FILES,
     MANIFEST,
     RESULTS,
+    Manifest,
     read_manifest,
     read_named,
     read_record,
@@ -146,10 +147,8 @@ def write_results(run: RunDir, report: Report) -> None:
     """
     write_named(run.results_file, report.to_json())
     write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
-    earlier = read_manifest(run.path) or {}
-    files = _files(run, (data.name for data in report.data))
-    new = {file.name: _checksum(file) for file in files if file.name not in earlier}
-    write_manifest(run.path, {**earlier, **new})
+    sets = [data.name for data in report.data]
+    write_manifest(run.path, _named(run, sets, read_manifest(run.path) or {}))
 
 
 def withdraw_results(run: RunDir) -> None:
@@ -160,24 +159,18 @@ def withdraw_results(run: RunDir) -> None:
     """
     manifest = read_manifest(run.path)
     if manifest is None:
-        files = _files(run, read_measured(run).sets)
-        manifest = {file.name: _checksum(file) for file in files}
+        manifest = _named(run, read_measured(run).sets, {})
     remaining = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
     write_manifest(run.path, remaining)
 
 
-def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:
-    """Returns the files of a run with these measured sets that a manifest names."""
+def _named(run: RunDir, sets: Iterable[str], earlier: Manifest) -> Manifest:
+    """Returns a manifest with all files of a run with these measured sets."""
     files = [run.at(name) for name in FILES]
     for name in sets:
         files += (run.features_file(name), run.rows_file(name))
-    return [file for file in files if file.exists()]
-
-
-def _checksum(file: Entry) -> str:
-    if file.name.endswith(".safetensors"):
-        return checksum_of(file)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    new = [file for file in files if file.name not in earlier and file.exists()]
+    return {**earlier, **{file.name: checksum_of(file) for file in new}}
 
 
 def summary_of(report: Report) -> Summary:
@@ -237,7 +230,5 @@ def _summary(path: Path, results: int, _of_summary: int, manifest: int) -> Summa
 
 def is_partial(run: RunDir) -> bool:
     """Returns whether a run's results are of a part of the images, or cannot be read."""
-    try:
-        return summary(run).partial
-    except DamagedFileError:
-        return True
+    about = unless_damaged(partial(summary, run))
+    return about is None or about.partial

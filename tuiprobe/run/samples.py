@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe import limits
 from tuiprobe.files import parse_json
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import read_arrays_of_run, write_arrays
+from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _MOST_NAME_BYTES = 4096
 
@@ -105,8 +106,6 @@ def write_shown_samples(
         names: Names by index; empty where samples go by their index.
         labels: Labels of all samples; None without.
     """
-    import numpy as np
-
     arrays = {"rows": np.array(rows, dtype=np.int64)}
     if names:
         texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
@@ -128,37 +127,27 @@ def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
     Raises:
         DamagedFileError: If the file is damaged.
     """
-    import numpy as np
-
     file = directory.rows_file(name)
     if not file.exists():
         return ShownSamples(name, rows, {}, {})
-    arrays, _ = read_arrays_of_run(directory, file)
-    try:
-        named = arrays["rows"]
-        if named.dtype != np.int64 or named.ndim != 1:
-            raise ValueError("its rows are no list of numbers")
-        if named.size and not (named[0] >= 0 and named[-1] < rows and (np.diff(named) > 0).all()):
-            raise ValueError("its rows are not in order")
-        ids = named.tolist()
-        names = dict(zip(ids, _texts(arrays, len(ids)), strict=True)) if "names" in arrays else {}
-        labels = arrays.get("labels", np.empty(0, np.int64))
-        if "labels" in arrays and (
-            labels.dtype != np.int64 or labels.shape != named.shape or labels.min(initial=0) < 0
-        ):
-            raise ValueError("its labels are not one a row")
-        return ShownSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
-    except (KeyError, ValueError, TypeError) as error:
-        raise file.damaged(error) from error
+    checked = CheckedArrays.of_run(directory, file)
+    shown = checked.shaped("rows", "i8", None)
+    if shown.size and not (shown[0] >= 0 and shown[-1] < rows and (np.diff(shown) > 0).all()):
+        raise checked.damaged("its rows are not in order")
+    ids, names, labels = shown.tolist(), dict[int, str](), dict[int, int]()
+    if "names" in checked.arrays:
+        names = dict(zip(ids, _texts(checked, len(ids)), strict=True))
+    if "labels" in checked.arrays:
+        labels = dict(zip(ids, checked.counts("labels", "i8", len(ids)).tolist(), strict=True))
+    return ShownSamples(name, rows, names, labels)
 
 
-def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
-    content, ends = arrays["names"].tobytes(), arrays["ends"].tolist()
-    starts = [0, *ends[:-1]]
-    fits = len(ends) == count and all(0 <= a <= b for a, b in zip(starts, ends, strict=True))
-    if not fits or (ends and ends[-1] != len(content)):
-        raise ValueError("its names are not one a row")
-    pairs = zip(starts, ends, strict=True)
+def _texts(checked: CheckedArrays, count: int) -> list[str]:
+    content = checked.shaped("names", "u1", None).tobytes()
+    ends = checked.shaped("ends", "i8", count).tolist()
+    pairs = list(zip([0, *ends][:-1], ends, strict=True))
+    if not all(a <= b for a, b in pairs) or (ends and ends[-1] != len(content)):
+        raise checked.damaged("its names are not one a row")
     return [content[a:b].decode("utf-8", "replace") for a, b in pairs]
 
 

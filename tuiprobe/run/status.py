@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_a
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
+from tuiprobe.files import DamagedFileError, refuse_many_values
 from tuiprobe.plaintext import encodable
+from tuiprobe.results.base import mistake
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
@@ -28,6 +29,8 @@ from tuiprobe.run.locks import this_host
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tuiprobe.run.checked_arrays import CheckedArrays
 
 MOST_MESSAGES = 100
 """Messages, and names of unreadable images, that a status holds: the last ones."""
@@ -386,9 +389,7 @@ def read_status(run: RunDir, rank: int) -> Status | None:
         refuse_many_values(content, limits.STATUS_VALUES)
         return Status.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
-        raise file.damaged(f"{where}: {first['msg'][:200]}") from error
+        raise file.damaged(mistake(error, "the file")) from error
     except ValueError as error:
         raise file.damaged(error) from error
 
@@ -399,17 +400,17 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
     Raises:
         DamagedFileError: If the arrays are invalid, or not one value per channel.
     """
+    from tuiprobe.run.checked_arrays import CheckedArrays  # loads numpy
+
     file = run.status_file(rank, "safetensors")
     arrays = _unless_missing(lambda: read_unsealed(file, limits.STATUS_ARRAY_BYTES)[0]) or {}
+    checked = CheckedArrays(file, arrays)
     for name, figures in status.taps.items():
-        shares = _channels(file, arrays, f"{name}/shares")
+        shares = _channels(checked, f"{name}/shares")
         if shares is None:
             continue
-        leads = _channels(file, arrays, f"{name}/leads")
-        above = _channels(file, arrays, f"{name}/above") if figures.scanned else None
-        for channels in (leads, above):
-            if channels is not None and channels.shape != shares.shape:
-                raise file.damaged(f"{name} has figures of other channels")
+        leads = _channels(checked, f"{name}/leads", len(shares))
+        above = _channels(checked, f"{name}/above", len(shares)) if figures.scanned else None
         set_name, _, tap = name.partition("/")
         arrays_of_tap = {"shares": shares, "leads": leads, "above": above}
         yield (set_name, tap), figures.model_copy(update=arrays_of_tap)
@@ -424,20 +425,14 @@ def _unless_missing(read: Callable[[], _Content]) -> _Content | None:
         raise
 
 
-def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | None:
-    import numpy as np
-
-    array = arrays.get(name)
-    if array is None:
+def _channels(
+    checked: CheckedArrays, name: str, width: int | None = None
+) -> NDArray[np.float64] | None:
+    if name not in checked.arrays:
         return None
-    if (
-        array.dtype != np.float64
-        or array.ndim != 1
-        or not 1 <= len(array) <= limits.STATUS_CHANNELS
-    ):
-        raise file.damaged(
-            f"{name} is {array.dtype} of shape {array.shape}, not one number a channel"
-        )
+    array = checked.shaped(name, "f8", width)
+    if not 1 <= len(array) <= limits.STATUS_CHANNELS:
+        raise checked.damaged(f"{name} is of {len(array):,} channels")
     if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # also rejects NaN
-        raise file.damaged(f"{name} holds what is no share")
+        raise checked.damaged(f"{name} holds what is no share")
     return array

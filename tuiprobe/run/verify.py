@@ -7,7 +7,6 @@ how much is read.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, read_arrays_of_run
+from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
     FILES,
@@ -34,7 +34,6 @@ from tuiprobe.run.samples import listed_samples
 FileState = Literal["whole", "not named", "not covered", "unfinished", "missing", "damaged"]
 
 _NAMED = 3
-_SHARD = re.compile(r"(.+)-([0-9]{5,12})\.safetensors", re.DOTALL)
 _NEEDED = ("key", "spec.json", "plan.json", "samples.jsonl")
 
 
@@ -158,12 +157,11 @@ def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
     readable = states.get("measured.json") in ("whole", "not covered")
     measured = read_measured(run).sets if readable else {}
     numbers: dict[str, list[int]] = {}
-    for name in _names(run, "shards"):
-        if match := _SHARD.fullmatch(name):
-            numbers.setdefault(match[1], []).append(int(match[2]))
+    for name, number in sorted(published_shards(run)):
+        numbers.setdefault(name, []).append(number)
     for record in read_plan(run).sets:
         merged = measured[record.name].shards if record.name in measured else 0
-        yield _shards(run, record, sorted(numbers.get(record.name, ())), merged)
+        yield _shards(run, record, numbers.get(record.name, []), merged)
     entries = [run.at(f"head-probe/{name}") for name in _names(run, "head-probe")]
     findings = [_read(entry, partial(read_arrays, entry)) for entry in entries]
     wrong = [finding for finding in findings if finding.state != "whole"]
@@ -176,10 +174,10 @@ def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> 
     """Checks that a set's shards are intact and in place, and that no image or row is lost."""
     numbers = [number for number in numbers if number < record.shards]
     file, count = f"shards/{record.name}-*", f"{len(numbers):,} of {record.shards:,}"
-    key, size, wrong = record.key or run.read_key() or "", 0, []
+    size, wrong = 0, []
     for number in numbers:
         try:
-            size += read_shard(run, record.name, number, key).size
+            size += read_shard(run, record.name, number, record.key).size
         except TuiprobeError as error:
             wrong.append(str(error))
     if wrong:

@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError, errors_in
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, unless_damaged
 from tuiprobe.numbers import percent_done
 from tuiprobe.run import locks
 from tuiprobe.run.counting import (
@@ -455,10 +455,7 @@ def _planned(path: Path, written: int | None) -> Mapping[str, str]:
     """Returns model and data of the plan; nothing if there is none or it is damaged."""
     from tuiprobe.run.records import read_plan
 
-    try:
-        plan = None if written is None else read_plan(RunDir(path))
-    except DamagedFileError:
-        plan = None
+    plan = None if written is None else unless_damaged(partial(read_plan, RunDir(path)))
     if plan is None:
         return {}
     model = plan.model
@@ -476,11 +473,8 @@ def _with_summary(view: RunView, directory: RunDir) -> RunView:
         except (TuiprobeError, OSError) as error:
             title = str(error)
             view = replace(view, state="damaged", reason=title)
-    try:
-        spec = directory.spec_json()
-        model, data = str(spec["model"]), str(spec["data"])
-    except (TuiprobeError, LookupError, TypeError):
-        model = data = ""
+    spec = unless_damaged(directory.spec_json) or {}
+    model, data = (str(spec.get(name, "")) for name in ("model", "data"))
     return replace(view, summary=Summary.absent(title, model, data, view.measured))
 
 

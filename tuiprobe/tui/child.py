@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +19,7 @@ from pathlib import Path
 from tuiprobe.errors import RunError, UsageError, errors_in
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.run.locks import refusing_without_locks
+from tuiprobe.run.locks import BusyError, holding, note_holder
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""
@@ -49,8 +47,6 @@ def resuming_arguments(run: Path) -> list[str]:
     from tuiprobe.spec import kind_of
 
     spec = RunDir(run).spec_json()
-    if not isinstance(spec, dict):
-        raise UsageError(f"{run}/spec.json holds no options of a run")
     words = [*headless_arguments(spec), "--output", str(run)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
     sources = [(DATASETS, name) for name in images]
@@ -99,7 +95,7 @@ class Engine:
                 )
             finally:
                 os.close(descriptor)
-            os.write(lock, f"process {self.pid} on {socket.gethostname()}\n".encode())
+            note_holder(lock, self.pid)
 
     @property
     def open_command(self) -> str:
@@ -134,19 +130,12 @@ class Engine:
 
 @contextlib.contextmanager
 def _locked_for(run: Path) -> Iterator[int]:
-    """Opens the file whose lock the engine inherits and holds until it ends, however it ends."""
-    file = RunDir(run).engine_file
-    lock = file.descriptor(os.O_RDWR | os.O_CREAT)
+    """Takes the lock that the engine inherits and holds until it ends, however it ends."""
     try:
-        try:
-            with refusing_without_locks(file):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"an engine works on {run}: wait for it, or cancel it") from error
-        os.ftruncate(lock, 0)
-        yield lock
-    finally:
-        os.close(lock)
+        with holding(RunDir(run).engine_file) as lock:
+            yield lock
+    except BusyError as error:
+        raise RunError(f"an engine works on {run}: wait for it, or cancel it") from error
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from tuiprobe.stats import ActivationStats
 
 SEED = 0
 _NAMED = 8  # modules that an error lists
+_MANY = 50  # layers of which each call would cost a fourth of a small training step
 _NO_LIMIT = np.uint64(2**64 - 1)
 _HASHED_AHEAD = 1024  # images whose hashes are computed at once
 
@@ -221,7 +222,7 @@ class WatchOptions:
     """What a watch measures of every layer.
 
     Attributes:
-        every: Of how many calls of the model one is measured.
+        every: Of how many calls of the model one is measured; None for 1, or 10 of many layers.
         k: Images kept per channel and end.
         batch_dim: Dimension of the batch in tokens; None if it was not named.
         channel_dim: Dimension of the channels where a module does not fix it; None likewise.
@@ -230,14 +231,14 @@ class WatchOptions:
         UsageError: If one is out of its range.
     """
 
-    every: int = 1
+    every: int | None = None
     k: int = 0
     batch_dim: int | None = None
     channel_dim: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        every, k = self.every, self.k
+        every, k = 1 if self.every is None else self.every, self.k
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise UsageError(f"every must be a whole number from 1, got {every!r}")
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
@@ -352,6 +353,7 @@ class ObservedModel:
 
     Attributes:
         key: The key of its directories: nothing else has it, so nothing else is replaced.
+        every: Of how many calls of the model one is measured.
         layers: The watched modules, each for the first calls of a pass in the mode of the model
             that was seen first.
 
@@ -365,6 +367,7 @@ class ObservedModel:
         self.layers = tuple(
             Layer(name, module, options) for name, module in _chosen(model, patterns)
         )
+        self.every = options.every or (10 if len(self.layers) > _MANY else 1)
         self._other_calls: dict[tuple[int, CallKind], Layer] = {}
         self._lock = threading.RLock()
 

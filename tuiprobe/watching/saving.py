@@ -17,7 +17,6 @@ from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary
@@ -31,6 +30,7 @@ from tuiprobe.run.deletion import clear
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import BusyError
 from tuiprobe.run.manifest import write_record
+from tuiprobe.run.records import saved_by_watch
 from tuiprobe.run.results import write_results
 from tuiprobe.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
@@ -122,7 +122,7 @@ def _spec(watched: ObservedModel) -> dict[str, Any]:
         "data": "tuiprobe.watch",
         WATCHED: True,
         "layers": list(watched.patterns),
-        "every": watched.options.every,
+        "every": watched.every,
     }
 
 
@@ -218,7 +218,8 @@ class LiveFiles:
 
     def _begin_in(self, directory: RunDir) -> bool:
         """Begins in a directory, unless an earlier watch is in it that shall stay."""
-        earlier = directory.read_key() not in (None, self._watched.key) and _of_a_watch(directory)
+        other = directory.read_key() not in (None, self._watched.key)
+        earlier = other and saved_by_watch(directory)
         if earlier and not self._overwrite:
             return False
         if not earlier:
@@ -265,14 +266,6 @@ def _of_this_process(path: Path) -> Path:
         rank = int(text) if text.isascii() and text.isdecimal() else 0
     absolute = path.resolve()
     return absolute.with_name(f"{absolute.name}-rank{rank}") if rank else path
-
-
-def _of_a_watch(directory: RunDir) -> bool:
-    try:
-        spec = directory.spec_json()
-    except DamagedFileError:
-        return False
-    return isinstance(spec, dict) and spec.get(WATCHED) is True
 
 
 def _live(seen: LayerStatistics) -> LiveTap:

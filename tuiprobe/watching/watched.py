@@ -141,7 +141,7 @@ class Watched(ObservedModel):
             calls = getattr(self._local, "calls", None)  # None outside a pass of the whole model
             if calls is not None:
                 calls[index] += 1
-            if ((self._steps or called.calls) - 1) % self.options.every:
+            if ((self._steps or called.calls) - 1) % self.every:
                 return
             number = 1 if calls is None else calls[index]
             layer = self._layer_of(index, CallKind(number, self.model.training))
@@ -177,7 +177,7 @@ class Watched(ObservedModel):
         return html_table(self.figures(), self.refused, self._footer())
 
     def _footer(self) -> list[str]:
-        measured = -(-self._steps // self.options.every)
+        measured = -(-self._steps // self.every)
         calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
         cost = f"measuring{calls} took {self._seconds:.2f} s"
         return [self.assumption, cost] if self.assumption else [cost]
@@ -188,7 +188,7 @@ class Watched(ObservedModel):
         return None if self._live is None else self._live.path
 
     def gather(self, group: Any = None) -> Watched:
-        """Returns what all processes of a distributed training have seen, on each of them.
+        """Returns the statistics of all processes of a distributed training, on each of them.
 
         Every process calls it at the same time. What is returned can be shown, logged and saved;
         what this process has seen stays as it is.

@@ -34,7 +34,7 @@ OWN = "model,imagenet,imagenet_v2,imagenet_r,imagenet_on_r_classes\n" + "".join(
 def record(name: str, published: str | None = None, source: str = "") -> SetRecord:
     return SetRecord(
         name=name, source=source or f"imagefolder:/{name}", found=9, planned=9, shards=1,
-        classes=("a",), notes=(), published=published,
+        classes=("a",), notes=(), published=published, key="k",
     )  # fmt: skip
 
 

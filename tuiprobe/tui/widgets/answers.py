@@ -70,7 +70,7 @@ def _row_without_answers(name: str, view: RunView) -> ForestRow:
 
 
 def model_row(view: RunView, mark: RunMark) -> ForestRow:
-    """Returns what a model has right so far: over the shifts, or else on the first set.
+    """Returns the accuracy of a model so far: over the shifts, or else on the first set.
 
     The interval of a mean over sets is that of independent images; with results it is theirs.
 
