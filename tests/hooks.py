@@ -55,6 +55,28 @@ def killed_at(publishing: str, after: bool) -> None:
     Faults(-1, "kill", after=after, publishing=publishing).install()
 
 
+def write_peak(file: str) -> None:
+    """Writes the most bytes of memory that the run has had, when it ends."""
+    import atexit
+    import resource
+
+    def write() -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        Path(file).write_text(str(peak))
+
+    atexit.register(write)
+
+
+def without_reader() -> None:
+    """Writes output and messages into a pipe whose reader has ended."""
+    import os
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    for stream in (1, 2):
+        os.dup2(writer, stream)
+
+
 def without_override() -> None:
     """Lets root obey file permissions like an ordinary user."""
     import ctypes

@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 
 from tests.hub_cache import CONFIG, TINY, put, put_tiny
+from tests.models.test_sources import MEAN, timm_folder
+from tuiprobe.models.info import state_digest
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +128,12 @@ def test_what_was_fetched_serves_every_command_and_nothing_else_does(
     blob = put(tmp_path, REPOSITORY, "model.safetensors", weights)
     write_pictures(tmp_path)
     (tmp_path / "other.safetensors").write_bytes(weights)
+    of_hub = {TINY: put_tiny(tmp_path), "timm:hf-hub:me/resnet": timm_folder(tmp_path / "resnet")}
+    for file in (tmp_path / "resnet").iterdir():
+        put(tmp_path, "me/resnet", file.name, file.read_bytes())
+    clip = "timm/resnet50_clip.", "open_clip_model.safetensors"
+    put(tmp_path, f"{clip[0]}openai", clip[1], b"weights")
+    put(tmp_path, f"{clip[0]}yfcc15m", clip[1], b"weights").write_bytes(b"weightz")
     with Machine(tmp_path) as run:
 
         def succeeds(*words: str) -> str:
@@ -142,6 +150,15 @@ def test_what_was_fetched_serves_every_command_and_nothing_else_does(
             "doctor", "--model", MODEL, "--data", "imagefolder:photos", "--offline", "--json"
         )
         check_doctor(json.loads(doctor))
+        for name, state in of_hub.items():
+            encoder = json.loads(succeeds("doctor", "--model", name, "--offline", "--json"))[
+                "encoder"
+            ]
+            assert encoder["weights"]["kind"] == "pretrained"
+            assert encoder["weights"]["digest"] == state_digest(state)
+        assert encoder["preprocessing"]["mean"] == MEAN
+        digest = hashlib.sha256(b"weights").hexdigest()
+        assert succeeds("fetch", "--offline", "rn50_openai").split("\t")[1:3] == [digest, "7"]
         assert "50 % right on photos" in succeeds(*RUN, "--model", MODEL)
         check_preflight(tmp_path / "run")
 
@@ -151,7 +168,10 @@ def test_what_was_fetched_serves_every_command_and_nothing_else_does(
             (("doctor", "--model", MODEL), "is damaged"),
             (("fetch", MODEL), "is damaged"),
             (("--headless", "--model", MODEL, "--data", "imagefolder:photos"), "damaged"),
+            (("doctor", "--model", "rn50_yfcc15m"), "is damaged"),
             (("fetch", "vitb16_openai"), "they are not cached, and downloads are off"),
+            (("doctor", "--model", "timm:resnet18.a1_in1k"), "are not available"),
+            (("doctor", "--model", "open_clip:hf-hub:nobody/nothing"), "are not available"),
             (("fetch", "open_clip:RN50-quickgelu/nope"), "the tags of RN50-quickgelu are"),
             (("doctor", "--model", "timm:resnet18.nope"), "has no tag 'nope'; its tags are"),
             (("doctor", "--model", "timm:resnet18", *other), "does not fit timm:resnet18"),

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-import tuiprobe
 from tests.parts import part
-from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.compute import Directions
-from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
@@ -97,33 +93,6 @@ def test_an_encoder_over_the_trees(
         assert round(top1.value * top1.n) == truth(trees, tmp_path / "run", name)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert [item["published"] for item in plan["sets"]] == list(ALL)
-
-
-def figures(report: Report) -> list:
-    """Returns all outlier figures and accuracies, without the names of files."""
-    outliers = part(report, OutlierResult).model_dump()
-    for tap in outliers["taps"]:
-        for channel in tap["top_images"]:
-            for image in (*channel["largest"], *channel["smallest"]):
-                image.pop("path")
-    return [outliers, part(report, Robustness).accuracies, part(report, Directions)]
-
-
-def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path) -> None:
-    """That folders give those of the built-in set is tested in tests/test_default_run.py."""
-    files = miniature.export(
-        tmp_path / "files", sets=("val",), layouts=("imagefolder", "webdataset"), images=80
-    )
-    options: Any = {"threads": 1, "workers": 0, "concepts": "none"}
-    folders, shards = (
-        tuiprobe.probe("mini_clip", source, output=str(tmp_path / source[:3]), **options)
-        for source in (
-            f"imagefolder:{files}/imagefolder/val",
-            f"webdataset:{files}/webdataset/val-*.tar",
-        )
-    )
-    assert shards.data[0].source.startswith("webdataset:")
-    assert figures(shards) == figures(folders)
 
 
 def test_mistakes_end_with_their_codes(

@@ -14,7 +14,6 @@ import pytest
 from tests.engine.conftest import small_job, write_pictures
 from tests.engine.test_faults import content_of, figures
 from tests.run.test_directory import other_process_holding
-from tuiprobe import files
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.stopping import Interrupted
@@ -108,13 +107,3 @@ def test_locks_and_heartbeats_know_no_clock(tmp_path, monkeypatch):
         clock[0] = now + later
         view = RunView.read(directory, view, live=True, now=lambda: clock[0])
         assert view.state == state
-
-
-def test_temporary_files_of_this_host_are_judged_by_their_process(tmp_path: Path) -> None:
-    for name, process in (("mine", os.getppid()), ("dead", 2**22 + 1)):
-        for day in (-3, 3):
-            file = tmp_path / f".{name}{day}.{files._host()}-{process}.tmp"
-            file.touch()
-            os.utime(file, (time.time() + day * 24 * HOUR,) * 2)
-    assert files.sweep(tmp_path) == 2
-    assert {path.name[:5] for path in tmp_path.iterdir()} == {".mine"}

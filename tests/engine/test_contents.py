@@ -190,18 +190,13 @@ def move(data: Path) -> Path:
     return data.rename(data.parent / "elsewhere" / data.name)
 
 
-def copy(data: Path) -> Path:
-    place = data.parent / "copied" / data.name
-    return shutil.copytree(data, place, copy_function=shutil.copyfile)
-
-
 def touch(data: Path) -> Path:
     for path in data.rglob("*.bmp"):
         path.touch()
     return data
 
 
-@pytest.mark.parametrize("change", [move, copy, touch])
+@pytest.mark.parametrize("change", [move, touch])
 def test_equal_contents_elsewhere_or_later_resume(change, tmp_path):
     """Also of images that cannot be read, both times."""
     data, run = write_images(tmp_path / "data", count=48), tmp_path / "run"
@@ -221,7 +216,7 @@ def test_equal_contents_elsewhere_or_later_resume(change, tmp_path):
     assert (resumed.left, resumed.compared) == (0, True)
     assert resumed.figures == before.figures
     assert results(run)["data"][0]["source"] == f"imagefolder:{changed.name}"
-    if change is not move:
+    if change is touch:
         again = go(changed, run)
         assert (again.left, again.compared) == (0, False), "the next resume reads nothing"
 

@@ -291,7 +291,7 @@ def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
         assert run_cli([*command, str(run.path)]) == 4
         err = capsys.readouterr().err
-        assert "has no manifest.json" in err
+        assert err.startswith(f"error: {run.path} has no manifest.json")
         assert "the command that made the run finishes it" in err
     assert listed_state(run, capsys) == "damaged"
     assert state_of(run, "manifest.json") == "missing"

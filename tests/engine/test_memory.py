@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.engine.conftest import job, write_pictures
+from tests.prepared import Prepared
 
 FEW, MANY = 50, 250  # a tensor of one image has 300 kB
 WIDTH = 512  # of the small encoder's representation, at most
 
 
-def peak_bytes(arguments: list[str | Path]) -> int:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tuiprobe", *arguments], stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
-
-
 @pytest.mark.slow
-def test_peak_memory_does_not_grow_with_the_images(small_checkpoint: Path, tmp_path: Path) -> None:
+def test_peak_memory_does_not_grow_with_the_images(
+    prepared: Prepared, small_checkpoint: Path, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     write_pictures(data, MANY, classes=10)
 
     def peak(images: int) -> int:
         more = ("--sample", str(images), "--batch-size", "25", "--layers", "layer*")
-        arguments = job(small_checkpoint, data, tmp_path / str(images), *more)
-        return peak_bytes(arguments)
+        words, file = job(small_checkpoint, data, tmp_path / str(images), *more), tmp_path / "peak"
+        done = prepared.run(*words, cwd=tmp_path, before=[("tests.hooks:write_peak", [str(file)])])
+        assert done.returncode == 0, done.stderr
+        return int(file.read_text())
 
     features = MANY * WIDTH * 4
     # The representations are held twice while shards are joined, and per-image figures of each tap

@@ -1,14 +1,19 @@
-"""The whole job on real photographs through full-size CLIPs, against a recomputation in float64."""
+"""The whole job on real photographs, against a recomputation in float64."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from tests.engine.conftest import SMALL
 from tests.engine.oracle import Figures, figures_of
 from tests.parts import part
 from tuiprobe.cli.headless import run_requests
@@ -19,56 +24,89 @@ from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
 
-ARCHITECTURE = "RN50-quickgelu"
+CLIP = "open_clip:RN50-quickgelu"
 LAYERS = ("layer1", "layer3", "layer4")
 IMAGES = 36  # an outlier channel is seen from 35 on
 PLANTED = {17: 6.0, 400: -5.0, 901: 4.0}
 
 
-@pytest.fixture(scope="module")
-def clip() -> torch.nn.Module:
-    import open_clip
+@dataclass(frozen=True)
+class Network:
+    """An encoder with random weights, as its own library runs it.
 
+    Attributes:
+        model: What loads it here.
+        module: All of it.
+        trunk: The part of it that has the layers.
+        preprocess: Makes a tensor of a picture.
+        embed: Makes representations of tensors.
+    """
+
+    model: str
+    module: nn.Module
+    trunk: nn.Module
+    preprocess: Callable[[Any], Tensor]
+    embed: Callable[[Tensor], Tensor]
+
+
+def clip() -> Network:
+    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    module = open_clip.create_model(CLIP.partition(":")[2], load_weights=False).eval()
+    config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(module))
+    return Network(
+        CLIP, module, module.visual, image_transform_v2(config, False), module.encode_image
+    )
+
+
+def small() -> Network:
+    import timm
+    from timm.data import create_transform, resolve_data_config
+
+    module = timm.create_model(SMALL.partition(":")[2], pretrained=False).eval()
+    return Network(
+        SMALL, module, module, create_transform(**resolve_data_config(model=module)),
+        lambda images: module.forward_head(module.forward_features(images), pre_logits=True),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[small, pytest.param(clip, marks=pytest.mark.nightly)])
+def network(request: pytest.FixtureRequest) -> Network:
+    return drawn(request.param)
+
+
+def drawn(make: Callable[[], Network]) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return open_clip.create_model(ARCHITECTURE, load_weights=False).eval()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(clip: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "clip.pt"
-    torch.save({"state_dict": clip.state_dict()}, path)
-    return path
+        return make()
 
 
 def probe(
-    model: str, checkpoint: Path, data: Path, output: Path, layers: tuple[str, ...] = ()
+    network: Network, data: Path, output: Path, layers: tuple[str, ...] = (), **changed: Tensor
 ) -> Report:
-    templates = output.with_suffix(".txt")
-    templates.write_text(
-        "a photo of a {}.\n"
-    )  # no figure here is of the head: few prompts, for time
-    options = {"checkpoint": checkpoint, "layers": layers, "workers": 0, "templates": templates}
-    spec = make_spec(model, f"imagefolder:{data}", options)
+    """Runs the network from a checkpoint, in which some tensors may be changed."""
+    files = {name: output.with_suffix(f".{name}") for name in ("pt", "txt")}
+    torch.save({"state_dict": {**network.module.state_dict(), **changed}}, files["pt"])
+    files["txt"].write_text("a photo of a {}.\n")  # no figure here is of the head: few prompts
+    options = {"checkpoint": files["pt"], "layers": layers, "workers": 0}
+    if network.model == CLIP:
+        options["templates"] = files["txt"]
+    spec = make_spec(network.model, f"imagefolder:{data}", options)
     assert run_requests([RunRequest(spec=spec, output=output)], listed=False) == 0
     return Report.model_validate_json((output / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def report(checkpoint: Path, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    output = tmp_path_factory.mktemp("run") / "run"
-    return probe(f"open_clip:{ARCHITECTURE}", checkpoint, photographs, output, LAYERS)
+def report(network: Network, photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return probe(network, photographs, tmp_path_factory.mktemp("run") / "run", LAYERS)
 
 
 @pytest.fixture(scope="module")
-def activations(clip: torch.nn.Module, photographs: Path) -> dict[str, list[np.ndarray]]:
+def activations(network: Network, photographs: Path) -> dict[str, list[np.ndarray]]:
     """Returns float64 `[positions, C]` of every image in byte order of its path, by tap."""
-    import open_clip
-    from open_clip.transform import PreprocessCfg, image_transform_v2
     from PIL import Image
 
-    config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(clip))
-    preprocess = image_transform_v2(config, is_train=False)
     seen: dict[str, list[np.ndarray]] = {"embedding": [], **{name: [] for name in LAYERS}}
 
     def keep(name: str):
@@ -78,12 +116,12 @@ def activations(clip: torch.nn.Module, photographs: Path) -> dict[str, list[np.n
 
         return hook
 
-    handles = [clip.visual.get_submodule(name).register_forward_hook(keep(name)) for name in LAYERS]
+    handles = [network.trunk.get_submodule(n).register_forward_hook(keep(n)) for n in LAYERS]
     paths = sorted(str(p.relative_to(photographs)) for p in photographs.rglob("*.jpg"))
     for start in range(0, len(paths), 16):
         images = [Image.open(photographs / p).convert("RGB") for p in paths[start : start + 16]]
         with torch.inference_mode():
-            h = clip.encode_image(torch.stack([preprocess(image) for image in images]))
+            h = network.embed(torch.stack([network.preprocess(image) for image in images]))
         seen["embedding"] += [row[None] for row in h.double().numpy()]
     for handle in handles:
         handle.remove()
@@ -161,17 +199,15 @@ def test_figures_carry_their_interval_and_n(report: Report) -> None:
 
 
 @pytest.mark.nightly
-def test_planted_channels_are_found_and_no_others(clip, photographs, tmp_path):
-    state = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
+def test_planted_channels_are_found_and_no_others(photographs, tmp_path):
+    network = drawn(clip)
     weight, bias = "visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias"
-    state[weight] -= state[weight].mean(0)
-    state[bias].zero_()
+    changed = {name: network.module.state_dict()[name].clone() for name in (weight, bias)}
+    changed[weight] -= changed[weight].mean(0)
+    changed[bias].zero_()
     for channel, offset in PLANTED.items():
-        state[bias][channel] = offset
-    torch.save(state, tmp_path / "planted.pt")
-    report = probe(
-        f"open_clip:{ARCHITECTURE}", tmp_path / "planted.pt", photographs, tmp_path / "run"
-    )
+        changed[bias][channel] = offset
+    report = probe(network, photographs, tmp_path / "run", **changed)
     (result,) = part(report, OutlierResult).taps
     assert {c.channel for c in result.outlier_channels} == set(PLANTED)
     assert {c.channel: np.sign(c.mean) for c in result.outlier_channels} == {

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.conftest import job, results, shard_files, small_job, until
+from tests.engine.conftest import results, shard_files, small_job, until
 from tests.prepared import Forked, Prepared
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
@@ -62,25 +62,6 @@ def command(prepared: Prepared, pictures: Path, tmp_path: Path) -> Command:
     return Command(prepared, pictures, tmp_path / "run")
 
 
-def test_killed_half_way_and_started_again(prepared, small_checkpoint, pictures, tmp_path):
-    """With a real network and inner layers."""
-
-    def start(name: str) -> Forked:
-        words = job(small_checkpoint, pictures, tmp_path / name, "--layers", "layer*")
-        return prepared.start(*words, "--sample", "48", cwd=tmp_path)
-
-    process = start("killed")
-    until(lambda: len(shard_files(tmp_path / "killed")) >= 5, process)
-    process.kill()
-    process.wait()
-    assert not (tmp_path / "killed" / "results.json").exists()
-    before = {path: path.stat().st_mtime_ns for path in shard_files(tmp_path / "killed")}
-    for process in (start("killed"), start("whole")):
-        assert process.wait() == 0, process.stderr
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
-    assert results(tmp_path / "killed") == results(tmp_path / "whole")
-
-
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM to the group", "cancel file"])
 def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, command, undisturbed):
     process = command.start(fault=SLOW, workers=2 * ("group" in stop), session=True)
@@ -98,16 +79,6 @@ def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, comman
     assert any("the same command resumes" in warning for warning in partial["warnings"])
     command.end()
     assert results(command.run) == undisturbed
-
-
-def test_four_ranks_give_what_one_gives(command: Command, undisturbed: dict[str, Any]) -> None:
-    ranks = [command.rank(number, 4) for number in range(4)]
-    command.end(*ranks)
-    assert results(command.run) == undisturbed
-    assert len(list(command.run.glob("status/*.json"))) == 4
-    assert sum(bool(rank.stdout) for rank in ranks) == 1  # one of them merges
-    lines = [line for rank in ranks[1:] for line in rank.stderr.splitlines()]
-    assert all(line.startswith(("rank ", "run: ", "report")) for line in lines), lines
 
 
 def listed(command: Command, capsys: pytest.CaptureFixture[str]) -> str:
@@ -174,13 +145,6 @@ def test_two_ranks_that_find_all_shards_at_once_merge_once(command, undisturbed)
     command.end(*ranks)
     assert results(command.run) == undisturbed
     assert sum(bool(process.stdout) for process in ranks) == 1
-
-
-def test_worker_processes_change_nothing(command: Command, undisturbed: dict[str, Any]) -> None:
-    command.end(command.start(workers=2))
-    result = results(command.run)
-    assert result["spec"] | {"workers": 0} == undisturbed["spec"]
-    assert result | {"spec": undisturbed["spec"]} == undisturbed
 
 
 def test_a_worker_that_is_killed_ends_the_run_with_a_cause(command: Command) -> None:

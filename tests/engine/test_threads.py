@@ -1,4 +1,4 @@
-"""The same bits from any number of processes and threads, by real processes."""
+"""The same bits from any number of processes and threads."""
 
 from __future__ import annotations
 
@@ -19,26 +19,35 @@ IMAGES = 400
 """So many that BLAS divides its products between threads."""
 
 JOB = (
-    "-m", "tuiprobe", "--headless", "--data", "miniature:val", "--sample", str(IMAGES),
+    "--headless", "--data", "miniature:val", "--sample", str(IMAGES),
     "--threads", "1", "--workers", "0", "--templates", "templates.txt",
 )  # fmt: skip
 
 
-def start(folder: Path, output: str, *, ranks: int = 0, threads: str) -> Path:
-    """Runs the program, by torchrun where ranks are asked for; its heads are built anew."""
-    cache = str(folder / f"cache-{output}")
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "XDG_CACHE_HOME": cache}
-    launcher = (
-        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        if ranks
-        else []
-    )
+def by_two_threads(folder: Path) -> Path:
+    """Runs the program as it starts by itself, whose libraries read the number of their threads."""
     done = subprocess.run(
-        [sys.executable, *launcher, *JOB, "--output", output],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
+        [sys.executable, "-m", "tuiprobe", *JOB, "--output", "alone"],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "2", "XDG_CACHE_HOME": str(folder)},
+        capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return folder / output
+    return folder / "alone"
+
+
+def by_three_ranks(prepared: Prepared, folder: Path) -> Path:
+    """Runs it as three ranks at once, each with one thread; the head is built anew."""
+    env = {"WORLD_SIZE": "3", "XDG_CACHE_HOME": str(folder / "cache")}
+    ranks = [
+        prepared.start(
+            *JOB, "--output", "ranks3", cwd=folder,
+            env={**env, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(3)
+    ]  # fmt: skip
+    for rank in ranks:
+        assert rank.wait() == 0, rank.stderr
+    return folder / "ranks3"
 
 
 def found_in(run: Path) -> str:
@@ -48,10 +57,10 @@ def found_in(run: Path) -> str:
 @pytest.mark.slow
 def test_ranks_and_threads_change_no_bit(prepared: Prepared, tmp_path: Path) -> None:
     (tmp_path / "templates.txt").write_text("a photo of a {}.\nart of a {}.\n")
-    alone = start(tmp_path, "alone", threads="2")
+    alone = by_two_threads(tmp_path)
     expected = found_in(alone)
     head, _ = read_arrays(RunDir(alone).head_file)
-    shared = start(tmp_path, "ranks3", ranks=3, threads="1")  # tests of resuming run two
+    shared = by_three_ranks(prepared, tmp_path)
     assert found_in(shared) == expected
     theirs, _ = read_arrays(RunDir(shared).head_file)
     assert all(np.array_equal(head[name], theirs[name]) for name in head | theirs)

@@ -1,9 +1,6 @@
 """Fetching and loading without a network, from a folder in the real layout of the hub's cache."""
 
 import hashlib
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,88 +8,17 @@ import pytest
 from huggingface_hub import constants
 
 import tuiprobe
-from tests.hub_cache import TINY, put, put_tiny
-from tests.models.test_sources import MEAN, timm_folder
+from tests.hub_cache import put
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.published_models import all_published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch
 from tuiprobe.models.from_open_clip import tokenizer_files
-from tuiprobe.models.info import state_digest
 from tuiprobe.models.published_weights import verified
 
 pytestmark = pytest.mark.slow
 
 SOCKETS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind")
-
-# Counts every use of a socket, also one that fails, from the first import on.
-GUARD = f"""
-import json, sys
-opened = []
-def hook(event, arguments):
-    if event in {SOCKETS}:
-        opened.append([event, str(arguments)])
-sys.addaudithook(hook)
-from tuiprobe.models.published_weights import set_offline
-set_offline()
-from tuiprobe.errors import TuiprobeError
-from tuiprobe.models import load_encoder
-from tuiprobe.models.fetch import fetch
-results = []
-for name in sys.argv[1:]:
-    try:
-        if name.startswith("fetch:"):
-            results.append([[f.sha256, f.size] for f in fetch(name.removeprefix("fetch:"))])
-            continue
-        encoder = load_encoder(name)
-        results.append([encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean])
-    except TuiprobeError as error:
-        results.append(["error", error.exit_code, str(error)])
-print(json.dumps([opened, results]))
-"""
-
-
-def offline(home: Path, *names: str) -> tuple[list[object], list[list[object]]]:
-    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
-    environment |= {"HF_HOME": str(home), "TORCH_HOME": str(home / "torch")}
-    done = subprocess.run(
-        [sys.executable, "-c", GUARD, *names], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    opened, answers = json.loads(done.stdout.splitlines()[-1])
-    return opened, answers
-
-
-def test_what_was_fetched_loads_without_a_socket_unless_it_is_damaged(tmp_path: Path) -> None:
-    state, name = put_tiny(tmp_path), "open_clip_model.safetensors"
-    put(tmp_path, "timm/resnet50_clip.openai", name, b"weights")
-    put(tmp_path, "timm/resnet50_clip.yfcc15m", name, b"weights").write_bytes(b"weightz")
-    folder = tmp_path / "folder"
-    other = timm_folder(folder)
-    for file in folder.iterdir():
-        put(tmp_path, "someone/resnet", file.name, file.read_bytes())
-    opened, answers = offline(
-        tmp_path,
-        "fetch:rn50_openai",
-        TINY,
-        "timm:hf-hub:someone/resnet",
-        "rn50_yfcc15m",
-        "rn50_cc12m",
-        "timm:resnet18.a1_in1k",
-        "torchvision:resnet18/IMAGENET1K_V1",
-        "open_clip:hf-hub:nobody/nothing",
-    )
-    assert opened == []
-    assert answers[0] == [[hashlib.sha256(b"weights").hexdigest(), 7]]
-    assert answers[1][:2] == ["pretrained", state_digest(state)]
-    assert answers[2] == ["pretrained", state_digest(other), MEAN]
-    assert answers[3][:2] == ["error", 3]
-    assert "is damaged" in str(answers[3][2])
-    assert "fetch it again" in str(answers[3][2])
-    for kind, code, message in answers[4:]:
-        assert (kind, code) == ("error", 3)
-        assert "are not available" in str(message)
-        assert "tuiprobe fetch" in str(message)
 
 
 def test_cached_looks_where_the_libraries_keep_files(

@@ -74,16 +74,6 @@ def test_it_is_refused_in_one_sentence_and_left_untouched(
     assert json.loads(capsys.readouterr().out)["runs"][0]["name"] == "run"
 
 
-def test_a_run_without_a_manifest_is_refused(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
-    (run / "manifest.json").unlink()
-    for command in (["report"], ["reprobe"], ["compare", str(finished)]):
-        assert run_cli([*command, str(run)]) == 4
-        assert capsys.readouterr().err.startswith(f"error: {run} has no manifest.json")
-
-
 def test_the_fields_of_records_change_with_the_version() -> None:
     kinds = (PlanRecord, SetRecord, TapRecord, FileRecord, StoredFile, Measured, MeasuredRecord)
     fields = json.dumps({kind.__name__: sorted(kind.model_fields) for kind in kinds})

@@ -4,51 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
-from textual.color import Color
 
-from tests.tui.conftest import contrast, drawn, until
+from tests.tui.conftest import drawn, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.dialogs import HelpScreen
-
-
-def fills(app: TuiprobeApp, height: int) -> bool:
-    """Says whether the screen is drawn at a height; a change of size takes a moment."""
-    return len(drawn(app).splitlines()) == height
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("screen", ["models", "live"])
-@pytest.mark.slow
-async def test_sizes_and_themes_on_both_first_screens(screen: str, tmp_path: Path) -> None:
-    run = live_run(tmp_path) if screen == "live" else None
-    content = "13" if screen == "live" else "mini_clip"
-    app = TuiprobeApp(open_run=run, runs=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        for size in ((60, 20), (59, 30), (220, 60), (100, 14), (20, 5), (120, 40)):
-            await pilot.resize_terminal(*size)
-            if size[0] < 60 or size[1] < 15:
-                await until(pilot, lambda: "the window" in drawn(app))
-                assert "mini_clip" not in drawn(app)
-            else:
-                await until(pilot, partial(fills, app, size[1]))
-                await until(pilot, lambda: content in drawn(app))
-                assert "too small" not in drawn(app)
-        await until(pilot, lambda: ("about 57 %" if run else "mini_clip") in drawn(app))
-        for _ in ("dark", "light"):
-            colours = app.get_css_variables()
-            ends = (Color.parse(colours[name]) for name in ("background", "foreground"))
-            assert contrast(*ends) > 7, app.theme  # WCAG's AAA
-            await pilot.press("ctrl+t")
-        await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        help_text = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
-        assert "Every action of every screen" in help_text
-        assert ("Show or hide the log" if run else "Mark this model") in help_text
 
 
 @pytest.mark.asyncio

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 from textual.screen import Screen
 
 from tests.tui.child_answers import answered
-from tests.tui.conftest import accented, faint, unexplained, until
+from tests.tui.conftest import accented, contrast, drawn, faint, unexplained, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -64,6 +65,8 @@ async def test_a_screen_stays_usable_in_any_window(
         before = screen.focused
         for size in ((59, 40), (1, 1), (20, 5), (120, 14)):
             await pilot.resize_terminal(*size)
+            if isinstance(screen, ProbeScreen) and size[0] > 1:
+                await until(pilot, lambda: "the window" in drawn(app))
             await pilot.pause()
             assert screen.focused is before, size
         for size in ((60, 15), (120, 40)):
@@ -79,6 +82,8 @@ async def test_a_screen_stays_usable_in_any_window(
         for _ in ("dark", "light") if isinstance(screen, ProbeScreen) else ():
             app.action_switch_theme()
             await until(pilot, lambda: faint(app) == [], 20)
+            ends = (app.get_css_variables()[name] for name in ("background", "foreground"))
+            assert contrast(*map(Color.parse, ends)) > 7  # WCAG's AAA
             keys = {chip.label for line in lines for chip in line.keys} | set("123456789/nskv")
             assert set(accented(app)) <= keys  # no other word has the colour of keys
         await pilot.press("f1")

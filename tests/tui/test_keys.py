@@ -42,7 +42,7 @@ KEYS = (
 )  # fmt: skip
 """All but those that leave, open a file in another program or save a picture of the screen."""
 
-SECONDS = float(os.environ.get("TUIPROBE_KEYS_SECONDS", "10"))
+SECONDS = float(os.environ.get("TUIPROBE_KEYS_SECONDS", "4"))
 SEED = os.environ.get("TUIPROBE_KEYS_SEED", "1")
 SIZES = ((60, 15), (80, 24), (120, 40), (220, 60))
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,31 +207,6 @@ async def test_keys_walk_channels_layers_and_the_log(tmp_path: Path) -> None:
         assert not app.screen.query_one("#log").display
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
-
-
-def shows(app: TuiprobeApp, words: tuple[str, ...]) -> bool:
-    """Says whether all words stand on the screen."""
-    return all(word in drawn(app) for word in words)
-
-
-async def test_every_panel_has_its_place_at_every_size(tmp_path: Path) -> None:
-    app = TuiprobeApp(open_run=live_run(tmp_path))
-    first = ("about 57 % (38 to 76)", "90.0 % (87.4 to 92.1)", "waiting")
-    bars = ("channel", "50 %", "stands out", "1.6 % if all were equal", "13", "60.0 %")
-    async with app.run_test(size=(80, 24)) as pilot:
-        for size, panels in (
-            ((60, 15), first), ((80, 24), (*first, *bars)),
-            ((220, 60), (*first, *bars, "strongest", "weakest", "▀▀▀▀▀▀")),
-        ):  # fmt: skip
-            await pilot.resize_terminal(*size)
-            for log in (False, True, False):  # without the log, with it, and without it again
-                if not log:
-                    await until(pilot, partial(shows, app, panels))
-                await until(pilot, lambda: "about 57 %" in drawn(app))
-                for panel in app.screen.query(".panel"):
-                    assert not panel.display or panel.region.bottom < size[1]
-                await pilot.press("l")
-            await pilot.press("l")
 
 
 async def test_a_title_and_a_warning_are_drawn_anew_at_once_and_end_in_an_ellipsis(

@@ -20,7 +20,9 @@ def fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize(
+    "backend", ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.nightly)]
+)
 @pytest.mark.slow
 def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> None:
     model = network()

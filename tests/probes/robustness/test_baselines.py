@@ -165,12 +165,6 @@ def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> No
     assert any(one.baseline == "own" for one in result.effective)
 
 
-def test_an_accuracy_of_zero_gives_no_effective_robustness(tmp_path: Path) -> None:
-    result = planted(tmp_path / "run", 0.0, 0.4)
-    assert not isinstance(result.effective, NotRun)
-    assert "logit is infinite" in result.effective[0].value.reason  # type: ignore[union-attr]
-
-
 def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(OWN)
