@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tuiprobe
+from tests.engine.conftest import write_pictures
 from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
@@ -121,10 +122,11 @@ def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> Non
     assert refused.returncode == 3
     assert "--checkpoint FILE" in refused.stderr
     assert not (tmp_path / "runs").exists()
-    (tmp_path / "templates.txt").write_text("a photo of a {}.\n")  # fewer prompts, for time
+    (tmp_path / "templates.txt").write_text("a photo of a {}.\n")  # few prompts, for time
+    write_pictures(tmp_path / "photos", 2, classes=2)
     done = run(
-        "--headless", "--model", "rn50_captions", "--sample", "2", "--data",
-        "miniature:val", "--templates", "templates.txt", "--threads", "1",
+        "--headless", "--model", "rn50_captions", "--data", "imagefolder:photos",
+        "--templates", "templates.txt", "--threads", "1", "--workers", "0",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = Report.read(only_run(tmp_path) / "results.json")
