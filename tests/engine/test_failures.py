@@ -77,7 +77,7 @@ def test_a_device_and_layers_that_are_not_there_are_usage_errors(
 ) -> None:
     for arguments, message in (
         (["--device", "cuda:7"], "--device cuda:7 cannot be used here"),
-        (["--layers", "nothing*"], "matches no layer"),
+        (["--layers", "nothing*"], "matches none of"),
     ):
         failing(2, message, small_job(pictures, tmp_path / "run", *arguments), capsys)
 

@@ -230,3 +230,19 @@ def test_a_16_bit_set_far_below_white_stops_the_run(white, fits, suffix, tmp_pat
     names = [f"a/{number:02d}.{suffix}" for number in range(12)]
     assert sum(name in str(error.value) for name in names) == 3
     assert "by one factor" in str(error.value)
+
+
+def test_a_file_of_several_sets_of_weights_is_named_in_the_warnings(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    state = load_file(small_checkpoint)
+    other = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    torch.save({"model": other, "model_ema": state}, tmp_path / "w.pt")
+    report = probe(
+        SMALL, f"imagefolder:{pictures}", checkpoint=str(tmp_path / "w.pt"),
+        output=str(tmp_path / "run"), threads=1, workers=0, sample=8,
+    )  # fmt: skip
+    assert report.model.weights.entries == ("model_ema", "model")
+    assert any("model_ema" in warning for warning in report.warnings)

@@ -61,11 +61,23 @@ def test_h_feeds_the_classifier_and_maps_know_their_channels(
         assert taps["blocks.3.mlp.act"].channels == model.blocks[3].mlp.fc1.out_features
 
 
-def test_a_classifier_of_other_classes_is_taken_as_it_is(tmp_path: Path) -> None:
-    saved("test_resnet", tmp_path / "w.pt", num_classes=10)
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(
+    prefix: str, tmp_path: Path
+) -> None:
+    model = saved("test_resnet", tmp_path / "w.pt", num_classes=10)
+    state = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
     encoder = load_encoder("timm:test_resnet", checkpoint=tmp_path / "w.pt")
     assert encoder.module.num_classes == 10
     assert encoder.preprocessing.source.startswith("preprocessing assumed")
+    torch.save({n: t for n, t in state.items() if ".fc." not in f".{n}"}, tmp_path / "w.pt")
+    backbone = load_encoder("timm:test_resnet", checkpoint=tmp_path / "w.pt")
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(backbone.encode(images), encoder.encode(images))
+    assert encoder.classifier is not None
+    assert backbone.classifier is None
 
 
 def test_the_training_size_is_the_default_and_the_test_size_is_asked_for(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import built_activations
 from tuiprobe.models.published_weights import quiet
 from tuiprobe.models.registry import ModelRequest
+from tuiprobe.models.weights import Checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +94,7 @@ def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, Tensor
 
     def load(spec: str, state: dict[str, Tensor]) -> Encoder:
         for module in (from_open_clip, from_timm):
-            monkeypatch.setattr(module, "read_checkpoint", lambda path: dict(state))
+            monkeypatch.setattr(module, "read_checkpoint", lambda path: Checkpoint(state))
         monkeypatch.setattr(info, "state_digest", lambda state: "no numbers")
         create = open_clip.create_model
         monkeypatch.setattr(open_clip, "create_model", partial(create, device="meta"))

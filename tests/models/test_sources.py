@@ -38,6 +38,30 @@ def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     assert encoder.taps()[-1].name == "embedding"
 
 
+@pytest.mark.parametrize(
+    ("name", "layer", "prefix"),
+    [("resnet18", "fc", "model.net."), ("mobilenet_v3_small", "classifier.3", "")],
+)
+def test_a_torchvision_classifier_of_other_classes_or_none(
+    name: str, layer: str, prefix: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = vision.get_model(name, num_classes=5).eval()
+    state = {f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}
+    torch.save(state, tmp_path / "w.pth")
+    encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        logits = encoder.head().logits(encoder.encode(images))
+        assert torch.allclose(logits, model(images), atol=1e-4)
+    ends = (f"{layer}.weight", f"{layer}.bias")
+    torch.save({n: t for n, t in state.items() if not n.endswith(ends)}, tmp_path / "w.pth")
+    backbone = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    with torch.inference_mode():
+        assert torch.equal(backbone.encode(images), encoder.encode(images))
+    assert backbone.classifier is None
+
+
 def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:
     """Its residual blocks call one ReLU twice: an image would come twice in a batch."""
     torch.save(vision.resnet18(weights=None).state_dict(), tmp_path / "w.pth")

@@ -38,9 +38,13 @@ def test_wrappers_and_prefixes_are_removed_from_any_format(tmp_path: Path) -> No
         {"model": state, "optimizer": {"lr": 0.1}},
         {f"_orig_mod.module.{k}": v for k, v in state.items()},
         {"state_dict": other, "state_dict_ema": state},
+        {"net": {f"module.{k}": v for k, v in state.items()}, "args": {"lr": 0.1}},
     ):
         torch.save(content, tmp_path / "w.pt")
-        assert same(read_checkpoint(tmp_path / "w.pt"), state)
+        checkpoint = read_checkpoint(tmp_path / "w.pt")
+        assert same(checkpoint, state)
+        several = ("state_dict_ema", "state_dict") if "state_dict_ema" in content else ()
+        assert checkpoint.entries == several
     save_file(state, tmp_path / "w.safetensors")
     assert state_digest(read_checkpoint(tmp_path / "w.safetensors")) == state_digest(state)
 
@@ -90,6 +94,10 @@ def test_a_file_that_holds_no_weights_says_what_it_holds(tmp_path: Path) -> None
         read_checkpoint(tmp_path / "none.pt")
     for content, message in (
         ({"epoch": 3, "note": "hello"}, "holds no weights; its entries are epoch, note$"),
+        (
+            {"student": dict(model().state_dict()), "teacher": dict(model().state_dict())},
+            r"several sets of weights \(student, teacher\)",
+        ),
         ([torch.zeros(3)], "holds a list"),
         (model(), r"it refers to torch\.nn\.\S+Sequential\. Save only its state_dict"),
     ):

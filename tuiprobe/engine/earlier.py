@@ -8,7 +8,6 @@ differs means that the run is opened, and then its key decides what has to be me
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,7 @@ from tuiprobe.files import DamagedFileError, unless_damaged
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.request import differing_options
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import run_directories
+from tuiprobe.run.listing import recorded_runs
 from tuiprobe.run.records import read_plan, read_spec
 from tuiprobe.run.results import read_results
 from tuiprobe.run.samples import SampleRecord, read_samples
@@ -44,7 +43,6 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
         UsageError: If a source of images is unknown.
         DataError: If a source of images cannot be used.
     """
-    recorded: list[tuple[RunDir, RunSpec]] = []
     suites: dict[tuple[object, ...], Suite] = {}
     finished: list[RunDir | None] = []
     with explaining_failures():
@@ -52,11 +50,7 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
             sources = (spec.data, spec.concepts, spec.target)
             if sources not in suites:
                 suites[sources] = open_suite(spec)
-        directories = [RunDir(path) for path in run_directories(runs)]
-        directories.sort(key=lambda run: run.results_file.modified() or 0, reverse=True)
-        for run in directories:
-            with suppress(DamagedFileError, OSError):
-                recorded.append((run, read_spec(run)))
+        recorded = [*recorded_runs(runs, lambda run: run.results_file)]
         for spec in specs:
             suite = suites[spec.data, spec.concepts, spec.target]
             same = (

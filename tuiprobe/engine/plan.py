@@ -24,12 +24,12 @@ from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.models.trial import REPEATED, agree, rounded, signature
-from tuiprobe.plaintext import matches
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_named, write_record
+from tuiprobe.run.preview import chosen_layers
 from tuiprobe.run.records import (
     FileRecord,
     PlanRecord,
@@ -297,12 +297,8 @@ def _choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
     Raises:
         UsageError: If a pattern matches no tap, or there is no class token but it is requested.
     """
-    for pattern in spec.layers:
-        if not any(matches(tap.name, pattern) for tap in taps):
-            names = ", ".join(tap.name for tap in taps[:8])
-            which = f"the first of {len(taps)} are: {names}" if taps else f"{spec.model} has none"
-            raise UsageError(f"--layers {pattern!r} matches no layer; {which}")
-    chosen = tuple(t for t in taps if any(matches(t.name, p) for p in spec.layers))
+    names = {*chosen_layers([tap.name for tap in taps], spec.layers)}
+    chosen = tuple(tap for tap in taps if tap.name in names)
     if spec.tokens == "class":
         without = [t.name for t in chosen if t.kind == "token" and t.prefix_tokens == 0]
         if without:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.shards import set_record
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, expand_home, unless_damaged
+from tuiprobe.files import DamagedFileError, expand_home
 from tuiprobe.models.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
@@ -34,7 +33,7 @@ from tuiprobe.request import FILES, RunRequest, differing_options, unreadable_fi
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import run_directories
+from tuiprobe.run.listing import recorded_runs
 from tuiprobe.run.preview import (
     Download,
     PlannedDirectory,
@@ -316,15 +315,7 @@ def _directory(
 
 def _earlier(request: RunRequest) -> RunDir | None:
     """Returns the latest run that the same measurements were begun in; None without one."""
-    runs = sorted(
-        map(RunDir, run_directories(request.runs)),
-        key=lambda run: run.key_file.modified() or 0,
-        reverse=True,
-    )
-    for run in runs:
-        before = unless_damaged(partial(read_spec, run))
-        if before is None:
-            continue
+    for run, before in recorded_runs(request.runs, lambda run: run.key_file):
         changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:
             return run

@@ -34,9 +34,11 @@ def load(request: ModelRequest) -> Encoder:
     name, checkpoint = request.rest, request.checkpoint
     untrained = request.untrained or checkpoint is not None
     module, tokenizer, card = build(name, weights="untrained" if untrained else "shipped")
+    entries: tuple[str, ...] = ()
     if checkpoint is not None:
-        load_into(module, read_checkpoint(checkpoint), source=str(checkpoint), target=name)
-        kind, source = "checkpoint", str(checkpoint)
+        state = read_checkpoint(checkpoint)
+        load_into(module, state, source=str(checkpoint), target=name)
+        kind, source, entries = "checkpoint", str(checkpoint), state.entries
     elif untrained:
         kind, source = "untrained", "random initialisation, fixed seed"
     else:
@@ -49,7 +51,7 @@ def load(request: ModelRequest) -> Encoder:
         architecture=card["architecture"],
         representation=card["representation"],
         width=int(card["width"]),
-        weights=weights_info(module, kind, source),
+        weights=weights_info(module, kind, source, entries),
         preprocessing=PreprocessingInfo(
             size=(size, size),
             mean=mean,

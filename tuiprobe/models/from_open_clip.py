@@ -87,13 +87,15 @@ def _load_weights(
     if file is None:
         return weights_info(model, "untrained", "random initialisation, seed 0")
     published = source.published and request.checkpoint is None
-    state = read_checkpoint(file)
+    checkpoint = read_checkpoint(file)
+    state: StateDict = checkpoint
     with suppress(Exception):  # Of another architecture: report the file's own names.
         # Some tags were trained at another input size; a user's file must fit unchanged.
         state = _converted(dict(state), model, resize=published)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
     origin = source.weights_source if request.checkpoint is None else str(file)
-    return weights_info(model, "pretrained" if published else "checkpoint", origin)
+    kind = "pretrained" if published else "checkpoint"
+    return weights_info(model, kind, origin, checkpoint.entries)
 
 
 def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.limits import BUILT_CLASSES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, pooling_of, weights_info
@@ -27,7 +26,7 @@ from tuiprobe.models.published_weights import (
     verified,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, seeded
+from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, rows_in, seeded
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -200,7 +199,7 @@ def _from_file(
     model = _build(request, name, num_classes=classes, drawn=False)
     target = f"timm:{name.architecture}"
     load_into(model, _converted(state, model), source=str(path), target=target)
-    return model, weights_info(model, kind, source)
+    return model, weights_info(model, kind, source, state.entries)
 
 
 def _build(
@@ -270,15 +269,12 @@ def _in_repository(repository: str) -> Path:
 
 
 def _classes_in(architecture: str, state: StateDict) -> int | None:
-    """Returns the number of classes of the file's classifier; None if it has none."""
+    """Returns the classes of the file's classifier; None for those of the architecture."""
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
     classifier = config.classifier if config is not None else None
-    weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
-    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= BUILT_CLASSES:
-        return None
-    return len(weight)
+    return rows_in(state, classifier) if isinstance(classifier, str) else None
 
 
 def _converted(state: StateDict, model: Any) -> StateDict:

@@ -16,7 +16,7 @@ from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.published_weights import check_url, is_offline, refuse_tag, resolve, sha256
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint, seeded
+from tuiprobe.models.weights import load_into, read_checkpoint, rows_in, seeded
 
 _AUXILIARY = ("googlenet", "inception_v3")
 
@@ -33,11 +33,28 @@ def load(request: ModelRequest) -> Encoder:
     architecture, _, tag = request.rest.partition("/")
     entry = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
     # The published weights of GoogLeNet and Inception include auxiliary classifiers.
-    options = {"init_weights": False} if architecture in _AUXILIARY else {}
-    with seeded(drawn=False):  # a file or the published weights replace all
-        model = models.get_model(architecture, weights=None, **options)
-    linear = _last_linear(architecture, model)
-    weights = _load_weights(request, model, entry)
+    options: dict[str, Any] = {"init_weights": False} if architecture in _AUXILIARY else {}
+
+    def build(**classes: int) -> tuple[nn.Module, str, nn.Linear]:
+        with seeded(drawn=False):  # a file or the published weights replace all
+            model = models.get_model(architecture, weights=None, **options, **classes)
+        return (model, *_last_linear(architecture, model))
+
+    model, layer, linear = build()
+    rows: int | None
+    if request.checkpoint is None:
+        rows, weights = linear.out_features, _load_published(request.name, model, entry)
+    else:
+        state, source = read_checkpoint(request.checkpoint), str(request.checkpoint)
+        rows = rows_in(state, layer)
+        if rows and rows != linear.out_features:
+            model, layer, linear = build(num_classes=rows)
+        absent = "" if rows else layer
+        if absent:  # a backbone: no head is made of what is not in the file
+            for parameter in linear.parameters():
+                nn.init.zeros_(parameter)
+        load_into(model, state, source=source, target=request.name, absent=absent)
+        weights = weights_info(model, "checkpoint", source, state.entries)
     preprocess, preprocessing = _preprocessing(request.rest, entry)
     return Encoder(
         name=request.name,
@@ -53,7 +70,7 @@ def load(request: ModelRequest) -> Encoder:
         dtype=request.dtype,
         loader="torchvision",
         tag=tag or None,
-        classifier=classifier_head(linear),
+        classifier=classifier_head(linear) if rows else None,
     )
 
 
@@ -70,29 +87,25 @@ def _registered(name: str, architecture: str, tag: str, *, optional: bool = Fals
     return entries.get(tag)
 
 
-def _last_linear(architecture: str, model: nn.Module) -> nn.Linear:
-    """Returns the classifier: the model's last layer, which must be linear."""
+def _last_linear(architecture: str, model: nn.Module) -> tuple[str, nn.Linear]:
+    """Returns name and layer of the classifier: the model's last layer, which must be linear."""
+    names = {module: name for name, module in model.named_modules()}
     for name in ("fc", "classifier", "heads", "head"):
         layer = getattr(model, name, None)
         if layer is not None:
             last = [m for m in layer.modules() if not list(m.children())][-1]
             if isinstance(last, nn.Linear):
-                return last
+                return names[last], last
     raise UsageError(f"{architecture} ends in no linear classifier; its h is not defined")
 
 
-def _load_weights(request: ModelRequest, model: Any, entry: Any) -> WeightsInfo:
-    if request.checkpoint is not None:
-        source = str(request.checkpoint)
-        load_into(model, read_checkpoint(request.checkpoint), source=source, target=request.name)
-        return weights_info(model, "checkpoint", source)
-
+def _load_published(name: str, model: Any, entry: Any) -> WeightsInfo:
     def download() -> None:
         state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
         model.load_state_dict(state)
 
-    check_url(entry.url, request.name)
-    resolve(download, name=request.name, from_hub=False)
+    check_url(entry.url, name)
+    resolve(download, name=name, from_hub=False)
     return weights_info(model, "pretrained", entry.url)
 
 

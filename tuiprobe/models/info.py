@@ -66,7 +66,9 @@ def _add(digest: Any, name: str, value: object) -> None:
     digest.update(tensor.flatten().view(torch.uint8).numpy().data)
 
 
-def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo:
+def weights_info(
+    module: torch.nn.Module, kind: Any, source: str, entries: tuple[str, ...] = ()
+) -> WeightsInfo:
     """Returns the source of a module's weights, with their digest.
 
     Frozen TorchScript holds its weights as constants of its code.
@@ -76,7 +78,7 @@ def weights_info(module: torch.nn.Module, kind: Any, source: str) -> WeightsInfo
         with zipfile.ZipFile(io.BytesIO(saved_script(module))) as archive:
             names = [name for name in archive.namelist() if "/constants" in name]
             state = {name.partition("/")[2]: archive.read(name) for name in names}
-    return WeightsInfo(kind=kind, source=source, digest=state_digest(state))
+    return WeightsInfo(kind=kind, source=source, digest=state_digest(state), entries=entries)
 
 
 def pooling_of(module: torch.nn.Module) -> str:

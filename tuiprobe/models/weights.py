@@ -18,13 +18,34 @@ from torch.overrides import TorchFunctionMode
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.limits import ARRAY_HEADER_BYTES, NAME_LENGTH, PICKLE_VALUES, WRAPPERS
+from tuiprobe.limits import (
+    ARRAY_HEADER_BYTES,
+    BUILT_CLASSES,
+    NAME_LENGTH,
+    PICKLE_VALUES,
+    WRAPPERS,
+)
 from tuiprobe.models.published_weights import quiet
 from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
 from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread, UnsafePickleError
 
 StateDict = dict[str, Tensor]
+
+
+class Checkpoint(StateDict):
+    """The tensors of a checkpoint file by name.
+
+    Args:
+        tensors: The tensors.
+        entries: Entries of the file that hold weights, the one that was read first; empty where
+            there are not several.
+    """
+
+    def __init__(self, tensors: StateDict, entries: tuple[str, ...] = ()) -> None:
+        super().__init__(tensors)
+        self.entries = entries
+
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
 """Keys under which training code stores the weights; averaged weights come first."""
@@ -40,7 +61,7 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
 
 
-def read_checkpoint(path: Path) -> StateDict:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
     Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
@@ -56,9 +77,10 @@ def read_checkpoint(path: Path) -> StateDict:
                 (header,) = struct.unpack("<Q", file.read(8))
                 if header > ARRAY_HEADER_BYTES:
                     raise ValueError(f"its header claims {header:,} bytes")
-                return without_prefix(load_file(path))
+                return Checkpoint(without_prefix(load_file(path)))
             opened = open_torch_file(file)
-            return without_prefix(opened.tensors(unwrap(opened.content, path)))
+            stored, entries = unwrap(opened.content, path)
+            return Checkpoint(without_prefix(opened.tensors(stored)), entries)
     except WeightsError:
         raise
     except FileNotFoundError as error:
@@ -112,7 +134,9 @@ _DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
 """Not the methods of tensors: `trunc_normal_` draws by them until all values are within bounds."""
 
 
-def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -> None:
+def load_into(
+    model: nn.Module, state: StateDict, *, source: str, target: str, absent: str = ""
+) -> None:
     """Loads all weights of `state` into `model`, or none.
 
     Args:
@@ -120,11 +144,16 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
         state: Tensors by the model's names.
         source: Name of the weights in messages.
         target: Name of the architecture in messages.
+        absent: Layer of the model whose weights `state` does not hold.
 
     Raises:
         WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
-    built = model.state_dict()
+    built = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not (absent and name.startswith(f"{absent}."))
+    }
     state = _without_prefix(state, built)
     pairs = [(n, state[n], built[n]) for n in built if n in state]
     problems = {
@@ -154,6 +183,21 @@ def load_into(model: nn.Module, state: StateDict, *, source: str, target: str) -
             "floating-point file"
         )
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
+
+
+def rows_in(state: StateDict, layer: str) -> int | None:
+    """Returns the rows of a linear layer of a file, under any prefix; 0 if it has no such layer.
+
+    None if their number is out of range.
+
+    >>> rows_in({"net.fc.weight": torch.zeros(5, 8)}, "fc"), rows_in({}, "fc")
+    (5, 0)
+    """
+    ends = f".{layer}.weight"
+    weight = next((tensor for name, tensor in state.items() if f".{name}".endswith(ends)), None)
+    if weight is None:
+        return 0
+    return len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
 
 def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
@@ -201,15 +245,18 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
-    """Returns the tensor descriptions of the innermost wrapper."""
+def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """Returns the tensor descriptions of the innermost wrapper, and the `entries` of the file."""
+    entries: tuple[str, ...] = ()
     for _ in range(WRAPPERS):
         if not isinstance(loaded, dict):
             break
-        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
-        if inner is None:
+        wrappers = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrappers = wrappers or _only_wrapper(loaded, path)
+        if not wrappers:
             break
-        loaded = loaded[inner]
+        entries = entries or (tuple(wrappers) if len(wrappers) > 1 else ())
+        loaded = loaded[wrappers[0]]
     else:
         raise WeightsError(
             f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
@@ -229,7 +276,26 @@ def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
     state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
     if not state:
         raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
-    return state
+    return state, entries
+
+
+def _only_wrapper(loaded: dict[object, object], path: Path) -> list[str]:
+    """Returns the entry that holds the weights under a name of its own; none beside weights."""
+    if any(isinstance(value, StoredTensor) for value in loaded.values()):
+        return []
+    inner = [
+        str(name)
+        for name, value in loaded.items()
+        if isinstance(name, str)
+        and isinstance(value, dict)
+        and any(isinstance(tensor, StoredTensor) for tensor in value.values())
+    ]
+    if len(inner) > 1:
+        raise WeightsError(
+            f"{path} holds several sets of weights ({first_names(inner)}): save the one to measure "
+            "alone"
+        )
+    return inner
 
 
 def _kind(loaded: object) -> str:

@@ -320,6 +320,9 @@ def _warnings(
     pieces = max(record.pieces for record in measured.values())
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
+    if plan.model.weights.entries:
+        first, *others = plan.model.weights.entries
+        warnings.append(f"weights: {first} of the file, which holds {', '.join(others)} too")
     if plan.model.preprocessing.assumed:
         warnings.append(
             f"preprocessing: {plan.model.preprocessing.source.removeprefix('preprocessing ')}"

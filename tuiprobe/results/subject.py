@@ -58,11 +58,14 @@ class Weights(Frozen):
         source: Tag, URL or path as the user or the library named it.
         digest: SHA-256 over the parameters, hexadecimal; over samples of the vectors if `unknown`,
             of the table of `answers`.
+        entries: Entries of the file that hold weights, the one that was read first; empty where
+            there are not several.
     """
 
     kind: Literal["pretrained", "checkpoint", "untrained", "unknown", "answers"]
     source: str
     digest: str
+    entries: tuple[str, ...] = ()
 
 
 class Preprocessing(Frozen):

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, unless_damaged
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.records import read_spec
 from tuiprobe.run.view import RunView
+from tuiprobe.spec import RunSpec
 
 _MOST = 10_000
 
@@ -64,6 +67,14 @@ def run_directories(root: Path) -> Iterator[Path]:
             continue
         group = [path for path in _folders(folder) if RunDir(path).key_file.exists()]
         yield from group or ([folder] if RunDir(folder).log_file.exists() else [])
+
+
+def recorded_runs(root: Path, file: Callable[[RunDir], Entry]) -> Iterator[tuple[RunDir, RunSpec]]:
+    """Yields the runs whose options can be read, with these, the latest first by some file."""
+    runs = map(RunDir, run_directories(root))
+    for run in sorted(runs, key=lambda run: file(run).modified() or 0, reverse=True):
+        if (spec := unless_damaged(partial(read_spec, run))) is not None:
+            yield run, spec
 
 
 def _folders(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.options import flag
+from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import listed, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
@@ -195,17 +195,28 @@ class Preview(Frozen):
             model: The encoder as `tuiprobe doctor --model MODEL --json` describes it.
         """
         available = [str(tap["name"]) for tap in model["taps"] if tap["name"] != FINAL_TAP]
-        wrong, chosen = list(self.wrong), []
-        for pattern in self.spec.layers:
-            names = [name for name in available if matches(name, pattern)]
-            chosen += [name for name in names if name not in chosen]
-            if not names:
-                some = listed(available, _NAMED_LAYERS)
-                reason = f"{pattern} matches none of {len(available)} layers: {some}"
-                wrong.append(Wrong(option="layers", reason=reason, exit_code=2))
-        taps = (FINAL_TAP, *sorted(chosen, key=available.index))
-        known = self.model_copy(update={"taps": taps, "wrong": tuple(wrong)})
+        wrong, chosen = self.wrong, list[str]()
+        try:
+            chosen = chosen_layers(available, self.spec.layers)
+        except OptionError as error:
+            refused = Wrong(option=error.name, reason=error.cause, exit_code=error.exit_code)
+            wrong = (*wrong, refused)
+        known = self.model_copy(update={"taps": (FINAL_TAP, *chosen), "wrong": wrong})
         return known.with_head(expected_head(known, model))
+
+
+def chosen_layers(available: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Returns the layers that match a pattern, in the order of the encoder.
+
+    Raises:
+        OptionError: If a pattern matches none.
+    """
+    for pattern in patterns:
+        if not any(matches(name, pattern) for name in available):
+            some = f": {listed(available, _NAMED_LAYERS)}" if available else ""
+            cause = f"{pattern} matches none of {len(available)} layers{some}"
+            raise OptionError("layers", cause, f"--layers {cause}")
+    return [n for n in available if any(matches(n, pattern) for pattern in patterns)]
 
 
 def expected_head(
