@@ -26,7 +26,7 @@ from tuiprobe.models.published_weights import (
     verified,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import StateDict, load_into, read_checkpoint, rows_in, seeded
+from tuiprobe.models.weights import StateDict, load_into, part_for, read_checkpoint, rows_in, seeded
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -198,8 +198,9 @@ def _from_file(
     classes = None if name.located else _classes_in(name.architecture, state)
     model = _build(request, name, num_classes=classes, drawn=False)
     target = f"timm:{name.architecture}"
-    load_into(model, _converted(state, model), source=str(path), target=target)
-    return model, weights_info(model, kind, source, state.entries)
+    part, entries = part_for(state, model.state_dict(), source=str(path))
+    load_into(model, _converted(part, model), source=str(path), target=target)
+    return model, weights_info(model, kind, source, state.entries or entries)
 
 
 def _build(

@@ -53,8 +53,8 @@ def load(request: ModelRequest) -> Encoder:
         if absent:  # a backbone: no head is made of what is not in the file
             for parameter in linear.parameters():
                 nn.init.zeros_(parameter)
-        load_into(model, state, source=source, target=request.name, absent=absent)
-        weights = weights_info(model, "checkpoint", source, state.entries)
+        part = load_into(model, state, source=source, target=request.name, absent=absent)
+        weights = weights_info(model, "checkpoint", source, state.entries or part)
     preprocess, preprocessing = _preprocessing(request.rest, entry)
     return Encoder(
         name=request.name,
