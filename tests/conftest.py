@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -52,13 +55,29 @@ def prepared() -> Iterator[Prepared]:
         yield process
 
 
+@contextmanager
+def shared(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """Yields a folder of all test processes to one of them at a time; the first one fills it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def default_run(
     prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Returns how the default run of few images ended, and its directory, for all its readers."""
-    folder = tmp_path_factory.mktemp("default")
-    done = prepared.run("--headless", "--sample", "60", "--concept-sample", "320", cwd=folder)
+    words = ["--headless", "--sample", "60", "--concept-sample", "320", "--threads", "1"]
+    with shared(tmp_path_factory, "default") as folder:
+        ended = folder / "ended.json"
+        if not ended.exists():
+            first = prepared.run(*words, cwd=folder)
+            ended.write_text(json.dumps([first.returncode, first.stdout, first.stderr]))
+    done = subprocess.CompletedProcess(words, *json.loads(ended.read_text()))
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "runs").iterdir()
     return done, run
@@ -93,7 +112,10 @@ def runs_on_targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     targets = ("miniature:street", f"imagefolder:{place / 'photos'}")
     for model in ("mini_clip_soft", "mini_finetuned"):
         output = str(place / "runs" / model)
-        probe(model, "miniature:val", output=output, target=targets, sample=40, concepts="none")
+        probe(
+            model, "miniature:val", output=output, target=targets, sample=40, concepts="none",
+            threads=1, workers=0,
+        )  # fmt: skip
     return place
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tuiprobe
+from tests.engine.conftest import write_pictures
 from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
@@ -117,14 +118,15 @@ def test_exported_files_give_the_figures_of_the_built_in_set(tmp_path, monkeypat
 
 
 def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> None:
-    refused = run("--headless", "--model", "rn101_cc12m", "--require-weights")
+    refused = run("--headless", "--model", "rn50_captions", "--require-weights")
     assert refused.returncode == 3
     assert "--checkpoint FILE" in refused.stderr
     assert not (tmp_path / "runs").exists()
-    (tmp_path / "templates.txt").write_text("a photo of a {}.\n")  # fewer prompts, for time
+    (tmp_path / "templates.txt").write_text("a photo of a {}.\n")  # few prompts, for time
+    write_pictures(tmp_path / "photos", 2, classes=2)
     done = run(
-        "--headless", "--model", "rn101_cc12m", "--sample", "2", "--data",
-        "miniature:val", "--templates", "templates.txt",
+        "--headless", "--model", "rn50_captions", "--data", "imagefolder:photos",
+        "--templates", "templates.txt", "--threads", "1", "--workers", "0",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = Report.read(only_run(tmp_path) / "results.json")
@@ -139,7 +141,7 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_pa
     models = ("mini_clip", "no_such_model", "mini_supervised")
     chosen = [word for model in models for word in ("--model", model)]
     arguments = (*chosen, "--data", "miniature:val", "--sample", "40", "--output", "group")
-    done = run("--headless", *arguments)
+    done = run("--headless", *arguments, "--threads", "1")
     assert done.returncode == 2
     assert "no_such_model" in done.stderr
     assert "Traceback" not in done.stderr

@@ -77,8 +77,8 @@ def test_python_shows_progress_on_request_and_to_no_log(
 
     def probe(progress: Any = None) -> str:
         tuiprobe.probe(
-            "mini_clip", "miniature:val", sample=8, workers=0, output=str(tmp_path / "run"),
-            progress=progress,
+            "mini_clip", "miniature:val", sample=8, workers=0, threads=1,
+            output=str(tmp_path / "run"), progress=progress,
         )  # fmt: skip
         lines = capsys.readouterr()
         assert lines.out == ""

@@ -52,6 +52,26 @@ def csv_text(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:].lstrip().startswith(_MARKED) else cell
 
 
+def csv_delimiter(first: str) -> str:
+    """Returns what separates the cells of a CSV file: commas, or semicolons or tabs without any.
+
+    >>> csv_delimiter("path,class"), csv_delimiter("path;class"), csv_delimiter("label")
+    (',', ';', ',')
+    """
+    return next((sign for sign in ",;\t" if sign in first), ",")
+
+
+def path_key(path: str) -> str:
+    r"""Returns how a path in a table is compared with the paths of a set.
+
+    Windows writes backslashes, and macOS writes an umlaut as two characters.
+
+    >>> path_key(".\\cats\\1.jpg"), path_key("./cats/1.jpg")
+    ('cats/1.jpg', 'cats/1.jpg')
+    """
+    return unicodedata.normalize("NFC", path.replace("\\", "/")).removeprefix("./")
+
+
 def listed(parts: Sequence[str], most: int | None = None) -> str:
     """Returns parts as they stand in a sentence; of more than `most`, the first and a count.
 

@@ -145,6 +145,24 @@ def test_rows_of_other_pictures_are_ignored_unless_most_of_a_table_is_about_them
     assert run_cli(command(label_runs[:1], *photos, "--answers", table)) == 2
 
 
+def test_tables_of_labels_are_read_as_those_of_data_are(
+    label_runs, runs_on_targets, tmp_path, capsys
+):
+    names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))][:6]
+    table, photos = tmp_path / "truth.csv", ("--target", "photos", "--json")
+    for header, start in (("Filename\tLabel", ".\\"), ("image_path\tClass", "./")):
+        rows = [f"{start}{name}\t(none of these)" for name in names]
+        table.write_text("\n".join([header, *rows, "\t"]))
+        assert run_cli(command(label_runs[:1], *photos, "--answers-from", table)) == 0
+        assert json.loads(capsys.readouterr().out)["labelled"] == len(names)
+    rows = [
+        f"{name},{world.CLASS_NAMES[0]},{world.CLASS_NAMES[n % 2]}" for n, name in enumerate(names)
+    ]
+    table.write_text("\n".join(["path,label,class", *rows]))  # as of predictions.csv
+    assert run_cli(command(label_runs[:1], *photos, "--answers-from", table)) == 4
+    assert "'class' and 'label' hold different labels" in capsys.readouterr().err
+
+
 def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
     folder, photos = tmp_path / "sorted", ("--target", "photos")
     pictures = sorted((runs_on_targets / "photos").glob("*.png"))

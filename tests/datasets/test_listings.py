@@ -71,6 +71,9 @@ def test_labels_of_a_list_are_numbers_names_or_none(tmp_path: Path, suffix: str)
         ({"path": ("a.png", "a.png"), "label": "01"}, "lists a.png twice"),
         ({"path": ("a.png", "b.png"), "label": ("cat", "")}, "b.png has no label and others have"),
         ({"path": ("a.png", ""), "label": "01"}, "row 1 has no path"),
+        ({"path": ("a.png", "./a.png"), "label": "01"}, "lists a.png twice"),
+        ({"path": PATHS, "label": LABELS, "class": ("dog", "cat", "dog", "cat")}, "'class'"),
+        ({"path": PATHS, "label": ("Dog", "cat", "dog", "bird")}, "'Dog' and 'dog'"),
         ({"path": ("a.png", "b.png"), "label": ("0", "1.5")}, "no whole number"),
         ({"path": ("a.png", "b.png"), "label": ("0", "-1")}, "labels are whole numbers from 0"),
     ],
@@ -137,6 +140,17 @@ def test_labels_join_a_flat_folder_by_path(
     assert "no column names the images" in capsys.readouterr().err
     assert run_cli(["--headless", "--data", "miniature", "--labels", str(file)]) == 2
     assert "belongs to one set of images" in capsys.readouterr().err
+
+
+def test_paths_of_other_systems_and_separators_join_all_the_same(tmp_path: Path) -> None:
+    write_images(tmp_path / "pets", "cats/mu\u0308de.png", "dogs/2.png")
+    file = tmp_path / "l.csv"
+    file.write_text("Path\tLabel\n.\\dogs\\2.png\tb\ncats\\m\u00fcde.png\ta\n\t\n", "utf-8-sig")
+    images = labelled(load_dataset(f"imagefolder:{tmp_path / 'pets'}"), file)
+    assert images.classes == ("a", "b")
+    assert [sample.label for sample in images.samples] == [0, 1]
+    file.write_text("path,label\n" + "1.png,a\n2.png,A\n")  # letters
+    assert load_dataset(f"csv:{file}").classes == ("A", "a")
 
 
 def test_a_folder_has_the_labels_of_its_metadata(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import shared
 from tests.docs import world
 from tests.docs.blocks import (
     PAGES,
@@ -53,8 +54,9 @@ OF_THE_NIGHT = {"miniature.md", "models.md", "reports.md", "targets.md", "tutori
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    world.make(folder, prepared)
+    with shared(tmp_path_factory, "world") as folder:
+        if not (folder / world.LAST).exists():
+            world.make(folder, prepared)
     return folder
 
 

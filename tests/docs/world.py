@@ -14,6 +14,7 @@ from tuiprobe.miniature.world import label
 
 MODELS = ("mini_clip", "mini_clip_soft")
 RUNS = {"A": "mini_clip", "B": "mini_clip_soft", "C": "mini_clip", "RUN": "mini_clip"}
+LAST = "mine.csv"  # that is written
 SECONDS = 600.0  # for one command, on a busy machine
 SAMPLE = ("--sample", "64", "--concept-sample", "320")
 
@@ -32,7 +33,7 @@ def make(folder: Path, prepared: Prepared) -> None:
     shutil.rmtree(folder / "street")
     _vectors(folder)
     _answers(folder)
-    (folder / "mine.csv").write_text(_baseline(), "utf-8")
+    (folder / LAST).write_text(_baseline(), "utf-8")
 
 
 def _vectors(folder: Path) -> None:

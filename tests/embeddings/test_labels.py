@@ -75,6 +75,8 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
         column([f"{i},1.5" for i in TRUTH], "label,target"),
         "by position (not read: target)",
     ),
+    "semicolons": ("l.csv", table([3, 5, 0, 1, 4, 2]).replace(",", ";"), "in the column id"),
+    "tabs": ("l.csv", table([3, 5, 0, 1, 4, 2]).replace(",", "\t"), "in the column id"),
     "byte order mark": ("l.csv", "\ufeff" + table([1, 0, 2, 3, 4, 5]), "in the column id"),
 }
 
@@ -124,7 +126,8 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "files": (
         "l.csv", column([f"a{i}.png,0" for i in range(6)], "Filename,label"), "column Filename does"
     ),
-    "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),
+    "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "none of its columns is called"),
+    "two spellings": ("l.csv", column(["cat", "Cat", *"abcd"], "label"), "'Cat' and 'cat'"),
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
     "a column twice": ("l.csv", column(["0,1"] * 6, "label,Label"), "'label' is there twice"),
     "other numbers": (

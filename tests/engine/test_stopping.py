@@ -213,6 +213,7 @@ def test_ranks_end_when_their_torchrun_is_killed_outright(one_red: Path, tmp_pat
     assert json.loads((tmp_path / "run/results.json").read_text())["partial"]  # nothing is lost
 
 
+@pytest.mark.nightly  # by day `test_endings.py` has the code of an error
 def test_ranks_that_fail_end_with_their_launcher(one_red: Path, tmp_path: Path) -> None:
     launcher = launch(one_red, tmp_path / "log", "forward:RuntimeError")
     assert launcher.wait(180) == 1

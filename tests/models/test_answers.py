@@ -171,6 +171,36 @@ def test_pictures_are_named_by_path_content_or_id(world, folder):
         assert measured(table, world, folder / str(number)).figure("top1", "val") == top1
 
 
+@pytest.mark.parametrize("name", ["spreadsheet", "tabs", "windows", "macos"])
+def test_tables_of_spreadsheets_and_other_systems_give_the_same_accuracy(world, folder, name):
+    rows = answers_on_val(world)
+    images = folder / "images"
+    copytree(world / "val", images)
+    (images / "red" / "00.png").rename(images / "red" / "r\u00f6t.png")
+    paths = [row["path"].replace("red/00", "red/r\u00f6t") for row in rows]
+    cells = [[p, r["class"], r["confidence"]] for p, r in zip(paths, rows, strict=True)]
+    sign, header = (
+        {"spreadsheet": ";", "tabs": "\t"}.get(name, ","),
+        ["Path", "Class", "Confidence"],
+    )
+    if name == "spreadsheet":
+        cells = [[p, c, sure.replace(".", ",")] for p, c, sure in cells] + [["", "", ""]]
+    if name == "windows":
+        header[0] = "filename"
+        cells = [[".\\" + p.replace("/", "\\"), c, sure] for p, c, sure in cells]
+    if name == "macos":
+        cells = [[p.replace("\u00f6", "o\u0308"), c, sure] for p, c, sure in cells]
+    table = folder / "a.csv"
+    with table.open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=sign).writerows([header, *cells])
+    report = tuiprobe.probe(f"answers:{table}", images, output=folder / "run", progress=False)
+    right = np.mean([r["class"] == r["label"] for r in rows])
+    assert report.figure("top1", "images").value == pytest.approx(right)
+    confidences = read_per_image(RunDir(folder / "run"))["images"].values["confidence"]
+    given = [float(row["confidence"]) for row in rows]
+    np.testing.assert_allclose(np.sort(confidences), np.sort(given), rtol=1e-6)
+
+
 def test_answers_without_confidences_have_neither_calibration_nor_estimates(world, folder):
     table = table_of(world, only("path", "class"), folder / "a.csv")
     report = measured(table, world, folder / "run")

@@ -1,11 +1,13 @@
 """Checkpoint files: what is read, what is refused, and what the message says."""
 
+import argparse
 import logging
 import pickle
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -47,6 +49,52 @@ def test_wrappers_and_prefixes_are_removed_from_any_format(tmp_path: Path) -> No
         assert checkpoint.entries == several
     save_file(state, tmp_path / "w.safetensors")
     assert state_digest(read_checkpoint(tmp_path / "w.safetensors")) == state_digest(state)
+
+
+def test_every_set_of_weights_of_a_file_is_named_and_averaged_ones_are_read(
+    tmp_path: Path,
+) -> None:
+    state = dict(model().state_dict())
+    other = {k: torch.zeros_like(v) for k, v in state.items()}
+    for content, entries in (
+        ({"model": other, "ema": {"module": state, "updates": 3}}, ("ema", "model")),
+        ({"model": state, "ema": {"decay": 0.9}, "optimizer": {"state": {0: other}}}, ()),
+        (
+            {"model_state_dict": other, "ema_state_dict": state},
+            ("ema_state_dict", "model_state_dict"),
+        ),
+        ({"state_dict": state, "last": other}, ("state_dict", "last")),
+        ({"net": state, "metrics": {"accuracy": torch.tensor(0.5)}, "best": torch.ones(1)}, ()),
+    ):
+        torch.save(content, tmp_path / "w.pt")
+        checkpoint = read_checkpoint(tmp_path / "w.pt")
+        assert same(checkpoint, state)
+        assert checkpoint.entries == entries
+
+
+def test_a_model_is_read_beside_losses_and_metrics_of_its_training_module() -> None:
+    target = model()
+    state = {f"net.{k}": torch.ones_like(v) for k, v in target.state_dict().items()}
+    beside = state | {"loss.weight": torch.ones(2), "n_averaged": torch.tensor(3)}
+    assert load_into(target, beside, source="w.pt", target="net") == ("net", "loss", "n_averaged")
+    assert bool((target.state_dict()["2.weight"] == 1).all())
+    average = {f"average.{name}": 2 * tensor for name, tensor in state.items()}
+    with pytest.raises(WeightsError, match=r"beside those of net \(average\.net\.0"):
+        load_into(target, state | average, source="w.pt", target="net")
+    assert bool((target.state_dict()["2.weight"] == 1).all())
+
+
+def test_what_training_code_stores_beside_weights_is_not_read(tmp_path: Path) -> None:
+    state = dict(model().state_dict())
+    for beside in (
+        argparse.Namespace(lr=0.1, folder=tmp_path),  # timm's and torchvision's scripts
+        {"folder": PurePosixPath("a/b"), "other": PureWindowsPath("a")},
+        np.float64(0.5),
+        np.random.get_state(),
+        torch.torch_version.TorchVersion("2.10.0"),
+    ):
+        torch.save({"state_dict": state, "beside": beside}, tmp_path / "w.pt")
+        assert same(read_checkpoint(tmp_path / "w.pt"), state)
 
 
 @given(st.integers(0, 3), st.sampled_from([torch.float32, torch.float16, torch.bfloat16]))
@@ -160,8 +208,8 @@ def test_any_prefix_that_leaves_the_models_own_names_is_removed() -> None:
     wrapped = {f"net.backbone.{k}": v for k, v in source.state_dict().items()}
     load_into(target, wrapped, source="w.pt", target="it")
     assert same(dict(target.state_dict()), dict(source.state_dict()))
-    wrapped["head.weight"] = torch.zeros(1)  # not a prefix of all: nothing is guessed
-    with pytest.raises(WeightsError, match=r"not part of it \(net\.backbone\.0\.weight"):
+    wrapped["head.weight"] = torch.zeros(2, 4)  # which of the heads counts is not guessed
+    with pytest.raises(WeightsError, match=r"beside those of net\.backbone \(head\.weight\)"):
         load_into(target, wrapped, source="w.pt", target="it")
 
 

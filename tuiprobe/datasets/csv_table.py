@@ -22,6 +22,7 @@ from tuiprobe.datasets.vectors.parquet import read_columns
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.limits import TABLE_CELLS, TABLE_ROWS
+from tuiprobe.plaintext import csv_delimiter
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
 
     Args:
         path: UTF-8, with or without a byte order mark; cells are separated by commas, or by
-            semicolons, as spreadsheets of some languages write them. Or `.parquet`.
+            semicolons or tabs, as some spreadsheets write them. Or `.parquet`.
         needed: Columns that must be there.
 
     Raises:
@@ -95,9 +96,8 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     try:
         content = read_regular(path)
         lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
-        first = content.partition(b"\n")[0]
-        delimiter = ";" if b";" in first and b"," not in first else ","
-        reader = csv.reader(lines, strict=True, delimiter=delimiter)
+        first = content.partition(b"\n")[0].decode("latin-1")
+        reader = csv.reader(lines, strict=True, delimiter=csv_delimiter(first))
         header = tuple(name.strip() for name in next(reader, []))
         if not header:
             raise DataError(f"{path} is empty")
@@ -105,7 +105,9 @@ def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
         if count > 1:
             raise DataError(f"{path}: column {name!r} is there twice")
         rows = []
-        for cells in filter(None, reader):
+        for cells in reader:
+            if not any(map(str.strip, cells)):
+                continue  # spreadsheets write rows of empty cells
             where = f"{path} line {reader.line_num}"
             if len(cells) != len(header):
                 raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.catalog.imagenet import folded_name
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
-from tuiprobe.plaintext import first_line, plain, text_of
+from tuiprobe.plaintext import csv_delimiter, first_line, plain, text_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as programs write it; `1.0e+01` is what `numpy.savetxt` makes of 10."""
@@ -219,6 +220,8 @@ def _named(
     classes = names or tuple(sorted(set(labels)))
     if len(classes) > CLASSES:
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
+    if not names:
+        _refuse_spellings(path, classes)
     place = {name: i for i, name in enumerate(classes)}
     doubles = {name for i, name in enumerate(classes) if place[name] != i}
     double = next((label for label in labels if label in doubles), None)
@@ -231,6 +234,19 @@ def _named(
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
     return np.array([place[label] for label in labels], dtype=np.int32), classes
+
+
+def _refuse_spellings(path: Path, classes: Sequence[str]) -> None:
+    """Refuses labels that are one class in two spellings; `a` and `A` may be two letters."""
+    spelled: dict[str, str] = {}
+    for name in classes:
+        other = spelled.setdefault(folded_name(name), name) if len(name) > 1 else name
+        if other != name:
+            both = f"{plain(other[:80])!r} and {plain(name[:80])!r}"
+            raise DataError(
+                f"{path} holds the labels {both}, which differ only in case or separators: write "
+                "them alike, or name both by --classes"
+            )
 
 
 def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
@@ -291,15 +307,14 @@ def _csv(path: Path, id_column: str | None) -> _Column:
     The first line is a header if it names a known column.
     """
     text = text_of(read_regular(path))
-    table = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    delimiter = csv_delimiter(text.partition("\n")[0])
+    table = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
     header = [cell.strip() for cell in table[0]] if table else []
     folded = [cell.lower() for cell in header]
     place = next((folded.index(name) for name in LABEL_COLUMNS if name in folded), None)
     if place is None:
         if any(len(row) > 1 for row in table):
             raise ValueError(f"none of its columns is called {LABEL_COLUMNS[0]!r}")
-        if table and all(";" in row[0] or "\t" in row[0] for row in table):
-            raise ValueError("its columns are separated by other signs than commas")
         return _Column(_stripped([row[0] for row in table]))
     if len(set(folded)) < len(folded):
         double = next(name for i, name in enumerate(folded) if name in folded[:i])
@@ -314,31 +329,40 @@ def _csv(path: Path, id_column: str | None) -> _Column:
         known = known or [name for name in header if name.lower() in names]
     unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
     labels = _stripped([row[place] for row in table[1:]])
-    for i, name in enumerate(folded):
-        coordinate = name == "y" and "x" in folded
-        if i != place and name in LABEL_COLUMNS and not coordinate:
-            _refuse_contradiction(labels, [row[i].strip() for row in table[1:]], header, (place, i))
+    refuse_contradiction(header, [[cell.strip() for cell in row] for row in table[1:]], place)
     if not known:
         return _Column(labels, unused=unused)
     at = header.index(known[0])
     return _Column(labels, [row[at].strip() for row in table[1:]], known[0], unused)
 
 
-def _refuse_contradiction(
-    labels: Sequence[str], others: Sequence[str], header: Sequence[str], places: tuple[int, int]
-) -> None:
-    """Refuses two columns of labels that contradict each other; numbers may stand beside names."""
-    try:
-        numbers, other_numbers = integer_labels(labels), integer_labels(others)
-    except ValueError:  # measurements, or cells without a label
-        return
-    if numbers is not None and other_numbers is not None:
-        agree = numbers == other_numbers
-    else:
-        agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
-    if not agree:
-        names = " and ".join(repr(plain(header[place][:80])) for place in places)
-        raise ValueError(f"its columns {names} hold different labels; keep the right one")
+def refuse_contradiction(header: Sequence[str], rows: Sequence[Sequence[str]], place: int) -> None:
+    """Refuses columns of labels that contradict each other; numbers may stand beside names.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row.
+        place: The column of labels that is read.
+
+    Raises:
+        ValueError: If another one holds different labels.
+    """
+    labels, folded = [row[place] for row in rows], [name.lower() for name in header]
+    for i, name in enumerate(folded):
+        if i == place or name not in LABEL_COLUMNS or (name == "y" and "x" in folded):
+            continue
+        others = [row[i] for row in rows]
+        try:
+            numbers, other_numbers = integer_labels(labels), integer_labels(others)
+        except ValueError:  # measurements, or cells without a label
+            continue
+        if numbers is not None and other_numbers is not None:
+            agree = numbers == other_numbers
+        else:
+            agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
+        if not agree:
+            names = " and ".join(repr(plain(header[at][:80])) for at in (place, i))
+            raise ValueError(f"its columns {names} hold different labels; keep the right one")
 
 
 def _json(path: Path, id_column: str | None) -> _Column:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
-from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered
+from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered, refuse_contradiction
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, samples_of
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
-from tuiprobe.plaintext import first_names, plain
+from tuiprobe.plaintext import first_names, path_key, plain
 
 if TYPE_CHECKING:
     pass
@@ -47,12 +47,13 @@ def read_listing(file: Path) -> Listing:
             rows have a label and others have none.
     """
     table = read_table(file, ())
-    cells = zip(*(row for _, row in table.rows), strict=True)
-    named = dict(zip(map(str.lower, table.header), map(list, cells), strict=True))
+    rows, header = [row for _, row in table.rows], [name.lower() for name in table.header]
+    named = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
     if "x" in named:
         named.pop("y", None)  # a coordinate
     paths = next((named[name] for name in PATH_COLUMNS if name in named), None)
-    labels = next((named[name] for name in LABEL_COLUMNS if name in named), None)
+    column = next((name for name in LABEL_COLUMNS if name in named), None)
+    labels = None if column is None else named[column]
     if paths is None:
         raise DataError(
             f"{file}: no column names the images; call it path (the columns are "
@@ -60,9 +61,14 @@ def read_listing(file: Path) -> Listing:
         )
     if not all(paths):
         raise DataError(f"{file}: row {paths.index('')} has no path")
-    for path, following in pairwise(sorted(paths)):
+    for path, following in pairwise(sorted(map(path_key, paths))):
         if path == following:
             raise DataError(f"{file} lists {plain(path)} twice")
+    if column is not None:
+        try:
+            refuse_contradiction(table.header, rows, header.index(column))
+        except ValueError as error:
+            raise DataError(f"{file} cannot be read as labels: {error}") from error
     if labels is not None and not any(labels):
         labels = None
     if labels is not None and not all(labels):
@@ -151,15 +157,15 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     listing = read_listing(file)
     if listing.labels is None:
         raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
-    at = {path.removeprefix("./"): i for i, path in enumerate(listing.paths)}
-    missing = [sample.path for sample in images.samples if sample.path not in at]
+    at = {path_key(path): i for i, path in enumerate(listing.paths)}
+    missing = [sample.path for sample in images.samples if path_key(sample.path) not in at]
     if missing:
         raise DataError(
             f"{file} has no label of {len(missing):,} of {len(images.samples):,} images of "
             f"{images.source}, such as {plain(missing[0])}; its paths are "
             f"{first_names(listing.paths[:7])}"
         )
-    texts = [listing.labels[at[sample.path]] for sample in images.samples]
+    texts = [listing.labels[at[path_key(sample.path)]] for sample in images.samples]
     values, classes = numbered(file, texts, names)
     return Relabelled(images, classes, values.tolist(), f"labels are those of {file.name}")
 

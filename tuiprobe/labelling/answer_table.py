@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, refuse_contradiction
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
@@ -21,7 +22,7 @@ from tuiprobe.labelling.files import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.status import FINAL
-from tuiprobe.plaintext import csv_cell, csv_text, plain
+from tuiprobe.plaintext import csv_cell, csv_text, listed, path_key, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -162,18 +163,28 @@ def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
         UsageError: If no column names pictures.
         DataError: If the table cannot be read.
     """
-    table = read_table(path, ("class",))
-    if not {"sha256", "image", "path"} & set(table.header):
+    table = read_table(path, ())
+    header = [name.lower() for name in table.header]
+    column = next((name for name in ("class", *LABEL_COLUMNS) if name in header), None)
+    if column is None:
+        raise DataError(f"{path}: no column class holds the labels; it has {listed(header, 8)}")
+    named_by = next((n for n in ("image", "path", *PATH_COLUMNS) if n in header), "")
+    if not named_by and "sha256" not in header:
         raise UsageError(f"{path}: no column sha256, image or path names the pictures")
-    rows = [dict(zip(table.header, map(csv_text, row), strict=True)) for _, row in table.rows]
-    classes = matched.classes_named(row["class"] for row in rows)
+    place = header.index(column)
+    try:
+        refuse_contradiction(header, [row for _, row in table.rows if row[place]], place)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read as labels: {error}") from error
+    rows = [dict(zip(header, map(csv_text, row), strict=True)) for _, row in table.rows]
+    classes = matched.classes_named(row[column] for row in rows)
     answers = []
     for (line, _), row in zip(table.rows, rows, strict=True):
         name = digest = row.get("sha256", "").lower()
         if not digest:
-            name = row.get("image") or row.get("path") or ""
-            digest = matched.digests_by_path.get(plain(name), "")
-        label = plain(classes[row["class"]])
+            name, by_path = row.get(named_by, ""), matched.digests_by_path
+            digest = by_path.get(plain(name)) or by_path.get(path_key(plain(name)), "")
+        label = plain(classes[row[column]])
         answers.append(_Answer(f"{path} line {line}", name, digest, label, row.get("batch", "")))
     return answers
 

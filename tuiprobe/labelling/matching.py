@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,7 +27,7 @@ from tuiprobe.labelling.files import (
     label_targets,
 )
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import path_key, plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
@@ -110,9 +111,11 @@ class Matched:
 
     @cached_property
     def digests_by_path(self) -> dict[str, str]:
-        """The SHA-256 of each picture, by its path."""
+        """The SHA-256 of each picture, by its path in any spelling of it."""
         run = self.source_run
-        return {plain(run.paths[i]): digest for i, digest in run.digests.items()}
+        named = {plain(run.paths[i]): digest for i, digest in run.digests.items()}
+        spelled = Counter(map(path_key, named))
+        return named | {path_key(k): d for k, d in named.items() if spelled[path_key(k)] == 1}
 
     def no_picture(self, name: str, where: str) -> UsageError:
         """Returns the error that the runs measured no such picture.

@@ -37,8 +37,8 @@ def load(request: ModelRequest) -> Encoder:
     entries: tuple[str, ...] = ()
     if checkpoint is not None:
         state = read_checkpoint(checkpoint)
-        load_into(module, state, source=str(checkpoint), target=name)
-        kind, source, entries = "checkpoint", str(checkpoint), state.entries
+        part = load_into(module, state, source=str(checkpoint), target=name)
+        kind, source, entries = "checkpoint", str(checkpoint), state.entries or part
     elif untrained:
         kind, source = "untrained", "random initialisation, fixed seed"
     else:

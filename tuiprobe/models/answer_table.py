@@ -5,8 +5,9 @@ No torch is needed, so a dry run reads them as a run does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -17,16 +18,17 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.csv_table import CsvTable, read_table
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.labels import PATH_COLUMNS
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
-from tuiprobe.plaintext import csv_text, plain
+from tuiprobe.plaintext import csv_text, path_key, plain
 
 LogProbabilities = NDArray[np.float32]
 
 PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
-"""Columns that name pictures; the first of them that a table has counts."""
+"""Columns that name pictures; the first that a table has counts, then those of `PATH_COLUMNS`."""
 
 _OTHER_COLUMNS: Final = ("set", "class", "confidence", "second", "label", "batch")
 _LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0
@@ -52,7 +54,12 @@ class AnswerTable:
         Raises:
             DataError: If it cannot be read, or no column says which pictures or which classes.
         """
-        answers = cls(read_table(path, ()), "row" if path.suffix == ".parquet" else "line")
+        table = read_table(path, ())
+        known = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
+        lower = tuple(n.lower() if n.lower() in known else n for n in table.header)
+        header = lower if len({*lower}) == len(lower) else table.header  # `Set` may be a class
+        row = "row" if path.suffix.lower() == ".parquet" else "line"
+        answers = cls(replace(table, header=header), row)
         if answers.named_by is None:
             raise DataError(f"{path}: no column path, sha256 or id names the pictures")
         if "class" not in answers.table.header and len(answers.probabilities) < 2:
@@ -62,12 +69,13 @@ class AnswerTable:
     @property
     def named_by(self) -> str | None:
         """The column that names the pictures."""
-        return next((name for name in PICTURE_COLUMNS if name in self.table.header), None)
+        columns = (*PICTURE_COLUMNS, *PATH_COLUMNS)
+        return next((name for name in columns if name in self.table.header), None)
 
     @property
     def probabilities(self) -> tuple[str, ...]:
         """The columns of probabilities, one for each class; empty where there is a `confidence`."""
-        known = {*PICTURE_COLUMNS, *_OTHER_COLUMNS}
+        known = {self.named_by, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
         others = tuple(name for name in self.table.header if name not in known)
         return () if "confidence" in self.table.header else others
 
@@ -166,12 +174,13 @@ class AnswerTable:
 
     def _share(self, row: int, column: str, text: str) -> float:
         try:
-            value = float(text)
+            value = float(text.replace(",", "."))
         except ValueError:
             value = np.nan
         if not 0 <= value <= 1:
             raise DataError(
-                f"{self.where(row)}: {plain(column)} is {plain(text)!r}, no number from 0 to 1"
+                f"{self.where(row)}: {plain(column)} is {plain(text)!r}, no number from 0 to 1 "
+                "(0.87 for 87 %)"
             )
         return value
 
@@ -194,7 +203,8 @@ class AnswerTable:
             cell = cell.lower() if self.named_by == "sha256" else cell
             if sets and sets[row] not in suite.sets:
                 continue  # of a set that this run leaves out
-            places = [p for p in known.get(cell, ()) if not sets or p[0] == sets[row]]
+            places = known.get(cell) or known.get(path_key(cell), [])
+            places = [p for p in places if not sets or p[0] == sets[row]]
             if not places:
                 near = near_names(cell, known)
                 raise DataError(f"{self.where(row)}: there is no picture {plain(cell)!r}{near}")
@@ -235,7 +245,8 @@ class AnswerTable:
                 else:
                     key = str(sample.id) if self.named_by == "id" else sample.path
                 known.setdefault(key, []).append((name, sample.id))
-        return known
+        spelled = Counter(map(path_key, known))
+        return known | {path_key(k): p for k, p in known.items() if spelled[path_key(k)] == 1}
 
 
 def _readable(dataset: Dataset, i: int) -> bool:

@@ -92,10 +92,10 @@ def _load_weights(
     with suppress(Exception):  # Of another architecture: report the file's own names.
         # Some tags were trained at another input size; a user's file must fit unchanged.
         state = _converted(dict(state), model, resize=published)
-    load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
+    part = load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
     origin = source.weights_source if request.checkpoint is None else str(file)
     kind = "pretrained" if published else "checkpoint"
-    return weights_info(model, kind, origin, checkpoint.entries)
+    return weights_info(model, kind, origin, checkpoint.entries or part)
 
 
 def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:

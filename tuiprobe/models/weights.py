@@ -6,6 +6,7 @@ random ones from a fixed seed.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -47,7 +48,9 @@ class Checkpoint(StateDict):
         self.entries = entries
 
 
-_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
+_WRAPPERS = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model", "module"
+)  # fmt: skip
 """Keys under which training code stores the weights; averaged weights come first."""
 
 _PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -136,8 +139,10 @@ _DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
 
 def load_into(
     model: nn.Module, state: StateDict, *, source: str, target: str, absent: str = ""
-) -> None:
+) -> tuple[str, ...]:
     """Loads all weights of `state` into `model`, or none.
+
+    Returns the part of the file that was read and what it holds beside it, see `part_for`.
 
     Args:
         model: The built architecture.
@@ -154,7 +159,7 @@ def load_into(
         for name, tensor in model.state_dict().items()
         if not (absent and name.startswith(f"{absent}."))
     }
-    state = _without_prefix(state, built)
+    state, entries = part_for(state, built, source=source)
     pairs = [(n, state[n], built[n]) for n in built if n in state]
     problems = {
         "missing": [n for n in built if n not in state and not n.endswith(_BOOKKEEPING)],
@@ -169,7 +174,8 @@ def load_into(
         causes = (f"{len(n)} {problem} ({first_names(n)})" for problem, n in problems.items() if n)
         raise WeightsError(
             f"{source} does not fit {target}: {'; '.join(causes)}. Name the architecture that "
-            "these weights were trained in"
+            "these weights were trained in, or load a changed one in a file of yours "
+            "(--model py:FILE.py:NAME)"
         )
     numbers = [
         f"{n} is {_dtype(stored)} in the file, {_dtype(tensor)} in the model"
@@ -183,40 +189,73 @@ def load_into(
             "floating-point file"
         )
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
+    return entries
 
 
-def rows_in(state: StateDict, layer: str) -> int | None:
-    """Returns the rows of a linear layer of a file, under any prefix; 0 if it has no such layer.
+def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | None]:
+    """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
 
-    None if their number is out of range.
+    Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
+    that `layer` ends. Rows are 0 if there is no such layer, and None if out of range.
 
-    >>> rows_in({"net.fc.weight": torch.zeros(5, 8)}, "fc"), rows_in({}, "fc")
-    (5, 0)
+    >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
+    >>> renamed, rows = with_classifier(state, "fc")
+    >>> list(renamed), rows, with_classifier(Checkpoint({}), "fc")[1]
+    (['net.fc.weight', 'net.fc.bias'], 5, 0)
     """
-    ends = f".{layer}.weight"
-    weight = next((tensor for name, tensor in state.items() if f".{name}".endswith(ends)), None)
-    if weight is None:
-        return 0
-    return len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
+    block = layer.rpartition(".")[0]
+    forms = (re.escape(layer), rf"{re.escape(layer)}\.\d+", re.escape(block or layer))
+    matches = (re.fullmatch(rf"(|.*\.)({f})\.weight", name) for f in forms for name in state)
+    match = next(filter(None, matches), None)
+    if match is None:
+        return state, 0
+    prefix, name = match.groups()
+    if name != layer:
+        names = {f"{prefix}{name}.{n}": f"{prefix}{layer}.{n}" for n in ("weight", "bias")}
+        around = f"{prefix}{block if name == block else layer}."
+        if any(n.startswith(around) and n not in names for n in state):
+            return state, 0  # one of several layers
+        state = Checkpoint({names.get(n, n): t for n, t in state.items()}, state.entries)
+    weight = state[f"{prefix}{layer}.weight"]
+    return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
 
-def _without_prefix(state: StateDict, built: Mapping[str, Tensor]) -> StateDict:
-    """Removes a prefix common to all names if the remaining names are the model's.
+def part_for(
+    state: StateDict, built: Mapping[str, Tensor], *, source: str
+) -> tuple[StateDict, tuple[str, ...]]:
+    """Returns the part of a file whose names are the model's after a prefix, that removed.
+
+    Training modules hold the model below a name of their own, beside losses and metrics. If so, the
+    second value names that part and what is beside it.
+
+    Raises:
+        WeightsError: If other layers are beside it, such as averaged weights or another head.
 
     >>> w = torch.zeros(1)
-    >>> list(_without_prefix({"net.enc.w": w, "net.enc.b": w}, {"w": w, "b": w}))
-    ['w', 'b']
+    >>> state = {"net.enc.w": w, "net.enc.b": w, "loss.w": w}
+    >>> part, entries = part_for(state, {"w": w, "b": w}, source="w.pt")
+    >>> list(part), entries
+    (['w', 'b'], ('net.enc', 'loss'))
     """
-    if any(name in built for name in state):
-        return state
-    first = next((name for name in state if not name.endswith(_BOOKKEEPING)), "")
-    for expected in built:
-        prefix = first.removesuffix(expected)
-        if first.endswith(f".{expected}") and all(name.startswith(prefix) for name in state):
-            stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-            if all(name in built or name.endswith(_BOOKKEEPING) for name in stripped):
-                return stripped
-    return state
+    names = [name for name in built if not name.endswith(_BOOKKEEPING)]
+    if not names or any(name in state for name in names):
+        return state, ()
+    ends = f".{names[0]}"
+    starts = [name.removesuffix(ends) for name in state if name.endswith(ends)]
+    start = next((s for s in starts if all(f"{s}.{name}" in state for name in names)), None)
+    if start is None:
+        return state, ()
+    prefix = f"{start}."
+    outside = [name for name in state if not name.startswith(prefix)]
+    layers = [name for name in outside if state[name].ndim > 1]
+    if layers:
+        raise WeightsError(
+            f"{source} holds layers beside those of {start} ({first_names(layers)}): save the "
+            f"state_dict of {start} alone, or load all in a file of yours (py:FILE.py:NAME)"
+        )
+    part = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
+    beside = dict.fromkeys(name.partition(".")[0] for name in outside)
+    return part, (start, *beside) if beside else ()
 
 
 def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
@@ -251,12 +290,15 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[s
     for _ in range(WRAPPERS):
         if not isinstance(loaded, dict):
             break
-        wrappers = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
-        wrappers = wrappers or _only_wrapper(loaded, path)
-        if not wrappers:
+        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
+        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrapper = next((k for k in known if k in sets), next(iter(known), None))
+        wrapper = wrapper or _only_wrapper(loaded, sets, path)
+        if wrapper is None:
             break
-        entries = entries or (tuple(wrappers) if len(wrappers) > 1 else ())
-        loaded = loaded[wrappers[0]]
+        others = [name for name in sets if name != wrapper]
+        entries = entries or ((wrapper, *others) if others else ())
+        loaded = loaded[wrapper]
     else:
         raise WeightsError(
             f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
@@ -279,23 +321,28 @@ def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[s
     return state, entries
 
 
-def _only_wrapper(loaded: dict[object, object], path: Path) -> list[str]:
-    """Returns the entry that holds the weights under a name of its own; none beside weights."""
-    if any(isinstance(value, StoredTensor) for value in loaded.values()):
-        return []
-    inner = [
-        str(name)
-        for name, value in loaded.items()
-        if isinstance(name, str)
-        and isinstance(value, dict)
-        and any(isinstance(tensor, StoredTensor) for tensor in value.values())
-    ]
-    if len(inner) > 1:
+def _holds_weights(value: object) -> bool:
+    """Returns whether an entry holds matrices by name; metrics and random states hold none."""
+    if not isinstance(value, dict):
+        return False
+    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)]
+    return any(
+        isinstance(tensor, StoredTensor) and len(tensor.size) > 1
+        for named in (value, *inner)
+        for tensor in named.values()
+    )
+
+
+def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
+    """Returns the entry that holds the weights under a name of its own; None beside weights."""
+    if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
+        return None
+    if len(sets) > 1:
         raise WeightsError(
-            f"{path} holds several sets of weights ({first_names(inner)}): save the one to measure "
+            f"{path} holds several sets of weights ({first_names(sets)}): save the one to measure "
             "alone"
         )
-    return inner
+    return next(iter(sets), None)
 
 
 def _kind(loaded: object) -> str:

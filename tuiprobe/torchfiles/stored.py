@@ -146,7 +146,19 @@ _HARMLESS = {
     "torch.per_channel_affine",
     "torch.per_channel_symmetric",
     "torch.per_channel_affine_float_qparams",
+    "torch.torch_version.TorchVersion",
+    "argparse.Namespace",
+    *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in (
+        "Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"
+    )),
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(f"numpy.{module}.multiarray.{name}" for module in ("core", "_core") for name in (
+        "scalar", "_reconstruct"
+    )),
 }  # fmt: skip
+"""Names of data that training code stores beside weights, such as its arguments; not read."""
+
 _MARKS = ("neg", "conj")
 """Marks of a tensor whose values are not its data."""
 

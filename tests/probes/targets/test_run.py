@@ -35,7 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("targets") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        probe("mini_clip", "miniature", output=str(output), sample=200, concepts="none")
+        probe(
+            "mini_clip", "miniature", output=output, sample=200, concepts="none", threads=1
+        )  # fmt: skip
     return output
 
 
