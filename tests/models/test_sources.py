@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import models as vision
 
 from tuiprobe.errors import UsageError, WeightsError
@@ -60,6 +60,34 @@ def test_a_torchvision_classifier_of_other_classes_or_none(
     with torch.inference_mode():
         assert torch.equal(backbone.encode(images), encoder.encode(images))
     assert backbone.classifier is None
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("resnet18", "fc"), ("efficientnet_b0", "classifier.1"), ("vit_b_32", "heads.head")],
+)
+def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(
+    name: str, layer: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 224, 224)
+    width = vision.get_model(name).get_submodule(layer).in_features
+    block = nn.Sequential(nn.Dropout(), nn.Linear(width, 5))
+    places = [(layer, block), (layer.partition(".")[0], nn.Linear(width, 5))]
+    for place, classifier in places:
+        model = vision.get_model(name)
+        model.set_submodule(place, classifier)
+        model.eval()
+        torch.save(model.state_dict(), tmp_path / "w.pth")
+        encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+        with torch.inference_mode():
+            logits = encoder.head().logits(encoder.encode(images))
+            assert torch.allclose(logits, model(images), atol=1e-4)
+    model = vision.get_model(name)
+    model.set_submodule(layer, nn.Sequential(nn.Linear(width, 8), nn.ReLU(), nn.Linear(8, 5)))
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=rf"{layer}\.2\.weight"):
+        load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
 
 
 def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(
     finished: Path, tmp_path: Path
 ) -> None:
     """The results of one model after the other are there; the last one leads to the decision."""
-    group, names = tmp_path / "group", ("a", "b", "c")
+    group, names = tmp_path / "group", ("a", "b")
     for name in names:
         live_run(group / name)
     app = TuiprobeApp(runs=tmp_path)

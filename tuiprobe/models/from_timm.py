@@ -26,7 +26,14 @@ from tuiprobe.models.published_weights import (
     verified,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import StateDict, load_into, part_for, read_checkpoint, rows_in, seeded
+from tuiprobe.models.weights import (
+    StateDict,
+    load_into,
+    part_for,
+    read_checkpoint,
+    seeded,
+    with_classifier,
+)
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -194,8 +201,9 @@ def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo]:
 def _from_file(
     request: ModelRequest, name: TimmName, path: Path, kind: str, source: str
 ) -> tuple[Any, WeightsInfo]:
-    state = read_checkpoint(path)
-    classes = None if name.located else _classes_in(name.architecture, state)
+    state, classes = read_checkpoint(path), None
+    if not name.located and (classifier := _classifier_of(name.architecture)):
+        state, classes = with_classifier(state, classifier)
     model = _build(request, name, num_classes=classes, drawn=False)
     target = f"timm:{name.architecture}"
     part, entries = part_for(state, model.state_dict(), source=str(path))
@@ -269,13 +277,13 @@ def _in_repository(repository: str) -> Path:
     return verified(Path(resolve(lambda: _downloaded(repository, _FILES), name=name)))
 
 
-def _classes_in(architecture: str, state: StateDict) -> int | None:
-    """Returns the classes of the file's classifier; None for those of the architecture."""
+def _classifier_of(architecture: str) -> str:
+    """Returns the name of an architecture's one classifier; empty if it has none or several."""
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
     classifier = config.classifier if config is not None else None
-    return rows_in(state, classifier) if isinstance(classifier, str) else None
+    return classifier if isinstance(classifier, str) else ""
 
 
 def _converted(state: StateDict, model: Any) -> StateDict:

@@ -16,7 +16,7 @@ from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.published_weights import check_url, is_offline, refuse_tag, resolve, sha256
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.models.weights import load_into, read_checkpoint, rows_in, seeded
+from tuiprobe.models.weights import load_into, read_checkpoint, seeded, with_classifier
 
 _AUXILIARY = ("googlenet", "inception_v3")
 
@@ -45,8 +45,8 @@ def load(request: ModelRequest) -> Encoder:
     if request.checkpoint is None:
         rows, weights = linear.out_features, _load_published(request.name, model, entry)
     else:
-        state, source = read_checkpoint(request.checkpoint), str(request.checkpoint)
-        rows = rows_in(state, layer)
+        state, rows = with_classifier(read_checkpoint(request.checkpoint), layer)
+        source = str(request.checkpoint)
         if rows and rows != linear.out_features:
             model, layer, linear = build(num_classes=rows)
         absent = "" if rows else layer

@@ -6,6 +6,7 @@ random ones from a fixed seed.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -191,19 +192,32 @@ def load_into(
     return entries
 
 
-def rows_in(state: StateDict, layer: str) -> int | None:
-    """Returns the rows of a linear layer of a file, under any prefix; 0 if it has no such layer.
+def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | None]:
+    """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
 
-    None if their number is out of range.
+    Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
+    that `layer` ends. Rows are 0 if there is no such layer, and None if out of range.
 
-    >>> rows_in({"net.fc.weight": torch.zeros(5, 8)}, "fc"), rows_in({}, "fc")
-    (5, 0)
+    >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
+    >>> renamed, rows = with_classifier(state, "fc")
+    >>> list(renamed), rows, with_classifier(Checkpoint({}), "fc")[1]
+    (['net.fc.weight', 'net.fc.bias'], 5, 0)
     """
-    ends = f".{layer}.weight"
-    weight = next((tensor for name, tensor in state.items() if f".{name}".endswith(ends)), None)
-    if weight is None:
-        return 0
-    return len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
+    block = layer.rpartition(".")[0]
+    forms = (re.escape(layer), rf"{re.escape(layer)}\.\d+", re.escape(block or layer))
+    matches = (re.fullmatch(rf"(|.*\.)({f})\.weight", name) for f in forms for name in state)
+    match = next(filter(None, matches), None)
+    if match is None:
+        return state, 0
+    prefix, name = match.groups()
+    if name != layer:
+        names = {f"{prefix}{name}.{n}": f"{prefix}{layer}.{n}" for n in ("weight", "bias")}
+        around = f"{prefix}{block if name == block else layer}."
+        if any(n.startswith(around) and n not in names for n in state):
+            return state, 0  # one of several layers
+        state = Checkpoint({names.get(n, n): t for n, t in state.items()}, state.entries)
+    weight = state[f"{prefix}{layer}.weight"]
+    return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
 
 def part_for(
