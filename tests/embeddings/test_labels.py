@@ -170,6 +170,14 @@ def test_names_stay_names(tmp_path: Path) -> None:
     assert result.in_words() == "6 labels, 5 classes, by position"
 
 
+def test_names_find_those_of_classes_as_folders_do(tmp_path: Path) -> None:
+    content = column(["fire truck", "Cat", "cat", "Fire_Truck", "cat", "cat"], "label")
+    result = labels_of(tmp_path, "l.csv", content, names=("cat", "fire truck"))
+    assert (result.values.tolist(), result.classes) == ([1, 0, 0, 1, 0, 0], ("cat", "fire truck"))
+    with pytest.raises(DataError, match="'Cat', which --classes does not"):
+        labels_of(tmp_path, "l.csv", content, names=("CAT", "cat", "fire truck"))
+
+
 def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
     names = ("ant", "crane", "bee", "crane")
     with pytest.raises(DataError, match="the label 'crane', which --classes holds twice"):

@@ -35,7 +35,7 @@ def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str
     command = small_job(data, run, "--batch-size", "32", "--max-unreadable")
     assert run_cli([*command, "0.19"]) == 4
     err = capsys.readouterr().err
-    assert "96 of 500 images cannot be read, more than the 19% allowed" in err
+    assert "96 of 500 images so far cannot be read, more than --max-unreadable 0.19 allows" in err
     assert run_cli([*command, "0.2"]) == 0  # those before the resume count, once
     err = capsys.readouterr().err
     (dataset,) = results(run)["data"]

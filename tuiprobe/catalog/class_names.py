@@ -214,11 +214,11 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     meanings = [*map(possible_labels, rows)]
     if imagenet:
         meanings = [frozenset((label,)) for label in range(len(rows))]
-    for place, row in enumerate(rows):
-        named[row].append(place)
-        folded[folded_name(row)].append(place)
-        for label in meanings[place]:
-            labelled[label].append(place)
+    for index, row in enumerate(rows):
+        named[row].append(index)
+        folded[folded_name(row)].append(index)
+        for label in meanings[index]:
+            labelled[label].append(index)
 
     def by_name(name: str) -> list[int]:
         exact = named.get(name) or named.get(name.replace("_", " "))

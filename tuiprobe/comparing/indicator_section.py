@@ -92,7 +92,7 @@ def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
 
 def _charts(result: Correlations) -> Iterator[Chart]:
     """Yields a chart for each figure and kind of representation, within which figures compare."""
-    for place, kind in enumerate(sorted({run.representation for run in result.runs})):
+    for index, kind in enumerate(sorted({run.representation for run in result.runs})):
         for id, name, label in _FIGURES:
             drawn = [
                 (run, figure)
@@ -101,7 +101,7 @@ def _charts(result: Correlations) -> Iterator[Chart]:
             ]
             if len(drawn) > 1:
                 yield Chart(
-                    id=f"robustness_{id}_{place}",
+                    id=f"robustness_{id}_{index}",
                     title=f"Effective robustness by {name}, {kind}",
                     x_label=label,
                     y_label=f"effective robustness by {result.baseline}, points",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import folded_name
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
@@ -230,7 +231,11 @@ def _named(
             f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
             "row numbers in place of names, or give each class a name of its own"
         )
-    missing = next((label for label in labels if label not in place), None)
+    others = [label for label in dict.fromkeys(labels) if label not in place]
+    for name, row in zip(others, match_classes(others, classes).known, strict=True):
+        if row is not None:
+            place[name] = row
+    missing = next((label for label in others if label not in place), None)
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
     return np.array([place[label] for label in labels], dtype=np.int32), classes

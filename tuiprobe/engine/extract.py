@@ -154,8 +154,8 @@ class Extraction:
         allowed, images = self._plan.spec.max_unreadable, self._plan.images
         if count > allowed * images:
             raise DataError(
-                f"{count} of {images} images cannot be read, more than the {allowed:.0%} allowed "
-                f"by --max-unreadable: {'; '.join(list(self._unreadable.values())[:_NAMED])}"
+                f"{count} of {images} images so far cannot be read, more than --max-unreadable "
+                f"{allowed:g} allows: {'; '.join(list(self._unreadable.values())[:_NAMED])}"
             )
 
     def _new_measures(self, shard: Shard) -> Measures:

@@ -180,10 +180,10 @@ class LiveView:
         assert self._shard is not None
         current = {}
         for tap, stats in self._stats.items():
-            place, samples = (self._shard.set_name, tap), stats.samples.compute()
+            key, samples = (self._shard.set_name, tap), stats.samples.compute()
             width = len(samples.share_sum)
-            before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            current[place] = before.plus(samples)
+            before = self._taps.get(key) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
+            current[key] = before.plus(samples)
         return current
 
     def _answer(
@@ -255,16 +255,16 @@ def write_thumbnails(
             range(first, min(first + _TOGETHER, len(pictures)))
             for first in range(0, len(pictures), _TOGETHER)
         ],
-        read=lambda place: _write_thumbnail(directory, datasets, *pictures[place]),
+        read=lambda index: _write_thumbnail(directory, datasets, *pictures[index]),
         collate=len,
-        name=lambda place: "image {1} of {0}".format(*pictures[place]),
+        name=lambda index: "image {1} of {0}".format(*pictures[index]),
     )
     if workers:
         with reading_ahead(source, workers) as batches:
             deque(batches, maxlen=0)
     else:
-        for place in range(len(pictures)):
-            source.read(place)
+        for index in range(len(pictures)):
+            source.read(index)
 
 
 def _write_thumbnail(
@@ -329,13 +329,13 @@ class LiveThumbs:
         """Takes the ends of all sets whose pictures are written, the first set first."""
         self._left = iter(
             [
-                (name, end[place][0])
+                (name, end[index][0])
                 for name, channels in ends.items()
                 if name in self._sets
-                for place in range(IMAGES_PER_END)
+                for index in range(IMAGES_PER_END)
                 for channel in channels.values()
                 for end in (channel.strongest, channel.other)
-                if place < len(end)
+                if index < len(end)
             ]
         )
 

@@ -230,9 +230,9 @@ def refuse_other_images(plan: Plan) -> None:
             (i, encodable(sample.path), sample.label) for i, sample in samples.items()
         ]:
             return
-        for place, (i, stamp) in enumerate(plan.stamps[name].items()):
+        for index, (i, stamp) in enumerate(plan.stamps[name].items()):
             differs = records[i].size != stamp.size
-            if place < KEYED_CONTENTS and i in digests.get(name, {}) and not differs:
+            if index < KEYED_CONTENTS and i in digests.get(name, {}) and not differs:
                 differs = plan.layouts[name].digest([i]) != digests[name][i]
             if differs:
                 raise _differs(plan, name, [i])

@@ -197,16 +197,16 @@ def _read_batch(
     source: Source[Item, Together], progress: _Progress, worker: int, number: int
 ) -> Together | _Failure:
     items: list[Item] = []
-    for place in source.batches[number]:
-        progress.begin(worker, place)
+    for item in source.batches[number]:
+        progress.begin(worker, item)
         try:
-            items.append(source.read(place))
+            items.append(source.read(item))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything
-            return _Failure.of(source.name(place), error)
+            return _Failure.of(source.name(item), error)
         finally:
-            progress.end(worker, place)
+            progress.end(worker, item)
     try:
         return source.collate(items)
     except Exception as error:  # different shapes, or out of memory
@@ -227,13 +227,13 @@ class _Progress:
         self._stall_timer = stopping.StallTimer()
         self.moved()
 
-    def begin(self, worker: int, place: int) -> None:
+    def begin(self, worker: int, item: int) -> None:
         """Records that a worker starts to read an index."""
-        self._at[worker] = place
+        self._at[worker] = item
 
-    def end(self, worker: int, place: int) -> None:
+    def end(self, worker: int, item: int) -> None:
         """Records that a worker has read an index."""
-        self._at[worker] = -1 - place
+        self._at[worker] = -1 - item
 
     def moved(self) -> None:
         """Records, in the engine, that the workers have made progress."""
@@ -249,7 +249,7 @@ class _Progress:
         if not np.array_equal(self._at, self._seen):
             self.moved()
         elif self._stall_timer.expired():
-            names = [source.name(place) for place in self._at.tolist() if place >= 0]
+            names = [source.name(item) for item in self._at.tolist() if item >= 0]
             raise DataError(
                 f"reading {', '.join(names[:_NAMED]) or 'images'} has made no progress for "
                 f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; "

@@ -87,11 +87,11 @@ def probabilities(values: Float32, temperature: float | Float64, classes: Int64)
     scaled = values - values.max(axis=1, keepdims=True)
     scaled = np.exp((scaled / column).astype(np.float32)).astype(np.float64)
     scaled /= scaled.sum(axis=1, keepdims=True)
-    names, place = np.unique(classes, return_inverse=True)
+    names, inverse = np.unique(classes, return_inverse=True)
     if names.size == classes.size and (np.diff(classes) > 0).all():
         return np.asarray(scaled)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(names.size))
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(names.size))
     return np.asarray(np.add.reduceat(scaled[:, order], starts, axis=1))
 
 
@@ -162,11 +162,11 @@ class Logits:
         each = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (n,))
         answer, confidence, entropy = np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n)
         classes = np.unique(self.classes)
-        for place, block in self.blocks():
-            p = probabilities(block, each[place], self.classes)
-            answer[place] = self.classes[block.argmax(axis=1)]
-            confidence[place] = p[np.arange(len(p)), np.searchsorted(classes, answer[place])]
-            entropy[place] = special.entr(p).sum(axis=1)
+        for span, block in self.blocks():
+            p = probabilities(block, each[span], self.classes)
+            answer[span] = self.classes[block.argmax(axis=1)]
+            confidence[span] = p[np.arange(len(p)), np.searchsorted(classes, answer[span])]
+            entropy[span] = special.entr(p).sum(axis=1)
         right = None
         if self.set.labels is not None:
             right = (answer == self.set.labels) & self.set.features.any(axis=1)

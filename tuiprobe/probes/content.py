@@ -105,11 +105,11 @@ def series(
         mark: How it is drawn.
         x: Where each figure stands; None for its index.
     """
-    drawn = [(place, figure) for place, figure in enumerate(figures) if given(figure)]
+    drawn = [(index, figure) for index, figure in enumerate(figures) if given(figure)]
     values = [figure for _, figure in drawn]
     return Series(
         name=name,
-        x=tuple(float(place) if x is None else x[place] for place, _ in drawn),
+        x=tuple(float(index) if x is None else x[index] for index, _ in drawn),
         y=tuple(figure.value for figure in values),
         low=tuple(figure.value if figure.low is None else figure.low for figure in values),
         high=tuple(figure.value if figure.high is None else figure.high for figure in values),

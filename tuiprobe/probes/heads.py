@@ -141,7 +141,7 @@ def nested_hits(
         block, truth = left[start : start + LOGIT_ROWS], labels[start : start + LOGIT_ROWS]
         logits = np.tile(constant.astype(np.float32), (block.shape[0], 1))
         done = 0
-        for place, k in enumerate(components):
+        for column, k in enumerate(components):
             if k > done:
                 # logits += block[:, done:k] @ right[done:k], without a temporary of the same size.
                 sgemm(
@@ -153,7 +153,7 @@ def nested_hits(
                     overwrite_c=1,
                 )
                 done = k
-            hits[place] += int((answers[logits.argmax(axis=1)] == truth).sum())
+            hits[column] += int((answers[logits.argmax(axis=1)] == truth).sum())
     return hits
 
 
@@ -184,8 +184,8 @@ def answered_rows(head: HeadArrays, images: SetFeatures) -> Int64:
     """Returns the row that answers each image where every row of the head may, as int64 [n]."""
     rows = np.zeros(len(images.features), dtype=np.int64)
     blocks = _unscaled_logit_blocks(images.features, head, replace(images, answers=None))
-    for place, logits in blocks:
-        rows[place] = logits.argmax(axis=1)
+    for span, logits in blocks:
+        rows[span] = logits.argmax(axis=1)
     return rows
 
 
@@ -199,8 +199,8 @@ def answered_right(features: Float32, head: HeadArrays, images: SetFeatures) -> 
     """
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = np.zeros(features.shape[0], dtype=bool)
-    for place, logits in _unscaled_logit_blocks(features, head, images):
-        right[place] = answers[logits.argmax(axis=1)] == labels[place]
+    for span, logits in _unscaled_logit_blocks(features, head, images):
+        right[span] = answers[logits.argmax(axis=1)] == labels[span]
     return right
 
 
@@ -224,7 +224,7 @@ def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:
     """Counts the images whose class is among the answers of the k highest rows."""
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
     right = 0
-    for place, logits in _unscaled_logit_blocks(images.features, head, images):
+    for span, logits in _unscaled_logit_blocks(images.features, head, images):
         best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-        right += int((answers[best] == labels[place, None]).any(axis=1).sum())
+        right += int((answers[best] == labels[span, None]).any(axis=1).sum())
     return right

@@ -69,10 +69,10 @@ def _of_set(
 
 def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
     kurtosis, counts = np.full(len(features.features), np.nan), has_kurtosis(features.features)
-    for place, block in blocks(features.features):  # where all values are equal there is none
-        mask = counts[place]
+    for span, block in blocks(features.features):  # where all values are equal there is none
+        mask = counts[span]
         if mask.any():
-            kurtosis[place][mask] = shares_and_kurtosis(block[mask])[1]
+            kurtosis[span][mask] = shares_and_kurtosis(block[mask])[1]
     return kurtosis
 
 
@@ -124,14 +124,14 @@ def _answers(
     answer[places] = rows[np.searchsorted(numbers, scores.answer)]
     if temperature is not None:
         confidence[places] = scores.confidence
-    for place, block in logits.blocks():
-        answered = logits.classes == scores.answer[place, None]
+    for span, block in logits.blocks():
+        answered = logits.classes == scores.answer[span, None]
         others = np.where(answered, -np.inf, block)
         next_row = np.searchsorted(numbers, logits.classes[others.argmax(axis=1)])
         none = answered.all(axis=1)
         if alone:
             none |= (others == others.max(axis=1, keepdims=True)).sum(axis=1) > 1
-        second[places[place]] = np.where(none, -1, rows[next_row])
+        second[places[span]] = np.where(none, -1, rows[next_row])
     if images.labels is not None:
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)

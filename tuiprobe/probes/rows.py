@@ -53,8 +53,8 @@ def finite_images(features: Float32) -> Bool:
     finite = np.empty(features.shape[0], dtype=np.bool_)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, features.shape[0], BLOCK_ROWS):
-            place = slice(start, start + BLOCK_ROWS)
-            finite[place] = np.isfinite(np.linalg.norm(features[place], axis=1))
+            span = slice(start, start + BLOCK_ROWS)
+            finite[span] = np.isfinite(np.linalg.norm(features[span], axis=1))
     return finite
 
 
@@ -110,8 +110,8 @@ def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
     """
     step = max(1, BLOCK_VALUES // max(1, rows.shape[1]))
     for start in range(0, rows.shape[0], step):
-        place = slice(start, min(start + step, rows.shape[0]))
-        yield place, rows[place].astype(np.float64)
+        span = slice(start, min(start + step, rows.shape[0]))
+        yield span, rows[span].astype(np.float64)
 
 
 def unit_rows(rows: Float32) -> Float32:
@@ -123,9 +123,9 @@ def unit_rows(rows: Float32) -> Float32:
 def has_kurtosis(rows: Float32) -> Bool:
     """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
     mask = np.zeros(rows.shape[0], dtype=np.bool_)
-    for place, block in blocks(rows):
+    for span, block in blocks(rows):
         finite = np.isfinite(block).all(axis=1)
-        mask[place] = finite & (block.max(axis=1) > block.min(axis=1))
+        mask[span] = finite & (block.max(axis=1) > block.min(axis=1))
     return mask
 
 

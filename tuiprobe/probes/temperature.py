@@ -44,9 +44,9 @@ def from_highest(
     blocks: Iterable[tuple[slice, Float32]],
 ) -> Iterator[tuple[slice, Float32]]:
     """Subtracts each image's highest logit in place, which changes no probability."""
-    for place, block in blocks:
+    for span, block in blocks:
         block -= block.max(axis=1, keepdims=True)
-        yield place, block
+        yield span, block
 
 
 def fit_temperature(
@@ -70,10 +70,10 @@ def fit_temperature(
     if n < 2:
         return NotRun(reason="a temperature takes two labelled images")
     total, wrong = 0.0, False
-    for place, block in blocks():
-        total += float(spread(block)[counted[place]].sum())
+    for span, block in blocks():
+        total += float(spread(block)[counted[span]].sum())
         answer = classes[block.argmax(axis=1)]
-        wrong = wrong or bool((answer != labels[place])[counted[place]].any())
+        wrong = wrong or bool((answer != labels[span])[counted[span]].any())
     scale = total / n
     if not wrong and np.unique(classes).size > 1:
         return NotRun(reason="every answer is right: no finite temperature fits best")
@@ -147,13 +147,13 @@ class _Likelihood:
     def slopes(self, beta: float) -> _Slopes:
         """Returns the sums over images at one beta."""
         slope = curve = squares = 0.0
-        for place, block in self._blocks():
-            counted = self._counted[place]
+        for span, block in self._blocks():
+            counted = self._counted[span]
             values = block if counted.all() else block[counted]
             if not len(values):
                 continue
             mean, variance = _moments(np.exp(values * np.float32(beta)), values)
-            of_label, within = self._of_label(values, self._labels[place][counted], beta)
+            of_label, within = self._of_label(values, self._labels[span][counted], beta)
             each = mean - of_label
             slope += float(each.sum())
             squares += float((each * each).sum())

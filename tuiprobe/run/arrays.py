@@ -52,7 +52,7 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
     import numpy as np
 
     kinds = {dtype: name for name, dtype in _DTYPES.items()}
-    order = {dtype: place for place, dtype in enumerate(_DTYPES.values())}
+    order = {dtype: index for index, dtype in enumerate(_DTYPES.values())}
     blank = "0" * hashlib.sha256().digest_size * 2
     members: dict[str, Any] = {}
     content, end = [], 0
@@ -62,8 +62,8 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
         members[name] = {**described, "data_offsets": (start, end)}
         content.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     head = _encoded(members, {**metadata, _MEMBER: blank})
-    place = _place(head, blank)
-    before, after = head[:place], head[place + len(blank) :]
+    offset = _place(head, blank)
+    before, after = head[:offset], head[offset + len(blank) :]
     digest = hashlib.sha256(before + after)
     for piece in content:
         digest.update(piece)
@@ -203,14 +203,14 @@ def read_header(file: IO[bytes], entry: Entry) -> Header:
         arrays = {str(name): _stored(member, start) for name, member in header.items()}
     except UNFIT as error:
         raise entry.damaged(error) from error
-    place = start
+    end = start
     ordered = sorted(arrays.items(), key=lambda item: (item[1].start, item[1].end))
     for _, array in ordered:
-        if array.start != place:
+        if array.start != end:
             raise entry.damaged("its arrays overlap, or leave gaps")
-        place = array.end
-    if place != size:
-        raise entry.damaged(f"it has {size:,} bytes, and its arrays end at {place:,}")
+        end = array.end
+    if end != size:
+        raise entry.damaged(f"it has {size:,} bytes, and its arrays end at {end:,}")
     return Header(dict(ordered), metadata, content, size)
 
 
@@ -268,11 +268,11 @@ def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
     stored = _stored_checksum(entry, header)
     mismatch = entry.damaged("its checksum does not match its content")
     try:
-        place = _place(header.content, stored)
+        offset = _place(header.content, stored)
     except ValueError as error:  # nothing that `write_arrays` has written
         raise mismatch from error
-    digest = hashlib.sha256(header.content[:place])
-    digest.update(header.content[place + len(stored) :])
+    digest = hashlib.sha256(header.content[:offset])
+    digest.update(header.content[offset + len(stored) :])
     digest.update(arrays)
     if digest.hexdigest() != stored:
         raise mismatch

@@ -107,9 +107,9 @@ def _delete(run: RunDir) -> list[str]:
     for name in files:
         if not name.startswith(_LEFT_BY_FRESH) and name not in _DELETED_LAST:
             (run.path / name).unlink(missing_ok=True)
-    for place, folders, _ in os.walk(run.path, topdown=False):
+    for root, folders, _ in os.walk(run.path, topdown=False):
         for folder in folders:
-            path = Path(place) / folder
+            path = Path(root) / folder
             if _FOLDERS.fullmatch(path.relative_to(run.path).as_posix()):
                 with suppress(OSError):  # it holds something else
                     path.rmdir()
@@ -123,11 +123,11 @@ def _files_and_others(run: Path) -> tuple[list[str], list[str]]:
     """Returns the files of a run by their paths, and everything else; follows no link."""
     files: list[str] = []
     others: list[str] = []
-    for place, folders, names in os.walk(run):
-        below = "" if place == str(run) else f"{Path(place).relative_to(run)}/"
+    for root, folders, names in os.walk(run):
+        below = "" if root == str(run) else f"{Path(root).relative_to(run)}/"
         for folder in list(folders):
             of_run = _FOLDERS.fullmatch(below + folder)
-            if of_run and not (Path(place) / folder).is_symlink():
+            if of_run and not (Path(root) / folder).is_symlink():
                 continue
             folders.remove(folder)
             (files if of_run else others).append(below + folder)

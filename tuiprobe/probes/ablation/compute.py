@@ -313,20 +313,20 @@ def right_without(
     n = images.features.shape[0]
     results = [np.zeros(n, dtype=bool) for _ in removals]
     for start in range(0, n, LOGIT_ROWS):
-        place = slice(start, min(start + LOGIT_ROWS, n))
-        block, labels = images.features[place], np.asarray(images.labels)[place]
+        span = slice(start, min(start + LOGIT_ROWS, n))
+        block, labels = images.features[span], np.asarray(images.labels)[span]
         products = block @ across
         squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
         for right, removal, of_weight in zip(results, removals, of_weights, strict=True):
             values, left = products, squares
             if removal is not None and of_weight is not None:
                 removed, centre = removal.of(block), removal.centre
-                centre = centre[place] if centre.ndim == 2 else centre
+                centre = centre[span] if centre.ndim == 2 else centre
                 values = products - (removed - centre) @ of_weight.T
                 left = squares - np.einsum("ij,ij->i", removed, removed, dtype=np.float64)
                 left = left + np.einsum("...j,...j->...", centre.astype(np.float64), centre)
             best = _logits(values, left, head, rows).argmax(axis=1)
-            right[place] = classes[best] == labels
+            right[span] = classes[best] == labels
     return results
 
 

@@ -180,10 +180,10 @@ def ablate_span(
     given = np.linalg.norm(images.features, axis=1) > 0
     left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
     for start in range(0, given.size, LOGIT_ROWS):
-        place = slice(start, start + LOGIT_ROWS)
-        block = images.features[place]
-        residual = block - (block @ span - centres[place]) @ span.T
-        left[place] &= np.linalg.norm(residual, axis=1) > 0
+        part = slice(start, start + LOGIT_ROWS)
+        block = images.features[part]
+        residual = block - (block @ span - centres[part]) @ span.T
+        left[part] &= np.linalg.norm(residual, axis=1) > 0
     before, after = right_without(head, images, [None, Removal(centre, basis=span)])
     before, after = before & given, after & left
     n, change = given.size, paired(before, after)

@@ -210,12 +210,12 @@ def probe_calibration(
     ids, paths = (listed or {})[pictured.name]
     shown = tuple(
         AnsweredImage(
-            sample_id=int(ids[place]),
-            path=paths.get(int(ids[place])),
+            sample_id=int(ids[row]),
+            path=paths.get(int(ids[row])),
             answer=answer,
-            confidence=float(scores.confidence[place]),
+            confidence=float(scores.confidence[row]),
         )
-        for place, answer in wrong
+        for row, answer in wrong
     )
     return result.model_copy(update={"pictured": pictured.name, "wrong": shown})
 
@@ -238,7 +238,7 @@ def _wrong_answers(
     is_class = np.array([name in (None, each) for each in called])
     places = np.flatnonzero(is_class[labels] & (answers != labels))
     surest = places[np.argsort(-scores.confidence[places], kind="stable")][:PICTURES]
-    return [(int(place), called[answers[place]]) for place in surest]
+    return [(int(row), called[answers[row]]) for row in surest]
 
 
 def _calibration(
@@ -309,7 +309,7 @@ def _by_class(
 
 def _counts(head: HeadArrays, images: SetFeatures, classes: Int64) -> list[tuple[int, int]]:
     """Returns right answers and images of each class."""
-    place = np.searchsorted(classes, np.asarray(images.labels))
+    column = np.searchsorted(classes, np.asarray(images.labels))
     right = answered_right(images.features, head, images) & images.features.any(axis=1)
-    counts = (np.bincount(place[kind], minlength=classes.size) for kind in (right, slice(None)))
+    counts = (np.bincount(column[kind], minlength=classes.size) for kind in (right, slice(None)))
     return list(zip(*(count.tolist() for count in counts), strict=True))

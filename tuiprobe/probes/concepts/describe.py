@@ -126,12 +126,12 @@ def _concept_set(run: RunReader, name: str) -> ConceptSet:
     """Returns labels and representations of the measured images in the same order."""
     labels, measured = run.concept_labels, run.all_features(name)
     share, samples = run.spec.concept_share, run.samples[name]
-    place = {int(i): row for row, i in enumerate(labels.ids)}
+    row_of = {int(i): row for row, i in enumerate(labels.ids)}
     ids = measured["ids"].tolist()
-    unlabelled = next((i for i in ids if i not in place), None)
+    unlabelled = next((i for i in ids if i not in row_of), None)
     if unlabelled is not None:
         raise DamagedFileError(f"{name}: concepts.safetensors says nothing of image {unlabelled}")
-    rows = np.array([place[i] for i in ids], dtype=np.int64)
+    rows = np.array([row_of[i] for i in ids], dtype=np.int64)
     shares = labels.shares[rows]
     paths = [samples[i].path for i in ids]
     seen = json.dumps([labels.digest, share, paths])
@@ -273,7 +273,7 @@ def _leading(result: Concepts) -> Iterator[SectionContent]:
         shown=LISTED_CONCEPTS,
     )
     pictured = (row for row in result.top[:PICTURED] if row.largest)
-    for place, row in enumerate(pictured):
+    for index, row in enumerate(pictured):
         names = ", ".join(concept.name for concept in row.concepts[:3])
         yield Strip(
             id=f"direction_{row.index}",
@@ -283,7 +283,7 @@ def _leading(result: Concepts) -> Iterator[SectionContent]:
                 StripEnd(label="largest", images=row.largest),
                 StripEnd(label="smallest", images=row.smallest),
             ),
-            folded=place >= UNFOLDED,
+            folded=index >= UNFOLDED,
             subject=next(iter(_subjects(result, row.index)), None),
         )
 

@@ -202,9 +202,9 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[SectionContent]:
     yield heading("Pruning")
     yield prose("Top-1 accuracy with directions pruned. Random directions show their 95 % band.")
     for basis in bases:
-        for place, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
+        for index, name in enumerate(dict.fromkeys(curve.data for curve in basis.curves)):
             yield Chart(
-                id=f"pruning_{_id(basis)}_{place}",
+                id=f"pruning_{_id(basis)}_{index}",
                 title=f"Pruning on {name}, {_name(basis)}",
                 x_label="fraction of the rank pruned",
                 y_label="top-1 accuracy",
@@ -220,7 +220,7 @@ def _pruning(bases: Sequence[Basis]) -> Iterator[SectionContent]:
                 ),
                 x_unit="share",
                 y_unit="share",
-                folded=place > 0,
+                folded=index > 0,
             )
     yield table(
         "pruning",

@@ -110,13 +110,13 @@ def classify(sets: Sequence[LabelledRows], seed: int) -> Neighbours:
     if len(sampled) > K:
         right = _votes(unit[queries], unit, labels, self_rows=queries) == labels[queries]
         accuracy = wilson(int(right.sum()), right.size)
-    place = {name: number for number, name in enumerate(first.classes)}
+    number_of = {name: number for number, name in enumerate(first.classes)}
     rows = [(first, len(sampled), accuracy)]
     for shift in shifts:
-        if not set(shift.classes) <= place.keys():
+        if not set(shift.classes) <= number_of.keys():
             rows.append((shift, 0, _OTHER))
             continue
-        numbers = np.array([place[name] for name in shift.classes], dtype=np.int64)
+        numbers = np.array([number_of[name] for name in shift.classes], dtype=np.int64)
         allowed = np.isin(labels, numbers)
         among = int(allowed.sum())
         if among <= K:
@@ -155,7 +155,7 @@ def _votes(
         self_rows: [n], each query's own row of `among`, which does not vote; None without any.
     """
     answers = np.zeros(len(queries), dtype=np.int64)
-    classes, place = np.unique(labels, return_inverse=True)
+    classes, inverse = np.unique(labels, return_inverse=True)
     step = max(1, _VALUES // len(among))
     for start in range(0, len(queries), step):
         block = slice(start, min(start + step, len(queries)))
@@ -167,7 +167,7 @@ def _votes(
         # One vote each; summed cosines, at most K, decide between equal votes alone.
         weights = 1 + cosines[lines[:, None], nearest] / (2 * K)
         votes = np.zeros((len(cosines), classes.size))
-        np.add.at(votes, (lines[:, None], place[nearest]), weights)
+        np.add.at(votes, (lines[:, None], inverse[nearest]), weights)
         answers[block] = classes[votes.argmax(axis=1)]
     return answers
 

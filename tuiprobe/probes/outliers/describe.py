@@ -348,7 +348,7 @@ def _images(finals: list[Outliers]) -> Iterator[SectionContent]:
     for which, final in enumerate(finals):
         if which == 0 and final.top_images:
             yield heading("Images at the ends of the leading channels on ", Code(code=final.data))
-        for place, channel in enumerate(final.top_images):
+        for index, channel in enumerate(final.top_images):
             yield Strip(
                 id=f"channel_{which}_{channel.channel}",
                 title=(f"Channel {channel.channel}",),
@@ -357,7 +357,7 @@ def _images(finals: list[Outliers]) -> Iterator[SectionContent]:
                     StripEnd(label="largest", images=channel.largest),
                     StripEnd(label="smallest", images=channel.smallest),
                 ),
-                folded=which > 0 or place >= PICTURED,
+                folded=which > 0 or index >= PICTURED,
                 subject=RowSubject(kind="channel", number=channel.channel),
             )
 

@@ -136,13 +136,13 @@ def scan_heights(rows: Float32) -> HeightScan:
     energy, energy_squares, skewed = np.zeros(channels), np.zeros(channels), True
     step = max(1, BLOCK_VALUES // channels)
     for start in range(0, n, step):
-        place = slice(start, start + step)
-        block = np.ascontiguousarray(rows[place])
+        span = slice(start, start + step)
+        block = np.ascontiguousarray(rows[span])
         largest = np.maximum(block.max(axis=1), -block.min(axis=1))
         block = block / largest[:, None]
         skewed = skewed and bool(block.min() >= 0)
         m, s = centre_and_scale(block)
-        centre[place], scale[place] = m * largest, s * largest
+        centre[span], scale[span] = m * largest, s * largest
         weight = 1 / np.einsum("ij,ij->i", block, block)
         square = block * block
         energy += weight @ square
@@ -204,7 +204,7 @@ def _medians(rows: Float32, centre: Float32, scale: Float32) -> tuple[Float32, F
         columns /= scale
         np.nan_to_num(columns, copy=False, nan=0.0)
         columns.partition(ranks, axis=1)
-        place = slice(start, start + len(columns))
-        medians[0, place] = (columns[:, (n - 1) // 2] + columns[:, n // 2]) / 2
-        medians[1, place], medians[2, place] = columns[:, low], columns[:, high]
+        span = slice(start, start + len(columns))
+        medians[0, span] = (columns[:, (n - 1) // 2] + columns[:, n // 2]) / 2
+        medians[1, span], medians[2, span] = columns[:, low], columns[:, high]
     return medians[0], medians[1], medians[2]

@@ -237,9 +237,9 @@ def rounded(values: Float64, largest: Float64) -> Float64:
 def _energy(rows: Float32, change: Callable[[Float64], Float64]) -> Float64:
     """Returns the sum of squares of each row after a change, [m]."""
     energy = np.zeros(rows.shape[0])
-    for place, block in blocks(rows):
+    for span, block in blocks(rows):
         changed = change(block)
-        energy[place] = np.einsum("ij,ij->i", changed, changed)
+        energy[span] = np.einsum("ij,ij->i", changed, changed)
     return energy
 
 
@@ -308,15 +308,15 @@ def answers_changed(
 def _answers(head: HeadArrays, images: SetFeatures) -> Int64:
     logits = Logits(head, images)
     answer = np.zeros(images.features.shape[0], dtype=np.int64)
-    for place, block in logits.blocks():
-        answer[place] = logits.classes[block.argmax(axis=1)]
+    for span, block in logits.blocks():
+        answer[span] = logits.classes[block.argmax(axis=1)]
     return answer
 
 
 def _rounded(features: Float32, scale: Float64) -> Float32:
     result = np.empty_like(features)
-    for place, block in blocks(features):
-        result[place] = rounded(block, scale)
+    for span, block in blocks(features):
+        result[span] = rounded(block, scale)
     return result
 
 

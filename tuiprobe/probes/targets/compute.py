@@ -445,8 +445,8 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     classes, at = np.unique(logits.classes, return_index=True)
     rows = logits.rows[at]
     names = [class_name(images.names, int(row)) for row in rows]
-    place = np.searchsorted(classes, scores.answer)
-    counts = np.bincount(place, minlength=classes.size)
+    column = np.searchsorted(classes, scores.answer)
+    counts = np.bincount(column, minlength=classes.size)
     predicted = tuple(
         Predicted(name=names[i], images=int(counts[i])) for i in np.lexsort((rows, -counts))
     )
@@ -463,13 +463,13 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
         return AnsweredImage(
             sample_id=int(ids[i]),
             path=paths.get(int(ids[i])),
-            answer=names[place[i]],
+            answer=names[column[i]],
             confidence=float(scores.confidence[i]),
         )
 
     surest_last = np.lexsort((ids, scores.confidence))
     common = np.argsort(-counts, kind="stable")[:COMMON]
-    groups = [surest_last[place[surest_last] == answer] for answer in common]
+    groups = [surest_last[column[surest_last] == answer] for answer in common]
     return fields | {
         "least_sure": tuple(picture(int(i)) for i in surest_last[:LEAST_SURE]),
         "common": tuple(picture(int(group[group.size // 2])) for group in groups if group.size),

@@ -415,14 +415,14 @@ def _folded(widget: Widget, title: str, folded: bool) -> Widget:
 
 def _columns(table: Table, cells: list[list[str]], filled: list[int]) -> list[RowColumn]:
     columns = []
-    for place, i in enumerate(filled):
+    for index, i in enumerate(filled):
         column = table.columns[i]
         title = line(column.title)
         width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
         right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
         terms = (term.id for term in (named(title), *mentioned(title)) if term)
         term = column.term or next(terms, "")
-        columns.append(RowColumn(title, width, right and place > 0, drop=place, term=term))
+        columns.append(RowColumn(title, width, right and index > 0, drop=index, term=term))
     return columns
 
 
