@@ -80,6 +80,19 @@ def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(
     assert backbone.classifier is None
 
 
+@pytest.mark.parametrize(
+    ("size", "extra", "named"),
+    [(224, "mask_token", "pos_embed is"), (160, "pre_logits.fc.weight", "pre_logits.fc.weight")],
+)
+def test_timms_conversion_neither_interpolates_nor_leaves_out_a_layer(
+    size: int, extra: str, named: str, tmp_path: Path
+) -> None:
+    model = saved("test_vit", tmp_path / "w.pt", num_classes=5, img_size=size)
+    torch.save(model.state_dict() | {extra: torch.ones(1, 64)}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=named):
+        load_encoder("timm:test_vit", checkpoint=tmp_path / "w.pt")
+
+
 def test_the_training_size_is_the_default_and_the_test_size_is_asked_for(tmp_path: Path) -> None:
     saved("resnet18", tmp_path / "w.pt")
     config = timm.get_pretrained_cfg("resnet18.a1_in1k")

@@ -39,6 +39,7 @@ def test_wrappers_and_prefixes_are_removed_from_any_format(tmp_path: Path) -> No
         {"state_dict": {f"module.{k}": v for k, v in state.items()}},
         {"model": state, "optimizer": {"lr": 0.1}},
         {f"_orig_mod.module.{k}": v for k, v in state.items()},
+        {k.replace("0.", "0._orig_mod."): v for k, v in state.items()},
         {"state_dict": other, "state_dict_ema": state},
         {"net": {f"module.{k}": v for k, v in state.items()}, "args": {"lr": 0.1}},
     ):

@@ -287,7 +287,11 @@ def _classifier_of(architecture: str) -> str:
 
 
 def _converted(state: StateDict, model: Any) -> StateDict:
-    """Converts the state to timm's names, by the model's own filter if names differ."""
+    """Converts the state to timm's names, by the model's own filter if names differ.
+
+    A filter may also interpolate positions to another size, and leave out the layer `pre_logits` of
+    earlier models. Both change the answers, so such a state is returned as it is.
+    """
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is None or set(state) == set(model.state_dict()):
         return state
@@ -296,7 +300,8 @@ def _converted(state: StateDict, model: Any) -> StateDict:
             converted: StateDict = convert(dict(state), model)
     except Exception:  # Of another architecture: report the file's own names.
         return state
-    return converted
+    resized = any(t.numel() != state[n].numel() for n, t in converted.items() if n in state)
+    return state if resized or any("pre_logits." in n for n in state) else converted
 
 
 def _preprocessing(name: TimmName, model: Any, *, published: bool) -> tuple[Any, PreprocessingInfo]:

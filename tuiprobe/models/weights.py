@@ -53,8 +53,11 @@ _WRAPPERS = (
 )  # fmt: skip
 """Keys under which training code stores the weights; averaged weights come first."""
 
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Prefixes that DataParallel, torch.compile and training modules add to every name."""
+_PREFIXES = ("module.", "model.")
+"""Prefixes that DataParallel and training modules add to every name."""
+
+_COMPILED = "_orig_mod."
+"""What torch.compile adds to the names of a model, or of the blocks that it compiled."""
 
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
@@ -376,12 +379,15 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
 
 
 def without_prefix(state: StateDict) -> StateDict:
-    """Removes known prefixes that are common to all names, repeatedly.
+    """Removes known prefixes that are common to all names, repeatedly, and those of compilation.
 
     >>> w = Tensor([0])
     >>> list(without_prefix({"module._orig_mod.w": w, "module._orig_mod.b": w}))
     ['w', 'b']
     """
+    names = [name.replace(_COMPILED, "") for name in state]
+    if len(set(names)) == len(state):
+        state = dict(zip(names, state.values(), strict=True))
     start = 0
     while prefix := next((p for p in _PREFIXES if all(n.startswith(p, start) for n in state)), ""):
         start += len(prefix)
