@@ -149,7 +149,7 @@ def test_tables_of_labels_are_read_as_those_of_data_are(
     label_runs, runs_on_targets, tmp_path, capsys
 ):
     names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))][:6]
-    table, photos = tmp_path / "truth.csv", ("--target", "photos", "--json")
+    table, photos = tmp_path / "truth.CSV", ("--target", "photos", "--json")
     for header, start in (("Filename\tLabel", ".\\"), ("image_path\tClass", "./")):
         rows = [f"{start}{name}\t(none of these)" for name in names]
         table.write_text("\n".join([header, *rows, "\t"]))

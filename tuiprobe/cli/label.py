@@ -136,7 +136,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
         UsageError: If a table is named without the pictures, or these without a table.
         DataError: If a table or the pictures cannot be used.
     """
-    tables = [path for path in named if path.suffix in (".csv", ".parquet") and path.is_file()]
+    tables = [p for p in named if p.suffix.lower() in (".csv", ".parquet") and p.is_file()]
     if bool(tables) != (data is not None):
         raise UsageError("--data names the pictures that tables of answers (FILE.csv) are about")
     if data is None:

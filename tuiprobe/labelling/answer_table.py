@@ -258,7 +258,7 @@ def known_labels(labelling: Labelling, source: str) -> KnownLabels:
 
     Args:
         labelling: The session.
-        source: A source as for `--data`, such as a folder of class folders; or a CSV file as for
+        source: A source as for `--data`, such as a folder of class folders; or a table as for
             `import_answers`.
 
     Raises:
@@ -267,7 +267,7 @@ def known_labels(labelling: Labelling, source: str) -> KnownLabels:
         DataError: If the source has no classes, or cannot be read.
     """
     matched = labelling.matched
-    if source.endswith(".csv") and Path(source).is_file():
+    if Path(source).suffix.lower() in (".csv", ".parquet") and Path(source).is_file():
         return _labels_of_table(matched, Path(source))
     dataset = load_dataset(source_named(source))
     if not dataset.classes:
