@@ -3,6 +3,7 @@
 import argparse
 import logging
 import pickle
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -91,6 +92,7 @@ def test_what_training_code_stores_beside_weights_is_not_read(tmp_path: Path) ->
         argparse.Namespace(lr=0.1, folder=tmp_path),  # timm's and torchvision's scripts
         {"folder": PurePosixPath("a/b"), "other": PureWindowsPath("a")},
         np.float64(0.5),
+        defaultdict(list, {"loss": [0.5]}),
         np.random.get_state(),
         torch.torch_version.TorchVersion("2.10.0"),
     ):

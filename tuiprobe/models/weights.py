@@ -94,7 +94,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"there is no file {path} of weights or of a head; check its path"
         ) from error
     except DamagedFileError as error:
-        raise WeightsError(f"{error}; pass a checkpoint file") from error
+        raise WeightsError(
+            f"{error}; pass a checkpoint file, or name a folder of save_pretrained by --model "
+            "transformers:local-dir:FOLDER"
+        ) from error
     except UnsafePickleError as error:
         raise WeightsError(
             f"{path} holds more than weights (pickled objects that could run code), so it was "

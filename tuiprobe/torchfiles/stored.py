@@ -131,7 +131,7 @@ _UNREAD = {
 }
 _HARMLESS = {
     *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in (
-        "bytearray", "complex", "set", "frozenset"
+        "bytearray", "complex", "set", "frozenset", "list", "dict", "int", "float"
     )),
     "_codecs.encode",
     "torch.Size",
@@ -165,7 +165,7 @@ _MARKS = ("neg", "conj")
 _MARKS_AT = {"_rebuild_tensor_v2": 6, "_rebuild_tensor_v3": 7}
 """Place of the marks among the arguments, by function."""
 
-_MAPPINGS = ("collections.OrderedDict", "collections.Counter")
+_MAPPINGS = ("collections.OrderedDict", "collections.Counter", "collections.defaultdict")
 _TYPED_LISTS = (
     "build_intlist",
     "build_tensorlist",
@@ -236,6 +236,8 @@ def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     pairs = arguments[0] if arguments else ()
     if isinstance(pairs, dict):
         return dict(pairs)
+    if isinstance(pairs, Global):  # a defaultdict names what makes its values
+        return {}
     return {key: value for key, value in pairs if isinstance(key, str | int)}
 
 
