@@ -178,6 +178,23 @@ def test_missing_left_over_and_misshapen_weights_are_named_and_nothing_is_loaded
     assert same(dict(target.state_dict()), before)
 
 
+@pytest.mark.parametrize(
+    ("source", "names", "remedy"),
+    [
+        ("w.pt", {"2.weight": "base.2.lora_A.weight"}, "merge_and_unload"),
+        ("w.pt", {"2.weight": "2.weight_orig", "2.bias": "2.weight_mask"}, r"prune\.remove"),
+        ("w-00001-of-00002.safetensors", {"2.weight": "3.weight"}, "one of several shards"),
+        ("w.pt", {"2.weight": "3.weight"}, "py:FILE"),
+    ],
+)
+def test_weights_that_do_not_fit_say_what_to_do(
+    source: str, names: dict[str, str], remedy: str
+) -> None:
+    state = {names.get(name, name): tensor for name, tensor in model().state_dict().items()}
+    with pytest.raises(WeightsError, match=remedy):
+        load_into(model(), state, source=source, target="net")
+
+
 def test_bookkeeping_buffers_may_be_absent_or_extra() -> None:
     target = model()
     state = {k: torch.ones_like(v) for k, v in target.state_dict().items()}

@@ -176,9 +176,7 @@ def load_into(
     if any(problems.values()):
         causes = (f"{len(n)} {problem} ({first_names(n)})" for problem, n in problems.items() if n)
         raise WeightsError(
-            f"{source} does not fit {target}: {'; '.join(causes)}. Name the architecture that "
-            "these weights were trained in, or load a changed one in a file of yours "
-            "(--model py:FILE.py:NAME)"
+            f"{source} does not fit {target}: {'; '.join(causes)}. {_remedy(state, source)}"
         )
     numbers = [
         f"{n} is {_dtype(stored)} in the file, {_dtype(tensor)} in the model"
@@ -193,6 +191,26 @@ def load_into(
         )
     model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
     return entries
+
+
+_REMEDIES = (
+    (r"\blora_", "These are adapters (LoRA): merge them (merge_and_unload) and save the model"),
+    (r"\.\w+_orig$", "The model is pruned: call torch.nn.utils.prune.remove, and save it again"),
+)
+"""What to do by the end of names that belong to no architecture."""
+
+
+def _remedy(state: StateDict, source: str) -> str:
+    """Returns what to do about weights that do not fit."""
+    if re.search(r"-\d+-of-\d+\.", source):
+        return "It is one of several shards: save all weights in one file"
+    for pattern, remedy in _REMEDIES:
+        if any(re.search(pattern, name) for name in state):
+            return remedy
+    return (
+        "Name the architecture that these weights were trained in, or load a changed one in a file "
+        "of yours (--model py:FILE.py:NAME)"
+    )
 
 
 def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | None]:
