@@ -20,7 +20,7 @@ from torch import Tensor
 from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head, head_from_file, ridge_head
+from tuiprobe.models.heads import Head, classifier_head, head_from_file, ridge_head
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.prompt_heads import (
     CLASSES_PER_SHARD,
@@ -298,3 +298,12 @@ def test_the_ridge_probe_is_scikit_learns_with_the_penalty_of_its_cross_validati
     assert np.allclose(head.bias, theirs.intercept_, rtol=0.02, atol=1e-3)
     with pytest.raises(UsageError, match="1 of them without any"):
         ridge_head(torch.randn(10, 4), torch.arange(10) % 2, CLASSES)
+
+
+def test_one_row_is_the_log_odds_of_the_second_of_two_classes() -> None:
+    torch.manual_seed(0)
+    layer, h = torch.nn.Linear(6, 1), torch.randn(5, 6)
+    head = classifier_head(layer)
+    expected = torch.sigmoid(layer(h)[:, 0])
+    assert torch.allclose(head.logits(h).softmax(1)[:, 1], expected, atol=1e-6)
+    assert head.classes == ("0", "1")

@@ -58,14 +58,19 @@ class Head:
 
 
 def classifier_head(layer: nn.Linear) -> Head:
-    """Returns a model's own classifier; 1,000 rows are ImageNet's classes, others have numbers."""
-    count = layer.out_features
-    return Head(
-        layer.weight.detach().float().cpu(),
-        None if layer.bias is None else layer.bias.detach().float().cpu(),
-        imagenet_names() if count == 1000 else tuple(str(i) for i in range(count)),
-        source=f"classifier, {count} classes",
-    )
+    """Returns a model's own classifier; 1,000 rows are ImageNet's classes, others have numbers.
+
+    One row is taken as the log-odds of the second of two classes, as a sigmoid reads it.
+    """
+    weight = layer.weight.detach().float().cpu()
+    bias = None if layer.bias is None else layer.bias.detach().float().cpu()
+    count, source = len(weight), f"classifier, {len(weight)} classes"
+    if count == 1:
+        halves = torch.tensor([[-0.5], [0.5]])
+        weight, bias = halves * weight, None if bias is None else halves[:, 0] * bias
+        count, source = 2, "classifier, one output as the log-odds of the second class"
+    classes = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
+    return Head(weight, bias, classes, source=source)
 
 
 def head_from_file(path: Path, *, width: int) -> Head:
