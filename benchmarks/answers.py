@@ -41,23 +41,25 @@ from tuiprobe.probes import registry
 from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, Report
+from tuiprobe.report import read_report
+from tuiprobe.results import NotRun
 from tuiprobe.run.directory import RunDir
 directory = RunDir(Path(sys.argv[1]))
 known = {probe.id: probe for probe in registry().probes}
 probe = known[sys.argv[2]]
-report = Report.read(directory.results_file)
+report = read_report(directory)
 results = {}
 for id in probe.after:
     result = report.part(known[id].Result)
     results[id] = NotRun(reason=report.why_not(id)) if result is None else result
 run = RunReader(directory)
+images = tuple(data for data in run.data if data.name != run.plan.concept_set)
 begin, busy = time.perf_counter(), time.process_time()
 with fixed_threads():
     inputs = probe.inputs(run, probe.Options(), results)
     result = inputs if isinstance(inputs, NotRun) else probe.compute(inputs, probe.Options())
     if not isinstance(result, NotRun):
-        probe.describe(result, Subject(run.plan.model, run.images, run.plan.concept_set))
+        probe.describe(result, Subject(run.plan.model, images, run.plan.concept_set))
         probe.named(result)
 seconds, busy = time.perf_counter() - begin, time.process_time() - busy
 lines = Path("/proc/self/status").read_text().splitlines()
