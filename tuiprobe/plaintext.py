@@ -6,9 +6,12 @@ import fnmatch
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value")
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -70,6 +73,17 @@ def path_key(path: str) -> str:
     ('cats/1.jpg', 'cats/1.jpg')
     """
     return unicodedata.normalize("NFC", path.replace("\\", "/")).removeprefix("./")
+
+
+def in_any_spelling(named: Mapping[str, _Value]) -> dict[str, _Value]:
+    r"""Returns values by path, and by the `path_key` of each path that has it alone.
+
+    >>> in_any_spelling({"a\\1.jpg": 1, "b/2.jpg": 2, "b\\2.jpg": 3})
+    {'a\\1.jpg': 1, 'b/2.jpg': 2, 'b\\2.jpg': 3, 'a/1.jpg': 1}
+    """
+    keys = {path: path_key(path) for path in named}
+    count = Counter(keys.values())
+    return {**named, **{key: named[path] for path, key in keys.items() if count[key] == 1}}
 
 
 def listed(parts: Sequence[str], most: int | None = None) -> str:

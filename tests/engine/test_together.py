@@ -85,7 +85,8 @@ def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(numbers, alone)
     assert same_shards(alone, well.directory.path)
 
 
-def test_one_that_has_ended_is_done_while_others_go_on(numbers: Path) -> None:
+def states_at_merges(numbers: Path, *changes: dict[str, Any]) -> list[list[str]]:
+    """Returns how all runs of a group stand at the beginning of each merge."""
     states = list[list[str]]()
 
     def look(event: Event) -> None:
@@ -93,17 +94,15 @@ def test_one_that_has_ended_is_done_while_others_go_on(numbers: Path) -> None:
             runs = (numbers.parent / "runs").iterdir()
             states.append(sorted(RunView.read(RunDir(run)).state for run in runs))
 
-    together(numbers, {}, {"top_k": 4}, listen=look)
+    together(numbers, *changes, listen=look)
+    return states
+
+
+def test_one_that_has_ended_is_done_while_others_go_on(numbers: Path) -> None:
+    states = states_at_merges(numbers, {}, {"top_k": 4})
     assert states == [["running", "running"], ["done", "running"]]
 
 
 def test_one_that_has_failed_says_so_while_others_go_on(numbers: Path) -> None:
-    states = list[list[str]]()
-
-    def look(event: Event) -> None:
-        if event.data.get("stage") == "merge":
-            runs = (numbers.parent / "runs").iterdir()
-            states.append(sorted(RunView.read(RunDir(run)).state for run in runs))
-
-    together(numbers, {"max_unreadable": 0.0}, {"top_k": 4}, listen=look)
+    states = states_at_merges(numbers, {"max_unreadable": 0.0}, {"top_k": 4})
     assert states == [["failed", "running"]]

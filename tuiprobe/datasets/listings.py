@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.csv_table import read_table
@@ -19,9 +18,6 @@ from tuiprobe.datasets.sample import Sample, samples_of
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -158,14 +154,15 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     if listing.labels is None:
         raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
     at = {path_key(path): i for i, path in enumerate(listing.paths)}
-    missing = [sample.path for sample in images.samples if path_key(sample.path) not in at]
+    keys = [path_key(sample.path) for sample in images.samples]
+    missing = [images.samples[i].path for i, key in enumerate(keys) if key not in at]
     if missing:
         raise DataError(
             f"{file} has no label of {len(missing):,} of {len(images.samples):,} images of "
             f"{images.source}, such as {plain(missing[0])}; its paths are "
             f"{first_names(listing.paths[:7])}"
         )
-    texts = [listing.labels[at[path_key(sample.path)]] for sample in images.samples]
+    texts = [listing.labels[at[key]] for key in keys]
     values, classes = numbered(file, texts, names)
     return Relabelled(images, classes, values.tolist(), f"labels are those of {file.name}")
 

@@ -99,8 +99,9 @@ def replaced_answers(plan: Plan) -> str:
     answered from the same measurements, in the same directory.
     """
     directory = plan.directory
-    before = unless_damaged(partial(read_spec, directory))
-    if before is None or not directory.results_file.exists():
+    answered = directory.results_file.exists()
+    before = unless_damaged(partial(read_spec, directory)) if answered else None
+    if before is None:
         return ""
     changed = differing_options(plan.spec, before, "answers")
     if not changed and not head_is_another(plan):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,7 +26,7 @@ from tuiprobe.labelling.files import (
     label_targets,
 )
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
-from tuiprobe.plaintext import path_key, plain
+from tuiprobe.plaintext import in_any_spelling, plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
@@ -113,9 +112,7 @@ class Matched:
     def digests_by_path(self) -> dict[str, str]:
         """The SHA-256 of each picture, by its path in any spelling of it."""
         run = self.source_run
-        named = {plain(run.paths[i]): digest for i, digest in run.digests.items()}
-        spelled = Counter(map(path_key, named))
-        return named | {path_key(k): d for k, d in named.items() if spelled[path_key(k)] == 1}
+        return in_any_spelling({plain(run.paths[i]): d for i, d in run.digests.items()})
 
     def no_picture(self, name: str, where: str) -> UsageError:
         """Returns the error that the runs measured no such picture.

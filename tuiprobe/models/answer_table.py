@@ -5,7 +5,6 @@ No torch is needed, so a dry run reads them as a run does.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,7 +22,7 @@ from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
-from tuiprobe.plaintext import csv_text, path_key, plain
+from tuiprobe.plaintext import csv_text, in_any_spelling, path_key, plain
 
 LogProbabilities = NDArray[np.float32]
 
@@ -245,8 +244,7 @@ class AnswerTable:
                 else:
                     key = str(sample.id) if self.named_by == "id" else sample.path
                 known.setdefault(key, []).append((name, sample.id))
-        spelled = Counter(map(path_key, known))
-        return known | {path_key(k): p for k, p in known.items() if spelled[path_key(k)] == 1}
+        return in_any_spelling(known)
 
 
 def _readable(dataset: Dataset, i: int) -> bool:
