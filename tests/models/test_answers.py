@@ -22,7 +22,7 @@ from tuiprobe.comparing.decision import decide
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.report.reading import read_report
-from tuiprobe.results import Report
+from tuiprobe.results import NotRun, Report
 from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image
@@ -210,6 +210,41 @@ def test_answers_without_confidences_have_neither_calibration_nor_estimates(worl
     assert np.isnan(answers.confidence).all()
     assert {of.confidence for of in report.predictions()} == {None}
     assert set(answers.second) == {-1}
+
+
+@pytest.mark.parametrize("columns", ["class", "confidence", "nine", "seven", "four", "tenths"])
+def test_top5_is_computed_only_from_a_table_that_ranks_five_answers(folder, columns):
+    """Against a sort; with one answer an image the order of the other classes is not known."""
+    rng, names = np.random.default_rng(5), [f"class{n}" for n in range(9)]
+    labels = np.repeat(np.arange(9), 5)
+    paths = [f"{names[label]}/{n}.png" for n, label in enumerate(labels.tolist())]
+    for n, path in enumerate(paths):
+        (folder / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (n, 0, 0)).save(folder / "images" / path)
+    with_column = {"seven": 7, "four": 4}.get(columns, 9)
+    shares = rng.dirichlet(np.full(with_column, 0.4), len(labels))
+    if columns == "tenths":
+        shares = np.array([rng.multinomial(10, row) for row in shares]) / 10
+    first = [names[n] for n in shares.argmax(axis=1).tolist()]
+    table: dict[str, Any] = {"path": paths}
+    if columns in ("class", "confidence"):
+        table |= {"class": first, "confidence": shares.max(axis=1).tolist()}
+    else:
+        table |= dict(zip(names, shares.T.tolist(), strict=False))
+    if columns == "class":
+        del table["confidence"]
+    with (folder / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([table, *zip(*table.values(), strict=True)])
+    report = tuiprobe.probe(
+        f"answers:{folder / 'a.csv'}", folder / "images", output=folder / "run", progress=False
+    )
+    top1, top5 = report.figure("top1", "images"), report.figure("top5", "images")
+    assert top1.value == pytest.approx((shares.argmax(axis=1) == labels).mean())
+    if columns in ("nine", "seven"):
+        best = np.argsort(-shares, axis=1)[:, :5]
+        assert top5.value == pytest.approx((best == labels[:, None]).any(axis=1).mean())
+    else:
+        assert isinstance(top5, NotRun)
 
 
 def test_probabilities_of_all_classes_are_those_of_the_run(world, folder):

@@ -220,11 +220,20 @@ def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
     return int((answers == np.asarray(images.labels)).sum())
 
 
-def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> int:
-    """Counts the images whose class is among the answers of the k highest rows."""
+def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> tuple[int, int]:
+    """Counts the images whose class is among the answers of the k highest rows.
+
+    Returns:
+        The images on which it is, and those on which a tie over the last of the k places hides
+        whether it is, as where a table holds one answer for each image.
+    """
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
-    right = 0
+    right = tied = 0
     for span, logits in _unscaled_logit_blocks(images.features, head, images):
-        best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-        right += int((answers[best] == labels[span, None]).any(axis=1).sum())
-    return right
+        true = answers == labels[span, None]
+        score = np.where(true, logits, -np.inf).max(axis=1, keepdims=True)
+        above = (logits > score).sum(axis=1)
+        certain = above + ((logits == score) & ~true).sum(axis=1) < k
+        right += int(certain.sum())
+        tied += int((~certain & (above < k)).sum())
+    return right, tied
