@@ -38,7 +38,7 @@ _ASK = """
 import json, sys, time
 from pathlib import Path
 from tuiprobe.probes import registry
-from tuiprobe.probes.rows import fixed_threads
+from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.report import read_report

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import command, machine, markdown, row
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.directions.compute import probe_directions
-from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.run.checked_arrays import HeadArrays
 
 TITLE = "Directions probe"

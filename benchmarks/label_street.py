@@ -1,7 +1,7 @@
 """Labels until a decision, wrong claims and coverage, on the demonstration's street.
 
 The street is labelled by its generator, by the answers of default runs of its four models.
-`tests/label/street.npz` holds these answers, so that the tests need no runs;
+`tests/labelling/street.npz` holds these answers, so that the tests need no runs;
 `python -m benchmarks.label_street --quick` says whether fresh runs still give them.
 """
 
@@ -28,7 +28,7 @@ from tuiprobe.run.directory import RunDir
 
 TITLE = "Labels until a decision, on the demonstration"
 MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
-STREET = Path(__file__).parent.parent / "tests/label/street.npz"
+STREET = Path(__file__).parent.parent / "tests/labelling/street.npz"
 
 
 class Street(NamedTuple):

@@ -225,7 +225,7 @@ def filtering(rounds: int) -> float:
     """Returns the median milliseconds of a filter and an order over 5,000 rows."""
     from dataclasses import replace
 
-    from tuiprobe.catalog.listing import listed
+    from tuiprobe.catalog.model_list import listed
     from tuiprobe.tui import modellist
 
     rows = [*listed()]

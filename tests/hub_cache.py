@@ -55,7 +55,7 @@ def put_tiny(home: Path) -> dict[str, torch.Tensor]:
     """Writes the repository of a CLIP with random weights; returns these."""
     import open_clip
 
-    from tuiprobe.models.published_weights import quiet
+    from tuiprobe.models.loaders.published_weights import quiet
 
     put(home, "me/tiny", "open_clip_config.json", json.dumps(CONFIG).encode())
     with quiet(), torch.random.fork_rng(devices=[]):

@@ -23,7 +23,7 @@ from tools.typed_options import FILE, OWN, module
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.models import trial
+from tuiprobe.models.checks import trial
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.results import Estimate, Report
 from tuiprobe.results.reproduce import command, command_note

@@ -23,9 +23,9 @@ from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
 from tuiprobe.engine.run import run_all
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.from_module import ImagesAreTensors, tried_on
-from tuiprobe.models.trial import first_pictures
+from tuiprobe.models.loaders.from_module import ImagesAreTensors, tried_on
 from tuiprobe.narration import announce_downloads, is_interactive, logged, narrated
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest

@@ -41,7 +41,7 @@ def _in_notebook() -> bool:
 
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Announces the downloads of all models once, if there are any."""
-    from tuiprobe.models.published_weights import with_sizes
+    from tuiprobe.models.loaders.published_weights import with_sizes
 
     loaded = [spec for spec in specs if spec.checkpoint is None and spec.kind == "images"]
     models = [spec.model for spec in loaded if not spec.offline]

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import linregress
 
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies, published_row, rows
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     BASELINES,
     bundled,
     default_target,

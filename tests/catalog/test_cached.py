@@ -11,7 +11,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import cached
 from tuiprobe.catalog.cached import download_words, missing_weights
-from tuiprobe.models.published_weights import with_sizes
+from tuiprobe.models.loaders.published_weights import with_sizes
 from tuiprobe.narration import announce_downloads
 from tuiprobe.request import make_spec
 from tuiprobe.run.status import Event

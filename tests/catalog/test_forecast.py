@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies, published_row, rows
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     bundled,
     bundled_models,
     effective_robustness,

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from tuiprobe.catalog.listing import listed
+from tuiprobe.catalog.model_list import listed
 from tuiprobe.catalog.presets import presets
 
 

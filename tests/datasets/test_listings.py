@@ -12,7 +12,7 @@ import pytest
 import tuiprobe
 from tests.datasets.trees import jpeg, write_images
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.listings import labelled
+from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.errors import DataError
 from tuiprobe.results import Report

@@ -14,7 +14,7 @@ import tuiprobe.probes
 from tests.docs.blocks import ROOT, blocks
 from tuiprobe import plugins
 from tuiprobe.cli.app import run_cli
-from tuiprobe.engine import preview
+from tuiprobe.engine import dry_run as preview
 from tuiprobe.options import PROBE_GROUP
 from tuiprobe.probes import BUILT_IN, BuiltIn, registry
 from tuiprobe.probes.reader import RunReader

@@ -13,7 +13,7 @@ import torch
 
 from tuiprobe.engine.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.inputs import flatten_summary
+from tuiprobe.probes.base.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, NotRun, Preprocessing, Weights
 from tuiprobe.run.arrays import checksum_of, write_arrays
 from tuiprobe.run.directory import RunDir

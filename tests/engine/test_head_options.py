@@ -25,10 +25,10 @@ from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
+from tuiprobe.engine.checking import head_row_checks
 from tuiprobe.engine.head_building import LongHeadError, build_head, linear_probe_split
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
-from tuiprobe.engine.preflight import head_row_checks
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.models import Head

@@ -23,14 +23,14 @@ from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.plan import Plan
-from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
+from tuiprobe.models.checks.known_answer import SAMPLE, sample_of
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.known_answer import SAMPLE, sample_of
 from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_preflight
@@ -161,10 +161,10 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where only restoring the label map restores the answer, the data are to blame."""
-    from tuiprobe.models.known_answer import KnownAnswer
+    from tuiprobe.models.checks.known_answer import KnownAnswer
 
     failed = KnownAnswer(0.5, 50, 500, ("label map",)).check()
-    monkeypatch.setattr("tuiprobe.engine.preflight.check_answer", lambda *a: failed)
+    monkeypatch.setattr("tuiprobe.engine.checking.check_answer", lambda *a: failed)
     chosen = replace(plan(encoder(), ImageNet(published)), directory=RunDir(tmp_path))
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(chosen, lambda event: None)

@@ -16,7 +16,7 @@ import pytest
 
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import usable_spec
-from tuiprobe.engine.preview import preview
+from tuiprobe.engine.dry_run import preview
 from tuiprobe.engine.run import run as measure_run
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.request import FILES, RunRequest, make_spec

@@ -40,15 +40,15 @@ from tuiprobe.comparing.runs import Run as Compared
 from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.labels import read_labels
-from tuiprobe.datasets.listings import read_listing
+from tuiprobe.datasets.list_files import read_listing
 from tuiprobe.datasets.tars import index_of, read_index
-from tuiprobe.datasets.vectors.formats import open_matrix
+from tuiprobe.datasets.vectors.vector_files import open_matrix
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.loaders.checkpoints import read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.models.weights import read_checkpoint
-from tuiprobe.probes.paths import without_folders
+from tuiprobe.probes.base.short_paths import without_folders
 from tuiprobe.probes.report import make_report
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import RENDERED, files_of

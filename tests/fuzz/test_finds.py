@@ -21,8 +21,8 @@ from tests.fuzz.test_readers import ask_about_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.registry import meant_source
-from tuiprobe.datasets.vectors.formats import open_matrix
 from tuiprobe.datasets.vectors.parquet import read_names
+from tuiprobe.datasets.vectors.vector_files import open_matrix
 from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tests.hub_cache import put_tiny
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.published_weights import quiet
+from tuiprobe.models.loaders.published_weights import quiet
 
 
 @dataclass(frozen=True)

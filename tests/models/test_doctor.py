@@ -9,8 +9,8 @@ from PIL import Image
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
-from tuiprobe.models.doctor import check_installation, examine
-from tuiprobe.models.known_answer import published_accuracy
+from tuiprobe.models.checks.doctor import check_installation, examine
+from tuiprobe.models.checks.known_answer import published_accuracy
 from tuiprobe.models.load import load_encoder
 
 

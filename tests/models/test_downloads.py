@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.cached import hub_cache, url_folder
-from tuiprobe.models.published_weights import printing_downloads
+from tuiprobe.models.loaders.published_weights import printing_downloads
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.published_models import all_published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch
-from tuiprobe.models.from_open_clip import tokenizer_files
-from tuiprobe.models.published_weights import verified
+from tuiprobe.models.loaders.from_open_clip import tokenizer_files
+from tuiprobe.models.loaders.published_weights import verified
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.checks.encoder_checks import check_encoder
 from tuiprobe.models.fetch import fetch
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import check_encoder
 
 
 def saved(name: str, path: Path, **options: object) -> torch.nn.Module:

@@ -17,10 +17,10 @@ from torch import Tensor
 from tests.docs.blocks import ROOT, blocks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.checks.encoder_checks import check_encoder
+from tuiprobe.models.checks.text_checks import check_text
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import check_encoder
-from tuiprobe.models.preflight_text import check_text
 from tuiprobe.models.taps import PRE_PROJECTION
 
 hf = pytest.importorskip("transformers", reason="transformers: needs the extra of that name")

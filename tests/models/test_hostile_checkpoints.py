@@ -17,8 +17,8 @@ from tests.models import hostile
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.models.heads import head_from_file
+from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.models.weights import load_into, read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,7 +30,7 @@ import json, resource, signal, sys, time
 from pathlib import Path
 import torch
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.models.loaders.checkpoints import read_checkpoint
 
 def stop(number, frame):
     raise KeyboardInterrupt

@@ -18,13 +18,13 @@ from tuiprobe import miniature
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.models.checks.data_checks import check_labels
+from tuiprobe.models.checks.encoder_checks import check_encoder
+from tuiprobe.models.checks.known_answer import ClassifierSetup, activation, known_answer, sample_of
+from tuiprobe.models.checks.text_checks import check_text
+from tuiprobe.models.checks.trial import check_trial, made_images
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.known_answer import ClassifierSetup, activation, known_answer, sample_of
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import check_encoder
-from tuiprobe.models.preflight_data import check_labels
-from tuiprobe.models.preflight_text import check_text
-from tuiprobe.models.trial import check_trial, made_images
 from tuiprobe.results.subject import Check
 
 TEMPLATES = ("a photo of a {}.", "a sketch of a {}.")

@@ -16,13 +16,13 @@ from torch import Tensor
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models import from_open_clip, from_timm, info
+from tuiprobe.models.checks.encoder_checks import built_activations
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import built_activations
-from tuiprobe.models.published_weights import quiet
+from tuiprobe.models.loaders.checkpoints import Checkpoint
+from tuiprobe.models.loaders.published_weights import quiet
 from tuiprobe.models.registry import ModelRequest
-from tuiprobe.models.weights import Checkpoint
 
 pytestmark = pytest.mark.slow
 

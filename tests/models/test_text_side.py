@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tuiprobe.models.from_open_clip import TextSide
+from tuiprobe.models.loaders.from_open_clip import TextSide
 from tuiprobe.models.prompt_heads import TextTower, prompt_rows
 
 VISION = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}

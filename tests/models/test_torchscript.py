@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tests.models.conftest import Saved
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.models.loaders.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from tests.models.test_from_module import TRANSFORM, WIDTH, Wrapped, net
 from tuiprobe.errors import UsageError
+from tuiprobe.models.checks.trial import agree, check_trial, images_of_trial, rounded, signature
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.trial import agree, check_trial, images_of_trial, rounded, signature
 
 IMAGES = torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 

@@ -19,8 +19,8 @@ from torch import nn
 from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.published_weights import resolve, unavailable
-from tuiprobe.models.weights import load_into, read_checkpoint, seeded
+from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint, seeded
+from tuiprobe.models.loaders.published_weights import resolve, unavailable
 
 
 def model() -> nn.Module:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.run.checked_arrays import HeadArrays
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES, CHANNELS = 12, 30

@@ -8,15 +8,15 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.confidence import (
+from tuiprobe.probes.base.confidence import (
     Logits,
     ece,
     equal_mass_bins,
     logit_blocks,
     probabilities,
 )
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.temperature import fit_temperature, from_highest, spread
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 

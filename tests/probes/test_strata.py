@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuiprobe.probes.strata import labels_needed
+from tuiprobe.probes.base.strata import labels_needed
 
 
 def drawn_until_close(confidence: np.ndarray, seed: int) -> int:

@@ -17,7 +17,7 @@ import torch
 
 import tuiprobe
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models import doctor
+from tuiprobe.models.checks import doctor
 from tuiprobe.stats import _native
 
 ROOT = Path(__file__).resolve().parents[2]

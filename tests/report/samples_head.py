@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from tests.report.samples import report
-from tuiprobe.catalog.baselines import bundled
+from tuiprobe.catalog.effective_robustness import bundled
 from tuiprobe.probes.ablation.compute import ChannelAblations, Chosen, ablate_channels
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.directions.compute import Directions, probe_directions
-from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.quantisation.compute import Quantisation, TapRows, quantise
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets

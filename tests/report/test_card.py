@@ -16,8 +16,8 @@ from tuiprobe.probes.neighbours import LabelledRows, classify
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
+from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import summary
-from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, Report, SetSummary
 from tuiprobe.results.card import card
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.report.samples import charts, outliers, report, retold
 from tests.report.samples_head import head_report
-from tuiprobe.catalog.baselines import bundled_models
+from tuiprobe.catalog.effective_robustness import bundled_models
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, given

@@ -17,9 +17,9 @@ from tuiprobe.probes.outliers.result import Outcome, Persistence
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
+from tuiprobe.report.strings import line
 from tuiprobe.report.tables import tables
 from tuiprobe.report.terminal import summary
-from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, SetSummary, Skipped
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir

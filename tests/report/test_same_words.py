@@ -18,8 +18,8 @@ from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown, section_markdown
 from tuiprobe.report.reading import read_report
+from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import section_text, summary
-from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, Report
 from tuiprobe.results.card import card
 from tuiprobe.results.section import Table

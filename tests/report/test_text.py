@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tuiprobe.plaintext import csv_cell, csv_text, plain
-from tuiprobe.report.text import code, code_cell, escaped, opening
+from tuiprobe.report.strings import code, code_cell, escaped, opening
 
 HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
 

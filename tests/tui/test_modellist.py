@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tuiprobe.catalog.listing import listed
+from tuiprobe.catalog.model_list import listed
 from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.tui import modellist
 

@@ -24,7 +24,7 @@ from tests.tui.conftest import unexplained, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.results import NotRun, Part, Weights
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report

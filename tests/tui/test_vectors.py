@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.embeddings.conftest import planted
 from tests.tui.conftest import until
+from tests.vectors.conftest import planted
 from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.tui.app import TuiprobeApp

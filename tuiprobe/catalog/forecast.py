@@ -15,7 +15,7 @@ from statistics import NormalDist, fmean
 from typing import Literal
 
 from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, ModelAccuracies
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     Line,
     bundled_models,
     family,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, ModelAccuracies, rows
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     AXIS,
     BASELINES,
     Line,

@@ -40,7 +40,7 @@ def doctor(
     With --model it shows width, training, preprocessing, text tower, head and layers, and times a
     trial batch. The exit code is 5 if a check fails.
     """
-    from tuiprobe.models.published_weights import set_offline
+    from tuiprobe.models.loaders.published_weights import set_offline
     from tuiprobe.request import refuse_unreadable
 
     refuse_unreadable({"checkpoint": checkpoint, "classes": classes, "templates": templates})
@@ -48,7 +48,7 @@ def doctor(
         set_offline()  # before a library is imported
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
-    from tuiprobe.models.doctor import examine
+    from tuiprobe.models.checks.doctor import examine
     from tuiprobe.options import OptionError
 
     try:

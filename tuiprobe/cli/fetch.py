@@ -50,7 +50,7 @@ def fetch(
     Prints a line for each file (model, SHA-256, bytes, path), then a line for each folder that was
     filled: copy these folders to a machine without a network.
     """
-    from tuiprobe.models.published_weights import set_offline
+    from tuiprobe.models.loaders.published_weights import set_offline
 
     if offline:
         set_offline()  # before a library is imported
@@ -61,7 +61,7 @@ def fetch(
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
-    from tuiprobe.models.published_weights import printing_downloads
+    from tuiprobe.models.loaders.published_weights import printing_downloads
 
     fetched: list[Fetched] = []
     for name in models:

@@ -19,7 +19,7 @@ from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.limits import MODELS_BYTES
-from tuiprobe.models.published_weights import set_offline
+from tuiprobe.models.loaders.published_weights import set_offline
 from tuiprobe.narration import announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
@@ -150,7 +150,7 @@ def dry_run(
     Returns:
         The exit code that the first run with an option that is wrong would have; else 0.
     """
-    from tuiprobe.engine.preview import preview
+    from tuiprobe.engine.dry_run import preview
 
     refused: list[list[OptionError]] = []
 

@@ -147,7 +147,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.engine.opening import PythonObjects
     from tuiprobe.engine.run import run_all
-    from tuiprobe.models.answer_table import AnswerTable
+    from tuiprobe.models.loaders.answer_table import AnswerTable
     from tuiprobe.request import RunRequest
 
     source = source_named(data)

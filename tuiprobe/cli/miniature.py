@@ -38,7 +38,7 @@ def export(
 ) -> None:
     """Write sets of the demonstration as class folders and tar shards."""
     from tuiprobe.miniature import export as write
-    from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
+    from tuiprobe.miniature.as_files import DEFAULT_SETS, LAYOUTS
 
     folder = write(
         directory,

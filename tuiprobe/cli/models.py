@@ -62,7 +62,7 @@ def models(
         return
     if baseline or target:
         raise UsageError("--baseline and --target go with --published")
-    from tuiprobe.catalog.listing import listed, of_package
+    from tuiprobe.catalog.model_list import listed, of_package
     from tuiprobe.catalog.presets import similar_models
     from tuiprobe.models.registry import foreign_models
     from tuiprobe.plaintext import plain
@@ -115,7 +115,7 @@ def _published(
     words: list[str], baseline: list[str] | None, target: list[str], *, as_json: bool
 ) -> None:
     from tuiprobe.catalog.accuracies import SHIFTS
-    from tuiprobe.catalog.baselines import BASELINES
+    from tuiprobe.catalog.effective_robustness import BASELINES
     from tuiprobe.catalog.published import as_json as plain_data
     from tuiprobe.catalog.published import entries
 
@@ -142,7 +142,7 @@ def published_table(
     from statistics import fmean
 
     from tuiprobe.catalog.accuracies import SHIFTS
-    from tuiprobe.catalog.baselines import bundled
+    from tuiprobe.catalog.effective_robustness import bundled
     from tuiprobe.catalog.forecast import BASELINE_OF, LEVELS, errors
 
     heads = ["ImageNet", "V2", "R", "Sketch", "ObjNet", "A"]

@@ -17,7 +17,7 @@ import numpy as np
 from tuiprobe.catalog.presets import presets
 from tuiprobe.comparing.notes import reservations
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.inputs import Float64
+from tuiprobe.probes.base.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Real
 from tuiprobe.results.report import Report

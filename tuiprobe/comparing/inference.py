@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
-from tuiprobe.probes.inputs import Float64
+from tuiprobe.probes.base.inputs import Float64
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import ImageValues, SetValues

@@ -12,7 +12,7 @@ from tuiprobe.comparing.notes import reservations
 from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import markdown_table
-from tuiprobe.report.text import escaped, opening
+from tuiprobe.report.strings import escaped, opening
 from tuiprobe.results import Figure, Frozen, Report, given
 from tuiprobe.results.headlines import EFFECTIVE, KURTOSIS, MEAN_SHIFT, PERSISTENCE, TOP1
 from tuiprobe.results.report import ABSENT

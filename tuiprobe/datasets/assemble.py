@@ -10,7 +10,7 @@ from tuiprobe.catalog.class_names import written_classes
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.dataset import Dataset, Suite, free_name, refuse_undecodable, safe_name
 from tuiprobe.datasets.layout import layout_of
-from tuiprobe.datasets.listings import Relabelled
+from tuiprobe.datasets.list_files import Relabelled
 from tuiprobe.datasets.load import load_concepts, load_suite, suite_of
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError

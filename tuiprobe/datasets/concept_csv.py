@@ -13,7 +13,7 @@ from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.csv_table import CsvTable, ImageRow, ListedImages, image_rows, read_table
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import hash_ids
-from tuiprobe.datasets.listings import open_csv
+from tuiprobe.datasets.list_files import open_csv
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.errors import DataError

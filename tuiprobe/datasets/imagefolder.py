@@ -12,7 +12,7 @@ from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.labels import by_class
-from tuiprobe.datasets.listings import labelled
+from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
 from tuiprobe.datasets.sample import Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import files_below, is_url, read_image

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.dataset import Dataset, digest_of
-from tuiprobe.datasets.listings import labelled
+from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.sample import Sample, Stamp
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tuiprobe.options import Kind
 from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
-    from tuiprobe.catalog.baselines import ShiftFamily
+    from tuiprobe.catalog.effective_robustness import ShiftFamily
     from tuiprobe.datasets.concepts import ConceptDataset
     from tuiprobe.datasets.dataset import Dataset, Suite
 
@@ -66,7 +66,7 @@ BUILTIN = {
     "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
     "vectors": "tuiprobe.datasets.vectors:SOURCE",
     "csv": "tuiprobe.datasets.concept_csv:SOURCE",
-    "parquet": "tuiprobe.datasets.listings:SOURCE",
+    "parquet": "tuiprobe.datasets.list_files:SOURCE",
     "suite": "tuiprobe.datasets.suites:SOURCE",
     "broden": "tuiprobe.datasets.broden:SOURCE",
 }

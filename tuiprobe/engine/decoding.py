@@ -20,7 +20,7 @@ from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import RESUMABLE
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError, RunError, TuiprobeError
-from tuiprobe.models.trial import refuse_two_sizes
+from tuiprobe.models.checks.trial import refuse_two_sizes
 from tuiprobe.plugins import in_code
 from tuiprobe.spec import MAX_WORKERS
 

@@ -30,7 +30,7 @@ from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import unless_damaged
 from tuiprobe.models.heads import Head, ridge_head
-from tuiprobe.probes.rows import finite_images
+from tuiprobe.probes.base.row_statistics import finite_images
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import long_head
 from tuiprobe.run.arrays import Arrays

@@ -34,10 +34,10 @@ from tuiprobe.datasets.labels import counts_from_one, open_origin
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
+from tuiprobe.models.checks.data_checks import check_labels
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import IDENTITY
-from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results import NotRun

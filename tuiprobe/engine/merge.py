@@ -24,7 +24,7 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader, UnusableShardError
 from tuiprobe.engine.shards import Shard, split_states
 from tuiprobe.errors import DataError
-from tuiprobe.probes.inputs import flatten_summary
+from tuiprobe.probes.base.inputs import flatten_summary
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_record

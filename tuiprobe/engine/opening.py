@@ -31,11 +31,11 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import unless_damaged
 from tuiprobe.models import Encoder
 from tuiprobe.models.ablated import parse_ablations
-from tuiprobe.models.from_module import tried_on
+from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
-from tuiprobe.models.published_weights import set_offline
+from tuiprobe.models.loaders.from_module import tried_on
+from tuiprobe.models.loaders.published_weights import set_offline
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.models.trial import first_pictures
 from tuiprobe.request import RunRequest, refuse_unreadable
 from tuiprobe.run.deletion import clear, left_files_line, refuse_to_clear
 from tuiprobe.run.directory import RunDir

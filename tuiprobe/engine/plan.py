@@ -21,9 +21,9 @@ from tuiprobe.engine.shards import Rank, Shard, set_record, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models.ablated import ablation_in_words
+from tuiprobe.models.checks.trial import REPEATED, agree, rounded, signature
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
-from tuiprobe.models.trial import REPEATED, agree, rounded, signature
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.results import Model
 from tuiprobe.run.counting import SetPlan, in_turns

@@ -18,6 +18,7 @@ import scipy.sparse
 import torch
 
 from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
+from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
@@ -25,7 +26,6 @@ from tuiprobe.engine.head_building import LongHeadError, build_head
 from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.plan import Plan, record_of, write_plan
-from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.resume import Inventory, UnusableShardError, check_shards, compare_contents
 from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.stopping import stop_signals

@@ -19,6 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
 
+from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import build_head
@@ -28,7 +29,6 @@ from tuiprobe.engine.machine import refuse_forked_child
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
 from tuiprobe.engine.opening import PythonObjects, open_run
 from tuiprobe.engine.plan import Plan, write_plan
-from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.preparing import extraction_of, prepare
 from tuiprobe.engine.resume import UnusableShardError, check_shards
 from tuiprobe.engine.shards import Shard
@@ -41,7 +41,7 @@ from tuiprobe.engine.stopping import (
     stop_signals,
 )
 from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.models.trial import out_of_memory
+from tuiprobe.models.checks.trial import out_of_memory
 from tuiprobe.probes.report import make_report
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.heads import SetFeatures, hits, usable_images
+from tuiprobe.probes.base.head_arrays import SetFeatures, hits, usable_images
+from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.outliers.heights import scan_heights
-from tuiprobe.probes.rows import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import Figure, given
 from tuiprobe.run.checked_arrays import HeadArrays

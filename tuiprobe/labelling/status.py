@@ -14,9 +14,9 @@ from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import listed
+from tuiprobe.probes.base.strata import CLOSE_ENOUGH
 from tuiprobe.probes.content import bullets, heading, prose, several
 from tuiprobe.probes.intervals import wilson
-from tuiprobe.probes.strata import CLOSE_ENOUGH
 from tuiprobe.results import given
 from tuiprobe.results.section import Section, SectionContent
 

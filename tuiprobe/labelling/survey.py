@@ -17,7 +17,7 @@ import numpy as np
 
 from tuiprobe.labelling.betting import Bools, Floats, Ints
 from tuiprobe.numbers import ends
-from tuiprobe.probes.strata import (
+from tuiprobe.probes.base.strata import (
     CLOSE_ENOUGH,
     FEWEST,
     STRATA,

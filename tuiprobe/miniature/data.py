@@ -2,7 +2,7 @@
 
 The baseline of effective robustness are supervised runs of several sizes on the canonical set, with
 their accuracy on `val` and on each shift; in logit space they lie near a line, which
-`catalog/baselines.py` fits.
+`catalog/effective_robustness.py` fits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tuiprobe.catalog.accuracies import ModelAccuracies
-from tuiprobe.catalog.baselines import ShiftFamily
+from tuiprobe.catalog.effective_robustness import ShiftFamily
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Suite

@@ -17,9 +17,9 @@ from tuiprobe.miniature.weights import build
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, weights_info
+from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
-from tuiprobe.models.weights import load_into, read_checkpoint
 
 if TYPE_CHECKING:
     from PIL.Image import Image

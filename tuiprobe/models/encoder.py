@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.models.from_module import parts_of_module
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.loaders.from_module import parts_of_module
 from tuiprobe.models.prompt_heads import PromptHead, PromptProgress, TextTower
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training

@@ -11,8 +11,8 @@ from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.loaders.published_weights import sha256, unpublished
 from tuiprobe.models.prompt_heads import PromptProgress, read_templates
-from tuiprobe.models.published_weights import sha256, unpublished
 from tuiprobe.models.registry import LOADERS
 
 

@@ -35,7 +35,7 @@ def _timm_rows() -> Iterator[tuple[object, ...]]:
     """Yields a row for every model that timm has weights for."""
     import timm
 
-    from tuiprobe.models.from_timm import wants_quickgelu
+    from tuiprobe.models.loaders.from_timm import wants_quickgelu
 
     for name in timm.list_models(pretrained=True):
         architecture, _, tag = name.partition(".")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.weights import converts, read_checkpoint
+from tuiprobe.models.loaders.checkpoints import converts, read_checkpoint
 from tuiprobe.run.head_file import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")

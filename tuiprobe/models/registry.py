@@ -68,12 +68,12 @@ class Loader:
 
 
 BUILTIN = {
-    "open_clip": "tuiprobe.models.from_open_clip:LOADER",
-    "timm": "tuiprobe.models.from_timm:LOADER",
-    "torchvision": "tuiprobe.models.from_torchvision:LOADER",
-    "transformers": "tuiprobe.models.from_transformers:LOADER",
-    "py": "tuiprobe.models.from_python:LOADER",
-    "answers": "tuiprobe.models.from_answers:LOADER",
+    "open_clip": "tuiprobe.models.loaders.from_open_clip:LOADER",
+    "timm": "tuiprobe.models.loaders.from_timm:LOADER",
+    "torchvision": "tuiprobe.models.loaders.from_torchvision:LOADER",
+    "transformers": "tuiprobe.models.loaders.from_transformers:LOADER",
+    "py": "tuiprobe.models.loaders.from_python:LOADER",
+    "answers": "tuiprobe.models.loaders.from_answers:LOADER",
     "miniature": "tuiprobe.miniature.encoder:LOADER",
 }
 """All built-in loaders, in the order that messages list them."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.base.inputs import Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
 
 LEVEL = 0.95

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import ShardSums, TapArrays
-from tuiprobe.probes.rows import final_statistics, nonfinite_ids, without_nonfinite
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.inputs import ShardSums, TapArrays
+from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays

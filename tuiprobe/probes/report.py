@@ -18,15 +18,15 @@ from tuiprobe.options import probe_options, with_options
 from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import BUILT_IN, PROBES, registry
-from tuiprobe.probes.confidence import scale_known
-from tuiprobe.probes.heads import answered_rows, usable_images
-from tuiprobe.probes.paths import without_folders
-from tuiprobe.probes.per_image import image_values
+from tuiprobe.probes.base.confidence import scale_known
+from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
+from tuiprobe.probes.base.image_values import image_values
+from tuiprobe.probes.base.row_statistics import fixed_threads
+from tuiprobe.probes.base.short_paths import without_folders
+from tuiprobe.probes.base.vector_forms import vector_notes
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
-from tuiprobe.probes.rows import fixed_threads
-from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import (
     Failed,
     Inapplicable,

@@ -31,9 +31,9 @@ from tuiprobe.report.page_layout import (
     shortened,
     with_options,
 )
+from tuiprobe.report.strings import line
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
-from tuiprobe.report.text import line
 from tuiprobe.results import Report
 from tuiprobe.results.card import card, not_run, sets_axis, sets_line
 from tuiprobe.results.reproduce import (

@@ -14,8 +14,7 @@ from tuiprobe.numbers import suffix
 from tuiprobe.plaintext import markdown_table, plain
 from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import opening_pieces
-from tuiprobe.report.tables import table_files
-from tuiprobe.report.text import (
+from tuiprobe.report.strings import (
     NAMED_IMAGES,
     cells_of,
     code,
@@ -25,6 +24,7 @@ from tuiprobe.report.text import (
     markdown_text,
     opening,
 )
+from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report, given
 from tuiprobe.results.accuracy import range_of
 from tuiprobe.results.card import card, not_run, sets_line

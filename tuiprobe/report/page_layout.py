@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tuiprobe.catalog.glossary import Term, mentions
+from tuiprobe.report.strings import NAMED_IMAGES, cells_of, image_name, value_text
+from tuiprobe.report.strings import line as line_of
 from tuiprobe.report.svg import legend, plot
-from tuiprobe.report.text import NAMED_IMAGES, cells_of, image_name, value_text
-from tuiprobe.report.text import line as line_of
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
     Bullets,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tuiprobe.numbers import MISSING, NO_BREAK, interval, unbroken
 from tuiprobe.plaintext import GAP, plain
-from tuiprobe.report.text import cells_of, line
+from tuiprobe.report.strings import cells_of, line
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import next_step, provenance

@@ -1,6 +1,6 @@
 """What a run would do, as data: made before its model is loaded, completed by a loaded model.
 
-`tuiprobe.engine.preview` makes a `Preview`; command line and screens show its lines.
+`tuiprobe.engine.dry_run` makes a `Preview`; command line and screens show its lines.
 """
 
 from __future__ import annotations

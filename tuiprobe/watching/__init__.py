@@ -1,6 +1,6 @@
 """Statistics of anyone's torch model while it runs: `tuiprobe.watch`."""
 
-from tuiprobe.watching.figures import LayerFigures
+from tuiprobe.watching.layer_figures import LayerFigures
 from tuiprobe.watching.watched import Watched
 
 __all__ = ["LayerFigures", "Watched"]

@@ -19,7 +19,7 @@ from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.errors import DataError
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
-from tuiprobe.probes.inputs import TapArrays, flatten_summary
+from tuiprobe.probes.base.inputs import TapArrays, flatten_summary
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject

@@ -18,7 +18,7 @@ from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import unwrapped_module
-from tuiprobe.watching.figures import LayerFigures, figures_of, html_table, table
+from tuiprobe.watching.layer_figures import LayerFigures, figures_of, html_table, table
 from tuiprobe.watching.layers import (
     CallKind,
     Layer,

@@ -13,8 +13,8 @@ from tuiprobe.probes.ablation.compute import (
     right_without,
 )
 from tuiprobe.probes.ablation.describe import ChannelAblation
-from tuiprobe.probes.confidence import Logits
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.confidence import Logits
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays

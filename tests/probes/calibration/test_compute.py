@@ -11,7 +11,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.probes.calibration.compute import probe_calibration
 from tuiprobe.probes.calibration.describe import CalibrationOfTheHead
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.results import given
 from tuiprobe.results.section import Chart, Strip
 from tuiprobe.run.checked_arrays import HeadArrays

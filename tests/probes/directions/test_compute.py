@@ -8,13 +8,13 @@ from scipy import stats
 from tests.probes.planted_head import CHANNELS, CLASSES, labels_of, planted
 from tests.probes.subject import model
 from tuiprobe.errors import DataError
-from tuiprobe.probes.confidence import Logits
+from tuiprobe.probes.base.confidence import Logits
+from tuiprobe.probes.base.head_arrays import SetFeatures, hits
 from tuiprobe.probes.directions.compute import decompose, probe_directions
 from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, random_rotations
-from tuiprobe.probes.heads import SetFeatures, hits
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.run.checked_arrays import HeadArrays
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.probes.planted import shares
-from tuiprobe.probes.inputs import ShardSums
+from tuiprobe.probes.base.inputs import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.outliers.compute import figures_of_rows
 from tuiprobe.probes.outliers.moments import moments, persistence_of_sums

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
-from tuiprobe.probes.inputs import ShardSums
+from tuiprobe.probes.base.inputs import ShardSums
 from tuiprobe.probes.intervals import delete_one
 from tuiprobe.probes.outliers.moments import moments, persistence_of_sums
 

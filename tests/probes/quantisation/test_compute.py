@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.probes.planted import gaussian, persistent, sparse
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.quantisation.compute import (
     LEVELS,
     NEIGHBOURS,

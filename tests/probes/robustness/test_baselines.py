@@ -10,7 +10,7 @@ import pytest
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
-from tuiprobe.catalog.baselines import bundled, logit, sigmoid
+from tuiprobe.catalog.effective_robustness import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import data as own_runs
 from tuiprobe.probes.report import make_report

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from tests.probes.subject import model
 from tuiprobe.catalog.accuracies import ModelAccuracies
-from tuiprobe.catalog.baselines import bundled, fit
+from tuiprobe.catalog.effective_robustness import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.models.info import WeightsInfo
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import AccuracyUnderShift

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.probes.subject import model
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baselines, OtherOrder, probe_robustness
 from tuiprobe.probes.robustness.describe import ORDERS, AccuracyUnderShift

@@ -7,11 +7,11 @@ import pytest
 
 from tests.probes.calibrated import accuracy, calibrated, head
 from tests.probes.subject import model
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ExpectedAccuracy
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import Chart, Prose

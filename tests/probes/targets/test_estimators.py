@@ -7,8 +7,8 @@ import pytest
 from scipy.special import softmax
 
 from tests.probes.calibrated import accuracy, calibrated, head
-from tuiprobe.probes.confidence import ONE_CLASS, Logits, cross_fit, on_classes_of, second_half
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, cross_fit, on_classes_of, second_half
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.targets.estimators import estimates, thresholded
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays

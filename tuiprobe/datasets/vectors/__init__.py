@@ -12,7 +12,7 @@ ROWS = "rows"
 
 
 def _set(source: str, base: Path | None = None) -> Dataset:
-    from tuiprobe.datasets.vectors.rows import RowSet  # reads torch files
+    from tuiprobe.datasets.vectors.row_set import RowSet  # reads torch files
 
     return RowSet(source)
 

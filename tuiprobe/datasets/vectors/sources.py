@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuiprobe.datasets.shard_files import matching_files
-from tuiprobe.datasets.vectors.formats import SUFFIXES
+from tuiprobe.datasets.vectors.vector_files import SUFFIXES
 from tuiprobe.errors import DataError, UsageError
 
 _RETRIEVAL = "img_emb"

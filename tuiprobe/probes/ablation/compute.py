@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.heads import LOGIT_ROWS, SetFeatures, refuse_wrong_labels, subsample
-from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.base.head_arrays import LOGIT_ROWS, SetFeatures, refuse_wrong_labels, subsample
+from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, paired_difference, wilson
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
 from tuiprobe.results import Estimate, NotRun

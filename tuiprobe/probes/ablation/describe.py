@@ -15,8 +15,8 @@ from tuiprobe.probes.ablation.compute import (
     ablate_channels,
     acted_on,
 )
+from tuiprobe.probes.base.head_arrays import SetFeatures, usable_images
 from tuiprobe.probes.content import bullets, channels_in_words, table
-from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

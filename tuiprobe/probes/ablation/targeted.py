@@ -12,12 +12,12 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import Removal, paired, right_without
 from tuiprobe.probes.ablation.result import Change, SetAblation, SetNotRun, TargetedAblation, Top1
+from tuiprobe.probes.base.head_arrays import LOGIT_ROWS, SetFeatures, refuse_wrong_labels
+from tuiprobe.probes.base.inputs import Bool, Float32
+from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.directions.compute import decompose
-from tuiprobe.probes.heads import LOGIT_ROWS, SetFeatures, refuse_wrong_labels
-from tuiprobe.probes.inputs import Bool, Float32
 from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.rows import fixed_threads
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir

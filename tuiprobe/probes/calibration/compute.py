@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from tuiprobe.probes.confidence import (
+from tuiprobe.probes.base.confidence import (
     UNKNOWN_SCALE,
     Confidences,
     Logits,
@@ -17,8 +17,8 @@ from tuiprobe.probes.confidence import (
     on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.heads import SetFeatures, answered_right, refuse_wrong_labels
-from tuiprobe.probes.inputs import Int64
+from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, refuse_wrong_labels
+from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.intervals import newcombe, wilson
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share

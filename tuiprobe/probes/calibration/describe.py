@@ -10,10 +10,10 @@ import numpy as np
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
 from tuiprobe.probes.content import answered, heading, prose, series, several, table
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, NotRun, given

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.special import gammaln
 
+from tuiprobe.probes.base.inputs import Float32, Float64, Int64
 from tuiprobe.probes.concepts.concept_set import (
     FEWEST,
     Balance,
@@ -23,7 +24,6 @@ from tuiprobe.probes.concepts.concept_set import (
 )
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
-from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, exact, mean_interval
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.base import Count, Counted, Frozen, Many, Real

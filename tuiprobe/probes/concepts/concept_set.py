@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
-from tuiprobe.probes.inputs import Bool, Float32, Int64
-from tuiprobe.probes.rows import finite_images
+from tuiprobe.probes.base.inputs import Bool, Float32, Int64
+from tuiprobe.probes.base.row_statistics import finite_images
 
 Negatives = Literal["annotated", "all"]
 Balance = Literal["calibrated", "sample"]

@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 from scipy import special
 
 from tuiprobe.errors import DataError
+from tuiprobe.probes.base.head_arrays import SetFeatures, usable_images
+from tuiprobe.probes.base.inputs import Float32, Float64
+from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
 from tuiprobe.probes.directions.pruning import Decomposed, PruningCurve, pruning_curves
-from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import exact, mean_interval
-from tuiprobe.probes.rows import BLOCK_ROWS
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.results.base import (
     MOST_CHANNELS,

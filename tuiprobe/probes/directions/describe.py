@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions.compute import Basis, Directions, probe_directions
-from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

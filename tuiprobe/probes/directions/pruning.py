@@ -10,16 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from tuiprobe.probes.heads import (
+from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     allowed_rows,
     nested_hits,
     refuse_wrong_labels,
     subsample,
 )
-from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.base.inputs import Float32, Float64
+from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
 from tuiprobe.probes.intervals import band, wilson
-from tuiprobe.probes.rows import BLOCK_ROWS
 from tuiprobe.results import Figure
 from tuiprobe.results.base import (
     Count,

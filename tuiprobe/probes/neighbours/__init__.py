@@ -14,12 +14,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.inputs import Float32, Int64
+from tuiprobe.probes.base.row_statistics import unit_rows
 from tuiprobe.probes.content import prose, table
-from tuiprobe.probes.inputs import Float32, Int64
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.rows import unit_rows
 from tuiprobe.results import Figure, Inapplicable, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Share
 from tuiprobe.results.figures import FIGURES, Fig, columns

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, Int64, TapArrays
+from tuiprobe.probes.base.inputs import Float32, Float64, Int64, TapArrays
+from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.intervals import (
     bootstrap_mean,
     delete_one,
@@ -40,7 +41,6 @@ from tuiprobe.probes.outliers.result import (
     RowFigures,
 )
 from tuiprobe.probes.outliers.rules import RowContext, finding
-from tuiprobe.probes.rows import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.section import TopImage
 

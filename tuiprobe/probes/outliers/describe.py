@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.inputs import TapArrays
 from tuiprobe.probes.content import bullets, heading, prose, series, several, table, value_or_dash
-from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.heights import OUTLIER

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import special  # importing scipy.stats takes half a second
 
-from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.base.row_statistics import BLOCK_VALUES
 from tuiprobe.probes.intervals import wilson_bounds
-from tuiprobe.probes.rows import BLOCK_VALUES
 
 OUTLIER = 6.0
 """Height of an outlier channel, in sigmas."""

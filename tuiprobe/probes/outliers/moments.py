@@ -19,10 +19,10 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, ShardSums
+from tuiprobe.probes.base.inputs import Float32, Float64, ShardSums
+from tuiprobe.probes.base.row_statistics import blocks, kurtosis_and_slope, shares_and_kurtosis
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, delete_shard, exact
 from tuiprobe.probes.outliers.result import Offset, Persistence
-from tuiprobe.probes.rows import blocks, kurtosis_and_slope, shares_and_kurtosis
 from tuiprobe.results import Figure, NotRun, given
 
 QUANTILES_999: Final = (

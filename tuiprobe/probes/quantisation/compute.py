@@ -14,9 +14,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from tuiprobe.probes.confidence import Logits
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.base.confidence import Logits
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.inputs import Float32, Float64, Int64
+from tuiprobe.probes.base.row_statistics import blocks, unit_rows
 from tuiprobe.probes.intervals import (
     around_draws,
     bootstrap_mean,
@@ -25,7 +26,6 @@ from tuiprobe.probes.intervals import (
     paired_difference,
     wilson,
 )
-from tuiprobe.probes.rows import blocks, unit_rows
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.base import (
     MOST_CHANNELS,

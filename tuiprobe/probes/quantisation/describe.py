@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import ColumnOf, prose, series, table
-from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.quantisation.compute import (
     AnswersChanged,

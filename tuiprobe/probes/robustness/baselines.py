@@ -23,7 +23,7 @@ from tuiprobe.catalog.accuracies import (
     published_row,
     read_baseline_csv,
 )
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     BASELINES,
     ShiftFamily,
     bundled_models,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from tuiprobe.catalog.accuracies import ModelAccuracies
-from tuiprobe.catalog.baselines import (
+from tuiprobe.catalog.effective_robustness import (
     BASELINES,
     Line,
     effective_robustness,
@@ -16,8 +16,8 @@ from tuiprobe.catalog.baselines import (
 )
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
-from tuiprobe.probes.heads import (
+from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
+from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     answers_of,
     hits,

@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from tuiprobe.catalog.accuracies import ZERO_SHOT
-from tuiprobe.catalog.baselines import SUPERVISED
+from tuiprobe.catalog.effective_robustness import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.content import bullets, heading, prose, several, table, value_or_dash
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import Int64
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import (

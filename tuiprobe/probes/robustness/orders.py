@@ -15,8 +15,13 @@ from functools import partial
 import numpy as np
 from scipy.special import betainc
 
-from tuiprobe.probes.heads import SetFeatures, answered_rows, finite_and_nonzero, usable_images
-from tuiprobe.probes.inputs import Bool, Int64
+from tuiprobe.probes.base.head_arrays import (
+    SetFeatures,
+    answered_rows,
+    finite_and_nonzero,
+    usable_images,
+)
+from tuiprobe.probes.base.inputs import Bool, Int64
 from tuiprobe.probes.intervals import wilson, wilson_bounds
 from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
 from tuiprobe.results import given as is_given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tuiprobe.catalog.accuracies import rows
-from tuiprobe.catalog.baselines import logit, mean_of, sigmoid
+from tuiprobe.catalog.effective_robustness import logit, mean_of, sigmoid
 from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series

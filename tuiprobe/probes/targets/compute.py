@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from tuiprobe.probes.confidence import (
+from tuiprobe.probes.base.confidence import (
     ONE_CLASS,
     Confidences,
     CrossFitted,
@@ -16,10 +16,10 @@ from tuiprobe.probes.confidence import (
     cross_fit,
     mean_confidence,
 )
-from tuiprobe.probes.heads import SetFeatures, refuse_wrong_labels
-from tuiprobe.probes.inputs import Int64
+from tuiprobe.probes.base.head_arrays import SetFeatures, refuse_wrong_labels
+from tuiprobe.probes.base.inputs import Int64
+from tuiprobe.probes.base.strata import labels_needed
 from tuiprobe.probes.intervals import exact, wilson
-from tuiprobe.probes.strata import labels_needed
 from tuiprobe.probes.targets.estimators import (
     ESTIMATORS,
     HEADLINE,

@@ -6,7 +6,7 @@
   the fall in mean confidence.
 
 Both take probabilities at temperatures that were fitted to the other half of the in-distribution
-set (`tuiprobe.probes.confidence`); what the halves give is averaged.
+set (`tuiprobe.probes.base.confidence`); what the halves give is averaged.
 
 An estimate predicts a drop, s - ATC, from the accuracy s in distribution. On natural shifts the
 drop that is measured is larger on average: its ratio to the predicted one is `k`. It is fitted to
@@ -24,8 +24,8 @@ from typing import Final, Literal
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.confidence import Confidences, CrossFitted, Logits
-from tuiprobe.probes.inputs import Bool, Float64
+from tuiprobe.probes.base.confidence import Confidences, CrossFitted, Logits
+from tuiprobe.probes.base.inputs import Bool, Float64
 from tuiprobe.probes.intervals import around_draws
 from tuiprobe.results import Estimate, Figure
 

@@ -26,7 +26,7 @@ from tuiprobe.comparing.runs import Run, label_evidence, read_runs
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.accuracy import with_range

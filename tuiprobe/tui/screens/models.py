@@ -107,7 +107,7 @@ class ModelsScreen(FilteredScreen):
                 )
 
     async def _list_published(self) -> None:
-        from tuiprobe.catalog.listing import listed
+        from tuiprobe.catalog.model_list import listed
 
         self._published = await asyncio.to_thread(lambda: list(listed()))
         self._is_listed = True

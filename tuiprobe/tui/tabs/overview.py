@@ -17,7 +17,7 @@ from textual.widgets import Static
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.numbers import column, number
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import line
+from tuiprobe.report.strings import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.card import CardBlock, card

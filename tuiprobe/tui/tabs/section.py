@@ -21,8 +21,8 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.page_layout import LISTED_ROWS
+from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import ablation_lines, table_lines
-from tuiprobe.report.text import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Bullets,

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from tuiprobe.numbers import short_count
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import picture_file
-from tuiprobe.report.text import cells_of, line
+from tuiprobe.report.strings import cells_of, line
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd, Table
 from tuiprobe.run.directory import RunDir

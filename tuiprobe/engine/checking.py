@@ -1,0 +1,227 @@
+"""The preflight of a run: stops it before the first image if its figures would be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuiprobe.catalog.class_names import match_classes
+from tuiprobe.catalog.imagenet import prompt_names
+from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.head_building import HeadProgress, too_long
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
+from tuiprobe.engine.plan import Plan
+from tuiprobe.errors import DataError, WeightsError
+from tuiprobe.files import unless_damaged
+from tuiprobe.models.checks.data_checks import check_labels, check_range
+from tuiprobe.models.checks.encoder_checks import check_encoder
+from tuiprobe.models.checks.known_answer import check_answer, expected_answer
+from tuiprobe.models.checks.text_checks import check_text
+from tuiprobe.models.checks.trial import TRIAL_CHECKS, check_trial, images_of_trial, made_images
+from tuiprobe.plaintext import listed, plain
+from tuiprobe.results.subject import Check
+from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
+from tuiprobe.run.status import Event, Listener
+
+ANSWER = "known answer"
+
+
+def preflight(plan: Plan, listen: Listener) -> None:
+    """Checks encoder, labels, images and, if ImageNet is available, the published accuracy.
+
+    All checks are stored in `preflight.json`. A known-answer check that passed, and the trial of
+    the encoder, are not repeated by a later attempt in the directory, which has the same key.
+    Only rank 0 writes, and runs the known-answer check. Where the encoder is not known, because
+    the samples are encoded already, their labels alone are checked.
+
+    Args:
+        plan: The plan of the run.
+        listen: Receives warnings.
+
+    Raises:
+        WeightsError: If a check of the encoder fails.
+        DataError: If a check of the images or their labels fails.
+    """
+    choice, checks = plan.head, list[Check]()
+    known_encoder = plan.encoder.preprocessing.known
+    if known_encoder:
+        of_encoder = check_encoder(plan.encoder)
+        if choice.kind == "zero-shot":
+            of_encoder += check_text(plan.encoder, choice.classes, choice.templates)
+        checks += of_encoder
+    for name in plan.suite.sets:
+        checks += [*plan.layouts[name].checks(name), *_of_labels(plan, name)]
+    checks += [*head_row_checks(plan, choice), *(_ranges(plan) if known_encoder else ())]
+    _refuse(checks)
+    earlier = unless_damaged(partial(read_preflight, plan.directory)) or ()
+    if known_encoder:
+        tried = [check for check in earlier if check.name in TRIAL_CHECKS]
+        checks += tried or _of_trial(plan, choice)
+        _refuse(checks)
+    if plan.rank.number == 0:
+        if known_encoder:
+            known = [check for check in earlier if (check.name, check.status) == (ANSWER, "pass")]
+            progress = HeadProgress("classes", listen, lambda: None)
+            checks += known or [_answer(plan, choice, progress)]
+        write_preflight(plan.directory, checks)
+    _refuse(checks)
+    passed = sum(check.status == "pass" for check in checks)
+    made = sum(check.status != "skip" for check in checks)
+    done = f"{passed} of {made} checks passed" if made else "nothing to check"
+    listen(Event("stage", f"preflight: {done}", {"stage": "preflight"}))
+    for check in checks:
+        if check.status == "warn":
+            listen(Event("warning", f"preflight, {check_sentence(check)}"))
+
+
+def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
+    """Tries the encoder on the first images of the first set; on made ones if none is readable."""
+    encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
+    shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
+    workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
+    both = [encoder.preprocess] * 2
+    with decode_batches([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
+        batch, again = next(decoded)
+    if not len(batch.ids):
+        return check_trial(encoder, made_images(encoder))
+    if not torch.equal(batch.images.nan_to_num(), again.images.nan_to_num()):
+        detail = "preprocess gives other tensors of the same images each time"
+        return [Check("preprocessing", "fail", detail, "pass the transform of validation images")]
+    return check_trial(encoder, batch.images, choice.head if choice.kind == "classifier" else None)
+
+
+def _refuse(checks: list[Check]) -> None:
+    for check in checks:
+        if check.status == "fail":
+            kind = WeightsError if check.cause == "encoder" else DataError
+            raise kind(f"preflight, {check_sentence(check)}")
+
+
+def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
+    dataset, alone = plan.suite.sets[name], plan.layouts[name].alone
+    if alone and name in plan.suite.targets:
+        return
+    for check in check_labels(
+        dataset.classes,
+        len(dataset.samples),
+        named=plan.spec.classes is not None or plan.head.named,
+        imagenet=plan.suite.imagenet.get(name),
+    ):
+        if alone or check.name != "image count":
+            yield replace(check, cause="labels", data=name)
+    if len(dataset.classes) != 1 or not alone:
+        return
+    deeper = deeper_folders(dataset)
+    if len(deeper) > 1:
+        yield Check(
+            name="class folders",
+            status="warn",
+            detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
+            fix=f"if {listed(list(map(plain, deeper)), 3)} are the classes, give that folder",
+            cause="labels",
+            data=name,
+        )
+
+
+def _ranges(plan: Plan) -> Iterator[Check]:
+    """Checks the values of the first images of every set that are measured."""
+    for name, dataset in plan.suite.sets.items():
+        first = plan.shards[name][0].ids
+        check = check_range(dataset, [dataset.samples[i] for i in first])
+        if check is not None:
+            yield replace(check, data=name)
+
+
+def head_row_checks(plan: Plan, choice: HeadChoice) -> list[Check]:
+    """Returns a warning if the rows of the head have no names, or those of other classes."""
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
+    rows, classes = len(choice.classes), len(dataset.classes)
+    fix = "name the rows, in their order, by --classes FILE (in Python: classes=)"
+    strange = choice.unnamed and classes > 0 and not set(dataset.classes) <= set(choice.classes)
+    if choice.assumed or (strange and choice.in_label_order and rows == classes):
+        detail = (
+            f"the head's {rows:,} rows have no class names; they are taken for the {classes:,} "
+            "classes in label order"
+        )
+    elif strange:
+        detail = (
+            f"the head has {rows:,} rows without class names and the data have {classes:,} "
+            "classes: no accuracy can be given"
+        )
+    elif _names_of_others(plan, choice, dataset.classes):
+        detail = (
+            f"none of the classes ({dataset.classes[0]}, …) has the name of an output "
+            f"({choice.classes[0]}, …); they are taken in label order"
+        )
+    else:
+        return list(_unmatched_classes(plan, choice))
+    return [Check(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
+
+
+def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
+    """Yields a warning for every labelled set some of whose classes are matched by no name."""
+    for name, dataset in plan.suite.sets.items():
+        if not dataset.classes or not choice.classes or name in plan.suite.separately_keyed:
+            continue
+        check = Check(name="class names", status="warn", detail="", data=name)
+        answers = class_of_each_row(plan.suite, choice, choice.classes, name)
+        if answers is None:
+            why = unmatched(plan.suite, choice, choice.classes, name)
+            yield replace(check, detail=f"no accuracy: {why.reason}", fix=why.remedy)
+        elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
+            fix = "make sure that these are the same classes"
+            yield replace(check, detail=others, fix=fix)
+
+
+def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
+    """Lists classes without a match in --classes, where other classes are matched by name."""
+    known = match_classes(classes, choice.classes).known
+    row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
+    others = [
+        f"{plain(classes[i][:80])} = {plain(choice.classes[row_of[i]][:80])}"
+        for i, place in enumerate(known)
+        if place is None
+    ]
+    if not others or len(others) == len(known):
+        return ""
+    return f"{len(others):,} of {len(known):,} classes by their place alone: {listed(others, 5)}"
+
+
+def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:
+    """Returns whether a user's module names its outputs unlike the classes of the data."""
+    of_user = plan.encoder.loader == "py" and choice.kind == "classifier"
+    if not of_user or plan.spec.classes is not None or not choice.in_label_order:
+        return False
+    if all(name.isdigit() for name in classes):
+        return False
+    return not {*classes, *prompt_names(classes)} & {*choice.classes}
+
+
+def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Check:
+    """Runs the known-answer check on real images, if the head does not take too long."""
+    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
+    skipped = Check(name=ANSWER, status="skip", detail="", data=name)
+    if plan.encoder.accuracies:
+        reason = "left to tuiprobe doctor: the model comes with its own accuracies"
+        return replace(skipped, detail=reason)
+    expected, _ = expected_answer(plan.encoder, dataset)
+    if expected is None:
+        reason = "no published accuracy for these weights on these images"
+        return replace(skipped, detail=reason)
+    if choice.kind not in ("zero-shot", "classifier"):
+        return replace(skipped, detail="the run uses another head")
+    if choice.kind == "zero-shot":
+        left = plan.encoder.prompts_left(choice.classes, choice.templates)
+        if too_long(left, plan):
+            reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
+            return replace(skipped, detail=reason)
+    spec = plan.spec
+    templates = Path(spec.templates) if spec.templates is not None else None
+    check = check_answer(plan.encoder, dataset, spec.classes, templates, progress)
+    return replace(check, data=name)

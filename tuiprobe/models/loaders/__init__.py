@@ -1,0 +1,1 @@
+"""Loaders: one file per library or kind of file; each makes an `Encoder` of a name."""

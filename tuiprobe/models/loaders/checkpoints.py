@@ -1,0 +1,415 @@
+"""Checkpoint files: reads them without running code, and loads all weights or none.
+
+Wrappers and prefixes that training code adds are removed. Models without weights of their own get
+random ones from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from tuiprobe.errors import WeightsError
+from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.limits import (
+    ARRAY_HEADER_BYTES,
+    BUILT_CLASSES,
+    NAME_LENGTH,
+    PICKLE_VALUES,
+    WRAPPERS,
+)
+from tuiprobe.models.loaders.published_weights import quiet
+from tuiprobe.plaintext import first_line, first_names
+from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
+from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread, UnsafePickleError
+
+StateDict = dict[str, Tensor]
+
+
+class Checkpoint(StateDict):
+    """The tensors of a checkpoint file by name.
+
+    Args:
+        tensors: The tensors.
+        entries: Entries of the file that hold weights, the one that was read first; empty where
+            there are not several.
+    """
+
+    def __init__(self, tensors: StateDict, entries: tuple[str, ...] = ()) -> None:
+        super().__init__(tensors)
+        self.entries = entries
+
+
+_WRAPPERS = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model", "module"
+)  # fmt: skip
+"""Keys under which training code stores the weights; averaged weights come first."""
+
+_PREFIXES = ("module.", "model.")
+"""Prefixes that DataParallel and training modules add to every name."""
+
+_COMPILED = "_orig_mod."
+"""What torch.compile adds to the names of a model, or of the blocks that it compiled."""
+
+
+_BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
+"""Buffers that libraries add and remove between versions; they hold no learned values."""
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Dtypes of weights; others need more than a conversion, such as the scales of float8."""
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
+
+    Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
+    archives such as OpenAI's, without running any code in them. Checksums are verified if the
+    format has them.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, would run code, or holds no weights.
+    """
+    try:
+        with open_regular(path) as file:
+            if path.suffix == ".safetensors":
+                (header,) = struct.unpack("<Q", file.read(8))
+                if header > ARRAY_HEADER_BYTES:
+                    raise ValueError(f"its header claims {header:,} bytes")
+                return Checkpoint(without_prefix(load_file(path)))
+            opened = open_torch_file(file)
+            stored, entries = unwrap(opened.content, path)
+            return Checkpoint(without_prefix(opened.tensors(stored)), entries)
+    except WeightsError:
+        raise
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"there is no file {path} of weights or of a head; check its path"
+        ) from error
+    except DamagedFileError as error:
+        raise WeightsError(
+            f"{error}; pass a checkpoint file, or name a folder of save_pretrained by --model "
+            "transformers:local-dir:FOLDER"
+        ) from error
+    except UnsafePickleError as error:
+        raise WeightsError(
+            f"{path} holds more than weights (pickled objects that could run code), so it was "
+            f"not opened: {first_line(error)}. Save only its state_dict, best as safetensors, and "
+            "pass that file"
+        ) from error
+    except DAMAGED as error:
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint ({first_line(error)}); it may be cut short or "
+            "of another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
+        ) from error
+
+
+@contextmanager
+def seeded(*, drawn: bool = True) -> Iterator[None]:
+    """Silences libraries and seeds their random weights; the generator of others is unchanged.
+
+    Args:
+        drawn: Whether weights are drawn; else a file replaces every one of them by `load_into`.
+    """
+    with quiet(), torch.random.fork_rng(devices=[]), nullcontext() if drawn else _Undrawn():
+        torch.manual_seed(0)
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of random weights, which takes longer than to read them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        named = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+_DRAWS = {nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_}
+"""Not the methods of tensors: `trunc_normal_` draws by them until all values are within bounds."""
+
+
+def load_into(
+    model: nn.Module, state: StateDict, *, source: str, target: str, absent: str = ""
+) -> tuple[str, ...]:
+    """Loads all weights of `state` into `model`, or none.
+
+    Returns the part of the file that was read and what it holds beside it, see `part_for`.
+
+    Args:
+        model: The built architecture.
+        state: Tensors by the model's names.
+        source: Name of the weights in messages.
+        target: Name of the architecture in messages.
+        absent: Layer of the model whose weights `state` does not hold.
+
+    Raises:
+        WeightsError: If names are missing or left over, or shapes differ; lists them.
+    """
+    built = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not (absent and name.startswith(f"{absent}."))
+    }
+    state, entries = part_for(state, built, source=source)
+    pairs = [(n, state[n], built[n]) for n in built if n in state]
+    problems = {
+        "missing": [n for n in built if n not in state and not n.endswith(_BOOKKEEPING)],
+        "not part of it": [n for n in state if n not in built and not n.endswith(_BOOKKEEPING)],
+        "of another shape": [
+            f"{n} is {tuple(stored.shape)} in the file, {tuple(tensor.shape)} in the model"
+            for n, stored, tensor in pairs
+            if stored.shape != tensor.shape
+        ],
+    }
+    if any(problems.values()):
+        causes = (f"{len(n)} {problem} ({first_names(n)})" for problem, n in problems.items() if n)
+        raise WeightsError(
+            f"{source} does not fit {target}: {'; '.join(causes)}. {_remedy(state, source)}"
+        )
+    numbers = [
+        f"{n} is {_dtype(stored)} in the file, {_dtype(tensor)} in the model"
+        for n, stored, tensor in pairs
+        if not converts(stored, tensor.dtype)
+    ]
+    if numbers:
+        raise WeightsError(
+            f"{source} holds numbers that {target} cannot take without loss "
+            f"({first_names(numbers)}). Quantised or truncated weights are not converted; pass the "
+            "floating-point file"
+        )
+    model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
+    return entries
+
+
+_REMEDIES = (
+    (r"\blora_", "These are adapters (LoRA): merge them (merge_and_unload) and save the model"),
+    (r"\.\w+_orig$", "The model is pruned: call torch.nn.utils.prune.remove, and save it again"),
+)
+"""What to do by the end of names that belong to no architecture."""
+
+
+def _remedy(state: StateDict, source: str) -> str:
+    """Returns what to do about weights that do not fit."""
+    if re.search(r"-\d+-of-\d+\.", source):
+        return "It is one of several shards: save all weights in one file"
+    for pattern, remedy in _REMEDIES:
+        if any(re.search(pattern, name) for name in state):
+            return remedy
+    return (
+        "Name the architecture that these weights were trained in, or load a changed one in a file "
+        "of yours (--model py:FILE.py:NAME)"
+    )
+
+
+def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | None]:
+    """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
+
+    Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
+    that `layer` ends. Rows are 0 if there is no such layer, and None if out of range.
+
+    >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
+    >>> renamed, rows = with_classifier(state, "fc")
+    >>> list(renamed), rows, with_classifier(Checkpoint({}), "fc")[1]
+    (['net.fc.weight', 'net.fc.bias'], 5, 0)
+    """
+    block = layer.rpartition(".")[0]
+    forms = (re.escape(layer), rf"{re.escape(layer)}\.\d+", re.escape(block or layer))
+    matches = (re.fullmatch(rf"(|.*\.)({f})\.weight", name) for f in forms for name in state)
+    match = next(filter(None, matches), None)
+    if match is None:
+        return state, 0
+    prefix, name = match.groups()
+    if name != layer:
+        names = {f"{prefix}{name}.{n}": f"{prefix}{layer}.{n}" for n in ("weight", "bias")}
+        around = f"{prefix}{block if name == block else layer}."
+        if any(n.startswith(around) and n not in names for n in state):
+            return state, 0  # one of several layers
+        state = Checkpoint({names.get(n, n): t for n, t in state.items()}, state.entries)
+    weight = state[f"{prefix}{layer}.weight"]
+    return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
+
+
+def part_for(
+    state: StateDict, built: Mapping[str, Tensor], *, source: str
+) -> tuple[StateDict, tuple[str, ...]]:
+    """Returns the part of a file whose names are the model's after a prefix, that removed.
+
+    Training modules hold the model below a name of their own, beside losses and metrics. If so, the
+    second value names that part and what is beside it.
+
+    Raises:
+        WeightsError: If other layers are beside it, such as averaged weights or another head.
+
+    >>> w = torch.zeros(1)
+    >>> state = {"net.enc.w": w, "net.enc.b": w, "loss.w": w}
+    >>> part, entries = part_for(state, {"w": w, "b": w}, source="w.pt")
+    >>> list(part), entries
+    (['w', 'b'], ('net.enc', 'loss'))
+    """
+    names = [name for name in built if not name.endswith(_BOOKKEEPING)]
+    if not names or any(name in state for name in names):
+        return state, ()
+    ends = f".{names[0]}"
+    starts = [name.removesuffix(ends) for name in state if name.endswith(ends)]
+    start = next((s for s in starts if all(f"{s}.{name}" in state for name in names)), None)
+    if start is None:
+        return state, ()
+    prefix = f"{start}."
+    outside = [name for name in state if not name.startswith(prefix)]
+    layers = [name for name in outside if state[name].ndim > 1]
+    if layers:
+        raise WeightsError(
+            f"{source} holds layers beside those of {start} ({first_names(layers)}): save the "
+            f"state_dict of {start} alone, or load all in a file of yours (py:FILE.py:NAME)"
+        )
+    part = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
+    beside = dict.fromkeys(name.partition(".")[0] for name in outside)
+    return part, (start, *beside) if beside else ()
+
+
+def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Returns whether a tensor can be converted to the model's dtype without losing meaning.
+
+    Floating-point weights may change precision; integers and booleans must keep their values.
+    Everything else is refused: integers as weights are truncated, an imaginary part would be lost,
+    and 8-bit types have scales that are stored elsewhere.
+
+    >>> converts(torch.zeros(1).half(), torch.float32), converts(torch.zeros(1).int(), torch.half)
+    (True, False)
+    >>> converts(torch.tensor([300]), torch.uint8), converts(torch.tensor([3.0]), torch.int64)
+    (False, True)
+    """
+    if dtype.is_floating_point:
+        return tensor.dtype in _FLOATS
+    if tensor.dtype == dtype:
+        return True
+    integral = not (tensor.is_floating_point() or tensor.is_complex())
+    if not integral and tensor.dtype not in _FLOATS:
+        return False
+    return torch.equal(tensor.to(dtype).to(tensor.dtype), tensor)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """Returns the tensor descriptions of the innermost wrapper, and the `entries` of the file."""
+    entries: tuple[str, ...] = ()
+    for _ in range(WRAPPERS):
+        if not isinstance(loaded, dict):
+            break
+        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
+        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrapper = next((k for k in known if k in sets), next(iter(known), None))
+        wrapper = wrapper or _only_wrapper(loaded, sets, path)
+        if wrapper is None:
+            break
+        others = [name for name in sets if name != wrapper]
+        entries = entries or ((wrapper, *others) if others else ())
+        loaded = loaded[wrapper]
+    else:
+        raise WeightsError(
+            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
+            "only the state_dict"
+        )
+    if isinstance(loaded, Module):
+        loaded = _attributes(loaded, path)
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
+    named = {str(name): value for name, value in loaded.items()}
+    for name, value in named.items():
+        if isinstance(value, Unread) and value.tensor:
+            raise WeightsError(
+                f"{path} holds {value.kind} ({first_names([name])}); save it as an ordinary dense "
+                "floating-point tensor"
+            )
+    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
+    if not state:
+        raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
+    return state, entries
+
+
+def _holds_weights(value: object) -> bool:
+    """Returns whether an entry holds matrices by name; metrics and random states hold none."""
+    if not isinstance(value, dict):
+        return False
+    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)]
+    return any(
+        isinstance(tensor, StoredTensor) and len(tensor.size) > 1
+        for named in (value, *inner)
+        for tensor in named.values()
+    )
+
+
+def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
+    """Returns the entry that holds the weights under a name of its own; None beside weights."""
+    if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
+        return None
+    if len(sets) > 1:
+        raise WeightsError(
+            f"{path} holds several sets of weights ({first_names(sets)}): save the one to measure "
+            "alone"
+        )
+    return next(iter(sets), None)
+
+
+def _kind(loaded: object) -> str:
+    if isinstance(loaded, StoredTensor):
+        return "Tensor"
+    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
+
+
+def _attributes(module: Module, path: Path) -> dict[str, object]:
+    """Returns the tensors below a TorchScript module, named by their path.
+
+    The number of paths is limited: modules may be shared, so a small file can have too many paths
+    to visit.
+    """
+    tensors: dict[str, object] = {}
+    left, waiting = PICKLE_VALUES, [("", module)]
+    while waiting:
+        prefix, module = waiting.pop()
+        left -= 1 + len(module.attributes)
+        if left < 0 or len(prefix) > NAME_LENGTH:
+            raise WeightsError(
+                f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
+                "attributes; save only the state_dict"
+            )
+        for name, value in module.attributes.items():
+            if isinstance(value, Module):
+                waiting.append((f"{prefix}{name}.", value))
+            elif isinstance(value, StoredTensor | Unread):
+                tensors[f"{prefix}{name}"] = value
+    return tensors
+
+
+def without_prefix(state: StateDict) -> StateDict:
+    """Removes known prefixes that are common to all names, repeatedly, and those of compilation.
+
+    >>> w = Tensor([0])
+    >>> list(without_prefix({"module._orig_mod.w": w, "module._orig_mod.b": w}))
+    ['w', 'b']
+    """
+    names = [name.replace(_COMPILED, "") for name in state]
+    if len(set(names)) == len(state):
+        state = dict(zip(names, state.values(), strict=True))
+    start = 0
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, start) for n in state)), ""):
+        start += len(prefix)
+    return {name[start:]: tensor for name, tensor in state.items()}

@@ -1,0 +1,239 @@
+"""A linear head and labelled representations, as arrays; accuracy in bounded memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg.blas import sgemm
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.base.inputs import Bool, Float32, Int64
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
+
+LOGIT_ROWS = 2048
+"""Images whose logits are in memory at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class SetFeatures:
+    """Final representations of one set.
+
+    Attributes:
+        name: Name of the set.
+        features: float32 [n, C].
+        labels: int64 [n], the class of each image: a row of the head, or where `answers` says
+            otherwise one of its numbers; None if unlabelled.
+        answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
+            not answer. With `[0, -1, 0, 1]`, rows 0 and 2 both answer class 0, as on ObjectNet, and
+            row 1 never answers, as on ImageNet-A and -R. None where row and class are the same.
+        unmatched: Why no row answers for the classes of a labelled set, whose labels are None then.
+    """
+
+    name: str
+    features: Float32
+    labels: Int64 | None = None
+    answers: Int64 | None = None
+    unmatched: NotRun | None = None
+
+    @property
+    def unlabelled(self) -> NotRun:
+        """Why it has no labels, where it has none."""
+        return self.unmatched or NotRun(reason=f"{self.name} has no labels")
+
+    def classes_of_rows(self, rows: int) -> Int64:
+        """Returns the class that each of K rows of a head answers for, int64 [K]; -1 for none."""
+        return np.arange(rows) if self.answers is None else np.asarray(self.answers)
+
+
+def finite_and_nonzero(images: SetFeatures) -> Bool:
+    """Returns which images have a finite representation other than zero, as bool [n]."""
+    norms = np.linalg.norm(images.features, axis=1)
+    return np.asarray(np.isfinite(norms) & (norms > 0))
+
+
+def usable_images(images: SetFeatures) -> SetFeatures:
+    """Returns the set without images whose representation is zero or not finite."""
+    mask = finite_and_nonzero(images)
+    if mask.all():
+        return images
+    labels = None if images.labels is None else images.labels[mask]
+    return replace(images, features=images.features[mask], labels=labels)
+
+
+def subsample(images: SetFeatures, count: int, seed: int) -> SetFeatures:
+    """Returns a seeded subsample of at most `count` images."""
+    n = images.features.shape[0]
+    if n <= count:
+        return images
+    chosen = np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
+    labels = None if images.labels is None else images.labels[chosen]
+    return replace(images, features=images.features[chosen], labels=labels)
+
+
+def refuse_wrong_labels(images: SetFeatures, rows: int) -> None:
+    """Refuses a set that has no labels, or a label that no row of the head answers for.
+
+    Raises:
+        DataError: As `answers_of` does.
+    """
+    answers_of(images, rows)
+
+
+def answers_of(images: SetFeatures, rows: int) -> Int64:
+    """Returns the class of each row that may answer, int64 [K'], after a check of the labels.
+
+    Args:
+        images: The set.
+        rows: K, rows of the head.
+
+    Raises:
+        DataError: If labels are missing, the class list has another size, or a label has no row.
+    """
+    if images.labels is None:
+        raise DataError(images.unlabelled.why)
+    answers = images.classes_of_rows(rows)
+    if answers.shape != (rows,):
+        raise DataError(f"the class list of {images.name} is for {answers.size} rows, not {rows}")
+    answers = answers[answers >= 0].astype(np.int64)
+    strange = np.setdiff1d(images.labels, answers)
+    if strange.size:
+        raise DataError(
+            f"{images.name} has images of class {strange[0]}, which no row of the head answers for "
+            f"({answers.size} of its {rows} rows may answer)"
+        )
+    return answers
+
+
+def allowed_rows(matrix: Float32, images: SetFeatures) -> Float32:
+    """Returns the rows of a [K, ...] array that may answer."""
+    return matrix if images.answers is None else matrix[np.asarray(images.answers) >= 0]
+
+
+def nested_hits(
+    left: Float32,
+    right: Float32,
+    constant: Float32,
+    images: SetFeatures,
+    components: Sequence[int],
+    rows: int,
+) -> Int64:
+    """Counts the correct answers from the first k components, for each k of a rising list.
+
+    Logits are constant + left[:, :k] @ right[:k], summed up from k to k, so that the whole curve
+    costs one product and memory for 2,048 rows.
+
+    Args:
+        left: [n, r], coordinates of the images.
+        right: [r, K'], what each coordinate adds to the logits.
+        constant: [K'].
+        images: Labels and answers.
+        components: Numbers of components, rising.
+        rows: K, rows of the head.
+
+    Returns:
+        int64 [len(components)].
+    """
+    answers, labels = answers_of(images, rows), np.asarray(images.labels)
+    hits = np.zeros(len(components), dtype=np.int64)
+    right = np.ascontiguousarray(right, dtype=np.float32)
+    for start in range(0, left.shape[0], LOGIT_ROWS):
+        block, truth = left[start : start + LOGIT_ROWS], labels[start : start + LOGIT_ROWS]
+        logits = np.tile(constant.astype(np.float32), (block.shape[0], 1))
+        done = 0
+        for column, k in enumerate(components):
+            if k > done:
+                # logits += block[:, done:k] @ right[done:k], without a temporary of the same size.
+                sgemm(
+                    1,
+                    right[done:k].T,
+                    block[:, done:k].T,
+                    beta=1,
+                    c=logits.T,
+                    overwrite_c=1,
+                )
+                done = k
+            hits[column] += int((answers[logits.argmax(axis=1)] == truth).sum())
+    return hits
+
+
+def _unscaled_logit_blocks(
+    features: Float32, head: HeadArrays, images: SetFeatures
+) -> Iterator[tuple[slice, Float32]]:
+    """Yields logits of the rows that may answer, in blocks of images, up to a factor per image.
+
+    The length of h, the scale and the bias of a zero-shot head change no order and are left out;
+    `tuiprobe.probes.base.confidence.logit_blocks` yields the logits themselves.
+
+    Args:
+        features: [n, C].
+        head: The head.
+        images: Which rows may answer.
+    """
+    weight = np.ascontiguousarray(allowed_rows(head.weight, images).T)
+    bias = None if head.bias is None else allowed_rows(head.bias, images)
+    for start in range(0, features.shape[0], LOGIT_ROWS):
+        block = features[start : start + LOGIT_ROWS]
+        logits = block @ weight
+        if bias is not None:
+            logits += bias
+        yield slice(start, start + block.shape[0]), logits
+
+
+def answered_rows(head: HeadArrays, images: SetFeatures) -> Int64:
+    """Returns the row that answers each image where every row of the head may, as int64 [n]."""
+    rows = np.zeros(len(images.features), dtype=np.int64)
+    blocks = _unscaled_logit_blocks(images.features, head, replace(images, answers=None))
+    for span, logits in blocks:
+        rows[span] = logits.argmax(axis=1)
+    return rows
+
+
+def answered_right(features: Float32, head: HeadArrays, images: SetFeatures) -> Bool:
+    """Returns whether the head answers each image correctly, as bool [n].
+
+    Args:
+        features: [n, C], in place of the set's own.
+        head: The head.
+        images: Labels and answers.
+    """
+    answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
+    right = np.zeros(features.shape[0], dtype=bool)
+    for span, logits in _unscaled_logit_blocks(features, head, images):
+        right[span] = answers[logits.argmax(axis=1)] == labels[span]
+    return right
+
+
+def hits(features: Float32, head: HeadArrays, images: SetFeatures) -> int:
+    """Counts the images that the head answers correctly; arguments as for `answered_right`."""
+    return int(answered_right(features, head, images).sum())
+
+
+def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
+    """Counts the correct answers where every row of the head may answer, also those left out.
+
+    Args:
+        head: The head.
+        images: Features, labels and answers.
+    """
+    answers = np.asarray(images.answers)[answered_rows(head, images)]
+    return int((answers == np.asarray(images.labels)).sum())
+
+
+def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> tuple[int, int]:
+    """Counts the images whose class is among the answers of the k highest rows.
+
+    Returns:
+        The images on which it is, and those on which a tie over the last of the k places hides
+        whether it is, as where a table holds one answer for each image.
+    """
+    answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)
+    right = tied = 0
+    for span, logits in _unscaled_logit_blocks(images.features, head, images):
+        true = answers == labels[span, None]
+        score = np.where(true, logits, -np.inf).max(axis=1, keepdims=True)
+        above = (logits > score).sum(axis=1)
+        certain = above + ((logits == score) & ~true).sum(axis=1) < k
+        right += int(certain.sum())
+        tied += int((~certain & (above < k)).sum())
+    return right, tied
