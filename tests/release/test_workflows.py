@@ -88,7 +88,7 @@ def test_only_the_job_that_publishes_may_do_more_than_read() -> None:
 
 
 def jobs_before(workflow: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yields the jobs that must succeed before this one starts, those of called workflows included."""
+    """Yields the jobs that must succeed before this one, those of called workflows included."""
     needed = JOBS[workflow, name].get("needs", [])
     for before in [needed] if isinstance(needed, str) else needed:
         yield JOBS[workflow, before]
