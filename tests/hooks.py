@@ -12,6 +12,16 @@ def on_the_path(folder: str) -> None:
     sys.path.insert(0, folder)
 
 
+def probe_installed() -> None:
+    """Installs the probe `length` of another package, which has an option."""
+    from importlib import metadata
+
+    from tuiprobe.options import PROBE_GROUP
+
+    point = metadata.EntryPoint("length", "tests.probes.strangers:MeanLength", PROBE_GROUP)
+    metadata.entry_points = lambda group: [point] if group == PROBE_GROUP else []  # type: ignore[assignment]
+
+
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api

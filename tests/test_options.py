@@ -20,6 +20,7 @@ from tuiprobe.api import ARGUMENTS
 from tuiprobe.cli import app, headless
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
+    REMOVED,
     Option,
     OptionError,
     OptionField,
@@ -132,7 +133,7 @@ def values_of(option: OptionField) -> st.SearchStrategy[Any]:
         if option.option.typed_none == 0:
             value |= st.just(0)
     elif option.kind is float:
-        value = st.floats(low or 0, high, exclude_min=option.option.gt is not None)
+        value = st.floats(low or 0, high)
     if option.many:
         return st.lists(value, max_size=3).map(tuple)
     return value if option.required else st.none() | value
@@ -237,6 +238,22 @@ def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str
     with pytest.raises(UsageError, match=message) as caught:
         tuiprobe.probe("mini_clip", "miniature", **given)
     assert caught.value.__notes__ == [ARGUMENTS]
+
+
+@pytest.mark.parametrize("name", ["balance", "negatives", "concept_share"])
+@pytest.mark.parametrize("begin", [[], ["--headless"], ["reprobe", "run"]])
+def test_a_removed_option_is_refused_with_what_to_do_instead(
+    begin: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flag = "--" + name.replace("_", "-")
+    for words in ([flag, "x"], [f"{flag}=x"]):
+        assert app.run_cli([*begin, *words]) == 2
+        out, sentence = capsys.readouterr()
+        assert out == ""
+        assert sentence.count("\n") == 1
+        assert f"{flag} is no longer an option: {REMOVED[name]}" in sentence
+    with pytest.raises(UsageError, match=f"^{flag} is no longer an option"):
+        tuiprobe.probe("mini_clip", "miniature", **{name: "x"})  # type: ignore[arg-type]
 
 
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,7 +369,6 @@ def test_options_are_read_from_fields() -> None:
         ("seed", "-1", "give a whole number at least 0"),
         ("max_unreadable", "2", "give a number at least 0 and at most 1"),
         ("max_unreadable", "nan", "give a number"),
-        ("concept_share", "0", "give a number above 0 and at most 1"),
         ("batch_size", "9" * 400, "give a whole number"),
         ("tokens", "some", "give one of all, class, mean"),
         ("head", "anything", ""),

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import undecodable
@@ -32,6 +32,14 @@ Kind = Literal["images", "vectors"]
 
 PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages register their probes."""
+
+REMOVED: Final[Mapping[str, str]] = {
+    "balance": "average precision is always calibrated to prevalence 1/2, so leave it out",
+    "concept_share": "a concept always counts from 1 % of an image on; for another share, pass "
+    "--concepts csv:FILE with 0 and 1 in its cells",
+    "negatives": "the images annotated for a concept's category always count, so leave it out",
+}
+"""Options of earlier versions by the names of their fields, with what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Option:
         fits: The kind of data that alone has a use for it; empty for any.
         stands_for: The field of which it is a short form.
         term: Id of the entry of the glossary that a form shows for it.
-        ge, gt, le: Bounds of a number.
+        ge, le: Bounds of a number.
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
             command line is given something else, the engine finds out.
@@ -69,7 +77,6 @@ class Option:
     stands_for: str = ""
     term: str = ""
     ge: float | None = None
-    gt: float | None = None
     le: float | None = None
     min_length: int = 0
     pattern: str = ""
@@ -81,7 +88,7 @@ class Option:
         """Yields the bounds in the form pydantic expects."""
         import annotated_types as known
 
-        for kind, bound in ((known.Ge, self.ge), (known.Gt, self.gt), (known.Le, self.le)):
+        for kind, bound in ((known.Ge, self.ge), (known.Le, self.le)):
             if bound is not None:
                 yield kind(bound)
         if self.min_length:
@@ -175,8 +182,8 @@ class OptionField:
             return ""
         if self.option.typed_none is not None and text == str(self.option.typed_none):
             return ""
-        known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
-        limits = (self.option.ge, self.option.gt, self.option.le)
+        known = (("at least", operator.ge), ("at most", operator.le))
+        limits = (self.option.ge, self.option.le)
         pairs = zip(known, limits, strict=True)
         bounds = [(word, holds, at) for (word, holds), at in pairs if at is not None]
         try:
@@ -302,6 +309,20 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+def refuse_removed(name: str) -> None:
+    """Refuses an option that only earlier versions had; any other name is left to the caller.
+
+    Args:
+        name: The name of its field, or the option as it was typed, such as `--batch-size`.
+
+    Raises:
+        UsageError: If it was removed; says what to do instead.
+    """
+    name = name.lstrip("-").replace("-", "_")
+    if name in REMOVED:
+        raise UsageError(f"{flag(name)} is no longer an option: {REMOVED[name]}")
 
 
 def refuse_unknown(beginning: str, name: str, known: Iterable[str]) -> None:

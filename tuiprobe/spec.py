@@ -382,33 +382,6 @@ class RunSpec:
             term="concept",
         ),
     ] = None
-    concept_share: Annotated[
-        float,
-        Option(
-            "Part of an image from which a concept counts as present.",
-            CONCEPTS,
-            changes="answers",
-            gt=0,
-            le=1,
-        ),
-    ] = 0.01
-    balance: Annotated[
-        Literal["calibrated", "sample"],
-        Option(
-            "Average precision of concepts: calibrated to prevalence 1/2, or over a sample of as "
-            "many negatives as positives.",
-            CONCEPTS,
-            changes="answers",
-        ),
-    ] = "calibrated"
-    negatives: Annotated[
-        Literal["annotated", "all"],
-        Option(
-            "Images without a concept that count: those annotated for its category, or all.",
-            CONCEPTS,
-            changes="answers",
-        ),
-    ] = "annotated"
     probe: Annotated[
         tuple[str, ...],
         Option(
@@ -553,9 +526,6 @@ class RunOptions(TypedDict, total=False):
     baseline: str | PathLike[str] | None
     concepts: str | PathLike[str] | None
     concept_sample: int | None
-    concept_share: float | None
-    balance: Literal["calibrated", "sample"] | None
-    negatives: Literal["annotated", "all"] | None
     probe: str | Sequence[str] | None
     require_weights: bool | None
     offline: bool | None

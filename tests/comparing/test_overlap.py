@@ -94,8 +94,9 @@ def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
     assert reason(first.model_copy(update={"digest": "other"})) == (
         "they differ in their images or labels"
     )
-    assert reason(first.model_copy(update={"balance": "sample"})) == "they differ in their balance"
-    assert reason(first.model_copy(update={"share": 0.5})) == "they differ in their share"
+    assert reason(first.model_copy(update={"tried": 5})) == (
+        "they differ in their number of concepts tried"
+    )
     old = first.model_copy(update={"digest": None})
     assert reason(old) == "a report does not say its images or labels"
 

@@ -6,18 +6,21 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.engine.conftest import measured, results, shard_files, small_job, when_measuring
+from tests.hooks import probe_installed
 from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.probes import registry
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
@@ -311,10 +314,20 @@ def listed_state(run: RunDir, capsys: Capture) -> str:
     return str(row["state"])
 
 
-def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, capsys):
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Returns words of `reprobe` that change `spec.json`, with the probe that they name."""
+    monkeypatch.setattr(metadata, "entry_points", metadata.entry_points)  # put back at the end
+    probe_installed()
+    registry.cache_clear()
+    yield ["--probe", "length.power=2"]
+    registry.cache_clear()
+
+
+def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, changed, capsys):
     file = run.at("manifest.json").path
     before = file.read_bytes()
-    assert run_cli(["reprobe", str(run.path), "--concept-share", "0.02"]) == 0
+    assert run_cli(["reprobe", str(run.path), *changed]) == 0
     file.write_bytes(before)
     assert run_cli(["report", str(run.path)]) == 4
     assert f"run `tuiprobe reprobe {run.path}` to write it again" in capsys.readouterr().err
@@ -341,12 +354,12 @@ KILLS = [
 
 @pytest.mark.parametrize(("name", "after"), [*KILLS, ("manifest.json", False)])
 def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
-    name, after, run, prepared, tmp_path, capsys
+    name, after, run, changed, prepared, tmp_path, capsys
 ):
     """At each kind of file that it writes; of the two manifests at the first one."""
-    old, changes = results(run.path), ["reprobe", str(run.path), "--concept-share", "0.02"]
-    hook = ("tests.hooks:killed_at", (name, after))
-    assert prepared.run(*changes, cwd=tmp_path, before=[hook]).returncode == -signal.SIGKILL
+    old, changes = results(run.path), ["reprobe", str(run.path), *changed]
+    hooks = [("tests.hooks:probe_installed", ()), ("tests.hooks:killed_at", (name, after))]
+    assert prepared.run(*changes, cwd=tmp_path, before=hooks).returncode == -signal.SIGKILL
     code = run_cli(["report", str(run.path)])
     if name == "manifest.json":
         assert code == 0
@@ -358,7 +371,7 @@ def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
         assert state_of(run, "manifest.json") == "unfinished"
         assert [finding for finding in verify(run) if not finding.sound] == []
     assert run_cli(changes) == 0
-    assert results(run.path)["spec"]["concept_share"] == 0.02
+    assert results(run.path)["spec"]["probe"] == ["length.power=2"]
     assert whole(run)
 
 

@@ -46,7 +46,7 @@ def test_results_of_another_question_are_replaced_with_a_sentence_before(tmp_pat
     text, reversed_ = warned(classes=str(names))
     assert "another head or class names" in text
     assert reversed_.probe_key != report.probe_key
-    text, _ = warned(classes=str(names), concept_share=0.2)
-    assert "--concept-share 0.01; they are replaced by those with --concept-share 0.2." in text
+    text, _ = warned(classes=str(names), answers_among="all")
+    assert "--answers-among set; they are replaced by those with --answers-among all." in text
     names.touch()
-    assert warned(classes=str(names), concept_share=0.2)[0] == ""
+    assert warned(classes=str(names), answers_among="all")[0] == ""

@@ -100,7 +100,7 @@ def concepts() -> Concepts:
             name="toy", features=np.tile(item.features, (4, 1)), presence=np.tile(presence, (4, 1)),
             names=("red|", "dog", "half"), categories=("color", "object"),
             category_of=np.array([0, 1, 1]), annotated=np.ones((800, 2), dtype=bool),
-            train=np.arange(800) < 400, ids=np.arange(800), paths=["x.png"] * 800, share=0.01,
+            train=np.arange(800) < 400, ids=np.arange(800), paths=["x.png"] * 800,
             digest="images and labels",
         ),
     )  # fmt: skip

@@ -26,7 +26,7 @@ def concept_set(n: int = 400) -> ConceptSet:
         name="toy", features=h.astype("f4"), presence=presence, names=("=red|", "dog", "sky"),
         categories=("color", "object"), category_of=np.array([0, 1, 1]),
         annotated=np.ones((n, 2), dtype=bool), train=rng.random(n) < 0.5, ids=np.arange(n),
-        paths=[f"*{i}*.png" for i in range(n)], share=0.02, digest="d",
+        paths=[f"*{i}*.png" for i in range(n)], digest="d",
     )  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def concepts() -> Concepts:
     images = ends(0).largest
     return Concepts(
         data="broden", train=800, val=400, tried=12, left_out=3, threshold=0.9, prevalence=0.5,
-        negatives="annotated", share=0.01, excess=estimate(6, 1), excess_centred=estimate(7, 1),
+        excess=estimate(6, 1), excess_centred=estimate(7, 1),
         families=(family("singular vectors of W", 9), family("random directions", 3)),
         top=(
             DirectionConcepts(

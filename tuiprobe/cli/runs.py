@@ -166,9 +166,6 @@ def reprobe(
         bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
     ] = False,
     baseline: Annotated[Path | None, of_run("baseline", change=True)] = None,
-    concept_share: Annotated[float | None, of_run("concept_share", change=True)] = None,
-    balance: Annotated[str | None, of_run("balance", change=True)] = None,
-    negatives: Annotated[str | None, of_run("negatives", change=True)] = None,
     probe: Annotated[list[str] | None, of_run("probe", change=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
@@ -180,13 +177,8 @@ def reprobe(
 
     directory = RunDir(run)
     directory.refuse_no_run()  # before its lock, which makes a directory
-    options = {
-        "concept_share": concept_share, "balance": balance, "negatives": negatives,
-        "probe": probe or None,
-    }  # fmt: skip
-    changes = {name: value for name, value in options.items() if value is not None}
     if ablate:
-        if changes:
+        if probe:
             raise UsageError(
                 "--ablate computes accuracies alone: leave it out to change options of probes"
             )
@@ -201,7 +193,7 @@ def reprobe(
     from tuiprobe.run.locks import MERGE_LOCK
 
     with directory.locked(), directory.locked(MERGE_LOCK):
-        report = reprobe(directory, changes, None if baseline is None else str(baseline))
+        report = reprobe(directory, probe or (), None if baseline is None else str(baseline))
         print(write_reports(directory), end="")
     if report.failures:
         raise RunError("; ".join(report.failures))

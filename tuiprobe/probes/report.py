@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +48,6 @@ from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
     MeasuredRecord,
     PlanRecord,
-    read_spec,
     write_baseline,
     write_spec,
 )
@@ -82,14 +82,14 @@ def make_report(directory: RunDir, progress: Progress = lambda done, total: None
 
 
 @fixed_threads()
-def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None) -> Report:
+def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> Report:
     """Computes all figures of a run again, and publishes and returns the report.
 
     Nothing is written before everything is computed.
 
     Args:
         directory: A run whose shards are merged, locked by the caller.
-        changes: New values of options that do not affect measured numbers.
+        options: New values of options of probes, as `--probe` takes them.
         baseline: Path of a new CSV of baseline models; None keeps the old one.
 
     Raises:
@@ -101,19 +101,16 @@ def reprobe(directory: RunDir, changes: Mapping[str, Any], baseline: str | None)
     run = RunReader(directory)
     if baseline is not None:
         run.baseline = refuse_baseline(run.plan.sets, baseline)
-    if "probe" in changes:
-        probe_options(changes["probe"])
-        chosen = with_options(run.spec.probe, changes["probe"])
-        changes = {**changes, "probe": chosen}
-    if changes:
-        run.spec = read_spec(directory, changes)
+    if options:
+        probe_options(options)
+        run.spec = replace(run.spec, probe=tuple(with_options(run.spec.probe, options)))
     timings = _timings_again(directory, run.plan.key)
     report = _ask_all(run).model_copy(update={"timings": timings})
     images = image_values(run)
     withdraw_results(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
-    if changes:
+    if options:
         write_spec(run.spec, directory)
     write_per_image(directory, run.plan.key, images)
     write_results(directory, report)
@@ -272,7 +269,6 @@ def _probe_key(run: RunReader) -> str:
     content: dict[str, Any] = {
         "head": run.head_file.digest,
         "seed": spec.seed,
-        "concepts": [spec.concept_share, spec.balance, spec.negatives],
     }
     if spec.probe:
         content["probe"] = list(spec.probe)

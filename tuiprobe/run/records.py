@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -186,22 +185,19 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
     write_record(directory.spec_file, spec.to_json())
 
 
-def read_spec(directory: RunDir, changes: Mapping[str, Any] | None = None) -> RunSpec:
-    """Returns `spec.json` of a run, with other options that do not affect measured numbers.
+def read_spec(directory: RunDir) -> RunSpec:
+    """Returns `spec.json` of a run.
 
     Raises:
-        UsageError: If a changed value is invalid for its option.
         DamagedFileError: If it is missing, altered, or of another version.
     """
-    file, changes = directory.spec_file, changes or {}
+    file = directory.spec_file
     fields = read_record(file, limits.SPEC_BYTES)
     if not isinstance(fields, dict):
         raise DamagedFileError(_FOREIGN.format(file, "it is no specification"))
     try:
-        return validated(RunSpec, {**fields, **changes})
+        return validated(RunSpec, fields)
     except OptionError as error:
-        if error.name in changes:
-            raise
         raise DamagedFileError(_FOREIGN.format(file, f"{error.name}: {error.cause}")) from error
 
 

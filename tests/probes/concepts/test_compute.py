@@ -31,7 +31,7 @@ def planted(n=1200, seed=0, separation=6.0, sign=-1):
         names=("sky", "dog", "noise", "rare"), categories=("scene", "object"),
         category_of=np.array([0, 1, 1, 1]), annotated=np.ones((n, 2), dtype=bool),
         train=rng.random(n) < 0.5, ids=np.arange(n),
-        paths=["x.png"] * n, share=0.1, digest="d",
+        paths=["x.png"] * n, digest="d",
     )  # fmt: skip
     return HeadArrays(weight), concepts
 
@@ -59,11 +59,17 @@ def test_planted_concepts_are_found_in_their_directions_and_signs():
     assert {c.category: c.concepts.value for c in own.categories} == {"scene": 1, "object": 1}
 
 
+def at_equal_weights(present, scores):
+    """Returns scikit-learn's average precision where positives weigh as much as negatives."""
+    weight = np.where(present, 1 / present.sum(), 1 / (~present).sum())
+    return average_precision_score(present, scores, sample_weight=weight)
+
+
 def test_average_precision_equals_sklearns_on_each_split():
     _, concepts = planted(separation=2.0)
-    splits, kept = split_up(concepts, "annotated", "calibrated", 0)
+    splits, kept = split_up(concepts)
     basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
-    precision = precision_of(basis, splits, None)
+    precision = precision_of(basis, splits)
     for d in range(3):
         for j, k in enumerate(kept):
             scores = concepts.features @ basis[:, d] * precision.sign[d, j]
@@ -71,11 +77,9 @@ def test_average_precision_equals_sklearns_on_each_split():
                 (concepts.train, precision.train),
                 (~concepts.train, precision.val),
             ):
-                oracle = average_precision_score(concepts.presence[side, k], scores[side])
+                oracle = at_equal_weights(concepts.presence[side, k], scores[side])
                 assert value[d, j] == pytest.approx(oracle, abs=1e-6)
-            worse = average_precision_score(
-                concepts.presence[concepts.train, k], -scores[concepts.train]
-            )
+            worse = at_equal_weights(concepts.presence[concepts.train, k], -scores[concepts.train])
             assert precision.train[d, j] >= worse - 1e-9
 
 
@@ -127,11 +131,8 @@ def test_candidates_are_the_images_annotated_for_the_category():
     annotated[:, 1] = source
     biased = replace(concepts, presence=presence, annotated=annotated)
     fair = probe_concepts(head, biased)
-    naive = probe_concepts(head, biased, negatives="all")
     best = max(p.threshold for p in family(fair, "channels").curve if p.concepts.value >= 1)
     assert best <= 0.7
-    assert fair.negatives == "annotated"
-    assert naive.negatives == "all"
 
 
 def test_rarefaction_equals_the_binomial_formula():
@@ -200,36 +201,6 @@ def test_random_directions_are_orthonormal_and_within_the_rows_of_the_head():
     assert family(result, "channels").rarefied_to == 4
 
 
-def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
-    _, concepts = planted(separation=2.0)
-    splits, kept = split_up(concepts, "annotated", "sample", 3)
-    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
-    precision = precision_of(basis, splits, None)
-    for split, side, value in zip(
-        splits, (concepts.train, ~concepts.train), (precision.train, precision.val), strict=True
-    ):
-        (batch,) = split.batches
-        presence = concepts.presence[side][batch.rows]
-        for j, place in enumerate(batch.concepts):
-            drawn = batch.mask[:, j]
-            present = presence[drawn, kept[place]]
-            assert present.sum() * 2 == present.size
-            scores = (split.features @ basis)[batch.rows][drawn] * precision.sign[:, place]
-            for d in range(3):
-                oracle = average_precision_score(present, scores[:, d])
-                assert value[d, place] == pytest.approx(oracle, abs=1e-6)
-
-
-def test_a_drawn_sample_finds_what_is_planted_and_depends_on_its_seed():
-    head, concepts = planted()
-    result = probe_concepts(head, concepts, balance="sample")
-    assert family(result, "singular vectors of W").encoded == ("sky", "dog")
-    assert (result.balance, result.prevalence) == ("sample", 0.5)
-    assert probe_concepts(head, concepts, balance="sample") == result
-    weak = planted(separation=2.0)
-    assert probe_concepts(*weak, balance="sample") != probe_concepts(*weak)
-
-
 def test_more_categories_than_one_call_takes():
     head, concepts = planted()
     many = replace(
@@ -253,7 +224,7 @@ def test_fewer_images_than_channels():
         name="few", features=h, presence=presence, names=("even", "odd"), categories=("c",),
         category_of=np.array([0, 0]), annotated=np.ones((140, 1), dtype=bool),
         train=np.arange(140) < 70, ids=np.arange(140),
-        paths=["x.png"] * 140, share=0.1, digest="d",
+        paths=["x.png"] * 140, digest="d",
     )  # fmt: skip
     result = probe_concepts(NotRun(reason="no head"), few)
     assert family(result, "principal components").directions == 69
@@ -277,7 +248,7 @@ def test_exemplars_are_the_images_at_both_ends():
         values = [image.value for image in direction.largest]
         assert values == sorted(values, reverse=True)
     assert len(result.top) == WIDTH
-    assert (result.digest, result.share, result.not_finite) == ("d", 0.1, 1)
+    assert (result.digest, result.not_finite) == ("d", 1)
 
 
 def test_why_nothing_could_be_tried():

@@ -16,9 +16,7 @@ from scipy.special import gammaln
 from tuiprobe.probes.base.inputs import Float32, Float64, Int64
 from tuiprobe.probes.concepts.concept_set import (
     FEWEST,
-    Balance,
     ConceptSet,
-    Negatives,
     Split,
     split_up,
 )
@@ -295,8 +293,7 @@ class Concepts(ProbeResult):
         tried: Tested concepts: those with enough positives and negatives in both splits.
         left_out: What was left out.
         threshold: Threshold of average precision.
-        prevalence: AP is given for; None for the images as they are.
-        negatives: `annotated` for the concept's category, or `all`.
+        prevalence: AP is given for.
         excess: Unique concepts of W minus those of random directions of its row space: the
             headline; without a head, see `excess` of the channels.
         excess_centred: The same for W minus its mean row.
@@ -304,8 +301,6 @@ class Concepts(ProbeResult):
         top: The concepts that the leading directions of `top_of` separate best.
         top_of: The family of `top`: principal components where there is no head.
         not_finite: Images left out because their representation is not finite.
-        balance: `calibrated` to `prevalence` from all negatives, or negatives drawn by `sample`.
-        share: Part of an image from which a concept counts as present.
         digest: Digest of images, splits and labels; two models are comparable if it is equal.
         random_space: Where random directions come from.
     """
@@ -318,8 +313,7 @@ class Concepts(ProbeResult):
     tried: Count
     left_out: Count
     threshold: Real
-    prevalence: Real | None
-    negatives: Literal["annotated", "all"]
+    prevalence: Real
     excess: Annotated[
         Counted,
         Fig(
@@ -342,8 +336,6 @@ class Concepts(ProbeResult):
     top: Many[DirectionConcepts]
     top_of: Family = "singular vectors of W"
     not_finite: Count = 0
-    balance: Literal["calibrated", "sample"] = "calibrated"
-    share: Real | None = None
     digest: str | None = None
     random_space: Literal["rows of the head", "representation"] = "rows of the head"
 
@@ -352,12 +344,7 @@ TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 
 
 def probe_concepts(
-    head: HeadArrays | NotRun,
-    concepts: ConceptSet,
-    *,
-    negatives: Negatives = "annotated",
-    balance: Balance = "calibrated",
-    seed: int = 0,
+    head: HeadArrays | NotRun, concepts: ConceptSet, seed: int = 0
 ) -> Concepts | NotRun:
     """Counts the unique concepts of every family of directions, and of random directions.
 
@@ -366,26 +353,22 @@ def probe_concepts(
             Without one, random directions come from the whole space of the representation.
         concepts: Images, what is in them, and their representations; images whose representation
             is not finite are left out.
-        negatives: Which images without the concept count.
-        balance: `calibrated` brings AP to `PREVALENCE` from all negatives; `sample` draws as many
-            negatives as positives instead, once for each concept and split.
-        seed: Seed of random directions and draws.
+        seed: Seed of random directions.
 
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
     """
     if not isinstance(head, NotRun) and not head.weight.any():
         head = NotRun(reason="the head is all zero")
-    splits, usable = split_up(concepts, negatives, balance, seed)
+    splits, usable = split_up(concepts)
     if not usable.size:
         return NotRun(reason=_why_none(concepts, splits))
-    prevalence = None if balance == "sample" else PREVALENCE
     bases, space = _bases(None if isinstance(head, NotRun) else head, splits[0].features)
     fewest = min(basis.shape[1] for basis in bases.values())
     tested = Tested(concepts.categories, np.asarray(concepts.category_of)[usable], fewest)
     names = np.asarray(concepts.names, dtype=object)[usable]
     random = [
-        tested.count(precision_of(np.asarray(space @ turn), splits, prevalence).confirmed)
+        tested.count(precision_of(np.asarray(space @ turn), splits).confirmed)
         for turn in random_rotations(space.shape[1], seed)
     ]
     lead: Family = "principal components" if isinstance(head, NotRun) else OF_HEAD
@@ -393,7 +376,7 @@ def probe_concepts(
     over_random: dict[Family, Figure] = {}
     top: tuple[DirectionConcepts, ...] = ()
     for name, basis in bases.items():
-        precision = precision_of(basis, splits, prevalence)
+        precision = precision_of(basis, splits)
         counts = tested.count(precision.confirmed)
         encoded = names[(precision.confirmed >= THRESHOLD).any(axis=0)]
         rarefied = excess(
@@ -417,9 +400,6 @@ def probe_concepts(
         left_out=len(concepts.names) - int(usable.size),
         threshold=THRESHOLD,
         prevalence=PREVALENCE,
-        balance=balance,
-        negatives=negatives,
-        share=concepts.share,
         digest=concepts.digest,
         random_space="representation" if isinstance(head, NotRun) else "rows of the head",
         excess=over_random.get(OF_HEAD, missing),
@@ -447,25 +427,22 @@ class Precision:
         return np.minimum(self.train, self.val)
 
 
-def precision_of(
-    basis: Float32, splits: tuple[Split, Split], prevalence: float | None
-) -> Precision:
+def precision_of(basis: Float32, splits: tuple[Split, Split]) -> Precision:
     """Computes the average precision of every direction for every concept.
+
+    It is calibrated to `PREVALENCE` from all negatives.
 
     Args:
         basis: [C, D].
         splits: Train and val.
-        prevalence: See `average_precision`.
     """
 
     def of(scores: Float32, split: Split) -> Float64:
         count = sum(batch.concepts.size for batch in split.batches)
         precision = np.empty((scores.shape[1], count))
         for batch in split.batches:
-            rows = scores if batch.rows is None else scores[batch.rows]
-            candidates = (batch.mask, batch.group_of)
             precision[:, batch.concepts] = average_precision(
-                rows, batch.presence, candidates, prevalence
+                scores, batch.presence, (batch.mask, batch.group_of), PREVALENCE
             )
         return precision
 

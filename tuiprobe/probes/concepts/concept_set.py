@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.row_statistics import finite_images
-
-Negatives = Literal["annotated", "all"]
-Balance = Literal["calibrated", "sample"]
 
 FEWEST = 30
 """Positives and negatives that a concept takes in each split."""
@@ -35,7 +32,6 @@ class ConceptSet:
         train: bool [n], the split that chooses; the others confirm.
         ids: int64 [n], sample ids.
         paths: n paths within the set.
-        share: Part of an image from which a concept counts as present.
         digest: Digest of images, splits and labels: equal digests mean equal contents.
     """
 
@@ -49,7 +45,6 @@ class ConceptSet:
     train: Bool
     ids: Int64
     paths: Sequence[str]
-    share: float
     digest: str
 
     @property
@@ -64,14 +59,12 @@ class ConceptBatch:
 
     Attributes:
         concepts: Indices among the tested concepts, [k].
-        rows: The split's images that matter here; None for all.
-        presence: Sparse [rows, k].
-        mask: bool [rows, groups], candidates of each group.
+        presence: Sparse [n, k], of the images of the split.
+        mask: bool [n, groups], candidates of each group.
         group_of: int [k].
     """
 
     concepts: Int64
-    rows: Int64 | None
     presence: Any
     mask: Bool
     group_of: Int64
@@ -85,21 +78,10 @@ class Split:
     batches: tuple[ConceptBatch, ...]
 
 
-def split_up(
-    concepts: ConceptSet, negatives: Negatives, balance: Balance, seed: int
-) -> tuple[tuple[Split, Split], Int64]:
-    """Returns both splits, reduced to the testable concepts, and the indices of these.
-
-    Args:
-        concepts: The whole set.
-        negatives: Which images without a concept count.
-        balance: `sample` draws as many negatives as positives for each concept and split.
-        seed: Seed of that draw.
-    """
+def split_up(concepts: ConceptSet) -> tuple[tuple[Split, Split], Int64]:
+    """Returns both splits, reduced to the testable concepts, and the indices of these."""
     presence = scipy.sparse.csr_array(concepts.presence != 0)
     annotated = concepts.annotated
-    if negatives == "all":
-        annotated = np.ones_like(annotated)
     group_of = np.asarray(concepts.category_of, dtype=np.int64)
     finite = concepts.finite
     rows = [np.flatnonzero(finite & side) for side in (concepts.train, ~concepts.train)]
@@ -115,14 +97,10 @@ def split_up(
         Split(
             features=np.ascontiguousarray(concepts.features[split], dtype=np.float32),
             batches=tuple(
-                _drawn(
-                    presence[split][:, usable], annotated[split], group_of[usable], [seed, number]
-                )
-                if balance == "sample"
-                else _by_category(presence[split][:, usable], annotated[split], group_of[usable])
+                _by_category(presence[split][:, usable], annotated[split], group_of[usable])
             ),
         )
-        for number, split in enumerate(rows)
+        for split in rows
     )
     return (train, val), usable
 
@@ -136,41 +114,9 @@ def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Concep
             batches.append(
                 ConceptBatch(
                     concepts=concepts,
-                    rows=None,
                     presence=presence[:, concepts],
                     mask=annotated[:, first : first + MOST_GROUPS],
                     group_of=group_of[concepts] - first,
                 )
             )
-    return batches
-
-
-def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> list[ConceptBatch]:
-    """Returns batches with as many negatives as positives, at most 64 concepts per batch."""
-    columns = scipy.sparse.csc_array(presence)
-    # Groups concepts of similar frequency: a batch then reads no more rows than it draws.
-    by_frequency = np.argsort(np.diff(columns.indptr), kind="stable")
-    batches = []
-    for first in range(0, group_of.size, MOST_GROUPS):
-        concepts = by_frequency[first : first + MOST_GROUPS]
-        mask = np.zeros((annotated.shape[0], concepts.size), dtype=np.bool_)
-        for j, k in enumerate(concepts):
-            present = np.zeros(annotated.shape[0], dtype=np.bool_)
-            present[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = True
-            candidate = annotated[:, group_of[k]]
-            sides = [np.flatnonzero(candidate & side) for side in (present, ~present)]
-            size = min(side.size for side in sides)
-            rng = np.random.default_rng([*seed, int(k)])
-            for side in sides:
-                mask[rng.choice(side, size, replace=False), j] = True
-        rows = np.flatnonzero(mask.any(axis=1))
-        batches.append(
-            ConceptBatch(
-                concepts=concepts,
-                rows=rows,
-                presence=presence[rows][:, concepts],
-                mask=mask[rows],
-                group_of=np.arange(concepts.size),
-            )
-        )
     return batches

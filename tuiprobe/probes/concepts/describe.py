@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -42,7 +43,6 @@ from tuiprobe.results.section import (
     Text,
 )
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Inputs:
     Attributes:
         head: The linear head, or why there is none.
         concepts: Labels and representations.
-        spec: Says which images count as negatives, and how precision is calibrated.
+        seed: Seed of random directions.
     """
 
     head: HeadArrays | NotRun
     concepts: ConceptSet
-    spec: RunSpec
+    seed: int
 
 
 class UniqueConcepts(Probe[Inputs, Concepts]):
@@ -75,17 +75,11 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
             return NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
         if name not in run.measured.sets:
             return NotRun(reason=f"no image of {name} was measured")
-        return Inputs(run.head, _concept_set(run, name), run.spec)
+        return Inputs(run.head, _concept_set(run, name), run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Concepts | NotRun:
         """Counts concepts in every family of directions."""
-        return probe_concepts(
-            inputs.head,
-            inputs.concepts,
-            negatives=inputs.spec.negatives,
-            balance=inputs.spec.balance,
-            seed=inputs.spec.seed,
-        )
+        return probe_concepts(inputs.head, inputs.concepts, inputs.seed)
 
     def describe(self, result: Concepts, subject: Subject) -> Section:
         """Describes counts by family, category and threshold, and the leading directions."""
@@ -99,11 +93,8 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         """Names what is declared, and the concepts of every family."""
         basis: dict[str, str | None] = {
             "images or labels": result.digest,
-            "share": repr(result.share),
             "threshold": repr(result.threshold),
             "prevalence": repr(result.prevalence),
-            "balance": result.balance,
-            "negatives": result.negatives,
             "number of concepts tried": repr(result.tried),
         }
         sets = (
@@ -125,7 +116,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 def _concept_set(run: RunReader, name: str) -> ConceptSet:
     """Returns labels and representations of the measured images in the same order."""
     labels, measured = run.concept_labels, run.all_features(name)
-    share, samples = run.spec.concept_share, run.samples[name]
+    samples = run.samples[name]
     row_of = {int(i): row for row, i in enumerate(labels.ids)}
     ids = measured["ids"].tolist()
     unlabelled = next((i for i in ids if i not in row_of), None)
@@ -134,11 +125,11 @@ def _concept_set(run: RunReader, name: str) -> ConceptSet:
     rows = np.array([row_of[i] for i in ids], dtype=np.int64)
     shares = labels.shares[rows]
     paths = [samples[i].path for i in ids]
-    seen = json.dumps([labels.digest, share, paths])
+    seen = json.dumps([labels.digest, LEAST_SHARE, paths])
     return ConceptSet(
         name=name,
         features=measured["features"],
-        presence=shares.multiply(shares >= share),
+        presence=shares.multiply(shares >= LEAST_SHARE),
         names=labels.names,
         categories=labels.categories,
         category_of=labels.category_of,
@@ -146,9 +137,12 @@ def _concept_set(run: RunReader, name: str) -> ConceptSet:
         train=labels.train[rows],
         ids=measured["ids"],
         paths=paths,
-        share=share,
         digest=hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest(),
     )
+
+
+LEAST_SHARE: Final = 0.01
+"""Part of an image from which a concept counts as present."""
 
 
 LISTED_CONCEPTS = 12
@@ -236,16 +230,12 @@ def _protocol(result: Concepts) -> str:
     if result.not_finite:
         left_out = " Images left out because their representation is not finite: "
         left_out += f"{result.not_finite:,}."
-    prevalence = f"calibrated to prevalence {number(PREVALENCE)}"
-    if result.balance == "sample":
-        prevalence = "over as many negatives as positives, drawn once"
-    annotated = result.negatives == "annotated"
-    against = "annotated for its category" if annotated else "of all categories"
     return (
         f"A direction encodes a concept at average precision >= {number(result.threshold)} on the "
         f"{result.train:,} images that choose its sign and on the {result.val:,} that confirm it, "
-        f"{prevalence}, against the images {against}. An image shows a concept on at "
-        f"least {number(result.share, 'share')} of its area. "
+        f"calibrated to prevalence {number(PREVALENCE)}, against the images annotated for its "
+        "category. An image shows a concept on at least "
+        f"{number(LEAST_SHARE, 'share')} of its area. "
         f"Concepts tested: {result.tried:,}; left out for too few images: {result.left_out:,}."
         f"{left_out} The number of unique concepts is no indicator of robustness."
     )
