@@ -38,6 +38,7 @@ REMOVED: Final[Mapping[str, str]] = {
     "concept_share": "a concept always counts from 1 % of an image on; for another share, pass "
     "--concepts csv:FILE with 0 and 1 in its cells",
     "negatives": "the images annotated for a concept's category always count, so leave it out",
+    "paper": "`tuiprobe report RUN --format csv` writes every figure of a run, for any table",
 }
 """Options of earlier versions by the names of their fields, with what to do instead."""
 

@@ -39,7 +39,6 @@ from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.differences import compare, compare_runs
 from tuiprobe.comparing.differences_section import describe
 from tuiprobe.comparing.page import compare_page
-from tuiprobe.comparing.paper import paper, paper_markdown
 from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.preflight import Preflight
@@ -200,7 +199,6 @@ def everything(report: Report) -> dict[str, str]:
         "other.md": section_markdown(describe(compare(report, other), everything=True)),
         "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),
         "decision.md": section_markdown(describe_decision(decide(pair), pair)),
-        "paper.md": paper_markdown(paper([report])),
     }
 
 

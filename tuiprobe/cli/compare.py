@@ -39,12 +39,6 @@ def compare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the decision and all figures as JSON.")
     ] = False,
-    as_paper: Annotated[
-        bool,
-        typer.Option(
-            "--paper", help="Print the paper's tables instead: models by backbone and training."
-        ),
-    ] = False,
 ) -> None:
     """Compare runs: which model to take, then differences, paired where the images are the same.
 
@@ -61,11 +55,6 @@ def compare(
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
-    if as_paper:
-        if as_html or everything or fail_if:
-            raise UsageError("--paper prints tables of its own, as text or with --json")
-        print(_paper((first, *others), as_json), end="")
-        return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = read_runs((first, *others))
     labels = label_evidence(runs)
@@ -98,17 +87,6 @@ def compare(
         for text in reasons or [f"gate passed: {plain(gate)}"]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))
-
-
-def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
-    from tuiprobe.comparing.paper import paper, paper_markdown
-    from tuiprobe.report import read_report
-    from tuiprobe.run.directory import RunDir
-
-    content = paper([read_report(RunDir(path)) for path in paths])
-    if as_json:
-        return json.dumps({"schema_version": 2, **content.model_dump(mode="json")}, indent=1) + "\n"
-    return paper_markdown(content)
 
 
 def _text(

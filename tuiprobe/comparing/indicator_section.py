@@ -49,7 +49,7 @@ def describe_indicator(result: Correlations) -> Section:
 
 def _content(result: Correlations) -> Iterator[SectionContent]:
     if result.runs:
-        yield prose(outcomes_line([(run.run, run.training, run.outcome) for run in result.runs]))
+        yield prose(_outcomes(result.runs))
         yield from _charts(result)
         yield _encoders(result.runs)
         strata = Counter((run.representation, run.backbone) for run in result.runs)
@@ -71,18 +71,10 @@ def _content(result: Correlations) -> Iterator[SectionContent]:
         )
 
 
-def outcomes_line(runs: Iterable[tuple[str, str, str]]) -> str:
-    """Returns the models with each outcome, and what the paper saw.
-
-    Args:
-        runs: Name, training and outcome of each.
-
-    >>> outcomes_line([("a", "zero-shot", "outlier channels"), ("b", "supervised", "none")])[:70]
-    'Outcome: outlier channels in a (zero-shot); none in b (supervised). In'
-    """
+def _outcomes(runs: Iterable[CorrelatedRun]) -> str:
     by_outcome = defaultdict(list)
-    for name, training, outcome in runs:
-        by_outcome[outcome or "unknown"].append(f"{name} ({training})")
+    for run in runs:
+        by_outcome[run.outcome or "unknown"].append(f"{run.run} ({run.training})")
     each = "; ".join(f"{outcome} in {listed(names, OPEN)}" for outcome, names in by_outcome.items())
     return (
         f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that is "
