@@ -121,8 +121,8 @@ Way = Callable[[Contest, Case, np.random.Generator], Iterator[int]]
 
 def one_by_one(contest: Contest) -> Iterator[int]:
     """Yields the pictures that a contest asks for."""
-    while upcoming := contest.upcoming():
-        yield upcoming[0]
+    while (picture := contest.following()) is not None:
+        yield picture
 
 
 def undecided(contest: Contest, pictures: Iterable[int]) -> Iterator[int]:

@@ -99,7 +99,8 @@ def alone_figures(street: Street, seeds: int) -> list[dict[str, Any]]:
             case = street.case((model,), seed)
             alone = StratifiedSample(case.pool)
             while alone.verdict == "open":
-                (picture,) = alone.upcoming()
+                picture = alone.following()
+                assert picture is not None
                 alone.add(picture, int(street.truth[picture]))
             (accuracy,) = alone.accuracies()
             rate = float(case.right[0]) / case.pool.pictures
@@ -122,7 +123,8 @@ def speed(labels: int) -> dict[str, float]:
     contest, times = Contest(pool), []
     for _ in range(labels):
         begin = time.process_time()
-        (picture,) = contest.upcoming()
+        picture = contest.following()
+        assert picture is not None
         contest.add(picture, int(truth[picture]))
         leader = contest.leader
         for other in chain(range(leader), range(leader + 1, models)):

@@ -18,6 +18,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling.answer_table import batch_of, import_answers
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling
+from tuiprobe.labelling.survey import NOT_SURE
 from tuiprobe.plaintext import plain
 from tuiprobe.report.label_page import write_label_page
 
@@ -203,6 +204,18 @@ def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(
     answers = import_answers(labelling, file)
     assert (answers.new, answers.skipped, answers.blank) == (2, 2, 1)
     assert list(labelling.survey.skipped) == [picture.place for picture in pictures[1:3]]
+    labelling.close()
+    words = "document.querySelector('#skip').textContent"
+    tab = tabs(written(tmp_path, 5))  # the page after this: the skipped ones come first
+    assert tab.value(words) == "kskip again: unsure"
+    for key in "k11":
+        tab.press(key)
+    assert tab.value(words) == "kskip"
+    file.write_text(tab.value(CSV), "utf-8")
+    labelling = painted(tmp_path)
+    answers = import_answers(labelling, file)
+    assert (answers.new, answers.unsure, answers.blank) == (2, 1, 2)
+    assert labelling.survey.labels[pictures[1].place] == NOT_SURE
     labelling.close()
 
 

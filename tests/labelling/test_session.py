@@ -52,7 +52,11 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
         assert turned.following() == labelling.following()
         assert turned.letters == labelling.letters[::-1]
     state = label_status(labelling)
-    assert (state.labelled, state.unsure, state.skipped) == (9, 3, 3)
+    assert (state.labelled, state.unsure, state.skipped) == (
+        9,
+        3,
+        2,
+    )  # one that was skipped came back
     while states:
         labelling.undo()
         before = states.pop()
@@ -201,13 +205,13 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
     ]
     refused = {
         "has other rows than the batch": filled[1:],
-        "line 2 is about a picture that these": [f"x.jpg,{'0' * 64},cat,"],
+        "line 2 is about a picture that these": [f"x.jpg,{'0' * 64},cat,,"],
         "line 3: 'unicorn' is no class": [
             filled[0],
             rows[1].replace(",,", ",unicorn,", 1),
             *rows[2:],
         ],
-        "an earlier label": [*filled, f"x.jpg,{labelling.matched.digests[places[0]]},{UNSURE},"],
+        "an earlier label": [*filled, f"x.jpg,{labelling.matched.digests[places[0]]},{UNSURE},,"],
     }
     for message, lines in refused.items():
         table.write_text("\n".join([head, *lines]) + "\n")
@@ -216,18 +220,75 @@ def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_
         assert not labelling.counted  # every line is checked before the first answer is taken
     table.write_text("\n".join([head, *filled[:3], rows[3], *filled[4:6], *rows[6:]]) + "\n")
     assert import_answers(labelling, table) == ImportedAnswers(
-        new=5, repeated=0, skipped=1, blank=2
+        new=5, repeated=0, skipped=1, unsure=0, blank=2
     )
     assert list(labelling.survey.labels) == [*places[:3], *places[4:6]]
     assert list(labelling.survey.skipped) == [places[3]]
     assert import_answers(labelling, table) == ImportedAnswers(
-        new=0, repeated=5, skipped=0, blank=2
+        new=0, repeated=5, skipped=0, unsure=0, blank=2
     )
     table.write_text(f"sha256;class\n{labelling.matched.digests[places[7]]};{UNSURE}\n")
     assert import_answers(labelling, table).new == 1
     labelling.close()
     state = label_status(open_labelling(label_runs, "photos"))
     assert (state.labelled, state.unsure, state.skipped) == (6, 1, 1)
+
+
+def test_a_second_skip_counts_in_a_list_that_was_written_after_the_first_was_read(
+    label_runs: list[Path], tmp_path: Path
+) -> None:
+    labelling, table = open_labelling(label_runs, "photos"), tmp_path / "todo.csv"
+
+    def returned(rows: list[str], labels: dict[int, bool]) -> ImportedAnswers:
+        """Reads a list back; the labels say by place in it whether there is an answer."""
+        digests = {digest: place for place, digest in enumerate(labelling.matched.digests)}
+        filled = [
+            row.replace(",,", f",{truth(labelling, digests[row.split(',')[1]])},", 1)
+            if labels.get(number)
+            else row
+            for number, row in enumerate(rows)
+        ]
+        table.write_text("\n".join([head, *filled]) + "\n")
+        return import_answers(labelling, table)
+
+    head, *rows = todo_text(labelling, 6).splitlines()
+    assert all(row.endswith(",") for row in rows)
+    places = [picture.place for picture in labelling.upcoming(6)]
+    answers = returned(rows, {1: True, 3: True})
+    assert answers == ImportedAnswers(new=2, repeated=0, skipped=2, unsure=0, blank=2)
+    for again in (rows, sorted(rows, key=lambda row: rows.index(row) in (1, 3))):
+        answers = returned(again, {n: row in (rows[1], rows[3]) for n, row in enumerate(again)})
+        assert (answers.new, answers.repeated, answers.unsure) == (0, 2, 0)
+    assert list(labelling.survey.skipped) == [places[n] for n in (0, 2, 4, 5)]  # sorted by class
+    head, *rows = todo_text(labelling, 6).splitlines()
+    assert [row.endswith(",once") for row in rows] == [True] * 4 + [False] * 2
+    assert [picture.skipped for picture in labelling.upcoming(6)] == [True] * 4 + [False] * 2
+    answers = returned(rows, {1: True, 4: True})
+    assert answers == ImportedAnswers(new=2, repeated=0, skipped=0, unsure=3, blank=1)
+    assert label_status(labelling).unsure == 3
+    assert [row.line.label for row in labelling.counted].count(UNSURE) == 3
+    again = returned(rows, {1: True, 4: True})
+    assert again == ImportedAnswers(new=0, repeated=2, skipped=0, unsure=0, blank=1)
+    labelling.close()
+
+
+def test_a_picture_that_is_skipped_twice_is_unsure(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs, "photos")
+    first = labelling.following()
+    assert first is not None
+    assert not first.skipped
+    labelling.label(first.place, "")
+    answer(labelling, 5)
+    again = labelling.following()
+    assert again is not None
+    assert (again.place, again.skipped) == (first.place, True)
+    labelling.label(again.place, "")
+    assert [row.line.label for row in labelling.counted][::6] == ["", UNSURE]
+    state = label_status(labelling)
+    assert (state.labelled, state.unsure, state.skipped) == (6, 1, 0)
+    labelling.undo()
+    assert labelling.following() == again
+    labelling.close()
 
 
 IDS = {

@@ -27,7 +27,11 @@ from tuiprobe.plaintext import csv_cell, csv_text, listed, path_key, plain
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
 
-BATCH_COLUMNS: Final = ("image", "sha256", "class", "batch")
+BATCH_COLUMNS: Final = ("image", "sha256", "class", "batch", "skipped")
+
+SKIPPED_ONCE: Final = "once"
+"""Says in a list that the picture was skipped before the list was written: without a class it is
+unsure, while a row that was listed before that skip, or is read twice, is not skipped again."""
 
 
 def batch_of(digests: Iterable[str]) -> str:
@@ -70,7 +74,8 @@ def todo_text(labelling: Labelling, count: int) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(BATCH_COLUMNS)
     for picture in pictures:
-        table.writerow(map(csv_cell, (picture.name, picture.digest, "", batch)))
+        skipped = SKIPPED_ONCE if picture.skipped else ""
+        table.writerow(map(csv_cell, (picture.name, picture.digest, "", batch, skipped)))
     return text.getvalue()
 
 
@@ -82,12 +87,14 @@ class ImportedAnswers:
         new: Answers that were taken.
         repeated: Answers that were known already.
         skipped: Pictures without an answer before others that have one.
+        unsure: Such pictures that were skipped for the second time.
         blank: Pictures without an answer at the end.
     """
 
     new: int
     repeated: int
     skipped: int
+    unsure: int
     blank: int
 
     def words(self) -> str:
@@ -95,16 +102,23 @@ class ImportedAnswers:
         counts = (
             (self.new, "new"),
             (self.repeated, "known already"),
-            (self.skipped, "left out, to be asked again at the end"),
+            (self.skipped, "skipped, to be asked again first"),
+            (self.unsure, "skipped twice and so unsure"),
             (self.blank, "not reached"),
         )
         return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
 
 
 class _Answer(NamedTuple):
-    """A row of a table of answers: where it stands, the picture, its class, its batch.
+    """A row of a table of answers.
 
-    `name` is the picture as the row names it; `digest` is empty where the runs measured none.
+    Attributes:
+        where: Where it stands.
+        name: The picture as the row names it.
+        digest: Its SHA-256; empty where the runs measured none.
+        label: Its class.
+        batch: The batch that it was listed in.
+        skipped: Whether the picture was skipped before that batch was listed.
     """
 
     where: str
@@ -112,6 +126,7 @@ class _Answer(NamedTuple):
     digest: str
     label: str
     batch: str
+    skipped: bool
 
 
 def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
@@ -119,8 +134,9 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
     set; by `batch` it is known whether rows are missing. Classes may be named as for `--data`.
-    A picture without an answer before one with an answer was too hard, and is recorded as listed.
-    Every line is checked before the first answer is taken.
+    A picture without an answer before one with an answer was too hard: it is skipped, and unsure if
+    the list says that it was skipped before. Every line is checked before the first answer is
+    taken.
 
     Raises:
         UsageError: If a line is of another picture or class, or contradicts a label, or rows of a
@@ -130,30 +146,32 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
     matched, rows = labelling.matched, _read_answers(labelling.matched, path)
     _refuse_incomplete(path, rows)
     labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
-    answers: list[tuple[int, str]] = []
-    repeated = 0
-    for where, name, digest, label, _ in rows:
-        if not digest:
-            raise matched.no_picture(name, where)
-        place = matched.places.get(digest)
+    places: list[int] = []
+    for row in rows:
+        if not row.digest:
+            raise matched.no_picture(row.name, row.where)
+        place = matched.places.get(row.digest)
         if place is None:
-            raise UsageError(f"{where} is about a picture that these runs did not measure")
-        if label:
-            matched.number(label, where)
-        if label and labels.setdefault(place, label) != label:
-            raise UsageError(f"{where} says {label}, but an earlier label says {labels[place]}")
-        answers.append((place, label))
-    last = max((n for n, (_, label) in enumerate(answers) if label), default=-1)
-    new = skipped = 0
-    for place, label in answers[: last + 1]:
+            raise UsageError(f"{row.where} is about a picture that these runs did not measure")
+        if row.label:
+            matched.number(row.label, row.where)
+            if labels.setdefault(place, row.label) != row.label:
+                raise UsageError(
+                    f"{row.where} says {row.label}, but an earlier label says {labels[place]}"
+                )
+        places.append(place)
+    last = max((n for n, row in enumerate(rows) if row.label), default=-1)
+    new = repeated = skipped = unsure = 0
+    for place, row in zip(places[: last + 1], rows, strict=False):
+        again = place in labelling.survey.skipped
         if place in labelling.survey.labels:
-            repeated += bool(label)
-        elif label or place not in labelling.survey.skipped:
-            labelling.label(place, label)
-            new += bool(label)
-            skipped += not label
-    blank = len(answers) - last - 1
-    return ImportedAnswers(new, repeated, skipped, blank)
+            repeated += bool(row.label)
+        elif row.label or row.skipped or not again:
+            labelling.label(place, row.label)
+            new += bool(row.label)
+            unsure += not row.label and again
+            skipped += not row.label and not again
+    return ImportedAnswers(new, repeated, skipped, unsure, blank=len(rows) - last - 1)
 
 
 def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
@@ -185,7 +203,8 @@ def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
             name, by_path = row.get(named_by, ""), matched.digests_by_path
             digest = by_path.get(plain(name)) or by_path.get(path_key(plain(name)), "")
         label = plain(classes[row[column]])
-        answers.append(_Answer(f"{path} line {line}", name, digest, label, row.get("batch", "")))
+        where, skipped = f"{path} line {line}", row.get("skipped") == SKIPPED_ONCE
+        answers.append(_Answer(where, name, digest, label, row.get("batch", ""), skipped))
     return answers
 
 
@@ -296,11 +315,11 @@ def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
     if others and 2 * len(known) < min(len(rows), len(pictures)):
         raise matched.no_picture(others[0].name, others[0].where)
     labels: dict[str, str] = {}
-    for where, _, digest, label, _ in known:
-        if label:
-            matched.number(label, where)
-            if labels.setdefault(digest, label) != label:
-                raise UsageError(f"{where} says {label}, but an earlier line says {labels[digest]}")
+    for row in known:
+        if row.label:
+            matched.number(row.label, row.where)
+            if (before := labels.setdefault(row.digest, row.label)) != row.label:
+                raise UsageError(f"{row.where} says {row.label}, but an earlier line says {before}")
     ignored = f"ignored {len(others):,} of {len(rows):,} rows: " if others else ""
     return KnownLabels(
         labels, ignored and ignored + str(matched.no_picture(others[0].name, others[0].where))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain, permutations
 from math import ceil, inf, log
 from typing import Final, Literal
@@ -78,27 +79,49 @@ class Contest(Survey):
         """Candidates that are not dropped."""
         return np.flatnonzero(~self.dropped).tolist()
 
-    def upcoming(self, count: int = 1, narrow: bool = False) -> list[int]:
-        """Returns the pictures to label next, as if no candidate were dropped meanwhile.
+    def following(self, narrow: bool = False) -> int | None:
+        """Returns the picture to label next; None if there is none left.
+
+        A skipped picture comes back after four more answers, on a turn on which candidates differ:
+        on any turn it would take the place of pictures on which they agree.
+
+        Args:
+            narrow: Whether to narrow the bounds of differences once the best is known.
+        """
+        labels = len(self.labels)
+        agreeing = labels % _AGREED_EVERY == _AGREED_EVERY - 1
+        if not agreeing and (due := self.due(labels)) is not None:
+            return due
+        return next(chain(self._turns(narrow)[agreeing], self.asked_again), None)
+
+    def upcoming(self, count: int, narrow: bool = False) -> list[int]:
+        """Returns the pictures of the next list, as if no candidate were dropped meanwhile.
+
+        Skipped pictures come first.
 
         Args:
             count: At most so many.
-            narrow: Whether to narrow the bounds of differences once the best is known.
+            narrow: As for `following`.
         """
-        order, other = self.pool.order, self.pool.other
-        differ = self.waiting(order, self.stage == -1)
-        agreed = self.waiting(other, self.stage >= 0)
-        every = chain(differ, self.waiting(other)), chain(agreed, differ, self.waiting(other))
-        if narrow and self.verdict == "best":
-            every = (chain(self.waiting(order, self.stage != 0)),) * 2
-        pictures: dict[int, None] = {}
+        turns, labels = self._turns(narrow), len(self.labels)
+        pictures = dict.fromkeys(self.asked_again[:count])
         while len(pictures) < count:
-            turn = (len(self.labels) + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
-            picture = next((place for place in every[turn] if place not in pictures), None)
+            agreeing = (labels + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
+            picture = next((place for place in turns[agreeing] if place not in pictures), None)
             if picture is None:
                 break
             pictures[picture] = None
         return list(pictures)
+
+    def _turns(self, narrow: bool) -> tuple[Iterator[int], Iterator[int]]:
+        """Returns the unseen pictures in the order of a usual turn, and of every fifth."""
+        order, other = self.pool.order, self.pool.other
+        if narrow and self.verdict == "best":
+            disputed = self.unseen(order, self.stage != 0)
+            return disputed, disputed
+        differ = self.unseen(order, self.stage == -1)
+        agreed = self.unseen(other, self.stage >= 0)
+        return chain(differ, self.unseen(other)), chain(agreed, differ, self.unseen(other))
 
     def add(self, picture: int, label: int) -> None:
         """Adds the label of a picture, and drops candidates that it decides against.

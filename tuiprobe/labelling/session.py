@@ -38,12 +38,14 @@ class PictureToLabel:
         digest: Its SHA-256.
         choices: The classes that candidates answer, in an order that says nothing about who
             answers what, or how many do.
+        skipped: Whether it was skipped before: skipped again it is unsure.
     """
 
     place: int
     name: str
     digest: str
     choices: tuple[str, ...]
+    skipped: bool
 
 
 @dataclass(frozen=True)
@@ -226,22 +228,24 @@ class Labelling:
 
     def following(self) -> PictureToLabel | None:
         """Returns the picture to label next; None if there is none left."""
-        return next(iter(self.upcoming(1)), None)
+        place = self.survey.following(self.narrow)
+        return None if place is None else self._picture(place)
 
     def upcoming(self, count: int) -> list[PictureToLabel]:
-        """Returns the pictures to label next, as if no candidate were dropped meanwhile.
+        """Returns the pictures of the next list or page, those first that were skipped.
 
         Args:
             count: At most so many.
         """
-        matched, pictures = self.matched, []
-        for place in self.survey.upcoming(count, self.narrow):
-            digest = matched.digests[place]
-            answers = sorted(set(matched.answers[:, place].tolist()))
-            mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
-            choices = tuple(matched.classes[answer] for answer in mixed.tolist())
-            pictures.append(PictureToLabel(place, matched.paths[place], digest, choices))
-        return pictures
+        return [self._picture(place) for place in self.survey.upcoming(count, self.narrow)]
+
+    def _picture(self, place: int) -> PictureToLabel:
+        matched, digest = self.matched, self.matched.digests[place]
+        answers = sorted(set(matched.answers[:, place].tolist()))
+        mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
+        choices = tuple(matched.classes[answer] for answer in mixed.tolist())
+        skipped = place in self.survey.skipped
+        return PictureToLabel(place, matched.paths[place], digest, choices, skipped)
 
     @cached_property
     def originals(self) -> Originals:
@@ -263,7 +267,8 @@ class Labelling:
 
         Args:
             place: Place of the picture in the pool.
-            label: A class of the runs, `NONE_OF_THESE` or `UNSURE`; empty to skip the picture.
+            label: A class of the runs, `NONE_OF_THESE` or `UNSURE`; empty to skip the picture,
+                which is `UNSURE` for one that was skipped before.
 
         Raises:
             UsageError: If it is none of these, or the picture is labelled.
@@ -272,6 +277,8 @@ class Labelling:
         digest, path = self.matched.digests[place], plain(self.matched.paths[place])
         if place in self.survey.labels:
             raise UsageError(f"{path} is labelled already")
+        if not label and place in self.survey.skipped:
+            label = UNSURE
         if label:
             self.matched.number(label, path)
         self.files.held()  # so that nobody else has labelled since this session was opened

@@ -94,7 +94,7 @@ class LabelStatus:
         pictures: Pictures that can be labelled.
         labelled: Pictures that are.
         unsure: Pictures among them on which the labeller was not sure.
-        skipped: Pictures that were listed and are not answered.
+        skipped: Pictures that were skipped and are not answered.
         left_out: Pictures that a candidate could not read.
         doubles: Pictures with the contents of an earlier one.
         asked: Candidates asked about on these pictures, where this was not the first question; 0
@@ -181,7 +181,7 @@ class LabelStatus:
         """Returns remarks for the labeller, one sentence each."""
         counts = (
             (self.unsure, "unsure: counted against whoever would gain by it"),
-            (self.skipped, "listed and not answered, and asked again at the end"),
+            (self.skipped, "skipped and asked again; skipped twice is unsure"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
         )

@@ -7,10 +7,10 @@ an order that follows from the pictures, so nobody can choose it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -42,6 +42,9 @@ NOT_SURE: Final = -2
 
 WIDEST: Final = 0.25
 """Half the width of a range above which no accuracy is stated."""
+
+AGAIN_AFTER: Final = 4
+"""Answers after which a skipped picture is asked again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +178,8 @@ class Survey:
     Attributes:
         labels: Class by picture, in the order of labelling; `NOBODY` where none is right,
             `NOT_SURE` where that is not known.
-        skipped: Pictures that were listed and not answered, in the order of skipping.
+        skipped: Pictures that were skipped, in the order of skipping, with the number of labels at
+            that moment.
         right: int64 `[M]`, on how many labelled pictures each candidate is right.
         sure: Number of labelled pictures of which it is known who is right.
     """
@@ -183,7 +187,7 @@ class Survey:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.labels: dict[int, int] = {}
-        self.skipped: dict[int, None] = {}
+        self.skipped: dict[int, int] = {}
         self.right = np.zeros(pool.candidates, dtype=np.int64)
         self.sure = 0
         self._labels = np.full(pool.pictures, NOT_SURE, dtype=np.int64)
@@ -203,12 +207,26 @@ class Survey:
             self.sure += 1
 
     def skip(self, picture: int) -> None:
-        """Takes note that a picture was listed and not answered."""
-        self.skipped.pop(picture, None)
-        self.skipped[picture] = None
+        """Records that a picture was skipped for the first time; the second time it is unsure."""
+        self.skipped.setdefault(picture, len(self.labels))
 
-    def waiting(self, sequence: Ints, of: Bools | None = None) -> Iterable[int]:
-        """Yields the pictures of a sequence that have no label, those that were skipped last.
+    @property
+    def asked_again(self) -> list[int]:
+        """The skipped pictures that have no label yet, the earliest first."""
+        return [picture for picture in self.skipped if picture not in self.labels]
+
+    def due(self, labels: int) -> int | None:
+        """Returns the earliest skipped picture after which enough others were answered.
+
+        Args:
+            labels: How many labels there are.
+        """
+        again = self.asked_again
+        late = (picture for picture in again if labels - self.skipped[picture] >= AGAIN_AFTER)
+        return next(late, None)
+
+    def unseen(self, sequence: Ints, of: Bools | None = None) -> Iterator[int]:
+        """Yields the pictures of a sequence that have no label and were not skipped.
 
         Args:
             sequence: int64 `[n]`, pictures.
@@ -217,9 +235,6 @@ class Survey:
         waiting = self._waiting if of is None else self._waiting & of
         left: list[int] = sequence[waiting[sequence]].tolist()
         yield from (picture for picture in left if picture not in self.skipped)
-        if self.skipped:
-            again = set(left)
-            yield from (picture for picture in self.skipped if picture in again)
 
     def samples(self, blocks: Ints) -> list[BlockSample]:
         """Returns the sample of each block of pictures.
@@ -289,14 +304,20 @@ class StratifiedSample(Survey):
             turns[numbers == number] = np.arange(np.count_nonzero(numbers == number))
         return order[np.lexsort((numbers, turns))]
 
-    def upcoming(self, count: int = 1, narrow: bool = False) -> list[int]:
-        """Returns the pictures to label next.
+    def following(self, narrow: bool = False) -> int | None:
+        """Returns the picture to label next; None if there is none left.
 
         Args:
-            count: At most so many.
-            narrow: Has no meaning for one candidate; see `Contest.upcoming`.
+            narrow: Has no meaning for one candidate; see `Contest.following`.
         """
-        return list(islice(self.waiting(self.sequence), count))
+        due = self.due(len(self.labels))
+        if due is not None:
+            return due
+        return next(chain(self.unseen(self.sequence), self.asked_again), None)
+
+    def upcoming(self, count: int, narrow: bool = False) -> list[int]:
+        """Returns the pictures of the next list; arguments as for `Contest.upcoming`."""
+        return list(islice(chain(self.asked_again, self.unseen(self.sequence)), count))
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy on all pictures, once each stratum has a sample."""

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.answer_table import BATCH_COLUMNS, batch_of
+from tuiprobe.labelling.answer_table import BATCH_COLUMNS, SKIPPED_ONCE, batch_of
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
@@ -82,6 +82,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
             {
                 "image": plain(picture.name),
                 "sha256": picture.digest,
+                "skipped": SKIPPED_ONCE if picture.skipped else "",
                 "choices": [numbers[name] for name in picture.choices],
                 "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
             }

@@ -138,7 +138,7 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding("slash", "another", "another class", key_display="/", tooltip="Any other class"),
         Binding("n", "answer('none')", "none of these", tooltip="It shows none of the classes"),
         Binding("s", "answer('unsure')", "unsure", tooltip="You cannot tell; it is counted"),
-        Binding("k", "answer('skip')", "skip", tooltip="It is asked again when nothing else is"),
+        Binding("k", "answer('skip')", "skip", tooltip="Ask it again soon; twice is unsure"),
         Binding("u", "undo", "undo", tooltip="Take the last label back, on disk too"),
         Binding("d", "more", "go on", tooltip="Label on, to narrow the differences"),
         Binding("v", "names", "names", tooltip="Models by name, or as A, B, C again"),

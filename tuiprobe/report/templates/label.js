@@ -65,7 +65,7 @@ function csv() {
   };
   const given = pictures.slice(0, current()).map(picture => answers.get(picture.sha256));
   const rows = pictures.map((picture, i) =>
-    [picture.image, picture.sha256, given[i] ?? "", data.batch]);
+    [picture.image, picture.sha256, given[i] ?? "", data.batch, picture.skipped]);
   return [data.columns, ...rows].map(row => `${row.map(cell).join(",")}\n`).join("");
 }
 
@@ -81,12 +81,13 @@ function show() {
     ? `Picture ${count + 1} of ${pictures.length}` : `${given} of ${pictures.length} pictures are labelled`;
   place("bar").max = pictures.length;
   place("bar").value = count;
-  place("last").textContent = last ? `Last answer: ${answers.get(last.sha256) || "skipped"}` : "";
+  place("last").textContent = last ? `Last answer: ${answers.get(last.sha256) || skipWords(last)}` : "";
   place("stage").classList.toggle("done", !picture);
   place("stop").hidden = !picture;
   if (picture) {
     place("picture").src = `data:image/jpeg;base64,${picture.jpeg}`;
     place("name").textContent = picture.image;
+    place("skip").lastChild.textContent = picture.skipped ? "skip again: unsure" : "skip";
   }
   const choices = picture ? picture.choices.map(number => data.classes[number]) : [];
   place("choices").replaceChildren(...choices.map(choice));
@@ -98,6 +99,10 @@ function show() {
   download.href = "#save";
   download.download = FILE;
   place("text").value = csv();
+}
+
+function skipWords(picture) {
+  return picture.skipped ? "skipped twice, so unsure" : "skipped";
 }
 
 function choice(label, number) {

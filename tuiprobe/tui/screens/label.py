@@ -366,7 +366,7 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
         lines.append(inert(f"  {len(picture.choices) - NUMBER_KEYS} more: /", DIM))
     others = (
         ("/", "another class"), ("n", f"none of these {classes:,} classes"), ("s", "unsure"),
-        ("k", "skip"),
+        ("k", "skip again: unsure" if picture.skipped else "skip"),
     )  # fmt: skip
     keys = [
         Content.assemble((key, "bold $accent"), f" {words}".replace(" ", "\N{NO-BREAK SPACE}"))
