@@ -267,8 +267,8 @@ def test_a_second_skip_counts_in_a_list_that_was_written_after_the_first_was_rea
     assert answers == ImportedAnswers(new=2, repeated=0, skipped=0, unsure=3, blank=1)
     assert label_status(labelling).unsure == 3
     assert [row.line.label for row in labelling.counted].count(UNSURE) == 3
-    again = returned(rows, {1: True, 4: True})
-    assert again == ImportedAnswers(new=0, repeated=2, skipped=0, unsure=0, blank=1)
+    read_again = returned(rows, {1: True, 4: True})
+    assert read_again == ImportedAnswers(new=0, repeated=2, skipped=0, unsure=0, blank=1)
     labelling.close()
 
 
