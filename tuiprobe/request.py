@@ -27,6 +27,7 @@ from tuiprobe.options import (
 )
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import (
+    ANSWERS,
     AUTO,
     DEFAULT_DATA,
     DEFAULT_MODEL,
@@ -185,6 +186,9 @@ def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> No
         if target != NO_TARGET and kind_of(target) != kind:
             cause = f"{target} is of {kind_of(target)}, and the data are {kind}"
             raise OptionError("target", cause, f"--target {cause}")
+    if model is not None and model.startswith(ANSWERS) and values.get("checkpoint") is not None:
+        cause = "replaces the weights of a network, and a table of answers has none: leave it out"
+        raise OptionError("checkpoint", cause, f"--checkpoint {cause}")
     if kind == "vectors" and model is not None:
         cause = "the data are vectors, which have an encoder already: leave out --model"
         raise OptionError("model", cause, cause)

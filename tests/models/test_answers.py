@@ -372,3 +372,14 @@ def test_a_dry_run_says_what_answers_tell(world, folder, capsys):
     outcomes = {probe["id"]: probe["outcome"] for probe in planned["probes"]}
     assert outcomes["calibration"] == "runs"
     assert {outcomes[id]["reason"] for id in INSIDE} == {NO_REPRESENTATION.reason}
+
+
+def test_a_checkpoint_does_not_go_with_answers(world, folder, capsys):
+    (folder / "w.pt").touch()
+    words = ["--headless", "--model", f"answers:{world / 'toy0.csv'}", "--data", str(world / "val")]
+    words += ["--checkpoint", "w.pt"]
+    assert run_cli(words) == 2
+    assert "a table of answers has none: leave it out\n" in capsys.readouterr().err
+    assert run_cli([*words, "--dry-run", "--json"]) == 2
+    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
+    assert (wrong["option"], wrong["exit_code"]) == ("checkpoint", 2)
