@@ -1,7 +1,7 @@
 """Writes the pictures of the documentation: `python -m tests.tui.screenshots`.
 
-Models, setup, a real run of the embedded default as it goes on and when it is done, the default
-runs of all embedded models side by side, and the charts of report and comparison.
+Models, setup, a real run of the embedded default as it goes on and when it is done, and the default
+runs of all embedded models side by side.
 """
 
 from __future__ import annotations
@@ -18,12 +18,6 @@ from pathlib import Path
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
-from tuiprobe.comparing.decision import decide
-from tuiprobe.comparing.differences import compare_runs
-from tuiprobe.comparing.forest import paired_chart, paired_rows
-from tuiprobe.comparing.runs import read_runs
-from tuiprobe.report.svg import svg
-from tuiprobe.results.card import sets_axis
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
@@ -38,7 +32,6 @@ from tuiprobe.tui.widgets.pictures import PictureGrid
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 NAMES = (
     "models", "setup", "live", "overview", "results", "directions", "export", "runs", "compare",
-    "accuracies", "paired",
 )  # fmt: skip
 """Of all pictures."""
 SIZE = (120, 36)
@@ -159,23 +152,6 @@ async def exported() -> None:
         save(app, "export")
 
 
-def charts() -> None:
-    """The chart of a report's card, and that of a comparison."""
-    compared = read_runs([Path("runs", model) for model in MODELS])
-    decision = decide(compared)
-    first, *rest = (row.place for row in decision.models)
-    pairs = [compare_runs(compared, place, first, None) for place in rest]
-    drawn = {
-        "accuracies": sets_axis(compared[0].report),
-        "paired": paired_chart(paired_rows(decision, pairs), decision.models[0].model),
-    }
-    for name, chart in drawn.items():
-        assert chart is not None
-        assert name in NAMES
-        (IMAGES / f"{name}.svg").write_text(svg(chart))
-        print(IMAGES / f"{name}.svg")
-
-
 async def everything() -> None:
     """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -193,6 +169,5 @@ if __name__ == "__main__":
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())
-        charts()
     if left := [name for name in NAMES if (IMAGES / f"{name}.svg").stat().st_mtime < begun]:
         sys.exit(f"not drawn: {', '.join(left)}")
