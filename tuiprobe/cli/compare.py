@@ -105,7 +105,8 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
     from tuiprobe.comparing.indicator import SEVERAL, correlate
 
     paths = [str(run.directory.path) for run in runs]
-    correlations = correlate([run.report for run in runs]) if len(runs) >= SEVERAL else None
+    reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
+    correlations = correlate(reports) if len(reports) >= SEVERAL else None
     content: dict[str, Any] = {
         "schema_version": 3,
         "decision": decision.model_dump(mode="json"),

@@ -12,7 +12,7 @@ since which of them is the reference follows from the same images.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -24,8 +24,15 @@ from tuiprobe.comparing.inference import (
     reaching,
     second_minus_first,
 )
+from tuiprobe.comparing.not_compared import (
+    NotCompared,
+    left_out,
+    same_measurements,
+    without_evidence,
+)
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.comparing.same_pictures import MeasuredSet, other_pictures, pictures_groups
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
@@ -103,6 +110,8 @@ class Decision(Frozen):
         more: Roughly how many more labels that takes; None while it is not known, as before the
             first label.
         notes: What weakens it.
+        not_compared: Runs that it leaves out, each with the reason. What is an earlier run again
+            is not among the models.
     """
 
     sentence: str = ""
@@ -117,6 +126,7 @@ class Decision(Frozen):
     obstacle: str = ""
     more: Count | None = None
     notes: tuple[str, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
 
     @property
     def take(self) -> DecidedModel | None:
@@ -147,18 +157,44 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         runs: The runs, whose models differ in their names; see `with_names`.
         target: Name of the target set; None for the first that is labelled, or that all have.
     """
-    labels = label_evidence(runs, target)
+    same = same_measurements(runs)
+    if not same:
+        return _decide(runs, target)
+    places = [n for n in range(len(runs)) if n not in same]
+    decision = _decide([runs[n] for n in places], target)
+    again = tuple(
+        left_out(runs, n, "same measurement", f"the same as {runs[first].report.model.name}")
+        for n, first in same.items()
+    )
+    others = (of.model_copy(update={"place": places[of.place]}) for of in decision.not_compared)
+    changes: dict[str, Any] = {
+        "models": tuple(
+            row.model_copy(update={"place": places[row.place]}) for row in decision.models
+        ),
+        "not_compared": (*again, *others),
+    }
+    if len(places) == 1:
+        changes["sentence"] = "Nothing to compare: all runs are the same measurement."
+    return decision.model_copy(update=changes)
+
+
+def _decide(runs: Sequence[Run], target: str | None) -> Decision:
+    """Decides between different measurements; of one alone nothing."""
+    labels = label_evidence(runs, target) if len(runs) > 1 else None
     by_labels = _by_labels(runs, labels) if isinstance(labels, LabelEvidence) else None
     by_shifts, shifts = _by_shifts(runs)
     evidence: DecisionEvidence = "none" if by_shifts is None else "shifts"
+    in_question: tuple[str, ...] = ()
     chosen = by_shifts or _Order("undecided", list(range(len(runs))), {}, {})
     if by_labels is not None:
         lost = by_labels.standings[chosen.order[0]] in BEATEN
         if by_labels.verdict != "undecided" or chosen.verdict == "undecided" or lost:
             chosen, evidence = by_labels, "labels"
     data = _target(runs, target, labels)
+    if evidence == "none":
+        order, in_question = _on_the_same_pictures(runs, None if data is None else data.name)
+        chosen = chosen._replace(order=order, standings=dict.fromkeys(order, "undecided"))
     others = [n for n in range(len(runs)) if n not in chosen.order]
-    unknown: Standing = "undecided" if evidence == "none" else "not compared"
     decision = Decision(
         verdict=chosen.verdict,
         evidence=evidence,
@@ -168,16 +204,37 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
                 model=runs[n].report.model.name,
                 run=plain(str(runs[n].directory.path)),
                 accuracy=_accuracy(runs, n, data, labels),
-                standing=chosen.standings.get(n, unknown),
+                standing=chosen.standings.get(n, "not compared"),
                 difference=chosen.differences.get(n, NOT_COMPARED if number else REFERENCE),
             )
             for number, n in enumerate((*chosen.order, *others))
         ),
         shifts=shifts,
+        not_compared=without_evidence(runs, others, chosen.order[0], shifts or in_question),
         notes=tuple(weakening(runs, chosen.order[0], labels)),
         **_labelling(runs, chosen, data, labels),
     )
     return decision.model_copy(update={"sentence": _sentence(decision, runs)})
+
+
+def _on_the_same_pictures(
+    runs: Sequence[Run], target: str | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """Returns the most runs that measured the same pictures, where nothing orders them.
+
+    Args:
+        runs: The runs.
+        target: The target set; the first set of each run counts where that has none.
+
+    Returns:
+        Their places, and the name of the set.
+    """
+    sets = {}
+    for n, run in enumerate(runs):
+        names = [data.name for data in run.report.data]
+        sets[n] = MeasuredSet(run, target if target in names else (*names, "")[0])
+    group = pictures_groups(sets)[0]
+    return group, (sets[group[0]].name,)
 
 
 def _accuracy(
@@ -269,16 +326,35 @@ def _beaten(difference: Figure) -> Standing:
 def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     """Returns the means over the same labelled shifts that most runs have, the best first.
 
-    Means over other shifts do not compare.
+    Means over other shifts, or over other pictures of equally named ones, do not compare.
     """
-    by_sets: dict[tuple[str, ...], list[tuple[float, int, NamedFigure]]] = {}
+    means: dict[int, NamedFigure] = {}
+    groups: list[list[int]] = []
     for n, run in enumerate(runs):
         mean = run.report.headline(MEAN_SHIFT.id)
         if mean is not None and given(mean.figure):
-            sets = mean.mean_of.sets if mean.mean_of is not None else ()
-            by_sets.setdefault((mean.data, *sets), []).append((-mean.figure.value, n, mean))
-    most = max(by_sets.values(), key=len, default=[])
-    return {n: mean for _, n, mean in sorted(most, key=lambda entry: entry[:2])}
+            means[n] = mean
+            group = next((of for of in groups if _same_mean(runs, means, of[0], n)), None)
+            if group is None:
+                groups.append([n])
+            else:
+                group.append(n)
+
+    def value(n: int) -> float:
+        figure = means[n].figure
+        return figure.value if given(figure) else 0.0
+
+    most = max(groups, key=len, default=[])
+    return {n: means[n] for n in sorted(most, key=lambda n: (-value(n), n))}
+
+
+def _same_mean(runs: Sequence[Run], means: Mapping[int, NamedFigure], one: int, other: int) -> bool:
+    """Returns whether the means of two runs are over the same pictures of the same sets."""
+    first, second = means[one], means[other]
+    sets = [() if mean.mean_of is None else mean.mean_of.sets for mean in (first, second)]
+    if first.data != second.data or sets[0] != sets[1]:
+        return False
+    return not other_pictures(runs[one], runs[other], sets[0])
 
 
 def _cheapest(runs: Sequence[Run], places: Sequence[int], otherwise: int) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 
 from tuiprobe.comparing.decision import DecidedModel, Decision, decide
 from tuiprobe.comparing.inference import second_minus_first
+from tuiprobe.comparing.not_compared import in_words
 from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.files import Entry
@@ -52,7 +53,10 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
 
 
 def beneath(decision: Decision) -> Iterator[Text]:
-    """Yields the notes that weaken a decision, and the labels that would strengthen it."""
+    """Yields what a decision leaves out, what weakens it, and labels that would strengthen it."""
+    alone = len(decision.models) < 2
+    if decision.not_compared:
+        yield Strong(strong="not compared"), f": {in_words(decision.not_compared, MANY)}"
     for note in decision.notes:
         yield Strong(strong="note"), f": {note}"
     would = "decide it" if decision.take is None else "be stronger evidence"
@@ -62,7 +66,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
     elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
         yield (f"Labels cannot tell these models apart: {decision.obstacle}.",)
-    elif decision.take is None and not (decision.target or decision.obstacle):
+    elif decision.take is None and not (decision.target or decision.obstacle or alone):
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 

@@ -61,8 +61,9 @@ def describe_details(
         everything: Whether all other figures of each pair are listed.
     """
     sections = [describe(comparison, everything, decision.notes) for comparison in comparisons]
-    if len(runs) >= SEVERAL:
-        sections.append(describe_indicator(correlate([run.report for run in runs])))
+    reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
+    if len(reports) >= SEVERAL:
+        sections.append(describe_indicator(correlate(reports)))
     return sections
 
 

@@ -1,0 +1,106 @@
+"""No run is left out in silence: other pictures, no labels, the same measurement, equal answers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tuiprobe
+from tuiprobe.cli.app import run_cli
+from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.runs import read_runs
+
+CLASSES = ("blue", "green", "red")
+EACH = 20
+
+
+def paint(folder: Path, seed: int, labelled: bool = True) -> Path:
+    """Makes pictures of three classes, other ones for each seed."""
+    for place, name in enumerate(CLASSES):
+        inside = folder / name if labelled else folder
+        inside.mkdir(parents=True, exist_ok=True)
+        for n in range(EACH):
+            pixels = np.full((8, 8, 3), place, np.uint8)
+            pixels[0, 0] = n, seed, place
+            Image.fromarray(pixels).save(inside / f"{place}{n:02}.png")
+    return folder
+
+
+def answer(table: Path, images: Mapping[str, Path], right: float, seed: int) -> Path:
+    """Writes a table of answers on some sets; `right` is the share that is right."""
+    rng = np.random.default_rng(seed)
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "path", "class"])
+        for name, folder in images.items():
+            for path in sorted(folder.rglob("*.png")):
+                true = int(path.name[0])
+                other = (true + 1 + int(rng.integers(2))) % 3
+                chosen = CLASSES[true if rng.random() < right else other]
+                writer.writerow([name, path.relative_to(folder).as_posix(), chosen])
+    return table
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models on one folder; others on an equally named, another and an unlabelled one."""
+    root = tmp_path_factory.mktemp("left")
+    photos, same_name = paint(root / "a" / "photos", 1), paint(root / "b" / "photos", 2)
+    others, plain = paint(root / "others", 3), paint(root / "plain", 4, labelled=False)
+    runs = {
+        "first": (photos, 0.9), "second": (photos, 0.6), "namesake": (same_name, 0.8),
+        "other": (others, 0.7), "plain": (plain, 0.7),
+    }  # fmt: skip
+    for seed, (name, (images, right)) in enumerate(runs.items()):
+        table = answer(root / f"{name}.csv", {images.name: images}, right, seed)
+        tuiprobe.probe(
+            f"answers:{table}", images, output=root / "runs" / name, classes=list(CLASSES),
+            progress=False,
+        )  # fmt: skip
+    copytree(root / "runs" / "first", root / "runs" / "copy")
+    return root / "runs"
+
+
+def decided(world: Path, *names: str) -> Decision:
+    return decide(read_runs([world / name for name in names]))
+
+
+def reasons(decision: Decision) -> dict[str, str]:
+    return {Path(of.run).name: of.reason for of in decision.not_compared}
+
+
+def test_every_run_is_compared_or_left_out_with_its_reason(world: Path) -> None:
+    names = ("first", "namesake", "other", "copy", "second", "plain", "first")
+    decision = decided(world, *names)
+    assert reasons(decision) == {
+        "copy": "same measurement", "first": "same measurement",
+        "namesake": "other pictures", "other": "no such set", "plain": "no such set",
+    }  # fmt: skip
+    standing = {Path(row.run).name: row.standing for row in decision.models}
+    left_out = {name for name, of in standing.items() if of == "not compared"}
+    assert left_out == {"namesake", "other", "plain"}
+    assert {row.place for row in decision.models} == {0, 1, 2, 4, 5}
+    assert {of.place for of in decision.not_compared} == {1, 2, 3, 5, 6}
+    assert all(names[of.place] == Path(of.run).name for of in decision.not_compared)
+
+
+@pytest.mark.parametrize("again", ["first", "copy"])
+def test_one_measurement_given_twice_is_no_tie(world: Path, capsys, again: str) -> None:
+    decision = decided(world, "first", again)
+    assert (decision.verdict, decision.take, len(decision.models)) == ("undecided", None, 1)
+    assert reasons(decision) == {again: "same measurement"}
+    for form in ([], ["--json"], ["--html"]):
+        assert run_cli(["compare", str(world / "first"), str(world / again), *form]) == 0
+        printed = capsys.readouterr().out
+        if form == ["--json"]:
+            (left_out,) = json.loads(printed)["decision"]["not_compared"]
+            assert (left_out["place"], left_out["reason"]) == (1, "same measurement")
+        else:
+            assert "not compared" in printed

@@ -1,0 +1,113 @@
+"""Runs that a decision leaves out, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.same_pictures import other_pictures
+from tuiprobe.plaintext import listed, plain
+from tuiprobe.results import Frozen
+from tuiprobe.results.base import Count
+
+Reason: TypeAlias = Literal[
+    "same measurement", "other pictures", "no such set", "no labels", "no accuracy"
+]
+
+_MOST_SETS: Final = 4
+"""Sets that a reason names."""
+
+
+class NotCompared(Frozen):
+    """A run that a decision leaves out.
+
+    Attributes:
+        place: Its place among the runs as they were given, from 0.
+        model: Its name.
+        run: Its run directory as it was named.
+        reason: Why.
+        words: The reason in words, with the sets or the run that it is about.
+    """
+
+    place: Count
+    model: str
+    run: str
+    reason: Reason
+    words: str
+
+
+def left_out(runs: Sequence[Run], place: int, reason: Reason, words: str) -> NotCompared:
+    """Returns one of several runs as one that is left out."""
+    run = runs[place]
+    directory = plain(str(run.directory.path))
+    return NotCompared(
+        place=place, model=run.report.model.name, run=directory, reason=reason, words=words
+    )
+
+
+def same_measurements(runs: Sequence[Run]) -> dict[int, int]:
+    """Returns the places of runs that are an earlier one again, each with the place of that.
+
+    A copied directory is the same measurement: its results began and ended at the same moments.
+    """
+    same: dict[int, int] = {}
+    for place, run in enumerate(runs):
+        for earlier in range(place):
+            if earlier not in same and _same(runs[earlier], run):
+                same[place] = earlier
+                break
+    return same
+
+
+def _same(one: Run, other: Run) -> bool:
+    first, second = one.directory.path.resolve(), other.directory.path.resolve()
+    if first == second and first.is_dir():
+        return True
+    times = one.report.timings
+    if times.started is None or times != other.report.timings:
+        return False
+    model = other.report.model.model_copy(update={"name": one.report.model.name})
+    return one.report == other.report.model_copy(update={"model": model})
+
+
+def without_evidence(
+    runs: Sequence[Run], places: Iterable[int], reference: int, sets: Sequence[str]
+) -> tuple[NotCompared, ...]:
+    """Returns why runs have no evidence that compares with that of another run.
+
+    Args:
+        runs: The runs.
+        places: Places of those that have none.
+        reference: Place of the run that leads.
+        sets: The sets that its evidence is of.
+    """
+    return tuple(
+        left_out(runs, place, *_reason(runs[place], runs[reference], sets)) for place in places
+    )
+
+
+def _reason(run: Run, reference: Run, sets: Sequence[str]) -> tuple[Reason, str]:
+    data = {data.name: data for data in run.report.data}
+    targets = {data.name for data in reference.report.data if data.target}
+    if missing := [name for name in sets if name not in data]:
+        return "no such set", f"did not measure {listed(missing, _MOST_SETS)}"
+    if other := other_pictures(run, reference, sets):
+        return "other pictures", f"other pictures in {listed(other, _MOST_SETS)}"
+    unlabelled = [name for name in sets if not data[name].labelled and name not in targets]
+    if unlabelled:
+        return "no labels", f"no labels in {listed(unlabelled, _MOST_SETS)}"
+    return "no accuracy", f"no accuracy on {listed(list(sets), _MOST_SETS) or 'labelled sets'}"
+
+
+def in_words(models: Sequence[NotCompared], most: int) -> str:
+    """Returns runs that are left out in a line, each reason once.
+
+    Args:
+        models: The runs.
+        most: Names of one reason that are listed.
+    """
+    names: dict[str, list[str]] = {}
+    for model in models:
+        names.setdefault(model.words, []).append(model.model)
+    return ", ".join(f"{listed(of, most)} ({words})" for words, of in names.items())
