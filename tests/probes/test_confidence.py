@@ -12,10 +12,9 @@ from tuiprobe.probes.base.confidence import (
     Logits,
     ece,
     equal_mass_bins,
-    logit_blocks,
     probabilities,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -28,7 +27,11 @@ def drawn(chances, seed=0):
 
 
 def logits(x, head, rows):
-    return np.concatenate([block for _, block in logit_blocks(x, head, rows)])
+    answers = np.full(len(head.weight), -1)
+    answers[rows] = rows
+    images = SetFeatures("x", x, answers=answers)
+    blocks = [block for _, block in logit_blocks(head, images)]
+    return np.concatenate(blocks)[:, np.argsort(np.argsort(rows))]
 
 
 def temperature(values, labels, classes=None):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier, RidgeCV
 
-from tuiprobe.probes.ridge import (
+from tuiprobe.probes.base.ridge import (
     MOST_LEVERAGE,
     POWERS,
     LeaveOneOut,

@@ -136,7 +136,7 @@ class _SetSoFar:
         right, labels, sample = 0, None, self.sample
         if images.labels is not None and sample.labels is not None:
             usable = usable_images(images)
-            right = hits(usable.features, head, usable)
+            right = hits(head, usable)
             labels = np.concatenate([sample.labels, images.labels])[:SAMPLE_IMAGES]
         features = sample.features
         if len(features) < SAMPLE_IMAGES:

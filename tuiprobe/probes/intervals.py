@@ -237,37 +237,49 @@ def exact(value: float, n: int, method: str, unit: str = "none") -> Estimate:
     return Estimate(value=float(value), low=None, high=None, unit=unit, n=n, method=method)
 
 
-def wilson_bounds(hits: npt.ArrayLike, n: int) -> tuple[Float64, Float64]:
+def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[Float64, Float64]:
     """Returns Wilson's interval for hits / n, vectorised (equals scipy's `proportion_ci`).
+
+    Args:
+        hits: Each number of hits.
+        n: Number of trials.
+        reach: What the normal quantile is multiplied by. Where it is not 1, at most one miss
+            leaves certainty possible: the upper end is 1.
 
     >>> low, high = wilson_bounds([0, 35], 35)
     >>> [round(float(x), 3) for x in (*low, *high)]
     [0.0, 0.901, 0.099, 1.0]
     """
     p = np.asarray(hits, dtype=np.float64) / n
-    z2 = NORMAL_95**2
+    z2 = (reach * NORMAL_95) ** 2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     low, high = np.maximum(middle - half, 0), np.minimum(middle + half, 1)
-    return np.where(p <= 0, 0, low), np.where(p >= 1, 1, high)
+    certain = p * n >= n - (reach != 1)
+    return np.where(p <= 0, 0, low), np.where(certain, 1, high)
 
 
-def wilson(hits: int, n: int) -> Figure:
-    """Returns a proportion with Wilson's interval; `NotRun` for n = 0."""
+def wilson(hits: int, n: int, reach: float = 1.0) -> Figure:
+    """Returns a proportion with Wilson's interval; `NotRun` for n = 0.
+
+    `reach` is that of `wilson_bounds`.
+    """
     if n == 0:
         return NotRun(reason="no images")
-    low, high = wilson_bounds(hits, n)
+    low, high = wilson_bounds(hits, n, reach)
+    method = "Wilson" if reach == 1 else f"Wilson, {reach:g} times as wide"
     return Estimate(
-        value=hits / n, low=float(low), high=float(high), unit="share", n=n, method="Wilson"
+        value=hits / n, low=float(low), high=float(high), unit="share", n=n, method=method
     )
 
 
-def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
+def newcombe(first: tuple[int, int], second: tuple[int, int], reach: float = 1.0) -> Estimate:
     """Returns the difference of two independent proportions, second minus first (Newcombe 1998).
 
     Args:
         first: Hits and images, at least one image.
         second: Likewise.
+        reach: That of the first, as for `wilson_bounds`.
 
     >>> change = newcombe((56, 70), (48, 80))
     >>> round(change.value, 3), round(change.low, 4), round(change.high, 4)
@@ -275,7 +287,7 @@ def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
     """
     (hits, n), (others, m) = first, second
     p, q = hits / n, others / m
-    ends, theirs = wilson_bounds([hits], n), wilson_bounds([others], m)
+    ends, theirs = wilson_bounds([hits], n, reach), wilson_bounds([others], m)
     low, high = (float(end[0]) for end in ends)
     their_low, their_high = (float(end[0]) for end in theirs)
     value = q - p

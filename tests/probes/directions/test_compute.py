@@ -202,7 +202,7 @@ def test_hits_are_those_of_the_logits_in_scale(normalize):
     logits = x @ head.weight.T.astype("f8")
     logits = 20 * logits - 2 if normalize else logits + bias
     right = logits.argmax(1) == images.labels
-    assert hits(images.features, head, images) == right.sum()
+    assert hits(head, images) == right.sum()
     assert (Logits(head, images).confidences().right == right).all()
 
 

@@ -16,7 +16,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.base.head_arrays import LOGIT_ROWS, SetFeatures, refuse_wrong_labels, subsample
+from tuiprobe.probes.base.head_arrays import (
+    FITTED_TO_THEM,
+    LOGIT_ROWS,
+    SetFeatures,
+    refuse_wrong_labels,
+    subsample,
+)
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, paired_difference, wilson
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
@@ -184,12 +190,16 @@ def ablate_channels(
     Args:
         head: The head.
         sets: Sets of usable images, the in-distribution one first; it gives means and energies.
+            One that the head was fitted to gives nothing else.
         chosen: The channels.
         seed: Seed of the controls.
     """
     labelled = [images for images in sets if images.labels is not None and images.features.shape[0]]
     if not chosen.channels:
         return NO_CHANNEL
+    if labelled and all(images.left_out is not None for images in labelled):
+        return FITTED_TO_THEM
+    labelled = [images for images in labelled if images.left_out is None]
     if not labelled:
         return NotRun(reason="no labelled set")
     first, width = sets[0].features, sets[0].features.shape[1]
@@ -331,7 +341,7 @@ def right_without(
 
 
 def _logits(values: Float32, squares: Float64, head: HeadArrays, rows: Int64) -> Float32:
-    """Returns the logits of products, by the definition of `confidence.logit_blocks`."""
+    """Returns the logits of products, by the definition of `logit_blocks`."""
     if head.normalize:
         scale = 1.0 if head.logit_scale is None else head.logit_scale
         norms = np.sqrt(np.maximum(squares, 0))

@@ -12,7 +12,12 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import Removal, paired, right_without
 from tuiprobe.probes.ablation.result import Change, SetAblation, SetNotRun, TargetedAblation, Top1
-from tuiprobe.probes.base.head_arrays import LOGIT_ROWS, SetFeatures, refuse_wrong_labels
+from tuiprobe.probes.base.head_arrays import (
+    FITTED_TO_THEM,
+    LOGIT_ROWS,
+    SetFeatures,
+    refuse_wrong_labels,
+)
 from tuiprobe.probes.base.inputs import Bool, Float32
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.directions.compute import decompose
@@ -108,6 +113,8 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
             reason = "its classes are not among those of the head"
         elif not len(images[name].features):
             reason = "no image has a finite representation"
+        elif images[name].left_out is not None:
+            reason = FITTED_TO_THEM.reason
         if reason:
             not_run.append(SetNotRun(name=name, reason=reason))
             continue

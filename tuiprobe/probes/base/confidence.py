@@ -20,7 +20,7 @@ from scipy import special
 
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import LOGIT_ROWS, SetFeatures, answers_of
+from tuiprobe.probes.base.head_arrays import SetFeatures, answers_of, logit_blocks
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest
 from tuiprobe.probes.intervals import bootstrap_mean
@@ -38,34 +38,6 @@ CACHED_VALUES = 1 << 26
 def scale_known(head: HeadArrays) -> bool:
     """Returns whether the head tells what its logits are multiplied by before the softmax."""
     return not head.normalize or head.logit_scale is not None
-
-
-def logit_blocks(
-    features: Float32, head: HeadArrays, rows: Int64
-) -> Iterator[tuple[slice, Float32]]:
-    """Yields the logits of some rows of a head, float32 [b, K'], in blocks with their places.
-
-    Args:
-        features: [n, C], finite. Rows of zeros have no direction; a zero-shot head gives them the
-            bias alone.
-        head: The head. Where a zero-shot head does not tell its scale, logits are cosines.
-        rows: Numbers of the rows that may answer, [K'].
-    """
-    weight = np.ascontiguousarray(head.weight[rows].T)
-    bias = None if head.bias is None else head.bias[rows]
-    for start in range(0, features.shape[0], LOGIT_ROWS):
-        block = features[start : start + LOGIT_ROWS]
-        if head.normalize:
-            norms = np.linalg.norm(block, axis=1, keepdims=True)
-            block = np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
-        values = block @ weight
-        if head.normalize:
-            if head.logit_scale is not None:
-                values *= np.float32(head.logit_scale)
-            values += np.float32(head.logit_bias)
-        if bias is not None:
-            values += bias
-        yield slice(start, start + block.shape[0]), values
 
 
 def probabilities(values: Float32, temperature: float | Float64, classes: Int64) -> Float64:
@@ -139,7 +111,7 @@ class Logits:
         yield from self._computed() if self._cached is None else self._cached
 
     def _computed(self) -> Iterator[tuple[slice, Float32]]:
-        return from_highest(logit_blocks(self.set.features, self.head, self.rows))
+        return from_highest(logit_blocks(self.head, self.set))
 
     def fitted(self, counted: Bool | None = None) -> Figure:
         """Returns the temperature fitted to the labels; see `fit_temperature`.
@@ -333,4 +305,4 @@ def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeat
     translated[used] = answers[theirs >= 0]
     labels = translated[truth]
     allowed = labels >= 0
-    return replace(first, features=first.features[allowed], labels=labels[allowed], answers=answers)
+    return replace(first.select(allowed), labels=labels[allowed], answers=answers)

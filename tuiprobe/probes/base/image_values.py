@@ -50,7 +50,7 @@ def _of_set(
         counted = finite_and_nonzero(features)
         known = usable_images(features)  # as accuracies do: every bit of the logits is theirs
         with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
-            right = answered_right(known.features, run.head, known)
+            right = answered_right(run.head, known)
             values["correct"] = np.zeros(len(ids), dtype=bool)
             values["correct"][counted] = right
         if (features.classes_of_rows(len(run.head.weight)) >= 0).any():

@@ -276,7 +276,7 @@ def _by_class(
                 if all(n for _, n in counts)]  # fmt: skip
     if not compared:
         return ShiftNotCompared(data=images.name, reason="no class has images in both sets")
-    changes = [newcombe(first_counts[c], shift_counts[c]) for c in compared]
+    changes = [newcombe(first_counts[c], shift_counts[c], source.reach) for c in compared]
     # Newcombe's interval always has both ends.
     ends = np.array([(change.low, change.high) for change in changes], dtype=np.float64)
     answers, labels = Logits(head, images).confidences().answer, np.asarray(images.labels)
@@ -290,7 +290,7 @@ def _by_class(
         worst.append(
             ClassChange(
                 name=called[c],
-                first=wilson(*first_counts[c]),
+                first=wilson(*first_counts[c], reach=source.reach),
                 shift=wilson(*shift_counts[c]),
                 change=changes[i],
                 taken_for=""
@@ -310,6 +310,6 @@ def _by_class(
 def _counts(head: HeadArrays, images: SetFeatures, classes: Int64) -> list[tuple[int, int]]:
     """Returns right answers and images of each class."""
     column = np.searchsorted(classes, np.asarray(images.labels))
-    right = answered_right(images.features, head, images) & images.features.any(axis=1)
+    right = answered_right(head, images) & images.features.any(axis=1)
     counts = (np.bincount(column[kind], minlength=classes.size) for kind in (right, slice(None)))
     return list(zip(*(count.tolist() for count in counts), strict=True))

@@ -152,8 +152,8 @@ def probe_directions(
 
     Args:
         head: The linear head.
-        sets: The in-distribution set first, on which importances rest; sets without labels get no
-            curves.
+        sets: The in-distribution set first, on which importances rest; sets without labels, and
+            one that the head was fitted to, get no curves.
         outlying: Outlier channels of the representation.
         seed: Seed of subsamples and random controls.
 
@@ -166,7 +166,7 @@ def probe_directions(
         raise DataError("directions take at least one image with a finite representation")
     if not head.weight.any():
         raise DataError("the head is all zero")
-    labelled = [images for images in usable if images.labels is not None]
+    labelled = [i for i in usable if i.labels is not None and i.left_out is None]
     bases = (
         _basis(head, usable[0].features, labelled, outlying, centred=centred, seed=seed)
         for centred in (False, True)

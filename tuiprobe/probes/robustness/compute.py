@@ -23,10 +23,10 @@ from tuiprobe.probes.base.head_arrays import (
     hits,
     hits_among_all,
     refuse_wrong_labels,
+    share_right,
     top_hits,
     usable_images,
 )
-from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
@@ -429,11 +429,11 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        top1 = wilson(hits(usable.features, head, usable), n) if classes > 1 else ONE_CLASS
+        top1 = share_right(hits(head, usable), n, images) if classes > 1 else ONE_CLASS
         if answers.size < rows:
-            among_all = wilson(hits_among_all(head, usable), n)
+            among_all = share_right(hits_among_all(head, usable), n, images)
         if set_classes < classes and set_classes > 1:
-            among_set = wilson(hits(usable.features, head, of_set), n)
+            among_set = share_right(hits(head, of_set), n, images)
     if classes > TOP:
         top5 = _top5(head, usable, n) if n else top1
     return SetAccuracy(
@@ -455,7 +455,7 @@ def _top5(head: HeadArrays, usable: SetFeatures, n: int) -> Figure:
     """Computes top-5 of `n` images; `usable` are those with a representation other than zero."""
     right, tied = top_hits(head, usable, TOP)
     if not tied:
-        return wilson(right, n)
+        return share_right(right, n, usable)
     return NotRun(
         reason=f"the order of the answers is not known as far as the fifth on {tied:,} of {n:,} "
         "images, where classes of equal scores tie for it",
@@ -477,7 +477,7 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
     if np.unique(answers_of(source, rows)).size == 1:
         return ONE_CLASS
     usable = usable_images(source)
-    return wilson(hits(usable.features, head, usable), source.features.shape[0])
+    return share_right(hits(head, usable), source.features.shape[0], source)
 
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:

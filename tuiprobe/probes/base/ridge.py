@@ -21,8 +21,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.rows import fixed_threads
+from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.results import NotRun
 
 POWERS: Final = range(-6, 0)
