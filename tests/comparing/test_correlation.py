@@ -22,7 +22,7 @@ from tuiprobe.probes.base.confidence import Logits, mean_confidence
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -102,8 +102,8 @@ def test_strata_under_eight_encoders_are_not_run() -> None:
     kurtosis = signature(correlations)
     assert kurtosis.within == NotRun(reason="no stratum of 8 models in which both vary")
     assert {(s.backbone, s.models) for s in kurtosis.strata} == {("RN50", 7), ("RN50", 4)}
-    assert given(kurtosis.pooled)  # beside the trivial predictor
-    assert given(kurtosis.pooled_trivial)
+    assert is_known(kurtosis.pooled)  # beside the trivial predictor
+    assert is_known(kurtosis.pooled_trivial)
     text = text_of(correlations)
     assert "no stratum of 8 models" in text
     assert "pooled, RN50: 4" in text

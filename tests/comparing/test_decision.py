@@ -19,7 +19,7 @@ from tuiprobe.comparing.runs import Run, with_names
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import WIDTH, section_text
-from tuiprobe.results import Estimate, Part, given
+from tuiprobe.results import Estimate, Part, is_known
 from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.section import Bullets, MeanOf, NamedFigure, Table
 from tuiprobe.run.directory import RunDir
@@ -74,8 +74,8 @@ def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
     assert standings(decision) == [("a", "take"), ("b", "behind"), ("c", "behind")]
     assert [row.place for row in decision.models] == [2, 0, 1]
     reference, following, _ = decision.models
-    assert not given(reference.difference)
-    assert given(following.difference)
+    assert not is_known(reference.difference)
+    assert is_known(following.difference)
     # .02 sqrt(2) is 1.96 errors of each difference; three pairs take 2.394 of them
     assert following.difference.value == pytest.approx(0.1)
     half = 0.02 * np.sqrt(2) * norm.isf(0.05 / 3 / 2) / norm.isf(0.025)
@@ -86,7 +86,7 @@ def test_the_measured_mean_of_shifts_orders_and_decides() -> None:
 def test_two_models_are_compared_like_any_two_figures() -> None:
     decision = decide([shifted("b", 0.5), shifted("a", 0.53)])
     change = decision.models[1].difference
-    assert given(change)
+    assert is_known(change)
     assert (change.low, change.high) == pytest.approx((0.03 - 0.02 * 2**0.5, 0.03 + 0.02 * 2**0.5))
     assert standings(decision) == [("a", "take"), ("b", "behind")]
     assert decide([shifted("b", 0.5), shifted("a", 0.528)]).verdict == "undecided"
@@ -101,7 +101,7 @@ def test_one_that_is_not_the_best_need_not_be_behind_the_one_to_take() -> None:
         assert {row.standing for row in decision.models[1:]} == {standing}
         assert decision.verdict == ("undecided" if standing == "undecided" else "best")
         change = decision.models[1].difference
-        assert given(change)
+        assert is_known(change)
         assert (change.low is not None and change.low > 0) is (standing == "behind")
 
 
@@ -145,7 +145,7 @@ def test_levels_hold_for_paired_answers_of_equal_models(models: int, pools: int)
         best = next(row for row in decision.models if row.model == "m0")
         dropped += best.standing in ("behind", "not the best")
         changes = [row.difference for row in decision.models[1:]]
-        missed += any(given(change) and not change.low <= 0 <= change.high for change in changes)  # type: ignore[operator]
+        missed += any(is_known(change) and not change.low <= 0 <= change.high for change in changes)  # type: ignore[operator]
     most = 0.05 * pools + 2.5 * np.sqrt(0.05 * 0.95 * pools)  # .99 of samples at 5 %
     assert behind <= most
     assert dropped <= most
@@ -188,7 +188,7 @@ def test_the_cheapest_is_advised_only_within_the_margin() -> None:
         ("equal", "take"), ("best", "as good"), ("small", "as good"), ("far", "behind"),
     ]  # fmt: skip
     assert decision.verdict == "within"
-    values = [row.difference.value for row in decision.models[1:] if given(row.difference)]
+    values = [row.difference.value for row in decision.models[1:] if is_known(row.difference)]
     assert values == pytest.approx([-0.005, 0.005, 0.205])  # all from the model to take
     untimed = costing(shifted("small", 0.5, 0.005), 100)
     assert ("small", "take") in standings(decide([equal, untimed, best]))  # then by parameters
@@ -210,7 +210,7 @@ def test_neither_estimates_nor_accuracy_in_distribution_order_models() -> None:
     decision = decide(runs)
     assert (decision.evidence, decision.verdict) == ("none", "undecided")
     assert standings(decision) == [("a", "undecided"), ("b", "undecided")]
-    assert not any(given(row.difference) for row in decision.models)
+    assert not any(is_known(row.difference) for row in decision.models)
     section = describe_decision(decision, runs)
     models = next(piece for piece in section.content if isinstance(piece, Table))
     assert models.columns[-1].id == "estimate"  # with its range, and never a difference
@@ -241,7 +241,7 @@ def test_means_over_other_shifts_do_not_order_each_other() -> None:
     decision = decide([*runs, shifted("c", 0.7, mean_of=two)])
     assert standings(decision) == [("c", "take"), ("a", "behind"), ("b", "not compared")]
     assert decision.shifts == ("r", "v2")
-    assert not given(decision.models[2].difference)
+    assert not is_known(decision.models[2].difference)
     assert decision.sentence.startswith("Take c: best on 2 labelled shifts, 0.200 (")
 
 
@@ -257,7 +257,7 @@ def test_the_same_images_are_compared_in_pairs() -> None:
     first, second, _ = decide(runs).models
     # .02 apart with separate half-widths of .02, but every difference is of the same sign
     assert (first.standing, second.standing) == ("take", "behind")
-    assert given(second.difference)
+    assert is_known(second.difference)
     assert second.difference.method == METHOD
     assert second.difference.value == pytest.approx(0.02, abs=0.01)
 

@@ -12,7 +12,7 @@ from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.runs import read_run
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.results import NotRun, Part, given
+from tuiprobe.results import NotRun, Part, is_known
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.results import write_results
@@ -34,7 +34,9 @@ def test_a_report_does_not_differ_from_itself():
     )
     assert comparison.notes == comparison.unmatched == ()
     assert all(row.differs is not True for row in comparison.differences)
-    assert all(row.difference.value == 0 for row in comparison.differences if given(row.difference))
+    assert all(
+        row.difference.value == 0 for row in comparison.differences if is_known(row.difference)
+    )
     [row] = comparison.overlaps
     assert (row.id, row.data, row.shared, row.differ) == (
         "channels",

@@ -16,7 +16,7 @@ from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def test_an_encoder_over_the_trees(
     }  # fmt: skip
     for name in FOLDERS:
         top1 = accuracies[name].top1
-        assert given(top1)
+        assert is_known(top1)
         assert round(top1.value * top1.n) == truth(trees, tmp_path / "run", name)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert [item["published"] for item in plan["sets"]] == list(ALL)

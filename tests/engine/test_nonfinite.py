@@ -28,7 +28,7 @@ from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
 from tuiprobe.report.terminal import summary
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
@@ -80,7 +80,7 @@ def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -
     ours, theirs = (Report.read(path / "results.json") for path in runs)
     assert part(ours, Robustness).accuracies == part(theirs, Robustness).accuracies
     assert {item.n for b in part(ours, Directions).bases for c in b.curves for p in c.points
-            for item in (p.accuracy,) if given(item)} == {120}  # fmt: skip
+            for item in (p.accuracy,) if is_known(item)} == {120}  # fmt: skip
     result, expected = (
         estimates({entry.probe: entry.result for entry in report.parts})
         for report in (ours, theirs)
@@ -140,7 +140,7 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "12 of 12 images of val gave representations that are not finite" in markdown(report)
     assert "finite representation" in report.why_not("directions")
     top1 = part(report, Robustness).accuracies[0].top1
-    assert not given(top1)
+    assert not is_known(top1)
     assert top1.reason == "no image with a finite representation"
     assert part(report, OutlierResult).finals()[0].outcome == "withheld"
     without = ablate(RunDir(tmp_path / "run"), Question((3,), ()))

@@ -11,7 +11,7 @@ from tests.parts import part
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -37,7 +37,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     assert (own.data, usual.classes) == ("objectnet", len(OBJECTNET))
     assert "3 class names of its own" in own.head
     assert not isinstance(own.accuracy, NotRun)
-    assert given(own.accuracy.top1)
+    assert is_known(own.accuracy.top1)
     model, tokenizer, _ = miniature.build("mini_clip")
     with torch.inference_mode():
         names = [OBJECTNET[folder][0] for folder in sorted(OBJECTNET)]
@@ -56,7 +56,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     assert ("objectnet", "own classes") in axes
     assert ("imagenet_v2", "own classes") not in axes
     restricted = {accuracy.data: accuracy.id_own_classes for accuracy in robustness.accuracies}
-    assert given(restricted["imagenet_a"])
-    assert not given(restricted["imagenet_v2"])
+    assert is_known(restricted["imagenet_a"])
+    assert not is_known(restricted["imagenet_v2"])
     table = (run.path / "tables" / "accuracies.csv").read_text()
     assert any(row.startswith("objectnet,") and "its own" in row for row in table.splitlines())

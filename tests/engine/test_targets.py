@@ -27,7 +27,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.request import RunRequest, make_spec
-from tuiprobe.results import Report, given
+from tuiprobe.results import Report, is_known
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
@@ -71,7 +71,7 @@ def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: 
     options = {"data": "miniature:street", "classes": ",".join(miniature.class_names())}
     report = probe(tmp_path / "run", **options, target="none", concepts="none")
     assert [(dataset.name, dataset.target) for dataset in report.data] == [("street", True)]
-    assert given(report.figure("target.uncalibrated", "street"))
+    assert is_known(report.figure("target.uncalibrated", "street"))
     assert "on street" in report.title
     assert "not an accuracy" in report.title
     candidate = read_candidate(RunDir(tmp_path / "run"))

@@ -23,7 +23,7 @@ from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of
 from tuiprobe.report.strings import line
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.accuracy import best_accuracy
 from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
@@ -174,7 +174,7 @@ def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> N
             named.id
             for part in report.parts
             for named in part.figures
-            if named.data == "photos" and named.id.startswith("target") and given(named.figure)
+            if named.data == "photos" and named.id.startswith("target") and is_known(named.figure)
         }
         assert not estimates
         assert report.figure("target", "street") != report.figure("target", "photos")
@@ -197,7 +197,7 @@ def test_a_reader_of_no_results_cuts_estimates_like_any_other(
         (known,) = with_labels(read_results(run), run).part(TargetLabels).targets  # type: ignore[union-attr]
         estimate = all_results.figure_or_absent("target", "photos")
         least, most = known.proven
-        if given(estimate):
+        if is_known(estimate):
             assert least <= (estimate.low or 0) <= (estimate.high or 1) <= most
             assert (estimate.high or 1) - (estimate.low or 0) <= most - least
 
@@ -213,8 +213,8 @@ def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int)
         for row in status.candidates:
             report = read_report(RunDir(label_runs[0].parent / row.run))
             figure = report.figure_or_absent("labelled", "photos")
-            assert given(figure) == row.accuracy.known
-            if given(figure):
+            assert is_known(figure) == row.accuracy.known
+            if is_known(figure):
                 known = row.accuracy
                 assert (figure.value, figure.n) == (known.value, known.labels)
                 assert (figure.low, figure.high) == (known.low, known.high)

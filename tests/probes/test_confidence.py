@@ -16,7 +16,7 @@ from tuiprobe.probes.base.confidence import (
 )
 from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -211,7 +211,7 @@ def test_a_head_that_says_the_truth_has_no_calibration_error():
 def test_too_few_images_have_no_calibration_error():
     result = ece(np.full(29, 0.5), np.ones(29, dtype=bool))
     assert isinstance(result, NotRun)
-    assert given(ece(np.full(30, 0.5), np.ones(30, dtype=bool)))
+    assert is_known(ece(np.full(30, 0.5), np.ones(30, dtype=bool)))
 
 
 def test_a_mask_without_rows_is_refused():

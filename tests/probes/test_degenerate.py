@@ -18,7 +18,7 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.report import Report
 
 RNG = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def test_a_model_without_a_head(tmp_path: Path) -> None:
     report = probed(tmp_path, None, val=FakeSet(H, LABELS))
     for probe in ("directions", "robustness", "ablation", "targets"):
         assert report.why_not(probe) == "fake brings no head"
-    assert given(part(report, OutlierResult).taps[0].kurtosis)
+    assert is_known(part(report, OutlierResult).taps[0].kurtosis)
 
 
 def test_two_classes(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     report = probed(tmp_path, WEIGHT, val=wrong, r=wrong)
     robustness = part(report, Robustness)
     zero = robustness.accuracies[0].top1
-    assert given(zero)
+    assert is_known(zero)
     assert zero.value == 0 == zero.low
     assert zero.high > 0  # type: ignore[operator]
     assert isinstance(robustness.effective, NotRun)
@@ -75,7 +75,7 @@ def test_images_left_out_and_images_without_an_answer(
     h[:30] = value
     report = probed(tmp_path, WEIGHT, val=FakeSet(h, (H @ WEIGHT.T).argmax(1)))
     found = part(report, Robustness).accuracies[0].top1
-    assert given(found)
+    assert is_known(found)
     assert (found.n, found.value) == (n, top1)
 
 
@@ -86,8 +86,8 @@ def test_a_shift_without_any_representation(tmp_path: Path) -> None:
     assert "finite representation" in accuracies[1].top1.reason  # type: ignore[union-attr]
     assert {c.data for c in part(report, Directions).bases[0].curves} == {"val"}
     taps = part(report, OutlierResult).taps
-    assert given(taps[0].kurtosis)
-    assert not given(taps[1].kurtosis)
+    assert is_known(taps[0].kurtosis)
+    assert not is_known(taps[1].kurtosis)
 
 
 def test_fewer_images_than_channels_and_a_single_one(tmp_path: Path) -> None:

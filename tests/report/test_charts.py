@@ -7,7 +7,7 @@ from tests.report.samples_head import head_report
 from tuiprobe.catalog.effective_robustness import bundled_models
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_published_models_stand_behind_a_published_baseline(robustness, drawn):
 
 
 def test_without_target_or_baseline_only_the_rest_is_drawn_and_says_so(full, robustness, drawn):
-    assert not given(robustness.effective[1].value)
+    assert not is_known(robustness.effective[1].value)
     chart = drawn["robustness_1"]
     assert "objectnet not measured" in chart.note
     assert not [item for item in chart.series if item.role == "main"]

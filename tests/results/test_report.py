@@ -20,7 +20,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, OutlierResult
-from tuiprobe.results import Estimate, NotRun, Report, Timings, given
+from tuiprobe.results import Estimate, NotRun, Report, Timings, is_known
 from tuiprobe.results.report import ABSENT
 
 
@@ -153,7 +153,7 @@ def test_a_frame_has_every_figure_as_a_number():
     frame = found.to_frame()
     figures = [named for part in found.parts for named in part.figures]
     assert len(frame) == len(figures)
-    values = [named.figure.value if given(named.figure) else None for named in figures]
+    values = [named.figure.value if is_known(named.figure) else None for named in figures]
     pandas.testing.assert_series_equal(
         frame["value"], pandas.Series(values, dtype=float, name="value")
     )

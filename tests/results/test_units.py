@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.report.samples_head import head_report
 from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.report.formats import json_schema
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.base import Frozen, Share, in_unit
 from tuiprobe.results.headlines import BY_ID
 
@@ -69,15 +69,15 @@ def test_every_headline_figure_says_its_unit() -> None:
     assert set(UNITS) == set(BY_ID)
     for part in head_report().parts:
         for one in part.figures:
-            if one.headline is not None and one.id in UNITS and given(one.figure):
+            if one.headline is not None and one.id in UNITS and is_known(one.figure):
                 assert one.figure.unit == UNITS[one.id], one.id
 
 
 def test_the_difference_of_two_shares_is_in_points() -> None:
     first, second = plain(0.5, unit="share"), plain(0.6, unit="share")
     found = second_minus_first(first, second)
-    assert given(found)
+    assert is_known(found)
     assert found.with_interval(signed=True) == "+10 points (\N{MINUS SIGN}4 to +24)"
     other = second_minus_first(plain(3.0, unit="dB"), plain(2.0, unit="dB"))
-    assert given(other)
+    assert is_known(other)
     assert other.unit == "dB"

@@ -37,7 +37,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.labelling.contest import MARGIN, MARGIN_POINTS
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
-from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, given
+from tuiprobe.results import Figure, Frozen, NotRun, Report, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.base import Count
 from tuiprobe.results.headlines import MEAN_SHIFT
@@ -248,7 +248,7 @@ def _accuracy(
     if isinstance(labels, LabelEvidence):
         by_labels = labels.status.candidates[labels.places[place]].accuracy
         name, figure = labels.status.target, by_labels.figure
-        if given(figure):
+        if is_known(figure):
             among = (0, 0) if isinstance(known, NotRun) else (known.classes, known.of_classes)
             proven = by_labels.evidence == "proof"
             return accuracy_from(figure, name, "labels", "proven" if proven else "labels", among)
@@ -272,7 +272,7 @@ def _by_labels(runs: Sequence[Run], labels: LabelEvidence) -> _Order:
 
     def place(n: int) -> tuple[bool, float]:
         change = differences[n]
-        return candidates[n].dropped, change.value if given(change) else 0.0
+        return candidates[n].dropped, change.value if is_known(change) else 0.0
 
     return _Order(verdict, [first, *sorted(others, key=place)], standings, differences)
 
@@ -332,7 +332,7 @@ def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     groups: list[list[int]] = []
     for n, run in enumerate(runs):
         mean = run.report.headline(MEAN_SHIFT.id)
-        if mean is not None and given(mean.figure):
+        if mean is not None and is_known(mean.figure):
             means[n] = mean
             group = next((of for of in groups if _same_mean(runs, means, of[0], n)), None)
             if group is None:
@@ -342,7 +342,7 @@ def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
 
     def value(n: int) -> float:
         figure = means[n].figure
-        return figure.value if given(figure) else 0.0
+        return figure.value if is_known(figure) else 0.0
 
     most = max(groups, key=len, default=[])
     return {n: means[n] for n in sorted(most, key=lambda n: (-value(n), n))}
@@ -474,7 +474,7 @@ def _sentence(decision: Decision, runs: Sequence[Run]) -> str:
         words = f"{cheapest}within {MARGIN_POINTS} of the best on {by}"
     else:
         words, change = f"best on {by}", models[1].difference
-        if given(change):
+        if is_known(change):
             words += f", {change.with_interval()} ahead of {models[1].model}"
     if decision.evidence == "shifts" and decision.target:
         words += f"; on {decision.target} itself undecided"

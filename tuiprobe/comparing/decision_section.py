@@ -17,7 +17,7 @@ from tuiprobe.numbers import interval
 from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
-from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results import Figure, NotRun, Report, is_known
 from tuiprobe.results.accuracy import best_accuracy, brief
 from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
@@ -102,12 +102,12 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         model.model,
         model.standing,
         interval(change.value, change.low, change.high, change.unit, bare=True)
-        if given(change)
+        if is_known(change)
         else None,
         cells.get("labels"),
         cells.get("measured"),
-        shifts if given(shifts) else None,
-        f"{lost_on} {loss.alone(signed=True, bare=True)}" if given(loss) else None,
+        shifts if is_known(shifts) else None,
+        f"{lost_on} {loss.alone(signed=True, bare=True)}" if is_known(loss) else None,
         None if speed is None else f"{speed:,.0f}/s",
         cells.get("estimate"),
     ]
@@ -119,11 +119,16 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     for part in report.parts:
         for named in part.figures:
             shift = named.data != report.data[0].name  # the first set is in distribution
-            if shift and named.id == TOP1.id and named.headline is not None and given(named.figure):
+            if (
+                shift
+                and named.id == TOP1.id
+                and named.headline is not None
+                and is_known(named.figure)
+            ):
                 same = report.figure_or_absent("id_own_classes", named.data)
-                first = same if given(same) else report.figure("top1")
+                first = same if is_known(same) else report.figure("top1")
                 change = second_minus_first(first, named.figure)
-                if given(change):
+                if is_known(change):
                     losses[named.data] = change
     worst = min(losses, key=lambda name: losses[name].value, default=None)
     return ("", ABSENT) if worst is None else (worst, losses[worst])
@@ -132,7 +137,7 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
 def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     """Yields how to read the table."""
     known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
-    if any(given(row.difference) for row in decision.models):
+    if any(is_known(row.difference) for row in decision.models):
         many = ", for all pairs of models together" if len(decision.models) > 2 else ""
         evidence = (
             f"labels of {decision.target}" if decision.evidence == "labels" else "mean of shifts"
@@ -150,7 +155,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             "orders no models."
         )
     if len(reports) <= MANY:
-        if any(given(_largest_loss(report)[1]) for report in reports):
+        if any(is_known(_largest_loss(report)[1]) for report in reports):
             yield (
                 "Largest loss: points lost on the labelled shift that loses most, against the same "
                 "classes in distribution."
@@ -163,7 +168,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     others = [of for of in (*known, *first_sets) if not isinstance(of, NotRun)]
     sampled = [of for of in others if of.evidence in ("labels", "measured")]
     by_images = any(of.low is not None and of.range != "proven" for of in sampled)
-    if by_images or any(given(_figure(report, MEAN_SHIFT.id)) for report in reports):
+    if by_images or any(is_known(_figure(report, MEAN_SHIFT.id)) for report in reports):
         yield "Other ranges are 95 % intervals, each of its own run."
     count = len(reports)
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
@@ -176,7 +181,7 @@ def _inside(reports: Sequence[Report]) -> SectionContent:
     }
     figs = [*(fig for fig in HEADLINES if fig not in SHOWN), TARGET_ERROR]
     figures = [[_figure(report, fig.id) for fig in figs] for report in reports]
-    known = [i for i in range(len(figs)) if any(given(row[i]) for row in figures)]
+    known = [i for i in range(len(figs)) if any(is_known(row[i]) for row in figures)]
     columns = [
         ("model", "model"), ("representation", "representation"), ("parameters", "parameters"),
         *facts.items(), *((figs[i].id, figs[i].name) for i in known),

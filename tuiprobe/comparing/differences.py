@@ -17,7 +17,7 @@ from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import LabelEvidence, Run
-from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import Figure, Frozen, NotRun, Report, is_known
 from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
@@ -218,7 +218,7 @@ def _differences(
             first=first.figure,
             second=second.figure,
             difference=change,
-            paired=paired is not None and given(change),
+            paired=paired is not None and is_known(change),
             inner=first.inner,
             headline=first.headline,
         )
@@ -230,7 +230,7 @@ def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...
     for fig in HEADLINES:
         for i, row in enumerate(differences):
             leads = row.headline is not None and not row.inner
-            if row.id == fig.id and leads and (given(row.first) or given(row.second)):
+            if row.id == fig.id and leads and (is_known(row.first) or is_known(row.second)):
                 rows[i] = row
                 break
     return tuple(rows)

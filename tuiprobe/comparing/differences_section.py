@@ -14,7 +14,7 @@ from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, heading, prose, table
-from tuiprobe.results import Figure, given
+from tuiprobe.results import Figure, is_known
 from tuiprobe.results.headlines import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 
@@ -69,7 +69,7 @@ def describe_details(
 
 def kind(row: Difference) -> str:
     """Returns the kind of a difference's interval in a word."""
-    if not given(row.difference) or row.difference.low is None:
+    if not is_known(row.difference) or row.difference.low is None:
         return MISSING
     if row.id == LABELLED.id:
         return "by labels"
@@ -121,7 +121,7 @@ def _headlines(comparison: Comparison) -> Iterator[SectionContent]:
 
 def _text(figure: Figure) -> str | None:
     """Returns a figure with its own digits: others of its column are of other things."""
-    return figure.with_interval() if given(figure) else None
+    return figure.with_interval() if is_known(figure) else None
 
 
 def _others(comparison: Comparison, everything: bool) -> Iterator[SectionContent]:
@@ -142,7 +142,7 @@ def _others(comparison: Comparison, everything: bool) -> Iterator[SectionContent
 def _difference(row: Difference) -> list[Value]:
     """Returns the difference with its interval, and how that was obtained."""
     change = row.difference
-    return [change.with_interval(signed=True) if given(change) else None, kind(row)]
+    return [change.with_interval(signed=True) if is_known(change) else None, kind(row)]
 
 
 def _common(comparison: Comparison) -> Iterator[SectionContent]:

@@ -8,7 +8,7 @@ from typing import Final
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import Comparison
 from tuiprobe.probes.content import series
-from tuiprobe.results import Estimate, Frozen, given
+from tuiprobe.results import Estimate, Frozen, is_known
 from tuiprobe.results.section import Chart, Drawn, Series
 
 MOST_ROWS: Final = 40
@@ -43,13 +43,13 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
     rows = [
         PairedRow(name=name, model=row.model, difference=row.difference)
         for row in decision.models
-        if given(row.difference)
+        if is_known(row.difference)
     ]
     on_sets = [
         PairedRow(name=row.data, model=comparison.models[0], difference=row.difference)
         for comparison in comparisons
         for row in comparison.differences
-        if row.id == "top1" and row.paired and not row.inner and given(row.difference)
+        if row.id == "top1" and row.paired and not row.inner and is_known(row.difference)
     ]
     if len(on_sets) <= MOST_ROWS:
         order = {row.name: place for place, row in reversed(list(enumerate(on_sets)))}

@@ -20,7 +20,7 @@ from tuiprobe.comparing.differences import Comparison, Difference
 from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.results.headlines import HEADLINES
 
 _GATE = re.compile(
@@ -165,7 +165,7 @@ def _names(gate: Gate, row: Difference) -> bool:
 
 def _reason(gate: Gate, row: Difference) -> str:
     where = f"{plain(row.data)}/{plain(row.place)}: {row.id}"
-    if not given(row.difference):
+    if not is_known(row.difference):
         return f"{where} cannot be compared: {plain(row.difference.reason)}"
     change = f"{where} changed by {row.difference.with_interval(signed=True)}"
     value = getattr(row.difference, gate.end)

@@ -18,7 +18,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.comparing.notes import reservations
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.inputs import Float64
-from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Real
 from tuiprobe.results.report import Report
 
@@ -190,7 +190,7 @@ def _outcomes(report: Report) -> dict[OutcomeKey, Estimate]:
     outcomes: dict[OutcomeKey, Estimate] = {}
     for part in report.parts:
         for named in part.figures:
-            if named.role == "outcome" and len(named.about) > 2 and given(named.figure):
+            if named.role == "outcome" and len(named.about) > 2 and is_known(named.figure):
                 baseline, axis, *target = named.about
                 outcomes.setdefault((baseline, tuple(target), axis), named.figure)
     return outcomes
@@ -214,7 +214,7 @@ def values_of(report: Report, role: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for part in report.parts:
         for named in part.figures:
-            if named.role == role and given(named.figure):
+            if named.role == role and is_known(named.figure):
                 # Of several sets the first one counts: the in-distribution set.
                 values.setdefault(f"{named.name}, {named.place}", named.figure.value)
     return values

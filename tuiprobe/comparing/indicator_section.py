@@ -9,7 +9,7 @@ from typing import Final
 from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, prose, several, table
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.section import Chart, Drawn, Section, SectionContent, Series, Value
 
 READ: Final = (
@@ -56,7 +56,9 @@ def _content(result: Correlations) -> Iterator[SectionContent]:
         sizes = "; ".join(f"{kind}, {name}: {n}" for (kind, name), n in sorted(strata.items()))
         yield prose(f"Encoders in each stratum: {sizes}.")
         indicators = (*result.signatures, *result.predictors)
-        if any(given(indicator.within) or given(indicator.pooled) for indicator in indicators):
+        if any(
+            is_known(indicator.within) or is_known(indicator.pooled) for indicator in indicators
+        ):
             yield prose(READ)
             yield _correlations("signatures", result.signatures, "signature")
             yield _correlations("predictors", result.predictors, "what one has anyway")
@@ -89,7 +91,7 @@ def _charts(result: Correlations) -> Iterator[Chart]:
             drawn = [
                 (run, figure)
                 for run in result.runs
-                if run.representation == kind and given(figure := getattr(run, id))
+                if run.representation == kind and is_known(figure := getattr(run, id))
             ]
             if len(drawn) > 1:
                 yield Chart(
@@ -127,7 +129,7 @@ def _encoders(runs: Sequence[CorrelatedRun]) -> SectionContent:
     )  # fmt: skip
     rows: list[list[Value]] = [
         [run.run, run.representation, run.backbone, run.training,
-         *(figure if given(figure) else None for figure in (run.height, run.kurtosis)),
+         *(figure if is_known(figure) else None for figure in (run.height, run.kurtosis)),
          run.robustness]
         for run in runs
     ]  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
 from tuiprobe.probes.base.inputs import Float64
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import ImageValues, SetValues
 
@@ -45,9 +45,9 @@ def second_minus_first(first: Figure, second: Figure) -> Figure:
     >>> change.value, round(change.low, 6), round(change.high, 6), change.n
     (2.0, 1.5, 2.5, 8)
     """
-    if not given(first):
+    if not is_known(first):
         return NotRun(reason=f"first: {first.reason}")
-    if not given(second):
+    if not is_known(second):
         return NotRun(reason=f"second: {second.reason}")
     value, n = second.value - first.value, min(first.n, second.n)
     unit = unit_of_difference(first.unit)
@@ -87,7 +87,7 @@ def reaching(change: Figure, reach: float) -> Figure:
         change: A difference, or why there is none.
         reach: Standard errors from its value to either end.
     """
-    if not given(change) or change.low is None or change.high is None:
+    if not is_known(change) or change.low is None or change.high is None:
         return change
     scale, value = reach / NORMAL_95, change.value
     low, high = value - scale * (value - change.low), value + scale * (change.high - value)
@@ -96,7 +96,7 @@ def reaching(change: Figure, reach: float) -> Figure:
 
 def ends_of(change: Figure) -> tuple[float, float]:
     """Returns the ends of the interval of a difference; infinite ones without an interval."""
-    if not given(change) or change.low is None or change.high is None:
+    if not is_known(change) or change.low is None or change.high is None:
         return -inf, inf
     return change.low, change.high
 
@@ -135,7 +135,7 @@ class Pairing:
         about = first.mean_of
         if about is None or second.mean_of != about or not about.sets:
             return None
-        if not (given(first.figure) and given(second.figure)):
+        if not (is_known(first.figure) and is_known(second.figure)):
             return None
         names = (*about.sets, *((about.line.set,) if about.line is not None else ()))
         sets = [self._of(about.values, name) for name in names]

@@ -18,7 +18,7 @@ from tuiprobe.probes.base.head_arrays import SetFeatures, hits, usable_images
 from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.outliers.heights import scan_heights
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.results import Figure, given
+from tuiprobe.results import Figure, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.status import LiveTap, SetAnswers
 from tuiprobe.stats import SampleSummary
@@ -239,7 +239,7 @@ def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
 def _answers(of_set: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
     if of_set.sample.labels is not None:
         return SetAnswers(images=of_set.images, right=of_set.right)
-    if estimate is None or not given(estimate):
+    if estimate is None or not is_known(estimate):
         return SetAnswers(images=of_set.images)
     return SetAnswers(
         images=of_set.images,

@@ -18,7 +18,7 @@ from tuiprobe.labelling.files import label_targets
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
-from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, given
+from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
@@ -247,7 +247,7 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
         if isinstance(headline, NotRun):
             nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
             return target.model_copy(update=nothing)
-        if not target.scaled and given(known.accuracy):  # confidence is no accuracy to be cut
+        if not target.scaled and is_known(known.accuracy):  # confidence is no accuracy to be cut
             uncalibrated = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
             return target.model_copy(update={"uncalibrated": uncalibrated})
         scaled = [
@@ -276,8 +276,8 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
     Args:
         sets: One or more.
     """
-    measured = [data for data in sets if given(data.accuracy)]
-    ordered = (*measured, *(data for data in sets if not given(data.accuracy)))
+    measured = [data for data in sets if is_known(data.accuracy)]
+    ordered = (*measured, *(data for data in sets if not is_known(data.accuracy)))
     lines: list[Text] = []
     clause = ""
     for data in ordered:
@@ -289,7 +289,7 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
     rows: list[list[Value]] = [
         [
             Code(code=data.data),
-            data.accuracy if given(data.accuracy) else None,
+            data.accuracy if is_known(data.accuracy) else None,
             data.labelled,
             data.right,
             data.pictures,
@@ -310,7 +310,7 @@ def labels_part(sets: Sequence[LabelledSet]) -> Part:
             content=(
                 table("labels", ["data", "accuracy", "labelled", right, "pictures"], rows),
                 *([prose(READ)] if measured else []),
-                *([prose(UNKNOWN)] if not all(given(data.accuracy) for data in sets) else []),
+                *([prose(UNKNOWN)] if not all(is_known(data.accuracy) for data in sets) else []),
             ),
         ),
         figures=tuple(

@@ -17,7 +17,7 @@ from tuiprobe.plaintext import listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
 from tuiprobe.probes.content import bullets, heading, prose, several
 from tuiprobe.probes.intervals import wilson
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.results.section import Section, SectionContent
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
@@ -80,7 +80,7 @@ class AnswerLabels:
         others = f"; {self.times:,} of the others are {self.instead}" if self.instead else ""
         share = wilson(self.right, self.labels)
         known = (
-            share.with_interval() if self.labels >= FEWEST_LABELS and given(share) else "too few"
+            share.with_interval() if self.labels >= FEWEST_LABELS and is_known(share) else "too few"
         )
         return f"{self.answer}: {self.right:,} of {self.labels:,} right, {known}{others}"
 

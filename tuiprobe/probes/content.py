@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import listed
-from tuiprobe.results import Figure, given
+from tuiprobe.results import Figure, is_known
 from tuiprobe.results.section import (
     AnsweredImage,
     Bullets,
@@ -105,7 +105,7 @@ def series(
         mark: How it is drawn.
         x: Where each figure stands; None for its index.
     """
-    drawn = [(index, figure) for index, figure in enumerate(figures) if given(figure)]
+    drawn = [(index, figure) for index, figure in enumerate(figures) if is_known(figure)]
     values = [figure for _, figure in drawn]
     return Series(
         name=name,
@@ -135,7 +135,7 @@ def answered(label: str, images: Iterable[AnsweredImage]) -> StripEnd:
 
 def value_or_dash(figure: Figure) -> Value:
     """Returns a figure as the cell of a table; None, shown as a dash, where there is none."""
-    return figure if given(figure) else None
+    return figure if is_known(figure) else None
 
 
 def several(count: int, noun: str, plural: str | None = None) -> str:

@@ -25,7 +25,7 @@ from tuiprobe.report.strings import (
     opening,
 )
 from tuiprobe.report.tables import table_files
-from tuiprobe.results import Report, given
+from tuiprobe.results import Report, is_known
 from tuiprobe.results.accuracy import range_of
 from tuiprobe.results.card import card, not_run, sets_line
 from tuiprobe.results.headlines import BY_ID
@@ -96,7 +96,7 @@ def model_card(report: Report) -> str:
     rows, results = [], []
     for named in (named for part in report.parts for named in part.figures):
         value = named.figure
-        if named.headline is None or named.inner or named.id not in BY_ID or not given(value):
+        if named.headline is None or named.inner or named.id not in BY_ID or not is_known(value):
             continue
         name, data, span = named.name, _measured_on(named), range_of(named)
         metric = name.replace(" ", "_")

@@ -10,7 +10,7 @@ from typing import Any
 
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import csv_cell
-from tuiprobe.results import Estimate, Figure, NotRun, Report, given
+from tuiprobe.results import Estimate, Figure, NotRun, Report, is_known
 from tuiprobe.results.section import Code, Strong, Table, Value
 from tuiprobe.results.subject import Prediction
 
@@ -98,7 +98,7 @@ def _csv(header: list[str], rows: Iterable[CsvRow]) -> str:
 
 def figure_cells(figure: Figure) -> CsvRow:
     """Returns a figure under the columns `FIGURE`; empty where there is none."""
-    if not given(figure):
+    if not is_known(figure):
         return [None, None, None, None, None, None, figure.reason]
     unit = None if figure.unit == "none" else figure.unit
     return [figure.value, figure.low, figure.high, unit, figure.n, figure.method, None]

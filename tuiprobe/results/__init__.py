@@ -5,7 +5,7 @@ figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reaso
 that stands for "unknown". No torch in this package.
 """
 
-from tuiprobe.results.base import Estimate, Failed, Figure, Frozen, Inapplicable, NotRun, given
+from tuiprobe.results.base import Estimate, Failed, Figure, Frozen, Inapplicable, NotRun, is_known
 from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
@@ -35,5 +35,5 @@ __all__ = [
     "Timings",
     "TopImage",
     "Weights",
-    "given",
+    "is_known",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from tuiprobe import numbers
-from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, given
+from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, is_known
 from tuiprobe.results.section import NamedFigure, Range
 from tuiprobe.results.subject import SetSummary
 
@@ -111,11 +111,13 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
     targets: list[Accuracy] = []
     others: list[Accuracy] = []
     for data in sets:
-        of_set = [figure for figure in named if figure.data == data.name and given(figure.figure)]
+        of_set = [
+            figure for figure in named if figure.data == data.name and is_known(figure.figure)
+        ]
         if of_set:
             best = min(of_set, key=lambda figure: strongest.index(figure.id))
             classes = max((figure.classes, figure.of_classes) for figure in of_set)
-            assert given(best.figure)
+            assert is_known(best.figure)
             known = accuracy_from(best.figure, data.name, EVIDENCE[best.id], best.range, classes)
             (targets if data.target else others).append(known)
     order = list(EVIDENCE.values())
@@ -124,7 +126,7 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
 
 def range_of(named: NamedFigure) -> str:
     """Returns the kind of a named figure's range in words; empty without a range."""
-    if not given(named.figure) or named.figure.low is None:
+    if not is_known(named.figure) or named.figure.low is None:
         return ""
     if named.id not in EVIDENCE:
         return "95 %"

@@ -302,7 +302,7 @@ Counted = Annotated[Figure, *in_unit("count")]
 """How many; a mean count may lie between whole numbers."""
 
 
-def given(figure: Figure) -> TypeIs[Estimate]:
+def is_known(figure: Figure) -> TypeIs[Estimate]:
     """Returns whether the figure is an `Estimate`, so that its value may be read."""
     return isinstance(figure, Estimate)
 
@@ -314,7 +314,7 @@ def places_of(figures: Iterable[Figure]) -> int | None:
     >>> [figure.alone(places=places_of(known)) for figure in known]
     ['4.40', '5.72']
     """
-    known = [figure for figure in figures if given(figure)]
+    known = [figure for figure in figures if is_known(figure)]
     if not known:
         return None
     spans = [(figure.value, figure.low, figure.high) for figure in known]

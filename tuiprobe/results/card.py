@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
 from tuiprobe.catalog.set_contents import set_contents
-from tuiprobe.results.base import Frozen, Many, given
+from tuiprobe.results.base import Frozen, Many, is_known
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
 from tuiprobe.results.section import (
@@ -111,7 +111,7 @@ def _needed(report: Report) -> tuple[Block, ...]:
 
 def set_accuracies(report: Report) -> list[NamedFigure]:
     """Returns the known accuracies of sets: by labels, then estimated, then measured in the run."""
-    figures = [named for part in report.parts for named in part.figures if given(named.figure)]
+    figures = [named for part in report.parts for named in part.figures if is_known(named.figure)]
     ranks = (fig.headline for fig in (LABELLED, TARGET, TOP1))
     return [named for rank in ranks for named in figures if named.headline == rank]
 
@@ -144,7 +144,7 @@ def sets_axis(report: Report) -> Chart | None:
     measured = [named for named in known if named not in estimated]
 
     def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
-        figures = [named.figure for named in accuracies if given(named.figure)]
+        figures = [named.figure for named in accuracies if is_known(named.figure)]
         return Series(
             name=name,
             x=tuple(float(names.index(named.data)) for named in accuracies),

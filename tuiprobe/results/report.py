@@ -23,7 +23,7 @@ from tuiprobe.results.base import (
     NotRun,
     Plain,
     Real,
-    given,
+    is_known,
     mistake,
 )
 from tuiprobe.results.headlines import BY_ID
@@ -258,7 +258,7 @@ class Report(Frozen):
             if named.id == id and named.headline is not None and not named.inner
             if data in (None, named.data)
         ]
-        known = (named for named in matching if given(named.figure))
+        known = (named for named in matching if is_known(named.figure))
         return next(known, next(iter(matching), None))
 
     def fact(self, id: str) -> str:

@@ -18,7 +18,7 @@ from tuiprobe.files import DamagedFileError, Entry, read_regular, reading, unles
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
-from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun, given
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun, is_known
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.results.report import ABSENT, MOST_SETS, Report
 from tuiprobe.results.subject import Representation
@@ -134,7 +134,7 @@ class Summary(Frozen):
         figure: Figure = getattr(self, name)
         if name == "target":
             return cell(self.target)
-        return figure.with_interval() if given(figure) else MISSING
+        return figure.with_interval() if is_known(figure) else MISSING
 
 
 def write_results(run: RunDir, report: Report) -> None:

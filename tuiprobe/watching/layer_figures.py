@@ -14,7 +14,7 @@ from tuiprobe.plaintext import TextColumn, text_table
 from tuiprobe.probes.intervals import mean_interval
 from tuiprobe.probes.outliers.compute import outlying_channels
 from tuiprobe.probes.outliers.moments import basis_reference, persistence_of_sums
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.watching.layers import LayerStatistics
 
 HEADINGS = (
@@ -71,7 +71,7 @@ class LayerFigures:
         if self.leading is not None:
             scalars["share"] = self.share
         for name, figure in (("kurtosis", self.kurtosis), ("persistence", self.persistence)):
-            if given(figure):
+            if is_known(figure):
                 scalars[name] = figure.value
         if not isinstance(self.outlier_channels, NotRun):
             scalars["outlier_channels"] = float(len(self.outlier_channels))
@@ -141,10 +141,10 @@ def _row(figures: LayerFigures) -> tuple[str, ...]:
     leading = MISSING
     if figures.leading is not None:
         leading = f"{number(figures.share, 'share')} (channel {figures.leading})"
-    kurtosis = figures.kurtosis.with_interval() if given(figures.kurtosis) else MISSING
+    kurtosis = figures.kurtosis.with_interval() if is_known(figures.kurtosis) else MISSING
     if figures.nonfinite == figures.values:
         kurtosis = "no finite value"
-    elif figures.nonfinite and not given(figures.kurtosis):
+    elif figures.nonfinite and not is_known(figures.kurtosis):
         kurtosis = "no image of finite values"
     return (
         figures.layer,

@@ -12,7 +12,7 @@ from tuiprobe.probes.calibration.compute import probe_calibration
 from tuiprobe.probes.calibration.describe import CalibrationOfTheHead
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.strings import line
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.results.section import Chart, Strip
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -33,7 +33,7 @@ def test_temperature_scaling_finds_the_temperature_and_removes_the_error():
     # The shift was calibrated as it was: scaling it by the other temperature makes it wrong.
     assert shift.before.value < 0.02
     assert shift.after.low > 0.1
-    assert sum(one.accuracy.n for one in own.bins if given(one.accuracy)) == 8000
+    assert sum(one.accuracy.n for one in own.bins if is_known(one.accuracy)) == 8000
 
 
 def test_an_unknown_scale_leaves_only_scaled_figures():
@@ -41,7 +41,7 @@ def test_an_unknown_scale_leaves_only_scaled_figures():
     result = probe_calibration(by, [calibrated("val")], NAMES)
     assert result.sets[0].before.reason == "logit scale unknown"
     assert result.sets[0].bins_before == ()
-    assert given(result.sets[0].after)
+    assert is_known(result.sets[0].after)
 
 
 def test_classes_that_fall_are_named_with_their_images():
@@ -107,7 +107,7 @@ def test_without_a_temperature_no_figure_is_called_scaled():
     right = replace(first, labels=first.features.argmax(axis=1))
     result = probe_calibration(head(), [right, shift], NAMES)
     assert "every answer is right" in result.temperature.reason
-    assert [given(one.before) for one in result.sets] == [True, True]
+    assert [is_known(one.before) for one in result.sets] == [True, True]
     assert [one.after for one in result.sets] == [result.temperature, result.temperature]
     assert all(one.bins == () and one.bins_before for one in result.sets)
     section = described(result)

@@ -8,7 +8,7 @@ from tests.probes import planted
 from tests.probes.planted import final, inner
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import Outcome
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 
 
 def test_inner_taps_follow_the_definitions():
@@ -86,4 +86,4 @@ def test_constant_rows_are_not_run():
     assert result.degenerate == 40
     equal = probe_outliers(final(DEGENERATE["equal images"]))
     assert "alike" in equal.centred_kurtosis.reason
-    assert given(equal.kurtosis)
+    assert is_known(equal.kurtosis)

@@ -21,7 +21,7 @@ from tuiprobe.probes.quantisation.compute import (
     neighbours_after_rounding,
     quantise,
 )
-from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -73,7 +73,7 @@ def test_equals_fake_quantisation_of_torch(name: str, scheme: str) -> None:
     rows = PLANTED[name]
     result = getattr(quantised(rows), scheme)
     for figure, centred in ((result.energy, False), (result.variance, True)):
-        assert given(figure)
+        assert is_known(figure)
         assert figure.value == pytest.approx(decibels(rows, scheme, centred=centred), abs=0.02)
         assert figure.low is not None
         assert figure.low <= figure.value <= figure.high  # type: ignore[operator]

@@ -18,7 +18,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import Forecast, Robustness
 from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.report.terminal import section_text, summary
-from tuiprobe.results import NotRun, Weights, given
+from tuiprobe.results import NotRun, Weights, is_known
 
 OPENAI = {
     "training": "zero-shot", "name": "vitb16_openai", "architecture": "ViT-B-16-quickgelu",
@@ -64,7 +64,7 @@ def test_the_forecast_is_of_peers_without_the_family_and_its_difference_effectiv
     assert (forecast.kind, forecast.without, forecast.published_as) == ("zero-shot", "openai", "")
     assert (forecast.models, forecast.families, forecast.target) == (101, 11, SHIFTS)
     expected = peers("zero-shot", SHIFTS, "openai").expected(round(x * N) / N, N)
-    assert given(forecast.expected)
+    assert is_known(forecast.expected)
     assert forecast.expected.value == pytest.approx(expected.value)
     assert (forecast.expected.low, forecast.expected.high) == expected.intervals[0.95]
     left_out = errors("zero-shot")
@@ -74,8 +74,8 @@ def test_the_forecast_is_of_peers_without_the_family_and_its_difference_effectiv
     (mean,) = (
         one for one in result.effective if one.baseline == "zero_shot" and one.target == SHIFTS
     )
-    assert given(mean.value)
-    assert given(result.mean_shift)
+    assert is_known(mean.value)
+    assert is_known(result.mean_shift)
     assert mean.models == forecast.models
     assert mean.value.value == pytest.approx(result.mean_shift.value - forecast.expected.value)
     named = {one.id: one for one in AccuracyUnderShift().named(result).figures}["forecast"]
@@ -92,7 +92,7 @@ def test_on_other_images_the_published_accuracy_is_used_and_named(tmp_path: Path
     assert (forecast.published_as, forecast.imagenet) == (
         "open_clip:ViT-B-16-quickgelu/openai", published()[0]
     )  # fmt: skip
-    assert given(forecast.expected)
+    assert is_known(forecast.expected)
     assert forecast.expected.value == pytest.approx(0.6026, abs=1e-4)
     section = AccuracyUnderShift().describe(result, Subject(model(), ()))
     text = section_text(section)

@@ -16,7 +16,7 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baselines, OtherOrder, probe_robustness
 from tuiprobe.probes.robustness.describe import ORDERS, AccuracyUnderShift
 from tuiprobe.probes.robustness.orders import other_orders, row_orders
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 12
@@ -62,8 +62,8 @@ def test_names_in_another_order_are_recognised(order: str, accuracy: float) -> N
     truth, answered = drawn(1, accuracy)
     (other,) = tried(answered, label_of(truth), names)
     assert other.order == order
-    assert given(other.accuracy)
-    assert given(other.given)
+    assert is_known(other.accuracy)
+    assert is_known(other.given)
     assert other.accuracy.value == (truth == answered).mean()
     assert other.given.value == (label_of(truth) == answered).mean()
 
@@ -74,7 +74,7 @@ def test_labels_that_count_from_another_number_are_recognised(order: str, step: 
     inside = (truth + step >= 0) & (truth + step < CLASSES)
     (other,) = tried(answered[inside], (truth + step)[inside])
     assert other.order == order
-    assert given(other.accuracy)
+    assert is_known(other.accuracy)
     assert other.accuracy.value == (truth == answered)[inside].mean()
 
 
@@ -83,7 +83,7 @@ def test_labels_shifted_by_a_row_are_recognised(order: str, step: int) -> None:
     truth, answered = drawn(3, 0.9)
     (other,) = tried(answered, np.roll(truth, step))
     assert other.order == order
-    assert given(other.accuracy)
+    assert is_known(other.accuracy)
     ends = slice(None, -1) if step == 1 else slice(1, None)  # the label of one image is lost
     assert other.accuracy.value == (truth == answered)[ends].mean()
 
@@ -99,7 +99,7 @@ def test_any_other_order_is_recognised_by_matching_classes() -> None:
     labels = np.random.default_rng(6).permutation(CLASSES)[truth]
     (other,) = tried(answered, labels)
     assert other.order == "matched"
-    assert given(other.accuracy)
+    assert is_known(other.accuracy)
     assert other.accuracy.value == pytest.approx(0.9, abs=0.06)
     few = slice(None, 40)  # fewer than five a class
     assert tried(answered[few], labels[few]) == []
@@ -110,7 +110,7 @@ def test_two_classes_that_are_exchanged_are_recognised() -> None:
     labels = np.where(truth < 2, 1 - truth, truth)
     (other,) = tried(answered, labels)
     assert (other.order, other.classes) == ("exchanged", NAMES[:2])
-    assert given(other.accuracy)
+    assert is_known(other.accuracy)
     assert other.accuracy.value == (answered == truth).mean()
     assert tried(answered, np.where(truth == 0, 1, truth)) == []  # one way: no exchange
 

@@ -12,7 +12,7 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ExpectedAccuracy
 from tuiprobe.report.strings import line
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import Chart, Prose
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -158,7 +158,7 @@ def test_a_shift_of_one_class_checks_no_estimate():
     result = found(shifts=[alone])
     assert "only one class may answer" in result.checks[0].measured.reason
     assert "only one class may answer" in result.checks[0].expected.reason
-    assert not given(result.left_out.mean_absolute)
+    assert not is_known(result.left_out.mean_absolute)
 
 
 def test_without_a_labelled_shift_the_error_is_unknown():
@@ -196,7 +196,7 @@ def test_without_labels_and_scale_there_is_no_estimate():
     assert result.targets[0].headline == NotRun(reason="logit scale unknown")
     assert card(result) == ["street (500 images, no labels): no estimate: logit scale unknown."]
     # With labels the temperature gives the scale.
-    assert given(found(by=by).targets[0].headline)
+    assert is_known(found(by=by).targets[0].headline)
 
 
 def test_every_class_is_counted_and_the_ends_are_named():
@@ -240,7 +240,7 @@ def test_three_images_above_the_threshold_are_not_certain():
     sure = np.eye(10, dtype=np.float32)[:3] * 40
     (one,) = found(targets=[SetFeatures("three", sure)]).targets
     estimate = one.headline
-    assert given(estimate)
+    assert is_known(estimate)
     assert estimate.value == 1.0
     assert estimate.low is not None
     assert estimate.low < 0.5

@@ -10,7 +10,7 @@ from tests.probes.calibrated import accuracy, calibrated, head
 from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, cross_fit, on_classes_of, second_half
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.targets.estimators import estimates, thresholded
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -124,7 +124,7 @@ def test_too_few_labelled_images_give_no_estimate():
 def test_one_image_two_classes_and_equal_confidences():
     first = calibrated("val", n=500, classes=2)
     result = expected(first, calibrated("target", n=1, classes=2), head(2))
-    assert all(0 <= one.value <= 1 for one in result.values() if given(one))
+    assert all(0 <= one.value <= 1 for one in result.values() if is_known(one))
     flat = SetFeatures("val", np.zeros((100, 2), dtype=np.float32), np.arange(100) % 2)
     same = expected(flat, replace(flat, labels=None), head(2))
     # Both halves of a set of zeros have no direction: every image counts as wrong.

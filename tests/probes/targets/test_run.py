@@ -18,7 +18,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.report.terminal import summary
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -46,7 +46,7 @@ def test_the_range_holds_the_truth(run: Path) -> None:
     result = part(report, Targets)
     (street,) = result.targets
     estimate = street.headline
-    assert given(estimate)
+    assert is_known(estimate)
     assert result.left_out.shifts == len(miniature.SHIFTS)
     reader = RunReader(RunDir(run))
     head = reader.head
@@ -89,7 +89,7 @@ def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
 
     def value(id: str, data: str | None = None) -> float:
         figure = report.figure(id, data)
-        assert given(figure), id
+        assert is_known(figure), id
         return figure.value
 
     for name in ("val", *miniature.SHIFTS):
@@ -98,7 +98,7 @@ def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
     assert value("kurtosis", "val") == pytest.approx(hand.kurtosis(), rel=1e-4)
     assert value("int8.changed", "val") == pytest.approx(hand.int8_changed("val"))
     basis = next(one for one in part(report, Directions).bases if one.centred)
-    assert given(basis.top_share)
+    assert is_known(basis.top_share)
     assert basis.top_share.value == pytest.approx(hand.first_importance(), rel=1e-3)
     (line, prediction), k = _effective(report), part(report, Targets).targets[0].scaled[0]
     x = hand.accuracy("val")
@@ -106,7 +106,7 @@ def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
     assert prediction == pytest.approx(hand.mean_shift() - expected)
     ablated = part(report, ChannelAblations)
     for one in ablated.ablations:
-        if one.mode == "zero" and given(one.difference):
+        if one.mode == "zero" and is_known(one.difference):
             lost = hand.without(one.data, list(ablated.channels))
             assert one.difference.value == pytest.approx(lost, abs=1e-9)
     estimate, half = hand.estimate()
@@ -134,15 +134,15 @@ def test_confidence_and_the_worst_class_follow_from_the_files(run: Path) -> None
 
 def _effective(report: Report) -> tuple[EffectiveRobustness, float]:
     first = part(report, Robustness).headlines()[0]
-    assert given(first.prediction)
+    assert is_known(first.prediction)
     return first, first.prediction.value
 
 
 def test_scaling_calibrates_in_distribution(run: Path) -> None:
     result = part(Report.read(run / "results.json"), Calibration)
     first = result.sets[0]
-    assert given(first.before)
-    assert given(first.after)
+    assert is_known(first.before)
+    assert is_known(first.after)
     assert first.after.value < first.before.value
 
 

@@ -20,7 +20,7 @@ from tuiprobe.probes.content import bullets, channels_in_words, table
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import columns, declared, named_figures
 from tuiprobe.results.section import Code, Section, Value
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -87,7 +87,7 @@ def _largest_loss(result: ChannelAblations, mode: str) -> str:
     losses = [row for row in result.ablations if row.mode == mode and _beyond_controls(row)]
     if not losses:
         return "no more than random ones"
-    worst = min(losses, key=lambda row: row.difference.value if given(row.difference) else 0.0)
+    worst = min(losses, key=lambda row: row.difference.value if is_known(row.difference) else 0.0)
     energy = result.matched_energy
     others = "the next highest" if energy < 1 else "others"
     return (
@@ -101,7 +101,7 @@ def _largest_loss(result: ChannelAblations, mode: str) -> str:
 def _beyond_controls(row: Ablation) -> bool:
     """Returns whether a set loses more than nearly all random choices of channels cost it."""
     loss, random = row.difference, row.random_difference
-    if not given(loss) or not given(random) or random.low is None:
+    if not is_known(loss) or not is_known(random) or random.low is None:
         return False
     return loss.value < random.low
 

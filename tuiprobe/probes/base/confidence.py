@@ -24,7 +24,7 @@ from tuiprobe.probes.base.head_arrays import SetFeatures, answers_of, logit_bloc
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest
 from tuiprobe.probes.intervals import bootstrap_mean
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 BINS = 15
@@ -148,7 +148,7 @@ class Logits:
 def mean_confidence(head: HeadArrays, scores: Confidences) -> Figure:
     """Returns the mean confidence, not calibrated, if the head tells its logit scale."""
     mean = bootstrap_mean(scores.confidence) if scale_known(head) else UNKNOWN_SCALE
-    return mean.model_copy(update={"unit": "share"}) if given(mean) else mean
+    return mean.model_copy(update={"unit": "share"}) if is_known(mean) else mean
 
 
 def equal_mass_bins(confidence: Float64, correct: Bool) -> tuple[Float64, Float64, Int64]:
@@ -251,7 +251,7 @@ class CrossFitted:
     @property
     def pooled(self) -> float:
         """The temperature of all images, for sets without labels."""
-        return self.temperature.value if given(self.temperature) else self.halves[0]
+        return self.temperature.value if is_known(self.temperature) else self.halves[0]
 
 
 def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> CrossFitted | NotRun:
@@ -273,12 +273,12 @@ def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Cros
         return NotRun(reason=f"{where}, {MIN_LABELLED} are needed for a temperature")
     logits, second = Logits(head, source), second_half(n)
     pooled = logits.fitted()
-    if not given(pooled) and not scale_known(head):
+    if not is_known(pooled) and not scale_known(head):
         return NotRun(reason=f"{UNKNOWN_SCALE.reason}, and no temperature can be fitted: "
                              f"{pooled.reason}")  # fmt: skip
-    otherwise = pooled.value if given(pooled) else 1.0
+    otherwise = pooled.value if is_known(pooled) else 1.0
     halves = [logits.fitted(counted) for counted in (~second, second)]
-    values = [half.value if given(half) else otherwise for half in halves]
+    values = [half.value if is_known(half) else otherwise for half in halves]
     each: Float64 = np.where(second, values[0], values[1])
     return CrossFitted(logits, second, pooled, (values[0], values[1]), logits.confidences(each))
 

@@ -20,7 +20,7 @@ from tuiprobe.probes.base.confidence import (
 from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, refuse_wrong_labels
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.intervals import newcombe, wilson
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
@@ -138,7 +138,7 @@ class Calibration(ProbeResult):
 
         def high(shift: ShiftClasses) -> float:
             change = shift.worst[0].change
-            return (given(change) and change.high) or 0.0
+            return (is_known(change) and change.high) or 0.0
 
         return min(fallen, key=high, default=None)
 
@@ -250,7 +250,7 @@ def _calibration(
     assert scores.right is not None  # the caller passes labelled sets
     bins = equal_mass_bins(scores.confidence, scores.right)
     error = ece(scores.confidence, scores.right)
-    gap = float((scores.confidence - scores.right).mean()) if given(error) else None
+    gap = float((scores.confidence - scores.right).mean()) if is_known(error) else None
     return (
         error,
         gap,

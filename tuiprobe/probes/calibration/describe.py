@@ -16,7 +16,7 @@ from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration
 from tuiprobe.probes.content import answered, heading, prose, series, several, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.figures import columns
 from tuiprobe.results.section import (
     Chart,
@@ -147,7 +147,7 @@ def _worst_class_line(result: Calibration) -> Iterator[Text]:
         return
     fallen = [each for each in result.compared if each.worst and each.fell]
     worst, compared = shift.worst[0], sum(shift.compared for shift in fallen)
-    if not given(worst.shift):
+    if not is_known(worst.shift):
         return
     images = worst.shift.n
     right = round(worst.shift.value * images)
@@ -185,7 +185,7 @@ def _reliability(result: Calibration) -> Iterator[Chart]:
         _line(f"{first.data}, scaled", first.bins, "main"),
         _line(f"{first.data}, before", first.bins_before, "second"),
     ]
-    errors = [(row.after.value, row) for row in shifts if given(row.after)]
+    errors = [(row.after.value, row) for row in shifts if is_known(row.after)]
     if errors:
         _, worst = max(errors, key=lambda pair: pair[0])
         lines.append(_line(f"{worst.data}, scaled (worst)", worst.bins, "third"))
@@ -218,7 +218,7 @@ def _classes(result: Calibration) -> Iterator[SectionContent]:
         if isinstance(shift, NotRun):
             yield prose(Code(code=shift.data), f": not compared: {shift.reason}.")
     fallen = [(row.change, shift.data, row) for shift in result.compared for row in shift.worst]
-    fallen.sort(key=lambda row: (given(row[0]) and row[0].high) or 0.0)
+    fallen.sort(key=lambda row: (is_known(row[0]) and row[0].high) or 0.0)
     yield table(
         "classes_fallen",
         [("data", "shift"), "class", ("first", Code(code=result.data)), ("images", "n"),
@@ -234,4 +234,4 @@ def _classes(result: Calibration) -> Iterator[SectionContent]:
 
 
 def _images(figure: Figure) -> int:
-    return figure.n if given(figure) else 0
+    return figure.n if is_known(figure) else 0

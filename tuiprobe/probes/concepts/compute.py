@@ -23,7 +23,7 @@ from tuiprobe.probes.concepts.concept_set import (
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.intervals import band, exact, mean_interval
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.base import Count, Counted, Frozen, Many, Real
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
@@ -203,7 +203,7 @@ class Tested:
             return exact(values[0], tried, "count") if len(values) == 1 else band(values, tried)
 
         polysemanticity = mean_interval(float(per.sum()), float((per**2).sum()), per.size, low=0)
-        if given(polysemanticity):
+        if is_known(polysemanticity):
             method = {"method": "jackknife over directions"}
             polysemanticity = polysemanticity.model_copy(update=method)
         return DirectionFamily(

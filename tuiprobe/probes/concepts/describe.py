@@ -27,7 +27,7 @@ from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions.pruning import SEEDS
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import (
     Chart,
@@ -167,11 +167,11 @@ ROLES: dict[str, Drawn] = {
 def _headline(result: Concepts) -> Text:
     """Returns how many concepts the leading family separates, and how many more than random."""
     lead = result.families[0]
-    over = result.excess if given(result.excess) else lead.excess
+    over = result.excess if is_known(result.excess) else lead.excess
     family = "singular vectors of the head" if lead.family == OF_HEAD else lead.family
     text = f"In image representations, {lead.directions} {family} separate "
     text += f"{lead.unique.alone()} of {result.tried} concepts"
-    if over is not None and given(over):
+    if over is not None and is_known(over):
         sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
         low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))
         size = number(sign * over.value, over.unit, low, high)

@@ -20,7 +20,7 @@ from tuiprobe.probes.content import prose, table
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Figure, Inapplicable, NotRun, given
+from tuiprobe.results import Figure, Inapplicable, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Share
 from tuiprobe.results.figures import FIGURES, Fig, columns
 from tuiprobe.results.report import ProbeResult
@@ -223,10 +223,10 @@ class AccuracyOfNeighbours(Probe[Inputs, Neighbours]):
             " right on ", Code(code=first.data),
         ]  # fmt: skip
         for shift in shifts:
-            if given(shift.accuracy):
+            if is_known(shift.accuracy):
                 headline += [", ", shift.accuracy, " on ", Code(code=shift.data)]
         accuracy, clause = first.accuracy, ""
-        if given(accuracy):
+        if is_known(accuracy):
             clause = f"{accuracy.alone()} right by nearest neighbours"
         return Section(
             title=self.title,

@@ -41,7 +41,7 @@ from tuiprobe.probes.outliers.result import (
     RowFigures,
 )
 from tuiprobe.probes.outliers.rules import RowContext, finding
-from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known
 from tuiprobe.results.section import TopImage
 
 LEADING = 16
@@ -141,7 +141,7 @@ def _with_all_positions(
     if isinstance(heights, Heights):
         heights = heights.model_copy(update={"sampled": True})
     left = figures.centred_kurtosis
-    if given(left):
+    if is_known(left):
         left = left.model_copy(update={"method": f"{left.method}; {SAMPLED}"})
     update = {
         "kurtosis": bootstrap_mean(tap.statistics["sample_kurtosis"], seed),

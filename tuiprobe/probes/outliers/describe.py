@@ -26,7 +26,7 @@ from tuiprobe.probes.outliers.result import (
 from tuiprobe.probes.outliers.rules import HEAVY
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Figure, Model, NotRun, given
+from tuiprobe.results import Figure, Model, NotRun, is_known
 from tuiprobe.results.figures import Fig, column, columns, named_figures
 from tuiprobe.results.headlines import HEIGHT, OFFSET, PERSISTENCE
 from tuiprobe.results.section import (
@@ -234,8 +234,8 @@ def _card(final: Outliers, model: Model) -> Text:
         text = f"{count}, highest {_in_words(final.outlier_channels[0])}"
     line: list[Value] = [text]
     kurtosis, explained = final.kurtosis, final.offset.explained
-    heavy = given(kurtosis) and (kurtosis.low or 0.0) > HEAVY * final.basis_reference
-    if heavy and given(explained):
+    heavy = is_known(kurtosis) and (kurtosis.low or 0.0) > HEAVY * final.basis_reference
+    if heavy and is_known(explained):
         part = "all" if explained.value >= NEARLY_ALL else explained.alone()
         explains = " explains" if outcome is Outcome.OFFSET else "; the offset explains"
         line += [f"{explains} {part} of the kurtosis of ", kurtosis]
@@ -256,10 +256,10 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
     shares = {
         tap.tap: tap.large_norm_tokens
         for tap in result.taps
-        if tap.data == data and given(tap.large_norm_tokens) and tap.large_norm_tokens.value > 0
+        if tap.data == data and is_known(tap.large_norm_tokens) and tap.large_norm_tokens.value > 0
     }
     if shares:
-        most = max(shares.values(), key=lambda share: share.value if given(share) else 0.0)
+        most = max(shares.values(), key=lambda share: share.value if is_known(share) else 0.0)
         at = next(tap for tap, share in shares.items() if share is most)
         yield (f"Tokens of large norm begin at {next(iter(shares))}; at {at} they are ",
                f"{most.alone()} of all. Classification hides it, dense tasks show it; a "
@@ -285,7 +285,7 @@ def _figures(finals: list[Outliers]) -> Table:
     """Returns the table of the final representation's figures, one column per set."""
     columns: list[dict[str, Value]] = []
     for final in finals:
-        n, left_out = final.kurtosis.n if given(final.kurtosis) else 0, final.degenerate
+        n, left_out = final.kurtosis.n if is_known(final.kurtosis) else 0, final.degenerate
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,

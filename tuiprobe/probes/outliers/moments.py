@@ -23,7 +23,7 @@ from tuiprobe.probes.base.inputs import Float32, Float64, ShardSums
 from tuiprobe.probes.base.row_statistics import blocks, kurtosis_and_slope, shares_and_kurtosis
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, delete_shard, exact
 from tuiprobe.probes.outliers.result import Offset, Persistence
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, is_known
 
 QUANTILES_999: Final = (
     (20, 7.2572),
@@ -106,7 +106,7 @@ def moments(rows: Float32, seed: int = 0) -> RowMoments:
         left = NotRun(reason="nothing is left after centring: all images are alike")
     elif n >= 2:
         left = bootstrap_mean(centred + influence, seed)
-        if given(left):
+        if is_known(left):
             left = left.model_copy(update={"value": float(np.nanmean(centred))})
     return RowMoments(
         kurtosis=kurtosis,
@@ -265,7 +265,7 @@ def offset(rows: Float32, kurtosis: Figure, row_kurtosis: Float64) -> Offset:
         null_999=exact(null_999(channels), n, "Monte Carlo, 600,000 random directions a width"),
         predicted=delete_one(predicted, without[2], low=0, high=top),
         explained=_explained(predicted, without[2], kurtosis, row_kurtosis, channels),
-        half=half if given(share) and share.low is not None and share.low > 0 else (),
+        half=half if is_known(share) and share.low is not None and share.low > 0 else (),
     )
 
 
@@ -304,7 +304,7 @@ def _explained(
 ) -> Figure:
     """Returns the part of the kurtosis above its reference that the prediction explains."""
     reference = basis_reference(channels)
-    if not given(kurtosis) or kurtosis.low is None or kurtosis.low <= reference:
+    if not is_known(kurtosis) or kurtosis.low is None or kurtosis.low <= reference:
         return NotRun(reason="the kurtosis is not above its reference")
     n, mean = row_kurtosis.size, float(row_kurtosis.mean())
     kurtosis_without = (n * mean - row_kurtosis) / (n - 1)

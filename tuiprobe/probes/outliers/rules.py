@@ -14,7 +14,7 @@ from tuiprobe.probes.outliers.result import (
     OutlierFinding,
     RowFigures,
 )
-from tuiprobe.results import Figure, given
+from tuiprobe.results import Figure, is_known
 
 TALL = 5.0
 """Median height of a channel that makes an offset concentrated."""
@@ -99,7 +99,7 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
     else:
         tall = ""
     offset, null = figures.offset.kurtosis, figures.offset.null_999
-    concentrated = given(null) and _at_least(offset, null.value)
+    concentrated = is_known(null) and _at_least(offset, null.value)
     if concentrated and heavy and _at_least(explained, CONSTANT):
         random = f"kurtosis of the offset {_text(offset)} against {_text(null)} of a random"
         return Outcome.OFFSET, (f"{random} direction", part)
@@ -107,7 +107,7 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
         if tall:
             return Outcome.MOVING_AND_CONSTANT, (kurtosis, moving, tall, part)
         return Outcome.MOVING, (kurtosis, moving)
-    unexplained = not given(explained) or _below(explained, CONSTANT)
+    unexplained = not is_known(explained) or _below(explained, CONSTANT)
     if heavy and _at_least(share, MOVING) and unexplained:
         return Outcome.UNEVEN, (kurtosis, moving, part)
     if light and leading and all(_below(channel.height, TALL) for channel in leading):
@@ -139,18 +139,18 @@ def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
 
 
 def _rows(figures: RowFigures) -> int:
-    return figures.kurtosis.n if given(figures.kurtosis) else 0
+    return figures.kurtosis.n if is_known(figures.kurtosis) else 0
 
 
 def _at_least(figure: Figure, cut: float) -> bool:
-    return given(figure) and figure.low is not None and figure.low >= cut
+    return is_known(figure) and figure.low is not None and figure.low >= cut
 
 
 def _below(figure: Figure, cut: float) -> bool:
-    return given(figure) and figure.high is not None and figure.high < cut
+    return is_known(figure) and figure.high is not None and figure.high < cut
 
 
 def _text(figure: Figure) -> str:
-    if not given(figure):
+    if not is_known(figure):
         return f"not given ({figure.reason})"
     return figure.with_interval()

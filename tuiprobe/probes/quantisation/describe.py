@@ -25,7 +25,7 @@ from tuiprobe.probes.quantisation.compute import (
     quantise,
 )
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import columns, named_figures
 from tuiprobe.results.section import (
     Chart,
@@ -137,7 +137,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
 
 def _card(result: Quantisation) -> Iterator[Text]:
     shares = [(row.changed.value, row) for row in result.answers
-              if row.scheme == "tensor" and given(row.changed)]  # fmt: skip
+              if row.scheme == "tensor" and is_known(row.changed)]  # fmt: skip
     if not shares:
         for near in result.neighbours[:1]:
             yield ("Rounded to INT8 with one scale, ", near.kept,
@@ -153,7 +153,7 @@ def _card(result: Quantisation) -> Iterator[Text]:
         line = (*line, ", at worst ", worst.changed, more)
     yield (*line, ".")
     finer = next((row for row in result.answers if row.scheme == "channel"), None)
-    if finer is None or not given(finer.changed) or not given(first.changed):
+    if finer is None or not is_known(finer.changed) or not is_known(first.changed):
         return
     if (finer.changed.high or 0.0) < (first.changed.low or 0.0):
         yield "With one scale per channel, ", finer.changed, f" change on {finer.data}."
@@ -162,7 +162,7 @@ def _card(result: Quantisation) -> Iterator[Text]:
 def _accuracy(changed: AnswersChanged) -> str:
     """Returns the change of accuracy, if it can be told from none."""
     top1 = changed.top1
-    if not given(top1):
+    if not is_known(top1):
         return ""
     if top1.low is not None and top1.high is not None and top1.low <= 0 <= top1.high:
         return " (accuracy: no measurable change)"

@@ -45,7 +45,7 @@ from tuiprobe.probes.robustness.compute import (
     Forecast,
     SetAccuracy,
 )
-from tuiprobe.results import Estimate, Model, NotRun, given
+from tuiprobe.results import Estimate, Model, NotRun, is_known
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest
 from tuiprobe.run.records import SetRecord, write_baseline
@@ -240,7 +240,7 @@ def forecast(by: PeerChoice | NotRun, first: SetAccuracy) -> Forecast | NotRun:
     if isinstance(by, NotRun):
         return by
     x, n, published_as = 0.0, None, ""
-    if by.measured and given(first.top1):
+    if by.measured and is_known(first.top1):
         x, n = first.top1.value, first.top1.n
     elif by.published is not None and by.published.imagenet is not None:
         x, published_as = by.published.imagenet, by.published.spec

@@ -27,7 +27,7 @@ from tuiprobe.probes.base.head_arrays import (
     top_hits,
     usable_images,
 )
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
@@ -79,21 +79,21 @@ class SetAccuracy(Frozen):
     @property
     def of_classes(self) -> int:
         """Classes of the head; those that may answer where no row of the head is left out."""
-        return self.head_classes if given(self.top1_all) else self.classes
+        return self.head_classes if is_known(self.top1_all) else self.classes
 
     def other(self) -> Accuracy | None:
         """Returns the accuracy among all classes, or among those of the set, if not quoted."""
-        if given(self.top1_all):
+        if is_known(self.top1_all):
             among = (self.head_classes, self.head_classes)
             return accuracy_from(self.top1_all, self.data, "measured", among=among)
-        if given(self.top1_set):
+        if is_known(self.top1_set):
             among = (self.set_classes, self.classes)
             return accuracy_from(self.top1_set, self.data, "measured", among=among)
         return None
 
     def accuracy(self) -> Accuracy | NotRun:
         """Returns the accuracy that is quoted."""
-        if not given(self.top1):
+        if not is_known(self.top1):
             return self.top1
         among = (self.classes, self.of_classes)
         return accuracy_from(self.top1, self.data, "measured", among=among)
@@ -445,7 +445,7 @@ def _accuracy(
         top1=top1,
         top1_all=among_all,
         top1_set=among_set,
-        set_classes=set_classes if given(among_set) else 0,
+        set_classes=set_classes if is_known(among_set) else 0,
         top5=top5,
         id_own_classes=_on_shift_classes(head, first, images),
     )
@@ -482,7 +482,7 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
-    tops = [accuracy.top1 for accuracy in accuracies if given(accuracy.top1)]
+    tops = [accuracy.top1 for accuracy in accuracies if is_known(accuracy.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
     mean = float(np.mean([top.value for top in tops]))
@@ -555,9 +555,9 @@ def _measured(
     x = accuracies[0].top1
     if baseline.axis == "own classes":
         x = by_shift[target[0]].id_own_classes  # lines on this axis are of one shift
-    if not given(x):
+    if not is_known(x):
         return NotRun(reason=f"no in-distribution accuracy on this axis: {x.reason}")
-    tops = {shift: top for shift in target if given(top := by_shift[shift].top1)}
+    tops = {shift: top for shift in target if is_known(top := by_shift[shift].top1)}
     if len(tops) < len(target):
         return NotRun(reason="a shift has no images")
     if not 0 < x.value < 1:

@@ -35,7 +35,7 @@ from tuiprobe.probes.robustness.compute import (
 )
 from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.scatter import scatter
-from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.accuracy import among_few, sentence
 from tuiprobe.results.figures import columns, named_figures
 from tuiprobe.results.headlines import EFFECTIVE
@@ -167,7 +167,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     def named(self, result: Robustness) -> Named:
         """Names what is declared; only one effective robustness of a baseline is an outcome."""
         leading = result.headlines()
-        shifts = tuple(row.data for row in result.accuracies[1:] if given(row.top1))
+        shifts = tuple(row.data for row in result.accuracies[1:] if is_known(row.top1))
 
         def more(of: BaseModel, field: str) -> Mapping[str, Any]:
             if isinstance(of, SetAccuracy) and field == "top1":
@@ -214,7 +214,7 @@ def _clause(result: Robustness) -> str:
         return sentence(accuracy, first.other(), named=True)
     few = among_few(accuracy, first.other())
     clause = f"{first.top1.alone()} right on {first.data}{few}"
-    if given(result.mean_shift):
+    if is_known(result.mean_shift):
         clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
     return clause
 
@@ -235,9 +235,9 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield ("In distribution, " * targets + _clause(result), ".")
         return
     line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
-    if given(result.mean_shift):
+    if is_known(result.mean_shift):
         each = ", ".join(
-            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if given(row.top1)
+            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if is_known(row.top1)
         )
         mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
         line = (*line, ", ", result.mean_shift, mean)
@@ -245,14 +245,14 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
     among_all = [
         f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
         for row in shifts
-        if given(row.top1_all)
+        if is_known(row.top1_all)
     ]
     if among_all:
         classes = max(row.head_classes for row in result.accuracies)
         yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
-        if given(er.prediction):
+        if is_known(er.prediction):
             yield (_distance_to_line(er, er.prediction, accuracy.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
@@ -294,7 +294,7 @@ def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
             f"{other.given.alone()}: check {remedy}"
         )
     for row in result.accuracies:
-        if row.data not in others and row.shift is None and given(row.top1):
+        if row.data not in others and row.shift is None and is_known(row.top1):
             yield from _at_chance(row, row.top1, subject.model.weights.kind == "checkpoint")
 
 

@@ -24,7 +24,7 @@ from tuiprobe.probes.base.head_arrays import (
 from tuiprobe.probes.base.inputs import Bool, Int64
 from tuiprobe.probes.intervals import wilson, wilson_bounds
 from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
-from tuiprobe.results import given as is_given
+from tuiprobe.results import is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
 ALPHA = 0.001
@@ -217,8 +217,8 @@ def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder 
     """
     if fixed is None or matched is None:
         return fixed or matched
-    assert is_given(fixed.accuracy)
-    assert is_given(matched.accuracy)
+    assert is_known(fixed.accuracy)
+    assert is_known(matched.accuracy)
     return matched if matched.accuracy.value > fixed.accuracy.value + LEAST_GAIN else fixed
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.effective_robustness import logit, mean_of, sigmoid
 from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.section import Chart, Drawn, Series
 
 MOST_NAMED = 2
@@ -29,7 +29,7 @@ def scatter(result: Robustness, name: str) -> list[Chart]:
             if len(same) != 1:
                 continue
             x = same[0].id_own_classes
-        if given(x) and 0 < x.value < 1:
+        if is_known(x) and 0 < x.value < 1:
             charts.append(_baseline(er, x.value, name, number, result))
     return charts
 

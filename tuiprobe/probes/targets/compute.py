@@ -34,7 +34,7 @@ from tuiprobe.probes.targets.estimators import (
     left_out_errors,
     scaled_by,
 )
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
@@ -331,8 +331,8 @@ def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[
     return [
         ShiftEstimate(check.data, id_accuracy.value, expected.value, measured.value)
         for check in checks
-        if given(id_accuracy := check.own) and given(expected := check.of(estimator))
-        if given(measured := check.measured)
+        if is_known(id_accuracy := check.own) and is_known(expected := check.of(estimator))
+        if is_known(measured := check.measured)
     ]
 
 
@@ -378,7 +378,7 @@ def _target(
         value = mean_confidence(head, scores)
         fields = {
             "uncalibrated": value,
-            "labels": labels_needed(scores.confidence, value.value) if given(value) else None,
+            "labels": labels_needed(scores.confidence, value.value) if is_known(value) else None,
         }
     else:
         expected, scores = estimates(source, logits)
@@ -387,7 +387,7 @@ def _target(
         scaled = tuple(
             _scale(name, source, raw, shifts[name], few)
             for name in PRIORS
-            if given(raw := expected[name])
+            if is_known(raw := expected[name])
         )
         first = scaled[0].accuracy
         fields = {
@@ -395,7 +395,7 @@ def _target(
             "scaled": scaled,
             "wrong": wrong,
             "too_few_wrong": few,
-            "labels": labels_needed(scores.confidence, first.value) if given(first) else None,
+            "labels": labels_needed(scores.confidence, first.value) if is_known(first) else None,
         }
     return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
 

@@ -12,7 +12,7 @@ from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
-from tuiprobe.results import NotRun, given
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import sentence
 from tuiprobe.results.figures import Fig, column, named_figures
 from tuiprobe.results.headlines import TARGET
@@ -226,7 +226,7 @@ def _labels(target: TargetSet) -> Value:
 
 def _left_out(errors: LeftOut) -> str:
     """Returns how wrong the estimate was on labelled shifts, in words."""
-    if not given(errors.mean_absolute) or not given(errors.worst):
+    if not is_known(errors.mean_absolute) or not is_known(errors.worst):
         return "How wrong this is on a labelled shift is unknown: the run has none."
     direction = "too high" if errors.worst.value > 0 else "too low"
     average, worst = (
@@ -277,7 +277,7 @@ def _estimates(result: Targets) -> Iterator[SectionContent]:
 def _errors(result: Targets) -> Iterator[SectionContent]:
     yield heading("How wrong these estimates are on labelled shifts")
     left_out = result.left_out
-    if not given(left_out.mean_absolute):
+    if not is_known(left_out.mean_absolute):
         yield prose("Error of the estimate: ", f"{left_out.mean_absolute.reason}.")
         return
     yield table(

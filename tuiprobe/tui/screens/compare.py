@@ -28,7 +28,7 @@ from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.strings import line
 from tuiprobe.request import shown_command
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.keys import KEYS
@@ -72,7 +72,7 @@ class CompareTable(Forest[DifferenceRow]):
 
     def _row(self, row: DifferenceRow) -> ForestRow:
         change, points, ends = row.difference, MISSING, None
-        if given(change):
+        if is_known(change):
             points = interval(change.value, change.low, change.high, change.unit, signed=True,
                               bare=True)  # fmt: skip
             if change.low is not None and change.high is not None:
@@ -187,7 +187,7 @@ class Compared:
             (comparison.models[0], row)
             for comparison in self.comparisons
             for row in comparison.differences
-            if (given(row.first) or given(row.second)) and (row.differs or not only_different)
+            if (is_known(row.first) or is_known(row.second)) and (row.differs or not only_different)
         ]
         words = query.split()
         rows = [

@@ -32,7 +32,7 @@ from tuiprobe.labelling.status import (
 )
 from tuiprobe.numbers import MISSING, NO_BREAK, percent_done
 from tuiprobe.plaintext import plain
-from tuiprobe.results import given
+from tuiprobe.results import is_known
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
 from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -405,7 +405,7 @@ def candidate_rows(state: LabelStatus, named: bool) -> list[ForestRow]:
 
 def _differences(state: LabelStatus, named: bool, bounds: bool) -> Iterator[Content]:
     figure = state.candidates[0].accuracy.figure
-    if len(state.candidates) == 1 and state.labelled and not given(figure):
+    if len(state.candidates) == 1 and state.labelled and not is_known(figure):
         yield inert(figure.reason)
     leader = state.candidates[state.leader].name(named)
     dropped = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tuiprobe.results import Estimate, given
+from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import RunMark
@@ -48,7 +48,7 @@ def _live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
         from tuiprobe.probes.intervals import wilson
 
         figure = wilson(answers.right, answers.images)
-        return accuracy_from(figure, name, "measured") if given(figure) else None
+        return accuracy_from(figure, name, "measured") if is_known(figure) else None
     if answers.value is None:
         return None
     return Accuracy(
@@ -95,7 +95,7 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
             from tuiprobe.probes.intervals import wilson
 
             accuracy = wilson(counted[0].right or 0, counted[0].images)
-    if not given(accuracy) or accuracy.low is None or accuracy.high is None:
+    if not is_known(accuracy) or accuracy.low is None or accuracy.high is None:
         return replace(row, figure="done, without shifts" if view.final else view.word)
     ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high)
     images_text = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
