@@ -31,7 +31,8 @@ from pathlib import Path
 from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 spec = make_spec(None, None, json.loads(sys.argv[1]))
-print(run(RunRequest(spec=spec, output=Path(sys.argv[2]))).directory.path)
+[end] = run([RunRequest(spec=spec, output=Path(sys.argv[2]))])
+print(end.directory.path)
 """
 
 _ASK = """

@@ -34,7 +34,7 @@ def peak():
     return next(int(one.split()[1]) for one in lines if one.startswith("VmHWM"))
 spec = make_spec(None, None, {"embeddings": sys.argv[1]})
 before = peak()
-end = run(RunRequest(spec=spec, output=Path(sys.argv[2])))
+[end] = run([RunRequest(spec=spec, output=Path(sys.argv[2]))])
 seconds = json.loads(end.directory.results_file.read_text())["timings"]["seconds"]
 print(json.dumps({"libraries": before, "peak": peak(), "seconds": seconds}))
 """

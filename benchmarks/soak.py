@@ -35,7 +35,7 @@ from tuiprobe.request import RunRequest, make_spec
 lines = lambda: Path("/proc/self/status").read_text().splitlines()
 for number in range(int(sys.argv[1])):
     spec = make_spec(None, None, {"sample": int(sys.argv[2])})
-    run(RunRequest(spec=spec, output=Path(sys.argv[3]) / str(number)))
+    run([RunRequest(spec=spec, output=Path(sys.argv[3]) / str(number))])
     resident = next(int(one.split()[1]) for one in lines() if one.startswith("VmRSS"))
     held = [resident / 1024, len(os.listdir("/proc/self/fd")), threading.active_count()]
     print(json.dumps(held), flush=True)

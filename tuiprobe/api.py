@@ -21,7 +21,7 @@ from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.engine.job import RunOutcome
 from tuiprobe.engine.opening import PythonObjects
-from tuiprobe.engine.run import run_all
+from tuiprobe.engine.run import run
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.encoder import Encoder
@@ -90,7 +90,7 @@ def run_probes(
                 of = f"{request.spec.model}: " if len(models) > 1 else ""
                 listen(replace(event, message=of + event.message))
 
-            outcomes = run_all(requests, [objects for _, objects in given], listen=relay)
+            outcomes = run(requests, listen=relay, objects=[objects for _, objects in given])
     except TuiprobeError as error:
         error.add_note(ARGUMENTS)
         raise

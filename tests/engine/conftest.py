@@ -110,7 +110,8 @@ def measured(
     source = data if isinstance(data, str) else f"imagefolder:{data}"
     given = {"batch_size": 4, "threads": 1, "workers": 0, **options}
     spec = make_spec(f"py:tests.engine.{model}:build", source, given)
-    return run(RunRequest(spec=spec, output=output, mix=mix), listen=listen)
+    request = RunRequest(spec=spec, output=output, mix=mix)
+    return run([request], listen=lambda _, event: listen(event))[0]
 
 
 def when_measuring(act: Callable[[], object]) -> Listener:

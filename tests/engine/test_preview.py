@@ -194,7 +194,7 @@ def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
     before = preview(request())
     assert (before.directory.state, before.taps) == ("new", Unknown(depends_on="model"))
     assert preview(request(output=None)).directory.path.endswith("-*")
-    measure_run(request())
+    measure_run([request()])
     images = preview(request()).images
     assert images > 0
     assert state() == ("replaced", images, ())

@@ -226,7 +226,7 @@ def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
             for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
                 patch.setenv(name, value)
             spec = make_spec(MODEL, data, {"workers": 0, "threads": 1, "sample": 40, **options})
-            run(RunRequest(spec=spec, output=tmp_path / "ranks"))
+            run([RunRequest(spec=spec, output=tmp_path / "ranks")])
     shared = Report.read(tmp_path / "ranks" / "results.json")
     assert shared.without_timings() == whole.without_timings()
     for shard in sorted((tmp_path / "whole" / "shards").glob("one-*"))[1::2]:
@@ -252,7 +252,7 @@ def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_
 
     options = {"workers": 0, "threads": 1, "sample": 40, "target": targets, "batch_size": 4}
     request = RunRequest(spec=make_spec(MODEL, data, options), output=tmp_path / "run")
-    outcome = run(request, listen=cancel)
+    [outcome] = run([request], listen=lambda _, event: cancel(event))
     assert not outcome.complete
     assert not (tmp_path / "run" / "results.json").exists()
 

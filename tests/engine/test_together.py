@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import measured, shard_files
 from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
-from tuiprobe.engine.run import run_each
+from tuiprobe.engine.run import run
 from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
 from tuiprobe.request import RunRequest, make_spec
@@ -37,8 +37,13 @@ def together(numbers: Path, *changes: dict[str, Any], listen: Any = lambda event
         model = f"py:tests.engine.{options.pop('model')}:{options.pop('build', 'build')}"
         spec = make_spec(model, f"imagefolder:{numbers}", options)
         requests.append(RunRequest(spec=spec, runs=numbers.parent / "runs"))
-    ends = run_each(requests, listen=lambda _, event: listen(event))
-    return [end.outcome or end for end in ends]
+    ends: dict[int, Any] = {}
+
+    def failed(request: RunRequest, reason: Any) -> None:
+        ends[requests.index(request)] = reason
+
+    outcomes = iter(run(requests, listen=lambda _, event: listen(event), failed=failed))
+    return [ends[i] if i in ends else next(outcomes) for i in range(len(requests))]
 
 
 def same_shards(first: Path, other: Path) -> bool:

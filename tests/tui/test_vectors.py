@@ -26,7 +26,7 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", planted(300, 24))
     np.save(tmp_path / "y.npy", planted(200, 24, seed=5))
     given = {"embeddings": str(tmp_path / "x.npy"), "target_embeddings": (str(tmp_path / "y.npy"),)}
-    run(RunRequest(spec=make_spec(None, None, given), output=tmp_path / "run"))
+    run([RunRequest(spec=make_spec(None, None, given), output=tmp_path / "run")])
     app = TuiprobeApp(open_run=tmp_path / "run")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)

@@ -35,6 +35,6 @@ def measure(tmp_path: Path) -> Run:
         listen = options.pop("listen", lambda event: None)
         spec = make_spec(None, None, {"embeddings": str(source), **options})
         request = RunRequest(spec=spec, output=tmp_path / output, fresh=fresh)
-        return run(request, listen=listen)
+        return run([request], listen=lambda _, event: listen(event))[0]
 
     return go

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.assemble import usable_spec, user_spec
 from tuiprobe.engine.shards import current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, catching_signals
+from tuiprobe.engine.stopping import (
+    INTERRUPTED,
+    RESUMABLE,
+    Interrupted,
+    catching_signals,
+    failure_event,
+)
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.limits import MODELS_BYTES
@@ -217,7 +223,7 @@ class _Models:
         listen: Receives all events.
         as_json: Print the results as JSON.
         debug: Print the traceback of what failed.
-        codes: The exit codes, in the order of the models.
+        codes: The exit codes, in the order in which the runs ended.
         finished: Runs with results, in the order of the models.
         gaps: What was not measured, each with the reason.
     """
@@ -304,22 +310,24 @@ class _Models:
             kind = "warning"
         name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
         self.listen(replace(event, kind=kind, message=name + event.message))
-        if self.debug and event.kind == "failed":
-            traceback.print_exc()  # events arrive while the error is handled
 
     def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
         """Measures models together and writes their reports; returns the runs that did not fail."""
-        from tuiprobe.engine.run import run_each
+        from tuiprobe.engine.run import run
 
-        outcomes = []
-        for request, end in zip(requests, run_each(requests, listen=self._receive), strict=True):
-            self.codes.append(end.exit_code)
-            if end.outcome is not None:
-                _report(end.outcome, self.as_json)
-                outcomes.append(end.outcome)
-            else:
-                self.gaps.append(f"{request.spec.model}: {end.reason}")
+        outcomes = run(requests, listen=self._receive, failed=self._failed)
+        for outcome in outcomes:
+            self.codes.append(outcome.exit_code)
+            _report(outcome, self.as_json)
         return outcomes
+
+    def _failed(self, request: RunRequest, reason: TuiprobeError | Interrupted) -> None:
+        self.codes.append(reason.exit_code)
+        interrupted = reason.exit_code == INTERRUPTED
+        self.gaps.append(f"{request.spec.model}: {'stopped before' if interrupted else reason}")
+        self._receive(request, failure_event(reason))
+        if self.debug and not interrupted:
+            traceback.print_exception(reason)
 
     def _compare(self, outcomes: list[RunOutcome]) -> str:
         """Writes and prints the table of all runs that have results, if there are two or more.

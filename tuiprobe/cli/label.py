@@ -146,7 +146,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     from tuiprobe.datasets.load import load_dataset
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.engine.opening import PythonObjects
-    from tuiprobe.engine.run import run_all
+    from tuiprobe.engine.run import run
     from tuiprobe.models.loaders.answer_table import AnswerTable
     from tuiprobe.request import RunRequest
 
@@ -158,8 +158,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     specs = [user_spec(f"answers:{table}", data, options) for table in tables]
     pictures = PythonObjects(images={source: load_target(source)})
     requests = [RunRequest(spec=spec) for spec in specs]
-    objects = [pictures] * len(requests)
-    outcomes = run_all(requests, objects, listen=lambda request, event: None)
+    outcomes = run(requests, objects=[pictures] * len(requests))
     paths = dict(zip(tables, (outcome.directory.path for outcome in outcomes), strict=True))
     return [paths.get(path, path) for path in named]
 

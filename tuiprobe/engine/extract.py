@@ -17,7 +17,7 @@ from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
 from tuiprobe.engine.plan import INNER_TOP_K
 from tuiprobe.engine.shards import Shard, stack_states
-from tuiprobe.engine.stopping import RESUMABLE, Interrupted
+from tuiprobe.engine.stopping import Interrupted, failure_event
 from tuiprobe.errors import DataError
 from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.taps import Tap
@@ -69,7 +69,7 @@ class Extraction:
     def stop(self, reason: Interrupted) -> None:
         """Marks the extraction as stopped, and emits an event."""
         self.stopped = True
-        self.job.emit("interrupted", f"stopped by {reason}; {RESUMABLE}")
+        self.job.listen(failure_event(reason))
 
     def cut_batches(self) -> bool:
         """Makes the pieces of a batch half as large; returns False if they are single images."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.stopping import INTERRUPTED, RESUMABLE, Interrupted, StopRequest
+from tuiprobe.engine.stopping import INTERRUPTED, Interrupted, StopRequest, failure_event
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
@@ -97,12 +97,11 @@ class Job:
 
     def note(self, reason: TuiprobeError | Interrupted) -> None:
         """Writes into the status of this rank that it failed, or was stopped."""
-        stopped = isinstance(reason, Interrupted)
-        message = f"stopped by {reason}; {RESUMABLE}" if stopped else str(reason)
+        event = failure_event(reason)
         with suppress(TuiprobeError):
-            self.status.record(Event("interrupted" if stopped else "failed", message))
-            if stopped:
-                self.status.end("interrupted", message)
+            self.status.record(event)
+            if isinstance(reason, Interrupted):
+                self.status.end("interrupted", event.message)
 
 
 @dataclass(frozen=True)
@@ -131,18 +130,3 @@ class RunOutcome:
     def exit_code(self) -> int:
         """The exit code of a command that makes this run alone."""
         return INTERRUPTED if not self.complete else RunError.exit_code if self.failures else 0
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """How one of several runs ended.
-
-    Attributes:
-        exit_code: The exit code of a command that makes this run alone.
-        outcome: What it came to; None if it failed, or was stopped before or after measuring.
-        reason: Why there is no outcome.
-    """
-
-    exit_code: int
-    outcome: RunOutcome | None = None
-    reason: str = ""

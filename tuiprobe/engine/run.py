@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
@@ -23,7 +23,7 @@ from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import build_head
-from tuiprobe.engine.job import Job, RunEnd, RunOutcome
+from tuiprobe.engine.job import Job, RunOutcome
 from tuiprobe.engine.live import images_at_ends, write_thumbnails
 from tuiprobe.engine.machine import refuse_forked_child
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
@@ -33,8 +33,6 @@ from tuiprobe.engine.preparing import extraction_of, prepare
 from tuiprobe.engine.resume import UnusableShardError, check_shards
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import (
-    INTERRUPTED,
-    RESUMABLE,
     Interrupted,
     catching_signals,
     explaining_failures,
@@ -53,7 +51,7 @@ from tuiprobe.spec import FINAL_TAP
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
-OnFailure: TypeAlias = Callable[[Any, TuiprobeError | Interrupted], None]
+OnFailure: TypeAlias = Callable[[RunRequest, TuiprobeError | Interrupted], None]
 """Called with a run that fails, or is stopped outside measuring, and the error."""
 
 
@@ -62,138 +60,92 @@ def _raise(_: object, reason: TuiprobeError | Interrupted) -> NoReturn:
 
 
 def run(
-    request: RunRequest,
+    requests: Sequence[RunRequest],
     *,
-    listen: Listener = lambda event: None,
-    objects: PythonObjects = PythonObjects(),  # noqa: B008 - frozen
-) -> RunOutcome:
-    """Measures, merges and probes; resumes an earlier attempt.
+    listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
+    objects: Sequence[PythonObjects] = (),
+    failed: OnFailure = _raise,
+) -> list[RunOutcome]:
+    """Measures, merges and probes one model or several; resumes earlier attempts.
 
     Args:
-        request: What to measure, where and how.
-        listen: Receives all events.
-        objects: Encoder and images that have no name to load them by.
+        requests: What to measure, where and how.
+        listen: Receives the events of each run.
+        objects: Encoder and images of each run that have no name to load them by; empty for none.
+        failed: Called with each run that fails while the error is handled. The others go on unless
+            it raises the error, as the default does.
+
+    Returns:
+        The outcomes of the runs that did not fail, in the order of `requests`.
 
     Raises:
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
         Interrupted: If a stop was requested before the first image or after the last.
     """
-    return run_all([request], [objects], listen=lambda _, event: listen(event))[0]
-
-
-def run_all(
-    requests: Sequence[RunRequest],
-    objects: Sequence[PythonObjects],
-    *,
-    listen: Callable[[RunRequest, Event], None],
-) -> list[RunOutcome]:
-    """Runs several models and decodes each image once; a run that fails stops the others.
-
-    Args:
-        requests: What to measure, where and how.
-        objects: Encoder and images of each that have no name to load them by.
-        listen: Receives the events of each run.
-
-    Returns:
-        The outcome of each, in the order of `requests`.
-
-    Raises:
-        TuiprobeError: As `run` does.
-        Interrupted: As `run` does.
-    """
-    outcomes = _run_group(requests, objects, listen, _raise)
-    return [outcomes[number] for number in range(len(requests))]
-
-
-def run_each(
-    requests: Sequence[RunRequest],
-    *,
-    listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
-) -> list[RunEnd]:
-    """Runs several models as `run_all` does; a run that fails does not stop the others.
-
-    Args:
-        requests: What to measure, where and how.
-        listen: Receives the events of each run, `failed` and `interrupted` among them, while the
-            error is handled.
-
-    Returns:
-        How each run ended, in the order of `requests`.
-    """
-    ends: dict[int, RunEnd] = {}
-
-    def failed(number: int, reason: TuiprobeError | Interrupted) -> None:
-        if isinstance(reason, Interrupted):
-            event = Event("interrupted", f"stopped by {reason}; {RESUMABLE}")
-            ends[number] = RunEnd(INTERRUPTED, reason="stopped before")
-        else:
-            event = Event("failed", str(reason), {"exit_code": reason.exit_code})
-            ends[number] = RunEnd(reason.exit_code, reason=str(reason))
-        listen(requests[number], event)
-
-    outcomes = _run_group(requests, [PythonObjects()] * len(requests), listen, failed)
-    ends |= {number: RunEnd(done.exit_code, done) for number, done in outcomes.items()}
-    return [ends[number] for number in range(len(requests))]
-
-
-def _run_group(
-    requests: Sequence[RunRequest],
-    objects: Sequence[PythonObjects],
-    listen: Callable[[RunRequest, Event], None],
-    failed: OnFailure,
-) -> dict[int, RunOutcome]:
-    """Opens, measures and finishes runs; arguments as for `run_all` and `_Group`."""
     refuse_forked_child()
     with catching_signals(), ExitStack() as stack:
-        locks = [stack.enter_context(ExitStack()) for _ in requests]
-        opened = [
-            partial(open_run, request, of_run, listen=partial(listen, request), objects=each)
-            for request, of_run, each in zip(requests, locks, objects, strict=True)
-        ]
-        return _Group(opened, locks, failed).run()
+        group = _Group(failed)
+        runs = [_Run(request, stack.enter_context(ExitStack())) for request in requests]
+        each_objects = objects or [PythonObjects()] * len(runs)
+        for one, of_run in zip(runs, each_objects, strict=True):
+            group.open(one, partial(listen, one.request), of_run)
+        group.measure()
+    return [one.outcome for one in runs if one.outcome is not None]
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run of a group: its request, the locks that it holds until it ends, and what it becomes."""
+
+    request: RunRequest
+    locks: ExitStack
+    job: Job | None = None  # once it is open
+    outcome: RunOutcome | None = None
 
 
 class _Group:
-    """The runs of one command.
+    """The runs of one command; one that ends releases its locks while others go on.
 
     Args:
-        opened: Opens each run.
-        locks: Hold the locks of each run; closed when it has ended, while others go on.
-        failed: Called with the number of a run that ends without an outcome; may raise.
+        failed: Called with each run that ends without an outcome; may raise.
     """
 
-    def __init__(
-        self, opened: Sequence[Callable[[], Job]], locks: Sequence[ExitStack], failed: OnFailure
-    ) -> None:
-        self._opened, self._locks, self._failed = opened, locks, failed
-        self._jobs: dict[int, Job] = {}
-        self._numbers: dict[Extraction, int] = {}  # of the runs that have not ended
-        self._outcomes: dict[int, RunOutcome] = {}
+    def __init__(self, failed: OnFailure) -> None:
+        self._failed = failed
+        self._runs: dict[Extraction, _Run] = {}  # that have not ended
         self._stopped = ""  # what asked to stop before or after measuring
 
-    def run(self) -> dict[int, RunOutcome]:
-        """Opens all runs, measures those over the same images together, and finishes each.
+    def open(self, run: _Run, listen: Listener, objects: PythonObjects) -> None:
+        """Opens a run and prepares its first image."""
 
-        Returns:
-            The outcome of each run that has one, by its number.
-        """
-        for number in range(len(self._opened)):
-            self._attempt(number, partial(self._open, number))
+        def step() -> None:
+            run.job = open_run(run.request, run.locks, listen=listen, objects=objects)
+            self._runs[prepare(run.job)] = run
+
+        self._attempt(run, step)
+
+    def measure(self) -> None:
+        """Measures the runs over the same images together, and finishes each."""
         by_images: dict[Any, list[Extraction]] = {}
-        for run, number in self._numbers.items():
-            images = _images_and_batches(run.job.plan) if run.left else number
-            by_images.setdefault(images, []).append(run)
+        for extraction in self._runs:
+            plan = extraction.job.plan
+            images = _images_and_batches(plan) if extraction.left else extraction
+            by_images.setdefault(images, []).append(extraction)
         waiting = list(by_images.values())
         for together in waiting:  # grows
-            crowded = [] if self._stopped else measure(together, self._measuring_failed)
-            waiting += [[run] for run in crowded]
-            for run in together:
-                if run in self._numbers and run not in crowded:
-                    number = self._numbers.pop(run)
-                    self._attempt(number, partial(self._finish, number, run))
-        return self._outcomes
+            postponed = [] if self._stopped else measure(together, self._fail)
+            waiting += [[extraction] for extraction in postponed]
+            for extraction in together:
+                if extraction in self._runs and extraction not in postponed:
+                    run = self._runs.pop(extraction)
+                    self._attempt(run, partial(self._finish, run, extraction))
 
-    def _attempt(self, number: int, step: Callable[[], None]) -> None:
+    @staticmethod
+    def _finish(run: _Run, extraction: Extraction) -> None:
+        run.outcome = finish(extraction)
+        run.locks.close()
+
+    def _attempt(self, run: _Run, step: Callable[[], None]) -> None:
         """Executes a step of a run; a failure ends this run alone."""
         try:
             with explaining_failures():
@@ -203,25 +155,17 @@ class _Group:
         except (TuiprobeError, Interrupted) as reason:
             if isinstance(reason, Interrupted):
                 self._stopped = str(reason)
-            self._fail(number, reason)
+            self._end(run, reason)
 
-    def _measuring_failed(self, run: Extraction, reason: TuiprobeError | Interrupted) -> None:
-        self._fail(self._numbers.pop(run), reason)
+    def _fail(self, extraction: Extraction, reason: TuiprobeError | Interrupted) -> None:
+        self._end(self._runs.pop(extraction), reason)
 
-    def _fail(self, number: int, reason: TuiprobeError | Interrupted) -> None:
+    def _end(self, run: _Run, reason: TuiprobeError | Interrupted) -> None:
         """Ends a run without an outcome."""
-        if number in self._jobs:
-            self._jobs[number].note(reason)
-        self._locks[number].close()
-        self._failed(number, reason)
-
-    def _open(self, number: int) -> None:
-        job = self._jobs[number] = self._opened[number]()
-        self._numbers[prepare(job)] = number
-
-    def _finish(self, number: int, run: Extraction) -> None:
-        self._outcomes[number] = finish(run)
-        self._locks[number].close()
+        if run.job is not None:
+            run.job.note(reason)
+        run.locks.close()
+        self._failed(run.request, reason)
 
 
 def _images_and_batches(plan: Plan) -> tuple[object, ...]:
@@ -236,7 +180,10 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
     return plan.spec.batch, sources, stamps, shards, answers
 
 
-def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extraction]:
+def measure(
+    runs: Sequence[Extraction],
+    failed: Callable[[Extraction, TuiprobeError | Interrupted], None] = _raise,
+) -> list[Extraction]:
     """Measures the missing shards of runs over the same images; each image is decoded once.
 
     A run that fails or is cancelled does not stop the others; a signal stops all.
@@ -249,7 +196,7 @@ def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extr
         The runs that ran out of memory, to be measured again one by one. One that was measured
         alone cuts its batches from then on.
     """
-    active, crowded = [run for run in runs if run.left], list[Extraction]()
+    active, postponed = [run for run in runs if run.left], list[Extraction]()
     together, plan = tuple(active), runs[0].job.plan
     shards = [shard for shard in plan.all_shards if any(run.needs(shard) for run in active)]
 
@@ -265,7 +212,7 @@ def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extr
             if not out_of_memory(error.__cause__):
                 failed(run, error)
             elif len(together) > 1 or run.cut_batches():
-                crowded.append(run)
+                postponed.append(run)
             else:
                 advice = "use a smaller model or --device cpu"
                 failed(run, RunError(f"out of memory with one image at a time; {advice}"))
@@ -288,12 +235,12 @@ def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extr
                     for i, run in needing(shard):
                         attempt(run, partial(run.measure, batches[i]))
                     if not any(run.left for run in active):
-                        return crowded
+                        return postponed
                 for _, run in needing(shard):
                     attempt(run, run.publish)
     except Interrupted as reason:
         for run in together:
-            if run in active or run in crowded:
+            if run in active or run in postponed:
                 run.stop(reason)
         return []
     except TuiprobeError as error:  # of the decoding, or raised by `failed`
@@ -301,7 +248,7 @@ def measure(runs: Sequence[Extraction], failed: OnFailure = _raise) -> list[Extr
             raise
         for run in list(active):
             attempt(run, partial(_raise, run, error))
-    return crowded
+    return postponed
 
 
 def _decoded(

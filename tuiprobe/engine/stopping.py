@@ -23,6 +23,7 @@ from types import FrameType
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plugins import in_code
+from tuiprobe.run.status import Event
 
 INTERRUPTED = 130
 """Exit code of a run that was asked to stop."""
@@ -45,6 +46,15 @@ class Interrupted(KeyboardInterrupt):
 
     Not an `Exception`: it may be raised anywhere, and no `except Exception` may catch it.
     """
+
+    exit_code = INTERRUPTED
+
+
+def failure_event(reason: TuiprobeError | Interrupted) -> Event:
+    """Returns the event of a run that ends without an outcome."""
+    if isinstance(reason, Interrupted):
+        return Event("interrupted", f"stopped by {reason}; {RESUMABLE}")
+    return Event("failed", str(reason), {"exit_code": reason.exit_code})
 
 
 class Signals:
