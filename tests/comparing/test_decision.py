@@ -356,17 +356,3 @@ def test_what_weakens_runs_stands_directly_under_the_decision() -> None:
     assert notes == [f"note: {note}" for note in decision.notes]
     for text in (section_text(section), section_markdown(section)):
         assert text.index(decision.notes[1]) < text.index("behind")
-
-
-def test_equal_names_are_told_apart_by_directories_then_paths(tmp_path: Path) -> None:
-    def at(name: str, *folders: str) -> Run:
-        return run(name)._replace(directory=RunDir(tmp_path.joinpath(*folders)))
-
-    def names(*runs: Run) -> list[str]:
-        return [run.report.model.name for run in with_names(runs)]
-
-    assert names(at("m", "x"), at("m", "y"), at("n", "x")) == ["x", "y", "n"]
-    same = at("m", "1", "x"), at("m", "2", "x")
-    assert names(*same) == [str(tmp_path / "1" / "x"), str(tmp_path / "2" / "x")]
-    twice = names(at("m", "x"), at("m", "x"))
-    assert twice == [str(tmp_path / "x"), f"{tmp_path / 'x'} (2)"]

@@ -166,7 +166,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
         source="miniature",
         target=accuracy_from(estimate(0.5, 0.1), "street", "estimate"),
     )
-    columns = columns_of([replace(row, name="mini_clip-miniature-3a1b")], width)
+    columns = columns_of([replace(row, short_name="mini_clip-miniature-3a1b")], width)
     assert " ".join(columns[i].title for i in visible_columns(columns, width)) == kept
 
 

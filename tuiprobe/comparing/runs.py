@@ -13,7 +13,8 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.report import read_report
 from tuiprobe.results import Estimate, Figure, NotRun, Report
-from tuiprobe.run.directory import RunDir, distinct_names
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.naming import NamedRun, distinct_names
 from tuiprobe.run.per_image import ImageValues, read_per_image
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def directories(runs: Sequence[Report | str | PathLike[str]]) -> list[Path]:
 
 def with_names(runs: Sequence[Run]) -> list[Run]:
     """Returns runs whose models differ in their names; see `distinct_names`."""
-    models = [run.report.model.name for run in runs]
+    subjects = [NamedRun(run.report.model.name, run.directory, run.report.spec) for run in runs]
     named = []
-    for run, name in zip(runs, distinct_names(models, [r.directory for r in runs]), strict=True):
+    for run, name in zip(runs, distinct_names(subjects), strict=True):
         model = run.report.model.model_copy(update={"name": name})
         named.append(run._replace(report=run.report.model_copy(update={"model": model})))
     return named

@@ -22,7 +22,8 @@ from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLin
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
 from tuiprobe.plaintext import encodable, plain
-from tuiprobe.run.directory import RunDir, distinct_names
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.naming import NamedRun, distinct_names
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -337,7 +338,7 @@ class Labelling:
     def models(self) -> list[str]:
         """The name of each candidate; see `distinct_names`."""
         candidates = self.matched.candidates
-        return distinct_names([run.model for run in candidates], [r.directory for r in candidates])
+        return distinct_names([NamedRun.read(run.model, run.directory) for run in candidates])
 
 
 def open_labelling(

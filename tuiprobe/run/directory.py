@@ -8,8 +8,7 @@ followed.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from tuiprobe.files import (
     unless_damaged,
     writing,
 )
-from tuiprobe.plaintext import plain
 from tuiprobe.run.locks import ENGINE_LOCK, holding
 
 LOG_MARK = "$ tuiprobe "
@@ -266,20 +264,3 @@ class RunDir:
             raise DamagedFileError(
                 f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
             )
-
-
-def distinct_names(models: Sequence[str], runs: Sequence[RunDir]) -> list[str]:
-    """Returns a name of each run's model that no other one has.
-
-    Equal ones are called by their directories, where these have equal names by their paths, and
-    where one run was given twice by its number too.
-    """
-    names = list(models)
-    folders = [plain(run.path.resolve().name) for run in runs]
-    for others in (folders, [plain(str(run.path)) for run in runs]):
-        counts = Counter(names)
-        names = [
-            other if counts[name] > 1 else name for name, other in zip(names, others, strict=True)
-        ]
-    times = [names[:n].count(name) for n, name in enumerate(names)]
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, times, strict=True)]

@@ -17,6 +17,7 @@ from tuiprobe.results import NotRun
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.naming import NamedRun, listed_names
 from tuiprobe.run.records import read_spec
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import RunSpec
@@ -44,6 +45,9 @@ def list_runs(
         view = RunView.read(RunDir(path), seen.get(path), held=held, alive=alive(path))
         name = path.name if path == root else path.relative_to(root).as_posix()
         views.append(replace(view, name=name))
+    runs = [NamedRun.read(view.summary.model, RunDir(view.path)) for view in views]
+    names = listed_names(runs)
+    views = [replace(view, short_name=name) for view, name in zip(views, names, strict=True)]
     listed = [view for view in views if matches(view, words)]
     return sorted(listed, key=lambda view: (-view.changed, view.name))
 
@@ -52,8 +56,8 @@ def matches(view: RunView, words: Sequence[str]) -> bool:
     """Returns whether a run contains all filter words."""
     about = view.summary
     state = f"{view.state} {view.word}"
-    text = f"{view.name} {about.model} {about.data} {about.source} {state} {about.outcome}"
-    return holds_all(f"{text} {about.kind or ''}", words)
+    text = f"{view.name} {view.short_name} {about.model} {about.data} {about.source} {state}"
+    return holds_all(f"{text} {about.outcome} {about.kind or ''}", words)
 
 
 def run_directories(root: Path) -> Iterator[Path]:

@@ -120,6 +120,7 @@ class RunView:
         waits: Ranks that do not run and whose shards are missing, of a run of several ranks.
         path: The run directory.
         name: Path below the listed directory.
+        short_name: What a list calls it; empty where it is not of a list.
         changed: Time when results were last written, or when the run began, in nanoseconds since
             the epoch.
         summary: Model, data and key figures; without results only what was asked.
@@ -138,6 +139,7 @@ class RunView:
     waits: tuple[int, ...] = ()
     path: Path = Path()
     name: str = ""
+    short_name: str = ""
     changed: int = 0
     summary: Summary = field(default_factory=_nothing)
     sets: Mapping[str, SetCount] = field(default_factory=dict)

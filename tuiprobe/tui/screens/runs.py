@@ -54,7 +54,7 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
 
     yours = max(len("your pictures"), *map(len, map(_on_target, rows)), 0)
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
-    name = longest(map(_short, rows)) + 4
+    name = longest(row.short_name for row in rows) + 4
     model = longest(row.summary.model for row in rows)
     return (
         RowColumn("run", name if width >= _ROOMY else min(name, _CUT), term="run"),
@@ -68,11 +68,6 @@ def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
         RowColumn("kurtosis", 8, right=True, drop=8, term="kurtosis"),
         RowColumn("outcome", 19, drop=9, term="outcome"),
     )
-
-
-def _short(row: RunView) -> str:
-    """Returns the name of a run; of one of several models without their directory."""
-    return row.name.rpartition("/")[2]
 
 
 def run_cells(
@@ -91,7 +86,7 @@ def run_cells(
     changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
     part = "" if row.state == "done" else f" {row.percent}"
     return [
-        f"{head} {_short(row)}",
+        f"{head} {row.short_name}",
         row.summary.model or "-",
         row.summary.source or "-",
         f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",
