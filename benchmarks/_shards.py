@@ -31,6 +31,7 @@ from tuiprobe.engine.shards import Shard
 from tuiprobe.files import DIGEST_BYTES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.request import RunRequest
 from tuiprobe.run.status import Event
 from tuiprobe.spec import RunSpec
 
@@ -112,7 +113,9 @@ def plan_of(
         layers=("blocks.*",) if blocks else (), device="cpu", workers=0,
     )  # fmt: skip
     suite = Suite("numbers", "numbers", {name: Numbers(name, n) for name, n in sets.items()})
-    return make_plan(spec, encoder, list_images(suite, spec), output=output)
+    order, stamps = list_images(suite, spec)
+    request = RunRequest(spec=spec, output=output)
+    return make_plan(request, encoder, suite=suite, order=order, stamps=stamps)
 
 
 def batch_of(ids: np.ndarray) -> Batch:

@@ -55,7 +55,8 @@ def parsed(words: list[str]) -> list[RunSpec]:
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(headless, "user_spec", make_spec)  # the folders need not exist
+        # the folders need not exist
+        patch.setattr(headless, "user_spec", lambda *asked: make_spec(*asked[:3]))
         patch.setattr(headless, "run_requests", run_requests)
         assert app.run_cli(["--headless", *words]) == 0
     return asked

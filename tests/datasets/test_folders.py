@@ -10,10 +10,11 @@ import tuiprobe
 from tests.datasets.trees import write_folders, write_images
 from tests.plugin.conftest import register
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.assemble import usable_spec, user_spec
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.options import OptionError
 from tuiprobe.request import command_of, make_spec
 from tuiprobe.run.directory import RunDir
 
@@ -76,7 +77,8 @@ def test_a_name_of_both_is_refused_with_both_spellings(
         out, err = capsys.readouterr()
         assert out == ""
         assert f"error: {option}: 'miniature' is the name of a data set and of a folder" in err
-    _, refused = usable_spec("mini_clip", None, {"target": ["miniature"]})
+    refused = list[OptionError]()
+    user_spec("mini_clip", None, {"target": ["miniature"]}, refused)
     assert [error.name for error in refused] == ["target"]
 
 

@@ -14,7 +14,7 @@ from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.compute import figures_of_rows
-from tuiprobe.run.counting import SetPlan, count_images, published_shards
+from tuiprobe.run.counting import SetCount, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.status import (
@@ -52,11 +52,11 @@ def shards_of(name: str, n: int) -> tuple[Shard, ...]:
     return split_into_shards(name, np.arange(n), BATCH, 4)
 
 
-def plans_of(*shards: Shard) -> tuple[SetPlan, ...]:
+def plans_of(*shards: Shard) -> tuple[SetCount, ...]:
     sets = dict.fromkeys(shard.set_name for shard in shards)
     of_set = {name: [s for s in shards if s.set_name == name] for name in sets}
     return tuple(
-        SetPlan(name, sum(item.size for item in each), len(each), each[0].size)
+        SetCount(name, sum(item.size for item in each), len(each), each[0].size)
         for name, each in of_set.items()
     )
 
@@ -107,7 +107,7 @@ def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
     run.plan_file.write_json(
         {
             "sets": [
-                {"name": p.name, "planned": p.images, "shards": p.shards, "shard_images": 64}
+                {"name": p.name, "planned": p.total, "shards": p.shards, "shard_images": 64}
                 for p in plans
             ]
         }

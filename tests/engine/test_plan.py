@@ -19,8 +19,10 @@ from tuiprobe.spec import RunSpec
 def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
     source = f"imagefolder:{data}"
     spec = RunSpec(model=SMALL, checkpoint=str(checkpoint), data=source, **changes)
-    listed = list_images(load_suite(source), spec)
-    return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), listed)
+    request, suite = RunRequest(spec=spec), load_suite(source)
+    order, stamps = list_images(suite, spec)
+    encoder = load_encoder(SMALL, checkpoint=checkpoint)
+    return make_plan(request, encoder, suite=suite, order=order, stamps=stamps)
 
 
 def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_checkpoint, pictures):

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.assemble import usable_spec
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.dry_run import preview
 from tuiprobe.engine.run import run as measure_run
+from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.request import FILES, RunRequest, make_spec
 from tuiprobe.results import NotRun
@@ -30,7 +31,8 @@ from tuiprobe.run.preview import Preview, Unknown
 def looked_at(
     model: str | None = "mini_clip", output: Path | None = None, **options: Any
 ) -> Preview:
-    spec, refused = usable_spec(model, options.pop("data", None), options)
+    refused = list[OptionError]()
+    spec = user_spec(model, options.pop("data", None), options, refused)
     return preview(RunRequest(spec=spec, output=output), refused)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tuiprobe.engine.shards import Rank, current_rank, split_into_shards
 from tuiprobe.errors import UsageError
-from tuiprobe.run.counting import SetPlan, in_turns, ranks_missing
+from tuiprobe.run.counting import SetCount, in_turns, ranks_missing
 
 
 @given(st.integers(1, 500), st.integers(1, 40), st.none() | st.integers(1, 9))
@@ -29,7 +29,7 @@ def test_enough_shards_for_a_jackknife_where_there_are_enough_images() -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 9), st.data())
 def test_the_missing_ranks_are_those_whose_share_is_not_published(sizes, world, data):
-    plans = [SetPlan(f"set{i}", 10 * n, n) for i, n in enumerate(sizes)]
+    plans = [SetCount(f"set{i}", 10 * n, n) for i, n in enumerate(sizes)]
     turns = range(max(sizes))
     places = [(plan.name, turn) for turn in turns for plan in plans if turn < plan.shards]
     assert list(in_turns(plans)) == places
@@ -42,10 +42,10 @@ def test_the_missing_ranks_are_those_whose_share_is_not_published(sizes, world, 
 @given(st.integers(0, 500), st.integers(1, 40), st.integers(1, 9))
 def test_a_count_by_names_is_the_sum_of_the_shards(n: int, batch: int, per_shard: int) -> None:
     shards = split_into_shards("val", np.arange(n), batch, per_shard)
-    plan = SetPlan("val", n, len(shards), batch * per_shard)
+    plan = SetCount("val", n, len(shards), batch * per_shard)
     assert [plan.size(shard.number) for shard in shards] == [shard.size for shard in shards]
     assert plan.size(len(shards)) == 0
-    older = SetPlan("val", n, len(shards))  # of a version that did not note the size
+    older = SetCount("val", n, len(shards))  # of a version that did not note the size
     assert sum(older.size(shard.number) for shard in shards) == n
 
 

@@ -7,13 +7,13 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.datasets.assemble import usable_spec, user_spec
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import (
     INTERRUPTED,
@@ -33,7 +33,6 @@ from tuiprobe.plugins import MODELS, foreign_names, is_foreign
 from tuiprobe.request import RunRequest, directory_options, refuse_unreadable
 from tuiprobe.run.preview import preview_lines
 from tuiprobe.run.status import Event, Listener
-from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.engine.job import RunOutcome
@@ -101,16 +100,12 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
         yield model, str(base / expand_home(checkpoint)) if checkpoint else None
 
 
-SpecMaker = Callable[[str | None, str | None, dict[str, Any]], RunSpec]
-"""Makes a spec of a model, data and further options."""
-
-
 def requests_of(
     models: list[str],
     listed: str | None,
     data: str | None,
     options: dict[str, Any],
-    spec_of: SpecMaker | None = None,
+    refused: list[list[OptionError]] | None = None,
 ) -> list[RunRequest]:
     """Returns a request for each model.
 
@@ -120,12 +115,11 @@ def requests_of(
         data: Data source; the miniature if None.
         options: Further options of a request; of several models, `output` is the folder of their
             run directories.
-        spec_of: Makes the spec of each; None refuses options that are wrong.
+        refused: Receives, for each model, the options that are wrong; they are left out.
 
     Raises:
-        UsageError: If an option or the list cannot be used.
+        UsageError: If the list or, without `refused`, an option cannot be used.
     """
-    spec_of = spec_of or user_spec
     options = dict(options)
     where = {option.name: options.pop(option.name) for option in directory_options()}
     names: list[str | None] = [*dict.fromkeys(models)] or [None]
@@ -139,9 +133,14 @@ def requests_of(
         lines = [(model, {"checkpoint": weights}) for model, weights in read_models(listed)]
     if where["output"] is not None and (listed is not None or len(lines) > 1):
         where["runs"] = where.pop("output")
-    return [
-        RunRequest(spec=spec_of(model, data, {**options, **more}), **where) for model, more in lines
-    ]
+    requests = []
+    for model, more in lines:
+        wrong = None if refused is None else list[OptionError]()
+        spec = user_spec(model, data, {**options, **more}, wrong)
+        requests.append(RunRequest(spec=spec, **where))
+        if refused is not None and wrong is not None:
+            refused.append(wrong)
+    return requests
 
 
 def dry_run(
@@ -159,13 +158,7 @@ def dry_run(
     from tuiprobe.engine.dry_run import preview
 
     refused: list[list[OptionError]] = []
-
-    def spec_of(model: str | None, data: str | None, options: dict[str, Any]) -> RunSpec:
-        spec, errors = usable_spec(model, data, options)
-        refused.append(errors)
-        return spec
-
-    requests = requests_of(models, listed, data, options, spec_of)
+    requests = requests_of(models, listed, data, options, refused)
     previews = [preview(*request) for request in zip(requests, refused, strict=True)]
     for one in previews:
         if as_json:
@@ -256,7 +249,12 @@ class _Models:
                 continue
             if self.codes:
                 gc.collect()  # the parts of a run refer to each other, and hold the model
-            outcomes += self._measure(together)
+            from tuiprobe.engine.run import run  # loads torch
+
+            for outcome in run(together, listen=self._receive, failed=self._failed):
+                self.codes.append(outcome.exit_code)
+                _report(outcome, self.as_json)
+                outcomes.append(outcome)
         next_command = self._compare(outcomes)
         if self.listed and current_rank().local == 0:
             for gap in self.gaps:
@@ -310,16 +308,6 @@ class _Models:
             kind = "warning"
         name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
         self.listen(replace(event, kind=kind, message=name + event.message))
-
-    def _measure(self, requests: Sequence[RunRequest]) -> list[RunOutcome]:
-        """Measures models together and writes their reports; returns the runs that did not fail."""
-        from tuiprobe.engine.run import run
-
-        outcomes = run(requests, listen=self._receive, failed=self._failed)
-        for outcome in outcomes:
-            self.codes.append(outcome.exit_code)
-            _report(outcome, self.as_json)
-        return outcomes
 
     def _failed(self, request: RunRequest, reason: TuiprobeError | Interrupted) -> None:
         self.codes.append(reason.exit_code)

@@ -53,41 +53,45 @@ def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     return replace(suite, sets=sets, targets=tuple(names))
 
 
-def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
+def user_spec(
+    model: str | None,
+    data: str | None,
+    options: Mapping[str, Any],
+    refused: list[OptionError] | None = None,
+) -> RunSpec:
     """Returns the spec of what a user asks for: `make_spec`, with folders for data and targets.
 
+    Args:
+        model: As for `make_spec`.
+        data: As for it; a folder will do.
+        options: As for it; folders will do for targets.
+        refused: Receives an error for each option that is wrong, and the spec is without these.
+            Data that no source knows stay in it: no other data take their place.
+
     Raises:
-        UsageError: If an option is unknown or invalid; names the option and the problem.
+        UsageError: If an option is unknown or invalid, and `refused` is None; names the option and
+            the problem.
     """
-    data = _source("data", typed("data", data))
-    if (targets := typed("target", options.get("target"))) is not None:
-        options = {**options, "target": tuple(_source("target", target) for target in targets)}
-    return make_spec(model, data, options)
-
-
-def usable_spec(
-    model: str | None, data: str | None, options: Mapping[str, Any]
-) -> tuple[RunSpec, list[OptionError]]:
-    """Returns the spec without the options that are wrong, and what is wrong with each.
-
-    Data that no source knows stay in the spec: no other data take their place.
-    """
-    given = {**options, "model": model, "data": data}
-    refused: dict[str, OptionError] = {}
-    make = user_spec
+    values = {**options, "model": model, "data": data}
+    resolved = True
     while True:
-        others = dict(given)
+        others = dict(values)
+        model, data = others.pop("model"), others.pop("data")
         try:
-            spec = make(others.pop("model"), others.pop("data"), others)
-            return spec, list(refused.values())
+            if resolved:
+                data = _source("data", typed("data", data))
+                if (targets := typed("target", others.get("target"))) is not None:
+                    others["target"] = tuple(_source("target", target) for target in targets)
+            return make_spec(model, data, others)
         except OptionError as error:
-            if given.get(error.name) is None:
+            if refused is None or values.get(error.name) is None:
                 raise
-            refused.setdefault(error.name, error)
-            if error.name == "data" and make is user_spec and given.get("embeddings") is None:
-                make = make_spec
+            if error.name not in [known.name for known in refused]:
+                refused.append(error)
+            if error.name == "data" and resolved and values.get("embeddings") is None:
+                resolved = False
             else:
-                given[error.name] = None
+                values[error.name] = None
 
 
 def _source(option: str, value: Any) -> Any:

@@ -20,7 +20,7 @@ from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.workers import Source, reading_ahead
-from tuiprobe.run.counting import SetPlan, count_images, published_shards
+from tuiprobe.run.counting import SetCount, count_images, published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
 from tuiprobe.run.view import RankView, read_ranks
@@ -60,7 +60,7 @@ class LiveView:
         self,
         directory: RunDir,
         status: StatusWriter,
-        sets: Sequence[SetPlan],
+        sets: Sequence[SetCount],
         listen: Listener,
         pictured: Mapping[str, Dataset] | None = None,
         answers: LiveAnswers | None = None,

@@ -24,7 +24,7 @@ from tuiprobe.engine.machine import (
     choose_device,
     usual_batch,
 )
-from tuiprobe.engine.plan import Plan, list_images, make_plan
+from tuiprobe.engine.plan import Plan, list_images, make_plan, option_files
 from tuiprobe.engine.resume import refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
@@ -143,26 +143,27 @@ def plan_run(
         spec = replace(given, device="cpu")  # no network runs
     else:
         spec = with_device(given, rank, earlier_spec(output) if not fresh else None)
-    listed = list_images(suite, spec)
+    files = option_files(spec)  # before they are read
+    order, stamps = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, objects)
     if not encoded and bfloat16_is_faster(spec, encoder.parameters()):
         faster = "--dtype bfloat16 is 2 to 3 times as fast on this processor, and another run"
         listen(Event("stage", faster, {"stage": "load"}))
     if encoder.with_answers is not None:
-        suite = encoder.with_answers(suite, listed.order)
-        listed = replace(listed, suite=suite)
-    planned = partial(make_plan, listed=listed, rank=rank, output=output, runs=request.runs)
-    plan = planned(spec, encoder)
+        suite = encoder.with_answers(suite, order)
+    planned = partial(make_plan, suite=suite, order=order, stamps=stamps, rank=rank)
+    plan = planned(replace(request, spec=spec), encoder)
     if output is None and not fresh and not encoded:
         if given.batch_size is None and not plan.directory.path.exists():
             for batch in {CPU_BATCH, GPU_BATCH} - {spec.batch}:
-                other = planned(replace(spec, batch_size=batch), encoder)
+                other = planned(replace(request, spec=replace(spec, batch_size=batch)), encoder)
                 plan = other if other.directory.path.exists() else plan
         before = earlier_spec(plan.directory.path)
         begun = with_device(replace(given, batch_size=plan.spec.batch_size), rank, before)
         if begun.device != spec.device:
-            plan = planned(begun, _encoder(begun, suite, objects))
+            plan = planned(replace(request, spec=begun), _encoder(begun, suite, objects))
+    plan = replace(plan, files=files)
     if plan.head.kind == "probe":  # fail now, not after hours
         linear_probe_split(plan)
     refuse_unmatched(plan.spec, suite, plan.head)

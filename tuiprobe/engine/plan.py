@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,8 +26,9 @@ from tuiprobe.models.checks.trial import REPEATED, agree, rounded, signature
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
+from tuiprobe.request import RunRequest
 from tuiprobe.results import Model
-from tuiprobe.run.counting import SetPlan, in_turns
+from tuiprobe.run.counting import SetCount, in_turns
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.preview import chosen_layers
@@ -87,7 +89,7 @@ class Plan:
     @property
     def all_shards(self) -> list[Shard]:
         """The shards of all sets, in the order in which they are measured."""
-        return [self.shards[name][number] for name, number in in_turns(self.set_plans)]
+        return [self.shards[name][number] for name, number in in_turns(self.set_counts)]
 
     @cached_property
     def layouts(self) -> dict[str, SetLayout]:
@@ -100,12 +102,12 @@ class Plan:
         return next(iter(self.layouts.values())).unit
 
     @cached_property
-    def set_plans(self) -> tuple[SetPlan, ...]:
-        """What `plan.json` says of each set, for counting images."""
+    def set_counts(self) -> tuple[SetCount, ...]:
+        """How many images each set has in how many shards, none of them done."""
         return tuple(
-            SetPlan(
+            SetCount(
                 name=name,
-                images=sum(shard.size for shard in shards),
+                total=sum(shard.size for shard in shards),
                 shards=len(shards),
                 shard_images=shards[0].size,
             )
@@ -130,7 +132,7 @@ class Plan:
     @property
     def images(self) -> int:
         """Number of images to measure over all sets."""
-        return sum(plan.images for plan in self.set_plans)
+        return sum(count.total for count in self.set_counts)
 
     @property
     def device(self) -> str:
@@ -138,32 +140,17 @@ class Plan:
         return str(self.encoder.device)
 
 
-@dataclass(frozen=True)
-class PlannedImages:
-    """The images of a run in processing order, which does not depend on encoder or device.
+def list_images(suite: Suite, spec: RunSpec) -> tuple[dict[str, Ids], dict[str, dict[int, Stamp]]]:
+    """Determines which images are measured, which does not depend on encoder or device.
 
-    Attributes:
-        suite: The sets of images.
-        order: Sample ids to measure, by set.
-        stamps: As in `Plan`.
-        files: As in `Plan`.
-    """
-
-    suite: Suite
-    order: dict[str, Ids]
-    stamps: dict[str, dict[int, Stamp]]
-    files: dict[str, FileRecord]
-
-
-def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
-    """Determines which images are measured; takes stamps of them and of the files of options.
+    Returns:
+        The sample ids to measure in processing order, by set, and the stamps as in `Plan`.
 
     Raises:
         DataError: If a set holds no image.
     """
     order: dict[str, Ids] = {}
     stamps: dict[str, dict[int, Stamp]] = {}
-    files = option_files(spec)
     planned = planned_images(suite, spec)
     for name, dataset in suite.sets.items():
         layout = layout_of(dataset)
@@ -171,39 +158,39 @@ def list_images(suite: Suite, spec: RunSpec) -> PlannedImages:
         if not len(order[name]):
             raise DataError(f"{dataset.source}: no image to measure")
         stamps[name] = layout.stamps(order[name])
-    return PlannedImages(suite=suite, order=order, stamps=stamps, files=files)
+    return order, stamps
 
 
 def make_plan(
-    spec: RunSpec,
+    request: RunRequest,
     encoder: Encoder,
-    listed: PlannedImages,
     *,
+    suite: Suite,
+    order: Mapping[str, Ids],
+    stamps: dict[str, dict[int, Stamp]],
     rank: Rank = Rank(),  # noqa: B008 - frozen
-    output: Path | None = None,
-    runs: Path = Path("runs"),
 ) -> Plan:
     """Determines shards, taps, key and directory.
 
     Args:
-        spec: The spec of the run.
+        request: What to measure, with device and batch size, and where.
         encoder: The loaded encoder.
-        listed: The images.
+        suite: The sets of images.
+        order: Sample ids in processing order, by set.
+        stamps: As in `Plan`.
         rank: Rank of this process.
-        output: The run directory; None for `<model>-<data>-<key8>` under `runs`.
-        runs: Folder of run directories.
 
     Raises:
         UsageError: If a layer pattern matches no tap, or a token rule does not apply.
     """
-    suite = listed.suite
+    spec = request.spec
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = _choose_taps(available, spec)
     layouts = {name: layout_of(dataset) for name, dataset in suite.sets.items()}
     shards = {
         name: split_into_shards(
             name,
-            listed.order[name],
+            order[name],
             layout.batch(spec.batch),
             spec.shard_batches,
             layout.most_batches,
@@ -211,15 +198,15 @@ def make_plan(
         for name, layout in layouts.items()
     }
     model = _describe_model(spec, encoder)
-    images = {name: layout.content(listed.stamps[name]) for name, layout in layouts.items()}
+    images = {name: layout.content(stamps[name]) for name, layout in layouts.items()}
     sets = [name for name in suite.sets if name not in suite.separately_keyed]
     content = {
         **_content(spec, model, taps),
         "shards": {name: _batches(shards[name]) for name in sets},
         "images": {name: images[name] for name in sets},
     }
-    prefix = runs / f"{safe_name(spec.model)}-{suite.name}"
-    key, directory, trial = _identified(encoder, content, output, prefix)
+    prefix = request.runs / f"{safe_name(spec.model)}-{suite.name}"
+    key, directory, trial = _identified(encoder, content, request.output, prefix)
     keys = dict.fromkeys(sets, key)
     concepts = concept_dataset(suite)
     for name in suite.separately_keyed:
@@ -234,12 +221,11 @@ def make_plan(
         taps=taps,
         suite=suite,
         shards=shards,
-        stamps=listed.stamps,
+        stamps=stamps,
         key=key,
         set_keys=keys,
         directory=directory,
         rank=rank,
-        files=listed.files,
         signature=trial,
     )
 

@@ -76,7 +76,7 @@ def prepare(job: Job) -> Extraction:
     with job.clock.stage("preflight"):
         preflight(plan, job.listen)
     published = {shard.place for shard in inventory.published}
-    job.resumed = resumed = count_images(plan.set_plans, published, ()).done
+    job.resumed = resumed = count_images(plan.set_counts, published, ()).done
     if resumed:
         done = f"{resumed} of {plan.images} {plan.unit}"
         job.emit("stage", f"resuming: {done} are done", stage="load")
@@ -115,7 +115,7 @@ def extraction_of(job: Job, inventory: Inventory) -> Extraction:
     live = LiveView(
         plan.directory,
         job.status,
-        plan.set_plans,
+        plan.set_counts,
         job.listen,
         pictured=plan.suite.sets,
         answers=answers,

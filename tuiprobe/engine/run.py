@@ -307,7 +307,7 @@ def _others_missing(plan: Plan) -> str:
         RunError: If shards of this rank are missing.
     """
     published, places = published_shards(plan.directory), [shard.place for shard in plan.all_shards]
-    missing = ranks_missing(plan.set_plans, published, plan.rank.world)
+    missing = ranks_missing(plan.set_counts, published, plan.rank.world)
     if plan.rank.number in missing:
         lost = f"shards of this process are gone from {plan.directory.path}"
         raise RunError(f"{lost}; {_AGAIN}")

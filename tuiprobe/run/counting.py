@@ -7,7 +7,7 @@ ranks that run. No shard is read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -29,33 +29,27 @@ ShardPlace = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class SetPlan:
-    """A set as `plan.json` has it.
+class SetCount:
+    """How far a set is.
 
     Attributes:
         name: Its name.
-        images: Images to measure.
+        total: Images to measure.
         shards: Shards that they are divided into.
         shard_images: Images of each shard but the last; 0 if unknown.
+        done: Images that are measured or unreadable.
     """
 
     name: str
-    images: int
+    total: int
     shards: int
     shard_images: int = 0
+    done: int = 0
 
     def size(self, number: int) -> int:
         """Returns the images of a shard; 0 if there is no such shard."""
-        each = self.shard_images or -(-self.images // max(self.shards, 1))
-        return max(min(each, self.images - number * each), 0) if number < self.shards else 0
-
-
-@dataclass(frozen=True)
-class SetCount:
-    """How far a set is: images that are measured or unreadable, and images to measure."""
-
-    done: int
-    total: int
+        each = self.shard_images or -(-self.total // max(self.shards, 1))
+        return max(min(each, self.total - number * each), 0) if number < self.shards else 0
 
 
 @dataclass(frozen=True)
@@ -80,30 +74,30 @@ class ImageCount:
 
 
 def count_images(
-    sets: Sequence[SetPlan], published: Collection[ShardPlace], running: Iterable[Status]
+    sets: Sequence[SetCount], published: Collection[ShardPlace], running: Iterable[Status]
 ) -> ImageCount:
     """Counts the images of published shards and of those under way, none twice.
 
     Args:
-        sets: The planned sets.
+        sets: The planned sets, in the order of measuring.
         published: Set and number of the published shards.
         running: Status of the ranks that run.
     """
-    plans = {plan.name: plan for plan in sets}
-    done = dict.fromkeys(plans, 0)
+    planned = {count.name: count for count in sets}
+    done = dict.fromkeys(planned, 0)
     for name, number in published:
-        if name in plans:
-            done[name] += plans[name].size(number)
+        if name in planned:
+            done[name] += planned[name].size(number)
     under_way: dict[ShardPlace, int] = {}
     for status in running:
         place = status.place
-        if place is not None and place[0] in plans and place not in published:
-            most = min(status.images, plans[place[0]].size(place[1]))
+        if place is not None and place[0] in planned and place not in published:
+            most = min(status.images, planned[place[0]].size(place[1]))
             under_way[place] = max(under_way.get(place, 0), most)
     for (name, _), images in under_way.items():
         done[name] += images
     return ImageCount(
-        {name: SetCount(min(done[name], p.images), p.images) for name, p in plans.items()}
+        {name: replace(count, done=min(done[name], count.total)) for name, count in planned.items()}
     )
 
 
@@ -114,13 +108,13 @@ def images_done(run: RunDir, running: Iterable[Status] = ()) -> ImageCount:
         run: The run directory.
         running: Status of the ranks that run; others count no shard under way.
     """
-    return count_images(set_plans(run), published_shards(run), running)
+    return count_images(set_counts(run), published_shards(run), running)
 
 
-def set_plans(run: RunDir) -> tuple[SetPlan, ...]:
+def set_counts(run: RunDir) -> tuple[SetCount, ...]:
     """Returns the planned sets; none before the plan is written, or if it is damaged."""
     written = run.plan_file.modified()
-    return () if written is None else _set_plans(run.plan_file, written)
+    return () if written is None else _set_counts(run.plan_file, written)
 
 
 def published_shards(run: RunDir) -> set[ShardPlace]:
@@ -134,24 +128,24 @@ def published_shards(run: RunDir) -> set[ShardPlace]:
     return places
 
 
-def in_turns(sets: Sequence[SetPlan]) -> Iterator[ShardPlace]:
+def in_turns(sets: Sequence[SetCount]) -> Iterator[ShardPlace]:
     """Yields the first shard of every set, then the second, and so on: the order of measuring.
 
     So every set has figures after its first shard, however many images the others have.
 
-    >>> list(in_turns([SetPlan("val", 30, 3), SetPlan("rotated", 10, 1)]))
+    >>> list(in_turns([SetCount("val", 30, 3), SetCount("rotated", 10, 1)]))
     [('val', 0), ('rotated', 0), ('val', 1), ('val', 2)]
     """
-    number, left = 0, [plan for plan in sets if plan.shards > 0]
+    number, left = 0, [count for count in sets if count.shards > 0]
     while left:
-        for plan in left:
-            yield plan.name, number
+        for count in left:
+            yield count.name, number
         number += 1
-        left = [plan for plan in left if number < plan.shards]
+        left = [count for count in left if number < count.shards]
 
 
 def ranks_missing(
-    sets: Sequence[SetPlan], published: Collection[ShardPlace], world: int
+    sets: Sequence[SetCount], published: Collection[ShardPlace], world: int
 ) -> tuple[int, ...]:
     """Returns the ranks that own shards which are not published.
 
@@ -182,19 +176,19 @@ def named_ranks(numbers: Sequence[int]) -> str:
 
 
 @lru_cache(maxsize=_CACHED)
-def _set_plans(file: Entry, _written: int) -> tuple[SetPlan, ...]:
+def _set_counts(file: Entry, _written: int) -> tuple[SetCount, ...]:
     try:
-        plans = tuple(
-            SetPlan(
+        counts = tuple(
+            SetCount(
                 record["name"], record["planned"], record["shards"], record.get("shard_images") or 0
             )
             for record in file.read_json()["sets"]
         )
     except (TuiprobeError, KeyError, TypeError, AttributeError):
         return ()
-    for plan in plans:
-        counts = (plan.images, plan.shards, plan.shard_images)
-        valid = all(type(count) is int and 0 <= count < 2**53 for count in counts)
-        if not (valid and isinstance(plan.name, str)):
+    for count in counts:
+        numbers = (count.total, count.shards, count.shard_images)
+        valid = all(type(number) is int and 0 <= number < 2**53 for number in numbers)
+        if not (valid and isinstance(count.name, str)):
             return ()
-    return plans
+    return counts

@@ -26,7 +26,7 @@ from tuiprobe.run.counting import (
     named_ranks,
     published_shards,
     ranks_missing,
-    set_plans,
+    set_counts,
 )
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import (
@@ -563,7 +563,7 @@ def _waits(
     last = max((rank.status for rank in ranks), key=lambda status: status.begun, default=None)
     if last is None or last.world == 1:
         return ()
-    missing = ranks_missing(set_plans(directory), published_shards(directory), last.world)
+    missing = ranks_missing(set_counts(directory), published_shards(directory), last.world)
     return tuple(
         number
         for number in missing
