@@ -247,6 +247,8 @@ def test_a_removed_option_is_refused_with_what_to_do_instead(
     begin: list[str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flag = "--" + name.replace("_", "-")
+    if begin == ["reprobe", "run"] and name in ("ablate", "ablate_mode"):
+        begin = []  # `reprobe` has them
     for words in ([flag, "x"], [f"{flag}=x"]):
         assert app.run_cli([*begin, *words]) == 2
         out, sentence = capsys.readouterr()

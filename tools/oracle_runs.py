@@ -111,7 +111,7 @@ def _resumed(some: tuple[str, ...]) -> Run:
 
 
 def _head_runs(inputs: Inputs, some: tuple[str, ...]) -> list[Run]:
-    """Returns runs whose head is a file or fitted, and runs without some channels."""
+    """Returns runs whose head is a file, which is asked for ablations, or fitted."""
     folder = _folder(inputs.images)
     questions = (("channel:3,direction:1", "mean"), ("channel:0", "zero"))
     asked = tuple(
@@ -127,8 +127,6 @@ def _head_runs(inputs: Inputs, some: tuple[str, ...]) -> list[Run]:
         (*_run("--model", "mini_supervised", *folder, "--head", head, "--classes", names, *some),
          *asked),
         _run("--model", "mini_supervised", *folder, "--head", "probe", "--sample", "120"),
-        _run("--model", "mini_clip", *folder, "--ablate", "layer3:1,5",
-             "--ablate-mode", "shuffle", *some),
     ]  # fmt: skip
 
 

@@ -213,8 +213,8 @@ def _encoder(
     if not isinstance(model, Encoder):
         return None
     dtype = str(model.dtype).removeprefix("torch.")
-    if "ablate" in options or options.setdefault("dtype", dtype) != dtype:
-        raise UsageError("ablate= and dtype= would change the Encoder that you hold: pass a module")
+    if options.setdefault("dtype", dtype) != dtype:
+        raise UsageError("dtype= would change the Encoder that you hold: pass a module")
     return model
 
 

@@ -34,6 +34,10 @@ PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages register their probes."""
 
 REMOVED: Final[Mapping[str, str]] = {
+    "ablate": "a run measures the model as it is; `tuiprobe reprobe RUN --ablate channel:17` gives "
+    "accuracies without channels of its representation",
+    "ablate_mode": "leave it out, or ask `tuiprobe reprobe RUN --ablate channel:17 --ablate-mode "
+    "zero`",
     "balance": "average precision is always calibrated to prevalence 1/2, so leave it out",
     "concept_share": "a concept always counts from 1 % of an image on; for another share, pass "
     "--concepts csv:FILE with 0 and 1 in its cells",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from os import PathLike
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from tuiprobe.options import Kind, Option, OptionField, options_of
 
@@ -73,9 +73,6 @@ VECTORS = "vectors:"
 
 ANSWERS = "answers:"
 """Begins a model that is a table of answers."""
-
-AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
-"""What replaces ablated channels: their mean, zero, or the values of another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,24 +198,6 @@ class RunSpec:
             term="image-ends",
         ),
     ] = 32
-    ablate: Annotated[
-        tuple[str, ...],
-        Option(
-            "Channels of inner layers to replace, such as layer3:17,40.",
-            MEASURED,
-            metavar="TAP:CHANNELS",
-            fits="images",
-        ),
-    ] = ()
-    ablate_mode: Annotated[
-        AblateMode,
-        Option(
-            "What replaces ablated channels: their mean over in-distribution images, zero, or the "
-            "values of another image.",
-            MEASURED,
-            fits="images",
-        ),
-    ] = "mean"
     device: Annotated[
         str,
         Option(
@@ -509,8 +488,6 @@ class RunOptions(TypedDict, total=False):
     layers: str | Sequence[str] | None
     tokens: Literal["all", "class", "mean"] | None
     top_k: int | None
-    ablate: str | Sequence[str] | None
-    ablate_mode: Literal["mean", "zero", "shuffle"] | None
     device: str | None
     dtype: Literal["float32", "float16", "bfloat16"] | None
     batch_size: int | None

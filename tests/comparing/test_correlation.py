@@ -119,7 +119,6 @@ def test_runs_that_do_not_count_say_why() -> None:
             "good": good,
             "more": more,
             "random": run(2, 3.0, 0.4, weights={"kind": "untrained"}),
-            "ablated": run(3, 3.0, 0.4, ablated=("x",)),
             "partial": run(4, 3.0, 0.4).model_copy(update={"partial": True}),
             "bare": retold(run(5, 3.0, 0.4), robustness=None),
             "other": run(6, 3.0, 0.4, baseline="standard_and_low"),
@@ -127,7 +126,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     )
     assert [row.run for row in correlations.runs] == ["more"]
     reasons = {row.run: row.reason for row in correlations.left_out}
-    assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
+    assert set(reasons) == {"good", "random", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
     text = text_of(correlations)

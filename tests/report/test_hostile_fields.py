@@ -25,7 +25,6 @@ from tests.report.samples import (
     PROBES,
     data_sets,
     estimate,
-    model,
     outliers,
     report,
     retold,
@@ -104,7 +103,6 @@ def full_report() -> Report:
             "calibration": calibration(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
-            "model": model(ablated=("channel 3 set to zero",)),
             "data": data,
         }
     )
@@ -252,7 +250,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
         "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
         "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
-        "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
+        "Model.name", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
     for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not
         assert planted(_result(full_report(), id), HARMLESS)[1], id

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report, without_outliers
+from tests.report.samples import estimate, outliers, report, without_outliers
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.outliers.result import Outcome
@@ -40,7 +40,6 @@ RUNS: dict[str, Callable[[], Report]] = {
     "moving": lambda: report(outliers=(outliers(**without_outliers(Outcome.MOVING)),)),
     "small kurtosis": lambda: report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),)),
     "layers": lambda: report(outliers=(outliers(), outliers(tap="layer1", final=False))),
-    "ablated": lambda: report(model=model(ablated=("channel 3 set to zero",))),
 }
 """Reports that need no run."""
 

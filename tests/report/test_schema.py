@@ -30,7 +30,7 @@ def test_a_report_fits(make) -> None:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("schema_version",), 1),
+        (("schema_version",), 2),
         (("surprise",), 1),
         (("parts", 0, "probe"), "../x"),
         (("parts", 0, "section", "content", 0, "kind"), "script"),
@@ -71,7 +71,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_the_version_and_the_door_are_told() -> None:
-    assert SCHEMA["properties"]["schema_version"]["const"] == 2
+    assert SCHEMA["properties"]["schema_version"]["const"] == 3
     assert SCHEMA["additionalProperties"] is False
     assert SCHEMA["$schema"].endswith("2020-12/schema")
     Draft202012Validator.check_schema(SCHEMA)
@@ -93,6 +93,6 @@ def test_a_probe_may_call_its_types_as_the_report_does(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("tuiprobe.probes.registry", Known)
     found = json_schema()
-    assert found["properties"]["schema_version"]["const"] == 2
+    assert found["properties"]["schema_version"]["const"] == 3
     [case] = [one for one in found["$defs"].values() if "allOf" in one]
     assert case["properties"].keys() >= {"probe", "section"}

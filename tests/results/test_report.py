@@ -66,7 +66,7 @@ def test_unknown_fields_and_other_schema_versions_are_refused():
     with pytest.raises(DamagedFileError) as refused:
         Report.parse(json.dumps(plain | {"schema_version": 1}).encode(), "runs/a/results.json")
     assert str(refused.value) == (
-        "runs/a/results.json is of schema 1, and this version of tuiprobe reads schema 2: "
+        "runs/a/results.json is of schema 1, and this version of tuiprobe reads schema 3: "
         "run `tuiprobe reprobe runs/a` to write it again"
     )
 
@@ -81,8 +81,6 @@ def test_the_title_says_untrained_and_withheld_first():
     said = "1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
     assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
-    ablated = report(model=model(ablated=("channel 3", "channel 5")))
-    assert ablated.title.startswith("open_clip:RN50-quickgelu, ABLATED (channel 3; channel 5) on")
     assert report(outliers=NotRun(reason="x")).title == "open_clip:RN50-quickgelu on val"
 
 

@@ -61,7 +61,7 @@ def zeros(run: RunDir) -> None:
 
 def many(piece: bytes, marks: int) -> Callable[[], bytes]:
     """Makes a function that writes a report of as many values as a JSON text may have."""
-    return lambda: b'{"schema_version":2,"parts":[' + piece * (VALUES // marks) + b"0]}"
+    return lambda: b'{"schema_version":3,"parts":[' + piece * (VALUES // marks) + b"0]}"
 
 
 def repeated(before: bytes, piece: bytes, times: int, after: bytes = b"") -> Write:

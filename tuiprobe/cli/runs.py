@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
 
 if TYPE_CHECKING:
+    from tuiprobe.probes.ablation.targeted import Question
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.view import RunView
 
@@ -161,7 +162,14 @@ def reprobe(
             metavar="PARTS", help="Print accuracies without these, e.g. channel:17,direction:3."
         ),
     ] = None,
-    ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
+    ablate_mode: Annotated[
+        Literal["mean", "zero", "shuffle"] | None,
+        typer.Option(
+            help="What replaces those parts: their mean over the first set, zero, or those of "
+            "another image.  [default: mean]",
+            metavar="mean|zero|shuffle",
+        ),
+    ] = None,
     centred: Annotated[
         bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
     ] = False,
@@ -184,7 +192,9 @@ def reprobe(
             )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
-        _ablate(directory, ablate, ablate_mode, centred, as_json)
+        from tuiprobe.probes.ablation.targeted import parse_question
+
+        _ablate(directory, parse_question(ablate, centred, ablate_mode or "mean"), as_json)
         return
     if ablate_mode is not None or centred or as_json:
         raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
@@ -199,13 +209,10 @@ def reprobe(
         raise RunError("; ".join(report.failures))
 
 
-def _ablate(
-    directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
-) -> None:
-    from tuiprobe.probes.ablation.targeted import ablate, parse_question
+def _ablate(directory: RunDir, question: Question, as_json: bool) -> None:
+    from tuiprobe.probes.ablation.targeted import ablate
     from tuiprobe.report.terminal import ablation_lines
 
-    question = parse_question(texts, centred=centred, mode=mode)
     answer = ablate(directory, question)
     if as_json:
         print(json_text(answer.model_dump(mode="json")))

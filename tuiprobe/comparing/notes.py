@@ -80,7 +80,6 @@ def reservations(report: Report) -> Iterator[str]:
         yield "UNTRAINED: its weights are random"
     if report.partial:
         yield "PARTIAL: not all of its images were measured"
-    yield from (f"ablated: {ablation}" for ablation in report.model.ablated)
 
 
 def model_notes(first: Report, second: Report) -> Iterator[str]:

@@ -180,7 +180,7 @@ class Extraction:
             measures[tap.name].update(x, ids, device_ids)
 
         with encoder.watch(self._plan.taps, update):
-            h = encoder.encode(images, ids)
+            h = encoder.encode(images)
         measures[FINAL_TAP].update(h, ids, device_ids)
         return h
 

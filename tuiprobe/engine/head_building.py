@@ -367,7 +367,7 @@ def _encode(
     with torch.inference_mode(), decoding as batches:
         for (batch,) in batches:
             if len(batch.ids):
-                features.append(plan.encoder.encode(batch.images, batch.ids).float().cpu())
+                features.append(plan.encoder.encode(batch.images).float().cpu())
                 ids.append(batch.ids)
             done += len(batch.ids) + len(batch.skipped)
             progress(done)

@@ -30,7 +30,6 @@ from tuiprobe.engine.shards import Rank, current_rank
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import unless_damaged
 from tuiprobe.models import Encoder
-from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.load import DTYPES, identity_encoder, load_encoder
 from tuiprobe.models.loaders.from_module import tried_on
@@ -199,7 +198,4 @@ def _encoder(spec: RunSpec, suite: Suite, objects: PythonObjects) -> Encoder:
             f"{spec.model} has no public weights and --require-weights was given: pass its "
             "weights with --checkpoint FILE"
         )
-    for name, channels in parse_ablations(spec.ablate).items():
-        if name not in encoder.ablated:
-            encoder.ablate(name, channels, spec.ablate_mode)
     return encoder

@@ -21,7 +21,6 @@ from tuiprobe.engine.head_choice import HeadChoice, choose_head
 from tuiprobe.engine.shards import Rank, Shard, set_record, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.checks.trial import REPEATED, agree, rounded, signature
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.taps import Tap
@@ -305,10 +304,6 @@ def _describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         parameters=encoder.parameters(),
         weights=encoder.weights,
         preprocessing=encoder.preprocessing,
-        ablated=tuple(
-            ablation_in_words(name, layer.channels, layer.mode)
-            for name, layer in encoder.ablated.items()
-        ),
     )
 
 
@@ -326,7 +321,6 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
         "dtype": spec.dtype,
         "batch_size": spec.batch,
         "seed": spec.seed,
-        **({"ablated": model.ablated} if model.ablated else {}),
     }
 
 

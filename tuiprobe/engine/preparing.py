@@ -1,6 +1,6 @@
 """What comes before the first image: the shards of earlier attempts, the checks, and the head.
 
-One rank writes the labels of concepts and the means of ablated channels for all.
+One rank writes the labels of concepts for all.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import scipy.sparse
-import torch
 
 from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
 from tuiprobe.engine.checking import preflight
-from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.decoding import choose_workers
 from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import LongHeadError, build_head
@@ -30,20 +29,16 @@ from tuiprobe.engine.resume import Inventory, UnusableShardError, check_shards, 
 from tuiprobe.engine.running import LiveAnswers
 from tuiprobe.engine.stopping import stop_signals
 from tuiprobe.engine.workers import Source, reading_ahead
-from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, sweep, unless_damaged
-from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
 from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.measurements import read_means, write_means
 from tuiprobe.run.records import write_spec
 from tuiprobe.run.status import Event, Listener
 
 _LABELS_LOCK = "lock-labels"
-_MEANS_LOCK = "lock-ablation"
 
 HEAD_SECONDS = 20.0
 """Time that the head may take before the first image is measured."""
@@ -70,8 +65,6 @@ def prepare(job: Job) -> Extraction:
         copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
-    with job.clock.stage("ablation"):
-        set_means(plan, job.listen)
     _emit_warnings(job)
     with job.clock.stage("preflight"):
         preflight(plan, job.listen)
@@ -215,50 +208,3 @@ def unique_names(concepts: Sequence[Concept]) -> tuple[str, ...]:
     """
     seen = Counter(concept.name for concept in concepts)
     return tuple(c.name if seen[c.name] == 1 else f"{c.category}:{c.name}" for c in concepts)
-
-
-def set_means(plan: Plan, listen: Listener) -> None:
-    """Gives every layer that is set to its mean the values that the run directory holds.
-
-    The first process measures them on the first shard of the in-distribution set, through the
-    encoder without any ablation, and writes them; every other rank and every resume reads them, so
-    all images get equal values.
-
-    Args:
-        plan: The plan of the run.
-        listen: Receives the event that means are measured.
-
-    Raises:
-        DataError: If no image of the shard can be read.
-        DamagedFileError: If the file with the means is damaged.
-    """
-    ablated = {n: layer for n, layer in plan.encoder.ablated.items() if layer.mode == "mean"}
-    if not ablated:
-        return
-    with plan.directory.locked(_MEANS_LOCK, wait=True):
-        if not plan.directory.ablation_file.exists():
-            listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
-            images = _measure_means(plan, ablated)
-            measured = {n: np.asarray(layer.values, np.float32) for n, layer in ablated.items()}
-            write_means(plan.directory, plan.key, images, measured)
-    means = read_means(plan.directory, {n: len(layer.channels) for n, layer in ablated.items()})
-    for name, layer in ablated.items():
-        layer.values = torch.from_numpy(np.array(means[name]))
-
-
-def _measure_means(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
-    """Measures the means on the first shard and returns its number of images."""
-    shard = next(iter(plan.shards.values()))[0]
-    images, preprocesses = 0, [plan.encoder.preprocess]
-    decoding = decode_batches([shard], plan.suite.sets, plan.stamps, preprocesses, workers=0)
-    with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
-        for layer in ablated.values():
-            collecting.enter_context(layer.collecting())
-        for (batch,) in batches:
-            if len(batch.ids):
-                plan.encoder.encode(batch.images)
-                images += len(batch.ids)
-        if images == 0:
-            source = plan.suite.sets[shard.set_name].source
-            raise DataError(f"{source}: no image of the first shard can be read")
-    return images

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.loaders.from_module import parts_of_module
 from tuiprobe.models.prompt_heads import PromptHead, PromptProgress, TextTower
 from tuiprobe.models.taps import DerivedTap, Extract, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
-from tuiprobe.spec import FINAL_TAP, AblateMode
+from tuiprobe.spec import FINAL_TAP
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,7 +56,6 @@ class Encoder:
         classifier: The model's own head; None if there is none.
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
-        ablated: Ablations by `ablate`, by tap.
         with_answers: Returns a suite with answers in place of its pictures, given the sample ids to
             measure by set; None for a model that sees pictures.
     """
@@ -111,7 +109,6 @@ class Encoder:
         self.training: Training = training or ("unknown" if text is None else "zero-shot")
         self.accuracies = dict(accuracies or {})
         self.outputs = outputs
-        self.ablated: dict[str, LayerAblation] = {}
         self.with_answers: Callable[[Suite, Mapping[str, Ids]], Suite] | None = None
         self._forward = forward
         self._extra_taps = dict(extra_taps or {})
@@ -151,15 +148,12 @@ class Encoder:
             **parts_of_module(module, preprocess=preprocess, classes=classes, head=head, name=name)
         )
 
-    def encode(self, images: Tensor, ids: Tensor | None = None) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """Computes h, float32 `[B, width]`; call it under `torch.inference_mode()`.
 
         Args:
             images: Preprocessed images `[B, 3, H, W]` on any device.
-            ids: Sample ids `[B]`, which an ablation by shuffling depends on.
         """
-        for ablation in self.ablated.values():
-            ablation.ids = ids
         images = images.to(
             self.device, self.dtype, non_blocking=True, memory_format=self.memory_format
         )
@@ -256,22 +250,6 @@ class Encoder:
     def untappable(self) -> dict[str, str]:
         """Returns the modules that cannot be tapped, with the reason for each."""
         return dict(self._table.refused)
-
-    def ablate(self, name: str, channels: Sequence[int], mode: AblateMode) -> None:
-        """Replaces channels of an inner layer in every later call of `encode`.
-
-        Args:
-            name: One of `taps()`.
-            channels: Indices of its channels.
-            mode: What replaces them; see `LayerAblation`.
-
-        Raises:
-            UsageError: If there is no such tap or channel.
-        """
-        tap, module, extract = self._entry(name)
-        ablation = LayerAblation(tap, extract, channels, mode)
-        module.register_forward_hook(ablation)
-        self.ablated[name] = ablation
 
     @contextmanager
     def watch(

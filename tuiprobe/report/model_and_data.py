@@ -28,8 +28,6 @@ def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
     else:
         yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
         yield "weights SHA-256", (Code(code=weights.digest),)
-    if model.ablated:
-        yield "ablated", (Strong(strong="; ".join(model.ablated)),)
     if model.representation == "none":
         return
     yield "representation", (f"{model.representation}, {model.width} channels",)

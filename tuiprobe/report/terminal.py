@@ -17,8 +17,7 @@ from tuiprobe.results.reproduce import next_step, provenance
 from tuiprobe.results.section import Bullets, Heading, Prose, Section, Table
 
 if TYPE_CHECKING:
-    from tuiprobe.probes.ablation.result import TargetedAblation
-    from tuiprobe.spec import AblateMode
+    from tuiprobe.probes.ablation.result import AblateMode, TargetedAblation
 
 WIDTH: Final = 100
 _INDENT: Final = 13

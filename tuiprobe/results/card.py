@@ -261,14 +261,13 @@ def title(
         for part in parts
         if part.block == block and part.section is not None and part.section.clause
     ]
-    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})" if model.ablated else model.name
     if model.weights.kind == "untrained":
-        text = f"UNTRAINED network {name} on {_names(data)}: random weights"
+        text = f"UNTRAINED network {model.name} on {_names(data)}: random weights"
     elif not answers:
-        text = f"{name} on {_names(data)}"
+        text = f"{model.name} on {_names(data)}"
     else:
         on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
-        text = f"{name}{on}: {answers[0].clause}"
+        text = f"{model.name}{on}: {answers[0].clause}"
     return f"PARTIAL: {text}" if partial else text
 
 

@@ -30,7 +30,7 @@ from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 MOST_PARTS = 100
 MOST_SETS = 1000
@@ -110,7 +110,7 @@ class Report(Frozen):
 
     Attributes:
         schema_version: Version of this schema.
-        title: One line; says so where the network is untrained or ablated, or the run partial.
+        title: One line; says so where the network is untrained, or the run partial.
         tuiprobe: Version of the program.
         key: Key of the run directory.
         spec: The run's specification, as plain data.
@@ -124,7 +124,7 @@ class Report(Frozen):
         timings: See `without_timings`.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     title: str
     tuiprobe: str
     key: str

@@ -107,7 +107,6 @@ class Model(Frozen):
         parameters: Number of parameters of the visual tower.
         weights: Where they came from.
         preprocessing: What images go through first.
-        ablated: The inner channels that were replaced, as text; empty for the model as it is.
     """
 
     name: str
@@ -120,7 +119,6 @@ class Model(Frozen):
     parameters: Count
     weights: Weights
     preprocessing: Preprocessing
-    ablated: Many[str] = ()
 
 
 class Skipped(Frozen):

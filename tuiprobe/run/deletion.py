@@ -25,7 +25,7 @@ _FOLDERS = re.compile(
 _FILES = re.compile(
     r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv"
     r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
-    r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
+    r"|(?:statistics|concepts|head|per_image)\.safetensors"
     r"|report\.(?:html|md)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
     r"|status/\d+\.(?:json|safetensors)"
     r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"

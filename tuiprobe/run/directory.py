@@ -75,9 +75,6 @@ class RunDir:
     statistics_file = _File("statistics.safetensors")
     """Merged statistics, keyed `<set>/<tap>/<field>`."""
 
-    ablation_file = _File("ablation.safetensors")
-    """Means that replace the ablated channels of inner layers, by layer."""
-
     head_file = _File("head.safetensors")
     """The linear head: weight, bias, and the class of each row in each set."""
 

@@ -35,7 +35,7 @@ ANSWERED: Final = (
 
 FILES: Final = (
     "key", "plan.json", "samples.jsonl", "preflight.json", "measured.json",
-    "statistics.safetensors", "head.safetensors", "concepts.safetensors", "ablation.safetensors",
+    "statistics.safetensors", "head.safetensors", "concepts.safetensors",
     *ANSWERED,
 )  # fmt: skip
 FOLDERS: Final = ("features/", "rows/")

@@ -1,4 +1,4 @@
-"""The measured arrays of a run: merged features and statistics, and the means of ablated channels.
+"""The measured arrays of a run: merged features and statistics.
 
 A checksum shows that a file is unchanged, not that an engine wrote it: what is read here has the
 type, shape and range that the probes rely on.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, TapRecord
@@ -124,25 +124,3 @@ def tap_statistics(
     if images is None:
         checked.in_range(ROW_SAMPLE, "f4", None, width)
     return checked.arrays
-
-
-def write_means(
-    directory: RunDir, key: str, images: int, means: Mapping[str, NDArray[Any]]
-) -> None:
-    """Publishes the means that replace ablated channels, by layer, and of how many images."""
-    write_arrays(directory.ablation_file, means, {"key": key, "images": str(images)})
-
-
-def read_means(directory: RunDir, channels: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """Returns the means of ablated channels.
-
-    Args:
-        directory: The run directory.
-        channels: Number of ablated channels by layer.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged, or a mean is not finite.
-    """
-    file = directory.ablation_file
-    checked = CheckedArrays(file, read_arrays(file)[0])
-    return {name: checked.finite(name, "f4", count) for name, count in channels.items()}

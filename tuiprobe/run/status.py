@@ -39,7 +39,7 @@ _WRITE_SECONDS = 0.2  # between two writes of unreadable images
 _LARGEST = 1e15
 
 Phase = Literal[
-    "load", "compare", "concepts", "ablation", "preflight", "extract", "merge", "head", "probe",
+    "load", "compare", "concepts", "preflight", "extract", "merge", "head", "probe",
     "measured", "done", "interrupted", "failed",
 ]  # fmt: skip
 """What a rank does; the last four are ends. `measured`: shards of other ranks are missing."""

@@ -17,7 +17,6 @@ STAGES = {
     "load": "loading",
     "compare": "comparing contents",
     "concepts": "reading concepts",
-    "ablation": "measuring means",
     "preflight": "checking",
     "extract": "measuring",
     "merge": "merging",

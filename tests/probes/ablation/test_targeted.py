@@ -174,11 +174,10 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     assert wrong.returncode == 2
     assert "there are 0 to 15" in wrong.stderr
     assert run("--json").returncode == 2
+    assert run("--ablate", "channel:3", "--ablate-mode", "median").returncode == 2
 
 
 @pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])
 def test_what_is_no_channel_and_no_direction_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="neither channel:NUMBER nor direction:NUMBER"):
         parse_question([text])
-    with pytest.raises(UsageError, match="--ablate-mode"):
-        parse_question(["channel:1"], mode="median")

@@ -181,14 +181,11 @@ def test_a_large_common_offset_is_not_withheld():
     assert figures.outcome is Outcome.NONE
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"weights": Weights(kind="untrained", source="random", digest="00")}, "untrained"),
-    ({"ablated": ("blocks.1:3",)}, "no longer the model"),
-])  # fmt: skip
-def test_what_is_no_model_is_withheld(changes, message):
-    figures = probe_outliers(final(lifted(128, 20), np.arange(N) % 10), model=model(**changes))
+def test_what_is_no_model_is_withheld():
+    random = model(weights=Weights(kind="untrained", source="random", digest="00"))
+    figures = probe_outliers(final(lifted(128, 20), np.arange(N) % 10), model=random)
     assert figures.outcome is Outcome.WITHHELD
-    assert message in figures.finding.reasons[0]
+    assert "untrained" in figures.finding.reasons[0]
     assert figures.outlier_channels  # the figures are given all the same
     few = probe_outliers(final(lifted(128, 20), np.arange(N) % 9), model=model())
     assert "9 classes" in few.finding.reasons[0]

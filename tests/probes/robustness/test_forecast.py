@@ -115,7 +115,6 @@ CHECKPOINT = {"weights": Weights(kind="checkpoint", source="x.pt", digest="0" * 
     ("changes", "x", "first", "reason"),
     [
         ({"training": "finetuned"}, 0.7, None, "this model's is finetuned"),
-        ({"ablated": ("channel 3",)}, 0.7, None, "channels are ablated"),
         ({}, 0.95, None, "an ImageNet accuracy of 95.0 % lies outside those of the 101 published"),
         (UNTRAINED, 0.5, None, "random weights"),
         (CHECKPOINT, 0.5, {}, "neither measured here nor published"),

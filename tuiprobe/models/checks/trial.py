@@ -188,22 +188,17 @@ def _odd_values(images: Tensor, h: Tensor, head: Head | None) -> Iterator[Check]
 
 
 def signature(encoder: Encoder) -> tuple[float, ...]:
-    """Returns numbers that tell what a forward pass computes, ablations aside.
+    """Returns numbers that tell what a forward pass computes.
 
     They are the norm of the representations of two fixed inputs of noise, and their projections on
     fixed directions, in parts of the norm. Two devices differ in their last digits; see `agree`.
     """
     draws = np.random.RandomState(0)
     images = torch.from_numpy(draws.standard_normal((2, 3, *encoder.preprocessing.size))).float()
-    for ablation in encoder.ablated.values():
-        ablation.paused = True
     try:
         h = _encoded(encoder, images).double().nan_to_num(0, 0, 0).flatten().numpy()
     except Exception:  # preflight says so
         return ()
-    finally:
-        for ablation in encoder.ablated.values():
-            ablation.paused = False
     norm = float(np.linalg.norm(h))
     directions = draws.choice([-1.0, 1.0], (_DIRECTIONS, h.size))
     return (norm, *(directions @ h / (norm or 1.0)).tolist())

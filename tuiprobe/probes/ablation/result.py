@@ -1,11 +1,13 @@
 """The answer to `tuiprobe reprobe RUN --ablate ...` (definitions: docs/inside.md)."""
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from tuiprobe.results.base import Channel, Count, Frozen, Many, NotRun, PerChannel, Real
-from tuiprobe.spec import AblateMode
 
 ABLATION_VERSION: Final = 3
+
+AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
+"""What replaces an ablated part: its mean, zero, or that of another image."""
 
 
 class Top1(Frozen):

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.options import validated
 from tuiprobe.probes.ablation.compute import Removal, paired, right_without
-from tuiprobe.probes.ablation.result import Change, SetAblation, SetNotRun, TargetedAblation, Top1
+from tuiprobe.probes.ablation.result import (
+    AblateMode,
+    Change,
+    SetAblation,
+    SetNotRun,
+    TargetedAblation,
+    Top1,
+)
 from tuiprobe.probes.base.head_arrays import (
     FITTED_TO_THEM,
     LOGIT_ROWS,
@@ -27,7 +33,6 @@ from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest
-from tuiprobe.spec import AblateMode, RunSpec
 
 SHUFFLE_SEED = 0
 
@@ -49,16 +54,16 @@ class Question:
     channels: tuple[int, ...]
     directions: tuple[int, ...]
     centred: bool = False
-    replaced_by: AblateMode = RunSpec.ablate_mode
+    replaced_by: AblateMode = "mean"
 
 
 def parse_question(
-    texts: Sequence[str], *, centred: bool = False, mode: str | None = None
+    texts: Sequence[str], centred: bool = False, mode: AblateMode = "mean"
 ) -> Question:
     """Reads `channel:17,direction:3`; several texts add up.
 
     Raises:
-        UsageError: If a part is neither, or there is no such mode.
+        UsageError: If a part is neither.
 
     >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
     (2, 17)
@@ -73,9 +78,7 @@ def parse_question(
             )
         numbers[match.group(1)].add(int(match.group(2)))
     channels, directions = (tuple(sorted(numbers[kind])) for kind in ("channel", "direction"))
-    given = {} if mode is None else {"replaced_by": mode}
-    values = {"channels": channels, "directions": directions, "centred": centred, **given}
-    return validated(Question, values, called=lambda _: "--ablate-mode")
+    return Question(channels, directions, centred, mode)
 
 
 @fixed_threads()

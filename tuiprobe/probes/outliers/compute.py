@@ -65,14 +65,12 @@ def probe_outliers(
         tap: The arrays.
         paths: Relative path by sample id, for the top images; ids it lacks get None.
         seed: Seed of the bootstrap.
-        model: The encoder; the outcome is withheld where it is untrained or ablated.
+        model: The encoder; the outcome is withheld where it is untrained.
     """
     statistics = tap.statistics
     classes = None if tap.labels is None else int(np.unique(tap.labels).size)
-    context = RowContext(classes=classes)
-    if model is not None:
-        untrained = model.weights.kind == "untrained"
-        context = RowContext(untrained=untrained, ablated=bool(model.ablated), classes=classes)
+    untrained = model is not None and model.weights.kind == "untrained"
+    context = RowContext(untrained=untrained, classes=classes)
     rows = rows_with_kurtosis(tap.rows)
     figures = figures_of_rows(rows, context, seed, columns=tap.final)
     if not tap.final:

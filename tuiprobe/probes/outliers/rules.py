@@ -37,13 +37,11 @@ class RowContext:
     Attributes:
         head: Whether the rows are a head's, which are exempt from all that is withheld.
         untrained: Whether the weights are random.
-        ablated: Whether inner channels were replaced.
         classes: Distinct labels among the images; None if unlabelled.
     """
 
     head: bool = False
     untrained: bool = False
-    ablated: bool = False
     classes: int | None = None
 
     @property
@@ -118,8 +116,6 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
 def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
     if context.untrained:
         yield "the network is untrained: its weights are random"
-    if context.ablated:
-        yield "inner channels were replaced: this is no longer the model"
     if _rows(figures) < MIN_IMAGES:
         yield f"{_rows(figures)} images count; at least {MIN_IMAGES} are needed"
     if context.classes is not None and context.classes < MIN_CLASSES:

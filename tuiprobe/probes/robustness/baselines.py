@@ -156,7 +156,7 @@ def baselines_for(
 
 def published_of(model: Model) -> ModelAccuracies | None:
     """Returns the published accuracies of a model; None for weights of the user's or none."""
-    if model.weights.kind != "pretrained" or model.ablated:
+    if model.weights.kind != "pretrained":
         return None
     preset = presets().get(model.name)
     name = model.name if preset is None else preset.spec
@@ -216,8 +216,6 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
     """
     if model.weights.kind == "untrained":
         return NotRun(reason="published models say nothing about random weights")
-    if model.ablated:
-        return NotRun(reason="channels are ablated: it is no longer the published model")
     family = family_of(sets)
     if family is not None and family.source is not None:
         return NotRun(reason="too few models are published on these sets")

@@ -39,7 +39,6 @@ class RunResults:
         model = self.report.model
         words = ["PARTIAL"] if self.report.partial else []
         words.append(model.name)
-        words += [f"ABLATED ({'; '.join(model.ablated)})"] if model.ablated else []
         words += [model.training] if model.training != "unknown" else []
         words += [short_count(model.parameters)] if model.parameters else []
         return " · ".join([*words, f"{model.width:,} channels"])
