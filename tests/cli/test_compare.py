@@ -34,10 +34,10 @@ def test_exit_code_and_reason(runs, capsys):
     assert row.endswith("separate")
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
     err = capsys.readouterr().err
-    assert f"gate tripped by {runs[1]}: kurtosis differs: val/final: kurtosis changed by" in err
+    assert f"gate tripped by {runs[1]}: kurtosis differs: val/final: kurtosis: b minus a: " in err
     assert runs[2] not in err
     assert run_cli(["compare", runs[0], runs[2], "--fail-if", "kurtosis differs"]) == 0
-    assert capsys.readouterr().err == "gate passed: kurtosis differs\n"
+    assert capsys.readouterr().err == "gate passed: kurtosis differs (c minus a)\n"
     assert run_cli(["compare", *runs, "--fail-if", "beauty"]) == 2
 
 
@@ -74,7 +74,7 @@ def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error
     assert run_cli(["compare", *runs, *gates]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[:2] for line in lines] == [
-        ["gate passed", "kurtosis < -1000"],
+        ["gate passed", "kurtosis < -1000 (b and c minus a)"],
         *([f"gate tripped by {run}", "kurtosis > -1000"] for run in runs[1:]),
     ]
     assert run_cli(["compare", *runs[:2], *gates, "--fail-if", "nonsense < 1"]) == 2

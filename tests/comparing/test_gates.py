@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.samples import estimate, outliers, report, retold, without_outliers
+from tests.report.samples import estimate, model, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
 from tuiprobe.comparing.differences import compare
 from tuiprobe.comparing.gates import parse_gate, tripped
@@ -48,13 +48,13 @@ def test_gates(text, trips):
 
 
 def test_a_changed_outcome_and_changed_channels_trip():
-    absent = report(outliers=(outliers(**without_outliers()),))
-    comparison = compare(report(), absent)
+    absent = report(outliers=(outliers(**without_outliers()),), model=model(name="B"))
+    comparison = compare(report(model=model(name="A")), absent)
     assert tripped(parse_gate("outcome differs"), comparison) == [
-        "outlier features went from outlier channels to none"
+        "outlier features: B none, A outlier channels"
     ]
     assert tripped(parse_gate("channels differ"), comparison) == [
-        "outlier channels on val: gone ['133'], new []"
+        "outlier channels on val: only in B [], only in A ['133']"
     ]
     for text in ("other: channels differ", "other: outcome differs"):
         with pytest.raises(UsageError, match="other: "):
@@ -63,17 +63,19 @@ def test_a_changed_outcome_and_changed_channels_trip():
 
 def test_what_cannot_be_answered_is_no_pass():
     nothing = NotRun(reason="too few images")
-    bare = report(outliers=(outliers(kurtosis=nothing, heights=nothing),))
+    bare = report(outliers=(outliers(kurtosis=nothing, heights=nothing),), model=model(name="B"))
     comparison = compare(report(), bare)
-    reason = "val/final: kurtosis cannot be compared: second: too few images"
+    reason = "val/final: kurtosis cannot be compared: B: too few images"
     assert tripped(parse_gate("kurtosis < -100"), comparison) == [reason]
     assert tripped(parse_gate("kurtosis differs"), comparison) == [reason]
     assert tripped(parse_gate("channels differ"), comparison) == [
-        "outlier channels on val cannot be compared: not in the report of open_clip:RN50-quickgelu"
+        "outlier channels on val cannot be compared: not in the report of B"
     ]
-    gone = compare(report(), retold(report(), outliers=NotRun(reason="damaged")))
+    gone = compare(
+        report(model=model(name="A")), retold(report(), outliers=NotRun(reason="damaged"))
+    )
     assert tripped(parse_gate("outcome differs"), gone) == [
-        "outlier features went from outlier channels to -"
+        "outlier features: open_clip:RN50-quickgelu not known, A outlier channels"
     ]
 
 

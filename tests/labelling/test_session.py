@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -151,8 +152,12 @@ def test_the_order_follows_from_the_pictures_alone(label_runs: list[Path]) -> No
 def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
     label_runs: list[Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="several target sets: choose one of street, photos"):
+    with pytest.raises(DataError, match="several target sets") as several:
         open_labelling(label_runs)
+    for name in ("street", "photos"):
+        assert shlex.join(["tuiprobe", "label", *map(str, label_runs), "--target", name]) in str(
+            several.value
+        )
     with pytest.raises(DataError, match="no target set park; it has street, photos"):
         open_labelling(label_runs, "park")
     with pytest.raises(UsageError, match="named twice"):

@@ -51,7 +51,7 @@ def compare(
     from tuiprobe.comparing.gates import parse_gate, tripped
     from tuiprobe.comparing.indicator import SEVERAL
     from tuiprobe.comparing.runs import label_evidence, read_runs
-    from tuiprobe.plaintext import plain
+    from tuiprobe.plaintext import listed, plain
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
@@ -83,8 +83,10 @@ def compare(
             print(_text(runs, decision, comparisons, everything), end="", flush=True)
         if decision.take is None and decision.command:
             print(plain(f"next: {decision.command}"), file=sys.stderr)
+    models = [run.report.model.name for run in runs]
     for gate, reasons in trips.items():
-        for text in reasons or [f"gate passed: {plain(gate)}"]:
+        passed = f"gate passed: {gate} ({listed(models[1:])} minus {models[0]})"
+        for text in reasons or [plain(passed)]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))
 

@@ -147,6 +147,7 @@ def compare(
         labels: Second minus first by labels, by set, or why labels do not say it.
     """
     pairing = pairing or Pairing({}, {})
+    models = first.model.name, second.model.name
     same_kind = first.model.representation == second.model.representation
     of_first, of_second = (
         _figures_by_place(report, all_blocks=same_kind) for report in (first, second)
@@ -165,12 +166,12 @@ def compare(
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
     names = {fact.id: fact.name for fact in facts} if same_kind else {}
     return Comparison(
-        models=(first.model.name, second.model.name),
+        models=models,
         facts=tuple(
             FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
             for id, name in names.items()
         ),
-        differences=_headlines_alone(list(_differences(common, pairing, known))),
+        differences=_headlines_alone(list(_differences(common, models, pairing, known))),
         overlaps=tuple(overlaps(first, second)) if same_kind else (),
         notes=(
             *model_notes(first, second),
@@ -196,6 +197,7 @@ def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, Nam
 
 def _differences(
     figures: Mapping[FigurePlace, tuple[NamedFigure, NamedFigure]],
+    models: tuple[str, str],
     pairing: Pairing,
     labels: Mapping[str, Figure],
 ) -> Iterator[Difference]:
@@ -208,7 +210,7 @@ def _differences(
             change = ESTIMATES
         else:
             paired = pairing.second_minus_first(first, second)
-            change = paired or second_minus_first(first.figure, second.figure)
+            change = paired or second_minus_first(first.figure, second.figure, models)
         yield Difference(
             probe=place[0],
             data=first.data,

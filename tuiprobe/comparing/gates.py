@@ -1,11 +1,11 @@
 """Gates of `tuiprobe compare --fail-if`: a condition on the difference of two reports.
 
-`FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
-first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
-front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
-final representation. `outcome differs` asks for a finding in a word, `channels differ` for a
-set of things that were found. Headline figures may be named by their human names in quotes:
-`"mean of shifts" < -0.01`.
+`FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second minus
+first, and each reason names both models. `FIGURE.low` and `FIGURE.high` are the ends of that
+difference's interval. A place in front, `SET:` or `SET/LAYER:`, says where; without one the gate
+holds for all sets and for the final representation. `outcome differs` asks for a finding in a
+word, `channels differ` for a set of things that were found. Headline figures may be named by their
+human names in quotes: `"mean of shifts" < -0.01`.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     Raises:
         UsageError: No figure of both reports has this name, or none at this place.
     """
+    first, second = comparison.models
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
         if gate.place:
             raise UsageError(
@@ -110,7 +111,8 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
             )
         if fact.first == fact.second:
             return []
-        return [plain(f"{fact.name} went from {fact.first or '-'} to {fact.second or '-'}")]
+        of_first, of_second = fact.first or "not known", fact.second or "not known"
+        return [plain(f"{fact.name}: {second} {of_second}, {first} {of_first}")]
     overlaps = [overlap for overlap in comparison.overlaps if overlap.id == gate.name]
     if not gate.sign and overlaps:
         named = [o for o in overlaps if gate.place in ("", o.data, f"{o.data}/{o.place}")]
@@ -119,7 +121,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
             raise UsageError(
                 plain(f"--fail-if {gate.text!r}: {gate.name} are known of {', '.join(places)}")
             )
-        return [reason for overlap in named for reason in _overlap_reasons(overlap)]
+        return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
     rows = [row for row in comparison.differences if _names(gate, row)]
     if gate.headline and not gate.place:
         rows = [row for row in rows if row.headline is not None]
@@ -132,24 +134,27 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
                 f"{', '.join(figures)}; sets are {', '.join(sets)}"
             )
         )
-    reasons = [reason for row in rows if (reason := _reason(gate, row))]
+    reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]
     if not gate.place and not gate.headline:
         reasons += [
-            plain(f"{data}: only one of the reports has {gate.name}; name the sets to compare")
+            plain(
+                f"{data}: only one of {first} and {second} has {gate.name}; name the sets to "
+                "compare"
+            )
             for id, data in comparison.of_one
             if id == gate.name
         ]
     return reasons
 
 
-def _overlap_reasons(overlap: Overlap) -> Iterator[str]:
+def _overlap_reasons(overlap: Overlap, first: str, second: str) -> Iterator[str]:
     place = f", {overlap.place}" if overlap.place else ""
     where = f"{overlap.name} on {overlap.data}{place}"
     if overlap.not_comparable:
         yield plain(f"{where} cannot be compared: {overlap.not_comparable.why}")
     elif overlap.differ:
-        lost, new = list(overlap.first_only), list(overlap.second_only)
-        yield plain(f"{where}: gone {lost}, new {new}")
+        of_first, of_second = list(overlap.first_only), list(overlap.second_only)
+        yield plain(f"{where}: only in {second} {of_second}, only in {first} {of_first}")
 
 
 def _names(gate: Gate, row: Difference) -> bool:
@@ -163,11 +168,18 @@ def _names(gate: Gate, row: Difference) -> bool:
     )
 
 
-def _reason(gate: Gate, row: Difference) -> str:
+def _reason(gate: Gate, row: Difference, models: str) -> str:
+    """Returns why a gate trips by a figure; empty where it does not.
+
+    Args:
+        gate: The gate.
+        row: The figure.
+        models: Which model is subtracted from which, in words.
+    """
     where = f"{plain(row.data)}/{plain(row.place)}: {row.id}"
     if not is_known(row.difference):
         return f"{where} cannot be compared: {plain(row.difference.reason)}"
-    change = f"{where} changed by {row.difference.with_interval(signed=True)}"
+    change = f"{where}: {plain(models)}: {row.difference.with_interval(signed=True)}"
     value = getattr(row.difference, gate.end)
     if (row.differs is None) if not gate.sign else (value is None):
         return f"{where} has no interval: {plain(row.difference.method)}"

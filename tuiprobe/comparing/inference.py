@@ -36,8 +36,15 @@ _AGREES = 1e-5
 """Relative difference up to which per-image values give the figure of the report."""
 
 
-def second_minus_first(first: Figure, second: Figure) -> Figure:
+def second_minus_first(
+    first: Figure, second: Figure, names: tuple[str, str] = ("first", "second")
+) -> Figure:
     """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
+
+    Args:
+        first: The figure that is subtracted.
+        second: The other one.
+        names: What the two are called where one of them is missing.
 
     >>> first = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> second = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
@@ -46,9 +53,9 @@ def second_minus_first(first: Figure, second: Figure) -> Figure:
     (2.0, 1.5, 2.5, 8)
     """
     if not is_known(first):
-        return NotRun(reason=f"first: {first.reason}")
+        return NotRun(reason=f"{names[0]}: {first.reason}")
     if not is_known(second):
-        return NotRun(reason=f"second: {second.reason}")
+        return NotRun(reason=f"{names[1]}: {second.reason}")
     value, n = second.value - first.value, min(first.n, second.n)
     unit = unit_of_difference(first.unit)
     if first.low is None or first.high is None or second.low is None or second.high is None:

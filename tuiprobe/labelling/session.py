@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
-from tuiprobe.labelling.candidates import read_candidate
+from tuiprobe.labelling.candidates import read_candidate, shared_targets
 from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
@@ -348,15 +349,17 @@ def open_labelling(
 
     Args:
         runs: Run directories; one for its accuracy alone.
-        target: Name of the target set; None for the only one.
+        target: Name of the target set; None for the only one that all have.
         asking: Whether someone asks which run is best; what only reads labels records no question.
 
     Raises:
         UsageError: If a run is named twice, or two labels of one picture differ.
-        DataError: If a run cannot be labelled, or runs differ in pictures or classes.
+        DataError: If a run cannot be labelled, runs have several targets, or they differ in
+            pictures or classes.
     """
     if len({path.resolve() for path in runs}) < len(runs):
         raise UsageError("a run is named twice; name each candidate once")
+    target = target or _only_target(runs)
     matched = match([read_candidate(RunDir(path), target) for path in runs])
     for name in (NONE_OF_THESE, UNSURE):
         if name in matched.classes:
@@ -367,6 +370,20 @@ def open_labelling(
     labelling = Labelling(matched, label_files(folder, matched), asking)
     labelling.first = _first_question(labelling, folder)
     return labelling
+
+
+def _only_target(runs: Sequence[Path]) -> str | None:
+    """Returns the only target set that all runs have; None where they share none.
+
+    Raises:
+        DataError: If they share several; says what to type.
+    """
+    targets = shared_targets(runs)
+    if len(targets) > 1:
+        words = ["tuiprobe", "label", *map(str, runs), "--target"]
+        commands = (f"`{shlex.join([*words, name])}`" for name in targets)
+        raise DataError(f"these runs have several target sets; type {' or '.join(commands)}")
+    return targets[0] if targets else None
 
 
 def _first_question(labelling: Labelling, folder: Path) -> Labelling | None:
