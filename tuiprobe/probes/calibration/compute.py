@@ -290,7 +290,7 @@ def _by_class(
         worst.append(
             ClassChange(
                 name=called[c],
-                first=wilson(*first_counts[c], reach=source.reach),
+                first=wilson(first_counts[c][0], first_counts[c][1], source.reach),
                 shift=wilson(*shift_counts[c]),
                 change=changes[i],
                 taken_for=""
