@@ -195,7 +195,7 @@ def test_a_spec_becomes_a_command_line_and_the_same_spec(values: dict[str, Any])
         (None, "miniature", {"embeddings": "x.npy"}),
         (None, None, {"embeddings": "x.npy", "layers": ("a",)}),
         (None, None, {"embeddings": "x.npy", "batch_size": 7}),
-        (None, None, {"embeddings": "x.npy", "head": "probe"}),
+        (None, None, {"embeddings": "x.npy", "head": "zero-shot"}),
         (None, None, {"training": "supervised"}),
         ("mini_clip", None, {"target_embeddings": ["x.npy"]}),
     ],

@@ -192,8 +192,8 @@ def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> No
     if kind == "vectors" and model is not None:
         cause = "the data are vectors, which have an encoder already: leave out --model"
         raise OptionError("model", cause, cause)
-    if kind == "vectors" and values.get("head") in ("probe", "zero-shot"):
-        cause = f"{values['head']} needs an encoder: pass --head FILE"
+    if kind == "vectors" and values.get("head") == "zero-shot":
+        cause = "zero-shot needs an encoder: pass --head FILE or --head probe"
         raise OptionError("head", cause, f"--head {cause}")
 
 

@@ -269,12 +269,12 @@ class RunSpec:
     head: Annotated[
         str | None,
         Option(
-            "Head: probe, zero-shot or FILE. `probe` fits one to labelled images that are not "
-            "measured; `zero-shot` takes prompts; FILE holds a linear head.",
+            "Head: probe, zero-shot or FILE. `probe` fits one to all labelled images, each "
+            "answered without it; `zero-shot` takes prompts; FILE holds a linear head.",
             HEAD,
             common=True,
             metavar="HEAD",
-            unset="the model's own",
+            unset="the model's own, else one fitted to labels",
             changes="answers",
             term="head",
         ),

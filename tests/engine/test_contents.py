@@ -254,29 +254,3 @@ def test_labels_are_read_again_where_maps_change_before_they_are_measured(data, 
     assert labels() == (first := labels())
     (root / "images" / "dtd" / "dotted_1_color.png").touch()
     assert labels() != first
-
-
-def test_a_head_is_fitted_anew_where_its_images_may_have_changed(data, tmp_path):
-    run = tmp_path / "run"
-    head = run / "head.safetensors"
-
-    def fitted(run: Path) -> Attempt:
-        return go(data, run, sample=8, head="probe")
-
-    fitted(run)
-    before = head.read_bytes()
-    fitted(run)
-    assert head.read_bytes() == before
-    (measured,) = read_samples(RunDir(run)).values()
-    paths = {sample.path for sample in measured.values()}
-    files = sorted(path for path in data.rglob("*.bmp"))
-    next(p for p in files if str(p.relative_to(data)) not in paths).write_bytes(encoded(99))
-    again = fitted(run)
-    assert (again.left, again.compared) == (0, False)
-    fitted(tmp_path / "undisturbed")
-    weights = [
-        read_arrays(RunDir(tmp_path / name).head_file)[0]["weight"]
-        for name in ("run", "undisturbed")
-    ]
-    assert np.array_equal(weights[0], weights[1])
-    assert head.read_bytes() != before

@@ -26,11 +26,11 @@ from tests.parts import part
 from tuiprobe.catalog.imagenet import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.engine.checking import head_row_checks
-from tuiprobe.engine.head_building import LongHeadError, build_head, linear_probe_split
+from tuiprobe.engine.head_building import LongHeadError, build_head
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted
-from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import DataError, UsageError, WeightsError
 from tuiprobe.models import Head
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.prompt_heads import PromptHead, TextTower
@@ -103,6 +103,10 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (plan(clip, data, head="probe", templates=templates), "--templates belong"),
         (plan(classifier(2), data, head="zero-shot"), "has no text tower"),
         (plan(clip, flat, head="probe"), "the images have none"),
+        (
+            plan(clip, images(["photos"]), head="probe"),
+            "tells classes apart, and .* has one, 'photos'",
+        ),
         (
             plan(classifier(2), data, classes=three),
             rf"{re.escape(three)} holds 3 names for the 2 rows of .* \(classifier, 2 classes\)",
@@ -206,15 +210,6 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     assert isinstance(file.head, HeadArrays)
     assert file.head.weight.shape == (2, WIDTH)
     assert file.answers == {}
-
-
-def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
-    encoder = classifier(3)
-    assert plan(encoder, images(["a", "b"]), head="probe").head.kind == "probe"
-    with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
-        linear_probe_split(plan(encoder, images(["a", "b"]), 8, head="probe"))
-    with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
-        linear_probe_split(plan(encoder, images(["photos"]), head="probe"))
 
 
 def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:
@@ -395,23 +390,23 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
 
-    # The split: 30 other images, and what scikit-learn fits to them.
-    split = [load_file(f) for f in sorted((tmp_path / "run" / "head-probe").iterdir())]
-    ids = np.concatenate([shard["ids"] for shard in split])
-    assert len(ids) == 30
-    assert not set(ids.tolist()) & set(h["ids"].tolist())
+    # Fitted to all 60, each answered by the head that scikit-learn fits to the others.
     stored = load_file(tmp_path / "run" / "head.safetensors")
+    assert sorted(h["ids"].tolist()) == stored["fitted/ids"].tolist()
     source = part(fitted, Directions).head
-    assert "ridge probe on 30 images" in source
-    assert "not measured" in source
+    assert "ridge regression on 60 images" in source
     penalty = float(source.partition("penalty ")[2].split()[0])
-    paths = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob("*.png"))
-    truth = np.array([int(paths[i][len("class")]) for i in ids.tolist()])
-    fit_on = np.concatenate([shard["features"] for shard in split]).astype(np.float64)
-    theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
+    x = h["features"].astype(np.float64)
+    theirs = Ridge(alpha=penalty, solver="svd").fit(x, np.eye(3)[y])
     assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
-    right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
-    assert top1(fitted) == pytest.approx(right.mean())
+    right, onehot = [], np.eye(3)[y]
+    assert np.ptp(onehot.sum(0)) <= 1  # so that each class keeps the share that it has among all
+    for i in range(60):
+        others = np.arange(60) != i
+        without = Ridge(alpha=penalty, solver="svd").fit(x[others], onehot[others])
+        scores = without.predict(x[i : i + 1])[0] + (onehot[i] - onehot.mean(0)) / 59
+        right.append(scores.argmax() == y[i])
+    assert top1(fitted) == pytest.approx(np.mean(right), abs=1e-9)
 
     # The same run, another head: nothing is measured again, and the names are in another order.
     weight = torch.randn(4, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
@@ -444,5 +439,3 @@ def test_one_run_answered_with_several_heads(pictures: Path, tmp_path: Path) -> 
     assert "has 3 classes (name the rows by --classes FILE)" in reason
     assert four.why_not("targets") == reason  # the folder holds the user's pictures
     assert (checks[1].status, "no accuracy can be given" in checks[1].detail) == ("warn", True)
-    with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
-        probed("probe", sample=0)

@@ -235,7 +235,7 @@ def test_no_half_letter_enters_a_report(value: bytes, run: RunDir) -> None:
     assert run_cli(["report", str(run.path)]) == 4
 
 
-@pytest.mark.parametrize("folder", ["status", "shards", "rows", "head-probe"])
+@pytest.mark.parametrize("folder", ["status", "shards", "rows"])
 def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -1,4 +1,4 @@
-"""Heads: the zero-shot head against open_clip's own, resuming, files, the ridge probe."""
+"""Heads: the zero-shot head against open_clip's own, resuming, files."""
 
 import hashlib
 import os
@@ -14,13 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from tests.models.conftest import Saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head, classifier_head, head_from_file, ridge_head
+from tuiprobe.models.heads import Head, classifier_head, head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.prompt_heads import (
     CLASSES_PER_SHARD,
@@ -279,25 +278,6 @@ def test_heads_from_files(tmp_path: Path) -> None:
     ):
         with pytest.raises(WeightsError, match=message):
             read(path, state)
-
-
-@pytest.mark.parametrize(("n", "width"), [(120, 8), (60, 59), (60, 61)])
-def test_the_ridge_probe_is_scikit_learns_with_the_penalty_of_its_cross_validation(
-    n: int, width: int
-) -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(n) % 3
-    h = rng.normal(size=(n, width)) + np.eye(width)[labels] + 5
-    largest = np.linalg.svd(h - h.mean(0), compute_uv=False)[0] ** 2
-    theirs = RidgeCV(alphas=[largest * 10.0**power for power in range(-8, 2)])
-    theirs.fit(h, np.eye(3)[labels])
-    head = ridge_head(torch.tensor(h), torch.tensor(labels), CLASSES)
-    assert float(head.source.rpartition(" ")[2]) == pytest.approx(theirs.alpha_, rel=0.01)
-    assert head.bias is not None
-    assert np.allclose(head.weight, theirs.coef_, rtol=0.02, atol=1e-4)
-    assert np.allclose(head.bias, theirs.intercept_, rtol=0.02, atol=1e-3)
-    with pytest.raises(UsageError, match="1 of them without any"):
-        ridge_head(torch.randn(10, 4), torch.arange(10) % 2, CLASSES)
 
 
 def test_one_row_is_the_log_odds_of_the_second_of_two_classes() -> None:

@@ -24,6 +24,7 @@ BARE = {"text": None, "head": None}
 PICTURES = (image_set("pics", 12, "unlabelled"),)
 THOUSAND = (image_set("val", 9, classes=1000),)
 ROWS = (image_set("rows", 9, "unlabelled", channels=16),)
+LABELLED_ROWS = (image_set("rows", 9, channels=16, classes=2),)
 
 
 def outcomes(preview: Preview) -> dict[str, Any]:
@@ -37,10 +38,10 @@ def outcomes(preview: Preview) -> dict[str, Any]:
         ({}, SETS, CLIP, "yes"),
         ({}, PICTURES, None, "--classes names.txt"),  # of a CLIP known at once
         ({}, PICTURES, CLIP, "--classes names.txt"),
-        ({}, PICTURES, BARE, "--head FILE or --head probe"),
+        ({}, PICTURES, BARE, "--labels FILE"),
         ({}, PICTURES, SUPERVISED, "yes"),
         ({"model": "timm:resnet18"}, SETS, None, "model"),
-        ({"model": "timm:resnet18"}, SETS, BARE, "--head FILE or --head probe"),
+        ({"model": "timm:resnet18"}, SETS, BARE, "yes"),
         ({}, THOUSAND, None, "model"),
         ({}, THOUSAND, CLIP, "yes"),
         ({}, THOUSAND, SIGLIP, "--head zero-shot"),
@@ -48,6 +49,7 @@ def outcomes(preview: Preview) -> dict[str, Any]:
         ({"head": "probe"}, SETS, None, "yes"),
         ({"head": "some.pt"}, PICTURES, None, "yes"),
         ({"model": None, "embeddings": "x.npy"}, ROWS, None, "--head FILE"),
+        ({"model": None, "embeddings": "x.npy"}, LABELLED_ROWS, None, "yes"),
         ({}, Unknown(depends_on="data"), None, "data"),
     ],
 )  # fmt: skip

@@ -1,15 +1,12 @@
 """Builds the linear head of a run once, and publishes it for every probe.
 
-`--head probe` fits it to labelled images that the run does not measure. They follow the measured
-ones in the processing order, so the split is stratified, the same every time, and disjoint from the
-measured images. Their representations are stored in the run directory shard by shard, so an
-interrupted fit resumes.
+`--head probe` fits it to all labelled images that the run measured; they are encoded for nothing
+else. It is fitted again when there are more of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -20,34 +17,21 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
-from tuiprobe.datasets.layout import layout_of, processing_order
-from tuiprobe.datasets.sample import Stamp
-from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.head_choice import class_of_each_row, unmatched
 from tuiprobe.engine.plan import Plan
-from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.engine.stopping import Interrupted
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError
 from tuiprobe.files import unless_damaged
-from tuiprobe.models.heads import Head, ridge_head
-from tuiprobe.probes.base.row_statistics import finite_images
+from tuiprobe.models.heads import Head
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.ridge import fit_ridge
+from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import long_head
-from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.head_file import (
-    OUTSIDE,
-    HeadFile,
-    read_fitted,
-    read_head,
-    write_fitted,
-    write_head,
-)
+from tuiprobe.run.head_file import OUTSIDE, FittedImages, HeadFile, read_head, write_head
 from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
-
-IMAGES_PER_CLASS = 10
-"""Average number of images per class that a head is fitted to: 10,000 images for ImageNet."""
 
 TRIAL_SECONDS = 2.0
 """After which the rate is taken for that of the rest."""
@@ -79,15 +63,28 @@ def build_head(
     Raises:
         LongHeadError: As soon as it will take longer.
     """
-    choice, digest = plan.head, _digest(plan)
+    choice, digest, fitting = plan.head, _digest(plan), None
+    if choice.kind == "probe":
+        run, name = RunReader(plan.directory), plan.suite.in_distribution_name
+        if name not in run.measured.sets:
+            not_yet = NotRun(reason=f"no image of {name} is measured yet", remedy=_RESUMES)
+            write_head(plan.directory, plan.key, HeadFile(not_yet))
+            return
+        fitting = run.distinct_images(name)
+        digest += _digest_of(fitting, run.contents(fitting))
     written = unless_damaged(partial(read_head, plan.directory))
     if written is not None and written.choice == digest:  # a reason alone has no choice
         _renew(plan, written)
         return
-    unit = "images" if choice.kind == "probe" else "classes"
-    progress = HeadProgress(unit, listen, check, seconds)
+    progress, fitted = HeadProgress("classes", listen, check, seconds), None
     try:
-        head = _build(plan, listen, progress, hurried)
+        if fitting is None:
+            head = _build(plan, listen, progress, hurried)
+        else:
+            message = f"fitting a linear head to {len(fitting.features):,} labelled {plan.unit}"
+            listen(Event("stage", message, {"stage": "head"}))
+            made = _fit(plan, run, fitting)
+            head, fitted = (made, None) if isinstance(made, NotRun) else made
         shift_heads = dict(_shift_name_heads(plan, progress, hurried))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
@@ -113,6 +110,7 @@ def build_head(
         classes=head.classes,
         templates=head.templates,
         choice=digest,
+        fitted=fitted,
     )
     write_head(plan.directory, plan.key, file)
 
@@ -125,23 +123,25 @@ def _arrays_of(head: Head) -> HeadArrays:
         head.source,
         head.logit_scale,
         head.logit_bias,
+        head.regression,
     )
 
 
 def _digest(plan: Plan) -> str:
-    """Returns a digest that changes with the choice, or if the images of the fit may have."""
-    split = ""
-    if plan.head.kind == "probe":
-        shards = linear_probe_split(plan)
-        digests = [_shard_digest(plan, shard, _stamps(plan, shard)) for shard in shards]
-        split = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return plan.head.digest() + split + "all" * (plan.spec.answers_among == "all")
+    """Returns a digest of the choice, without the images that a head is fitted to."""
+    return plan.head.digest() + "all" * (plan.spec.answers_among == "all")
+
+
+def _digest_of(images: SetFeatures, contents: NDArray[np.uint8]) -> str:
+    """Returns a digest of images that a head is fitted to: their ids, labels and contents."""
+    content = (np.asarray(images.ids), np.asarray(images.labels), contents)
+    return hashlib.sha256(b"".join(array.tobytes() for array in content)).hexdigest()
 
 
 def head_is_another(plan: Plan) -> bool:
     """Returns whether the directory holds a head of another choice."""
     written = unless_damaged(partial(read_head, plan.directory))
-    return written is not None and written.choice not in ("", _digest(plan))
+    return written is not None and not (written.choice or _digest(plan)).startswith(_digest(plan))
 
 
 def _renew(plan: Plan, file: HeadFile) -> None:
@@ -177,10 +177,6 @@ def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) 
         return choice.not_run
     if choice.head is not None:
         return replace(choice.head, classes=choice.classes)
-    if choice.kind == "probe":
-        if hurried:
-            return NotRun(reason="stopped before the head was fitted", remedy=_RESUMES)
-        return _fit(plan, listen, progress)
     if unbuilt := _unbuilt(plan, choice.classes, hurried):
         return unbuilt
     prompts = len(choice.classes) * len(choice.templates)
@@ -274,101 +270,29 @@ class HeadProgress:
             raise LongHeadError
 
 
-def linear_probe_split(plan: Plan) -> tuple[Shard, ...]:
-    """Returns the shards of the images that a head is fitted to.
+def _fit(plan: Plan, run: RunReader, images: SetFeatures) -> tuple[Head, FittedImages] | NotRun:
+    """Fits the head to images, each of which it answers without having seen it.
 
-    Raises:
-        UsageError: If too few labelled images remain.
+    Args:
+        plan: The plan of the run.
+        run: What the run measured.
+        images: Distinct labelled images of the in-distribution set.
     """
     name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
-    measured = sum(shard.size for shard in plan.shards[name])
-    classes = len(dataset.classes)
-    if classes == 1:
-        raise UsageError(
-            f"--head probe tells classes apart, and {name} has one, {dataset.classes[0]!r}. If the "
-            "folders in it are the classes, give its path as --data"
-        )
-    order = processing_order(dataset.samples, plan.spec.seed)[measured:]
-    order = order[: IMAGES_PER_CLASS * classes]
-    labels = {dataset.samples[i].label for i in order.tolist()}
-    missing = classes - len(labels - {None})
-    if len(order) < 2 * classes or missing:
-        raise UsageError(
-            f"--head probe fits on images of {name} that the run does not measure: {len(order)} "
-            f"are left for {classes} classes, {missing} of them without any. Leave more out with "
-            "a smaller --sample, or pass --head FILE"
-        )
-    return split_into_shards(name, order, plan.spec.batch, None)
-
-
-def _stamps(plan: Plan, shard: Shard) -> dict[int, Stamp]:
-    return layout_of(plan.suite.sets[shard.set_name]).stamps(shard.ids)
-
-
-def _shard_digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
-    """Returns a digest that changes if the images may have, so that they are encoded again."""
-    dataset = plan.suite.sets[shard.set_name]
-    images = [(i, dataset.samples[i].path, s.size, s.changed) for i, s in stamps.items()]
-    content = [plan.key, dataset.source, [len(batch) for batch in shard.batches], images]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _fit(plan: Plan, listen: Listener, progress: HeadProgress) -> Head | NotRun:
-    """Encodes the images of the split that are not stored, and fits the head by ridge regression.
-
-    Returns:
-        The head, or the reason why there is none.
-    """
-    shards = linear_probe_split(plan)
-    name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
-    images = sum(shard.size for shard in shards)
-    message = f"fitting a linear head to {images} images that are not measured"
-    listen(Event("stage", message, {"stage": "head"}))
-    stamps = [_stamps(plan, shard) for shard in shards]
-    digests = [_shard_digest(plan, *pair) for pair in zip(shards, stamps, strict=True)]
-    parts = [read_fitted(plan.directory, i, digest) for i, digest in enumerate(digests)]
-    missing = [i for i, part in enumerate(parts) if not part]
-    total, done = sum(shards[i].size for i in missing), 0
-    for i in missing:
-
-        def report(images: int, before: int = done) -> None:
-            progress(before + images, total)
-
-        parts[i] = _encode(plan, shards[i], stamps[i], report)
-        write_fitted(plan.directory, i, digests[i], parts[i])
-        done += shards[i].size
-    h, ids = (np.concatenate([part[field] for part in parts]) for field in ("features", "ids"))
-    finite = finite_images(h)
-    labels = [dataset.samples[i].label for i in ids[finite].tolist()]
-    lost = len(h) - len(labels)
-    left_out = f"; {lost} more are left out, because their representation is not finite"
-    try:
-        head = ridge_head(torch.from_numpy(h[finite]), torch.tensor(labels), plan.head.classes)
-    except UsageError as error:
-        if not lost:
-            raise
-        return NotRun(reason=f"{error}{left_out}")
-    source = f"{head.source} of {name} that are not measured (next in the processing order)"
-    head = replace(head, source=source + left_out * (lost > 0))
-    rows = imagenet_labels(dataset.classes)
-    if rows is None or len(rows) != len(imagenet_names()) or head.bias is None:
-        return head
-    place = torch.tensor(rows).argsort()  # ImageNet's order, so that its shifts find their classes
-    return replace(head, weight=head.weight[place], bias=head.bias[place], classes=imagenet_names())
-
-
-def _encode(
-    plan: Plan, shard: Shard, stamps: Mapping[int, Stamp], progress: Callable[[int], None]
-) -> Arrays:
-    workers = choose_workers(plan.spec.workers, shard.size)
-    features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
-    by_set, preprocesses, done = {shard.set_name: stamps}, [plan.encoder.preprocess], 0
-    decoding = decode_batches([shard], plan.suite.sets, by_set, preprocesses, workers)
-    with torch.inference_mode(), decoding as batches:
-        for (batch,) in batches:
-            if len(batch.ids):
-                features.append(plan.encoder.encode(batch.images).float().cpu())
-                ids.append(batch.ids)
-            done += len(batch.ids) + len(batch.skipped)
-            progress(done)
-    return {"features": torch.cat(features).numpy(), "ids": torch.cat(ids).numpy()}
+    classes, labels = plan.head.classes, np.asarray(images.labels)
+    imagenet = imagenet_labels(dataset.classes)
+    if imagenet is not None and len(imagenet) == len(imagenet_names()):
+        # In ImageNet's order, so that its shifts find their classes.
+        classes, labels = imagenet_names(), np.asarray(imagenet, dtype=np.int64)[labels]
+    fit = fit_ridge(images.features, labels, len(classes))
+    if isinstance(fit, NotRun):
+        return fit
+    assert images.ids is not None
+    head = Head(
+        torch.from_numpy(fit.weight).float(),
+        torch.from_numpy(fit.bias).float(),
+        classes,
+        source=f"ridge regression on {len(labels):,} images of {name}, penalty {fit.penalty:.3g}",
+        regression=True,
+    )
+    return head, FittedImages(name, images.ids, labels, fit.remainders, run.contents(images))

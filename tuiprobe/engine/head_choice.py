@@ -37,7 +37,6 @@ from tuiprobe.models import Encoder
 from tuiprobe.models.checks.data_checks import check_labels
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.info import state_digest
-from tuiprobe.models.load import IDENTITY
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results import NotRun
@@ -129,13 +128,23 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
             raise UsageError(
                 f"--head probe fits a head of {spec.model} to labels, and the images have none"
             )
-        names = prompt_names(labels)
-        if given:
-            names = tuple(given[place] for place in place_of_each(labels, given))
-        return HeadChoice(kind="probe", classes=names, requested=True)
+        if len(labels) == 1:
+            raise UsageError(
+                f"--head probe tells classes apart, and {suite.in_distribution_name} has one, "
+                f"{labels[0]!r}. If the folders in it are the classes, give its path as --data"
+            )
+        return _fitted(labels, given)
     if spec.head is not None:
         return _from_file(spec, encoder.width, suite, written)
     return _classifier(spec, encoder, suite, written)
+
+
+def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
+    """Returns the choice of a head that is fitted to labels; `given` are names of the user."""
+    names = prompt_names(labels)
+    if given:
+        names = tuple(given[place] for place in place_of_each(labels, given))
+    return HeadChoice(kind="probe", classes=names, requested=True)
 
 
 def _zero_shot(
@@ -164,7 +173,7 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
     _refuse_misread(spec, suite, given, count, f"the head has {count:,} rows")
     labels, thousand = suite.in_distribution.classes, imagenet_names()
     others = len(labels) == len(thousand) and imagenet_labels(labels) is None
-    if count == len(thousand) and not others:
+    if count == len(thousand) and not others and _are_numbers(head.classes):
         head = replace(head, classes=thousand)
         given = given or thousand
     return _of_rows("file", _among(head, written, spec, head.source), given, labels)
@@ -174,8 +183,11 @@ def _classifier(
     spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
 ) -> HeadChoice:
     head = encoder.head()
+    labels = suite.in_distribution.classes
     if head is None:
-        return HeadChoice(kind="none", not_run=no_head(spec.model, encoder.loader != IDENTITY))
+        if len(labels) > 1:
+            return _fitted(labels, tuple(map(spelled_out, written)))
+        return HeadChoice(kind="none", not_run=no_head(spec.model))
     if not bool(head.weight.any()):
         zeros = f"the {head.source} of {spec.model} holds nothing but zeros"
         return HeadChoice(kind="none", not_run=NotRun(reason=zeros, remedy="load a trained one"))
@@ -183,7 +195,6 @@ def _classifier(
     if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
         given = head.classes  # as the user gave them
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
-    labels = suite.in_distribution.classes
     of = f"{plain(spec.checkpoint or spec.model)} ({head.source})"
     return _of_rows("classifier", _among(head, written, spec, of), given, labels)
 

@@ -15,7 +15,6 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.engine.head_building import linear_probe_split
 from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import (
@@ -163,8 +162,6 @@ def plan_run(
         if begun.device != spec.device:
             plan = planned(replace(request, spec=begun), _encoder(begun, suite, objects))
     plan = replace(plan, files=files)
-    if plan.head.kind == "probe":  # fail now, not after hours
-        linear_probe_split(plan)
     refuse_unmatched(plan.spec, suite, plan.head)
     return plan
 

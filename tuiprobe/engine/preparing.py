@@ -73,8 +73,8 @@ def prepare(job: Job) -> Extraction:
     if resumed:
         done = f"{resumed} of {plan.images} {plan.unit}"
         job.emit("stage", f"resuming: {done} are done", stage="load")
-    images_of_head = plan.head.kind == "probe"  # they take as long as those of the run
-    if plan.rank.number == 0 and inventory.missing and not images_of_head:
+    fitted = plan.head.kind == "probe"  # to what is measured
+    if plan.rank.number == 0 and inventory.missing and not fitted:
         try:  # so that answers show at once
             with job.clock.stage("head"), stop_signals().deferred():
                 build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
@@ -119,6 +119,9 @@ def extraction_of(job: Job, inventory: Inventory) -> Extraction:
 def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     """Makes the count of the answers so far, those of an earlier attempt included."""
     plan = job.plan
+    if plan.head.kind == "probe":
+        job.status.update(unanswered="answers after measuring: a head is fitted to the labels")
+        return None
     if not plan.directory.head_file.exists():
         job.status.update(unanswered="the head is built after measuring: answers follow then")
         return None

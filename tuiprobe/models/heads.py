@@ -1,17 +1,21 @@
-"""Linear heads: a model's own classifier, one from a file, or one fitted to labelled images."""
+"""Linear heads: a model's own classifier, or one from a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
-from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.errors import WeightsError
+from tuiprobe.files import parse_json
 from tuiprobe.models.loaders.checkpoints import converts, read_checkpoint
+from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.head_file import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
@@ -33,6 +37,7 @@ class Head:
             parameter. None if unknown, and for classifiers.
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
+        regression: Whether scores are those of a regression on one-hot labels.
     """
 
     weight: Tensor
@@ -44,6 +49,7 @@ class Head:
     logit_scale: float | None = None
     logit_bias: float = 0.0
     named: bool = False
+    regression: bool = False
 
     def logits(self, h: Tensor) -> Tensor:
         """Computes logits `[B, classes]` from h `[B, width]`.
@@ -76,7 +82,8 @@ def classifier_head(layer: nn.Linear) -> Head:
 def head_from_file(path: Path, *, width: int) -> Head:
     """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
 
-    A file with `logit_scale`, one number, holds a zero-shot head: its logits are
+    The `head.safetensors` of a run also tells the names of its rows. A file with `logit_scale`, one
+    number, holds a zero-shot head: its logits are
     `logit_scale * W h / |h| + logit_bias`. The number is the factor itself, such as 100, not its
     logarithm.
 
@@ -108,7 +115,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
         raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
-    names = tuple(str(i) for i in range(count))
+    written = _metadata(path)
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
@@ -120,12 +127,34 @@ def head_from_file(path: Path, *, width: int) -> Head:
     return Head(
         weight,
         bias,
-        names,
-        normalize=scale is not None,
+        _row_names(written.get("classes", ""), count),
+        normalize=scale is not None or written.get("normalize") == "true",
+        regression=written.get("regression") == "true",
         source=str(path),
         logit_scale=scale,
         logit_bias=shift or 0.0,
     )
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    """Returns the texts of a safetensors file that `read_checkpoint` has read; else none."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+
+
+def _row_names(text: str, count: int) -> tuple[str, ...]:
+    """Returns the names of the rows that a run wrote, as JSON; numbers where there are none."""
+    with suppress(ValueError):
+        names = parse_json(text)
+        if isinstance(names, list) and len(names) == count and all(map(_is_name, names)):
+            return tuple(names)
+    return tuple(str(i) for i in range(count))
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT
 
 
 def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:
@@ -145,51 +174,3 @@ def _float32(tensor: Tensor, name: str, path: Path) -> Tensor:
             f"{name} in {path} is {kind}; a head has float32, float16, bfloat16 or float64"
         )
     return tensor.float()
-
-
-def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
-    """Fits a linear head by ridge regression of one-hot labels on h.
-
-    The penalty is chosen among powers of ten by generalised cross-validation (Golub et al. 1979).
-
-    Args:
-        h: Representations `[n, width]` of a labelled split that the run does not measure.
-        labels: Class indices int64 `[n]`.
-        classes: Class names.
-
-    Raises:
-        UsageError: If there are fewer images than classes, or a class has none.
-    """
-    missing = len(classes) - len(torch.unique(labels))
-    if len(h) < 2 * len(classes) or missing:
-        raise UsageError(
-            f"--head probe needs at least two labelled images a class; it has {len(h)} images for "
-            f"{len(classes)} classes, {missing} of them without any"
-        )
-    x = h.double()
-    centre = x.mean(0)
-    x = x - centre
-    y = torch.nn.functional.one_hot(labels, len(classes)).double()
-    offset = y.mean(0)
-    u, s, vt = torch.linalg.svd(x, full_matrices=False)
-    nonzero = s > s.max() * len(x) * torch.finfo(s.dtype).eps
-    u, s, vt = u[:, nonzero], s[nonzero], vt[nonzero]
-    projected = u.T @ (y - offset)
-    fitted = projected.square().sum(1)
-    # The part of y outside the span. Residuals are summed directly, not as differences: with fewer
-    # images than channels, numerator and denominator both vanish with the penalty, and only their
-    # ratio is informative.
-    beyond = max(float((y - offset).square().sum() - fitted.sum()), 0.0)
-    free = len(x) - 1 - len(s)
-    beyond = beyond if free > 0 else 0.0
-
-    def score(penalty: float) -> float:
-        left = penalty / (s.square() + penalty)
-        return (beyond + float((left.square() * fitted).sum())) / (free + float(left.sum())) ** 2
-
-    scale = float(s.square().max())
-    penalty = min((scale * 10.0**power for power in range(-8, 2)), key=score)
-    weight = (vt.T @ ((s / (s.square() + penalty))[:, None] * projected)).T
-    bias = offset - weight @ centre
-    source = f"ridge probe on {len(h)} images, penalty {penalty:.3g}"
-    return Head(weight.float(), bias.float(), classes, source=source)

@@ -6,22 +6,27 @@ probes rely on, or reading it raises an error that names the file.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DIGEST_BYTES, DamagedFileError
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.inputs import ShardSums, TapArrays
+from tuiprobe.probes.base.ridge import LeaveOneOut, distinct_images
 from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import HeadFile, read_head
+from tuiprobe.run.head_file import FittedImages, HeadFile, read_head
 from tuiprobe.run.measurements import ROW_SAMPLE, read_features, tap_statistics
+from tuiprobe.run.pictures import read_digests
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
@@ -189,9 +194,39 @@ class RunReader:
         """Heads of a shift's own class names by set, or why one is missing."""
         return self.head_file.shift_heads
 
+    def distinct_images(self, name: str) -> SetFeatures:
+        """Returns the labelled images of a set by sample id, exact copies once.
+
+        Copies with different labels are left out: none of their labels is known to be right.
+        """
+        arrays, samples = self._finite[name], self.samples[name]
+        order = np.argsort(arrays["ids"])
+        ids = arrays["ids"][order]
+        labels = [samples[i].label for i in ids.tolist()]
+        known = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+        images = SetFeatures(name, arrays["features"][order], known, ids=ids)
+        _, contents = np.unique(self.contents(images), axis=0, return_inverse=True)
+        return images.select(distinct_images(contents.reshape(-1), known))
+
+    def contents(self, images: SetFeatures) -> NDArray[np.uint8]:
+        """Returns the SHA-256 of each picture of a set, or of the values of a vector, [n, 32].
+
+        Where the shards of a run were deleted, pictures are known by their representation.
+        """
+        record = next(record for record in self.sets if record.name == images.name)
+        if record.files or not self.directory.shard_file(record.name, 0).exists():
+            digests = [hashlib.sha256(row.tobytes()).digest() for row in images.features]
+        else:
+            of_image = read_digests(self.directory, record)
+            digests = [bytes.fromhex(of_image[i]) for i in np.asarray(images.ids).tolist()]
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
+
     @cached_property
     def head_sets(self) -> list[SetFeatures]:
-        """The sets of images with labels and answers, where the head has any."""
+        """The sets of images with labels and answers, where the head has any.
+
+        Of a set that the head was fitted to, these are the images that it was fitted to.
+        """
         file, sets = self.head_file, []
         for data in self.id_and_shifts:
             arrays, samples = self._finite[data.name], self.samples[data.name]
@@ -199,8 +234,23 @@ class RunReader:
             if data.labelled and answers is not None:
                 labels = np.array([samples[i].label for i in arrays["ids"].tolist()], np.int64)
             features, why = arrays["features"], file.unmatched.get(data.name)
-            sets.append(SetFeatures(data.name, features, labels, answers, why))
+            images = SetFeatures(data.name, features, labels, answers, why, ids=arrays["ids"])
+            if file.fitted is not None and file.fitted.data == data.name:
+                images = self._left_out(images, file.fitted)
+            sets.append(images)
         return sets
+
+    def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:
+        """Returns the images that the head was fitted to, to be answered without each."""
+        ids = np.asarray(images.ids)
+        place = np.searchsorted(fitted.ids, ids).clip(max=len(fitted.ids) - 1)
+        chosen = fitted.ids[place] == ids
+        if int(chosen.sum()) != len(fitted.ids):
+            raise self.directory.head_file.damaged("it was fitted to images that the run lacks")
+        assert isinstance(self.head, HeadArrays)
+        rows = len(self.head.weight)
+        left_out = LeaveOneOut.of(fitted.rows, fitted.remainders, rows)[place[chosen]]
+        return replace(images.select(chosen), left_out=left_out)
 
     @cached_property
     def target_sets(self) -> list[SetFeatures]:
@@ -208,7 +258,10 @@ class RunReader:
         answers = self.head_file.answers
         return [
             SetFeatures(
-                data.name, self._finite[data.name]["features"], answers=answers.get(data.name)
+                data.name,
+                self._finite[data.name]["features"],
+                answers=answers.get(data.name),
+                ids=self._finite[data.name]["ids"],
             )
             for data in self.targets
         ]

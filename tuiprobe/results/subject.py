@@ -33,10 +33,12 @@ Representation = Literal["projected", "pooled", "token", "none"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
 
 
-def no_head(model: str, fits: bool = True) -> NotRun:
-    """Returns why a model has no head; `fits` says whether one could be fitted to images."""
-    remedy = "pass --head FILE or --head probe" if fits else "pass --head FILE"
-    return NotRun(reason=f"{model} brings no head", remedy=remedy)
+def no_head(model: str) -> NotRun:
+    """Returns why a model has no head on images without labels of two classes."""
+    return NotRun(
+        reason=f"{model} brings no head, and the images carry no labels to fit one to",
+        remedy="sort some into class folders, give --labels FILE, or pass --head FILE",
+    )
 
 
 def long_head(prompts: int) -> NotRun:

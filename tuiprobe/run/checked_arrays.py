@@ -38,6 +38,8 @@ class HeadArrays:
         logit_scale: What logits are multiplied by before the softmax (exp of a CLIP's trained
             temperature); None where it is not known, and for classifiers, whose scale is 1.
         logit_bias: What is added after that (SigLIP); 0 without.
+        regression: Whether scores are those of a regression on one-hot labels, which no softmax
+            takes as they are.
     """
 
     weight: NDArray[np.float32]
@@ -46,6 +48,7 @@ class HeadArrays:
     source: str = ""
     logit_scale: float | None = None
     logit_bias: float = 0.0
+    regression: bool = False
 
 
 def below(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:

@@ -19,7 +19,7 @@ _BEFORE_THE_SPEC = (*BEFORE_THE_KEY, "key", "status", ".spec.json.")
 _LEFT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 _FOLDERS = re.compile(
-    r"status|rows|shards|head-probe|features|thumbs|tables|figures"
+    r"status|rows|shards|features|thumbs|tables|figures"
     r"|(?:features|thumbs)/[^/]+"
 )
 _FILES = re.compile(
@@ -28,7 +28,7 @@ _FILES = re.compile(
     r"|(?:statistics|concepts|head|per_image)\.safetensors"
     r"|report\.(?:html|md)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
     r"|status/\d+\.(?:json|safetensors)"
-    r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
+    r"|(?:rows|shards)/[^/]+\.safetensors"
     r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
     r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
     re.DOTALL,

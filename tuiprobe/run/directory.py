@@ -115,10 +115,6 @@ class RunDir:
         """Returns a file by its path below the directory."""
         return Entry(self.path, name)
 
-    def head_probe_file(self, number: int) -> Entry:
-        """Returns the file of one shard of representations that a head is fitted to."""
-        return self.at(f"head-probe/{number:05d}.safetensors")
-
     def shard_file(self, set_name: str, number: int) -> Entry:
         """Returns the file of one shard's partial statistics."""
         return self.at(f"shards/{set_name}-{number:05d}.safetensors")

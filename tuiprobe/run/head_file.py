@@ -1,4 +1,4 @@
-"""Writes and reads `head.safetensors` and `head-probe/`, without torch: answers come quickly."""
+"""Writes and reads `head.safetensors`, without torch: answers come quickly."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import parse_json, unless_damaged
+from tuiprobe.files import DIGEST_BYTES, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
+from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays, below
 from tuiprobe.run.directory import RunDir
 
@@ -40,6 +39,30 @@ _SHIFT_HEADS = "own_names/"
 _SHIFT_HEADS_NOT_RUN = "own_names_not_run/"
 
 
+_FITTED = "fitted/"
+"""Prefix of the arrays of the images that a head was fitted to; also the metadata key of their set.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedImages:
+    """The images that a head was fitted to.
+
+    Attributes:
+        data: Name of their set.
+        ids: int64 [m], sample ids, ascending.
+        rows: int64 [m], the row of the head of each label.
+        remainders: float64 [m], one minus the leverage of each, above 0.
+        contents: uint8 [m, 32], SHA-256 of each picture, or of the float32 values of a vector.
+    """
+
+    data: str
+    ids: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    remainders: NDArray[np.float64]
+    contents: NDArray[np.uint8]
+
+
 @dataclass(frozen=True, eq=False)
 class HeadFile:
     """The content of `head.safetensors`.
@@ -51,8 +74,10 @@ class HeadFile:
         shift_heads: The head of a shift's own class names, or why it is missing, by set.
         classes: The class name of each row; empty where the file has none.
         templates: Prompt templates, of a zero-shot head.
-        choice: Digest of the choice that the head was built for; empty without a head.
+        choice: Digest of the choice that the head was built for, and of the images that it was
+            fitted to; empty without a head.
         digest: SHA-256 of the head with names and templates, or of why there is none; of a file.
+        fitted: The images that the head was fitted to; None for a head that comes from elsewhere.
     """
 
     head: HeadArrays | NotRun
@@ -63,6 +88,7 @@ class HeadFile:
     templates: tuple[str, ...] = ()
     choice: str = ""
     digest: str = ""
+    fitted: FittedImages | None = None
 
 
 def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
@@ -80,11 +106,17 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
         "choice": file.choice,
         "key": key,
     }
+    if head.regression:
+        metadata["regression"] = "true"
     if head.bias is not None:
         arrays["bias"] = head.bias
     if head.logit_scale is not None:
         arrays["logit_scale"] = np.array([head.logit_scale], dtype=np.float32)
         arrays["logit_bias"] = np.array([head.logit_bias], dtype=np.float32)
+    if (fitted := file.fitted) is not None:
+        metadata[_FITTED] = fitted.data
+        parts = ("ids", "rows", "remainders", "contents")
+        arrays |= {_FITTED + part: getattr(fitted, part) for part in parts}
     arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
     metadata |= {_UNMATCHED + name: why.model_dump_json() for name, why in file.unmatched.items()}
     for name, shift_head in file.shift_heads.items():
@@ -114,7 +146,21 @@ def read_head(directory: RunDir) -> HeadFile:
         templates=checked.texts("templates"),
         choice=metadata.get("choice", ""),
         digest=_digest(arrays, metadata),
+        fitted=_fitted(checked) if _FITTED in metadata else None,
     )
+
+
+def _fitted(checked: CheckedArrays) -> FittedImages:
+    count = len(checked.shaped("weight", "f4", None, None))
+    ids = checked.counts(_FITTED + "ids", "i8", None)
+    rows = checked.counts(_FITTED + "rows", "i8", len(ids))
+    remainders = checked.finite(_FITTED + "remainders", "f8", len(ids))
+    if not (np.diff(ids) > 0).all() or rows.max() >= count:
+        raise checked.damaged("it names an image twice, or a row that it does not hold")
+    if len(ids) < 2 or not ((remainders > 0) & (remainders <= 1)).all():
+        raise checked.damaged("it holds leverages that no images have")
+    contents = checked.shaped(_FITTED + "contents", "u1", len(ids), DIGEST_BYTES)
+    return FittedImages(checked.metadata[_FITTED], ids, rows, remainders, contents)
 
 
 def _head(checked: CheckedArrays) -> HeadArrays:
@@ -134,7 +180,8 @@ def _head(checked: CheckedArrays) -> HeadArrays:
     normalize = metadata["normalize"] == "true"
     if normalize and bias is not None:
         raise checked.damaged("it holds a bias for each class, which no zero-shot head has")
-    return HeadArrays(weight, bias, normalize, metadata["source"], scale, shift)
+    regression = metadata.get("regression") == "true"
+    return HeadArrays(weight, bias, normalize, metadata["source"], scale, shift, regression)
 
 
 def _logit_scale(checked: CheckedArrays) -> tuple[float | None, float]:
@@ -181,22 +228,3 @@ def _digest(arrays: Arrays, metadata: Mapping[str, str]) -> str:
 def class_name(names: Sequence[str], row: int) -> str:
     """Returns the name of a row of the head; its number where there is none."""
     return names[row] if row < len(names) else f"class {row}"
-
-
-def write_fitted(directory: RunDir, number: int, split: str, rows: Arrays) -> None:
-    """Publishes `features` and `ids` of one shard of the images that a head is fitted to.
-
-    Args:
-        directory: The run directory.
-        number: Number of the shard.
-        split: Digest of its images.
-        rows: The arrays.
-    """
-    write_arrays(directory.head_probe_file(number), rows, {"split": split})
-
-
-def read_fitted(directory: RunDir, number: int, split: str) -> Arrays:
-    """Reads the arrays of `write_fitted`; none if of other images, missing or damaged."""
-    read = unless_damaged(partial(read_arrays, directory.head_probe_file(number)))
-    arrays, metadata = read or ({}, {})
-    return arrays if metadata.get("split") == split else {}

@@ -236,14 +236,15 @@ def expected_head(
         return Unknown(depends_on="options")
     if spec.head not in (None, "zero-shot") or spec.model.startswith(ANSWERS):
         return "yes"
+    fits = bool(sets) and sets[0].classes > 1  # a head of its own, where the model brings none
     if sets and sets[0].channels:
-        return no_head(spec.model, fits=False)
+        return "yes" if fits else no_head(spec.model)
     preset = presets().get(spec.model)
     captioned = preset is not None and preset.training in _CAPTIONED
     if model is None and not captioned:
         return Unknown(depends_on="model")
     if model is not None and model["text"] is None:
-        return "yes" if model["head"] is not None else no_head(spec.model)
+        return "yes" if fits or model["head"] is not None else no_head(spec.model)
     if not classes:
         return NO_CLASS_NAMES
     templates = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])

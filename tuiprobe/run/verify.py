@@ -16,7 +16,7 @@ from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
 from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import read_arrays, read_arrays_of_run
+from tuiprobe.run.arrays import read_arrays_of_run
 from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
@@ -153,7 +153,7 @@ def _names(run: RunDir, folder: str) -> list[str]:
 
 
 def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
-    """Checks the shards of every set, and what a head was fitted to."""
+    """Checks the shards of every set."""
     readable = states.get("measured.json") in ("whole", "not covered")
     measured = read_measured(run).sets if readable else {}
     numbers: dict[str, list[int]] = {}
@@ -162,12 +162,6 @@ def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
     for record in read_plan(run).sets:
         merged = measured[record.name].shards if record.name in measured else 0
         yield _shards(run, record, numbers.get(record.name, []), merged)
-    entries = [run.at(f"head-probe/{name}") for name in _names(run, "head-probe")]
-    findings = [_read(entry, partial(read_arrays, entry)) for entry in entries]
-    wrong = [finding for finding in findings if finding.state != "whole"]
-    yield from wrong
-    if findings and not wrong:
-        yield Finding("head-probe/", "whole", f"{len(findings):,} files")
 
 
 def _shards(run: RunDir, record: SetRecord, numbers: list[int], merged: int) -> Finding:

@@ -37,7 +37,7 @@ CACHED_VALUES = 1 << 26
 
 def scale_known(head: HeadArrays) -> bool:
     """Returns whether the head tells what its logits are multiplied by before the softmax."""
-    return not head.normalize or head.logit_scale is not None
+    return not head.regression and (not head.normalize or head.logit_scale is not None)
 
 
 def probabilities(values: Float32, temperature: float | Float64, classes: Int64) -> Float64:

@@ -10,7 +10,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut
 from tuiprobe.probes.intervals import wilson
-from tuiprobe.results import Figure, NotRun
+from tuiprobe.results import Figure, Inapplicable, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
 LOGIT_ROWS = 2048
@@ -24,11 +24,7 @@ standard deviation is 1.1 to 1.35 times as large (docs/heads.md).
 """
 
 
-FITTED_TO_THEM = NotRun(
-    reason="the head was fitted to these images, and no head without each is known of other "
-    "representations",
-    remedy="measure labelled images that it was not fitted to, such as a suite with shifts",
-)
+FITTED_TO_THEM = Inapplicable(reason="the head was fitted to these images as they are")
 """Why representations of images that a head was fitted to are not changed."""
 
 

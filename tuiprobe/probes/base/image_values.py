@@ -41,7 +41,7 @@ def image_values(run: RunReader) -> ImageValues:
 def _of_set(
     run: RunReader, data: SetSummary, features: SetFeatures, temperatures: _Temperatures
 ) -> SetValues:
-    ids = run.features(features.name)["ids"]
+    ids = np.asarray(features.ids)
     order, samples = np.argsort(ids), run.samples[features.name]
     alone = run.plan.model.representation == "none"
     values: dict[PerImage, NDArray[Any]] = {} if alone else {"kurtosis": _kurtosis(features)}

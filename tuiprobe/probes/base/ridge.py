@@ -129,7 +129,9 @@ def fit_ridge(features: Float32, labels: Int64, classes: int) -> RidgeFit | NotR
     """
     n, channels = features.shape
     if len(np.unique(labels)) < 2:
-        return NotRun(reason="a head needs images of two classes")
+        return NotRun(
+            reason="a head needs images of two classes; equal images with different labels are none"
+        )
     centre = features.mean(axis=0, dtype=np.float64)
     onehot = scipy.sparse.csr_array((np.ones(n), (labels, np.arange(n))), (classes, n))
     shares = np.bincount(labels, minlength=classes) / n

@@ -70,7 +70,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         if first.labels is None:
             return first.unlabelled
         listed = {
-            images.name: (run.features(images.name)["ids"], run.paths(images.name))
+            images.name: (np.asarray(images.ids), run.paths(images.name))
             for images in run.head_sets
         }
         return Inputs(run.head, run.head_sets, run.head_file.classes, listed)

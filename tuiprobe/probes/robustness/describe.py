@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 from tuiprobe.catalog.accuracies import ZERO_SHOT
@@ -126,7 +127,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         names = run.head_file.classes
-        ids = {images.name: run.features(images.name)["ids"] for images in run.head_sets}
+        ids = {images.name: np.asarray(images.ids) for images in run.head_sets}
         numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
         return Inputs(
             head=run.head,

@@ -1,0 +1,137 @@
+"""A head fitted to the labels of a run: what it is fitted to, and what comes of a resume."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+from sklearn.datasets import load_digits
+from sklearn.linear_model import RidgeClassifier
+
+import tuiprobe
+from tests.parts import part
+from tuiprobe.probes.robustness.compute import Robustness
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head
+
+DIGITS = load_digits()
+
+
+def vectors(folder: Path, h: np.ndarray, labels: Any, **options: Any) -> Report:
+    """Measures stored vectors; without labels the set has none."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "x.npy", np.asarray(h, np.float32))
+    if labels is not None:
+        (folder / "y.txt").write_text("\n".join(map(str, labels)))
+        options["labels"] = str(folder / "y.txt")
+    output = str(folder / "run")
+    return tuiprobe.probe(
+        embeddings=str(folder / "x.npy"), output=output, threads=1, sample=0, **options
+    )
+
+
+def predicted(report: Report) -> dict[int, str | None]:
+    return {each.id: each.answer for each in report.predictions()}
+
+
+def test_labelled_vectors_have_a_head_and_each_is_answered_without_itself(tmp_path: Path) -> None:
+    h, y = DIGITS.data[:120], DIGITS.target[:120]
+    report = vectors(tmp_path, h, y)
+    file = read_head(RunDir(tmp_path / "run"))
+    assert file.fitted is not None
+    assert file.fitted.ids.tolist() == list(range(120))
+    penalty = float(file.head.source.rpartition(" ")[2])
+    answers = predicted(report)
+    different = 0
+    for i in range(0, 120, 5):
+        others = np.arange(120) != i
+        without = RidgeClassifier(alpha=penalty, solver="svd").fit(h[others], y[others])
+        different += answers[i] != str(without.predict(h[i : i + 1])[0])
+    assert different == 0
+    assert vectors(tmp_path / "asked", h, y, head="probe").key == report.key
+    top1 = part(report, Robustness).accuracies[0].top1
+    assert top1.value == np.mean([answers[i] == str(y[i]) for i in range(120)])
+    assert "1.35" in top1.method
+
+
+def test_other_images_are_answered_by_the_whole_head(tmp_path: Path) -> None:
+    h, y = DIGITS.data.astype("f4"), DIGITS.target
+    np.save(tmp_path / "street.npy", h[200:400])
+    report = vectors(tmp_path, h[:200], y[:200], target_embeddings=[str(tmp_path / "street.npy")])
+    head = load_file(tmp_path / "run" / "head.safetensors")
+    answers = (h[200:400] @ head["weight"].T + head["bias"]).argmax(1)
+    target = [each.answer for each in report.predictions() if each.set != report.data[0].name]
+    assert target == [str(answer) for answer in answers]
+
+
+def test_copies_count_once_and_contradictions_not_at_all(tmp_path: Path) -> None:
+    h, y = DIGITS.data[:80], DIGITS.target[:80].copy()
+    once = vectors(tmp_path / "once", h[:79], y[:79])
+    copied = np.concatenate([h, h[:20], h[79:]])
+    labels = np.concatenate([y, y[:20], [(y[79] + 1) % 10]])
+    report = vectors(tmp_path / "copies", copied, labels)
+    assert len(read_head(RunDir(tmp_path / "copies" / "run")).fitted.ids) == 79
+    first, other = (part(each, Robustness).accuracies[0] for each in (once, report))
+    assert (other.images, other.top1) == (79, first.top1)
+
+
+def test_a_class_of_one_image_is_wrong_and_contradictions_alone_have_no_head(
+    tmp_path: Path,
+) -> None:
+    two = np.flatnonzero(DIGITS.target < 2)[:40]
+    h, labels = DIGITS.data[two], DIGITS.target[two].copy()
+    labels[7] = 2
+    assert predicted(vectors(tmp_path / "one", h, labels))[7] != "2"
+    constant = vectors(tmp_path / "constant", np.ones((20, 8)), np.arange(20) % 2)
+    assert "images of two classes" in constant.why_not("robustness")
+
+
+def test_a_resume_fits_again_when_it_has_measured_more(tmp_path: Path) -> None:
+    """The head is not in the key, but what it was fitted to is in its choice."""
+    folder = tmp_path / "data"
+    for i in range(40):
+        place = folder / f"c{i % 2}" / f"{i:02}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(i)
+        Image.fromarray(rng.integers(0, 128 + 127 * (i % 2), (48, 48, 3), np.uint8)).save(place)
+    options: dict[str, Any] = {"head": "probe", "batch_size": 4, "threads": 1, "workers": 0}
+    run = tmp_path / "run"
+
+    def probed() -> Report:
+        return tuiprobe.probe(
+            "mini_supervised", f"imagefolder:{folder}", output=str(run), sample=0, **options
+        )
+
+    whole = probed()
+    before = (run / "head.safetensors").read_bytes()
+    assert probed().probe_key == whole.probe_key
+    assert (run / "head.safetensors").read_bytes() == before
+    lost = sorted((run / "shards").iterdir())[-1]
+    lost.unlink()
+    status = json.loads((run / "results.json").read_text())
+    assert status["key"] == whole.key
+    again = probed()
+    assert again.probe_key == whole.probe_key
+    stored = load_file(run / "head.safetensors")
+    assert len(stored["fitted/ids"]) == 40
+    assert stored["fitted/contents"].shape == (40, 32)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_file_answers_other_images_with_its_names(tmp_path: Path, named: bool) -> None:
+    h, y = DIGITS.data[:150], DIGITS.target[:150]
+    (tmp_path / "names").write_text("\n".join(f"digit {i}" for i in range(10)))
+    options = {"classes": str(tmp_path / "names")} if named else {}
+    vectors(tmp_path, h, y, **options)
+    head = str(tmp_path / "run" / "head.safetensors")
+    other = vectors(tmp_path / "other", DIGITS.data[150:300], None, head=head)
+    weight = load_file(head)
+    answers = (DIGITS.data[150:300] @ weight["weight"].T + weight["bias"]).argmax(1)
+    names = [f"digit {i}" if named else str(i) for i in answers]
+    assert list(predicted(other).values()) == names
