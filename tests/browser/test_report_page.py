@@ -13,7 +13,7 @@ from PIL import Image, ImageStat
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import NO_RUN, model, report
-from tests.report.samples_head import calibration, head_results, quantisation, targets
+from tests.report.samples_head import calibration, head_results, targets
 from tests.report.strangers import stranger
 from tuiprobe.comparing.decision import decide
 from tuiprobe.comparing.differences import compare_runs
@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
 
 
 def sample(**changes: Any) -> Report:
-    results = {"targets": targets(), "quantisation": quantisation(), "calibration": calibration()}
+    results = {"targets": targets(), "calibration": calibration()}
     found = report(**head_results() | results | changes)
     return found.model_copy(update={"parts": (*found.parts, stranger())})
 

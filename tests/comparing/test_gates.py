@@ -129,4 +129,4 @@ def test_headline_figures_have_human_names():
     with pytest.raises(UsageError, match='no headline figure has that name; "accuracy by labels"'):
         parse_gate('"beauty" < 1')
     with pytest.raises(UsageError, match="no such figure in both reports"):
-        tripped(parse_gate('"answers that INT8 changes" < 1'), comparison)
+        tripped(parse_gate('"accuracy by labels" < 1'), comparison)

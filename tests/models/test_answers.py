@@ -31,7 +31,7 @@ from tuiprobe.run.records import read_plan
 
 CLASSES = ("blue", "green", "red")
 EACH = 40
-INSIDE = ("outliers", "ablation", "directions", "quantisation")
+INSIDE = ("outliers", "ablation", "directions")
 
 
 class Mean(torch.nn.Module):

@@ -34,7 +34,7 @@ def sentences(section: Section) -> Iterator[Text]:
             yield from piece.items if isinstance(piece, Bullets) else (piece.text,)
 
 
-@pytest.mark.parametrize("id", ["targets", "calibration", "robustness", "quantisation"])
+@pytest.mark.parametrize("id", ["targets", "calibration", "robustness"])
 def test_a_missing_figure_ends_its_sentence(id: str, run: RunReader, results: Computed) -> None:  # noqa: F811
     probe, subject = probe_of(id), Subject(run.plan.model, run.id_and_shifts)
     tree = results[id].model_dump(mode="json")

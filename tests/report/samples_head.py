@@ -13,7 +13,6 @@ from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.directions.compute import Directions, probe_directions
-from tuiprobe.probes.quantisation.compute import Quantisation, TapRows, quantise
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
 from tuiprobe.results import Report
@@ -48,17 +47,6 @@ def ablation() -> ChannelAblations:
     content = ablate_channels(head, [item], Chosen((3,), "outlier"), 0)
     assert isinstance(content, ChannelAblations)
     return content
-
-
-def quantisation() -> Quantisation:
-    """Returns the figures of two layers."""
-    rows = one_hot()[1].features
-    largest = np.abs(rows).max(axis=0).astype(np.float64)
-    taps = (
-        TapRows("val", "layer1", False, rows * np.float32(0.3), largest),
-        TapRows("val", "embedding", True, rows * np.float32(0.7), largest),
-    )
-    return Quantisation(taps=tuple(quantise(tap, 0) for tap in taps))
 
 
 def calibration() -> Calibration:

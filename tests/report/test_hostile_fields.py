@@ -29,7 +29,7 @@ from tests.report.samples import (
     report,
     retold,
 )
-from tests.report.samples_head import calibration, head_results, quantisation, targets
+from tests.report.samples_head import calibration, head_results, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
@@ -99,7 +99,6 @@ def full_report() -> Report:
         | {
             "robustness": robustness,
             "preflight": Preflight(checks=checks),
-            "quantisation": quantisation(),
             "calibration": calibration(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),

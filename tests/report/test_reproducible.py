@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.samples import report
-from tests.report.samples_head import head_results, quantisation, targets
+from tests.report.samples_head import head_results, targets
 from tests.report.strangers import stranger
 from tuiprobe.report.formats import RENDERED, files_of
 from tuiprobe.results import Report
@@ -19,7 +19,7 @@ from tuiprobe.run.results import write_results
 
 
 def full() -> Report:
-    result = report(**head_results() | {"targets": targets(), "quantisation": quantisation()})
+    result = report(**head_results() | {"targets": targets()})
     return result.model_copy(update={"parts": (*result.parts, stranger())})
 
 

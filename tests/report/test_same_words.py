@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.report.samples import estimate, outliers, report, without_outliers
-from tests.report.samples_head import calibration, head_results, quantisation, targets
+from tests.report.samples_head import calibration, head_results, targets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.report.html import html
@@ -34,7 +34,6 @@ RUNS: dict[str, Callable[[], Report]] = {
         **head_results(),
         calibration=calibration(),
         targets=targets(),
-        quantisation=quantisation(),
     ),
     "no outlier": lambda: report(outliers=(outliers(**without_outliers(Outcome.OFFSET)),)),
     "moving": lambda: report(outliers=(outliers(**without_outliers(Outcome.MOVING)),)),

@@ -23,8 +23,6 @@ UNITS = {
     "height": "sigma",
     "offset.share": "share",
     "kurtosis": "none",
-    "int8.changed": "share",
-    "int8.neighbours": "share",
 }
 
 

@@ -74,10 +74,6 @@ BUILT_IN = {
         "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts",
         ("representation", "concepts"),
     ),
-    "quantisation": BuiltIn(
-        "INT8 quantisation", "tuiprobe.probes.quantisation.describe:QuantisationRisk",
-        ("representation",),
-    ),
 }  # fmt: skip
 """The built-in probes by id, in the order of a report."""
 

@@ -37,7 +37,7 @@ Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
 """Number of a channel or of a direction."""
 
 Unit = Annotated[str, Field(pattern=r"^[\w/%°². ^-]{1,32}$")]
-"""What a figure counts: `share`, `points`, `dB`, `count` or `none`; plugins may say another one.
+"""What a figure counts: `share`, `points`, `count` or `none`; plugins may say another one.
 
 Shares, and points as differences of shares, are kept as fractions: -0.035 is -3.5 points.
 """
@@ -294,9 +294,6 @@ Share = Annotated[Figure, *in_unit("share")]
 
 Points = Annotated[Figure, *in_unit("points")]
 """A difference of shares; kept as a fraction."""
-
-Decibels = Annotated[Figure, *in_unit("dB")]
-"""Ten times the decimal logarithm of a ratio."""
 
 Counted = Annotated[Figure, *in_unit("count")]
 """How many; a mean count may lie between whole numbers."""

@@ -24,12 +24,6 @@ TARGET: Final = Fig(
     "target", "estimated accuracy", "estimate", role="estimate", headline=13,
     where="of estimated accuracy on {data}", of_a_set=True,
 )  # fmt: skip
-INT8: Final = Fig(
-    "int8.changed", "answers that INT8 changes", "quantisation", headline=15, of_a_set=True
-)
-INT8_NEIGHBOURS: Final = Fig(
-    "int8.neighbours", "neighbours that INT8 keeps", "quantisation", headline=16, of_a_set=True
-)
 HEIGHT: Final = Fig(
     "height", "highest channel", "height", role="signature", headline=20, within_kind=True
 )
@@ -41,7 +35,7 @@ KURTOSIS: Final = Fig(
 )
 
 HEADLINES: Final = (
-    LABELLED, TOP1, MEAN_SHIFT, EFFECTIVE, TARGET, INT8, INT8_NEIGHBOURS, HEIGHT, OFFSET, KURTOSIS,
+    LABELLED, TOP1, MEAN_SHIFT, EFFECTIVE, TARGET, HEIGHT, OFFSET, KURTOSIS,
 )  # fmt: skip
 """In the order of their ranks: accuracy first, kurtosis last. Of several sets, the figure of the
 first one counts: top-1 of the in-distribution set, accuracies of the first target set."""

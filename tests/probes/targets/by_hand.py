@@ -81,12 +81,6 @@ class ByHand:
         importances = (s * cosines.mean(axis=0))[s > 1e-4 * s[0]]
         return float(importances.max() / importances.sum())
 
-    def int8_changed(self, name: str) -> float:
-        x = self.features[name]
-        step = np.abs(self.features["val"]).max() / 127
-        rounded = np.round(x / step) * step
-        return float(((rounded @ self.weight.T).argmax(1) != self.logits[name].argmax(1)).mean())
-
     def without(self, name: str, channels: list[int]) -> float:
         """Change of accuracy with channels at zero."""
         x = self.features[name].copy()

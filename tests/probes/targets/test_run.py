@@ -96,7 +96,6 @@ def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
         assert value("top1", name) == pytest.approx(hand.accuracy(name))
     assert value("mean_shift") == pytest.approx(hand.mean_shift())
     assert value("kurtosis", "val") == pytest.approx(hand.kurtosis(), rel=1e-4)
-    assert value("int8.changed", "val") == pytest.approx(hand.int8_changed("val"))
     basis = next(one for one in part(report, Directions).bases if one.centred)
     assert is_known(basis.top_share)
     assert basis.top_share.value == pytest.approx(hand.first_importance(), rel=1e-3)

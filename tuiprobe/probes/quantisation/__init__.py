@@ -1,1 +1,0 @@
-"""What rounding to 8 bits costs the activations of each tap."""
