@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tuiprobe.catalog.cached import download_words, missing_weights
+from tuiprobe.catalog.model_list import download_words, missing_weights
 from tuiprobe.errors import error_line
 from tuiprobe.plaintext import clock, plain
 from tuiprobe.run.status import Event, Listener

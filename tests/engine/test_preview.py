@@ -66,7 +66,7 @@ def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> N
 def test_weights_that_are_missing_are_downloads_and_refused_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
+    monkeypatch.setattr("tuiprobe.catalog.model_list.cached_file", lambda model: None)
     (weights,) = looked_at("vitb16_openai").downloads
     assert (weights.kind, weights.name) == ("weights", "vitb16_openai")
     assert weights.least > 3e8

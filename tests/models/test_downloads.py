@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.catalog.cached import hub_cache, url_folder
+from tuiprobe.catalog.model_list import hub_cache, url_folder
 from tuiprobe.models.loaders.published_weights import printing_downloads
 
 
@@ -60,7 +60,8 @@ def test_the_command_narrates_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tuiprobe.cli.app import run_cli
-    from tuiprobe.models import fetch, published_weights
+    from tuiprobe.models import fetch
+    from tuiprobe.models.loaders import published_weights
 
     fetched: list[str] = []
 

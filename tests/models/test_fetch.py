@@ -9,7 +9,7 @@ from huggingface_hub import constants
 
 import tuiprobe
 from tests.hub_cache import put
-from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.model_list import cached_file
 from tuiprobe.catalog.published_models import all_published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.fetch import fetch

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import WeightsError
-from tuiprobe.models import from_open_clip, from_timm, info
+from tuiprobe.models import info
 from tuiprobe.models.checks.encoder_checks import built_activations
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.loaders import from_open_clip, from_timm
 from tuiprobe.models.loaders.checkpoints import Checkpoint
 from tuiprobe.models.loaders.published_weights import quiet
 from tuiprobe.models.registry import ModelRequest

@@ -11,9 +11,8 @@ from tests.tui.conftest import drawn, until
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.picturesets import SHOWN, PictureRow
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
-from tuiprobe.tui.screens.pictures import PicturesScreen
+from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.section import SetPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tools.train.recipes import Recipe
 from tuiprobe.miniature import world
-from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.captions import WordTokenizer
+from tuiprobe.miniature.palette import SIZE
 from tuiprobe.miniature.profiles import PROFILES
 
 CORES = os.cpu_count() or 1

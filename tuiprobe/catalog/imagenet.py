@@ -1,7 +1,8 @@
 """Classes of ImageNet: their names and ids, and which labels the folders of a data set stand for.
 
 `imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
-(`python -m tuiprobe.models.generate_lists`), and a test compares them with those installed.
+(`python -m tuiprobe.models.generate_lists`), and a test compares them with those installed. At the
+end: what the images of ImageNet, its shifts and the miniature show.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 FILE = Path(__file__).with_name("imagenet.tsv")
 """One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
@@ -124,3 +126,42 @@ def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(name.replace("_", " ") for name in classes)
     names = imagenet_names()
     return tuple(names[label] for label in labels)
+
+
+_PUBLISHED: Final[Mapping[str, str]] = {
+    "imagenet": "ImageNet's validation images",
+    "imagenet_v2": "photos of ImageNet's classes, collected again",
+    "imagenet_r": "renditions such as cartoons and paintings",
+    "imagenet_sketch": "drawings in black and white",
+    "imagenet_a": "photos that a ResNet-50 got wrong",
+    "objectnet": "things at home from unusual views",
+}
+"""By the names that a suite with ImageNet gives its sets."""
+
+_MINIATURE: Final[Mapping[str, str]] = {
+    "val": "like the training images",
+    "v2": "a little harder",
+    "r": "cartoons, paintings and silhouettes, like ImageNet-R",
+    "sketch": "outlines on paper",
+    "a": "small, hidden and cluttered, like ImageNet-A",
+    "objectnet": "turned, in unusual scenes",
+    "street": "a mixture of the shifts, in place of your pictures",
+}
+
+
+def set_contents(name: str, source: str, of_imagenet: bool = False) -> str:
+    """Describes the content of a set; by its source where nothing else is known.
+
+    Args:
+        name: Name of the set in a report.
+        source: As the user typed it.
+        of_imagenet: Whether the set is of a suite with ImageNet.
+
+    >>> set_contents("sketch", "miniature:sketch"), set_contents("a", "imagefolder:a")
+    ('outlines on paper', 'from imagefolder:a')
+    """
+    kind, _, of = source.partition(":")
+    known = _MINIATURE.get(of) if kind == "miniature" else None
+    if known is None and of_imagenet:
+        known = _PUBLISHED.get(name)
+    return known or f"from {source}"

@@ -1,15 +1,128 @@
-"""What `tuiprobe models` lists: presets first, then every published model of the libraries."""
+"""What `tuiprobe models` lists, and which published weights are on this machine.
+
+Nothing here opens a socket.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.cached import cached_file, hub_cache, hub_folder
 from tuiprobe.catalog.presets import ListedModel, Preset, presets
 from tuiprobe.catalog.published import robustness_of
-from tuiprobe.catalog.published_models import all_published, right_spec
+from tuiprobe.catalog.published_models import Published, all_published, published, right_spec
 from tuiprobe.plaintext import holds_all
+
+_OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Published weights that are not on this machine.
+
+    Attributes:
+        model: The model, as the user typed it.
+        tower: Bytes of its image tower in float32, the least that its file holds; None if unknown.
+        weights: Where the weights are.
+        size: Bytes of their file, if somebody asked; None if unknown.
+    """
+
+    model: str
+    tower: int | None
+    weights: Published
+    size: int | None = None
+
+
+def hub_cache() -> Path:
+    """Returns the folder of the Hugging Face cache, as its library finds it."""
+    home = os.environ.get("HF_HOME") or Path(_cache_home()) / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+
+
+def cached_file(model: Published) -> Path | None:
+    """Returns the file with the weights of a model; None if it is not cached."""
+    if model.repository:
+        root = hub_cache() / hub_folder(model)
+        try:
+            commit = (root / "refs" / "main").read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        paths = [root / "snapshots" / commit / name for name in hub_names(model)]
+    else:
+        paths = [url_folder(model.loader) / PurePosixPath(urlsplit(model.url).path).name]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def hub_folder(model: Published) -> str:
+    """Returns the folder of a model's repository in the Hugging Face cache."""
+    return f"models--{model.repository.replace('/', '--')}"
+
+
+def hub_names(model: Published) -> tuple[str, ...]:
+    """Returns the names that the weights of a model may have in its repository."""
+    if model.file:
+        return model.file, str(PurePosixPath(model.file).with_suffix(".safetensors"))
+    return _OPEN_CLIP_FILES if model.loader == "open_clip" else _TIMM_FILES
+
+
+def url_folder(loader: str) -> Path:
+    """Returns the folder of a library's downloads from plain URLs."""
+    if loader == "open_clip":
+        return Path("~/.cache/clip").expanduser()
+    torch_home = os.environ.get("TORCH_HOME") or Path(_cache_home()) / "torch"
+    return Path(torch_home).expanduser() / "hub" / "checkpoints"
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def missing_weights(models: Sequence[str]) -> list[Missing]:
+    """Returns the models of a run whose published weights are not cached."""
+    missing = []
+    for model in dict.fromkeys(models):
+        preset = presets().get(model)
+        weights = published(preset.spec if preset is not None else model) or _at_hub(model)
+        if weights is not None and cached_file(weights) is None:
+            row = published_row(model.partition("@")[0]) if weights.loader == "timm" else None
+            count = None if row is None or row.parameters is None else row.parameters * 1e6
+            count = count if preset is None else preset.parameters
+            tower = None if count is None else int(FLOAT32_BYTES * count)
+            missing.append(Missing(model, tower, weights))
+    return missing
+
+
+def _at_hub(model: str) -> Published | None:
+    """Returns the weights of `LOADER:hf-hub:OWNER/NAME`, whose file has the library's name."""
+    loader, _, repository = model.partition(":hf-hub:")
+    if loader not in ("open_clip", "timm") or not repository:
+        return None
+    return Published(loader, repository, "", False, repository, "", "")
+
+
+def download_words(missing: Sequence[Missing]) -> str:
+    """Describes the downloads in one sentence; empty without any."""
+    if not missing:
+        return ""
+    names = ", ".join(model.model for model in missing)
+    known = [size for model in missing if (size := model.size or model.tower) is not None]
+    unknown = [model.model for model in missing if model.size is None and model.tower is None]
+    words = f"the weights of {names} are not on this machine: the start downloads them"
+    if known:
+        towers = any(model.size is None and model.tower is not None for model in missing)
+        least = "at least " if towers or unknown else ""
+        words += f", {least}{sum(known) / 1e6:,.0f} MB"
+        words += " (image towers in float32)" if towers else ""
+    if unknown:
+        words += f"; the size of {', '.join(unknown)} is unknown"
+    return words
 
 
 def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from tuiprobe.catalog.cached import missing_weights
 from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
+from tuiprobe.catalog.model_list import missing_weights
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
 from tuiprobe.datasets.dataset import safe_name

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_info
 
-from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.model_list import cached_file
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import published
 from tuiprobe.engine.shards import Rank

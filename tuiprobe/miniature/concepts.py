@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.miniature import world
-from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, ObjectPart
-from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
+from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, SCENES, TEXTURES
 from tuiprobe.miniature.raster import draw_map
 from tuiprobe.miniature.scene import Scene, SceneFigure
 

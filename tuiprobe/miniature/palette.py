@@ -1,7 +1,11 @@
-"""Colours, surface textures and materials, as exact elementwise arithmetic.
+"""Colours, textures, materials and backgrounds, as exact elementwise arithmetic.
 
 No sine, no matrix product: only operations that IEEE 754 rounds the same everywhere.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +87,105 @@ def material_field(name: str, u: FloatImage, v: FloatImage, draws: Draws) -> Flo
     spot = 1 - 6 * ((u - np.float32(x)) ** 2 + (v - np.float32(y)) ** 2)
     bright: FloatImage = 0.94 + 0.6 * np.maximum(spot, 0)
     return bright
+
+
+SIZE = 64
+_Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+
+
+def _rgb(*values: float) -> FloatImage:
+    """Returns a colour `[3, 1, 1]`."""
+    return np.array(values, dtype=np.float32)[:, None, None]
+
+
+def _brick(draws: Draws) -> FloatImage:
+    height = draws.pick((7, 8, 10, 12))
+    width = 2 * height
+    row = np.floor((_Y + draws.below(height)) / height)
+    across = _X + (row % 2) * height + draws.below(width)
+    tone = draws.noise(16, 16)[(row % 16).astype(int), (np.floor(across / width) % 16).astype(int)]
+    mortar = ((_Y + draws.below(2)) % height < 1.5) | (across % width < 1.5)
+    return np.where(mortar, _rgb(196, 186, 174), (1 + 0.13 * tone) * _rgb(176, 84, 56))
+
+
+def _grass(draws: Draws) -> FloatImage:
+    blades = np.repeat(draws.noise(SIZE // 2, SIZE), 2, axis=0)
+    tone = 0.85 + 0.005 * _Y + 0.16 * blades + 0.1 * smooth_noise(draws, 5, SIZE)
+    meadow: FloatImage = tone * _rgb(70, 140, 52)
+    return meadow
+
+
+def _night(draws: Draws) -> FloatImage:
+    tone = 1 + 0.2 * smooth_noise(draws, 3, SIZE) - 0.006 * _Y
+    stars = draws.bytes(SIZE, SIZE)
+    light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, np.float32(0))
+    sky: FloatImage = tone * _rgb(20, 22, 58) + light
+    return sky
+
+
+def _planks(draws: Draws) -> FloatImage:
+    width = draws.pick((10, 13, 16))
+    across = _X + draws.below(width)
+    board = np.floor(across / width).astype(int)
+    wobble = 2.5 * smooth_noise(draws, 4, SIZE)
+    grain = triangle((across + wobble) * np.float32(0.31) + board * np.float32(0.37))
+    tone = 0.8 + 0.25 * grain + 0.1 * draws.noise(16)[board]
+    tone = np.where(across % width < 1, 0.4, tone).astype(np.float32)
+    return tone * _rgb(150, 98, 56)
+
+
+def _room(draws: Draws) -> FloatImage:
+    walls = ((228, 190, 202), (232, 222, 180), (188, 214, 200), (198, 200, 228), (236, 214, 188))
+    floors = ((140, 100, 70), (120, 110, 110), (170, 140, 110))
+    edge = 40 + draws.below(14)
+    wall = (1.04 - 0.002 * _Y + 0.02 * draws.noise(SIZE, SIZE)) * _rgb(*draws.pick(walls))
+    floor = (0.9 + 0.1 * triangle(_Y * np.float32(0.17))) * _rgb(*draws.pick(floors))
+    return np.where(edge <= _Y, floor, wall)
+
+
+def _sand(draws: Draws) -> FloatImage:
+    ripple = triangle((_Y + 3 * smooth_noise(draws, 4, SIZE)) * np.float32(0.11))
+    tone = 0.9 + 0.1 * ripple + 0.06 * draws.noise(SIZE, SIZE)
+    return tone * _rgb(222, 190, 132)
+
+
+def _sky(draws: Draws) -> FloatImage:
+    blue = _rgb(112, 172, 232) + (_Y / SIZE) * _rgb(70, 50, 18)
+    cloud: FloatImage = np.clip(
+        smooth_noise(draws, 4, SIZE) + 0.4 * smooth_noise(draws, 9, SIZE) - 0.3, 0, 1
+    )
+    mixed: FloatImage = blue + cloud * (_rgb(250, 250, 252) - blue)
+    return mixed
+
+
+def _studio(draws: Draws) -> FloatImage:
+    gray = draws.uniform(175, 245)
+    tint = _rgb(*(gray + draws.uniform(-9, 9) for _ in range(3)))
+    slope = np.float32(draws.uniform(-0.002, 0.003))
+    wall: FloatImage = (1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE)) * tint
+    return wall
+
+
+def _water(draws: Draws) -> FloatImage:
+    wave = _Y + 5 * triangle(_X * np.float32(0.035) + np.float32(draws.uniform()))
+    crest = triangle((wave + 2 * smooth_noise(draws, 5, SIZE)) * np.float32(0.12))
+    return (0.7 + 0.5 * crest) * _rgb(42, 108, 178)
+
+
+BACKGROUNDS: dict[str, Callable[[Draws], FloatImage]] = {
+    "brick": _brick,
+    "grass": _grass,
+    "night": _night,
+    "planks": _planks,
+    "room": _room,
+    "sand": _sand,
+    "sky": _sky,
+    "studio": _studio,
+    "water": _water,
+}
+SCENES: tuple[str, ...] = tuple(BACKGROUNDS)
+
+
+def background(scene: str, draws: Draws) -> NDArray[np.float32]:
+    """Returns one random picture of a scene, float32 `[3, 64, 64]`."""
+    return BACKGROUNDS[scene](draws).astype(np.float32, copy=False)

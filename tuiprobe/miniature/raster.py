@@ -15,10 +15,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS, ObjectPart
-from tuiprobe.miniature.palette import COLORS, GLASS, FloatImage, material_field, texture_field
+from tuiprobe.miniature.palette import (
+    COLORS,
+    GLASS,
+    SIZE,
+    FloatImage,
+    material_field,
+    texture_field,
+)
 from tuiprobe.miniature.scene import Bar, Scene, SceneFigure
 
 MAP = 2 * SIZE

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
-from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
+from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, SCENES, TEXTURES
 from tuiprobe.miniature.profiles import Profile
 
 ACCENTS: dict[str, tuple[str, ...]] = {

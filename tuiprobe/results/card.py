@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
-from tuiprobe.catalog.set_contents import set_contents
+from tuiprobe.catalog.imagenet import set_contents
 from tuiprobe.results.base import Frozen, Many, is_known
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report

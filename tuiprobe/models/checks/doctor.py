@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.class_names import match_classes, read_classes
+from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.layout import processing_order
 from tuiprobe.datasets.load import load_suite

@@ -12,8 +12,8 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
+from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from torch import nn
 
-from tuiprobe.catalog.cached import url_folder
+from tuiprobe.catalog.model_list import url_folder
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.imagenet import imagenet_templates
+from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.encoder import Encoder

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tuiprobe.catalog.cached import Missing, cached_file, hub_cache, hub_names, url_folder
+from tuiprobe.catalog.model_list import Missing, cached_file, hub_cache, hub_names, url_folder
 from tuiprobe.catalog.published_models import Published, all_published, published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import open_regular

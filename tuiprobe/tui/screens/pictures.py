@@ -1,8 +1,13 @@
-"""The pictures behind a figure: wrong ones of a set or class, least sure, where models differ."""
+"""The pictures behind a figure: wrong ones of a set or class, least sure, where models differ.
+
+`PictureSets` finds them: of the sets of a run, or of several.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -14,13 +19,141 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input
 
+from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import holds_all
+from tuiprobe.report.reading import picture_file
+from tuiprobe.results.subject import Prediction
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
 from tuiprobe.tui.keys import KEYS
-from tuiprobe.tui.picturesets import PictureRow, PictureSets
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
+from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureGroups, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+
+SHOWN = 60
+"""Pictures of a row that are shown at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureRow:
+    """Pictures of a set that share something.
+
+    Attributes:
+        data: The set.
+        name: What they share, such as their class.
+        count: How many there are, or how many of them are right.
+        places: The pictures.
+        by_answer: Whether they are of one class, and shown by what they are called.
+    """
+
+    data: str
+    name: str
+    count: str
+    places: Places
+    by_answer: bool = False
+
+
+def picture_rows(sets: Sequence[Pictures]) -> Iterator[PictureRow]:
+    """Yields what can be seen of a set: where models differ, wrong ones, classes, least sure.
+
+    Args:
+        sets: The same set as one model or several answer it; the first one's answers count.
+    """
+    first, data = sets[0], sets[0].record.name
+    if len(sets) > 1:
+        with suppress(TuiprobeError):  # other images
+            places = differing(sets)
+            yield PictureRow(data, "models differ", f"{len(places):,}", places)
+    classes = first.by_class()
+    if classes:
+        wrong = first.wrong()
+        yield PictureRow(data, "wrong", f"{len(wrong):,}", wrong)
+    least = first.least_sure()
+    if len(least):
+        yield PictureRow(data, "least sure", f"{len(least):,}", least)
+    for name, right, n in classes:
+        if right < n:
+            yield PictureRow(data, name, f"{right:,}/{n:,}", first.wrong(name), by_answer=True)
+    if not classes:
+        for name, count in first.common():
+            yield PictureRow(data, f"called {name}", f"{count:,}", first.answered(name))
+
+
+class PictureSets:
+    """What can be seen of the sets that runs share; the first run's answers choose the pictures.
+
+    Args:
+        runs: The run directories.
+        models: What their models are called.
+        data: The set whose rows come first; empty for the first set.
+
+    Raises:
+        TuiprobeError: If a run or its answers cannot be read.
+    """
+
+    def __init__(self, runs: Sequence[Path], models: Sequence[str] = (), data: str = "") -> None:
+        self._run, self._models = RunDir(runs[0]), list(models)
+        answers = [read_pictures(RunDir(run)) for run in runs]
+        names = [name for name in answers[0] if all(name in by_set for by_set in answers)]
+        names.sort(key=lambda name: name != data)
+        self._sets = {name: [by_set[name] for by_set in answers] for name in names}
+        self._originals = {
+            name: Originals(sets[0].record.source) for name, sets in self._sets.items()
+        }
+        self.rows = [row for sets in self._sets.values() for row in picture_rows(sets)]
+
+    def row_index(self, data: str, name: str) -> int:
+        """Returns the place of the row of a set, or of a class of it; 0 where there is none."""
+        wanted = (name, f"called {name}")
+        rows = enumerate(self.rows)
+        of_set = [(i, row) for i, row in rows if data in ("", row.data)]
+        first = of_set[0][0] if of_set else 0
+        return next((i for i, row in of_set if row.name in wanted), first)
+
+    def shown(self, row: PictureRow) -> tuple[str, PictureGroups, Content]:
+        """Returns the title of a row, its pictures, and how many of them each model has right."""
+        places = row.places[:SHOWN]
+        groups: dict[str, list[Picture]] = {}
+        answers = (pictures.at(places) for pictures in self._sets[row.data])
+        for predictions in zip(*answers, strict=True):
+            heading = f"called {predictions[0].answer}" if row.by_answer else row.name
+            groups.setdefault(heading, []).append(self._picture(predictions))
+        more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
+        title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
+        return title, list(groups.items()), inert_lines(self._right_counts(row))
+
+    def _right_counts(self, row: PictureRow) -> Iterator[str]:
+        """Yields how many of the pictures each model has right, where labels are."""
+        for model, pictures in zip(self._models, self._sets[row.data], strict=False):
+            answers = pictures.answers
+            truth, answer = (values[row.places] for values in (answers.truth, answers.answer))
+            if (truth >= 0).any():
+                right = int(((truth >= 0) & (truth == answer)).sum())
+                yield f"{model}: right on {right:,} of these {len(row.places):,}"
+
+    def _picture(self, answers: Sequence[Prediction]) -> Picture:
+        """Returns a picture with what each model answers on it."""
+        first = answers[0]
+        value = " · ".join(one.answer or MISSING for one in answers)
+        if len(answers) == 1 and first.confidence is not None:
+            value += f" {number(first.confidence, 'share')}"
+        about = [
+            f"{model}: {one.answer or MISSING}, {number(one.confidence, 'share')}"
+            for model, one in zip(self._models, answers, strict=False)
+        ]
+        about += [] if first.label is None else [f"label: {first.label}"]
+        opened = partial(self._originals[first.set].open, first.path or "", first.digest)
+        return Picture(
+            picture_file(self._run, first.set, first.id),
+            first.path or f"id {first.id}",
+            value,
+            opened if first.path and first.digest else None,
+            tuple(about),
+        )
+
 
 COLUMNS = (
     RowColumn("pictures", 14),

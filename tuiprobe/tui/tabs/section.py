@@ -48,7 +48,7 @@ from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
-    from tuiprobe.tui.picturesets import PictureSets
+    from tuiprobe.tui.screens.pictures import PictureSets
 
 WIDEST = 30
 """Cells of a column at most."""
@@ -223,7 +223,7 @@ class SetPanel(PicturePanel):
     def on_show(self) -> None:
         """Reads the answers in a thread."""
         if self._sets is None:
-            from tuiprobe.tui.picturesets import PictureSets
+            from tuiprobe.tui.screens.pictures import PictureSets
 
             self.app.read(self, partial(PictureSets, [self._run]), self._arrived)
 

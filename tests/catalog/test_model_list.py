@@ -1,7 +1,8 @@
-"""What a run will download, told before it starts."""
+"""What `tuiprobe models` lists, and what a run will download, told before it starts."""
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +10,9 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
-from tuiprobe.catalog import cached
-from tuiprobe.catalog.cached import download_words, missing_weights
+from tuiprobe.catalog import model_list
+from tuiprobe.catalog.model_list import download_words, listed, missing_weights
+from tuiprobe.catalog.presets import presets
 from tuiprobe.models.loaders.published_weights import with_sizes
 from tuiprobe.narration import announce_downloads
 from tuiprobe.request import make_spec
@@ -21,7 +23,7 @@ TWO = ["vitb16_openai", "vitb32_openai"]
 
 @pytest.fixture(autouse=True)
 def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached, "cached_file", lambda model: None)
+    monkeypatch.setattr(model_list, "cached_file", lambda model: None)
 
 
 def test_one_total_says_what_is_known_and_what_is_not() -> None:
@@ -71,7 +73,7 @@ def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert missing_weights(["mini_clip", "py:a:b"]) == []
-    monkeypatch.setattr(cached, "cached_file", lambda model: Path("x"))
+    monkeypatch.setattr(model_list, "cached_file", lambda model: Path("x"))
     assert missing_weights(TWO) == []
     assert download_words([]) == ""
 
@@ -86,3 +88,27 @@ def test_a_run_without_screens_says_so_before_it_starts() -> None:
         announce_downloads([make_spec("vitb16_openai", "miniature", options)], events.append)
     announce_downloads([make_spec(None, None, {})], events.append)
     assert len(events) == 1
+
+
+def test_presets_come_first_and_the_cursor_is_on_mini_clip() -> None:
+    first = list(islice(listed(), len(presets())))
+    assert [row.name for row in first] == list(presets())
+    assert first[0].name == "mini_clip"
+    assert first[0].cached == "yes"
+    by_name = {row.name: row for row in first}
+    assert by_name["rn101_cc12m"].cached == "none"
+    assert by_name["rn101_cc12m"].imagenet is None
+    openai = by_name["vitb16_openai"]
+    assert openai.imagenet == 0.6834
+    assert openai.robustness is not None
+    assert round(openai.robustness, 2) == 0.33
+
+
+def test_every_published_model_is_there_but_those_that_would_be_wrong() -> None:
+    rows = list(listed())
+    specs = [row.name for row in rows]
+    assert len(specs) == len(set(specs))
+    assert "timm:resnet50.a1_in1k" in specs
+    assert "open_clip:ViT-B-16-quickgelu/openai" in specs
+    assert "open_clip:ViT-B-16/openai" not in specs
+    assert len(rows) > 2000
