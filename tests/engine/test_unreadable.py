@@ -16,7 +16,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.report.model_and_data import LISTED_IMAGES
+from tuiprobe.results.card import LISTED_IMAGES
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,6 @@ from markupsafe import Markup, escape
 
 from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import plain
-from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import (
     FILTERS,
     LIMITS,
@@ -35,7 +34,15 @@ from tuiprobe.report.strings import line
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report
-from tuiprobe.results.card import card, not_run, sets_axis, sets_line
+from tuiprobe.results.card import (
+    card,
+    data_rows,
+    left_out,
+    not_run,
+    sets_axis,
+    sets_line,
+    subject_rows,
+)
 from tuiprobe.results.reproduce import (
     command,
     command_note,

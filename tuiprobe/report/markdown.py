@@ -12,7 +12,6 @@ from string import Template
 
 from tuiprobe.numbers import suffix
 from tuiprobe.plaintext import markdown_table, plain
-from tuiprobe.report.model_and_data import data_rows, left_out, subject_rows
 from tuiprobe.report.page_layout import opening_pieces
 from tuiprobe.report.strings import (
     NAMED_IMAGES,
@@ -27,7 +26,7 @@ from tuiprobe.report.strings import (
 from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report, is_known
 from tuiprobe.results.accuracy import range_of
-from tuiprobe.results.card import card, not_run, sets_line
+from tuiprobe.results.card import card, data_rows, left_out, not_run, sets_line, subject_rows
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import (
     command,

@@ -1,7 +1,7 @@
 """The card: the answers of all probes as one description, in fixed order, and the title.
 
 Every format and the screens show the same lines. Each probe says by its `block` where its answer
-belongs and by `Section.card` what it is.
+belongs and by `Section.card` what it is. Pages also show rows on the model and the sets of images.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
 from tuiprobe.catalog.imagenet import set_contents
+from tuiprobe.numbers import number
 from tuiprobe.results.base import Frozen, Many, is_known
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
@@ -22,6 +23,7 @@ from tuiprobe.results.section import (
     NamedFigure,
     Series,
     Strip,
+    Strong,
     Text,
     Value,
 )
@@ -273,3 +275,78 @@ def title(
 
 def _names(data: tuple[SetSummary, ...]) -> str:
     return ", ".join(each.name for each in data) or "no images"
+
+
+LISTED_IMAGES = 20
+"""Images of a set that could not be used that a page names."""
+
+DATA = ("data", "source", "images", "measured", "skipped", "not finite", "classes")
+
+
+def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
+    """Yields the subject of the report as names and values."""
+    model, weights = report.model, report.model.weights
+    pre = model.preprocessing
+    yield "model", (Code(code=model.name),)
+    yield "architecture", (Code(code=model.architecture), f" ({model.loader})")
+    if weights.kind == "unknown":
+        yield "vectors", (Code(code=weights.source),)
+    elif weights.kind == "answers":
+        yield "answers", (Code(code=weights.source),)
+        yield "answers SHA-256", (Code(code=weights.digest),)
+    else:
+        yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
+        yield "weights SHA-256", (Code(code=weights.digest),)
+    if model.representation == "none":
+        return
+    yield "representation", (f"{model.representation}, {model.width} channels",)
+    if weights.kind != "unknown":
+        yield "parameters", (model.parameters,)
+    steps = "not known"
+    if pre.known:
+        mean, std = (", ".join(map(number, values)) for values in (pre.mean, pre.std))
+        steps = (
+            f"{pre.size[0]} x {pre.size[1]}, {pre.interpolation}, mean {mean}, std {std}; "
+            f"from {pre.source}"
+        )
+    yield "preprocessing", (steps,)
+
+
+def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
+    """Returns header and rows of the sets of images."""
+    rows: list[tuple[Value, ...]] = [
+        (
+            Code(code=data.name),
+            Code(code=data.source),
+            data.images,
+            data.measured,
+            len(data.skipped),
+            data.nonfinite,
+            data.classes if data.labelled else "target" if data.target else "unlabelled",
+        )
+        for data in report.data
+    ]
+    return DATA, rows
+
+
+def left_out(report: Report) -> Iterator[tuple[Text, list[Text]]]:
+    """Yields lists of images that could not be used, each with the line above it."""
+    for data in report.data:
+        name = Code(code=data.name)
+        if data.skipped:
+            items: list[Text] = [
+                (Code(code=image.path), f": {image.reason}")
+                for image in data.skipped[:LISTED_IMAGES]
+            ]
+            if (more := len(data.skipped) - LISTED_IMAGES) > 0:
+                items.append((f"and {more:,} more in results.json",))
+            yield ("Skipped images of ", name, ":"), items
+        if data.nonfinite:
+            items = [(Code(code=path),) for path in data.nonfinite_images[:LISTED_IMAGES]]
+            if (more := data.nonfinite - len(items)) > 0:
+                items.append((f"and {more:,} more",))
+            about = (
+                " with a representation that is not finite, left out of every figure of the final "
+                "representation:"
+            )
+            yield ("Images of ", name, about), items
