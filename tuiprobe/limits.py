@@ -60,7 +60,10 @@ MODELS_BYTES = 2**18
 """A list of models, some thousands; the time of the parser grows with the square of a line."""
 
 TABLE_CELLS, TABLE_ROWS = 20_000_000, 500_000
-"""Cells and rows of a CSV file; rows without a word take memory too."""
+"""Cells and rows of a CSV or Parquet table; rows without a word take memory too."""
+
+TABLE_COLUMNS = 100_000
+"""Columns of a table: a table of probabilities has one per class."""
 
 NAME_LENGTH = 1024
 """Characters of the name of a class, a row or a tensor."""

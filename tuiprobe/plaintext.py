@@ -55,15 +55,6 @@ def csv_text(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:].lstrip().startswith(_MARKED) else cell
 
 
-def csv_delimiter(first: str) -> str:
-    """Returns what separates the cells of a CSV file: commas, or semicolons or tabs without any.
-
-    >>> csv_delimiter("path,class"), csv_delimiter("path;class"), csv_delimiter("label")
-    (',', ';', ',')
-    """
-    return next((sign for sign in ",;\t" if sign in first), ",")
-
-
 def path_key(path: str) -> str:
     r"""Returns how a path in a table is compared with the paths of a set.
 

@@ -1,17 +1,10 @@
-"""The published tables and the specs that their rows carry, and a user's own table."""
+"""The published tables and the specs that their rows carry."""
 
 import pytest
 
-from tuiprobe.catalog.accuracies import (
-    SHIFTS,
-    ModelAccuracies,
-    published_row,
-    read_baseline_csv,
-    rows,
-)
+from tuiprobe.catalog.accuracies import published_row, rows
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import all_published, published
-from tuiprobe.errors import UsageError
 
 
 def test_all_rows_are_there() -> None:
@@ -45,39 +38,3 @@ def test_presets_have_published_accuracies(name: str) -> None:
     assert row is not None
     assert row.imagenet is not None
     assert row.note == ""
-
-
-def read(text: str) -> list[ModelAccuracies]:
-    return read_baseline_csv(text, "mine.csv", "imagenet", SHIFTS)
-
-
-def test_columns_are_found_by_name_and_empty_cells_are_unknown() -> None:
-    first, second = read(
-        "\ufeffnote,model,imagenet_r,imagenet,imagenet_on_r_classes,imagenet_v2\n"
-        '"a, b",resnet50,0.36,0.761,0.92,\n\nx,vit,,0.8,,0.7\n'
-    )
-    assert (first.model, second.model) == ("resnet50", "vit")
-    assert first.imagenet == 0.761
-    assert first.shifts == dict.fromkeys(SHIFTS) | {"imagenet_r": 0.36}
-    assert [row.on_shift_classes["imagenet_r"] for row in (first, second)] == [0.92, None]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"mine\.csv lacks the column 'model'"),
-        ("model,val\nx,0.5\n", "lacks the column 'imagenet'"),
-        ("model,imagenet,v2\nx,0.5,0.4\n", "imagenet_v2 or imagenet_r"),
-        ("model,imagenet,imagenet_r\n", "no model"),
-        ("model,imagenet,imagenet_r\nx,76.1,36\n", "line 2, column 'imagenet': '76.1'"),
-        ("model,imagenet,imagenet_r\nx,0.5,nan\n", "column 'imagenet_r': 'nan'"),
-        ("model,imagenet,imagenet_r\nx,0.5,high\n", "'high' is no accuracy"),
-        ("model,imagenet,imagenet_r\n\n,0.5,0.4\n", "line 3: column 'model' is empty"),
-        ("model,imagenet,imagenet,imagenet_r\nx,0.5,0.5,0.4\n", "'imagenet' twice"),
-        ("model,imagenet,imagenet_v2\n" + "m,0.5,0.5\n" * 500_000, "larger than 4,194,304 byt"),
-    ],
-    ids=range(10),
-)
-def test_what_is_wrong_is_named_with_its_place(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        read(text)

@@ -139,9 +139,9 @@ def test_rows_of_other_pictures_are_ignored_unless_most_of_a_table_is_about_them
     assert labelled(known=5, others=5) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["labelled"] == 5
-    assert "ignored 5 of 10 rows" in err
+    assert "not used: 5 rows of other pictures" in err
     assert labelled(known=PICTURES, others=2 * PICTURES) == 0
-    assert "ignored 80 of 120 rows" in capsys.readouterr().err
+    assert "not used: 80 rows of other pictures" in capsys.readouterr().err
     assert run_cli(command(label_runs[:1], *photos, "--answers", table)) == 2
 
 

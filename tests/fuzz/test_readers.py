@@ -20,9 +20,9 @@ from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.fuzz.budget import seconds, seeds
 from tests.fuzz.damage import damage
 from tests.tui.live_run import HOST, live_run
-from tuiprobe.catalog.accuracies import read_baseline_csv
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.probes.robustness.baselines import read_baseline_csv
 from tuiprobe.report import read_report
 from tuiprobe.report.reading import pictures
 from tuiprobe.run.arrays import write_arrays

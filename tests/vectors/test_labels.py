@@ -59,21 +59,25 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
         table([5, 4, 3, 2, 1, 0], ",label"),
         "the column of the index",
     ),
-    "another column": ("l.csv", table(range(6), "split,label"), "by position (not read: split)"),
+    "another column": (
+        "l.csv",
+        table(range(6), "split,label"),
+        "by position; not used: column split",
+    ),
     "names beside numbers": (
         "l.csv",
         column([f"{i},{['cat', 'ant', 'bee'][i]}" for i in TRUTH], "label,class_name"),
-        "by position (not read: class_name)",
+        "by position; not used: column class_name (bee 2, cat 2, ant 2)",
     ),
     "a coordinate": (
         "l.csv",
         column([f"{i},1,{n}" for n, i in enumerate(TRUTH)], "label,x,y"),
-        "by position (not read: x, y)",
+        "by position; not used: columns x (1 6), y",
     ),
     "a measurement": (
         "l.csv",
         column([f"{i},1.5" for i in TRUTH], "label,target"),
-        "by position (not read: target)",
+        "by position; not used: column target (1.5 6)",
     ),
     "semicolons": ("l.csv", table([3, 5, 0, 1, 4, 2]).replace(",", ";"), "in the column id"),
     "tabs": ("l.csv", table([3, 5, 0, 1, 4, 2]).replace(",", "\t"), "in the column id"),
@@ -138,7 +142,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         "l.csv", column([f"{i % 3},{'ab'[i % 2]}" for i in range(6)], "label,class_name"),
         "columns 'label' and 'class_name' hold different labels",
     ),
-    "a comma in a name": ("l.csv", table(range(5)) + "5,crane, bird\n", "row 5 has 3 cells where"),
+    "a comma in a name": ("l.csv", table(range(5)) + "5,crane, bird\n", "line 7: 3 cells where"),
     "another encoding": ("l.txt", "a\0\n", "zero bytes"),
     "an empty line": ("l.txt", "1\n\n" + "2\n" * 4, "row 1 has no label"),
     "negative": ("l.txt", "-1\n" * 6, "from 0"),
@@ -160,7 +164,7 @@ def test_an_index_goes_before_a_column_of_files(tmp_path: Path) -> None:
     rows = [f"{i}.png,{i},{TRUTH[i]}" for i in (4, 2, 0, 1, 3, 5)]
     result = labels_of(tmp_path, "l.csv", column(rows, "filename,index,label"))
     assert result.values.tolist() == TRUTH
-    assert result.in_words().endswith("by the row numbers in the column index")
+    assert result.in_words().endswith("in the column index; not used: column filename")
 
 
 def test_names_stay_names(tmp_path: Path) -> None:
@@ -206,7 +210,7 @@ def test_ids_join_labels_to_the_vectors_ids(tmp_path: Path) -> None:
     for header in ("key,label", "id,label"):
         result = labels_of(tmp_path, "l.csv", column([*rows, "9.png,0"], header), **options)
         assert result.values.tolist() == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
-        assert result.in_words().endswith(f"joined by the column {header[:-6]}")
+        assert result.in_words().endswith(f"by the column {header[:-6]}, which holds 1 other id")
     with pytest.raises(DataError, match=r"5 ids, but not '5\.png'.* 6 vectors"):
         labels_of(tmp_path, "l.csv", column(rows[:5], "key,label"), **options)
     with pytest.raises(DataError, match=r"the id '0\.png' is there twice"):

@@ -1,17 +1,15 @@
-"""Top-1 accuracies on ImageNet and its shifts: the published ones of `accuracy/`, or a user's."""
+"""Published top-1 accuracies on ImageNet and its shifts, of `accuracy/`."""
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from tuiprobe.catalog.published_models import right_spec
-from tuiprobe.errors import UsageError
-from tuiprobe.limits import BASELINE_BYTES
 
 IMAGENET = "imagenet"
 """ImageNet's validation set, as the columns of the tables name it."""
@@ -216,78 +214,3 @@ def _testbed_row(row: dict[str, str]) -> ModelAccuracies:
         shifts=_shifts(row),
         on_shift_classes=_on_shift_classes(row),
     )
-
-
-def read_baseline_csv(
-    text: str, source: str, id_set: str, shifts: Sequence[str]
-) -> list[ModelAccuracies]:
-    r"""Reads one model a line from a CSV with a header.
-
-    Args:
-        text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
-            and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
-            Accuracies are fractions; empty cells are unknown; other columns are ignored.
-        source: Name of the file for errors.
-        id_set: Column of the in-distribution accuracy, such as `imagenet`.
-        shifts: Columns of the shifts.
-
-    Raises:
-        UsageError: If a column is missing or a cell is not a fraction; names line and column.
-
-    >>> rows = read_baseline_csv("model,val,v2\nmine,0.9,0.7\n", "x.csv", "val", ("v2", "r"))
-    >>> rows[0].imagenet, rows[0].shifts
-    (0.9, {'v2': 0.7, 'r': None})
-    """
-    if len(text) > BASELINE_BYTES:
-        raise UsageError(f"{source} is larger than {BASELINE_BYTES:,} bytes")
-    try:
-        reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
-        columns = tuple(reader.fieldnames or ())
-        missing = [name for name in ("model", id_set) if name not in columns]
-        if not missing and not any(shift in columns for shift in shifts):
-            missing = [" or ".join(shifts)]
-        if missing:
-            raise UsageError(
-                f"{source} lacks the column {missing[0]!r}; these sets need: model, {id_set}, and "
-                f"one or more of {', '.join(shifts)}"
-            )
-        if twice := [name for name in columns if columns.count(name) > 1]:
-            raise UsageError(f"{source} has the column {twice[0]!r} twice")
-        lines = [(reader.line_num, cells) for cells in reader]
-    except csv.Error as error:
-        raise UsageError(f"{source} is no CSV: {error}") from error
-    if not lines:
-        raise UsageError(f"{source} holds a header and no model")
-    of_classes = {shift: column for shift, column in SHIFT_CLASS_COLUMNS.items() if shift in shifts}
-    models = []
-    for number, cells in lines:
-        where = f"{source}, line {number}"
-        if not (cells["model"] or "").strip():
-            raise UsageError(f"{where}: column 'model' is empty")
-        row = ModelAccuracies(
-            table="own",
-            model=cells["model"].strip(),
-            baselines=frozenset({"own"}),
-            imagenet=_fraction(cells, id_set, where),
-            shifts={shift: _fraction(cells, shift, where) for shift in shifts},
-            on_shift_classes={
-                s: _fraction(cells, column, where) for s, column in of_classes.items()
-            },
-        )
-        models.append(row)
-    return models
-
-
-def _fraction(cells: Mapping[str, str], column: str, where: str) -> float | None:
-    text = (cells.get(column) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:  # also rejects NaN
-        raise UsageError(
-            f"{where}, column {column!r}: {text!r} is no accuracy; give fractions, 0.761 for 76.1 %"
-        )
-    return value

@@ -97,9 +97,9 @@ def label(
             print(import_answers(labelling, answers).words(), file=sys.stderr)
         if answers_from is not None:
             known = _miniature_labels if answers_from == MINIATURE else known_labels
-            classes, ignored = known(labelling, answers_from)
+            classes, not_used = known(labelling, answers_from)
             taken = label_known(labelling, classes, answers_from, difference)
-            for remark in filter(None, (ignored, taken)):
+            for remark in filter(None, (not_used, taken)):
                 print(remark, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)

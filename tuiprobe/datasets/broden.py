@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.concepts import Annotation, Concept
-from tuiprobe.datasets.content import Content, read_file, stamp_file
-from tuiprobe.datasets.csv_table import (
-    CsvTable,
+from tuiprobe.datasets.concepts import (
+    Annotation,
+    Concept,
     ImageRow,
     ListedImages,
     image_rows,
     inside,
-    read_table,
 )
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.tables import Table, read_table
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
@@ -60,7 +60,7 @@ class Broden(ListedImages):
         labels = read_table(root / "label.csv", ("number", "name", "category"))
         self.categories = tuple(n for n in index.header if n not in _NOT_CATEGORIES)
         if not self.categories:
-            raise DataError(f"{index.path}: there is no column of a category")
+            raise DataError(f"{index.source}: there is no column of a category")
         self.concepts, self._place = _read_labels(labels, frozenset(self.categories))
         columns = [index.header.index(category) for category in self.categories]
         self.rows = [
@@ -68,7 +68,7 @@ class Broden(ListedImages):
             for row in image_rows(index)
         ]
         for row in self.rows:
-            self._check_entries(index.path, row)
+            self._check_entries(index.source, row)
         self.digest = hashlib.sha256((index.digest + labels.digest).encode()).hexdigest()
 
     def stamp(self, sample: Sample) -> Stamp:
@@ -146,7 +146,7 @@ class Broden(ListedImages):
                 f"(its numbers end at {self._place.size - 1})"
             )
 
-    def _check_entries(self, path: Path, row: ImageRow) -> None:
+    def _check_entries(self, path: str | Path, row: ImageRow) -> None:
         """Refuses a cell that holds something else than label numbers and names of maps."""
         for category, cell in zip(self.categories, row.cells, strict=True):
             where = f"{path} line {row.line}, column {category}"
@@ -173,15 +173,15 @@ def _is_number(entry: str) -> bool:
 
 
 def _read_labels(
-    table: CsvTable, categories: frozenset[str]
+    table: Table, categories: frozenset[str]
 ) -> tuple[tuple[Concept, ...], NDArray[np.int32]]:
     """Returns the concepts, and for each label number the index of its concept, -1 for none.
 
     The row for number 0, which means no label, is skipped.
     """
     concepts: dict[int, Concept] = {}
-    for line, cells in table.rows:
-        where, named = f"{table.path} line {line}", dict(zip(table.header, cells, strict=True))
+    for i, cells in enumerate(table.rows):
+        where, named = table.where(i), dict(zip(table.header, cells, strict=True))
         number = int(named["number"]) if _is_number(named["number"]) else -1
         if not 0 <= number <= 0xFFFF:
             raise DataError(f"{where}: number {named['number']!r} is not between 0 and 65535")
@@ -191,7 +191,7 @@ def _read_labels(
             category = _main_category(named["category"], categories, where)
             concepts[number] = Concept(named["name"], category)
     if not concepts:
-        raise DataError(f"{table.path} names no concept")
+        raise DataError(f"{table.source} names no concept")
     place = np.full(max(concepts) + 1, -1, dtype=np.int32)
     place[list(concepts)] = np.arange(len(concepts))
     return tuple(concepts.values()), place

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.concepts import Annotation, Concept
-from tuiprobe.datasets.csv_table import CsvTable, ImageRow, ListedImages, image_rows, read_table
+from tuiprobe.datasets.concepts import Annotation, Concept, ImageRow, ListedImages, image_rows
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.datasets.list_files import open_csv
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
+from tuiprobe.datasets.tables import Table, read_table
 from tuiprobe.errors import DataError
 
 DEFAULT_CATEGORY = "concept"
@@ -69,7 +69,7 @@ class ConceptCsv(ListedImages):
         )
 
     def _read_cells(
-        self, table: CsvTable, row: ImageRow
+        self, table: Table, row: ImageRow
     ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         """Returns the share of each concept in an image, and the categories annotated for it."""
         where = f"{self.path} line {row.line}"

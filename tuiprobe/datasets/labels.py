@@ -6,8 +6,6 @@ another order, gives a wrong accuracy and no error.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +18,11 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import folded_name
+from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, NotUsed, Table, parse_csv
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
-from tuiprobe.plaintext import csv_delimiter, first_line, plain, text_of
+from tuiprobe.plaintext import first_line, plain, text_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as programs write it; `1.0e+01` is what `numpy.savetxt` makes of 10."""
@@ -40,10 +39,6 @@ _IDS = ("id", "ids", "index", "idx", "row", "row_id", "image_id", "sample_id", "
         "", "unnamed: 0")  # fmt: skip
 """Names of a column that says which row a label belongs to; pandas leaves its index unnamed."""
 
-PATH_COLUMNS = ("file", "files", "filename", "file_name", "filepath", "file_path", "path", "image",
-                "image_name", "image_path", "img", "img_path")  # fmt: skip
-"""Names of a column that names the image of a row, which is an id too."""
-
 ReadIds = Callable[[], Sequence[str]]
 """Returns the ids of all vectors, in their order."""
 
@@ -56,11 +51,13 @@ class RowLabels:
         values: int32 `[rows]`.
         classes: Class names in label order.
         order: How labels and vectors were matched, in words.
+        not_used: What of the file was not used.
     """
 
     values: NDArray[np.int32]
     classes: tuple[str, ...]
     order: str = "by position"
+    not_used: NotUsed = ALL_USED
 
     def in_words(self) -> str:
         """Returns a sentence on how the labels were read.
@@ -70,7 +67,8 @@ class RowLabels:
         """
         used, known = len(np.unique(self.values)), len(self.classes)
         classes = f"{known:,}" if used == known else f"{used:,} of {known:,}"
-        return f"{len(self.values):,} labels, {classes} classes, {self.order}"
+        words = f"{len(self.values):,} labels, {classes} classes, {self.order}"
+        return "; ".join(filter(None, (words, self.not_used.in_words())))
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,13 @@ class _Column:
         labels: One text or number a row.
         ids: The row's id beside each label; None if the file has no column of ids.
         ids_name: Name of that column.
-        unused: Names of the columns that are not read.
+        not_used: What of the file is not used.
     """
 
     labels: Sequence[str] | NDArray[Any]
     ids: Sequence[str] | None = None
     ids_name: str = ""
-    unused: tuple[str, ...] = ()
+    not_used: NotUsed = ALL_USED
 
 
 def read_labels(
@@ -119,10 +117,10 @@ def read_labels(
     try:
         with reading(path):
             column = reader(path, id_column)
-    except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
+    except (*UNFIT, EOFError, MemoryError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     places, order = _places(path, column, rows, ids)
-    return RowLabels(*numbered(path, column.labels, names, places), order)
+    return RowLabels(*numbered(path, column.labels, names, places), order, column.not_used)
 
 
 def numbered(
@@ -158,13 +156,15 @@ def _places(
     """Returns the place of each vector's label in the file, and how they were matched."""
     count, name = len(column.labels), plain(column.ids_name) or "of the index"
     if column.ids is not None and ids is not None:
-        return _joined(path, column, ids()), f"joined by the column {name}"
+        places = _joined(path, column, ids())
+        more = count - len(places)
+        further = f", which holds {more:,} other id{'s' * (more > 1)}" if more else ""
+        return places, f"joined by the column {name}{further}"
     if count != rows:
         hint = "; if its first line is a header, call it label" if count == rows + 1 else ""
         raise DataError(f"{path} holds {count:,} labels for {rows:,} rows{hint}")
     if column.ids is None:
-        unused = f" (not read: {plain(', '.join(column.unused))})" if column.unused else ""
-        return np.arange(rows, dtype=np.int64), f"by position{unused}"
+        return np.arange(rows, dtype=np.int64), "by position"
     places = np.full(rows, -1, dtype=np.int64)
     for place, text in enumerate(column.ids):
         if text.isascii() and text.isdecimal() and int(text[:18]) < rows:
@@ -311,52 +311,44 @@ def _csv(path: Path, id_column: str | None) -> _Column:
 
     The first line is a header if it names a known column.
     """
-    text = text_of(read_regular(path))
-    delimiter = csv_delimiter(text.partition("\n")[0])
-    table = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-    header = [cell.strip() for cell in table[0]] if table else []
-    folded = [cell.lower() for cell in header]
-    place = next((folded.index(name) for name in LABEL_COLUMNS if name in folded), None)
-    if place is None:
-        if any(len(row) > 1 for row in table):
+    table = parse_csv(read_regular(path), path)
+    column = label_column(table)
+    if column is None:
+        if len(table.header) > 1:
             raise ValueError(f"none of its columns is called {LABEL_COLUMNS[0]!r}")
-        return _Column(_stripped([row[0] for row in table]))
-    if len(set(folded)) < len(folded):
-        double = next(name for i, name in enumerate(folded) if name in folded[:i])
-        raise ValueError(f"its column {plain(double[:80])!r} is there twice")
-    for number, row in enumerate(table[1:]):
-        if len(row) != len(header):
-            raise ValueError(
-                f"row {number} has {len(row)} cells where the header has {len(header)}"
-            )
-    known = [id_column] if id_column in header else []
-    for names in (_IDS, PATH_COLUMNS):
-        known = known or [name for name in header if name.lower() in names]
-    unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
-    labels = _stripped([row[place] for row in table[1:]])
-    refuse_contradiction(header, [[cell.strip() for cell in row] for row in table[1:]], place)
+        return _Column(_stripped([*table.header, *table.column(table.header[0])]))
+    known = [name for name in table.header if name == id_column]
+    known = known or [name for name in table.header if name.lower() in _IDS]
+    known = known or list(filter(None, [table.find(*PATH_COLUMNS)]))
+    labels, not_used = _stripped(table.column(column)), table.not_used((column, *known[:1]))
     if not known:
-        return _Column(labels, unused=unused)
-    at = header.index(known[0])
-    return _Column(labels, [row[at].strip() for row in table[1:]], known[0], unused)
+        return _Column(labels, not_used=not_used)
+    return _Column(labels, table.column(known[0]), known[0], not_used)
 
 
-def refuse_contradiction(header: Sequence[str], rows: Sequence[Sequence[str]], place: int) -> None:
-    """Refuses columns of labels that contradict each other; numbers may stand beside names.
+def label_column(table: Table, *first: str) -> str | None:
+    """Returns the name of the column of labels; None without one.
 
     Args:
-        header: Names of the columns.
-        rows: Cells of each row.
-        place: The column of labels that is read.
+        table: The table.
+        first: Names that count before `LABEL_COLUMNS`.
 
     Raises:
-        ValueError: If another one holds different labels.
+        DataError: If another column holds other labels; numbers may stand beside names.
     """
-    labels, folded = [row[place] for row in rows], [name.lower() for name in header]
-    for i, name in enumerate(folded):
-        if i == place or name not in LABEL_COLUMNS or (name == "y" and "x" in folded):
+    folded = {name.lower() for name in table.header}
+    names = [*first, *(name for name in LABEL_COLUMNS if name != "y" or "x" not in folded)]
+    column = table.find(*names)
+    if column is None:
+        return None
+    labels = table.column(column)
+    filled = [i for i, label in enumerate(labels) if label] or range(len(labels))
+    labels = [labels[i] for i in filled]
+    for name in table.header:
+        if name == column or name.lower() not in LABEL_COLUMNS or name.lower() not in names:
             continue
-        others = [row[i] for row in rows]
+        cells = table.column(name)
+        others = [cells[i] for i in filled]
         try:
             numbers, other_numbers = integer_labels(labels), integer_labels(others)
         except ValueError:  # measurements, or cells without a label
@@ -366,8 +358,11 @@ def refuse_contradiction(header: Sequence[str], rows: Sequence[Sequence[str]], p
         else:
             agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
         if not agree:
-            names = " and ".join(repr(plain(header[at][:80])) for at in (place, i))
-            raise ValueError(f"its columns {names} hold different labels; keep the right one")
+            both = " and ".join(repr(plain(each[:80])) for each in (column, name))
+            raise DataError(
+                f"{table.source}: its columns {both} hold different labels; keep the right one"
+            )
+    return column
 
 
 def _json(path: Path, id_column: str | None) -> _Column:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 from tuiprobe.datasets.content import ImageFiles
-from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
-from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, numbered, refuse_contradiction
+from tuiprobe.datasets.labels import LABEL_COLUMNS, label_column, numbered
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, samples_of
+from tuiprobe.datasets.tables import PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain
@@ -28,11 +28,13 @@ class Listing:
         file: The table.
         paths: The path of each image, as it is written.
         labels: The label of each; None without a column of labels.
+        not_used: What of the table is not used.
     """
 
     file: Path
     paths: list[str]
     labels: list[str] | None
+    not_used: NotUsed
 
 
 def read_listing(file: Path) -> Listing:
@@ -42,35 +44,27 @@ def read_listing(file: Path) -> Listing:
         DataError: If it cannot be read, has no column of paths or two rows of one image, or if some
             rows have a label and others have none.
     """
-    table = read_table(file, ())
-    rows, header = [row for _, row in table.rows], [name.lower() for name in table.header]
-    named = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
-    if "x" in named:
-        named.pop("y", None)  # a coordinate
-    paths = next((named[name] for name in PATH_COLUMNS if name in named), None)
-    column = next((name for name in LABEL_COLUMNS if name in named), None)
-    labels = None if column is None else named[column]
-    if paths is None:
+    table = read_table(file)
+    named_by = table.find(*PATH_COLUMNS)
+    if named_by is None:
         raise DataError(
             f"{file}: no column names the images; call it path (the columns are "
             f"{first_names(table.header)})"
         )
+    paths = table.column(named_by)
     if not all(paths):
         raise DataError(f"{file}: row {paths.index('')} has no path")
     for path, following in pairwise(sorted(map(path_key, paths))):
         if path == following:
             raise DataError(f"{file} lists {plain(path)} twice")
-    if column is not None:
-        try:
-            refuse_contradiction(table.header, rows, header.index(column))
-        except ValueError as error:
-            raise DataError(f"{file} cannot be read as labels: {error}") from error
+    column = label_column(table)
+    labels = None if column is None else table.column(column)
     if labels is not None and not any(labels):
         labels = None
     if labels is not None and not all(labels):
         path = paths[labels.index("")]
         raise DataError(f"{file}: {plain(path)} has no label and others have: give all or none")
-    return Listing(file, paths, labels)
+    return Listing(file, paths, labels, table.not_used((named_by, column)))
 
 
 class ListedFiles(ImageFiles):
@@ -83,12 +77,11 @@ class ListedFiles(ImageFiles):
         DataError: If it cannot be read or lists no image.
     """
 
-    notes: tuple[str, ...] = ()
-
     def __init__(self, file: Path) -> None:
         self.folder = file.parent
         self.source, self.name = f"{file.suffix[1:].lower()}:{file}", file.stem
         listing = read_listing(file)
+        self.notes = tuple(filter(None, [_remark(file, listing.not_used)]))
         order = sorted(range(len(listing.paths)), key=lambda i: os.fsencode(listing.paths[i]))
         self._paths = [listing.paths[i] for i in order]
         self.classes: tuple[str, ...] = ()
@@ -110,7 +103,7 @@ class Relabelled(WrappedDataset):
         images: The set.
         classes: Class names by label.
         labels: The label of each image; None without.
-        remark: Where the labels are from.
+        remarks: Where the labels are from, and what of it was not used.
     """
 
     def __init__(
@@ -118,10 +111,10 @@ class Relabelled(WrappedDataset):
         images: Dataset,
         classes: tuple[str, ...] = (),
         labels: Sequence[int] | None = None,
-        remark: str = "",
+        remarks: Sequence[str] = (),
     ) -> None:
         super().__init__(images)
-        self._classes, self._labels, self._remark = classes, labels, remark
+        self._classes, self._labels, self._remarks = classes, labels, remarks
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,7 +129,7 @@ class Relabelled(WrappedDataset):
     @property
     def notes(self) -> tuple[str, ...]:
         """The data set's remarks, and where the labels are from."""
-        return (*self.images.notes, *filter(None, [self._remark]))
+        return (*self.images.notes, *self._remarks)
 
 
 def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabelled:
@@ -164,7 +157,15 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
         )
     texts = [listing.labels[at[key]] for key in keys]
     values, classes = numbered(file, texts, names)
-    return Relabelled(images, classes, values.tolist(), f"labels are those of {file.name}")
+    others = len(at) - len(at.keys() & set(keys))
+    remark = _remark(file, replace(listing.not_used, others=others))
+    remarks = [f"labels are those of {file.name}", *filter(None, [remark])]
+    return Relabelled(images, classes, values.tolist(), remarks)
+
+
+def _remark(file: Path, not_used: NotUsed) -> str:
+    words = not_used.in_words()
+    return f"{plain(file.name)}: {words}" if words else ""
 
 
 def open_csv(text: str, base: Path | None = None) -> ListedFiles:

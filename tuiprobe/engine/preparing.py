@@ -62,7 +62,9 @@ def prepare(job: Job) -> Extraction:
         write_spec(plan.spec, directory)
         if is_changed:
             write_plan(plan)
-        copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+        remark = copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+        if remark:
+            job.emit("warning", f"--baseline: {remark}")
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
     _emit_warnings(job)

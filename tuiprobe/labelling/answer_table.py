@@ -7,22 +7,22 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tuiprobe.datasets.csv_table import read_table
 from tuiprobe.datasets.dataset import digest_of
-from tuiprobe.datasets.labels import LABEL_COLUMNS, PATH_COLUMNS, refuse_contradiction
+from tuiprobe.datasets.labels import label_column
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
+from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.files import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.status import FINAL
-from tuiprobe.plaintext import csv_cell, csv_text, listed, path_key, plain
+from tuiprobe.plaintext import csv_cell, listed, path_key, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -89,6 +89,7 @@ class ImportedAnswers:
         skipped: Pictures without an answer before others that have one.
         unsure: Such pictures that were skipped for the second time.
         blank: Pictures without an answer at the end.
+        not_used: The columns that are not read.
     """
 
     new: int
@@ -96,6 +97,7 @@ class ImportedAnswers:
     skipped: int
     unsure: int
     blank: int
+    not_used: NotUsed = ALL_USED
 
     def words(self) -> str:
         """Returns the counts in words."""
@@ -106,7 +108,8 @@ class ImportedAnswers:
             (self.unsure, "skipped twice and so unsure"),
             (self.blank, "not reached"),
         )
-        return "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
+        words = "answers: " + ", ".join(f"{count:,} {text}" for count, text in counts if count)
+        return "; ".join(filter(None, (words, self.not_used.in_words())))
 
 
 class _Answer(NamedTuple):
@@ -143,7 +146,8 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
             batch are missing; names the line.
         DataError: If the table cannot be read.
     """
-    matched, rows = labelling.matched, _read_answers(labelling.matched, path)
+    matched = labelling.matched
+    rows, not_used = _read_answers(matched, path)
     _refuse_incomplete(path, rows)
     labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
     places: list[int] = []
@@ -171,41 +175,35 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
             new += bool(row.label)
             unsure += not row.label and again
             skipped += not row.label and not again
-    return ImportedAnswers(new, repeated, skipped, unsure, blank=len(rows) - last - 1)
+    blank = len(rows) - last - 1
+    return ImportedAnswers(new, repeated, skipped, unsure, blank, not_used)
 
 
-def _read_answers(matched: Matched, path: Path) -> list[_Answer]:
-    """Reads a table of answers.
+def _read_answers(matched: Matched, path: Path) -> tuple[list[_Answer], NotUsed]:
+    """Reads a table of answers; returns its rows and the columns that are not used.
 
     Raises:
         UsageError: If no column names pictures.
         DataError: If the table cannot be read.
     """
-    table = read_table(path, ())
-    header = [name.lower() for name in table.header]
-    column = next((name for name in ("class", *LABEL_COLUMNS) if name in header), None)
+    table = read_table(path)
+    column = label_column(table, "class")
     if column is None:
-        raise DataError(f"{path}: no column class holds the labels; it has {listed(header, 8)}")
-    named_by = next((n for n in ("image", "path", *PATH_COLUMNS) if n in header), "")
-    if not named_by and "sha256" not in header:
+        known = listed([plain(name[:80]) for name in table.header], 8)
+        raise DataError(f"{path}: no column class holds the labels; it has {known}")
+    names = (table.find("sha256"), table.find(*PATH_COLUMNS), column)
+    if names[:2] == (None, None):
         raise UsageError(f"{path}: no column sha256, image or path names the pictures")
-    place = header.index(column)
-    try:
-        refuse_contradiction(header, [row for _, row in table.rows if row[place]], place)
-    except ValueError as error:
-        raise DataError(f"{path} cannot be read as labels: {error}") from error
-    rows = [dict(zip(header, map(csv_text, row), strict=True)) for _, row in table.rows]
-    classes = matched.classes_named(row[column] for row in rows)
+    listing = (table.find("batch"), table.find("skipped"))
+    digests, paths, labels, batches, skips = map(table.column, (*names, *listing))
+    classes, by_path = matched.classes_named(labels), matched.digests_by_path
     answers = []
-    for (line, _), row in zip(table.rows, rows, strict=True):
-        name = digest = row.get("sha256", "").lower()
-        if not digest:
-            name, by_path = row.get(named_by, ""), matched.digests_by_path
-            digest = by_path.get(plain(name)) or by_path.get(path_key(plain(name)), "")
-        label = plain(classes[row[column]])
-        where, skipped = f"{path} line {line}", row.get("skipped") == SKIPPED_ONCE
-        answers.append(_Answer(where, name, digest, label, row.get("batch", ""), skipped))
-    return answers
+    for i, digest in enumerate(digests):
+        by_name = by_path.get(plain(paths[i])) or by_path.get(path_key(plain(paths[i])), "")
+        label, skipped = plain(classes[labels[i]]), skips[i] == SKIPPED_ONCE
+        name, digest = digest or paths[i], digest.lower() or by_name
+        answers.append(_Answer(table.where(i), name, digest, label, batches[i], skipped))
+    return answers, table.not_used((*names, *listing))
 
 
 def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
@@ -266,10 +264,10 @@ def label_known(
 
 
 class KnownLabels(NamedTuple):
-    """The class of each picture by its SHA-256, and what of the source was ignored, in words."""
+    """The class of each picture by its SHA-256, and what of the source was not used, in words."""
 
     classes: dict[str, str]
-    ignored: str = ""
+    not_used: str = ""
 
 
 def known_labels(labelling: Labelling, source: str) -> KnownLabels:
@@ -308,7 +306,7 @@ def known_labels(labelling: Labelling, source: str) -> KnownLabels:
 
 def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
     """Returns the class of each picture of a table that has one; rows of others are ignored."""
-    rows = _read_answers(matched, path)
+    rows, not_used = _read_answers(matched, path)
     pictures = set(matched.digests_by_path.values())
     known = [row for row in rows if row.digest in pictures]
     others = [row for row in rows if row.digest not in pictures]
@@ -320,7 +318,8 @@ def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
             matched.number(row.label, row.where)
             if (before := labels.setdefault(row.digest, row.label)) != row.label:
                 raise UsageError(f"{row.where} says {row.label}, but an earlier line says {before}")
-    ignored = f"ignored {len(others):,} of {len(rows):,} rows: " if others else ""
-    return KnownLabels(
-        labels, ignored and ignored + str(matched.no_picture(others[0].name, others[0].where))
-    )
+    empty = sum(not row.label for row in known)
+    words = replace(not_used, empty=empty, others=len(others)).in_words()
+    if others:
+        words += f" ({matched.no_picture(others[0].name, others[0].where)})"
+    return KnownLabels(labels, words)

@@ -18,6 +18,7 @@ from tuiprobe.probes.robustness.baselines import (
     baselines_for,
     copy_baseline,
     family_of,
+    read_baseline_csv,
 )
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun
@@ -170,8 +171,11 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     path.write_text(OWN)
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
-    copy_baseline(run, imagenet("imagenet_r"), str(path))
+    assert copy_baseline(run, imagenet("imagenet_r"), str(path)) == ""
     assert read_baseline(run) == OWN
+    path.write_text("model,imagenet,imagenet_r,year\nx,0.7,0.6,2024\n")
+    remark = copy_baseline(run, imagenet("imagenet_r"), str(path))
+    assert remark == "not used: column year (2024 1)"
     copy_baseline(run, imagenet("imagenet_r"), None)
     assert not run.baseline_file.exists()
     with pytest.raises(UsageError, match="cannot read"):
@@ -180,7 +184,7 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="cannot read"):
         copy_baseline(run, imagenet("imagenet_r"), str(path))
     path.write_text("model,imagenet,imagenet_r\nx,76,36\n")
-    with pytest.raises(UsageError, match=r"mine\.csv, line 2, column 'imagenet'"):
+    with pytest.raises(UsageError, match=r"mine\.csv line 2: imagenet is '76'"):
         copy_baseline(run, imagenet("imagenet_r"), str(path))
     assert not run.baseline_file.exists()
 
@@ -202,3 +206,39 @@ def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 2
     )
     assert "lacks the column 'imagenet'" in capsys.readouterr().err
+
+
+def read(text: str) -> list[ModelAccuracies]:
+    return read_baseline_csv(text, "mine.csv", "imagenet", SHIFTS)
+
+
+def test_columns_are_found_by_name_and_empty_cells_are_unknown() -> None:
+    first, second = read(
+        "\ufeffnote,model,imagenet_r,imagenet,imagenet_on_r_classes,imagenet_v2\n"
+        '"a, b",resnet50,0.36,0.761,0.92,\n\nx,vit,,0.8,,0.7\n'
+    )
+    assert (first.model, second.model) == ("resnet50", "vit")
+    assert first.imagenet == 0.761
+    assert first.shifts == dict.fromkeys(SHIFTS) | {"imagenet_r": 0.36}
+    assert [row.on_shift_classes["imagenet_r"] for row in (first, second)] == [0.92, None]
+    (semicolons,) = read("Model;ImageNet;imagenet_v2\nvit;0,8;0,7\n")
+    assert (semicolons.imagenet, semicolons.shifts["imagenet_v2"]) == (0.8, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"mine\.csv is empty"),
+        ("model,val\nx,0.5\n", "lacks the column 'imagenet'"),
+        ("model,imagenet,v2\nx,0.5,0.4\n", "imagenet_v2 or imagenet_r"),
+        ("model,imagenet,imagenet_r\n", "no model"),
+        ("model,imagenet,imagenet_r\nx,76.1,36\n", "line 2: imagenet is '76.1'"),
+        ("model,imagenet,imagenet_r\nx,0.5,nan\n", "imagenet_r is 'nan'"),
+        ("model,imagenet,imagenet_r\nx,0.5,high\n", "imagenet_r is 'high', no number from 0 to 1"),
+        ("model,imagenet,imagenet_r\n\n,0.5,0.4\n", "line 3: column 'model' is empty"),
+        ("model,imagenet,imagenet,imagenet_r\nx,0.5,0.5,0.4\n", "'imagenet' is there twice"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(text)

@@ -17,7 +17,14 @@ from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
-from tuiprobe.limits import CHANNELS, NAME_LENGTH, TABLE_CELLS, TABLE_ROWS
+from tuiprobe.limits import (
+    CHANNELS,
+    NAME_LENGTH,
+    TABLE_CELLS,
+    TABLE_COLUMNS,
+    TABLE_ROWS,
+    TEXT_BYTES,
+)
 from tuiprobe.plaintext import first_line, first_names
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -25,15 +32,14 @@ _MOST_ROWS = 8192
 _MOST_VALUES = 2**24
 
 
-def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
+def _open(path: Path) -> tuple[IO[bytes], Any]:
     """Opens a Parquet file; the caller closes the first of the two.
 
-    Args:
-        path: The file.
-        names: A column of texts of which each is decoded once, however many rows have it.
+    A text is decoded once per row group, however many of its rows have it.
     """
     try:
         import pyarrow.parquet as parquet
+        import pyarrow.types as types
     except ImportError as error:
         raise DataError(
             f"{path}: Parquet needs pyarrow: pip install 'tuiprobe[parquet]'"
@@ -42,10 +48,13 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
         file = open_regular(path)
     try:
         with _decoding(path):
-            opened = parquet.ParquetFile(file)
-            if names in opened.schema_arrow.names:
-                opened = parquet.ParquetFile(file, read_dictionary=[names])
-            return file, opened
+            fields = parquet.ParquetFile(file).schema_arrow
+            texts = [
+                of.name
+                for of in fields
+                if types.is_string(of.type) or types.is_large_string(of.type)
+            ]
+            return file, parquet.ParquetFile(file, read_dictionary=texts)
     except DataError:
         file.close()
         raise
@@ -65,7 +74,7 @@ def _decoding(path: Path) -> Iterator[None]:
 def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Returns the names of the columns of a table and its rows as texts, empty for no value.
 
-    Columns of lists, structures and bytes are left out.
+    Columns of lists, structures and bytes are left out. A text that many rows have is one object.
 
     Raises:
         DataError: If it cannot be read, or is too large.
@@ -82,12 +91,28 @@ def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows = opened.metadata.num_rows
         if rows > TABLE_ROWS or rows * len(columns) > TABLE_CELLS:
             raise DataError(f"{path}: more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells")
+        if len(columns) > TABLE_COLUMNS:
+            raise DataError(f"{path}: more than {TABLE_COLUMNS:,} columns")
+        if _unpacked_bytes(opened, columns) > TEXT_BYTES:
+            raise DataError(f"{path}: more than {TEXT_BYTES:,} bytes when unpacked")
         table = opened.read(columns=columns)
-    cells = (
-        ["" if value is None else str(value).strip() for value in column.to_pylist()]
-        for column in table.columns
-    )
+    cells = [
+        [cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns
+    ]
     return tuple(table.column_names), list(zip(*cells, strict=True))
+
+
+def _unpacked_bytes(opened: Any, columns: Sequence[str]) -> int:
+    groups = map(opened.metadata.row_group, range(opened.metadata.num_row_groups))
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns)
+
+
+def _cells(chunk: Any) -> list[str]:
+    if not hasattr(chunk, "dictionary"):
+        return ["" if value is None else str(value).strip() for value in chunk.to_pylist()]
+    words = [*_cells(chunk.dictionary), ""]
+    return [words[-1 if i is None else i] for i in chunk.indices.to_pylist()]
 
 
 def holds_bytes(path: Path) -> bool:
@@ -286,7 +311,7 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
     Raises:
         DataError: If the file cannot be read or has no such column.
     """
-    file, opened = _open(path, column)  # says so where pyarrow is missing
+    file, opened = _open(path)  # says so where pyarrow is missing
     import pyarrow
 
     with file, _decoding(path):

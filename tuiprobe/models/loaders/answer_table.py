@@ -5,7 +5,7 @@ No torch is needed, so a dry run reads them as a run does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.datasets.csv_table import CsvTable, read_table
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.labels import PATH_COLUMNS
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
+from tuiprobe.datasets.tables import PATH_COLUMNS, NotUsed, Table, read_table
 from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
-from tuiprobe.plaintext import csv_text, in_any_spelling, path_key, plain
+from tuiprobe.plaintext import in_any_spelling, path_key, plain
 
 LogProbabilities = NDArray[np.float32]
 
@@ -40,11 +39,9 @@ class AnswerTable:
 
     Attributes:
         table: Header and rows as they are written.
-        row: What names the row in errors: `line` of a CSV file, else `row`.
     """
 
-    table: CsvTable
-    row: str = "line"
+    table: Table
 
     @classmethod
     def read(cls, path: Path) -> AnswerTable:
@@ -53,12 +50,11 @@ class AnswerTable:
         Raises:
             DataError: If it cannot be read, or no column says which pictures or which classes.
         """
-        table = read_table(path, ())
+        table = read_table(path)
         known = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
         lower = tuple(n.lower() if n.lower() in known else n for n in table.header)
         header = lower if len({*lower}) == len(lower) else table.header  # `Set` may be a class
-        row = "row" if path.suffix.lower() == ".parquet" else "line"
-        answers = cls(replace(table, header=header), row)
+        answers = cls(replace(table, header=header))
         if answers.named_by is None:
             raise DataError(f"{path}: no column path, sha256 or id names the pictures")
         if "class" not in answers.table.header and len(answers.probabilities) < 2:
@@ -90,14 +86,11 @@ class AnswerTable:
 
     def column(self, name: str) -> list[str]:
         """Returns the cells of a column, empty ones where it has none."""
-        if name not in self.table.header:
-            return [""] * len(self.table.rows)
-        place = self.table.header.index(name)
-        return [csv_text(cells[place]) for _, cells in self.table.rows]
+        return self.table.column(name)
 
     def where(self, row: int) -> str:
         """Returns the file and the line of a row."""
-        return f"{self.table.path} {self.row} {self.table.rows[row][0]}"
+        return self.table.where(row)
 
     def log_probabilities(self, classes: Sequence[str]) -> LogProbabilities:
         """Returns the logarithms of the probabilities, float32 `[rows, K]`.
@@ -138,7 +131,7 @@ class AnswerTable:
         for name, number in zip(others, matched.known, strict=True):
             if number is None:
                 column = self.column("class")
-                where = self.where(column.index(name)) if name in column else self.table.path
+                where = self.where(column.index(name)) if name in column else self.table.source
                 near = near_names(name, classes)
                 raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
             place[name] = number
@@ -154,7 +147,7 @@ class AnswerTable:
         pairs = zip(self.column("class"), self.column("confidence"), strict=True)
         for row, (name, text) in enumerate(pairs):
             if name:
-                sure = self._share(row, "confidence", text)
+                sure = self.table.fraction(row, "confidence", text)
                 others = min((1 - sure) / max(k - 1, 1), sure)
                 values[row] = np.log(max(others, _LEAST))
                 values[row, number[name]] = np.log(max(sure, _LEAST))
@@ -164,24 +157,23 @@ class AnswerTable:
         shares = np.zeros((len(self.table.rows), k))
         for name in self.probabilities:
             for row, text in enumerate(self.column(name)):
-                shares[row, number[name]] += self._share(row, name, text)
+                shares[row, number[name]] += self.table.fraction(row, name, text)
         far = np.flatnonzero(np.abs(shares.sum(axis=1) - 1) > _SUM)
         if len(far):
             total = shares[far[0]].sum()
             raise DataError(f"{self.where(int(far[0]))}: the probabilities sum to {total:.3g}")
         return np.log(np.maximum(shares, _LEAST)).astype(np.float32)
 
-    def _share(self, row: int, column: str, text: str) -> float:
-        try:
-            value = float(text.replace(",", "."))
-        except ValueError:
-            value = np.nan
-        if not 0 <= value <= 1:
-            raise DataError(
-                f"{self.where(row)}: {plain(column)} is {plain(text)!r}, no number from 0 to 1 "
-                "(0.87 for 87 %)"
-            )
-        return value
+    def not_used(self, sets: Collection[str]) -> NotUsed:
+        """Returns what of the table is not used in a run of these sets.
+
+        `second` and further columns that name pictures are what programs write beside answers.
+        """
+        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, "set", "class", "confidence", "second", "batch"}
+        others = [name for name in self.column("set") if name and name not in sets]
+        empty = 0 if self.probabilities else self.column("class").count("")
+        used = (*beside, *self.probabilities)
+        return self.table.not_used(used, empty=empty, others=len(others))
 
     def rows_of(self, suite: Suite, order: Mapping[str, Ids]) -> dict[str, dict[int, int]]:
         """Returns the row of each picture that it has, by set and sample id.
@@ -217,19 +209,19 @@ class AnswerTable:
                 before = rows[name].setdefault(i, row)
                 if before != row and not self._same_content(before, row):
                     raise DataError(
-                        f"{self.where(row)}: {plain(cell)!r} has an answer in {self.row} "
-                        f"{self.table.rows[before][0]} already"
+                        f"{self.where(row)}: {plain(cell)!r} has an answer already, "
+                        f"in {self.where(before)}"
                     )
         for name, ids in order.items():
             for i in np.asarray(ids).tolist():
                 if i not in rows[name] and _readable(suite.sets[name], i):
                     path = suite.sets[name].samples[i].path
-                    raise DataError(f"{self.table.path} has no answer on {plain(path)} of {name}")
+                    raise DataError(f"{self.table.source} has no answer on {plain(path)} of {name}")
         return rows
 
     def _same_content(self, one: int, other: int) -> bool:
         """Returns whether two rows give the same answer to one SHA-256, as of equal pictures."""
-        return self.named_by == "sha256" and self.table.rows[one][1] == self.table.rows[other][1]
+        return self.named_by == "sha256" and self.table.rows[one] == self.table.rows[other]
 
     def _pictures(self, suite: Suite) -> dict[str, list[tuple[str, int]]]:
         """Returns set and sample id of all pictures by how the table names them."""

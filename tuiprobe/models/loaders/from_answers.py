@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.loaders.answer_table import AnswerTable, LogProbabilities
 from tuiprobe.models.registry import Loader, ModelRequest
+from tuiprobe.plaintext import plain
 
 
 class AnsweredSet(WrappedDataset):
@@ -76,7 +78,9 @@ def _answered(
         of_rows = {i: values[row] for i, row in rows.items()}
         digests = {i: sha256[row].lower() for i, row in rows.items()}
         sets[name] = AnsweredSet(suite.sets[name], of_rows, digests)
-    return replace(suite, sets=sets)
+    remark = table.not_used(suite.sets).in_words()
+    notes = [f"{plain(Path(table.table.source).name)}: {remark}"] if remark else []
+    return replace(suite, sets=sets, notes=(*suite.notes, *notes))
 
 
 def load(request: ModelRequest) -> Encoder:
@@ -91,7 +95,9 @@ def load(request: ModelRequest) -> Encoder:
     table = AnswerTable.read(expand_home(request.rest))
     classes = request.classes or table.names
     if not 2 <= len(classes) <= CLASSES:
-        raise DataError(f"{table.table.path} names {len(classes)} classes; name them by --classes")
+        raise DataError(
+            f"{table.table.source} names {len(classes)} classes; name them by --classes"
+        )
     module = nn.Identity()
     encoder = Encoder(
         name=request.name,
@@ -99,7 +105,7 @@ def load(request: ModelRequest) -> Encoder:
         representation="none",
         width=len(classes),
         weights=WeightsInfo(
-            kind="answers", source=str(table.table.path), digest=table.table.digest
+            kind="answers", source=str(table.table.source), digest=table.table.digest
         ),
         preprocessing=PreprocessingInfo(
             size=(1, 1), mean=(), std=(), interpolation="", source=request.name, known=False

@@ -21,7 +21,6 @@ from tuiprobe.catalog.accuracies import (
     ZERO_SHOT,
     ModelAccuracies,
     published_row,
-    read_baseline_csv,
 )
 from tuiprobe.catalog.effective_robustness import (
     BASELINES,
@@ -35,7 +34,8 @@ from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_mo
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.errors import UsageError
+from tuiprobe.datasets.tables import parse_csv
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import (
@@ -163,17 +163,25 @@ def published_of(model: Model) -> ModelAccuracies | None:
     return published_row(right_spec(name), int(model.preprocessing.size[0]))
 
 
-def copy_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
+def copy_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> str:
     """Copies the user's CSV into the run directory, or removes one from an earlier attempt.
+
+    Returns:
+        What of it is not used, in words; empty if everything is.
 
     Raises:
         UsageError: If it cannot be read or does not fit the sets.
     """
     if path is not None:
-        write_baseline(directory, refuse_baseline(sets, path))
+        text = refuse_baseline(sets, path)
+        write_baseline(directory, text)
+        if (family := family_of(sets)) is not None:
+            used = ("model", family.id_set, *family.shifts, *SHIFT_CLASS_COLUMNS.values())
+            return parse_csv(text.encode(), path).not_used(used).in_words()
     elif directory.baseline_file.exists():
         drop_stale_manifest(directory.baseline_file, "")
         directory.baseline_file.unlink()
+    return ""
 
 
 def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
@@ -188,6 +196,60 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
     return text
+
+
+def read_baseline_csv(
+    text: str, source: str, id_set: str, shifts: Sequence[str]
+) -> list[ModelAccuracies]:
+    """Reads one model a row from a CSV with a header.
+
+    Args:
+        text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
+            and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
+            Accuracies are fractions; empty cells are unknown; other columns are not used.
+        source: Name of the file for errors.
+        id_set: Column of the in-distribution accuracy, such as `imagenet`.
+        shifts: Columns of the shifts.
+
+    Raises:
+        UsageError: If a column is missing or a cell is not a fraction; names line and column.
+    """
+    try:
+        table = parse_csv(text.encode(), source)
+        known = [shift for shift in shifts if table.find(shift)]
+        missing = [name for name in ("model", id_set) if table.find(name) is None]
+        missing += [] if known else [" or ".join(shifts)]
+        if missing:
+            raise UsageError(
+                f"{source} lacks the column {missing[0]!r}; these sets need: model, {id_set}, and "
+                f"one or more of {', '.join(shifts)}"
+            )
+        if not table.rows:
+            raise UsageError(f"{source} holds a header and no model")
+        names = table.column(table.find("model"))
+        if not all(names):
+            raise UsageError(f"{table.where(names.index(''))}: column 'model' is empty")
+        of_classes = {s: column for s, column in SHIFT_CLASS_COLUMNS.items() if s in shifts}
+        columns = {
+            name: [
+                table.fraction(row, name, cell) if cell else None
+                for row, cell in enumerate(table.column(table.find(name)))
+            ]
+            for name in (id_set, *shifts, *of_classes.values())
+        }
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    return [
+        ModelAccuracies(
+            table="own",
+            model=name,
+            baselines=frozenset({"own"}),
+            imagenet=columns[id_set][row],
+            shifts={shift: columns[shift][row] for shift in shifts},
+            on_shift_classes={shift: columns[of][row] for shift, of in of_classes.items()},
+        )
+        for row, name in enumerate(names)
+    ]
 
 
 @dataclass(frozen=True)

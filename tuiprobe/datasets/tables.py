@@ -1,0 +1,241 @@
+"""People's small tables: CSV and Parquet with a header, read whole, columns by their names.
+
+Lists of images, labels, answers, baselines and concept sets are read here, so delimiters, byte
+order marks, empty rows, limits and errors are the same for all, and each reader can say what of a
+table it did not use.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tuiprobe.datasets.vectors.parquet import read_columns
+from tuiprobe.errors import DataError
+from tuiprobe.files import read_regular, reading
+from tuiprobe.limits import TABLE_CELLS, TABLE_COLUMNS, TABLE_ROWS
+from tuiprobe.plaintext import csv_text, first_names, plain, text_of
+
+PATH_COLUMNS: Final = ("path", "image", "file", "files", "filename", "file_name", "filepath",
+                       "file_path", "image_name", "image_path", "img", "img_path")  # fmt: skip
+"""Names of a column that names the image of a row; of several, the first here counts."""
+
+_MOST_VALUES: Final = 5
+_MOST_NAMED: Final = 6
+
+
+@dataclass(frozen=True)
+class NotUsed:
+    """What of a table no figure rests on.
+
+    Attributes:
+        columns: The columns that are not read, each with its values and how many rows have them;
+            without values where more than five are different.
+        empty: Rows without an answer.
+        others: Rows of other pictures.
+    """
+
+    columns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    empty: int = 0
+    others: int = 0
+
+    def in_words(self) -> str:
+        """Returns the counts in words; empty where everything is used.
+
+        >>> NotUsed({"split": {"train": 800, "test": 200}, "x": {}}, 3, 1).in_words()
+        'not used: columns split (train 800, test 200), x; 3 empty answers; 1 row of other pictures'
+        >>> NotUsed().in_words()
+        ''
+        """
+        columns = [_column_words(name, of) for name, of in self.columns.items()][:_MOST_NAMED]
+        if len(self.columns) > _MOST_NAMED:
+            columns.append(f"{len(self.columns) - _MOST_NAMED:,} more")
+        parts = []
+        if columns:
+            parts.append(f"column{'s' * (len(columns) > 1)} {', '.join(columns)}")
+        if self.empty:
+            parts.append(f"{self.empty:,} empty answer{'s' * (self.empty > 1)}")
+        if self.others:
+            parts.append(f"{self.others:,} row{'s' * (self.others > 1)} of other pictures")
+        return f"not used: {'; '.join(parts)}" if parts else ""
+
+
+ALL_USED: Final = NotUsed()
+
+
+def _column_words(name: str, values: Mapping[str, int]) -> str:
+    counts = ", ".join(f"{plain(value[:80]) or 'empty'} {n:,}" for value, n in values.items())
+    return plain(name[:80]) + (f" ({counts})" if counts else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table with a header.
+
+    Attributes:
+        source: The file.
+        header: Names of the columns, as they are written.
+        rows: Cells of each row, one per column, without blanks at their ends.
+        numbers: The line of each row in a CSV file, or its number in Parquet, both from 1.
+        digest: SHA-256 of the file, hexadecimal.
+    """
+
+    source: str | Path
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    numbers: Sequence[int]
+    digest: str
+
+    def where(self, row: int) -> str:
+        """Returns the file and the line of a row, for messages."""
+        kind = "row" if str(self.source).lower().endswith(".parquet") else "line"
+        return f"{self.source} {kind} {self.numbers[row]}"
+
+    def find(self, *names: str) -> str | None:
+        """Returns the column that has the first of some names, in any case; None without one.
+
+        Raises:
+            DataError: If two columns have it.
+        """
+        folded = [name.lower() for name in self.header]
+        name = next((name for name in names if name in folded), None)
+        if name is None:
+            return None
+        if folded.count(name) > 1:
+            raise DataError(f"{self.source}: column {plain(name)!r} is there twice")
+        return self.header[folded.index(name)]
+
+    def column(self, name: str | None) -> list[str]:
+        """Returns the cells of a column; empty ones where the table has none of this name."""
+        if name is None or name not in self.header:
+            return [""] * len(self.rows)
+        i = self.header.index(name)
+        return [csv_text(cells[i]) for cells in self.rows]
+
+    def fraction(self, row: int, column: str, text: str) -> float:
+        """Returns a share or a probability; a comma may stand for the point.
+
+        Raises:
+            DataError: If it is no number from 0 to 1; names line and column.
+        """
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value <= 1:
+            raise DataError(
+                f"{self.where(row)}: {plain(column)} is {plain(text)!r}, no number from 0 to 1 "
+                "(0.87 for 87 %)"
+            )
+        return value
+
+    def not_used(self, used: Sequence[str | None], *, empty: int = 0, others: int = 0) -> NotUsed:
+        """Returns what is not used.
+
+        Args:
+            used: Names of the columns that are.
+            empty: Rows without an answer.
+            others: Rows of other pictures.
+        """
+        columns: dict[str, Mapping[str, int]] = {}
+        for i, name in enumerate(self.header):
+            if name not in used:
+                counts: Counter[str] = Counter()
+                for cells in self.rows:
+                    counts[cells[i]] += 1
+                    if len(counts) > _MOST_VALUES:
+                        counts.clear()
+                        break
+                columns[name] = dict(counts.most_common())
+        return NotUsed(columns, empty, others)
+
+
+def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
+    """Reads a CSV or a Parquet file.
+
+    Args:
+        path: `.parquet`, or any other name as for `parse_csv`.
+        needed: Columns that must be there.
+
+    Raises:
+        DataError: If the file is missing, too large, not text, has no row, lacks a column, or has
+            rows that do not fit the header.
+    """
+    with reading(path):
+        content = read_regular(path)
+    if path.suffix.lower() == ".parquet":
+        header, rows = read_columns(path)
+        digest = hashlib.sha256(content).hexdigest()
+        table = Table(path, header, rows, range(1, len(rows) + 1), digest)
+    else:
+        table = parse_csv(content, path)
+    name, count = Counter(table.header).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path}: column {plain(name[:80])!r} is there twice")
+    for name in needed:
+        if name not in table.header:
+            columns = first_names(table.header[:12])
+            raise DataError(f"{path}: there is no column {name!r}; the columns are {columns}")
+    if not table.rows:
+        raise DataError(f"{path} is empty: it has a header and no row")
+    return table
+
+
+def parse_csv(content: bytes, source: str | Path) -> Table:
+    """Reads the content of a CSV file; rows of empty cells, as spreadsheets write them, are none.
+
+    Args:
+        content: UTF-8, with or without a byte order mark; cells are separated by commas, or by
+            semicolons or tabs.
+        source: The file, for messages.
+
+    Raises:
+        DataError: If it is too large or not text, or has rows that do not fit the header.
+    """
+    if b"\0" in content:
+        raise DataError(f"{source}: it holds zero bytes, as UTF-16 does; save it as UTF-8")
+    end = content.find(b"\n") % (len(content) + 1)  # that of the first line
+    delimiter = next((sign for sign in ",;\t" if content.find(sign.encode(), 0, end) >= 0), ",")
+    most = f"more than {TABLE_ROWS:,} rows or {TABLE_CELLS:,} cells"
+    if content.count(delimiter.encode()) > TABLE_CELLS:  # before any of them is an object
+        raise DataError(f"{source}: {most}")
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
+    reader = csv.reader(_narrow(lines, delimiter, source), strict=True, delimiter=delimiter)
+    rows, numbers = [], []
+    try:
+        header = tuple(name.strip() for name in next(reader, []))
+        if not header:
+            raise DataError(f"{source} is empty")
+        for cells in reader:
+            if not any(map(str.strip, cells)):
+                continue
+            where = f"{source} line {reader.line_num}"
+            if len(cells) != len(header):
+                raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")
+            rows.append(tuple(map(str.strip, cells)))
+            numbers.append(reader.line_num)
+            if len(rows) * len(header) > TABLE_CELLS or len(rows) > TABLE_ROWS:
+                raise DataError(f"{where}: {most}")
+    except UnicodeDecodeError as error:
+        try:
+            text_of(content)
+        except ValueError as cause:
+            raise DataError(f"{source}: {cause}") from error
+        raise
+    except csv.Error as error:
+        raise DataError(f"{source} is no CSV file: {error}") from error
+    return Table(source, header, rows, numbers, hashlib.sha256(content).hexdigest())
+
+
+def _narrow(lines: Iterator[str], delimiter: str, source: str | Path) -> Iterator[str]:
+    """Passes lines on that have no more cells than a table has columns, before these are made."""
+    for number, line in enumerate(lines, start=1):
+        if line.count(delimiter) >= TABLE_COLUMNS:
+            raise DataError(f"{source} line {number}: more than {TABLE_COLUMNS:,} columns")
+        yield line
