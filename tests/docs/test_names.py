@@ -92,7 +92,7 @@ def test_the_architecture_has_the_layers_of_the_contract_and_files_that_exist() 
     files = [span for span in spans(page) if span.endswith(".py")]
     assert len(files) > 4
     assert [file for file in files if not (ROOT / "tuiprobe" / file).exists()] == []
-    text = page.read_text("utf-8").partition("## Three values")[0]
+    text = page.read_text("utf-8").partition("## From a request")[0]
     rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
     contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"][1:]
     layers = [re.findall(r"tuiprobe\.(\w+)", layer) for layer in contract]
