@@ -221,7 +221,7 @@ def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = N
         UsageError: If it is fewer than two runs, or a report was read from no run directory.
         DamagedFileError: If a run is missing or damaged.
     """
-    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import directories, read_runs
 
     return decide(read_runs(directories(runs)), target)
@@ -256,7 +256,7 @@ def label(
     from os import fspath
     from pathlib import Path
 
-    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import directories, read_runs
     from tuiprobe.labelling.answer_table import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling

@@ -15,7 +15,7 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.report.samples import NO_RUN, model, report
 from tests.report.samples_head import calibration, head_results, targets
 from tests.report.strangers import stranger
-from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.page import compare_page
 from tuiprobe.comparing.runs import Run

@@ -9,7 +9,8 @@ import pytest
 
 from tests.report.samples import NO_RUN, model
 from tests.report.samples_head import head_report
-from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import Comparison, compare_runs
 from tuiprobe.comparing.forest import MOST_ROWS, PairedRow, paired_chart, paired_rows
 from tuiprobe.comparing.page import compare_page

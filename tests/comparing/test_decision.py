@@ -12,7 +12,8 @@ from scipy.stats import norm
 
 from tests.report.samples import NO_RUN, estimate, model, report
 from tests.report.strangers import strange_report
-from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.decision_section import describe_decision, write_decision
 from tuiprobe.comparing.inference import METHOD, best_reach, joint_reach
 from tuiprobe.comparing.runs import Run, with_names

@@ -14,7 +14,8 @@ from PIL import Image
 
 import tuiprobe
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.runs import read_runs
 
 CLASSES = ("blue", "green", "red")

@@ -32,7 +32,7 @@ from tests.fuzz.sources import make_sources, read_all, read_baseline, read_conce
 from tests.fuzz.test_readers import ask_about_ranks, make_template
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
-from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.differences import compare
 from tuiprobe.comparing.differences_section import describe

@@ -12,7 +12,7 @@ import pytest
 
 from tests.labelling.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.runs import label_evidence, read_run, read_runs
 from tuiprobe.labelling.candidates import read_candidate

@@ -11,7 +11,8 @@ import pytest
 from tests.labelling.street import MODELS, RATES, labelled, street_folder, street_runs
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decision import Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
 from tuiprobe.labelling.session import open_labelling
 from tuiprobe.labelling.status import label_status

@@ -18,7 +18,7 @@ from PIL import Image
 import tuiprobe
 from tests.engine.colors import encoder_of, to_tensor
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.report.reading import read_report

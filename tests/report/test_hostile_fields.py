@@ -33,7 +33,7 @@ from tests.report.samples_head import calibration, head_results, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decision import decide
+from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.differences import compare, compare_runs
 from tuiprobe.comparing.differences_section import describe

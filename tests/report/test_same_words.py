@@ -108,7 +108,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_comparison_says_the_same_in_all_forms(
     order: int, runs_on_targets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
 

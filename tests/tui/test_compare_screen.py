@@ -17,7 +17,8 @@ from tests.tui.conftest import contrast, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
-from tuiprobe.comparing.decision import DecidedModel, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import DecidedModel
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.forest import paired_rows
 from tuiprobe.comparing.runs import read_runs

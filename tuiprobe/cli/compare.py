@@ -46,7 +46,7 @@ def compare(
     differences of each from the model to take.
     """
     from tuiprobe.cli.output import print_file
-    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.differences import compare_runs
     from tuiprobe.comparing.gates import parse_gate, tripped
     from tuiprobe.comparing.indicator import SEVERAL

@@ -70,7 +70,7 @@ def label(
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
     decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
     """
-    from tuiprobe.comparing.decision import decide
+    from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
     from tuiprobe.labelling.answer_table import (

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.not_compared import in_words
 from tuiprobe.comparing.notes import by_models
@@ -59,8 +60,12 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield Strong(strong="not compared"), f": {in_words(decision.not_compared, MANY)}"
     for note in decision.notes:
         yield Strong(strong="note"), f": {note}"
+    if decision.evidence == "pictures":
+        return
     would = "decide it" if decision.take is None else "be stronger evidence"
-    if decision.command:
+    if decision.answers_from:
+        yield f"The folders of {decision.target} are labels: ", Code(code=decision.command)
+    elif decision.command:
         about = "Labels" if decision.more is None else f"About {decision.more:,} more labels"
         pictures = decision.target or "your pictures"
         yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
@@ -73,14 +78,15 @@ def beneath(decision: Decision) -> Iterator[Text]:
 def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
     whose = "its own" if decision.obstacle else "your"
+    lead = "lead in points, all pairs together" if len(reports) > 2 else "lead in points"
     columns = (
-        ("model", "model"), ("standing", "decision"),
-        ("difference", f"{decision.models[0].model} minus it, points"),
-        ("labels", f"on {whose} pictures"), ("top1", "in distribution"),
+        ("model", "model"), ("standing", "decision"), ("difference", lead),
+        ("labels", f"on {whose} pictures"), ("balanced", "balanced accuracy"),
+        ("least_found", "class found least often"), ("top1", "in distribution"),
         ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
         ("images_per_second", "speed"), ("estimate", f"{whose} pictures, estimated"),
     )  # fmt: skip
-    rows = [_row(*row) for row in zip(decision.models, reports, strict=True)]
+    rows = [_row(decision, *row) for row in zip(decision.models, reports, strict=True)]
     shown = [
         i
         for i, (id, _) in enumerate(columns)
@@ -91,12 +97,15 @@ def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
     return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
 
 
-def _row(model: DecidedModel, report: Report) -> list[Value]:
+def _row(decision: Decision, model: DecidedModel, report: Report) -> list[Value]:
     """Returns the cells of a model; None where there is nothing to show."""
-    speed, change = report.timings.images_per_second, model.difference
+    speed, change, found = model.images_per_second, model.difference, model.least_found
     shifts = _figure(report, MEAN_SHIFT.id)
     known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
     cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
+    if decision.evidence == "pictures":  # the labelled set is the user's pictures
+        own = cells.pop("measured", None)
+        cells |= {} if own is None or model.standing == "not compared" else {"labels": own}
     lost_on, loss = _largest_loss(report)
     return [
         model.model,
@@ -105,6 +114,8 @@ def _row(model: DecidedModel, report: Report) -> list[Value]:
         if is_known(change)
         else None,
         cells.get("labels"),
+        None if model.balanced is None else model.balanced.alone(),
+        None if found is None else f"{found.name}: {100 * found.share:.0f} % of {found.n:,}",
         cells.get("measured"),
         shifts if is_known(shifts) else None,
         f"{lost_on} {loss.alone(signed=True, bare=True)}" if is_known(loss) else None,
@@ -139,11 +150,8 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
     if any(is_known(row.difference) for row in decision.models):
         many = ", for all pairs of models together" if len(decision.models) > 2 else ""
-        evidence = (
-            f"labels of {decision.target}" if decision.evidence == "labels" else "mean of shifts"
-        )
         first = decision.models[0].model
-        yield f"{first} minus it: by {evidence}; ranges hold with 95 %{many}."
+        yield f"Lead: {first} minus the other, {_over(decision)}; ranges hold with 95 %{many}."
         if decision.evidence == "labels" and any(of.range == "labels" for of in known):
             yield (
                 "Differences are of pictures on which two models differ, accuracies of samples of "
@@ -172,6 +180,18 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
         yield "Other ranges are 95 % intervals, each of its own run."
     count = len(reports)
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
+
+
+def _over(decision: Decision) -> str:
+    """Returns what the leads are of."""
+    if decision.evidence == "labels":
+        return f"by labels of {decision.target}, on these {decision.pictures:,} pictures"
+    if decision.evidence == "pictures":
+        by = {"contents": "", "ids": ", paired by the id column", "rows": ", paired by row number"}
+        paired = by[decision.paired_by or "contents"]
+        labelled = f"{decision.pictures:,} labelled ones of {decision.question}"
+        return f"on pictures like the {labelled}{paired}"
+    return "by mean of shifts"
 
 
 def _inside(reports: Sequence[Report]) -> SectionContent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.inference import NO_VALUES, Pairing
 from tuiprobe.comparing.runs import LabelEvidence, Run
 from tuiprobe.datasets.registry import last_part
@@ -17,7 +18,10 @@ NAMED = 4
 
 
 def weakening(
-    runs: Sequence[Run], reference: int, labels: LabelEvidence | NotRun | None
+    runs: Sequence[Run],
+    reference: int,
+    labels: LabelEvidence | NotRun | None,
+    answered: AnsweredPictures | None = None,
 ) -> Iterator[str]:
     """Yields the notes that weaken a decision, each with the models that it is about.
 
@@ -25,6 +29,7 @@ def weakening(
         runs: The runs.
         reference: Place of the one that the others are compared with.
         labels: What labels say of them.
+        answered: The labelled pictures on which they are compared.
     """
     reports = [run.report for run in runs]
     warnings = [(text, report) for report in reports for text in report.warnings]
@@ -39,10 +44,11 @@ def weakening(
     yield from by_models(few, len(runs))
     first = runs[reference]
     context = f"beside {first.report.model.name}, " if len(runs) > 2 else ""
+    matched = () if answered is None else answered.runs  # their pictures are the same
     images = [
         (f"{context}{note}", run.report)
-        for run in runs
-        if run is not first
+        for n, run in enumerate(runs)
+        if run is not first and not {n, reference} <= {*matched}
         for note in image_notes(run.report, first.report, Pairing(run.images, first.images))
     ]
     yield from by_models(images, len(runs) - 1)

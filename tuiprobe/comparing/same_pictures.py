@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.results import NotRun, SetSummary
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import OTHER_CONTENTS, OTHER_IMAGES
+from tuiprobe.run.head_file import class_name
+from tuiprobe.run.per_image import OTHER_IMAGES, SetValues
 from tuiprobe.run.pictures import read_digests
 from tuiprobe.run.records import read_plan
+from tuiprobe.run.samples import read_samples, row_name
+
+FEWEST_SHARED: Final = 0.9
+"""Share of the pictures of either run that both must hold, to be runs on the same pictures."""
 
 NO_SUCH_SET: Final = NotRun(reason="no such set")
+OTHER_LABELS: Final = NotRun(reason="other labels of the same pictures")
+
+MatchedBy: TypeAlias = Literal["contents", "ids", "rows"]
+"""How pictures are matched: by content, or stored vectors by id column or row number."""
+
+
+class SharedRows(NamedTuple):
+    """Rows of the same pictures in the values of two runs, and how they were matched."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    by: MatchedBy
 
 
 class MeasuredSet(NamedTuple):
@@ -32,21 +52,41 @@ class MeasuredSet(NamedTuple):
         """What its report says of the set; None if it has no such set."""
         return next((data for data in self.run.report.data if data.name == self.name), None)
 
+    @property
+    def values(self) -> SetValues:
+        """What the run knows of its single images."""
+        return self.run.images[self.name]
+
     def differs_from(self, other: MeasuredSet) -> NotRun | None:
         """Returns why its pictures are not those of another set; None where they are the same.
 
-        Pictures that one of the runs could not use do not count. Where no values of single images
-        are kept, name, source and number of images decide.
+        Where no values of single images are kept, name, source and number of images decide.
         """
-        one, two = self.run.images.get(self.name), other.run.images.get(other.name)
-        if one is None or two is None:
+        if self.name not in self.run.images or other.name not in other.run.images:
             return _differ_by_summary(self.summary, other.summary)
-        why = one.differs_from(two)
-        if why is None and self.name != other.name and not one.contents:
-            return OTHER_IMAGES  # rows of two files
-        if why is None or len(one.ids) + len(two.ids) == 2 * len(np.intersect1d(one.ids, two.ids)):
-            return why
-        return _differ_beyond_unusable(self, other)
+        shared = self.shared(other)
+        return shared if isinstance(shared, NotRun) else None
+
+    def shared(self, other: MeasuredSet) -> SharedRows | NotRun:
+        """Returns the rows of the pictures that both sets hold, or why they are other pictures.
+
+        Pictures are the same by content, stored vectors by their id column, or else by row number
+        where their counts and labels are equal. Some may be missing, as those that one of the runs
+        could not use.
+        """
+        if self.values.differs_from(other.values) is None and (
+            self.name == other.name or self.values.contents
+        ):
+            every = np.arange(len(self.values.ids))
+            return SharedRows(every, every, "contents")
+        try:
+            shared = _matched(self, other)
+        except (TuiprobeError, KeyError):
+            return OTHER_IMAGES  # nothing says that they are the same
+        most = max(len(self.values.ids), len(other.values.ids))
+        if isinstance(shared, SharedRows) and len(shared.first) < FEWEST_SHARED * most:
+            return OTHER_IMAGES
+        return shared
 
 
 def pictures_groups(sets: Mapping[int, MeasuredSet]) -> list[list[int]]:
@@ -81,30 +121,80 @@ def _differ_by_summary(one: SetSummary | None, two: SetSummary | None) -> NotRun
     return None if last_part(one.source) == last_part(two.source) else OTHER_IMAGES
 
 
-def _differ_beyond_unusable(first: MeasuredSet, second: MeasuredSet) -> NotRun | None:
-    """Returns how sets of other sample ids differ beyond pictures that could not be used."""
-    one, two = first.summary, second.summary
-    one_ids, two_ids = first.run.images[first.name].ids, second.run.images[second.name].ids
-    if one is None or two is None or one.images != two.images:
+def _matched(first: MeasuredSet, other: MeasuredSet) -> SharedRows | NotRun:
+    """Matches the pictures of two runs by what their directories say of them.
+
+    Raises:
+        DamagedFileError: If a file of a run is missing or damaged.
+    """
+    one, two = _listed(first), _listed(other)
+    keys: tuple[Sequence[str], Sequence[str]]
+    by: MatchedBy = "contents"
+    if one.is_stored != two.is_stored:
         return OTHER_IMAGES
-    unusable = sum(len(of.skipped) + of.nonfinite for of in (one, two))
-    if len(np.setxor1d(one_ids, two_ids)) > unusable:
+    if not one.is_stored:
+        keys = one.contents, two.contents
+    elif one.is_named and two.is_named:
+        keys, by = (one.names, two.names), "ids"
+    elif one.planned == two.planned:
+        keys, by = (one.rows, two.rows), "rows"
+    else:
         return OTHER_IMAGES
-    try:
-        digests = [
-            _digests(of.run.directory.path, of.name, of.run.directory.results_file.changed())
-            for of in (first, second)
-        ]
-    except TuiprobeError:
-        return OTHER_IMAGES  # nothing says that they are the same
-    both = np.intersect1d(one_ids, two_ids).tolist()
-    same = all(digests[0].get(i) == digests[1].get(i) for i in both)
-    return None if same else OTHER_CONTENTS
+    place = {key: row for row, key in enumerate(keys[0])}
+    pairs = [(place[key], row) for row, key in enumerate(keys[1]) if key in place]
+    if any(one.labels[a] != two.labels[b] for a, b in pairs):
+        return OTHER_LABELS
+    rows = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    return SharedRows(rows[:, 0], rows[:, 1], by)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a run directory says of the pictures of a set, in the order of their values.
+
+    Attributes:
+        rows: Sample ids as text.
+        names: Their names.
+        contents: SHA-256 of each picture, and which copy of it this is; empty for stored vectors.
+        labels: Class name of each label; empty without one.
+        is_stored: Whether they are stored vectors.
+        is_named: Whether an id column names them.
+        planned: Number of samples of the set.
+    """
+
+    rows: tuple[str, ...]
+    names: tuple[str, ...]
+    contents: tuple[str, ...]
+    labels: tuple[str, ...]
+    is_stored: bool
+    is_named: bool
+    planned: int
+
+
+def _listed(of: MeasuredSet) -> _Listed:
+    file = of.run.directory.results_file
+    return _read_listed(of.run.directory.path, of.name, file.changed(), of.values.ids.tobytes())
 
 
 @lru_cache(maxsize=64)
-def _digests(run: Path, name: str, changed: int) -> dict[int, str]:
-    """Returns the digests of a set; `changed` is another value whenever they may be."""
+def _read_listed(run: Path, name: str, changed: int, ids: bytes) -> _Listed:
+    """Reads what a run says of samples; `changed` is another value whenever that may be."""
     directory = RunDir(run)
-    record = next((record for record in read_plan(directory).sets if record.name == name), None)
-    return {} if record is None or record.files else read_digests(directory, record)
+    record = next(record for record in read_plan(directory).sets if record.name == name)
+    samples, numbers = read_samples(directory)[name], np.frombuffer(ids, np.int64).tolist()
+    digests = {} if record.files else read_digests(directory, record)
+    names, labels = zip(*((samples[i].path, samples[i].label) for i in numbers), strict=True)
+    copies: Counter[str] = Counter()
+    contents = []
+    for digest in (digests[i] for i in numbers if digests):
+        copies[digest] += 1
+        contents.append(f"{digest} {copies[digest]}")
+    return _Listed(
+        rows=tuple(map(str, numbers)),
+        names=names,
+        contents=tuple(contents),
+        labels=tuple("" if of is None else class_name(record.classes, of) for of in labels),
+        is_stored=bool(record.files),
+        is_named=names != tuple(map(row_name, numbers)),
+        planned=record.planned,
+    )

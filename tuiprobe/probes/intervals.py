@@ -301,11 +301,17 @@ def newcombe(first: tuple[int, int], second: tuple[int, int], reach: float = 1.0
     )
 
 
-def paired_difference(gained: int, lost: int, n: int) -> Estimate:
+def paired_difference(gained: int, lost: int, n: int, reach: float = NORMAL_95) -> Estimate:
     """Returns the difference of two proportions on the same images, (gained - lost) / n.
 
     Wald's interval with one image added to either kind of change (Bonett and Price 2012), which
     covers well down to small samples; stretched to hold the difference itself.
+
+    Args:
+        gained: Images that only the first is right on.
+        lost: Images that only the second is right on.
+        n: Images.
+        reach: Standard errors from the middle to either end.
 
     >>> change = paired_difference(gained=2, lost=12, n=100)
     >>> round(change.value, 3), round(change.low, 3), round(change.high, 3)
@@ -313,7 +319,7 @@ def paired_difference(gained: int, lost: int, n: int) -> Estimate:
     """
     value = (gained - lost) / n
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = NORMAL_95 * float(np.sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2)))
+    half = reach * float(np.sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2)))
     low, high = max(-1.0, up - down - half), min(1.0, up - down + half)
     return Estimate(
         value=value,

@@ -89,11 +89,20 @@ def best_accuracy(report: Answered, data: str | None = None) -> Accuracy | NotRu
     return next(named, UNKNOWN)
 
 
+def sets_in_question(sets: Sequence[SetSummary]) -> tuple[SetSummary, ...]:
+    """Returns the sets that say how good a model is on the user's pictures.
+
+    These are the target sets, or else the only labelled set. Of several labelled sets without a
+    target there is none: the mean of the shifts is in question.
+    """
+    labelled = tuple(data for data in sets if data.labelled)
+    targets = tuple(data for data in sets if data.target)
+    return targets or (labelled if len(labelled) == 1 else ())
+
+
 def on_your_pictures(report: Answered) -> Accuracy | NotRun:
-    """Returns the accuracy on the user's pictures: a target set, or the only labelled one."""
-    names = [data.name for data in report.data if data.target]
-    labelled = [data.name for data in report.data if data.labelled]
-    names = names or (labelled if len(labelled) == 1 else [])
+    """Returns the accuracy on the pictures in question, by the best evidence of a run."""
+    names = [data.name for data in sets_in_question(report.data)]
     return next((known for known in report.accuracies if known.data in names), UNKNOWN)
 
 

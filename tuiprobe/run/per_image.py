@@ -47,6 +47,8 @@ class Answers:
         truth: int32 [n], the class of the label; -1 without one, or where no row answers for it.
         confidence: float64 [n], probability of the answer, after the temperature scaling fitted in
             distribution where there is one; NaN without an answer, or where it has none.
+        widening: Factor on the ranges of accuracies and of their differences: above 1 where these
+            answers vary more than those of a head that was made without these images.
     """
 
     classes: NDArray[np.int32]
@@ -54,6 +56,7 @@ class Answers:
     second: NDArray[np.int32]
     truth: NDArray[np.int32]
     confidence: NDArray[np.float64]
+    widening: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
-from tuiprobe.comparing.decision import DecidedModel, Decision, decide
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.decision_section import beneath
 from tuiprobe.comparing.differences import Comparison, Difference, compare_runs
 from tuiprobe.comparing.differences_section import headline_name, kind, overlap_line

@@ -1,0 +1,211 @@
+"""The labelled pictures in question of several runs, and which run is right on each of them.
+
+Pictures are matched by content, stored vectors by their id column, or else by row number. Runs are
+compared on the pictures that all of them answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.same_pictures import MatchedBy, MeasuredSet, SharedRows, pictures_groups
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import NORMAL_95
+from tuiprobe.probes.base.inputs import Int64
+from tuiprobe.results import Estimate, Frozen
+from tuiprobe.results.accuracy import sets_in_question
+from tuiprobe.results.base import Count
+from tuiprobe.run.head_file import class_name, read_head
+
+
+class FoundClass(Frozen):
+    """How often a model is right on the pictures of a class.
+
+    Attributes:
+        name: Name of the class.
+        right: Pictures of it that are answered rightly.
+        n: Pictures of it.
+    """
+
+    name: str
+    right: Count
+    n: Count
+
+    @property
+    def share(self) -> float:
+        """Share that is answered rightly."""
+        return self.right / self.n
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweredPictures:
+    """The same labelled pictures, and which of several runs is right on each.
+
+    Attributes:
+        data: Name of the set in the first of the runs.
+        runs: Index of each run among those that are compared, `[M]`.
+        right: bool `[M, n]`.
+        classes: int64 `[n]`, index of the class of each label in `names`; -1 where not known.
+        names: Names of the classes that occur.
+        widening: Factor of each run on the ranges of its accuracy, `[M]`; see `Answers.widening`.
+        paired_by: How the pictures were matched.
+        left_out: Pictures of any of these runs that are not among the `n`.
+    """
+
+    data: str
+    runs: tuple[int, ...]
+    right: NDArray[np.bool_]
+    classes: Int64
+    names: tuple[str, ...]
+    widening: tuple[float, ...]
+    paired_by: MatchedBy = "contents"
+    left_out: int = 0
+
+    @property
+    def pictures(self) -> int:
+        """Number of pictures."""
+        return int(self.right.shape[1])
+
+    def lead(self, first: int, second: int, reach: float = NORMAL_95) -> Estimate:
+        """Returns the accuracy of one model minus that of another, by Bonett and Price.
+
+        Args:
+            first: Row of the model in `right`.
+            second: Row of the other one.
+            reach: Standard errors from the middle to either end.
+        """
+        from tuiprobe.probes.intervals import paired_difference  # needs scipy
+
+        ahead, behind = self.right[first], self.right[second]
+        gained, lost = int((ahead & ~behind).sum()), int((behind & ~ahead).sum())
+        wider = max(self.widening[first], self.widening[second])
+        return paired_difference(gained, lost, self.pictures, reach * wider)
+
+    def found(self, model: int) -> list[FoundClass]:
+        """Returns how often a model is right on each class, the class found least often first."""
+        right, counts = self._by_class(self.right[model]), self._by_class(None)
+        found = [
+            FoundClass(name=name, right=hits, n=n)
+            for name, hits, n in zip(self.names, right.tolist(), counts.tolist(), strict=True)
+        ]
+        return sorted(found, key=lambda of: (of.share, -of.n))
+
+    def largest_class(self) -> int:
+        """Returns the index of the class with most pictures."""
+        return int(self._by_class(None).argmax())
+
+    def balanced(self, model: int) -> Estimate | None:
+        """Returns the mean of a model's recalls over the classes; None without classes."""
+        if not self.names:
+            return None
+        right, counts = self._by_class(self.right[model]), self._by_class(None)
+        share = (right + 0.5) / (counts + 1)  # classes of few pictures say little of their variance
+        half = NORMAL_95 * self.widening[model] * _error_of_mean(share * (1 - share), counts)
+        value = float((right / counts).mean())
+        return Estimate(
+            value=value, low=max(value - half, 0.0), high=min(value + half, 1.0), unit="share",
+            n=self.pictures, method="mean over classes, normal",
+        )  # fmt: skip
+
+    def balanced_lead(self, first: int, second: int, reach: float) -> Estimate:
+        """Returns the difference of two balanced accuracies on the same pictures.
+
+        The variance within a class takes one more picture, which changes as often as all pictures
+        do: classes of few pictures have none of their own.
+
+        Args:
+            first: Row of the model in `right`.
+            second: Row of the other one.
+            reach: Standard errors from the value to either end.
+        """
+        counts = self._by_class(None)
+        gained = self._by_class(self.right[first] & ~self.right[second])
+        lost = self._by_class(self.right[second] & ~self.right[first])
+        up, down = (
+            (changed + (changed.sum() + 1) / (counts.sum() + 2)) / (counts + 1)
+            for changed in (gained, lost)
+        )
+        value = float(((gained - lost) / counts).mean())
+        wider = max(self.widening[first], self.widening[second])
+        half = reach * wider * _error_of_mean(up + down - (up - down) ** 2, counts)
+        return Estimate(
+            value=value, low=max(value - half, -1.0), high=min(value + half, 1.0), unit="points",
+            n=self.pictures, method="paired, mean over classes",
+        )  # fmt: skip
+
+    def _by_class(self, chosen: NDArray[np.bool_] | None) -> Int64:
+        """Returns how many pictures of each class there are, or how many chosen ones."""
+        classes = self.classes if chosen is None else self.classes[chosen]
+        return np.bincount(classes[classes >= 0], minlength=len(self.names))
+
+
+def _error_of_mean(variance: NDArray[np.float64], counts: Int64) -> float:
+    """Returns the standard error of a mean over classes, each of a variance and a count."""
+    return float(np.sqrt((variance / counts).sum())) / len(counts)
+
+
+def answered_pictures(runs: Sequence[Run]) -> AnsweredPictures | None:
+    """Returns the labelled pictures in question that most runs answer; None without two runs."""
+    asked = {n: of for n, run in enumerate(runs) if (of := _asked(run)) is not None}
+    group = pictures_groups(asked)[0] if asked else []
+    return _together(group, asked) if len(group) > 1 else None
+
+
+def _asked(run: Run) -> MeasuredSet | None:
+    """Returns the labelled set in question of a run that knows which of its answers are right."""
+    for data in sets_in_question(run.report.data):
+        values = run.images.get(data.name)
+        if data.labelled and values is not None and "correct" in values.values and len(values.ids):
+            return MeasuredSet(run, data.name)
+    return None
+
+
+def _together(group: Sequence[int], asked: Mapping[int, MeasuredSet]) -> AnsweredPictures:
+    """Returns the pictures of a group of runs, whose first one is matched with each other."""
+    first, *others = (asked[n] for n in group)
+    n = len(first.values.ids)
+    places = np.full((len(group), n), -1)
+    places[0] = np.arange(n)
+    by: list[MatchedBy] = []
+    for place, other in zip(places[1:], others, strict=True):
+        shared = first.shared(other)
+        assert isinstance(shared, SharedRows)  # or they were no group
+        place[shared.first] = shared.second
+        by.append(shared.by)
+    usable = np.asarray((places >= 0).all(axis=0), dtype=bool)
+    sets = [asked[number].values for number in group]
+    right = np.stack([
+        values.values["correct"][place[usable]].astype(bool)
+        for values, place in zip(sets, places, strict=True)
+    ])  # fmt: skip
+    classes, names = _classes(first, usable)
+    return AnsweredPictures(
+        data=first.name,
+        runs=tuple(group),
+        right=right,
+        classes=classes,
+        names=names,
+        widening=tuple(of.answers.widening if of.answers else 1.0 for of in sets),
+        paired_by="rows" if "rows" in by else by[0],
+        left_out=max(len(of.ids) for of in sets) - int(usable.sum()),
+    )
+
+
+def _classes(asked: MeasuredSet, usable: NDArray[np.bool_]) -> tuple[Int64, tuple[str, ...]]:
+    """Returns the class of each usable picture by its label, and the names of the classes."""
+    answers = asked.values.answers
+    if answers is None or (answers.truth[usable] < 0).all():
+        return np.full(int(usable.sum()), -1), ()
+    truth = answers.truth[usable]
+    rows = np.unique(truth[truth >= 0])
+    try:
+        names = read_head(asked.run.directory).classes
+    except TuiprobeError:
+        names = ()
+    classes = np.where(truth < 0, -1, np.searchsorted(rows, truth.clip(min=rows[0])))
+    return classes, tuple(class_name(names, row) for row in rows.tolist())

@@ -1,0 +1,242 @@
+"""Which of several models to take on the same pictures, by the best evidence there is.
+
+Labels of the target come first, then the labelled pictures in question, then the mean of the same
+labelled shifts. Neither an estimate without labels nor accuracy in distribution beside shifts
+orders models: both have ordered models wrongly, the latter backwards.
+
+By measured accuracy, the best model is called "not the best" with a chance of at most 5 %, and all
+ranges of differences, so also "behind", hold together with 95 %. Both levels count the models,
+since which of them is the reference follows from the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
+from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
+from tuiprobe.comparing.inference import joint_reach
+from tuiprobe.comparing.not_compared import (
+    left_out,
+    same_measurements,
+    without_evidence,
+)
+from tuiprobe.comparing.notes import weakening
+from tuiprobe.comparing.orders import (
+    BEATEN,
+    FEWEST_PICTURES,
+    ModelOrder,
+    order_by_labels,
+    order_by_pictures,
+    order_by_shifts,
+)
+from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
+from tuiprobe.comparing.sentences import sentence
+from tuiprobe.comparing.to_label import label_fields, target_set
+from tuiprobe.plaintext import plain
+from tuiprobe.probes.content import several
+from tuiprobe.results import NotRun, SetSummary, is_known
+from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
+
+REFERENCE: Final = NotRun(reason="the others are compared with this model")
+NOT_COMPARED: Final = NotRun(reason="no measured mean over the same labelled shifts")
+
+
+class _Evidence(NamedTuple):
+    """The order of the models, and the sets that it rests on."""
+
+    kind: DecisionEvidence
+    order: ModelOrder
+    sets: tuple[str, ...] = ()
+    shifts: tuple[str, ...] = ()
+    answered: AnsweredPictures | None = None
+
+
+def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
+    """Decides which of two or more models to take.
+
+    Args:
+        runs: The runs, whose models differ in their names; see `with_names`.
+        target: Name of the target set; None for the first that is labelled, or that all have.
+    """
+    same = same_measurements(runs)
+    if not same:
+        return _decide(runs, target)
+    places = [n for n in range(len(runs)) if n not in same]
+    decision = _decide([runs[n] for n in places], target)
+    again = tuple(
+        left_out(runs, n, "same measurement", f"the same as {runs[first].report.model.name}")
+        for n, first in same.items()
+    )
+    others = (of.model_copy(update={"place": places[of.place]}) for of in decision.not_compared)
+    changes: dict[str, Any] = {
+        "models": tuple(
+            row.model_copy(update={"place": places[row.place]}) for row in decision.models
+        ),
+        "not_compared": (*again, *others),
+    }
+    if len(places) == 1:
+        changes["sentence"] = "Nothing to compare: all runs are the same measurement."
+    return decision.model_copy(update=changes)
+
+
+def _decide(runs: Sequence[Run], target: str | None) -> Decision:
+    """Decides between different measurements; of one alone nothing."""
+    labels = label_evidence(runs, target) if len(runs) > 1 else None
+    data = target_set(runs, target, labels)
+    evidence = _evidence(runs, labels, None if data is None else data.name)
+    order, answered = evidence.order, evidence.answered
+    others = [n for n in range(len(runs)) if n not in order.order]
+    models = []
+    for number, n in enumerate((*order.order, *others)):
+        models.append(
+            DecidedModel(
+                place=n,
+                model=runs[n].report.model.name,
+                run=plain(str(runs[n].directory.path)),
+                accuracy=_accuracy(runs, n, data, labels),
+                standing=order.standings.get(n, "not compared"),
+                difference=order.leads.get(n, NOT_COMPARED if number else REFERENCE),
+                at_least=order.at_least.get(n),
+                images_per_second=runs[n].report.timings.images_per_second,
+                **_by_class(answered, order.order, n),
+            )
+        )
+    if answered is None:
+        fields = label_fields(runs, order, data, labels)
+    else:
+        fields = {
+            "question": answered.data,
+            "pictures": answered.pictures,
+            "left_out": answered.left_out,
+            "paired_by": answered.paired_by,
+            "more": order.more,
+        }
+    notes = [*_pictures_notes(answered, models), *weakening(runs, order.order[0], labels, answered)]
+    decision = Decision(
+        verdict=order.verdict,
+        evidence=evidence.kind,
+        models=tuple(models),
+        shifts=evidence.shifts,
+        close=order.close,
+        notes=tuple(notes),
+        not_compared=without_evidence(runs, others, order.order[0], evidence.sets),
+        **fields,
+    )
+    return decision.model_copy(update={"sentence": sentence(decision, runs)})
+
+
+def _evidence(
+    runs: Sequence[Run], labels: LabelEvidence | NotRun | None, target: str | None
+) -> _Evidence:
+    """Returns the best evidence: labels, labelled pictures in question, labelled shifts."""
+    answered = answered_pictures(runs)
+    by_shifts, shifts = order_by_shifts(runs)
+    chosen = _Evidence("none", ModelOrder("undecided", [*range(len(runs))], {}, {}))
+    if answered is not None:
+        order = order_by_pictures(runs, answered)
+        chosen = _Evidence("pictures", order, (answered.data,), (), answered)
+    elif by_shifts is not None:
+        chosen = _Evidence("shifts", by_shifts, shifts, shifts)
+    if isinstance(labels, LabelEvidence):
+        order, before = order_by_labels(runs, labels), chosen.order
+        lost = order.standings[before.order[0]] in BEATEN
+        if order.verdict != "undecided" or before.verdict == "undecided" or lost:
+            chosen = _Evidence("labels", order, shifts, shifts)
+    if chosen.kind == "none":
+        group, sets = _on_the_same_pictures(runs, target)
+        order = ModelOrder("undecided", group, dict.fromkeys(group, "undecided"), {})
+        chosen = _Evidence("none", order, sets)
+    return chosen
+
+
+def _on_the_same_pictures(
+    runs: Sequence[Run], target: str | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """Returns the most runs that measured the same pictures, where nothing orders them.
+
+    Args:
+        runs: The runs.
+        target: The target set; the first set of each run counts where that has none.
+
+    Returns:
+        Their places, and the name of the set.
+    """
+    sets = {}
+    for n, run in enumerate(runs):
+        names = [data.name for data in run.report.data]
+        sets[n] = MeasuredSet(run, target if target in names else (*names, "")[0])
+    group = pictures_groups(sets)[0]
+    return group, (sets[group[0]].name,)
+
+
+def _by_class(
+    answered: AnsweredPictures | None, order: Sequence[int], model: int
+) -> dict[str, Any]:
+    """Returns the fields of a model that count its labelled pictures by their classes."""
+    if answered is None or not answered.names or model not in answered.runs:
+        return {}
+    row, first = answered.runs.index(model), answered.runs.index(order[0])
+    reach = joint_reach(len(order))
+    return {
+        "balanced": answered.balanced(row),
+        "balanced_difference": None if row == first else answered.balanced_lead(first, row, reach),
+        "least_found": answered.found(row)[0],
+    }
+
+
+def _pictures_notes(
+    answered: AnsweredPictures | None, models: Sequence[DecidedModel]
+) -> Iterator[str]:
+    """Yields what weakens a decision by labelled pictures, first a lead by balanced accuracy."""
+    if answered is None:
+        return
+    changes = [(row, row.balanced_difference) for row in models]
+    ahead = [(change.value, row) for row, change in changes if change is not None]
+    if ahead and answered.pictures >= FEWEST_PICTURES:
+        _, other = min(ahead, key=lambda of: of[0])
+        change = other.balanced_difference
+        if change is not None and change.high is not None and change.high < 0:
+            yield _balanced_note(answered, models[0], other)
+    if answered.left_out:
+        left = several(answered.left_out, "labelled picture")
+        yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
+    if answered.paired_by == "rows":
+        yield "vectors are paired by row number: their counts and labels are equal"
+
+
+def _balanced_note(answered: AnsweredPictures, first: DecidedModel, other: DecidedModel) -> str:
+    """Returns the note that a model leads by balanced accuracy, and where the first one gains."""
+    change = other.balanced_difference
+    assert change is not None
+    assert change.low is not None
+    assert change.high is not None
+    lead = change.model_copy(
+        update={"value": -change.value, "low": -change.high, "high": -change.low}
+    )
+    text = f"by balanced accuracy {other.model} leads by {lead.with_interval()}"
+    largest = answered.classes == answered.largest_class()
+    rows = [answered.runs.index(model.place) for model in (first, other)]
+    gains = answered.right[rows[0], largest].sum() > answered.right[rows[1], largest].sum()
+    name = answered.names[answered.largest_class()]
+    return f"{text}: {first.model} gains on the largest class, {name}" if gains else text
+
+
+def _accuracy(
+    runs: Sequence[Run],
+    place: int,
+    target: SetSummary | None,
+    labels: LabelEvidence | NotRun | None,
+) -> Accuracy | NotRun:
+    """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
+    known = best_accuracy(runs[place].report, None if target is None else target.name)
+    if isinstance(labels, LabelEvidence):
+        by_labels = labels.status.candidates[labels.places[place]].accuracy
+        name, figure = labels.status.target, by_labels.figure
+        if is_known(figure):
+            among = (0, 0) if isinstance(known, NotRun) else (known.classes, known.of_classes)
+            proven = by_labels.evidence == "proof"
+            return accuracy_from(figure, name, "labels", "proven" if proven else "labels", among)
+    return known

@@ -1,0 +1,97 @@
+"""What labels would tell: the target that could be labelled, and the command that does it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tuiprobe.comparing.orders import VERDICTS, ModelOrder
+from tuiprobe.comparing.runs import LabelEvidence, Run
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
+from tuiprobe.results import NotRun, SetSummary
+from tuiprobe.results.accuracy import best_accuracy
+from tuiprobe.run.directory import RunDir
+
+MOST_TO_LABEL: Final = 12
+"""Models that a command to label names."""
+
+
+def target_set(
+    runs: Sequence[Run], target: str | None, labels: LabelEvidence | NotRun | None
+) -> SetSummary | None:
+    """Returns the target of a name, the labelled one, or the first that all with targets have."""
+    sets = [[data for data in run.report.data if data.target] for run in runs]
+    first, *others = [targets for targets in sets if targets] or [[]]
+    if isinstance(labels, LabelEvidence):
+        target = labels.status.target
+    if target is not None:
+        return next((data for data in first if data.name == target), None)
+    names = [{data.name for data in targets} for targets in others]
+    return next((data for data in first if all(data.name in other for other in names)), None)
+
+
+def label_fields(
+    runs: Sequence[Run],
+    order: ModelOrder,
+    target: SetSummary | None,
+    labels: LabelEvidence | NotRun | None,
+) -> dict[str, Any]:
+    """Returns the fields about labels of the target: how many, and what more of them would take.
+
+    A labelling that began goes on with all its runs. Before that, labels are worth most for the
+    models that may still be the best, or else for the first models of the order.
+    """
+    fields: dict[str, Any] = {}
+    if target is not None:
+        fields = {"target": target.name, "pictures": target.measured}
+    if isinstance(labels, LabelEvidence):
+        status = labels.status
+        fields |= {"pictures": status.pictures, "labels": status.labelled}
+        if status.verdict in VERDICTS:
+            return fields
+        fields["more"], worth = status.more, list(runs)
+    else:
+        unbeaten = ("undecided", "as good", "take")
+        still = [n for n in order.order if order.standings.get(n) in unbeaten]
+        some = sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
+        name = None if target is None else target.name
+        worth = [runs[n] for n in some if _answers_on_target(runs[n], name)]
+    paths = dict.fromkeys(
+        str(run.directory.path)
+        for run in worth
+        if not run.report.partial and run.report.model.weights.kind != "unknown"
+    )
+    if len(paths) < 2:
+        return fields
+    readable, fields["obstacle"] = _matched(paths, target)
+    if not fields["obstacle"] and (readable or target is not None):
+        fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")
+    return fields
+
+
+def _answers_on_target(run: Run, target: str | None) -> bool:
+    """Returns whether a run answers on a target set, or on any where None is named."""
+    names = [data.name for data in run.report.data if data.target and target in (None, data.name)]
+    return any(
+        (name in run.images and run.images[name].answers is not None)
+        or not isinstance(best_accuracy(run.report, name), NotRun)
+        for name in names
+    )
+
+
+def _matched(paths: Iterable[str], target: SetSummary | None) -> tuple[bool, str]:
+    """Returns whether runs can be labelled together, and what is different where they cannot."""
+    from tuiprobe.labelling.candidates import read_candidate  # scipy, which few decisions need
+    from tuiprobe.labelling.matching import DifferentPoolsError, match
+
+    name = None if target is None else target.name
+    try:
+        match([read_candidate(RunDir(Path(path)), name) for path in paths])
+    except DifferentPoolsError as error:
+        return False, plain(str(error))
+    except TuiprobeError:
+        return False, ""
+    return True, ""
