@@ -56,7 +56,8 @@ def label_fields(
     else:
         unbeaten = ("undecided", "as good", "take")
         still = [n for n in order.order if order.standings.get(n) in unbeaten]
-        some = sorted((still if len(still) > 1 else order.order)[:MOST_TO_LABEL])
+        several = (of for of in (still, order.order) if len(of) > 1)
+        some = sorted(next(several, [*range(len(runs))])[:MOST_TO_LABEL])
         name = None if target is None else target.name
         worth = [runs[n] for n in some if _answers_on_target(runs[n], name)]
     paths = dict.fromkeys(
