@@ -88,7 +88,7 @@ def run(
         runs = [_Run(request, stack.enter_context(ExitStack())) for request in requests]
         each_objects = objects or [PythonObjects()] * len(runs)
         for one, of_run in zip(runs, each_objects, strict=True):
-            group.open(one, partial(listen, one.request), of_run)
+            group.attempt(one, partial(group.open, one, partial(listen, one.request), of_run))
         group.measure()
     return [one.outcome for one in runs if one.outcome is not None]
 
@@ -117,12 +117,8 @@ class _Group:
 
     def open(self, run: _Run, listen: Listener, objects: PythonObjects) -> None:
         """Opens a run and prepares its first image."""
-
-        def step() -> None:
-            run.job = open_run(run.request, run.locks, listen=listen, objects=objects)
-            self._runs[prepare(run.job)] = run
-
-        self._attempt(run, step)
+        run.job = open_run(run.request, run.locks, listen=listen, objects=objects)
+        self._runs[prepare(run.job)] = run
 
     def measure(self) -> None:
         """Measures the runs over the same images together, and finishes each."""
@@ -138,14 +134,14 @@ class _Group:
             for extraction in together:
                 if extraction in self._runs and extraction not in postponed:
                     run = self._runs.pop(extraction)
-                    self._attempt(run, partial(self._finish, run, extraction))
+                    self.attempt(run, partial(self._finish, run, extraction))
 
     @staticmethod
     def _finish(run: _Run, extraction: Extraction) -> None:
         run.outcome = finish(extraction)
         run.locks.close()
 
-    def _attempt(self, run: _Run, step: Callable[[], None]) -> None:
+    def attempt(self, run: _Run, step: Callable[[], None]) -> None:
         """Executes a step of a run; a failure ends this run alone."""
         try:
             with explaining_failures():
