@@ -57,7 +57,6 @@ def synthetic(images: int) -> tuple[HeadArrays, ConceptSet]:
         train=rng.random(images) < 0.7,
         ids=np.arange(images),
         paths=["x.png"] * images,
-        share=0.01,
         digest="synthetic",
     )
     return HeadArrays(rng.standard_normal((CHANNELS, CHANNELS), dtype=np.float32)), concepts
