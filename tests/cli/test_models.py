@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tuiprobe.cli.app import run_cli
+from tuiprobe.options import REMOVED
 
 
 def test_both_baselines_and_the_forecast_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,19 +25,16 @@ def test_both_baselines_and_the_forecast_are_printed(capsys: pytest.CaptureFixtu
     assert any(line.startswith("zero_shot: n 110") for line in notes)
 
 
-def test_other_baselines_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        run_cli(["models", "--published", "vit-b-16", "openai", "--baseline", "timm_imagenet1k"])
-        == 0
-    )
-    head = capsys.readouterr().out.splitlines()[0]
-    assert "ER timm 1k" in head
-    assert "zero_shot" not in head
+def test_json_has_every_baseline_and_the_options_for_others_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run_cli(["models", "--published", "vit-b-16", "openai", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert set(data["baselines"]) == {
         "standard", "standard_and_low", "timm_imagenet1k", "zero_shot"
     }  # fmt: skip
-    assert run_cli(["models", "--published", "--baseline", "peers"]) == 2
-    assert run_cli(["models", "--published", "--target", "photos"]) == 2
-    assert run_cli(["models", "--baseline", "standard"]) == 2
+    for option in ("--baseline", "--target"):
+        assert run_cli(["models", "--published", option, "standard"]) == 2
+        assert REMOVED[f"models {option}"] in capsys.readouterr().err
+        assert run_cli(["runs", option, "standard"]) == 2  # it never had one
+        assert "no longer" not in capsys.readouterr().err

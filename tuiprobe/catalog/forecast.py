@@ -164,9 +164,9 @@ def peers(kind: TrainingKind, target: tuple[str, ...] = SHIFTS, without: str = "
 
 
 @lru_cache(maxsize=64)
-def errors(kind: TrainingKind, target: tuple[str, ...] = SHIFTS) -> tuple[FamilyError, ...]:
+def errors(kind: TrainingKind) -> tuple[FamilyError, ...]:
     """Returns the errors of the forecast for families left out, largest first."""
-    points, left_out = _left_out(kind, target)
+    points, left_out = _left_out(kind, SHIFTS)
     by_family = []
     for name, values in left_out.items():
         truth = [point.y for point in points if point.family == name]

@@ -50,18 +50,11 @@ class PublishedRow:
     forecast: ShiftForecast | None
 
 
-def entries(
-    words: Sequence[str] = (),
-    *,
-    baselines: Sequence[str] = BASELINES,
-    target: tuple[str, ...] | None = None,
-) -> list[PublishedRow]:
+def entries(words: Sequence[str] = ()) -> list[PublishedRow]:
     """Returns the rows that contain all words, sorted by effective robustness, best first.
 
     Args:
         words: Substrings of table, model, tag, spec or training; case is ignored.
-        baselines: Baselines of the effective robustness; the first one sorts.
-        target: Shifts to average over; None for all that a baseline has.
 
     >>> entries(["vit-b-16", "openai"])[0].row.spec
     'open_clip:ViT-B-16-quickgelu/openai'
@@ -69,29 +62,27 @@ def entries(
     listed = [
         PublishedRow(
             row,
-            {name: robustness_of(row, name, target) for name in baselines},
-            forecast_of(row, target or SHIFTS),
+            {name: robustness_of(row, name) for name in BASELINES},
+            forecast_of(row),
         )
         for row in rows()
         if holds_all(f"{row.table} {row.model} {row.tag} {row.spec} {row.training}", words)
     ]
 
     def rank(entry: PublishedRow) -> tuple[bool, float]:
-        er = entry.robustness[baselines[0]]
+        er = entry.robustness[BASELINES[0]]
         return er is None, 0.0 if er is None else -er.value
 
     return sorted(listed, key=rank)
 
 
-def robustness_of(
-    row: ModelAccuracies, baseline: str, target: tuple[str, ...] | None = None
-) -> RobustnessByBaseline | None:
+def robustness_of(row: ModelAccuracies, baseline: str) -> RobustnessByBaseline | None:
     """Returns the effective robustness of a row; None if an accuracy is missing."""
-    line = bundled(baseline, target, row.pretraining if baseline == ZERO_SHOT else "")
+    line = bundled(baseline, without=row.pretraining if baseline == ZERO_SHOT else "")
     return effective_robustness(line, row.imagenet, row.shifts)
 
 
-def forecast_of(row: ModelAccuracies, target: tuple[str, ...] = SHIFTS) -> ShiftForecast | None:
+def forecast_of(row: ModelAccuracies) -> ShiftForecast | None:
     """Returns the forecast by the peers of a row; None if it has none at its accuracy.
 
     >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
@@ -104,24 +95,17 @@ def forecast_of(row: ModelAccuracies, target: tuple[str, ...] = SHIFTS) -> Shift
         return None
     try:
         kind = kind_of(training, None if row.table == "testbed" else row)
-        return peers(kind, target, family_of_model(kind, row, row.model)).expected(row.imagenet)
+        return peers(kind, without=family_of_model(kind, row, row.model)).expected(row.imagenet)
     except ValueError:
         return None
 
 
-def as_json(
-    listed: Sequence[PublishedRow], target: tuple[str, ...] | None = None
-) -> dict[str, object]:
-    """Returns entries as plain data, together with the baselines they use.
-
-    Args:
-        listed: Entries.
-        target: The shifts that they were asked for.
-    """
+def as_json(listed: Sequence[PublishedRow]) -> dict[str, object]:
+    """Returns entries as plain data, together with the baselines they use."""
     targets: dict[str, tuple[str, ...]] = {}
     for entry in listed:
         targets |= {n: er.line.target for n, er in entry.robustness.items() if er is not None}
-    forecasts = {kind: errors(kind, target or SHIFTS) for kind in BASELINE_OF}
+    forecasts = {kind: errors(kind) for kind in BASELINE_OF}
     return {
         "schema_version": SCHEMA_VERSION,
         "axis": AXIS,
@@ -129,7 +113,7 @@ def as_json(
         "baselines": {name: _line(bundled(name, shifts)) for name, shifts in targets.items()},
         "forecasts": {
             kind: {
-                "target": list(target or SHIFTS),
+                "target": list(SHIFTS),
                 "models": sum(family.models for family in families),
                 "error_mean_over_families": fmean(family.error for family in families),
                 "error_by_family": {family.family: family.error for family in families},

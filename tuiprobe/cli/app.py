@@ -76,7 +76,8 @@ def removed_options_refused() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the class that typer raises is private
-        refuse_removed(getattr(error, "option_name", ""))
+        context = getattr(error, "ctx", None)
+        refuse_removed(getattr(error, "option_name", ""), getattr(context, "info_name", ""))
         raise
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuiprobe.errors import UsageError
 from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.plaintext import TextColumn, text_table
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from tuiprobe.catalog.published import PublishedRow
 
 PRINTED = ("standard", "zero_shot")
-"""Baselines of the printed table, unless others are asked for; JSON holds all."""
-
-SHORT = {"standard_and_low": "with low", "timm_imagenet1k": "timm 1k"}
-"""Baselines whose names are shortened in the head of the table."""
+"""Baselines of the printed table; JSON holds all."""
 
 
 def models(
@@ -38,18 +34,6 @@ def models(
             help="Show published accuracies, effective robustness and forecasts.",
         ),
     ] = False,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="With --published: standard, standard_and_low, timm_imagenet1k, zero_shot; "
-            "repeats. The first one sorts.",
-        ),
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SHIFT", help="With --published: average over this shift; repeats."),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List encoders by name: presets; with words or --all also those of open_clip and timm.
@@ -58,10 +42,8 @@ def models(
     forecast of the mean over shifts from published models of the same kind of training.
     """
     if published:
-        _published(words or [], baseline, target or [], as_json=as_json)
+        _published(words or [], as_json=as_json)
         return
-    if baseline or target:
-        raise UsageError("--baseline and --target go with --published")
     from tuiprobe.catalog.model_list import listed, of_package
     from tuiprobe.catalog.presets import similar_models
     from tuiprobe.models.registry import foreign_models
@@ -111,33 +93,19 @@ def table(rows: list[ListedModel]) -> list[str]:
     return lines
 
 
-def _published(
-    words: list[str], baseline: list[str] | None, target: list[str], *, as_json: bool
-) -> None:
-    from tuiprobe.catalog.accuracies import SHIFTS
-    from tuiprobe.catalog.effective_robustness import BASELINES
+def _published(words: list[str], *, as_json: bool) -> None:
     from tuiprobe.catalog.published import as_json as plain_data
     from tuiprobe.catalog.published import entries
 
-    for kind, names, known in (
-        ("baseline", baseline or [], BASELINES), ("shift", target, SHIFTS)
-    ):  # fmt: skip
-        for name in names:
-            if name not in known:
-                raise UsageError(f"unknown {kind} {name!r}; one of {', '.join(known)}")
-    baselines = baseline or list(BASELINES if as_json else PRINTED)
-    shifts = tuple(target) or None
-    rows = entries(words, baselines=baselines, target=shifts)
+    rows = entries(words)
     if as_json:
-        print(json.dumps(plain_data(rows, shifts), indent=1, allow_nan=False))
+        print(json.dumps(plain_data(rows), indent=1, allow_nan=False))
         return
-    for line in published_table(rows, baselines, shifts):
+    for line in published_table(rows):
         print(line)
 
 
-def published_table(
-    entries: Sequence[PublishedRow], baselines: Sequence[str], target: tuple[str, ...] | None
-) -> list[str]:
+def published_table(entries: Sequence[PublishedRow]) -> list[str]:
     """Returns published accuracies as aligned lines: accuracies in per cent, ER in points."""
     from statistics import fmean
 
@@ -146,7 +114,7 @@ def published_table(
     from tuiprobe.catalog.forecast import BASELINE_OF, LEVELS, errors
 
     heads = ["ImageNet", "V2", "R", "Sketch", "ObjNet", "A"]
-    heads += [f"ER {SHORT.get(name, name)}" for name in baselines]
+    heads += [f"ER {name}" for name in PRINTED]
     columns = [
         TextColumn("model"),
         *(TextColumn(head, right=True) for head in (*heads, "forecast")),
@@ -155,7 +123,7 @@ def published_table(
         [
             entry.row.spec or f"{entry.row.table} {entry.row.model}",
             *(_percent(share) for share in (entry.row.imagenet, *entry.row.shifts.values())),
-            *(_robustness(entry, name) for name in baselines),
+            *(_robustness(entry, name) for name in PRINTED),
             _forecast(entry),
         ]
         for entry in entries
@@ -165,18 +133,18 @@ def published_table(
         "accuracies in per cent; ER in points, with the interval of a single model; * extrapolated"
     )
     lines.append(
-        f"forecast of the mean of {', '.join(target or SHIFTS)} in per cent, with the "
+        f"forecast of the mean of {', '.join(SHIFTS)} in per cent, with the "
         f"{100 * LEVELS[-1]:.0f} % interval; - without a published peer at that accuracy"
     )
     for kind in BASELINE_OF:
-        misses = errors(kind, target or SHIFTS)
+        misses = errors(kind)
         mean, worst = fmean(miss.error for miss in misses), misses[0]
         lines.append(
             f"  {kind}: families left out, it was off by {number(mean, 'points')} on average over "
             f"{len(misses)} families, {number(worst.error, 'points', bare=True)} for {worst.family}"
         )
-    for name in baselines:
-        line = bundled(name, target)
+    for name in PRINTED:
+        line = bundled(name)
         lines.append(
             f"{name}: n {line.n}, mean of {', '.join(line.target)}; logit slope {line.a:.4f}, "
             f"intercept {line.b:.4f}, R² {line.r2:.3f}"
