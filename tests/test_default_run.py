@@ -58,7 +58,7 @@ def test_the_default_goes_through_every_part(default_run) -> None:
     assert list((directory / "thumbs" / "concepts").glob("*.jpg"))
     assert [p.probe for p in report.parts] == list(BUILT_IN)
     not_run = {p.probe: p.not_run.reason for p in report.parts if p.not_run is not None}
-    assert not_run == {"neighbours": "the model has a head, whose accuracy is measured"}
+    assert not_run == {}
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout

@@ -153,7 +153,7 @@ def test_names_are_those_that_programs_look_up(results: Computed) -> None:
         "outlier_channels",
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
-    assert {"knn"} <= figures["neighbours"]
+    assert {"linear", "linear.gain", "linear.difference"} <= figures["linear"]
     assert {"target", "target_error", "target.difference"} <= figures["targets"]
     assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "pruned_80"} <= figures["directions"]

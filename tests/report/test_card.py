@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from tests.report.samples import data_sets, report
 from tests.report.samples_head import (
     head_report,
     one_hot,
     targets,
 )
-from tuiprobe.probes.neighbours import LabelledRows, classify
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
@@ -39,21 +34,6 @@ def test_a_reason_stands_once_on_top_and_what_was_measured_instead_is_open() -> 
     page = html(made)
     assert page.count(NAMELESS.reason) == 2
     assert any(block.folded for block in card(head_report()))
-
-
-def test_neighbours_of_one_labelled_set_are_on_the_users_images() -> None:
-    rng = np.random.default_rng(0)
-    rows = LabelledRows(
-        "rows", rng.normal(size=(60, 4)).astype("f4"), np.arange(60) % 3, tuple("abc")
-    )
-    alone, shifted = classify([rows], 0), classify([rows, replace(rows, name="v2")], 0)
-    no_head = {"targets": NAMELESS, "robustness": NAMELESS}
-    assert "nearest" in lines_of(report(neighbours=alone, **no_head), "your images")[0]
-    assert not lines_of(report(neighbours=alone, **no_head), "shifts")
-    assert "nearest" in lines_of(report(neighbours=shifted, **no_head), "shifts")[0]
-    target = (*data_sets(), SetSummary(name="t", source="t", images=9, measured=9, target=True))
-    made = report(neighbours=alone, data=target, **no_head)
-    assert lines_of(made, "your images")[0].endswith(f"{NAMELESS.reason}.")
 
 
 def test_one_labelled_set_beside_a_target_is_in_distribution() -> None:

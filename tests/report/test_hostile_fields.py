@@ -251,7 +251,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
         "Model.name", "Weights.source", "Preprocessing.source",
     }  # fmt: skip
-    for id in set(PROBES) - {"neighbours"}:  # whose result a model with a head has not
+    for id in PROBES:
         assert planted(_result(full_report(), id), HARMLESS)[1], id
 
 

@@ -25,6 +25,7 @@ from tuiprobe.files import unless_damaged
 from tuiprobe.models.heads import Head
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.ridge import fit_ridge
+from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import long_head
@@ -284,7 +285,8 @@ def _fit(plan: Plan, run: RunReader, images: SetFeatures) -> tuple[Head, FittedI
     if imagenet is not None and len(imagenet) == len(imagenet_names()):
         # In ImageNet's order, so that its shifts find their classes.
         classes, labels = imagenet_names(), np.asarray(imagenet, dtype=np.int64)[labels]
-    fit = fit_ridge(images.features, labels, len(classes))
+    with fixed_threads():
+        fit = fit_ridge(images.features, labels, len(classes))
     if isinstance(fit, NotRun):
         return fit
     assert images.ids is not None

@@ -18,11 +18,9 @@ from tuiprobe.plugins import PluginError, in_words
 if TYPE_CHECKING:
     from tuiprobe.probes.protocol import Probe
 
-Need: TypeAlias = Literal[
-    "representation", "head", "no head", "labels", "target", "concepts", "channel"
-]
-"""What a built-in probe needs: a representation, which a table of answers has not; a head; a model
-without one; labels of the first set; a target set; a concept set; a channel that stands out, which
+Need: TypeAlias = Literal["representation", "head", "labels", "target", "concepts", "channel"]
+"""What a built-in probe needs: a representation, which a table of answers has not; a head; labels
+of the first set; a target set; a concept set; a channel that stands out, which
 is known only after measuring."""
 
 
@@ -54,9 +52,9 @@ BUILT_IN = {
         "Accuracy under shift", "tuiprobe.probes.robustness.describe:AccuracyUnderShift",
         ("head", "labels"),
     ),
-    "neighbours": BuiltIn(
-        "Nearest neighbours", "tuiprobe.probes.neighbours:AccuracyOfNeighbours",
-        ("representation", "no head", "labels"),
+    "linear": BuiltIn(
+        "A head fitted to the labels", "tuiprobe.probes.linear.describe:FittedHead",
+        ("representation", "labels"),
     ),
     "outliers": BuiltIn(
         "Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures",

@@ -12,7 +12,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError
 from tuiprobe.request import command_of
 from tuiprobe.results.accuracy import on_your_pictures
-from tuiprobe.results.base import NotRun
+from tuiprobe.results.base import NotRun, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.results.subject import PROBE
@@ -78,6 +78,10 @@ def next_step(report: Report, run: str = "RUN") -> Text:
         return ()
     if isinstance(accuracy, NotRun):
         return ()  # the card says what would give one
+    better = report.figure_or_absent("linear.difference", report.data[0].name)
+    if is_known(better) and (better.low or 0.0) > 0:
+        return (f"a head fitted to these labels would be {better.with_interval()} better: ",
+                Code(code="--head probe"))  # fmt: skip
     if accuracy.evidence in ("labels", "measured"):
         return ("compare it with another model on the same pictures: ",
                 Code(code=f"tuiprobe compare {run} OTHER"))  # fmt: skip

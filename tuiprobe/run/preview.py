@@ -280,10 +280,6 @@ def _unmet(
     unmet |= dict.fromkeys(wrong.intersection(_BY_OPTION), Unknown(depends_on="options"))
     if head != "yes":
         unmet["head"] = head
-    elif preview.spec.head != "probe":
-        unmet["no head"] = NotRun(reason="the model has a head, whose accuracy is measured")
-    if isinstance(head, Unknown):
-        unmet["no head"] = head
     return unmet
 
 

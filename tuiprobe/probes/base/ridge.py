@@ -22,7 +22,6 @@ import scipy.linalg
 import scipy.sparse
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.results import NotRun
 
 POWERS: Final = range(-6, 0)
@@ -115,9 +114,8 @@ class RidgeFit:
     remainders: Float64
 
 
-@fixed_threads()
 def fit_ridge(features: Float32, labels: Int64, classes: int) -> RidgeFit | NotRun:
-    """Fits a head to labelled images.
+    """Fits a head to labelled images; within `fixed_threads`, always to the same bits.
 
     Args:
         features: [n, C], finite.

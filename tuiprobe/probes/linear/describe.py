@@ -1,0 +1,175 @@
+"""The probe of a fitted head: what it reads, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.linear.compute import Labelled, Linear, LinearAccuracy, linear_accuracy
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import Inapplicable, NotRun, is_known
+from tuiprobe.results.figures import columns
+from tuiprobe.results.section import Chart, Code, Section, SectionContent, Text
+from tuiprobe.run.checked_arrays import HeadArrays
+
+CURVE = "labels"
+"""Id of the chart of accuracy by the number of labels."""
+
+NOTE = (
+    "Ridge regression on the representation; exact copies count once. Each image is answered by a "
+    "head that was fitted to the others; smaller numbers are heads fitted to five random subsets, "
+    "tested on the rest."
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Labelled representations, and the seed of subsets."""
+
+    labelled: Labelled
+    seed: int
+
+
+class FittedHead(Probe[Inputs, Linear]):
+    """A head fitted to the labels, by their number, beside the head in use."""
+
+    id = "linear"
+    title = BUILT_IN["linear"].title
+    block = "shifts"
+    Result = Linear
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads labelled representations, and the head in use."""
+        first, *shifts = run.id_and_shifts
+        if not first.labelled:
+            return Inapplicable(reason=f"{first.name} has no labels")
+        names = {record.name: tuple(record.classes) for record in run.sets}
+        classes = names[first.name]
+        fitted = run.head_file.fitted
+        in_use, head, images = None, None, run.distinct_images(first.name)
+        if isinstance(run.head, HeadArrays):
+            answered = run.head_sets[0]
+            if fitted is not None and fitted.data == first.name:
+                head, images = run.head, answered
+                classes = tuple(run.head_file.classes)
+            else:
+                same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
+                in_use = run.head, answered.select(np.argsort(np.asarray(answered.ids))[same])
+        row = {name: number for number, name in enumerate(names[first.name])}
+        others = [
+            _as_rows(run, data.name, names[data.name], row)
+            for data in shifts
+            if data.labelled and set(names[data.name]) <= row.keys() and head is None
+        ]
+        record = next(record for record in run.sets if record.name == first.name)
+        return Inputs(
+            Labelled(images, len(classes), record.found, others, head, in_use), run.spec.seed
+        )
+
+    def compute(self, inputs: Inputs, options: Options) -> Linear | NotRun:
+        """Fits the heads."""
+        return linear_accuracy(inputs.labelled, inputs.seed)
+
+    def describe(self, result: Linear, subject: Subject) -> Section:
+        """Describes what the head reaches, and what more labels would bring."""
+        first = result.sets[0]
+        headline: Text = ("A head fitted to the labels: ", first.accuracy, " right on ",
+                          Code(code=first.data), ".")  # fmt: skip
+        alone = len([data for data in subject.data if data.labelled]) < 2
+        return Section(
+            title=self.title,
+            headline=headline,
+            card=tuple(_card(result)),
+            block="your images" if alone else None,
+            content=(
+                prose(NOTE),
+                *(prose(*line) for line in _limits(result)),
+                table(
+                    "linear",
+                    ["data", *columns(LinearAccuracy, "accuracy"), ("images", "n")],
+                    [[Code(code=row.data), row.accuracy, row.images] for row in result.sets],
+                ),
+                *_beside(result),
+                *_curve(result),
+            ),
+        )
+
+
+def _sorted_ids(images: SetFeatures) -> np.ndarray:
+    return np.sort(np.asarray(images.ids))
+
+
+def _as_rows(
+    run: RunReader, name: str, classes: tuple[str, ...], row: dict[str, int]
+) -> SetFeatures:
+    """Returns a labelled shift with the rows of the head as labels; its classes may answer."""
+    arrays, samples = run.features(name), run.samples[name]
+    rows = np.array([row[name] for name in classes], dtype=np.int64)
+    labels = np.array([samples[i].label for i in arrays["ids"].tolist()], dtype=np.int64)
+    answers = np.full(len(row), -1, dtype=np.int64)
+    answers[rows] = rows
+    return SetFeatures(name, arrays["features"], rows[labels], answers)
+
+
+def _card(result: Linear) -> Iterator[Text]:
+    """Yields what is known of the labels and of more of them."""
+    if is_known(result.difference) and (result.difference.low or 0) > 0:
+        better = f" better on {result.data}, each image answered by a head fitted to the others."
+        yield "A head fitted to these labels would be ", result.difference, better
+    yield from _limits(result)
+    gain = result.gain
+    if is_known(gain) and (gain.low or 0.0) > 0 and len(result.curve) > 1:
+        half, whole = result.curve[-2:]
+        yield (f"From {half.images:,} to {whole.images:,} labelled images a fitted head gained ",
+               gain, ": more would help.")  # fmt: skip
+
+
+def _limits(result: Linear) -> Iterator[Text]:
+    """Yields what limits a fitted head: images that were not measured, or too few of them."""
+    if not result.in_use:
+        return
+    if result.images < result.found:
+        yield (f"Fitted to {result.images:,} of {result.found:,} labelled images: "
+               "--sample 0 takes all.",)  # fmt: skip
+    if result.single:
+        yield (f"{several(result.single, 'class', 'classes')} with one image: it counts as wrong, "
+               "since no other shows its class.",)  # fmt: skip
+
+
+def _beside(result: Linear) -> Iterator[SectionContent]:
+    if not result.in_use:
+        yield prose("Fitted head minus the head in use: ", result.difference, ".")
+
+
+def _curve(result: Linear) -> Iterator[SectionContent]:
+    if len(result.curve) < 2:
+        return
+    yield heading("By number of labels")
+    yield prose("Gain from half of the labels to all: ", result.gain, ".")
+    yield Chart(
+        id=CURVE,
+        title="Accuracy by number of labelled images",
+        x_label="labelled images that a head is fitted to",
+        y_label="right answers",
+        y_unit="share",
+        series=(
+            series(
+                "fitted head",
+                [point.accuracy for point in result.curve],
+                mark="line",
+                x=[float(point.images) for point in result.curve],
+            ),
+        ),
+    )
+    yield table(
+        "labels",
+        [("images", "fitted to"), ("accuracy", "right")],
+        [[point.images, point.accuracy] for point in result.curve],
+        "Accuracy by number of labelled images",
+    )
