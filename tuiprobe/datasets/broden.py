@@ -28,7 +28,7 @@ from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.tables import Table, read_table
+from tuiprobe.datasets.tables import InputTable, read_table
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
@@ -173,7 +173,7 @@ def _is_number(entry: str) -> bool:
 
 
 def _read_labels(
-    table: Table, categories: frozenset[str]
+    table: InputTable, categories: frozenset[str]
 ) -> tuple[tuple[Concept, ...], NDArray[np.int32]]:
     """Returns the concepts, and for each label number the index of its concept, -1 for none.
 

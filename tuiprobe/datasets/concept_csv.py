@@ -15,7 +15,7 @@ from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.datasets.list_files import open_csv
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.datasets.tables import Table, read_table
+from tuiprobe.datasets.tables import InputTable, read_table
 from tuiprobe.errors import DataError
 
 DEFAULT_CATEGORY = "concept"
@@ -69,7 +69,7 @@ class ConceptCsv(ListedImages):
         )
 
     def _read_cells(
-        self, table: Table, row: ImageRow
+        self, table: InputTable, row: ImageRow
     ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         """Returns the share of each concept in an image, and the categories annotated for it."""
         where = f"{self.path} line {row.line}"

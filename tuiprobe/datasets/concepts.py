@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, Suite, free_name, safe_name
 from tuiprobe.datasets.sample import Sample, samples_of
-from tuiprobe.datasets.tables import Table
+from tuiprobe.datasets.tables import InputTable
 from tuiprobe.errors import DataError
 
 
@@ -117,7 +117,7 @@ class ListedImages(ImageFiles):
         return samples_of((row.image for row in self.rows), None)
 
 
-def image_rows(table: Table) -> list[ImageRow]:
+def image_rows(table: InputTable) -> list[ImageRow]:
     """Returns the rows of a table with a column `image`, in the byte order of their images.
 
     Raises:

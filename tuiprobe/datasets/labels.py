@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import folded_name
-from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, NotUsed, Table, parse_csv
+from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, InputTable, NotUsed, parse_csv
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
@@ -326,7 +326,7 @@ def _csv(path: Path, id_column: str | None) -> _Column:
     return _Column(labels, table.column(known[0]), known[0], not_used)
 
 
-def label_column(table: Table, *first: str) -> str | None:
+def label_column(table: InputTable, *first: str) -> str | None:
     """Returns the name of the column of labels; None without one.
 
     Args:

@@ -75,7 +75,7 @@ def _column_words(name: str, values: Mapping[str, int]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class InputTable:
     """A table with a header.
 
     Attributes:
@@ -156,7 +156,7 @@ class Table:
         return NotUsed(columns, empty, others)
 
 
-def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
+def read_table(path: Path, needed: Sequence[str] = ()) -> InputTable:
     """Reads a CSV or a Parquet file.
 
     Args:
@@ -172,7 +172,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
     if path.suffix.lower() == ".parquet":
         header, rows = read_columns(path)
         digest = hashlib.sha256(content).hexdigest()
-        table = Table(path, header, rows, range(1, len(rows) + 1), digest)
+        table = InputTable(path, header, rows, range(1, len(rows) + 1), digest)
     else:
         table = parse_csv(content, path)
     name, count = Counter(table.header).most_common(1)[0]
@@ -187,7 +187,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
     return table
 
 
-def parse_csv(content: bytes, source: str | Path) -> Table:
+def parse_csv(content: bytes, source: str | Path) -> InputTable:
     """Reads the content of a CSV file; rows of empty cells, as spreadsheets write them, are none.
 
     Args:
@@ -230,7 +230,7 @@ def parse_csv(content: bytes, source: str | Path) -> Table:
         raise
     except csv.Error as error:
         raise DataError(f"{source} is no CSV file: {error}") from error
-    return Table(source, header, rows, numbers, hashlib.sha256(content).hexdigest())
+    return InputTable(source, header, rows, numbers, hashlib.sha256(content).hexdigest())
 
 
 def _narrow(lines: Iterator[str], delimiter: str, source: str | Path) -> Iterator[str]:

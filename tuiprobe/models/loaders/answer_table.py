@@ -18,7 +18,7 @@ from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.datasets.tables import PATH_COLUMNS, NotUsed, Table, read_table
+from tuiprobe.datasets.tables import PATH_COLUMNS, InputTable, NotUsed, read_table
 from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
 from tuiprobe.plaintext import in_any_spelling, path_key, plain
@@ -41,7 +41,7 @@ class AnswerTable:
         table: Header and rows as they are written.
     """
 
-    table: Table
+    table: InputTable
 
     @classmethod
     def read(cls, path: Path) -> AnswerTable:
