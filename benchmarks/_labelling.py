@@ -227,7 +227,7 @@ class Ranges(NamedTuple):
         held: Whether the range holds the truth; one that is not stated by samples is what labels
             prove.
         half: Half its width.
-        error: The accuracy that is stated, minus the true one.
+        error: The middle of the range by samples, stated or not, minus the true accuracy.
     """
 
     given: Bools
@@ -239,10 +239,11 @@ class Ranges(NamedTuple):
     def of(cls, contest: Contest, case: Case) -> Ranges:
         """Returns those of a contest."""
         rates, stated = case.right / case.pool.pictures, contest.accuracies()
-        value, low, high = np.array([(a.value, a.low, a.high) for a in stated]).T
+        low, high = np.array([(a.low, a.high) for a in stated]).T
+        middle = np.mean([(a.low, a.high) for a in contest.sampled_ranges()], axis=1)
         held = (low <= rates + EXACT) & (rates <= high + EXACT)
         given = np.array([a.evidence == "sample" for a in stated])
-        return cls(given, held, (high - low) / 2, value - rates)
+        return cls(given, held, (high - low) / 2, middle - rates)
 
 
 @dataclass

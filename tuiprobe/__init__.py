@@ -252,6 +252,7 @@ def label(
         UsageError: If it is fewer than two runs, or a label is wrong.
         DataError: If a run cannot be labelled, or labels cannot be read.
     """
+    import warnings
     from contextlib import closing
     from os import fspath
     from pathlib import Path
@@ -260,6 +261,7 @@ def label(
     from tuiprobe.comparing.runs import directories, read_runs
     from tuiprobe.labelling.answer_table import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.report.renewal import renew_labelled
 
     paths = directories(runs)
     with closing(open_labelling(paths, target)) as labelling:
@@ -269,4 +271,7 @@ def label(
         if answers_from is not None:
             source = fspath(answers_from)
             label_known(labelling, known_labels(labelling, source).classes, source, difference)
+        if labelling.changed:
+            for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
+                warnings.warn(reason, stacklevel=2)
         return decide(read_runs(paths), labelling.matched.source_run.target)

@@ -91,11 +91,17 @@ def interval(
 ) -> str:
     """Returns a number with its unit and its interval; arguments as for `number` and `ends`.
 
+    What is proven is an interval without a number, unless it is exact.
+
     >>> interval(0.9324, 0.921, 0.943, "share"), interval(-0.1, -0.12, -0.08, "points")
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
+    >>> interval(0.62, 0.378, 0.871, "share", outward=True), interval(1, 1, 1, outward=True)
+    ('37 to 88 %', '1')
     """
     text = number(value, unit, low, high, signed=signed, bare=bare, places=places)
     between = ends(value, low, high, unit, signed=signed, places=places, outward=outward)
+    if between and outward:
+        return between if bare else between + suffix(unit)
     return f"{text} ({between})" if between else text
 
 
@@ -108,6 +114,7 @@ def ends(
     signed: bool = False,
     places: int | None = None,
     outward: bool = False,
+    joined: str = " to ",
 ) -> str:
     """Returns the ends of an interval with the digits of `number`, without unit.
 
@@ -121,6 +128,7 @@ def ends(
         signed: Whether positive ends get a plus sign.
         places: Decimal places.
         outward: Whether the lower end is rounded down and the upper one up, as of what is proven.
+        joined: What stands between the ends.
 
     >>> ends(0.9324, 0.921, 0.943, "share"), ends(0.5, None, None), ends(0.5, 0.5, 0.5)
     ('92.1 to 94.3', '', '')
@@ -132,7 +140,7 @@ def ends(
     places = _decimals(value, unit, low, high, places)
     if outward and low is not None and high is not None and places is not None:
         low, high = -_rounded_up(-low, unit, places), _rounded_up(high, unit, places)
-    return " to ".join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
+    return joined.join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
 
 
 def column(

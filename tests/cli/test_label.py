@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import RunError
+from tuiprobe.files import Entry
+from tuiprobe.labelling.files import LabelFiles
+from tuiprobe.labelling.session import open_labelling
 from tuiprobe.miniature import world
+from tuiprobe.report import read_report, renewal
+from tuiprobe.report.formats import export
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import MERGE_LOCK
+from tuiprobe.run.results import read_summary, summary
+from tuiprobe.run.verify import verify
 
 PICTURES = 40
 
@@ -33,8 +46,11 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     assert any("a demonstration" in note for note in state["notes"])
     assert run_cli(command(label_runs, *street)) == 0  # kept beside the runs
     out = capsys.readouterr().out
-    assert f"\n{state['labelled']} pictures of {PICTURES} labelled\n" in out
-    assert out.startswith(f"Decision\n========\n\nTake {state['decision']['models'][0]['model']}")
+    assert f"\n- {state['labelled']} pictures of {PICTURES} labelled\n" in out
+    verdict = " ".join(state["decision"]["sentence"].split())
+    assert " ".join(out.split()).startswith(f"Labels on street ================ {verdict}")
+    assert "tuiprobe label" not in out
+    assert len(out.splitlines()) < 30  # progress and verdict, and no card of a run
     assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
     after = json.loads(capsys.readouterr().out)
     value, low, high = next(row["difference"] for row in after["candidates"] if row["difference"])
@@ -43,6 +59,84 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     assert "has labels of the demonstration alone" in capsys.readouterr().err
     assert run_cli(command(label_runs[:1], *street, "--answers-from", "miniature")) == 0
     assert "known to 5 points\n" in capsys.readouterr().out
+
+
+def files(run: Path) -> dict[str, bytes]:
+    names = ("results.json", "summary.json", "manifest.json", "report.html", "report.md",
+             "predictions.csv", "tables/figures.csv")  # fmt: skip
+    return {name: (run / name).read_bytes() for name in names}
+
+
+def test_labels_renew_the_reports_of_every_candidate_once(label_runs, capsys, monkeypatch):
+    for run in label_runs:
+        assert run_cli(["report", str(run), "--format", "predictions"]) == 0
+        assert run_cli(["report", str(run)]) == 0
+    before = {run: files(run) for run in label_runs}
+    assert run_cli(command(label_runs, "--target", "street", "--json")) == 0
+    assert {run: files(run) for run in label_runs} == before  # nothing was labelled
+    renewed = []
+    monkeypatch.setattr(renewal, "export", lambda *a: renewed.append(a[1].path) or export(*a))
+    labels = ("--target", "street", "--answers-from", "miniature", "--json")
+    capsys.readouterr()
+    assert run_cli(command(label_runs, *labels)) == 0
+    assert renewed == label_runs
+    state = json.loads(capsys.readouterr().out)
+    file = LabelFiles(label_runs[0].parent, "street")
+    given = {line.digest: line.label for line in file.lines()}
+    for run in label_runs:
+        after, report = files(run), read_report(RunDir(run))
+        same = {name for name in after if after[name] == before[run][name]}
+        assert same == {"results.json"}
+        assert report.title in after["report.md"].decode().replace("\\_", "_")
+        assert f"labels of {state['labelled']} pictures" in report.title or (
+            f"measured on {state['labelled']} pictures" in report.title
+        )
+        manifest = json.loads(after["manifest.json"])
+        assert manifest["summary.json"] == hashlib.sha256(after["summary.json"]).hexdigest()
+        assert json.loads(after["summary.json"])["title"] == report.title
+        assert read_summary(RunDir(run)).title == report.title
+        rows = list(csv.DictReader(after["predictions.csv"].decode().splitlines()))
+        street = {row["sha256"]: row["label"] for row in rows if row["set"] == "street"}
+        assert {digest: label for digest, label in street.items() if label} == given
+        assert report.predictions() == read_report(RunDir(run)).predictions()
+        assert verify(RunDir(run))
+    for name in ("csv", "questions.json"):
+        (label_runs[0].parent / f"labels-street.{name}").unlink()
+    assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
+    assert "by labels" not in capsys.readouterr().out
+
+
+def test_a_run_that_another_process_writes_keeps_its_reports_and_its_label(label_runs, capsys):
+    with RunDir(label_runs[0]).locked(MERGE_LOCK):
+        labels = ("--target", "street", "--answers-from", "miniature")
+        assert run_cli(command(label_runs, *labels)) == 0
+    assert f"the reports of {label_runs[0]} do not show the labels: " in capsys.readouterr().err
+    assert read_summary(RunDir(label_runs[1])).title == read_report(RunDir(label_runs[1])).title
+
+
+@pytest.mark.parametrize("stopped", range(1, 4))
+def test_a_stop_while_a_summary_is_renewed_leaves_a_run_that_reads(
+    label_runs, stopped, monkeypatch
+):
+    labelling = open_labelling(label_runs, "street")
+    picture = labelling.following()
+    labelling.label(picture.place, "(none of these)")
+    labelling.close()
+    run, publish, calls = RunDir(label_runs[0]), Entry.write_bytes, []
+
+    def until(entry, content):
+        calls.append(entry.name)
+        if len(calls) == stopped:
+            raise RunError("stopped")
+        publish(entry, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "write_bytes", until)
+        assert renewal.renew_labelled([run])
+    assert read_report(run).title
+    assert summary(run).title
+    assert renewal.renew_labelled([run]) == []
+    assert read_summary(run).title == read_report(run).title
 
 
 def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import combinations, groupby, pairwise
+from itertools import combinations, groupby, pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.status import FEWEST_LABELS, answer_labels
-from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, StratifiedSample, Survey
+from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, SampledRange, StratifiedSample, Survey
 from tuiprobe.probes.intervals import wilson_bounds
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
@@ -49,6 +49,11 @@ def in_points(values: object) -> list[float]:
     return [round(100 * value, 2) for value in values]  # type: ignore[attr-defined]
 
 
+def middles(survey: Survey) -> list[float]:
+    """Returns the middle of each candidate's range by samples."""
+    return [(sampled.low + sampled.high) / 2 for sampled in survey.sampled_ranges()]
+
+
 # Figures that were computed by another implementation, from the description of the method alone.
 
 
@@ -58,9 +63,10 @@ def test_two_models_are_told_apart_as_the_method_says() -> None:
     assert list(contest.labels)[:6] == [334, 375, 378, 290, 308, 181]
     assert contest.stakes()[0, 1] == pytest.approx(1.847, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-10.06, 34.88]
-    accuracies = contest.accuracies()
-    assert in_points(x.value for x in accuracies) == [54.33, 39.20]
-    assert {x.evidence for x in accuracies} == {"open"}  # more than 25 points to either side
+    assert in_points(middles(contest)) == [54.33, 39.20]
+    assert {(x.evidence, x.value) for x in contest.accuracies()} == {
+        ("open", None)
+    }  # more than 25 points to either side
     labelled(contest, 40)
     assert contest.stakes()[0, 1] == pytest.approx(2.220, abs=6e-4)
     assert in_points(contest.bounds(0, 1)) == [-7.28, 21.20]
@@ -93,7 +99,7 @@ def test_four_models_are_dropped_one_by_one() -> None:
     assert list(contest.labels)[:12] == first
     assert contest.stakes()[1, 3] == pytest.approx(2.348, abs=6e-4)
     assert in_points(contest.bounds(1, 3)) == [-13.56, 27.90]
-    assert in_points(x.value for x in contest.accuracies()) == [48.91, 53.49, 52.0, 44.75]
+    assert in_points(middles(contest)) == [48.91, 53.49, 52.0, 44.75]
     labelled(contest, 69)
     assert contest.survivors == [0, 1, 2]
     assert [int((contest.stage == stage).sum()) for stage in (-1, 0, 1)] == [269, 178, 53]
@@ -119,25 +125,50 @@ def test_one_run_alone_is_known_to_five_points() -> None:
         assert stated.half <= 0.05
 
 
-def test_labels_of_random_pictures_say_how_often_each_answer_is_right() -> None:
+@pytest.mark.parametrize("imported", [0, 200])
+def test_labels_of_random_pictures_say_how_often_each_answer_is_right(imported: int) -> None:
     classes = [str(number) for number in range(40)]
     covered = []
     for seed in range(12):
         alone = StratifiedSample(street([0], seed))
-        add(alone, alone.upcoming(300))
+        surest = np.argsort(-alone.pool.confidences[0], kind="stable")
+        add(alone, surest[:imported].tolist())
+        while len(alone.labels) < 300 + imported / 2:
+            add(alone, alone.upcoming(1))
         answers = alone.pool.answers[0]
-        for row in answer_labels(alone, classes):
-            pictures = [n for n in alone.labels if answers[n] == int(row.answer)]
+        walk = list(takewhile(alone.labels.__contains__, alone.sequence.tolist()))
+        rows = answer_labels(alone, classes)
+        counts = Counter(answers[walk].tolist())
+        assert {row.answer: row.pictures for row in rows} == {
+            str(answer): count for answer, count in counts.items() if count >= FEWEST_LABELS
+        }
+        for row in rows:
+            pictures = [n for n in walk if answers[n] == int(row.answer)]
             wrong = Counter(int(TRUTH[n]) for n in pictures if TRUTH[n] != answers[n])
-            assert row.labels == len(pictures)
-            assert row.right == len(pictures) - wrong.total()
+            assert (row.right, row.unsure) == (len(pictures) - wrong.total(), 0)
             assert row.times == max(wrong.values(), default=0) == wrong[int(row.instead or -1)]
-            low, high = wilson_bounds(row.right, row.labels)
-            all_of_it = answers == int(row.answer)
-            if row.labels >= FEWEST_LABELS:
-                covered.append(low <= (answers == TRUTH)[all_of_it].mean() <= high)
-    assert len(covered) > 50
+            assert [row.low, row.high] == list(map(float, wilson_bounds(row.right, row.pictures)))
+            rate = (answers == TRUTH)[answers == int(row.answer)].mean()
+            covered.append(row.low <= rate <= row.high)
+    assert len(covered) > 20
     assert np.mean(covered) >= 0.95
+
+
+def test_pictures_without_a_known_label_widen_the_share_of_an_answer_at_both_ends() -> None:
+    alone = StratifiedSample(pool([[0] * 60]))
+    sequence = alone.sequence.tolist()
+    for place, picture in enumerate(sequence[:20]):
+        alone.add(picture, (0, 0, 0, NOBODY, NOT_SURE)[place % 5])
+    alone.skip(sequence[20])
+    alone.add(sequence[21], 0)  # after a gap
+    (row,) = answer_labels(alone, ["cat"])
+    assert (row.pictures, row.unsure, row.right, row.instead) == (21, 5, 12, "none of these")
+    assert row.low == wilson_bounds(12, 21)[0]
+    assert row.high == wilson_bounds(17, 21)[1]
+    few = StratifiedSample(pool([[0] * 60]))
+    for place, picture in enumerate(few.sequence.tolist()[:18]):
+        few.add(picture, 0 if place < FEWEST_LABELS - 1 else NOT_SURE)
+    assert answer_labels(few, ["cat"]) == ()
 
 
 # Toys.
@@ -242,7 +273,8 @@ def test_what_labels_prove_replaces_a_sample_that_is_no_narrower(seed: int) -> N
         for survey in (contest, alone):
             add(survey, some[start:end])
             known, right = survey.accuracies()[0], int(survey.right[0])
-            assert known.low < known.value < known.high
+            assert known.value is None or known.low <= known.value <= known.high
+            assert (known.value is None) == (known.evidence == "proof")
             assert right / 500 <= known.low <= known.high <= (right + 500 - end) / 500
         add(split, some[start:end])
         assert split.accuracies() == alone.accuracies()
@@ -254,6 +286,52 @@ def test_what_labels_prove_replaces_a_sample_that_is_no_narrower(seed: int) -> N
     add(few, few.sequence[:100].tolist())
     (known,) = few.accuracies()
     assert (known.evidence, known.labels) == ("sample", 100)
+
+
+def test_all_candidates_have_one_kind_of_evidence_which_the_leader_chooses() -> None:
+    kinds = Counter[str]()
+    for seed in range(5):
+        contest = Contest(street([0, 1, 2, 3], seed))
+        some = np.random.default_rng(seed).permutation(500).tolist()
+        if seed % 2:  # from outside of any sample
+            some = contest.pool.order[::-1].tolist()
+        for start in range(0, 480, 20):
+            add(contest, some[start : start + 20])
+            ranges, known = contest.sampled_ranges(), contest.accuracies()
+            evidence = {accuracy.evidence for accuracy in known} - {"open"}
+            assert len(evidence) <= 1
+            low, high, _ = ranges[contest.leader]
+            unlabelled = 1 - len(contest.labels) / 500
+            if evidence:
+                assert evidence == {"sample" if high - low < unlabelled - 1e-9 else "proof"}
+            kinds.update(accuracy.evidence for accuracy in known)
+    assert {"sample", "proof"} <= set(kinds)
+
+
+def test_equally_good_models_have_equal_evidence() -> None:
+    answers = np.random.default_rng(0).integers(3, size=200)
+    one = np.where(np.arange(200) % 2, answers, 3)
+    two = np.where(np.arange(200) % 2, 3, answers)
+    for seed in range(5):
+        contest = Contest(pool_of(np.array([one, two]), np.full((2, 200), 0.8), seed))
+        for picture in contest.upcoming(150):
+            contest.add(picture, int(answers[picture]))
+            assert len({accuracy.evidence for accuracy in contest.accuracies()}) == 1
+
+
+def test_a_sample_is_clipped_into_what_labels_prove() -> None:
+    survey = StratifiedSample(street([1], 0))
+    survey.right[0], survey.sure = 100, 200  # between 20 and 80 % are right
+    for low, high, value, ends in (
+        (0.70, 0.94, 0.80, (0.70, 0.80)), (0.10, 0.25, 0.20, (0.20, 0.25)),
+        (0.30, 0.60, 0.45, (0.30, 0.60)), (0.05, 0.15, 0.20, (0.20, 0.80)),
+    ):  # fmt: skip
+        sampled = SampledRange(low, high, 60)
+        assert survey.narrower(sampled)
+        (known,) = survey.stated([sampled], by_samples=True)
+        assert known.evidence == "sample"
+        assert known.value == pytest.approx(value)
+        assert (known.low, known.high) == pytest.approx(ends)
 
 
 def test_unsure_answers_where_the_better_model_is_right_drop_nobody_wrongly() -> None:

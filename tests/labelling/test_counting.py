@@ -55,7 +55,7 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
             sample |= set(takewhile(labels.__contains__, walk))
         samples.append(sorted(sample))
     n = sum(map(len, samples))
-    results = []
+    sampled = []
     for model, guess in zip(answers, support, strict=True):
         mean = variance = 0.0
         for block, places in zip((differ, ~differ), samples, strict=True):
@@ -66,13 +66,18 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
             p = (hits.sum() + 2) / (count + 4)
             spread = min(0.25, max(((rest - rest.mean()) ** 2).mean(), p * (1 - p)))
             variance += weight**2 * spread / count * (1 - count / block.sum())
-        half = 1.25 * (1.96 + 2.4 / (n - 2)) * variance**0.5
-        right = sum(model[place] == truth(labelling, place) for place in labels)
-        least, most = right / len(differ), (right + len(differ) - len(labels)) / len(differ)
-        if 2 * half < most - least:
-            results.append((mean, max(mean - half, least), min(mean + half, most)))
+        sampled.append((mean, 1.25 * (1.96 + 2.4 / (n - 2)) * variance**0.5))
+    left = 1 - len(labels) / len(differ)
+    by_samples = 2 * sampled[labelling.leader][1] < left - 1e-9  # for all of them
+    results = []
+    for model, (mean, half) in zip(answers, sampled, strict=True):
+        least = sum(model[place] == truth(labelling, place) for place in labels) / len(differ)
+        most = least + left
+        if by_samples:
+            ends = max(mean - half, least), min(mean + half, most)
+            results.append((min(max(mean, least), most), *ends))
         else:  # what labels prove
-            results.append((right / len(labels), least, most))
+            results.append(((least + most) / 2, least, most))
     assert n == 24
     return results
 
@@ -95,21 +100,21 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         assert np.allclose([figure.value, figure.low, figure.high], hand, atol=1e-4)
         share, _, ends = figure.with_interval().partition(" (")
         model = report.model.name
-        proven = hand[2] - hand[1] == pytest.approx(16 / 40)  # the pictures without a label
-        by = "proven by labels of" if proven else "measured on"
-        title = f"{model} on photos: {share} right ({ends}, {by} 24 pictures"
+        words = f"{share} right ({ends}, measured on 24 pictures"
+        if hand[2] - hand[1] == pytest.approx(16 / 40):  # the pictures without a label
+            between = f"between {share.replace(' to ', ' and ')} right"
+            words = f"{between}: labels of 24 pictures prove it"
+        title = f"{model} on photos: {words}"
         assert report.title == title
         lines = first_lines(run)
-        assert lines[0] == f"photos: {share} right ({ends}, {by} 24 pictures."
+        assert lines[0] == f"photos: {words}."
         assert any("without its 24 labels" in text for text in lines[1:])  # the estimate stays
         known = [text for text in lines if text.startswith("photos")]
         assert not any("4 of 5" in text or "label some" in text for text in known)
         assert not any("no labels" in text for text in lines if text.startswith("photos"))
         files = files_of(report, RunDir(run), ["md", "html", "csv", "json"])
-        assert f"{share} right ({ends}, {by} 24 pictures" in files["report.md"]
-        assert f"{share} right ({ends}, {by} 24 pictures" in files["report.html"].replace(
-            NO_BREAK, " "
-        )
+        assert words in files["report.md"]
+        assert words in files["report.html"].replace(NO_BREAK, " ")
         assert (
             f"photos,labels,labelled,accuracy by labels,{figure.value}"
             in (files["tables/figures.csv"])
@@ -121,7 +126,8 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
     target = rows[label_runs[1].name]["target"]
-    assert (target["evidence"], target["value"], target["n"]) == ("labels", figure.value, 24)
+    assert (target["evidence"], target["n"]) == ("labels", 24)
+    assert target["value"] == (figure.value if target["range"] == "labels" else None)
     assert rows[label_runs[1].name]["title"] == title
     for name in ("csv", "questions.json"):
         (label_runs[0].parent / f"labels-photos.{name}").unlink()
@@ -146,7 +152,7 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
     assert known.proven == (right / 40, (right + 30) / 40)
     assert report.headline("labelled") is None
     lines = first_lines(label_runs[0])
-    words = f"right on {right} of 10 labelled pictures"
+    words = f"right on {right} of 10 labelled pictures, which were not drawn at random"
     assert lines[-1].startswith(f"photos: {words}: that proves ")
     runs = read_runs(label_runs)
     decision = decide(runs)
@@ -216,7 +222,8 @@ def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int)
             assert is_known(figure) == row.accuracy.known
             if is_known(figure):
                 known = row.accuracy
-                assert (figure.value, figure.n) == (known.value, known.labels)
+                assert figure.n == known.labels
+                assert figure.value == known.value or known.value is None
                 assert (figure.low, figure.high) == (known.low, known.high)
             assert models[row.model].accuracy == best_accuracy(report, "photos")
 
@@ -239,13 +246,13 @@ def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_
     rates = (answers == [labels[place] for place in range(40)]).mean(axis=1)
     assert value == low == high == pytest.approx(abs(rates[0] - rates[1]))
     assert " to " not in difference_words(row)
-    assert not any("too large" in remark for remark in status.remarks())
+    assert not any("overstates" in remark for remark in status.remarks())
     runs = read_runs(label_runs)
     decision = decide(runs)
     assert " to " not in decision.sentence
     assert {row.accuracy.range for row in decision.models} == {"proven"}  # type: ignore[union-attr]
     assert all(
-        row.ends is not None and row.ends.low < row.ends.value < row.ends.high
+        row.ends is not None and row.ends.value is None and row.ends.low < row.ends.high
         for row in candidate_rows(status, named=True)
     )
 

@@ -157,7 +157,7 @@ def test_after_the_best_is_known_the_difference_shows_its_bounds(street_folder: 
     assert low <= RATES[1] - RATES[3] <= high
     ends = f"{100 * low:.0f} to {100 * high:.0f}".replace("-", "\N{MINUS SIGN}")
     assert ends in difference_words(row)
-    assert any("too large" in remark for remark in status.remarks())
+    assert any("overstates" in remark for remark in status.remarks())
 
 
 def test_the_difference_is_narrowed_by_pictures_that_did_not_agree(street_folder: Path) -> None:

@@ -15,6 +15,9 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling import session
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles
 from tuiprobe.miniature import world
+from tuiprobe.report import read_report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.results import summary
 from tuiprobe.tui import start
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
@@ -110,6 +113,38 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         await pressed(pilot, screen, "u", "u")  # there is none left to take back
         assert labels(label_runs) == []
         assert screen.picture == first
+
+
+async def test_a_picture_that_comes_back_says_that_skipping_it_again_is_unsure(
+    label_runs: list[Path],
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, label_runs)
+        first = screen.picture.place
+        assert "k skip again: unsure" not in text_of(screen, "#choices")
+        await pressed(pilot, screen, "k", *"nnnnn")
+        assert screen.picture.place == first
+        assert "k skip again: unsure" in text_of(screen, "#choices")
+        await pressed(pilot, screen, "k")
+        assert labels(label_runs) == ["", *[NONE_OF_THESE] * 5, UNSURE]
+
+
+async def test_leaving_renews_the_reports_once_a_label_has_changed(label_runs: list[Path]) -> None:
+    app, pages = TuiprobeApp(), [run / "report.md" for run in label_runs]
+    before = [page.read_text() for page in pages]
+    async with app.run_test(size=(80, 24)) as pilot:
+        for keys in ((), tuple("nnnnnnnnnn")):
+            screen = await opened(pilot, label_runs)
+            await pressed(pilot, screen, *keys)
+            app.pop_screen()
+            await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+            if not keys:
+                assert [page.read_text() for page in pages] == before
+        await until(pilot, lambda: not {page.read_text() for page in pages} & set(before))
+        for run in label_runs:
+            title = read_report(RunDir(run)).title
+            await until(pilot, lambda run=run, title=title: summary(RunDir(run)).title == title)
 
 
 async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> None:

@@ -68,10 +68,10 @@ def label(
     """Label a few pictures of a target and know which run is best there, with at most 5 % risk.
 
     In a terminal it opens the screen that shows the pictures, unless an option asks for a file, a
-    decision or JSON; then it prints what the labels decide. Labels are kept beside the runs.
+    decision or JSON; then it prints what the labels decide. Labels are kept beside the runs, whose
+    reports are written again.
     """
     from tuiprobe.comparing.decide import decide
-    from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
     from tuiprobe.labelling.answer_table import (
         import_answers,
@@ -83,6 +83,7 @@ def label(
     from tuiprobe.labelling.status import describe_labels, label_status
     from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.label_page import write_label_page
+    from tuiprobe.report.renewal import renew_labelled
     from tuiprobe.report.terminal import section_text
     from tuiprobe.tui.start import has_terminal
 
@@ -105,6 +106,9 @@ def label(
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
             print(write_label_page(labelling, page, count), file=sys.stderr)
+    if labelling.changed:
+        for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
+            print(reason, file=sys.stderr)
     state = label_status(labelling)
     candidates = read_runs(runs) if len(runs) > 1 else []
     decision = decide(candidates, state.target) if candidates else None
@@ -118,9 +122,8 @@ def label(
         about = {"schema_version": 2, "decision": first, "decided": state.decided}
         print(json_text({**about, **asdict(state)}))
     else:
-        if decision is not None:
-            print(section_text(describe_decision(decision, candidates)), end="")
-        print(section_text(describe_labels(state)), end="")
+        verdict = state.sentence(names=True) if decision is None else decision.sentence
+        print(section_text(describe_labels(state, verdict)), end="")
     if not headless and not state.decided:
         print(
             "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from tuiprobe.labelling.betting import SUPPORT_WEIGHT, Duel, Floats
-from tuiprobe.labelling.survey import NOT_SURE, LabelledAccuracy, Pool, Survey
+from tuiprobe.labelling.survey import NOT_SURE, Pool, SampledRange, Survey
 from tuiprobe.numbers import NORMAL_95
 
 ALPHA: Final = 0.05
@@ -247,8 +247,8 @@ class Contest(Survey):
         rivals = [b for b in self.survivors if b != leader] or [b for b in every if b != leader]
         return min(((b, float(stakes[leader, b])) for b in rivals), key=lambda rival: rival[1])
 
-    def accuracies(self) -> list[LabelledAccuracy]:
-        """Returns the accuracy of each candidate, from blocks of equal stage as of now."""
+    def sampled_ranges(self) -> list[SampledRange]:
+        """Returns the range of each candidate's accuracy, from blocks of equal stage as of now."""
         samples, expected = self.samples(self.stage), self.pool.support
         n = sum(len(sample.pictures) for sample in samples)
         quantile, sides = _WIDER * (NORMAL_95 + 2.4 / max(n - 2, 1)), []
@@ -268,5 +268,4 @@ class Contest(Survey):
                 spread = np.minimum(0.25, np.maximum(residual.var(axis=1), p * (1 - p)))
                 variance += weight**2 * spread / drawn * (1 - drawn / size)
             sides.append((value + sign * quantile * np.sqrt(variance)).tolist())
-        rows = zip(self.right.tolist(), *sides, strict=True)
-        return [self.cut(right, low, high, n) for right, low, high in rows]
+        return [SampledRange(low, high, n) for low, high in zip(*sides, strict=True)]

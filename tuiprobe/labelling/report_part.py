@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.labelling.files import label_targets
+from tuiprobe.labelling.files import UNSURE, label_targets
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
@@ -221,6 +221,25 @@ def _labelled_sets(
         f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
     )
     return tuple(sets), tuple(reasons)
+
+
+def labels_by_digest(path: Path, target: str) -> dict[str, str]:
+    """Returns the class of each labelled picture of a target, by its SHA-256.
+
+    Without those that are unsure, and empty where labels do not count, which reports say.
+
+    Args:
+        path: The run directory.
+        target: Name of the set.
+    """
+    from tuiprobe.labelling.session import open_labelling
+
+    try:
+        labelling = open_labelling([path], target, asking=False)
+    except TuiprobeError:
+        return {}
+    lines = (row.line for row in labelling.counted)
+    return {line.digest: line.label for line in lines if line.label not in ("", UNSURE)}
 
 
 def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:

@@ -21,7 +21,12 @@ from tuiprobe.labelling.candidates import read_candidate, shared_targets
 from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
-from tuiprobe.labelling.survey import LabelledAccuracy, StratifiedSample
+from tuiprobe.labelling.survey import (
+    WIDEST,
+    LabelledAccuracy,
+    SampledRange,
+    StratifiedSample,
+)
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.naming import NamedRun, distinct_names
@@ -98,6 +103,7 @@ class Labelling:
         first: The labelling of the first question, where it is another one whose runs are at hand.
         narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
             known.
+        changed: Whether a label was added or taken back, so that reports of the runs are old.
 
     Raises:
         UsageError: If a label is of a class that no candidate may answer, or one picture has two.
@@ -112,7 +118,7 @@ class Labelling:
     def __init__(self, matched: Matched, files: LabelFiles, asking: bool = True) -> None:
         self.matched, self.files, self.asking = matched, files, asking
         self.first: Labelling | None = None
-        self.narrow = False
+        self.narrow = self.changed = False
         labels = counted_labels(files, matched)
         self.asked = self._ask(any(row.label is not None for row in labels))
         self._replay(labels)
@@ -187,44 +193,59 @@ class Labelling:
     @property
     def leader(self) -> int:
         """Place of the candidate that is ahead, of several the first."""
-        return self.survey.leader if isinstance(self.survey, Contest) else 0
+        return self.survey.leader
 
     def accuracies(self) -> list[LabelledAccuracy]:
         """Returns the accuracy of each candidate, whichever others it is asked about with.
 
         Labels that were drawn for the first question are random in the blocks of that question: for
         its candidates the larger of the samples there and of the run alone counts, and of equal
-        ones the narrower range. Where neither states an accuracy, this question may.
+        ones the narrower range. Where neither is narrow enough to be stated, this question's may
+        be. Whether samples or what labels prove are stated is the same for all candidates of the
+        first question, and else of this one.
         """
-        values = self.survey.accuracies()
-        first = self if self.first is None and not self.asked else self.first
-        by_first: dict[str, LabelledAccuracy] = {}
+        first, ranges = self._first, self._ranges()
+        asked = self if first is None else first
+        if not set(self.matched.answers_digests) <= set(asked.matched.answers_digests):
+            asked = self
+        leading = (ranges if asked is self else asked._ranges())[asked.survey.leader]
+        return self.survey.stated(ranges, asked.survey.narrower(leading))
+
+    @property
+    def _first(self) -> Labelling | None:
+        """The labelling of the first question; None where its runs are not at hand."""
+        return self if self.first is None and not self.asked else self.first
+
+    def _ranges(self) -> list[SampledRange]:
+        """Returns the range of each candidate by the samples that count; see `accuracies`."""
+        own, by_first, first = self.survey.sampled_ranges(), dict[str, SampledRange](), self._first
         if first is not None:
-            known = values if first is self else first.survey.accuracies()
+            known = own if first is self else first.survey.sampled_ranges()
             by_first = dict(zip(first.matched.answers_digests, known, strict=True))
 
-        def evidence(accuracy: LabelledAccuracy) -> tuple[bool, int, float]:
-            return accuracy.known, accuracy.labels, accuracy.low - accuracy.high
+        def evidence(sampled: SampledRange) -> tuple[bool, int, float]:
+            width = sampled.high - sampled.low
+            return sampled.labels > 0 and width <= 2 * WIDEST, sampled.labels, -width
 
-        accuracies = []
+        ranges = []
         digests = self.matched.answers_digests
-        for value, digest, survey in zip(values, digests, self.alone, strict=True):
-            (alone,) = survey.accuracies()
+        for sampled, digest, survey in zip(own, digests, self.alone, strict=True):
+            (alone,) = survey.sampled_ranges()
             best = max(by_first.get(digest, alone), alone, key=evidence)
-            accuracies.append(best if best.known else max(best, value, key=evidence))
-        return accuracies
+            ranges.append(best if evidence(best)[0] else max(best, sampled, key=evidence))
+        return ranges
 
     def first_minus_second(self, first: int, second: int) -> tuple[float, float, float]:
         """Returns an estimate and bounds of the first candidate's accuracy minus the second's.
 
-        The estimate is the middle of the bounds where it would not lie between them.
-        The lower bound is above the upper one where labels contradict each other.
+        The estimate is clipped into the bounds. The lower one is above the upper one where labels
+        contradict each other.
         """
         if not isinstance(self.survey, Contest):
             raise UsageError("a difference takes two candidates")
         low, high = self.survey.bounds(first, second)
         value = self.survey.lead(first, second)
-        return value if low < value < high else (low + high) / 2, low, high
+        return min(max(value, low), high) if low <= high else value, low, high
 
     # Pictures.
 
@@ -291,6 +312,7 @@ class Labelling:
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = LabelLine(path, digest, plain(label), time)
         self.files.append(line)
+        self.changed = True
         for labelling in (self, self.first):
             if labelling is not None:
                 matched = labelling.matched
@@ -307,6 +329,7 @@ class Labelling:
         if not self.counted:
             raise UsageError("there is no label to take back")
         self.files.remove_last(self.counted[-1].line)
+        self.changed = True
         for labelling in (self, self.first):
             if labelling is not None:
                 labelling._replay(labelling.counted[:-1])

@@ -12,19 +12,18 @@ import numpy as np
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
-from tuiprobe.numbers import MISSING, interval
+from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
-from tuiprobe.probes.content import bullets, heading, prose, several
-from tuiprobe.probes.intervals import wilson
-from tuiprobe.results import is_known
-from tuiprobe.results.section import Section, SectionContent
+from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, several, table
+from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.results.section import Section, SectionContent, Value
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
 
 FEWEST_LABELS: Final = 10
-"""Labels of an answer from which on its share of right ones is stated."""
+"""Labels of an answer below which nothing is said of it."""
 
 LISTED_ANSWERS: Final = 20
 """Answers that are listed."""
@@ -63,26 +62,33 @@ class AnswerLabels:
 
     Attributes:
         answer: The class that it answers.
-        labels: Labels of pictures with this answer.
-        right: How many of them agree.
-        instead: The class that the others are labelled as most often; empty if all agree.
-        times: How often.
+        pictures: Pictures of the sample with this answer.
+        unsure: Those among them of which it is not known whether it is right.
+        right: How many it is right on.
+        low: Lower end of the 95 % range of the share that is right: no unsure one is.
+        high: Upper end: all of them are.
+        instead: The class of most of the others; empty if there are none.
+        times: How many are of it.
     """
 
     answer: str
-    labels: int
+    pictures: int
+    unsure: int
     right: int
+    low: float
+    high: float
     instead: str
     times: int
 
     def sentence(self) -> str:
-        """Returns the labels in words; no accuracy from fewer than 10 labels."""
-        others = f"; {self.times:,} of the others are {self.instead}" if self.instead else ""
-        share = wilson(self.right, self.labels)
-        known = (
-            share.with_interval() if self.labels >= FEWEST_LABELS and is_known(share) else "too few"
+        """Returns the labels in words."""
+        unsure = f", {self.unsure:,} unsure" if self.unsure else ""
+        between = ends((self.low + self.high) / 2, self.low, self.high, "share")
+        mistake = f"; the most common mistake: {self.instead} ({self.times:,})"
+        return (
+            f"{self.answer}: {self.right:,} of {self.pictures:,} right{unsure} ({between} %)"
+            f"{mistake if self.instead else ''}"
         )
-        return f"{self.answer}: {self.right:,} of {self.labels:,} right, {known}{others}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class LabelStatus:
         decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
         candidates: The candidates, as they were given.
-        answers: Of a run alone, what labels say of each of its answers, the most labelled first.
+        answers: Of a run alone, what labels say of each answer with enough of them, those with the
+            most first.
     """
 
     target: str
@@ -198,10 +205,7 @@ class LabelStatus:
             )
         ranges = [row.difference[1:] for row in self.candidates if row.difference is not None]
         if self.verdict == "best" and any(high - low > 2 * CLOSE_ENOUGH for low, high in ranges):
-            remarks.append(
-                "a decision comes when the difference looks large: its value is rather too large, "
-                "its bounds hold"
-            )
+            remarks.append("early stopping overstates the lead; the bounds stay valid")
         return remarks
 
 
@@ -249,23 +253,28 @@ def label_status(labelling: Labelling) -> LabelStatus:
 def answer_labels(survey: StratifiedSample, classes: Sequence[str]) -> tuple[AnswerLabels, ...]:
     """Returns how often labels of random pictures confirm each answer, the most labelled first.
 
+    An answer with fewer than `FEWEST_LABELS` labels is left out.
+
     Args:
         survey: The labels of one run.
         classes: Names of its classes.
     """
-    samples = survey.samples(survey.strata)
-    pictures = np.concatenate([sample.pictures for sample in samples])
-    labels = np.concatenate([sample.labels for sample in samples])
-    answers, sure = survey.pool.answers[0, pictures], labels != NOT_SURE
+    sample = survey.walk
+    answers, sure = survey.pool.answers[0, sample.pictures], sample.labels != NOT_SURE
     rows = []
-    for answer in np.unique(answers[sure]):
-        of_answer = labels[sure & (answers == answer)]
-        wrong = Counter(of_answer[of_answer != answer].tolist()).most_common(1)
-        instead, times = wrong[0] if wrong else (NOBODY, 0)
+    for answer in np.unique(answers).tolist():
+        labels = sample.labels[sure & (answers == answer)]
+        if len(labels) < FEWEST_LABELS:
+            continue
+        right, pictures = int((labels == answer).sum()), int((answers == answer).sum())
+        unsure = pictures - len(labels)
+        low, high = wilson_bounds([right, right + unsure], pictures)
+        mistakes = Counter(labels[labels != answer].tolist()).most_common(1)
+        instead, times = mistakes[0] if mistakes else (NOBODY, 0)
         name = "" if not times else "none of these" if instead == NOBODY else classes[instead]
-        right = int((of_answer == answer).sum())
-        rows.append(AnswerLabels(classes[answer], len(of_answer), right, name, times))
-    return tuple(sorted(rows, key=lambda row: (-row.labels, row.answer)))
+        between = float(low[0]), float(high[1])
+        rows.append(AnswerLabels(classes[answer], pictures, unsure, right, *between, name, times))
+    return tuple(sorted(rows, key=lambda row: (-row.pictures, row.answer)))
 
 
 READ = (
@@ -281,28 +290,51 @@ READ_ALONE = (
 )
 
 
-def describe_labels(state: LabelStatus) -> Section:
-    """Describes how far a labelling is, with the names of models; of one run its accuracy.
+def describe_labels(state: LabelStatus, verdict: str) -> Section:
+    """Describes how far a labelling is and what it says of each candidate, by their names.
 
-    What the labels decide among several is a decision of `tuiprobe.comparing.decision`.
+    Args:
+        state: How far it is.
+        verdict: What is decided, in a sentence.
     """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
     progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
-    title = f"Labels on {state.target}"
-    if len(state.candidates) > 1:
-        history = bullets(_history(state))
-        return Section(title=title, headline=(progress,), content=(history, prose(READ)))
-    (row,) = state.candidates
     remarks = bullets([progress, *_history(state), *state.remarks(), *state.notes])
-    content: list[SectionContent] = [
-        remarks,
-        prose(f"{row.model}: {row.accuracy.sentence()}"),
-        prose(READ_ALONE),
-    ]
+    content: list[SectionContent] = [remarks]
+    if len(state.candidates) > 1:
+        content += [_candidates(state), prose(READ)]
+    else:
+        (row,) = state.candidates
+        content += [prose(f"{row.model}: {row.accuracy.sentence()}"), prose(READ_ALONE)]
     if state.answers:
         sentences = [answer.sentence() for answer in state.answers[:LISTED_ANSWERS]]
         content += [heading("By answer, among labels of random pictures"), bullets(sentences)]
-    return Section(title=title, headline=(state.sentence(names=True),), content=tuple(content))
+    title = f"Labels on {state.target}"
+    return Section(title=title, headline=(verdict,), content=tuple(content))
+
+
+def _candidates(state: LabelStatus) -> SectionContent:
+    """Returns the table of several candidates, the leader first."""
+    order = sorted(range(len(state.candidates)), key=lambda place: place != state.leader)
+    columns: list[ColumnOf] = [
+        "model", "decision", ("right", "right on all pictures"),
+        ("difference", f"{state.candidates[state.leader].model} minus it"),
+    ]  # fmt: skip
+    rows: list[list[Value]] = []
+    for place in order:
+        row = state.candidates[place]
+        known = row.difference is not None and state.labelled
+        standing = {"best": "the best", "within": f"within {MARGIN_POINTS} of the best"}
+        decision = standing.get(state.verdict) if place == state.winner else None
+        rows.append(
+            [
+                row.model,
+                "not the best" if row.dropped else decision,
+                row.accuracy.sentence(),
+                difference_words(row) if known else None,
+            ]
+        )
+    return table("candidates", columns, rows, shown=len(rows), file=False)
 
 
 def _history(state: LabelStatus) -> Iterator[str]:

@@ -7,7 +7,7 @@ an order that follows from the pictures, so nobody can choose it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -33,6 +33,8 @@ METHODS: Final[dict[SurveyEvidence, str]] = {
     "sample": "labels of random pictures; 95 % at the decision; cut to what labels prove",
     "proof": PROVEN,
 }
+
+_EQUAL: Final = 1e-9  # ranges that differ by less are equally wide
 
 NOBODY: Final = -1
 """Label of a picture on which no candidate is right."""
@@ -96,17 +98,18 @@ class LabelledAccuracy:
     """The accuracy of a candidate on all N pictures, as far as labels tell.
 
     Attributes:
-        value: From 0 to 1.
+        value: From 0 to 1; None for a proof, which has a range alone unless it is exact, and where
+            nothing is stated.
         low: Lower end of the range.
         high: Upper end.
-        labels: Labels that it rests on.
+        labels: Labels that it rests on; pictures of the sample where nothing is stated.
         evidence: `sample` for an estimate from random pictures, `proof` for what labels prove, or
             `open` where neither leaves out enough to be stated.
         right: On how many labelled pictures it is right.
         sure: Labelled pictures of which it is known whether it is.
     """
 
-    value: float
+    value: float | None
     low: float
     high: float
     labels: int
@@ -116,8 +119,9 @@ class LabelledAccuracy:
 
     @property
     def half(self) -> float:
-        """Distance from the value to the end that is farther away."""
-        return max(self.value - self.low, self.high - self.value)
+        """Distance from the value, or from the middle of a proof, to the end farther away."""
+        middle = (self.low + self.high) / 2 if self.value is None else self.value
+        return max(middle - self.low, self.high - middle)
 
     @property
     def known(self) -> bool:
@@ -126,23 +130,35 @@ class LabelledAccuracy:
 
     @property
     def figure(self) -> Figure:
-        """The accuracy as a figure of a report, or what labels prove in words."""
+        """The accuracy as a figure of a report, or what labels prove in words.
+
+        The value of a proof is the middle of its range, and is not shown.
+        """
+        middle = (self.low + self.high) / 2
         if not self.known:
             if not self.sure:
                 return NotRun(reason="no labels")
             counts = f"right on {self.right:,} of {self.sure:,} labelled pictures"
-            middle = (self.low + self.high) / 2
+            drawn = "" if self.labels else ", which were not drawn at random"
             proven = ends(middle, self.low, self.high, "share", outward=True)
-            return NotRun(reason=f"{counts}: that proves {proven} %")
+            return NotRun(reason=f"{counts}{drawn}: that proves {proven} %")
         return Estimate(
-            value=self.value, low=self.low, high=self.high, unit="share", n=self.labels,
-            method=METHODS[self.evidence],
+            value=middle if self.value is None else self.value, low=self.low, high=self.high,
+            unit="share", n=self.labels, method=METHODS[self.evidence],
         )  # fmt: skip
 
     def sentence(self) -> str:
         """Returns the accuracy with its range, or what labels prove in words."""
         figure = self.figure
         return figure.reason if isinstance(figure, NotRun) else figure.with_interval()
+
+
+class SampledRange(NamedTuple):
+    """The range of an accuracy by samples alone: its ends, and the pictures of all samples."""
+
+    low: float
+    high: float
+    labels: int
 
 
 class BlockSample(NamedTuple):
@@ -250,38 +266,67 @@ class Survey:
         for block in np.unique(blocks):
             sampled = np.zeros(self.pool.pictures, dtype=bool)
             for order in (self.pool.order, self.pool.other):
-                inside = order[blocks[order] == block]
-                gaps = np.flatnonzero(self._waiting[inside])
-                end = int(gaps[0]) if len(gaps) else len(inside)
-                listed = end < len(inside) and int(inside[end]) in self.skipped
-                sampled[inside[: end + listed]] = True
+                sampled[self._before_gap(order[blocks[order] == block])] = True
             pictures = np.flatnonzero(sampled)
             samples.append(
                 BlockSample(np.flatnonzero(blocks == block), pictures, self._labels[pictures])
             )
         return samples
 
-    def cut(self, right: int, low: float, high: float, n: int) -> LabelledAccuracy:
-        """Returns an accuracy cut to what labels prove.
+    def _before_gap(self, sequence: Ints) -> Ints:
+        """Returns what precedes the first unlabelled picture; with that one if it was skipped."""
+        gaps = np.flatnonzero(self._waiting[sequence])
+        end = int(gaps[0]) if len(gaps) else len(sequence)
+        skipped = len(gaps) > 0 and int(sequence[end]) in self.skipped
+        return sequence[: end + skipped]
 
-        That itself is stated where it is no wider a range, or leaves out the middle of the other.
+    def narrower(self, sampled: SampledRange) -> bool:
+        """Returns whether the range by samples is narrower than what labels prove.
 
         Args:
-            right: On how many labelled pictures the candidate is right.
-            low: Lower end of the range by samples.
-            high: Upper end.
-            n: Pictures of the samples; 0 without.
+            sampled: Of the leader, which chooses one kind of evidence for all candidates.
         """
-        size, sure = self.pool.pictures, self.sure
-        least, most = right / size, (right + size - sure) / size
-        middle, both = (low + high) / 2, (max(low, least), min(high, most))
-        narrower = high - low < min(2 * WIDEST, most - least)
-        if n and narrower and least <= middle <= most:
-            return LabelledAccuracy(middle, *both, n, "sample", right, sure)
-        if most - least <= 2 * WIDEST:
-            return LabelledAccuracy(right / sure, least, most, sure, "proof", right, sure)
-        middle = min(max(middle, least), most)
-        return LabelledAccuracy(middle, least, most, n, "open", right, sure)
+        proven = 1 - self.sure / self.pool.pictures
+        return sampled.labels > 0 and sampled.high - sampled.low < proven - _EQUAL
+
+    def stated(self, ranges: Sequence[SampledRange], by_samples: bool) -> list[LabelledAccuracy]:
+        """Returns the accuracy of each candidate, all by the same kind of evidence.
+
+        A range by samples is cut to what labels prove, and its middle clipped into that. A proof
+        has no value, unless it is exact.
+
+        Args:
+            ranges: By samples, of each candidate.
+            by_samples: Whether these are stated; else what labels prove.
+        """
+        size, sure, stated = self.pool.pictures, self.sure, []
+        for right, (low, high, labels) in zip(self.right.tolist(), ranges, strict=True):
+            least, most = right / size, (right + size - sure) / size
+            evidence: SurveyEvidence = "open"
+            value = None
+            if by_samples and labels and high - low <= 2 * WIDEST:
+                evidence, value = "sample", min(max((low + high) / 2, least), most)
+                if low <= most and high >= least:
+                    least, most = max(low, least), min(high, most)
+            elif not by_samples and most - least <= 2 * WIDEST:
+                evidence, value = "proof", least if least == most else None
+                labels = sure
+            stated.append(LabelledAccuracy(value, least, most, labels, evidence, right, sure))
+        return stated
+
+    def sampled_ranges(self) -> list[SampledRange]:
+        """Returns the range of each candidate's accuracy by samples alone."""
+        raise NotImplementedError
+
+    @property
+    def leader(self) -> int:
+        """The candidate that is ahead, of several the first."""
+        return 0
+
+    def accuracies(self) -> list[LabelledAccuracy]:
+        """Returns the accuracy of each candidate."""
+        ranges = self.sampled_ranges()
+        return self.stated(ranges, self.narrower(ranges[self.leader]))
 
 
 class StratifiedSample(Survey):
@@ -304,6 +349,15 @@ class StratifiedSample(Survey):
             turns[numbers == number] = np.arange(np.count_nonzero(numbers == number))
         return order[np.lexsort((numbers, turns))]
 
+    @property
+    def walk(self) -> BlockSample:
+        """The pictures of `sequence` before the first one without a label, as one block.
+
+        Each stratum has its share of them, also where labels from outside are of some strata alone.
+        """
+        pictures = self._before_gap(self.sequence)
+        return BlockSample(self.sequence, pictures, self._labels[pictures])
+
     def following(self, narrow: bool = False) -> int | None:
         """Returns the picture to label next; None if there is none left.
 
@@ -319,20 +373,20 @@ class StratifiedSample(Survey):
         """Returns the pictures of the next list; arguments as for `Contest.upcoming`."""
         return list(islice(chain(self.asked_again, self.unseen(self.sequence)), count))
 
-    def accuracies(self) -> list[LabelledAccuracy]:
-        """Returns the accuracy on all pictures, once each stratum has a sample."""
+    def sampled_ranges(self) -> list[SampledRange]:
+        """Returns the range of the accuracy by samples, once each stratum has one."""
         samples = self.samples(self.strata)
         drawn = np.array([len(sample.pictures) for sample in samples])
         sizes = np.array([len(sample.block) for sample in samples])
         if not drawn.all():
-            return [self.cut(int(self.right[0]), 0.0, 1.0, 0)]
+            return [SampledRange(0.0, 1.0, 0)]
         ends = []
         for unsure, sign in ((False, -1), (True, 1)):
             right = np.array([sample.right(self.pool, unsure).sum() for sample in samples])
             value = float(np.average(right / drawn, weights=sizes))
             ends.append(value + sign * stratified_half_width(right, drawn, sizes))
         low, high = ends
-        return [self.cut(int(self.right[0]), low, high, int(drawn.sum()))]
+        return [SampledRange(low, high, int(drawn.sum()))]
 
     @property
     def verdict(self) -> Literal["open", "enough"]:

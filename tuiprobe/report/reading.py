@@ -16,10 +16,13 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.labelling.report_part import (
     ESTIMATES,
     label_file_states,
+    labels_by_digest,
     labels_state,
     with_labels,
 )
 from tuiprobe.results import Report
+from tuiprobe.results.subject import Prediction
+from tuiprobe.run import pictures as images
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of
 from tuiprobe.run.view import RunView
@@ -51,7 +54,8 @@ def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
     folder_state = cache(label_file_states)  # each folder is listed once
     for view in views:
         state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
-        labelled = _by_labels(view.path.absolute(), state) if state else None
+        renewed = any(known.evidence == "labels" for known in view.summary.accuracies)
+        labelled = _by_labels(view.path.absolute(), state) if state or renewed else None
         yield view if labelled is None else replace(view, summary=labelled)
 
 
@@ -67,6 +71,25 @@ def _by_labels(path: Path, state: tuple[object, ...]) -> Summary | None:
         return summary_of(read_report(RunDir(path)))
     except TuiprobeError:  # its view says so already
         return None
+
+
+def predictions(report: Report) -> list[Prediction]:
+    """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
+
+    Images of a target have the labels beside the run, unless these are unsure.
+    """
+    known = images.predictions(report)
+    if report.directory is None or not labels_state(RunDir(report.directory)):
+        return known
+    labels = {
+        data.name: labels_by_digest(Path(report.directory), data.name)
+        for data in report.data
+        if data.target
+    }
+    return [
+        replace(row, label=label) if (label := labels.get(row.set, {}).get(row.digest)) else row
+        for row in known
+    ]
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:

@@ -45,7 +45,8 @@ class Accuracy(Frozen):
 
     Attributes:
         data: Name of the set.
-        value: Share of images that are right; of `confidence` the mean confidence instead.
+        value: Share of images that are right; of `confidence` the mean confidence instead. None
+            where labels prove a range and nothing estimates a value within it.
         low: Lower end of the range; None without one.
         high: Upper end.
         range: What the range is.
@@ -56,7 +57,7 @@ class Accuracy(Frozen):
     """
 
     data: str
-    value: Real
+    value: Real | None
     low: Real | None
     high: Real | None
     range: Range
@@ -158,9 +159,10 @@ def accuracy_from(
         range: What its range is; None for the usual one of its evidence.
         among: Classes among which answers were counted, and classes of the head.
     """
+    known = range != "proven" or figure.low == figure.high
     return Accuracy(
         data=data,
-        value=figure.value,
+        value=figure.value if known else None,
         low=figure.low,
         high=figure.high,
         range=range or _RANGE.get(evidence, "images"),
@@ -186,18 +188,25 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     '56 % right (37 to 75), measured on 500 pictures'
     >>> sentence(Accuracy(**known, range="images", evidence="confidence"))
     'average confidence 56 % (37 to 75), not an accuracy'
+    >>> proven = {**known, "value": None, "low": 0.378, "high": 0.871, "n": 260}
+    >>> sentence(Accuracy(**proven, range="proven", evidence="labels"))
+    'between 37 and 88 % right: labels of 260 pictures prove it'
     """
     if accuracy.evidence == "confidence":
         return f"average confidence {with_range(accuracy)}, not an accuracy"
-    between = numbers.ends(
-        accuracy.value, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
-    )
+    on = f" on {accuracy.data}" * named
+    pictures = f"{accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+    if accuracy.value is None:
+        between = numbers.ends(*_span(accuracy), "share", outward=True, joined=" and ")
+        few = among_few(accuracy, other)
+        return f"between {between} % right{on}{few}: labels of {pictures} prove it"
+    between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
     between = f" ({between})" if between else ""
-    about, on = "about " * (accuracy.evidence == "estimate"), f" on {accuracy.data}" * named
+    about = "about " * (accuracy.evidence == "estimate")
     text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
     if accuracy.evidence == "labels":
         by = "proven by labels of" if accuracy.range == "proven" else "measured on"
-        text += f", {by} {accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+        text += f", {by} {pictures}"
     return text
 
 
@@ -229,7 +238,17 @@ def _few(accuracy: Accuracy) -> bool:
 
 
 def _alone(accuracy: Accuracy) -> str:
+    if accuracy.value is None:
+        return with_range(accuracy)
     return numbers.number(accuracy.value, "share", accuracy.low, accuracy.high)
+
+
+def _span(accuracy: Accuracy) -> numbers.Span:
+    """Returns value and ends; of a proven range its middle, by which its digits are chosen."""
+    value, low, high = accuracy.value, accuracy.low, accuracy.high
+    if value is None and low is not None and high is not None:
+        value = (low + high) / 2
+    return value, low, high
 
 
 def cell(accuracy: Accuracy | NotRun) -> str:
@@ -260,6 +279,4 @@ WORDS: Final[dict[Evidence, str]] = {
 
 def with_range(accuracy: Accuracy) -> str:
     """Returns value and range alone, where the place says what they are of."""
-    return numbers.interval(
-        accuracy.value, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
-    )
+    return numbers.interval(*_span(accuracy), "share", outward=accuracy.range == "proven")

@@ -113,8 +113,11 @@ class Frozen(Record):
     model_config = ConfigDict(allow_inf_nan=False)
 
 
-PROVEN: Final = "what labels prove: pictures without a label are all wrong, or all right"
-"""The method of a figure whose range is certain."""
+PROVEN: Final = (
+    "what labels prove: pictures without a label are all wrong, or all right; the value is the "
+    "middle of the range, and no estimate"
+)
+"""The method of a figure whose range is certain. People are shown the range without a value."""
 
 
 class Estimate(Frozen):
@@ -162,11 +165,18 @@ class Estimate(Frozen):
     def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
 
+        It is the interval where that is proven, since it has no value then.
+
         Args:
             signed: Whether a positive value gets a plus sign.
             bare: Whether the unit is left out.
             places: Decimal places instead of these, which a column shares.
         """
+        if self.proven:
+            return numbers.interval(
+                self.value, self.low, self.high, self.unit, signed=signed, bare=bare,
+                places=places, outward=True,
+            )  # fmt: skip
         return numbers.number(
             self.value, self.unit, self.low, self.high, signed=signed, bare=bare, places=places
         )

@@ -292,7 +292,7 @@ class Report(Frozen):
             UsageError: If the report was not read from a run directory.
             DamagedFileError: If a file of the run is missing or damaged.
         """
-        pictures: list[Prediction] = _above("tuiprobe.run.pictures:predictions")(self)
+        pictures: list[Prediction] = _above("tuiprobe.report.reading:predictions")(self)
         return pictures
 
     def to_frame(self) -> Any:

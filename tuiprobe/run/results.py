@@ -151,6 +151,24 @@ def write_results(run: RunDir, report: Report) -> None:
     write_manifest(run.path, _named(run, sets, read_manifest(run.path) or {}))
 
 
+def write_summary(run: RunDir, report: Report) -> None:
+    """Publishes the summary of a report with labels, which came after the results.
+
+    Until the end the manifest names no summary, and readers take the results instead.
+
+    Raises:
+        RunError: If the operating system refuses.
+        DamagedFileError: If the manifest cannot be read.
+    """
+    file, manifest = run.summary_file, read_manifest(run.path)
+    named = {name: checksum for name, checksum in (manifest or {}).items() if name != file.name}
+    if manifest is not None:
+        write_manifest(run.path, named)
+    file.write_json(summary_of(report).model_dump(mode="json"))
+    if manifest is not None:
+        write_manifest(run.path, {**named, file.name: checksum_of(file)})
+
+
 def withdraw_results(run: RunDir) -> None:
     """Publishes a manifest without results: it names only what they are computed from.
 

@@ -253,8 +253,8 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
-        if is_known(er.prediction):
-            yield (_distance_to_line(er, er.prediction, accuracy.value),)
+        if is_known(er.prediction) and is_known(first.top1):
+            yield (_distance_to_line(er, er.prediction, first.top1.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
 

@@ -33,6 +33,7 @@ from tuiprobe.labelling.status import (
 from tuiprobe.numbers import MISSING, NO_BREAK, percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
 from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -104,7 +105,7 @@ class LabelScreen(ProbeScreen):
         self._target, self._narrow = target, narrow
         self._labelling: Labelling | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._changing = self._show_names = False
+        self._changing = self._changed = self._show_names = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
@@ -127,9 +128,21 @@ class LabelScreen(ProbeScreen):
         self._start_change()
 
     def on_unmount(self) -> None:
-        """Releases the labels for other processes, once the last one is written."""
+        """Releases the labels for other processes, once the last one is written.
+
+        Reports of the runs are written again meanwhile, which nothing waits for but the end of the
+        program.
+        """
         wait([self._thread.submit(self._close)], CLOSE_SECONDS)
+        self._thread.submit(self._renew)
         self._thread.shutdown(wait=False)
+
+    def _renew(self) -> None:
+        """Writes reports again, once a label has changed; one that is being written has it."""
+        from tuiprobe.report.renewal import renew_labelled
+
+        if self._changed:
+            renew_labelled(map(RunDir, self.runs))
 
     @property
     def shown_run(self) -> Path | None:
@@ -211,6 +224,7 @@ class LabelScreen(ProbeScreen):
     def _close(self) -> None:
         if self._labelling is not None:
             self._narrow = self._labelling.narrow
+            self._changed |= self._labelling.changed
             self._labelling.close()
             self._labelling = None
 

@@ -67,7 +67,7 @@ class BlockView(Static, can_focus=True):
     def __init__(self, block: CardBlock, report: Report, sets: Sequence[Accuracy] = ()) -> None:
         super().__init__(classes="panel", markup=False)
         self.block = block
-        self._sets = {(accuracy.value, accuracy.low, accuracy.high) for accuracy in sets}
+        self._sets = {(accuracy.n, accuracy.low, accuracy.high) for accuracy in sets}
         self._report = report
         self._opened = False
         self.fits = True  # whether there is room for all of it
@@ -116,7 +116,7 @@ class BlockView(Static, can_focus=True):
 
     def _drawn(self, piece: object) -> bool:
         """Returns whether the forest shows a piece of a line."""
-        ends = (piece.value, piece.low, piece.high) if isinstance(piece, Estimate) else None
+        ends = (piece.n, piece.low, piece.high) if isinstance(piece, Estimate) else None
         return ends in self._sets
 
     def action_open(self) -> None:

@@ -102,8 +102,8 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
     return replace(row, figure=accuracy.with_interval(), ends=ends, evidence=images_text)
 
 
-def live_mean(counts: Sequence[tuple[int, int]]) -> RangeEnds:
-    """Returns the mean of the shares of several sets with its 95 % interval.
+def live_mean(counts: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+    """Returns the mean of the shares of several sets between the ends of its 95 % interval.
 
     The variance of each share counts two right and two wrong images more (Agresti and Coull, 1998),
     so that it is not zero where all are right.
@@ -120,4 +120,4 @@ def live_mean(counts: Sequence[tuple[int, int]]) -> RangeEnds:
         variance += share * (1 - share) / (images + 4)
     value = sum(right / images for right, images in counts) / len(counts)
     half = 1.96 * math.sqrt(variance) / len(counts)
-    return RangeEnds(max(value - half, 0.0), value, min(value + half, 1.0))
+    return max(value - half, 0.0), value, min(value + half, 1.0)

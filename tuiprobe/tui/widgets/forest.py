@@ -25,10 +25,10 @@ MIN_PLOT = 10
 
 
 class RangeEnds(NamedTuple):
-    """A value between the ends of its range."""
+    """A value between the ends of its range; None for a range that has none."""
 
     low: float
-    value: float
+    value: float | None
     high: float
 
 
@@ -119,7 +119,8 @@ def span(ends: RangeEnds, bounds: tuple[float, float], width: int, sign: str = "
         cells[start : end + 1] = ["├", *"─" * (end - start - 1), "┤"]
     if first < 0 < last:
         cells[cell(0.0)] = "┼"
-    cells[cell(ends.value)] = sign
+    if ends.value is not None:
+        cells[cell(ends.value)] = sign
     return "".join(cells)
 
 
@@ -187,7 +188,8 @@ class Forest(RowTable[T]):
         columns = [RowColumn(texts[0], texts[1], i >= len(names)) for i, texts in enumerate(titled)]
         if room >= MIN_PLOT:
             if self._differences:
-                ends = [abs(end) for row in self._drawn for end in row.ends or ()]
+                every = (end for row in self._drawn for end in row.ends or ())
+                ends = [abs(end) for end in every if end is not None]
                 reach = max(ends, default=0.0) or 1.0
                 self._bounds = (-reach, reach)
             unit = "points" if self._differences else "share"
