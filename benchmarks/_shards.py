@@ -22,9 +22,9 @@ from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.sample import Stamp
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.job import Clock, Job
 from tuiprobe.engine.machine import current_fingerprint
 from tuiprobe.engine.merge import MergedSet, merge_set
+from tuiprobe.engine.opening import Clock, Job
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.shards import Shard

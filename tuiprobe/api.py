@@ -19,8 +19,7 @@ from tuiprobe.datasets.dataset import Dataset, safe_name
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.engine.job import RunOutcome
-from tuiprobe.engine.opening import PythonObjects
+from tuiprobe.engine.opening import PythonObjects, RunOutcome
 from tuiprobe.engine.run import run
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.checks.trial import first_pictures

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.prepared import Forked, Prepared
-from tuiprobe.engine.job import RunOutcome
+from tuiprobe.engine.opening import RunOutcome
 from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.status import Event, Listener

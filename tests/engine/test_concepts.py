@@ -25,8 +25,8 @@ from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.measurements import read_labels
 
 MODEL = "py:tests.engine.colors:build"
 IMAGES = 240

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tuiprobe.engine.job import RunOutcome
+from tuiprobe.engine.opening import RunOutcome
 from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 

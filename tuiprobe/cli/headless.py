@@ -35,7 +35,7 @@ from tuiprobe.run.preview import preview_lines
 from tuiprobe.run.status import Event, Listener
 
 if TYPE_CHECKING:
-    from tuiprobe.engine.job import RunOutcome
+    from tuiprobe.engine.opening import RunOutcome
     from tuiprobe.run.directory import RunDir
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Sample
 from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.engine.decoding import Batch
-from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.machine import statistics_device
+from tuiprobe.engine.opening import Job
 from tuiprobe.engine.plan import INNER_TOP_K
 from tuiprobe.engine.shards import Shard, stack_states
 from tuiprobe.engine.stopping import Interrupted, failure_event

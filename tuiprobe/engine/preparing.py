@@ -22,8 +22,8 @@ from tuiprobe.engine.decoding import choose_workers
 from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import LongHeadError, build_head
-from tuiprobe.engine.job import Job
 from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.opening import Job
 from tuiprobe.engine.plan import Plan, record_of, write_plan
 from tuiprobe.engine.resume import Inventory, UnusableShardError, check_shards, compare_contents
 from tuiprobe.engine.running import LiveAnswers
@@ -32,9 +32,9 @@ from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.files import DamagedFileError, sweep, unless_damaged
 from tuiprobe.probes.robustness.baselines import copy_baseline
 from tuiprobe.results import NotRun
-from tuiprobe.run.concept_labels import Labels, read_labels, write_labels
 from tuiprobe.run.counting import count_images
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.measurements import Labels, read_labels, write_labels
 from tuiprobe.run.records import write_spec
 from tuiprobe.run.status import Event, Listener
 

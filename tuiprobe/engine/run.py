@@ -23,11 +23,10 @@ from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, read_blocks, uploaded
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.head_building import build_head
-from tuiprobe.engine.job import Job, RunOutcome
 from tuiprobe.engine.live import images_at_ends, write_thumbnails
 from tuiprobe.engine.machine import refuse_forked_child
 from tuiprobe.engine.merge import MergedSet, merge_set, write_merged, write_names
-from tuiprobe.engine.opening import PythonObjects, open_run
+from tuiprobe.engine.opening import Job, PythonObjects, RunOutcome, open_run
 from tuiprobe.engine.plan import Plan, write_plan
 from tuiprobe.engine.preparing import extraction_of, prepare
 from tuiprobe.engine.resume import UnusableShardError, check_shards

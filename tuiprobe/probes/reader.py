@@ -22,10 +22,9 @@ from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids,
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
-from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import FittedImages, HeadFile, read_head
-from tuiprobe.run.measurements import ROW_SAMPLE, read_features, tap_statistics
+from tuiprobe.run.measurements import ROW_SAMPLE, Labels, read_features, read_labels, tap_statistics
 from tuiprobe.run.pictures import read_digests
 from tuiprobe.run.records import (
     Measured,
