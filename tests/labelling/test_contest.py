@@ -16,7 +16,7 @@ from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.status import FEWEST_LABELS, answer_labels
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, SampledRange, StratifiedSample, Survey
-from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.results.proportions import wilson_bounds
 
 STREET = np.load(Path(__file__).with_name("street.npz"))
 TRUTH = STREET["truth"]

@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tuiprobe.probes import intervals
-from tuiprobe.probes.intervals import (
-    bootstrap_mean,
-    delete_one,
-    delete_shard,
-    mean_interval,
-    wilson,
-    wilson_bounds,
-)
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, delete_shard, mean_interval
+from tuiprobe.results.proportions import wilson, wilson_bounds
 
 
 def test_bootstrap_agrees_with_scipys():

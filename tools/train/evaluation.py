@@ -16,7 +16,7 @@ from tools.train import cache
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
 from tuiprobe.miniature.networks import MEAN, STD, Classifier
-from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.results.proportions import wilson_bounds
 
 Float64Array = NDArray[np.float64]
 

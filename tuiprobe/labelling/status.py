@@ -16,7 +16,7 @@ from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
 from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, several, table
-from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.results.proportions import wilson_bounds
 from tuiprobe.results.section import Section, SectionContent, Value
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")

@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge
 
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.ridge import fit_ridge
-from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.linear.compute import DRAWS, Labelled, Linear, linear_accuracy, stratified
 from tuiprobe.results import NotRun, is_known
+from tuiprobe.results.proportions import wilson
 from tuiprobe.run.checked_arrays import HeadArrays
 
 _ORDER = np.random.default_rng(1).permutation(1797)

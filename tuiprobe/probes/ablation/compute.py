@@ -24,11 +24,12 @@ from tuiprobe.probes.base.head_arrays import (
     subsample,
 )
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.intervals import band, paired_difference, wilson
+from tuiprobe.probes.intervals import band, paired_difference
 from tuiprobe.probes.outliers.result import Outcome, RowFigures
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.base import Channel, Frozen, Many, PerChannel, Points, Real, Share
 from tuiprobe.results.figures import Fig
+from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -27,9 +27,9 @@ from tuiprobe.probes.base.head_arrays import (
 from tuiprobe.probes.base.inputs import Bool, Float32
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.directions.compute import decompose
-from tuiprobe.probes.intervals import wilson_bounds
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
+from tuiprobe.results.proportions import wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest

@@ -9,8 +9,8 @@ from scipy.linalg.blas import sgemm
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut
-from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import Figure, Inapplicable, NotRun
+from tuiprobe.results.proportions import wilson
 from tuiprobe.run.checked_arrays import HeadArrays
 
 LOGIT_ROWS = 2048

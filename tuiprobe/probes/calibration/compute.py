@@ -19,10 +19,11 @@ from tuiprobe.probes.base.confidence import (
 )
 from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, refuse_wrong_labels
 from tuiprobe.probes.base.inputs import Int64
-from tuiprobe.probes.intervals import newcombe, wilson
+from tuiprobe.probes.intervals import newcombe
 from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import AnsweredImage
 from tuiprobe.run.checked_arrays import HeadArrays

@@ -19,7 +19,7 @@ from tuiprobe.probes.base.head_arrays import (
 )
 from tuiprobe.probes.base.inputs import Float32, Float64
 from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
-from tuiprobe.probes.intervals import band, wilson
+from tuiprobe.probes.intervals import band
 from tuiprobe.results import Figure
 from tuiprobe.results.base import (
     Count,
@@ -28,6 +28,7 @@ from tuiprobe.results.base import (
     Real,
     Share,
 )
+from tuiprobe.results.proportions import wilson
 from tuiprobe.run.checked_arrays import HeadArrays
 
 Order = Literal[

@@ -17,10 +17,11 @@ from tuiprobe.probes.base.head_arrays import (
 )
 from tuiprobe.probes.base.inputs import Bool, Float64, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
-from tuiprobe.probes.intervals import paired_difference, wilson
+from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import Estimate, Figure, Inapplicable, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
+from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 

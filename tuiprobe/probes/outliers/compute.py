@@ -11,13 +11,7 @@ import numpy as np
 
 from tuiprobe.probes.base.inputs import Float32, Float64, Int64, TapArrays
 from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
-from tuiprobe.probes.intervals import (
-    bootstrap_mean,
-    delete_one,
-    exact,
-    mean_interval,
-    wilson,
-)
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, exact, mean_interval
 from tuiprobe.probes.outliers.heights import (
     HeightScan,
     median_ranks,
@@ -42,6 +36,7 @@ from tuiprobe.probes.outliers.result import (
 )
 from tuiprobe.probes.outliers.rules import RowContext, finding
 from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known
+from tuiprobe.results.proportions import wilson
 from tuiprobe.results.section import TopImage
 
 LEADING = 16

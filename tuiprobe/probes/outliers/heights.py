@@ -15,7 +15,7 @@ from scipy import special  # importing scipy.stats takes half a second
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.row_statistics import BLOCK_VALUES
-from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.results.proportions import wilson_bounds
 
 OUTLIER = 6.0
 """Height of an outlier channel, in sigmas."""

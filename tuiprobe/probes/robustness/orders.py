@@ -22,9 +22,9 @@ from tuiprobe.probes.base.head_arrays import (
     usable_images,
 )
 from tuiprobe.probes.base.inputs import Bool, Int64
-from tuiprobe.probes.intervals import wilson, wilson_bounds
 from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
 from tuiprobe.results import is_known
+from tuiprobe.results.proportions import wilson, wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
 
 ALPHA = 0.001

@@ -19,7 +19,7 @@ from tuiprobe.probes.base.confidence import (
 from tuiprobe.probes.base.head_arrays import SetFeatures, refuse_wrong_labels
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.base.strata import labels_needed
-from tuiprobe.probes.intervals import exact, wilson
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.targets.estimators import (
     ESTIMATORS,
     HEADLINE,
@@ -39,6 +39,7 @@ from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import TARGET_ERROR
+from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import AnsweredImage
 from tuiprobe.run.checked_arrays import HeadArrays

@@ -45,7 +45,7 @@ def _live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
     if answers is None:
         return None
     if answers.right is not None:
-        from tuiprobe.probes.intervals import wilson
+        from tuiprobe.results.proportions import wilson
 
         figure = wilson(answers.right, answers.images)
         return accuracy_from(figure, name, "measured") if is_known(figure) else None

@@ -1,0 +1,47 @@
+"""Shares of images with Wilson's interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tuiprobe.numbers import NORMAL_95
+from tuiprobe.results.base import Estimate, Figure, NotRun
+
+Float64 = npt.NDArray[np.float64]
+
+
+def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[Float64, Float64]:
+    """Returns Wilson's interval for hits / n, vectorised (equals scipy's `proportion_ci`).
+
+    Args:
+        hits: Each number of hits.
+        n: Number of trials.
+        reach: What the normal quantile is multiplied by. Where it is not 1, at most one miss
+            leaves certainty possible: the upper end is 1.
+
+    >>> low, high = wilson_bounds([0, 35], 35)
+    >>> [round(float(x), 3) for x in (*low, *high)]
+    [0.0, 0.901, 0.099, 1.0]
+    """
+    p = np.asarray(hits, dtype=np.float64) / n
+    z2 = (reach * NORMAL_95) ** 2
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    low, high = np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+    certain = p * n >= n - (reach != 1)
+    return np.where(p <= 0, 0, low), np.where(certain, 1, high)
+
+
+def wilson(hits: int, n: int, reach: float = 1.0) -> Figure:
+    """Returns a proportion with Wilson's interval; `NotRun` for n = 0.
+
+    `reach` is that of `wilson_bounds`.
+    """
+    if n == 0:
+        return NotRun(reason="no images")
+    low, high = wilson_bounds(hits, n, reach)
+    method = "Wilson" if reach == 1 else f"Wilson, {reach:g} times as wide"
+    return Estimate(
+        value=hits / n, low=float(low), high=float(high), unit="share", n=n, method=method
+    )
