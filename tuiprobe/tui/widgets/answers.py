@@ -92,7 +92,7 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
             low, value, high = live_mean([(one.right or 0, one.images) for one in counted])
             accuracy = Estimate(value=value, low=low, high=high, unit="share", n=images, method="")
         else:
-            from tuiprobe.probes.intervals import wilson
+            from tuiprobe.results.proportions import wilson
 
             accuracy = wilson(counted[0].right or 0, counted[0].images)
     if not is_known(accuracy) or accuracy.low is None or accuracy.high is None:
