@@ -14,6 +14,9 @@ from tuiprobe.results.section import Chart, Drawn, Series
 MOST_ROWS: Final = 40
 """Differences up to which those of single sets are shown."""
 
+YOUR_PICTURES: Final = "your labelled pictures"
+"""Name of the differences on the labelled pictures in question."""
+
 _ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control", "context")
 
 
@@ -38,8 +41,8 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
         decision: The decision.
         comparisons: Its first model as `second`, with each of the others as `first`, in order.
     """
-    by_labels = decision.evidence == "labels"
-    name = f"{decision.target} by labels" if by_labels else "mean of shifts"
+    names = {"labels": f"{decision.target} by labels", "pictures": YOUR_PICTURES}
+    name = names.get(decision.evidence, "mean of shifts")
     rows = [
         PairedRow(name=name, model=row.model, difference=row.difference)
         for row in decision.models
@@ -50,6 +53,7 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
         for comparison in comparisons
         for row in comparison.differences
         if row.id == "top1" and row.paired and not row.inner and is_known(row.difference)
+        if row.data != decision.question
     ]
     if len(on_sets) <= MOST_ROWS:
         order = {row.name: place for place, row in reversed(list(enumerate(on_sets)))}
@@ -82,9 +86,9 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
     single = " Sets: each interval is 95 % by itself." if of_sets else ""
     return Chart(
         id="paired",
-        title=f"Paired differences to {reference}",
+        title=f"Leads of {reference} on the same pictures",
         x_label="",
-        y_label=f"{reference} minus it, points",
+        y_label=f"lead of {reference}, points",
         series=(*drawn, zero),
         y_unit="points",
         ticks=tuple(row.name if len(models) == 1 else f"{row.name} · {row.model}" for row in rows),

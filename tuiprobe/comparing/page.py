@@ -56,14 +56,14 @@ def compare_page(
 
 
 def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Places] | None:
-    """Returns the target as each model answers it, or the first shift whose images they share.
+    """Returns the target, the labelled set or the first shift as each model answers it.
 
     With it the places of the images on which they differ; None where they differ on none.
     """
     sets = []
     with suppress(TuiprobeError):  # the decision and the figures need none of it
         sets = [read_pictures(run.directory, run.images) for run in runs]
-    for name in (decision.target, *decision.shifts):
+    for name in (decision.target, decision.question, *decision.shifts):
         if sets and all(name in of for of in sets):
             shared = [of[name] for of in sets]
             with suppress(TuiprobeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tuiprobe.comparing.orders import VERDICTS, ModelOrder
 from tuiprobe.comparing.runs import LabelEvidence, Run
@@ -14,6 +14,9 @@ from tuiprobe.plaintext import plain
 from tuiprobe.results import NotRun, SetSummary
 from tuiprobe.results.accuracy import best_accuracy
 from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from tuiprobe.labelling.matching import Matched
 
 MOST_TO_LABEL: Final = 12
 """Models that a command to label names."""
@@ -67,9 +70,14 @@ def label_fields(
     )
     if len(paths) < 2:
         return fields
-    readable, fields["obstacle"] = _matched(paths, target)
-    if not fields["obstacle"] and (readable or target is not None):
-        fields["command"] = plain(f"tuiprobe label {shlex.join(paths)}")
+    matched, fields["obstacle"] = _matched(paths, target)
+    if not fields["obstacle"] and (matched is not None or target is not None):
+        words = ["tuiprobe", "label", *paths]
+        begun = isinstance(labels, LabelEvidence)
+        if matched is not None and not begun and (folder := _labelled_folder(matched)):
+            fields["answers_from"] = folder
+            words += ["--answers-from", folder]
+        fields["command"] = plain(shlex.join(words))
     return fields
 
 
@@ -83,16 +91,26 @@ def _answers_on_target(run: Run, target: str | None) -> bool:
     )
 
 
-def _matched(paths: Iterable[str], target: SetSummary | None) -> tuple[bool, str]:
-    """Returns whether runs can be labelled together, and what is different where they cannot."""
+def _matched(paths: Iterable[str], target: SetSummary | None) -> tuple[Matched | None, str]:
+    """Returns runs that can be labelled together, and what is different where they cannot."""
     from tuiprobe.labelling.candidates import read_candidate  # scipy, which few decisions need
     from tuiprobe.labelling.matching import DifferentPoolsError, match
 
     name = None if target is None else target.name
     try:
-        match([read_candidate(RunDir(Path(path)), name) for path in paths])
+        return match([read_candidate(RunDir(Path(path)), name) for path in paths]), ""
     except DifferentPoolsError as error:
-        return False, plain(str(error))
+        return None, plain(str(error))
     except TuiprobeError:
-        return False, ""
-    return True, ""
+        return None, ""
+
+
+def _labelled_folder(matched: Matched) -> str:
+    """Returns the folder of the pictures if its subfolders are classes of the runs; else empty."""
+    folders = {path.partition("/")[0] for path in matched.paths if "/" in path}
+    source = matched.source_run.source
+    folder = source.removeprefix("imagefolder:")
+    if len(folders) < 2 or any("/" not in path for path in matched.paths):
+        return ""
+    known = matched.classes_named(folders).values()
+    return folder if set(known) <= set(matched.classes) and Path(folder).is_dir() else ""

@@ -211,7 +211,9 @@ def _difference_rows(
     by_name = {row.model: row for row in decision.models}
     first, *others = by_name
     paired = paired_rows(decision, comparisons)
-    over = decision.target if decision.evidence == "labels" else (*decision.shifts, "")[0]
+    over = {"labels": decision.target, "pictures": decision.question}.get(
+        decision.evidence, (*decision.shifts, "")[0]
+    )
     wanted: list[tuple[str, str, Figure, str]] = [
         (row.name, row.model, row.difference, row.name if row.name in sets[0] else over)
         for row in paired
@@ -222,7 +224,7 @@ def _difference_rows(
         wanted += [(decision.target, other, missing, decision.target) for other in others]
 
     def differ(name: str, other: str, data: str) -> int | None:
-        if name not in sets[0] and decision.evidence != "labels":
+        if name not in sets[0] and decision.evidence == "shifts":
             return None  # a mean over several sets
         both = [pictures[model].get(data) for model in (first, other)]
         with suppress(TuiprobeError):  # other images
