@@ -58,7 +58,7 @@ def accuracies(world: World, models: int) -> NDArray[np.float64]:
     if world == "equal":
         return np.full(models, 0.75)
     if world == "one 5 points ahead":
-        return np.r_[0.8, np.full(models - 1, 0.75)]
+        return np.array([0.8, *[0.75] * (models - 1)])
     return np.linspace(0.8, 0.6, models)
 
 

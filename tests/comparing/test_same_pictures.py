@@ -1,0 +1,172 @@
+"""Runs on the same labelled pictures: matched by content, id or row, from their directories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+import tuiprobe
+from tests.comparing.test_not_compared import CLASSES, answer, paint
+from tuiprobe.cli.app import run_cli
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.runs import read_runs
+from tuiprobe.results import is_known
+
+ROWS = 90
+
+
+def measure(root: Path, table: Path, images: Path, *targets: Path) -> Path:
+    """Runs a table of answers on labelled pictures."""
+    output = root / "runs" / table.stem
+    tuiprobe.probe(
+        f"answers:{table}", images, output=output, classes=list(CLASSES), progress=False,
+        target=[str(target) for target in targets],
+    )  # fmt: skip
+    return output
+
+
+def vectors(root: Path, name: str, right: float, labels: Sequence[int], **changes: Any) -> Path:
+    """Runs stored vectors whose largest channel is the answer; `lost` rows are not finite.
+
+    With `order` the rows are stored in another order and named by an id column.
+    """
+    rng = np.random.default_rng(len(name))
+    x = np.full((ROWS, 3), 0.1, np.float32) + rng.random((ROWS, 3), np.float32) / 100
+    x[np.arange(ROWS), [(of + (rng.random() >= right)) % 3 for of in labels]] = 1
+    x[np.array(changes.get("lost", []), dtype=int)] = np.nan
+    folder = root / name
+    folder.mkdir()
+    save_file({"weight": np.eye(3, dtype=np.float32)}, folder / "head.safetensors")
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    options: dict[str, Any] = {}
+    if (order := changes.get("order")) is None:
+        np.save(folder / "x.npy", x)
+        source, table = folder / "x.npy", folder / "labels.txt"
+        table.write_text("\n".join(CLASSES[of] for of in labels))
+    else:
+        source, table = folder / "x.parquet", folder / "labels.csv"
+        pq.write_table(pa.table({"v": list(x[order]), "id": [f"p{n}" for n in order]}), source)
+        rows = [f"p{n},{CLASSES[of]}" for n, of in enumerate(labels)]
+        table.write_text("\n".join(["id,class", *rows]))
+        options["id_column"] = "id"
+    tuiprobe.probe(
+        embeddings=source, labels=table, classes=folder / "classes.txt", progress=False,
+        head=folder / "head.safetensors", output=folder / "run", **options,
+    )  # fmt: skip
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def labels() -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, 3, ROWS)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("same")
+
+
+def decided(*runs: Path) -> Decision:
+    return decide(read_runs(runs))
+
+
+def lead(decision: Decision) -> float:
+    change = decision.models[1].difference
+    assert is_known(change)
+    return change.value
+
+
+def test_pictures_of_another_folder_are_the_same_by_content(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = paint(root / "photos", 1)
+    copytree(photos, root / "elsewhere")
+    first = measure(root, answer(root / "first.csv", {"photos": photos}, 0.95, 0), photos)
+    second = measure(
+        root, answer(root / "second.csv", {"elsewhere": root / "elsewhere"}, 0.5, 1),
+        root / "elsewhere",
+    )  # fmt: skip
+    decision = decided(second, first)
+    assert (decision.evidence, decision.verdict) == ("pictures", "best")
+    assert (decision.pictures, decision.left_out, decision.paired_by) == (60, 0, "contents")
+    assert [row.place for row in decision.models] == [1, 0]
+    assert tuiprobe.compare([second, first]) == decision
+    paths = [str(second), str(first)]
+    for form in ([], ["--json"], ["--html"]):
+        assert run_cli(["compare", *paths, *form]) == 0
+        printed = capsys.readouterr().out
+        if form == ["--json"]:
+            content = json.loads(printed)["decision"]
+            assert (content["evidence"], content["question"]) == ("pictures", "elsewhere")
+        else:
+            assert "60 labelled pictures" in " ".join(printed.split())
+            assert "found least often" in " ".join(printed.split())
+
+
+@pytest.mark.slow
+def test_vectors_are_paired_by_row_number_and_one_lost_row_is_counted(
+    root: Path, labels: NDArray[np.int64]
+) -> None:
+    a = vectors(root, "a", 0.9, labels)
+    b = vectors(root, "bb", 0.4, labels)
+    every = decided(b, a)
+    assert (every.evidence, every.pictures, every.paired_by) == ("pictures", ROWS, "rows")
+    assert every.verdict == "best"
+    assert not any("not paired" in note for note in every.notes)
+    c = vectors(root, "ccc", 0.4, labels, lost=[7, 8])
+    some = decided(c, a)
+    assert (some.verdict, some.pictures, some.left_out) == ("best", ROWS - 2, 2)
+
+
+@pytest.mark.slow
+def test_vectors_are_paired_by_their_id_column_in_any_order(
+    root: Path, labels: NDArray[np.int64]
+) -> None:
+    straight = vectors(root, "d", 0.9, labels, order=np.arange(ROWS))
+    turned = vectors(root, "ee", 0.4, labels, order=np.random.default_rng(1).permutation(ROWS))
+    plain = vectors(root, "xx", 0.4, labels, order=np.arange(ROWS))  # the same answers as "ee"
+    decision = decided(straight, turned)
+    assert (decision.paired_by, decision.pictures) == ("ids", ROWS)
+    assert lead(decision) == lead(decided(straight, plain))
+    ranges = [decided(straight, other).models[1].difference for other in (turned, plain)]
+    assert ranges[0] == ranges[1]
+
+
+@pytest.mark.slow
+def test_rows_with_other_labels_are_other_pictures(root: Path, labels: NDArray[np.int64]) -> None:
+    a = vectors(root, "f", 0.9, labels)
+    b = vectors(root, "gg", 0.4, np.roll(labels, 1))
+    decision = decided(a, b)
+    assert (decision.evidence, decision.verdict) == ("none", "undecided")
+    assert [of.reason for of in decision.not_compared] == ["other pictures"]
+
+
+def test_class_folders_of_a_target_are_the_next_step(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, target = paint(root / "train", 5), paint(root / "field", 6)
+    runs = []
+    for name, right in (("first-field", 0.95), ("second-field", 0.5)):
+        table = answer(root / f"{name}.csv", {"train": train, "field": target}, right, 2)
+        runs.append(measure(root, table, train, target))
+    decision = decided(*runs)
+    assert (decision.evidence, decision.target) == ("none", "field")
+    assert decision.answers_from == str(target)
+    command = decision.command.split()
+    assert command == ["tuiprobe", "label", *map(str, runs), "--answers-from", str(target)]
+    assert run_cli(command[1:]) == 0
+    capsys.readouterr()
+    labelled = decided(*runs)
+    assert (labelled.evidence, labelled.verdict) == ("labels", "best")
+    assert labelled.answers_from == ""
