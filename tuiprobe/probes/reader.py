@@ -213,11 +213,11 @@ class RunReader:
         Where the shards of a run were deleted, pictures are known by their representation.
         """
         record = next(record for record in self.sets if record.name == images.name)
-        if record.files or not self.directory.shard_file(record.name, 0).exists():
-            digests = [hashlib.sha256(row.tobytes()).digest() for row in images.features]
-        else:
-            of_image = read_digests(self.directory, record)
-            digests = [bytes.fromhex(of_image[i]) for i in np.asarray(images.ids).tolist()]
+        known = {} if record.files else read_digests(self.directory, record, partial=True)
+        digests = [
+            bytes.fromhex(known[i]) if i in known else hashlib.sha256(row.tobytes()).digest()
+            for i, row in zip(np.asarray(images.ids).tolist(), images.features, strict=True)
+        ]
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
     @cached_property

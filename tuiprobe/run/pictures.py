@@ -187,18 +187,21 @@ def predictions(report: Report) -> list[Prediction]:
     return [picture for images in sets for picture in images.at(images.everything())]
 
 
-def read_digests(directory: RunDir, record: SetRecord) -> dict[int, str]:
+def read_digests(directory: RunDir, record: SetRecord, *, partial: bool = False) -> dict[int, str]:
     """Returns the SHA-256 of every image of a set, readable or not, by sample id.
 
     Args:
         directory: The run directory.
         record: The set, of images.
+        partial: Whether shards may be missing, as those of a stopped run are.
 
     Raises:
         DamagedFileError: If a shard is missing or damaged.
     """
     digests: dict[int, str] = {}
     for number in range(record.shards):
+        if partial and not directory.shard_file(record.name, number).exists():
+            continue
         shard = read_shard(directory, record.name, number, record.key)
         digests |= {i: digest.hex() for i, digest in shard.digests().items()}
     return digests
