@@ -16,7 +16,9 @@ import tuiprobe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.runs import read_runs
+from tuiprobe.results.section import Table
 
 CLASSES = ("blue", "green", "red")
 EACH = 20
@@ -65,6 +67,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"answers:{table}", images, output=root / "runs" / name, classes=list(CLASSES),
             progress=False,
         )  # fmt: skip
+    tuiprobe.probe(
+        f"answers:{root / 'first.csv'}", photos, output=root / "runs" / "again", progress=False,
+        classes=list(reversed(CLASSES)),
+    )  # fmt: skip
     copytree(root / "runs" / "first", root / "runs" / "copy")
     return root / "runs"
 
@@ -105,3 +111,59 @@ def test_one_measurement_given_twice_is_no_tie(world: Path, capsys, again: str) 
             assert (left_out["place"], left_out["reason"]) == (1, "same measurement")
         else:
             assert "not compared" in printed
+
+
+def test_equal_answers_of_two_measurements_are_noted(world: Path) -> None:
+    decision = decided(world, "first", "second", "again")
+    assert not decision.not_compared
+    (note,) = [note for note in decision.notes if "all answers equal" in note]
+    models = {Path(row.run).name: row.model for row in decision.models}
+    assert note.endswith(f"{3 * EACH} pictures: {models['first']} and {models['again']}")
+    notes = decided(world, "first", "second").notes
+    assert not any("all answers equal" in note for note in notes)
+
+
+def test_accuracies_on_other_pictures_share_no_column(world: Path) -> None:
+    names = ("first", "second", "namesake", "other", "plain")
+    runs = read_runs([world / name for name in names])
+    decision = decide(runs)
+    table = next(
+        piece for piece in describe_decision(decision, runs).content if isinstance(piece, Table)
+    )
+    order = [Path(row.run).name for row in decision.models]
+    columns = {
+        frozenset(name for name, cell in zip(order, cells, strict=True) if cell is not None)
+        for column, *cells in zip(table.columns, *table.rows, strict=True)
+        if column.id.startswith(("labels", "measured"))
+    }
+    assert columns == {
+        frozenset({"first", "second"}),
+        frozenset({"namesake"}),
+        frozenset({"other"}),
+    }
+    headings = [column.title for column in table.columns]
+    assert len({*headings}) == len(headings)
+
+
+def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(
+    world: Path, tmp_path: Path
+) -> None:
+    images = {folder: world.parent / folder / "photos" for folder in "ab"}
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        answer(tmp_path / folder / "t.csv", {"photos": images[folder]}, 0.9, 1)
+    runs = {
+        "aa": tmp_path / "t-00000001",
+        "bb": tmp_path / "t-00000002",
+        "ab": tmp_path / "t-00000003",
+    }
+    for (table, folder), run in runs.items():
+        tuiprobe.probe(
+            f"answers:{tmp_path / table / 't.csv'}", images[folder], output=run, progress=False
+        )
+
+    def names(*some: str) -> list[str]:
+        return [run.report.model.name for run in read_runs([runs[name] for name in some])]
+
+    assert names("aa", "bb") == ["answers:a/t.csv", "answers:b/t.csv"]
+    assert names("aa", "ab") == ["answers:t.csv (on a/photos)", "answers:t.csv (on b/photos)"]

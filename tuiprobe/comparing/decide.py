@@ -17,11 +17,7 @@ from typing import Any, Final, NamedTuple
 from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.inference import joint_reach
-from tuiprobe.comparing.not_compared import (
-    left_out,
-    same_measurements,
-    without_evidence,
-)
+from tuiprobe.comparing.not_compared import left_out, without_evidence
 from tuiprobe.comparing.notes import weakening
 from tuiprobe.comparing.orders import (
     BEATEN,
@@ -31,7 +27,7 @@ from tuiprobe.comparing.orders import (
     order_by_pictures,
     order_by_shifts,
 )
-from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence, same_measurements
 from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.comparing.to_label import label_fields, target_set
@@ -114,7 +110,7 @@ def _decide(runs: Sequence[Run], target: str | None) -> Decision:
             "paired_by": answered.paired_by,
             "more": order.more,
         }
-    notes = [*_pictures_notes(answered, models), *weakening(runs, order.order[0], labels, answered)]
+    notes = [*_pictures_notes(answered, models), *weakening(runs, order.order, labels, answered)]
     decision = Decision(
         verdict=order.verdict,
         evidence=evidence.kind,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from tuiprobe.comparing.accuracy_columns import TableColumn, accuracy_columns, mean_columns
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.inference import second_minus_first
@@ -19,7 +20,7 @@ from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Figure, NotRun, Report, is_known
-from tuiprobe.results.accuracy import best_accuracy, brief
+from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy
 from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
@@ -40,15 +41,16 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
         decision: The decision.
         runs: What it was made from.
     """
-    ordered = [runs[row.place].report for row in decision.models]
+    ordered = [runs[row.place] for row in decision.models]
+    reports = [run.report for run in ordered]
     return Section(
         title="Decision",
         headline=(decision.sentence,),
         content=(
             bullets(beneath(decision)),
             _models(decision, ordered),
-            bullets(_reading(decision, ordered)),
-            _inside(ordered),
+            bullets(_reading(decision, reports)),
+            _inside(reports),
         ),
     )
 
@@ -75,53 +77,69 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 
-def _models(decision: Decision, reports: Sequence[Report]) -> SectionContent:
+def _models(decision: Decision, runs: Sequence[Run]) -> SectionContent:
     """Returns the table of the models; columns without content are left out."""
-    whose = "its own" if decision.obstacle else "your"
-    lead = "lead in points, all pairs together" if len(reports) > 2 else "lead in points"
-    columns = (
-        ("model", "model"), ("standing", "decision"), ("difference", lead),
-        ("labels", f"on {whose} pictures"), ("balanced", "balanced accuracy"),
-        ("least_found", "class found least often"), ("top1", "in distribution"),
-        ("mean_shift", "mean of shifts"), ("largest_loss", "largest loss"),
-        ("images_per_second", "speed"), ("estimate", f"{whose} pictures, estimated"),
-    )  # fmt: skip
-    rows = [_row(decision, *row) for row in zip(decision.models, reports, strict=True)]
-    shown = [
-        i
-        for i, (id, _) in enumerate(columns)
-        if any(row[i] is not None for row in rows)
-        if id not in ("largest_loss", "images_per_second") or len(rows) <= MANY
+    many = len(runs) > MANY
+    lead = "lead in points, all pairs together" if len(runs) > 2 else "lead in points"
+    known = [_known(decision, *row) for row in zip(decision.models, runs, strict=True)]
+    costs = [
+        TableColumn("largest_loss", "largest loss", [_loss(run.report) for run in runs]),
+        TableColumn("images_per_second", "speed", [_speed(row) for row in decision.models]),
     ]
-    cells: list[list[Value]] = [[row[i] or None for i in shown] for row in rows]
-    return table("models", [columns[i] for i in shown], cells, shown=len(rows), file=False)
+    models = decision.models
+    columns = [
+        TableColumn("model", "model", [row.model for row in models]),
+        TableColumn("standing", "decision", [row.standing for row in models]),
+        TableColumn("difference", lead, [_lead(row) for row in models]),
+        *accuracy_columns(runs, known, "labels", ("on your pictures", "on {}")),
+        TableColumn("balanced", "balanced accuracy", [_balanced(row) for row in models]),
+        TableColumn(
+            "least_found", "class found least often", [_least_found(row) for row in models]
+        ),
+        *accuracy_columns(runs, known, "measured", ("in distribution", "{}, in distribution")),
+        *mean_columns(runs, "mean of shifts"),
+        *(() if many else costs),
+        *accuracy_columns(runs, known, "estimate", ("your pictures, estimated", "{}, estimated")),
+    ]
+    shown = [column for column in columns if any(cell is not None for cell in column.cells)]
+    rows = [list(row) for row in zip(*(column.cells for column in shown), strict=True)]
+    headings = [(column.id, column.heading) for column in shown]
+    return table("models", headings, rows, shown=len(rows), file=False)
 
 
-def _row(decision: Decision, model: DecidedModel, report: Report) -> list[Value]:
-    """Returns the cells of a model; None where there is nothing to show."""
-    speed, change, found = model.images_per_second, model.difference, model.least_found
-    shifts = _figure(report, MEAN_SHIFT.id)
-    known = [model.accuracy, best_accuracy(report, report.data[0].name if report.data else None)]
-    cells = {of.evidence: brief(of) for of in known if not isinstance(of, NotRun)}
-    if decision.evidence == "pictures":  # the labelled set is the user's pictures
-        own = cells.pop("measured", None)
-        cells |= {} if own is None or model.standing == "not compared" else {"labels": own}
+def _known(decision: Decision, model: DecidedModel, run: Run) -> dict[Evidence, Accuracy]:
+    """Returns the accuracies of a model by their evidence; labelled pictures are the user's."""
+    report = run.report
+    first = best_accuracy(report, report.data[0].name if report.data else None)
+    known = {of.evidence: of for of in (model.accuracy, first) if not isinstance(of, NotRun)}
+    if decision.evidence == "pictures" and "measured" in known:
+        known["labels"] = known.pop("measured")
+    return known
+
+
+def _lead(model: DecidedModel) -> str | None:
+    change = model.difference
+    if not is_known(change):
+        return None
+    return interval(change.value, change.low, change.high, change.unit, bare=True)
+
+
+def _balanced(model: DecidedModel) -> str | None:
+    return None if model.balanced is None else model.balanced.alone()
+
+
+def _least_found(model: DecidedModel) -> str | None:
+    found = model.least_found
+    return None if found is None else f"{found.name}: {100 * found.share:.0f} % of {found.n:,}"
+
+
+def _loss(report: Report) -> str | None:
     lost_on, loss = _largest_loss(report)
-    return [
-        model.model,
-        model.standing,
-        interval(change.value, change.low, change.high, change.unit, bare=True)
-        if is_known(change)
-        else None,
-        cells.get("labels"),
-        None if model.balanced is None else model.balanced.alone(),
-        None if found is None else f"{found.name}: {100 * found.share:.0f} % of {found.n:,}",
-        cells.get("measured"),
-        shifts if is_known(shifts) else None,
-        f"{lost_on} {loss.alone(signed=True, bare=True)}" if is_known(loss) else None,
-        None if speed is None else f"{speed:,.0f}/s",
-        cells.get("estimate"),
-    ]
+    return f"{lost_on} {loss.alone(signed=True, bare=True)}" if is_known(loss) else None
+
+
+def _speed(model: DecidedModel) -> str | None:
+    return None if model.images_per_second is None else f"{model.images_per_second:,.0f}/s"
 
 
 def _largest_loss(report: Report) -> tuple[str, Figure]:

@@ -24,7 +24,7 @@ class NotCompared(Frozen):
 
     Attributes:
         place: Its place among the runs as they were given, from 0.
-        model: Its name.
+        model: Its name; the directory of what is the same measurement.
         run: Its run directory as it was named.
         reason: Why.
         words: The reason in words, with the sets or the run that it is about.
@@ -41,34 +41,8 @@ def left_out(runs: Sequence[Run], place: int, reason: Reason, words: str) -> Not
     """Returns one of several runs as one that is left out."""
     run = runs[place]
     directory = plain(str(run.directory.path))
-    return NotCompared(
-        place=place, model=run.report.model.name, run=directory, reason=reason, words=words
-    )
-
-
-def same_measurements(runs: Sequence[Run]) -> dict[int, int]:
-    """Returns the places of runs that are an earlier one again, each with the place of that.
-
-    A copied directory is the same measurement: its results began and ended at the same moments.
-    """
-    same: dict[int, int] = {}
-    for place, run in enumerate(runs):
-        for earlier in range(place):
-            if earlier not in same and _same(runs[earlier], run):
-                same[place] = earlier
-                break
-    return same
-
-
-def _same(one: Run, other: Run) -> bool:
-    first, second = one.directory.path.resolve(), other.directory.path.resolve()
-    if first == second and first.is_dir():
-        return True
-    times = one.report.timings
-    if times.started is None or times != other.report.timings:
-        return False
-    model = other.report.model.model_copy(update={"name": one.report.model.name})
-    return one.report == other.report.model_copy(update={"model": model})
+    name = directory if reason == "same measurement" else run.report.model.name
+    return NotCompared(place=place, model=name, run=directory, reason=reason, words=words)
 
 
 def without_evidence(

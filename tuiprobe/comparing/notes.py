@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tuiprobe.comparing.answered import AnsweredPictures
+from tuiprobe.comparing.equal_answers import equal_answers
 from tuiprobe.comparing.inference import NO_VALUES, Pairing
 from tuiprobe.comparing.runs import LabelEvidence, Run
 from tuiprobe.datasets.registry import last_part
@@ -19,7 +20,7 @@ NAMED = 4
 
 def weakening(
     runs: Sequence[Run],
-    reference: int,
+    order: Sequence[int],
     labels: LabelEvidence | NotRun | None,
     answered: AnsweredPictures | None = None,
 ) -> Iterator[str]:
@@ -27,7 +28,7 @@ def weakening(
 
     Args:
         runs: The runs.
-        reference: Place of the one that the others are compared with.
+        order: Places of those that are compared, first the one that the others are compared with.
         labels: What labels say of them.
         answered: The labelled pictures on which they are compared.
     """
@@ -42,16 +43,17 @@ def weakening(
         if among_few(of)
     ]
     yield from by_models(few, len(runs))
-    first = runs[reference]
-    context = f"beside {first.report.model.name}, " if len(runs) > 2 else ""
+    first = runs[order[0]]
+    context = f"beside {first.report.model.name}, " if len(order) > 2 else ""
     matched = () if answered is None else answered.runs  # their pictures are the same
     images = [
-        (f"{context}{note}", run.report)
-        for n, run in enumerate(runs)
-        if run is not first and not {n, reference} <= {*matched}
-        for note in image_notes(run.report, first.report, Pairing(run.images, first.images))
+        (f"{context}{note}", runs[n].report)
+        for n in order[1:]
+        if not {n, order[0]} <= {*matched}
+        for note in image_notes(runs[n].report, first.report, Pairing(runs[n].images, first.images))
     ]
-    yield from by_models(images, len(runs) - 1)
+    yield from by_models(images, len(order) - 1)
+    yield from equal_answers(runs)
     known = {text for text, _ in warnings}
     yield from (note for note in label_notes(reports, labels) if note not in known)
     if isinstance(labels, LabelEvidence):

@@ -16,10 +16,9 @@ from tuiprobe.comparing.inference import (
     second_minus_first,
 )
 from tuiprobe.comparing.runs import LabelEvidence, Run
-from tuiprobe.comparing.same_pictures import other_pictures
+from tuiprobe.comparing.same_pictures import means_of_shifts, shifts_groups
 from tuiprobe.labelling.contest import MARGIN
 from tuiprobe.results import Estimate, Figure, Report, is_known
-from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
 
 FEWEST_PICTURES: Final = 30
@@ -143,7 +142,7 @@ def order_by_shifts(runs: Sequence[Run]) -> tuple[ModelOrder | None, tuple[str, 
     Returns:
         The order, and the shifts.
     """
-    means = _means_of_shifts(runs)
+    means = _best_means(runs)
     if len(means) < 2:
         return None, ()
 
@@ -201,38 +200,19 @@ def _beaten(lead: Figure) -> Standing:
     return "behind" if ends_of(lead)[0] > 0 else "not the best"
 
 
-def _means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
+def _best_means(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     """Returns the means over the same labelled shifts that most runs have, the best first.
 
     Means over other shifts, or over other pictures of equally named ones, do not compare.
     """
-    means: dict[int, NamedFigure] = {}
-    groups: list[list[int]] = []
-    for n, run in enumerate(runs):
-        mean = run.report.headline(MEAN_SHIFT.id)
-        if mean is not None and is_known(mean.figure):
-            means[n] = mean
-            group = next((of for of in groups if _same_mean(runs, means, of[0], n)), None)
-            if group is None:
-                groups.append([n])
-            else:
-                group.append(n)
+    means = means_of_shifts(runs)
 
     def value(n: int) -> float:
         figure = means[n].figure
         return figure.value if is_known(figure) else 0.0
 
-    most = max(groups, key=len, default=[])
+    most = next(iter(shifts_groups(runs, means)), [])
     return {n: means[n] for n in sorted(most, key=lambda n: (-value(n), n))}
-
-
-def _same_mean(runs: Sequence[Run], means: Mapping[int, NamedFigure], one: int, other: int) -> bool:
-    """Returns whether the means of two runs are over the same pictures of the same sets."""
-    first, second = means[one], means[other]
-    sets = [() if mean.mean_of is None else mean.mean_of.sets for mean in (first, second)]
-    if first.data != second.data or sets[0] != sets[1]:
-        return False
-    return not other_pictures(runs[one], runs[other], sets[0])
 
 
 def cheapest(runs: Sequence[Run], places: Sequence[int], otherwise: int) -> int:

@@ -65,13 +65,49 @@ def directories(runs: Sequence[Report | str | PathLike[str]]) -> list[Path]:
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:
-    """Returns runs whose models differ in their names; see `distinct_names`."""
-    subjects = [NamedRun(run.report.model.name, run.directory, run.report.spec) for run in runs]
+    """Returns runs whose models differ in their names; see `distinct_names`.
+
+    What is an earlier run again has the name of that one with a number.
+    """
+    same = same_measurements(runs)
+    first = [n for n in range(len(runs)) if n not in same]
+    subjects = []
+    for report, _, directory in (runs[n] for n in first):
+        subject = NamedRun.read(report.model.name, directory)  # a report has no folders of paths
+        subjects.append(subject if subject.spec else subject._replace(spec=report.spec))
+    names = dict(zip(first, distinct_names(subjects), strict=True))
     named = []
-    for run, name in zip(runs, distinct_names(subjects), strict=True):
+    for n, run in enumerate(runs):
+        times = [same.get(other, other) for other in range(n + 1)].count(same.get(n, n))
+        name = names[n] if n in names else f"{names[same[n]]} ({times})"
         model = run.report.model.model_copy(update={"name": name})
         named.append(run._replace(report=run.report.model_copy(update={"model": model})))
     return named
+
+
+def same_measurements(runs: Sequence[Run]) -> dict[int, int]:
+    """Returns the places of runs that are an earlier one again, each with the place of that.
+
+    A copied directory is the same measurement: its results began and ended at the same moments.
+    """
+    same: dict[int, int] = {}
+    for place, run in enumerate(runs):
+        for earlier in range(place):
+            if earlier not in same and _same(runs[earlier], run):
+                same[place] = earlier
+                break
+    return same
+
+
+def _same(one: Run, other: Run) -> bool:
+    first, second = one.directory.path.resolve(), other.directory.path.resolve()
+    if first == second and first.is_dir():
+        return True
+    times = one.report.timings
+    if times.started is None or times != other.report.timings:
+        return False
+    model = other.report.model.model_copy(update={"name": one.report.model.name})
+    return one.report == other.report.model_copy(update={"model": model})
 
 
 @dataclass(frozen=True, eq=False)

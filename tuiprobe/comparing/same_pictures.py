@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.results import NotRun, SetSummary
+from tuiprobe.results import NotRun, SetSummary, is_known
+from tuiprobe.results.headlines import MEAN_SHIFT
+from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name
 from tuiprobe.run.per_image import OTHER_IMAGES, SetValues
@@ -106,6 +108,35 @@ def pictures_groups(sets: Mapping[int, MeasuredSet]) -> list[list[int]]:
         else:
             groups.append([place])
     return sorted(groups, key=len, reverse=True)
+
+
+def means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
+    """Returns the mean over labelled shifts of each run that has one, by its place."""
+    means = ((n, run.report.headline(MEAN_SHIFT.id)) for n, run in enumerate(runs))
+    return {n: mean for n, mean in means if mean is not None and is_known(mean.figure)}
+
+
+def shifts_groups(runs: Sequence[Run], means: Mapping[int, NamedFigure]) -> list[list[int]]:
+    """Groups runs by the pictures of the shifts that their means are over, largest group first."""
+    groups: list[list[int]] = []
+    for n in means:
+        group = next((of for of in groups if _same_shifts(runs, means, of[0], n)), None)
+        if group is None:
+            groups.append([n])
+        else:
+            group.append(n)
+    return sorted(groups, key=len, reverse=True)
+
+
+def _same_shifts(
+    runs: Sequence[Run], means: Mapping[int, NamedFigure], one: int, other: int
+) -> bool:
+    """Returns whether the means of two runs are over the same pictures of the same sets."""
+    first, second = means[one], means[other]
+    sets = [() if mean.mean_of is None else mean.mean_of.sets for mean in (first, second)]
+    if first.data != second.data or sets[0] != sets[1]:
+        return False
+    return not other_pictures(runs[one], runs[other], sets[0])
 
 
 def other_pictures(one: Run, other: Run, names: Iterable[str]) -> Sequence[str]:

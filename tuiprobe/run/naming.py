@@ -58,7 +58,7 @@ def distinct_names(runs: Sequence[NamedRun]) -> list[str]:
     """
     names: list[str] = []
     words: list[list[_Word]] = [[] for _ in runs]
-    models = _models([run.model for run in runs])
+    models = _models(runs)
     for places in _equal(models, range(len(runs))):
         _tell_apart(runs, words, places, _aspects())
     for model, of in zip(models, words, strict=True):
@@ -151,7 +151,7 @@ def _words(name: str, text: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).strip(",")  # names between commas end in one
 
 
 def _directories(runs: Sequence[NamedRun]) -> list[str]:
@@ -174,10 +174,14 @@ def _paths(runs: Sequence[NamedRun]) -> list[str]:
     return [plain(name) for name in _shortest([str(run.directory.path.resolve()) for run in runs])]
 
 
-def _models(models: Sequence[str]) -> list[str]:
+def _models(runs: Sequence[NamedRun]) -> list[str]:
     """Returns models by name, tables of answers by the end of their path."""
+    asked = [str(run.spec.get("model", "")) for run in runs]
+    models = [
+        of if of.startswith(ANSWERS) else run.model for of, run in zip(asked, runs, strict=True)
+    ]
     tables = [model for model in models if model.startswith(ANSWERS)]
-    ends = _shortest([table.removeprefix(ANSWERS) for table in tables])
+    ends = map(plain, _shortest([table.removeprefix(ANSWERS) for table in tables]))
     short = dict(zip(tables, ends, strict=True))
     return [f"{ANSWERS}{short[model]}" if model in short else model for model in models]
 
