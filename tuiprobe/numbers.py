@@ -9,9 +9,9 @@ are written in full.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import ceil, copysign, floor, isfinite, log10
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 NORMAL_95: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: half the width of a 95 % interval, in sigma."""
@@ -22,8 +22,8 @@ MISSING: Final = "-"
 SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
 """What is written behind a number; other units stand there themselves, as in 36.4 dB."""
 
-Span: TypeAlias = "tuple[float | None, float | None, float | None]"
-"""A value, and the ends of its interval; None where there is none."""
+Span: TypeAlias = "tuple[float, float | None, float | None]"
+"""A value, and the ends of its interval; None without one."""
 
 _MINUS = "\N{MINUS SIGN}"
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
@@ -143,41 +143,26 @@ def ends(
     return joined.join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
 
 
-def column(
-    cells: Sequence[Span], unit: str = "none", *, signed: bool = False, bare: bool = False
-) -> list[str]:
-    """Returns the numbers of one column with their intervals, all with the same decimal places.
+def same_places(column: Iterable[Span], unit: str = "none") -> int | None:
+    """Returns the decimal places that all numbers of a column are written with.
 
     These are the places of the most precise number, as far as three digits go.
 
     Args:
-        cells: Value, low end and high end of each; ends are None without an interval.
+        column: Value, low end and high end of each; ends are None without an interval.
         unit: Of all of them.
-        signed: Whether positive numbers get a plus sign.
-        bare: Whether the unit is left out.
 
-    >>> column([(0.7, None, None), (0.657, None, None), (210.0, None, None), (None, None, None)])
-    ['0.700', '0.657', '210', '-']
-    >>> column([(0.54, 0.49, 0.59), (0.932, 0.921, 0.943)], "share")
-    ['54.0 % (49.0 to 59.0)', '93.2 % (92.1 to 94.3)']
-    """
-    places = same_places(cells, unit)
-    kinds: dict[str, Any] = {"signed": signed, "bare": bare, "places": places}
-    return [interval(value, low, high, unit, **kinds) for value, low, high in cells]
-
-
-def same_places(cells: Sequence[Span], unit: str = "none") -> int | None:
-    """Returns the decimal places that the numbers of one column share; arguments as for `column`.
-
-    >>> same_places([(0.7, None, None), (0.657, None, None)])
+    >>> same_places([(0.7, None, None), (0.657, None, None), (210.0, None, None)])
     3
+    >>> same_places([(0.54, 0.49, 0.59), (0.932, 0.921, 0.943)], "share")
+    1
     """
     if unit == "count":
         return None
     texts = [
         _bare(value, unit, _decimals(value, unit, low, high), signed=False)
-        for value, low, high in cells
-        if value is not None and isfinite(value)
+        for value, low, high in column
+        if isfinite(value)
     ]
     return max((len(text.partition(".")[2]) for text in texts if "e" not in text), default=None)
 

@@ -11,11 +11,13 @@ import pytest
 
 import tuiprobe
 from tests.datasets.trees import write_images
+from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.tables import NotUsed, parse_csv, read_table
 from tuiprobe.datasets.vectors import parquet
 from tuiprobe.errors import DataError
+from tuiprobe.labelling.files import LabelFiles
 from tuiprobe.models.loaders.answer_table import AnswerTable
 
 MIB = 2**20
@@ -44,6 +46,16 @@ def memory_below(limit: int) -> Iterator[None]:
 def test_too_many_cells_are_refused_before_they_are_made(content: bytes, cause: str) -> None:
     with memory_below(5 * len(content)), pytest.raises(DataError, match=cause):
         parse_csv(content, "wide.csv")
+
+
+def test_lines_of_too_many_words_are_refused_before_these_are_made(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_bytes(b"1 " * 8 * MIB)
+    with memory_below(80 * MIB), pytest.raises(DataError, match="row 0 holds several numbers"):
+        read_labels(tmp_path / "l.txt", 1)
+    files = LabelFiles(tmp_path, "photos")
+    files.csv.path.write_bytes(b"," * 24 * MIB)
+    with memory_below(60 * MIB), pytest.raises(DataError, match="lines or 20,000,000 cells"):
+        files.lines()
 
 
 def test_a_text_that_many_rows_have_is_held_once(tmp_path: Path) -> None:

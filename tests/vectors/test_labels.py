@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a column": ("l.npy", np.array(TRUTH)[:, None], r"not one label a row; save labels.ravel\(\)"),
     "objects": ("l.npy", np.array(TRUTH, object), r"objects.*save labels.astype\(str\)"),
     "truths": ("l.npy", np.array(TRUTH) > 0, r"holds bool.*save labels.astype\(int\)"),
-    "two numbers": ("l.txt", column([f"{i} 0" for i in range(6)]), "row 0 holds 2 numbers"),
+    "two numbers": ("l.txt", column([f"{i} 0" for i in range(6)]), "row 0 holds several numbers"),
     "ids from 1": ("l.csv", column([f"{i + 1},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "an id twice": ("l.csv", column([f"{i % 5},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "ids that are names": (

@@ -297,10 +297,10 @@ def _lines(path: Path, id_column: str | None) -> _Column:
     lines = text_of(read_regular(path)).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
-    for row, cells in enumerate(line.split() for line in lines):
+    for row, cells in enumerate(line[:NAME_LENGTH].split() for line in lines):
         if len(cells) > 1 and all(map(NUMBER.fullmatch, cells)):
             raise ValueError(
-                f"row {row} holds {len(cells)} numbers; a text file has one label a line, and a "
+                f"row {row} holds several numbers; a text file has one label a line, and a "
                 "CSV file with a header may have ids beside them"
             )
     return _Column(_stripped(lines))

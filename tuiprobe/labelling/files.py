@@ -131,8 +131,11 @@ class LabelFiles:
         if not os.path.lexists(self.csv.path):
             return []
         content = self.csv.read_bytes(limits.TEXT_BYTES)
-        if content.count(b"\n") > limits.TABLE_ROWS:
-            raise DamagedFileError(f"{self.csv} has more than {limits.TABLE_ROWS:,} lines")
+        if content.count(b"\n") > limits.TABLE_ROWS or content.count(b",") > limits.TABLE_CELLS:
+            raise DamagedFileError(
+                f"{self.csv} has more than {limits.TABLE_ROWS:,} lines or "
+                f"{limits.TABLE_CELLS:,} cells"
+            )
         end = content.rfind(b"\n") + 1
         if end < len(content):
             try:

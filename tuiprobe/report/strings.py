@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from tuiprobe import numbers
-from tuiprobe.numbers import number
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Estimate, NotRun, TopImage
+from tuiprobe.results.base import places_of
 from tuiprobe.results.section import Code, Column, Strong, Text, Value
 
 NAMED_IMAGES = 5
@@ -48,30 +48,22 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
     """
     cells: list[list[Value]] = []
     for i, column in enumerate(columns):
-        texts: list[Value] = [numbers.MISSING if row[i] is None else row[i] for row in rows]
-        places: dict[str, list[int]] = {}
+        texts: list[Value] = [MISSING if row[i] is None else row[i] for row in rows]
+        of_unit: dict[str, dict[int, Estimate | float]] = {}
         for at, value in enumerate(texts):
             if isinstance(value, Estimate) and (value.low is None or value.unit != "none"):
-                places.setdefault(value.unit, []).append(at)
+                of_unit.setdefault(value.unit, {})[at] = value
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                places.setdefault(column.unit, []).append(at)
-        for unit, ats in places.items():
-            shared = numbers.same_places([_span(texts[at]) for at in ats], unit)
-            for at in ats:
-                value = texts[at]
-                if isinstance(value, Estimate):
-                    texts[at] = value.with_interval(places=shared)
+                of_unit.setdefault(column.unit, {})[at] = value
+        for unit, values in of_unit.items():
+            places = places_of(values.values(), unit)
+            for at, each in values.items():
+                if isinstance(each, Estimate):
+                    texts[at] = each.with_interval(places=places)
                 else:
-                    texts[at] = number(_span(value)[0], unit, places=shared)
+                    texts[at] = number(each, unit, places=places)
         cells.append(texts)
     return list(map(list, zip(*cells, strict=True)))
-
-
-def _span(value: Value) -> numbers.Span:
-    if isinstance(value, Estimate):
-        return value.value, value.low, value.high
-    assert isinstance(value, int | float)
-    return value, None, None
 
 
 def image_name(image: TopImage) -> str:

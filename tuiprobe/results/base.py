@@ -314,15 +314,21 @@ def is_known(figure: Figure) -> TypeIs[Estimate]:
     return isinstance(figure, Estimate)
 
 
-def places_of(figures: Iterable[Figure]) -> int | None:
-    """Returns the decimal places that the figures of one column share; those without are left out.
+def places_of(column: Iterable[Figure | float], unit: str = "none") -> int | None:
+    """Returns the decimal places that the numbers of a column share; others are left out.
+
+    Args:
+        column: Figures of one unit, or plain numbers.
+        unit: Of the plain numbers.
 
     >>> known = [Estimate(value=v, low=None, high=None, n=1, method="m") for v in (4.4, 5.72)]
     >>> [figure.alone(places=places_of(known)) for figure in known]
     ['4.40', '5.72']
     """
-    known = [figure for figure in figures if is_known(figure)]
-    if not known:
-        return None
-    spans = [(figure.value, figure.low, figure.high) for figure in known]
-    return numbers.same_places(spans, known[0].unit)
+    spans: list[numbers.Span] = []
+    for cell in column:
+        if isinstance(cell, Estimate):
+            spans, unit = [*spans, (cell.value, cell.low, cell.high)], cell.unit
+        elif not isinstance(cell, NotRun):
+            spans.append((cell, None, None))
+    return numbers.same_places(spans, unit)

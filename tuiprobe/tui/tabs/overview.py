@@ -15,11 +15,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
-from tuiprobe.numbers import column, number
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.strings import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.accuracy import Accuracy
+from tuiprobe.results.base import places_of
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, Text
@@ -173,8 +174,9 @@ def bar_lines(chart: Chart, width: int) -> Iterator[str]:
     largest = max(bars.y, default=0.0) or 1.0
     yield fitted(f"{plain(chart.title)}: {plain(chart.y_label)}", width)
     values, room = bars.y[:BARS], max(width - 18, 1)
-    texts = column([(value, None, None) for value in values], chart.y_unit)
-    for name, value, text in zip(chart.ticks, values, texts, strict=False):
+    places = places_of(values, chart.y_unit)
+    for name, value in zip(chart.ticks, values, strict=False):
+        text = number(value, chart.y_unit, places=places)
         yield f"{plain(name):>6} {bar(value / largest, room)} {text}"
 
 
