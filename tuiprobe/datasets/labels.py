@@ -119,15 +119,15 @@ def read_labels(
             column = reader(path, id_column)
     except (*UNFIT, EOFError, MemoryError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
-    places, order = _places(path, column, rows, ids)
-    return RowLabels(*numbered(path, column.labels, names, places), order, column.not_used)
+    positions, order = _positions(path, column, rows, ids)
+    return RowLabels(*numbered(path, column.labels, names, positions), order, column.not_used)
 
 
 def numbered(
     path: Path,
     labels: Sequence[str] | NDArray[Any],
     names: tuple[str, ...] = (),
-    places: NDArray[np.int64] | slice = slice(None),
+    positions: NDArray[np.int64] | slice = slice(None),
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Returns labels as numbers of classes, and the names of these classes.
 
@@ -136,7 +136,7 @@ def numbered(
         labels: Whole numbers from 0, or names.
         names: Class names in label order; empty for the sorted names of the labels, or for the
             numbers themselves.
-        places: Which of the labels to return; all of them count as numbers, or none.
+        positions: Which of the labels to return; all of them count as numbers, or none.
 
     Raises:
         DataError: If a label is no number of a class, or no name of one.
@@ -146,43 +146,43 @@ def numbered(
     except ValueError as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     if numbers is not None:
-        return _counted(path, numbers[places], names)
-    return _named(path, np.asarray(labels, dtype=object)[places].tolist(), names)
+        return _counted(path, numbers[positions], names)
+    return _named(path, np.asarray(labels, dtype=object)[positions].tolist(), names)
 
 
-def _places(
+def _positions(
     path: Path, column: _Column, rows: int, ids: ReadIds | None
 ) -> tuple[NDArray[np.int64], str]:
-    """Returns the place of each vector's label in the file, and how they were matched."""
+    """Returns the position of each vector's label in the file, and how they were matched."""
     count, name = len(column.labels), plain(column.ids_name) or "of the index"
     if column.ids is not None and ids is not None:
-        places = _joined(path, column, ids())
-        more = count - len(places)
+        positions = _joined(path, column, ids())
+        more = count - len(positions)
         further = f", which holds {more:,} other id{'s' * (more > 1)}" if more else ""
-        return places, f"joined by the column {name}{further}"
+        return positions, f"joined by the column {name}{further}"
     if count != rows:
         hint = "; if its first line is a header, call it label" if count == rows + 1 else ""
         raise DataError(f"{path} holds {count:,} labels for {rows:,} rows{hint}")
     if column.ids is None:
         return np.arange(rows, dtype=np.int64), "by position"
-    places = np.full(rows, -1, dtype=np.int64)
-    for place, text in enumerate(column.ids):
+    positions = np.full(rows, -1, dtype=np.int64)
+    for position, text in enumerate(column.ids):
         if text.isascii() and text.isdecimal() and int(text[:18]) < rows:
-            places[int(text[:18])] = place
-    if (places < 0).any():
+            positions[int(text[:18])] = position
+    if (positions < 0).any():
         raise DataError(
             f"{path}: its column {name} does not hold 0 to {rows - 1:,}, each once, so nothing "
             "says which label belongs to which vector; put the labels in the order of the vectors "
             "and remove the column, or name the vectors' own ids in Parquet by --id-column"
         )
-    return places, f"by the row numbers in the column {name}"
+    return positions, f"by the row numbers in the column {name}"
 
 
 def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64]:
     assert column.ids is not None
     where: dict[str, int] = {}
-    for place, text in enumerate(column.ids):
-        if where.setdefault(text[:NAME_LENGTH], place) != place:
+    for position, text in enumerate(column.ids):
+        if where.setdefault(text[:NAME_LENGTH], position) != position:
             raise DataError(f"{path}: the id {plain(text[:80])!r} is there twice")
     missing = next((row_id for row_id in ids if row_id not in where), None)
     if missing is not None:
@@ -202,8 +202,8 @@ def _counted(
     used = np.unique(labels).tolist()
     numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
     if len(numbers) == len(names) and set(used) <= set(numbers):  # the names are the numbers
-        place = np.array([numbers.index(value) for value in used], dtype=np.int32)
-        return place[np.searchsorted(used, labels)], names
+        found = np.array([numbers.index(value) for value in used], dtype=np.int32)
+        return found[np.searchsorted(used, labels)], names
     if names and low == 1 and high == len(names):
         raise DataError(counts_from_one(str(path), high, f"--classes holds {high:,} names"))
     if used == list(range(1, len(names))) and high > 1:
@@ -223,22 +223,22 @@ def _named(
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
     if not names:
         _refuse_spellings(path, classes)
-    place = {name: i for i, name in enumerate(classes)}
-    doubles = {name for i, name in enumerate(classes) if place[name] != i}
+    number = {name: i for i, name in enumerate(classes)}
+    doubles = {name for i, name in enumerate(classes) if number[name] != i}
     double = next((label for label in labels if label in doubles), None)
     if double is not None:
         raise DataError(
             f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
             "row numbers in place of names, or give each class a name of its own"
         )
-    others = [label for label in dict.fromkeys(labels) if label not in place]
+    others = [label for label in dict.fromkeys(labels) if label not in number]
     for name, row in zip(others, match_classes(others, classes).known, strict=True):
         if row is not None:
-            place[name] = row
-    missing = next((label for label in others if label not in place), None)
+            number[name] = row
+    missing = next((label for label in others if label not in number), None)
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
-    return np.array([place[label] for label in labels], dtype=np.int32), classes
+    return np.array([number[label] for label in labels], dtype=np.int32), classes
 
 
 def _refuse_spellings(path: Path, classes: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def expand(pattern: str) -> list[str]:
-    """Expands a pattern (braces, globs, or a folder of `*.tar`) to places in byte order.
+    """Expands a pattern (braces, globs, or a folder of `*.tar`) to paths and URLs in byte order.
 
     Args:
         pattern: Path or URL; `{000..146}` and `{a,b}` expand everywhere, `*`, `?` and
@@ -36,10 +36,10 @@ def expand(pattern: str) -> list[str]:
     Raises:
         DataError: If a scheme is not allowed, or a local pattern matches no file.
     """
-    places: list[str] = []
-    for place in expand_braces(pattern):
-        places += [place] if is_url(place) else _local(place)
-    return sorted(dict.fromkeys(places), key=os.fsencode)
+    sources: list[str] = []
+    for source in expand_braces(pattern):
+        sources += [source] if is_url(source) else _local(source)
+    return sorted(dict.fromkeys(sources), key=os.fsencode)
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -73,8 +73,8 @@ def _items(inside: str) -> list[str]:
     return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
 
 
-def is_url(place: str) -> bool:
-    """Returns whether a place is a URL for fsspec.
+def is_url(source: str) -> bool:
+    """Returns whether a text is a URL for fsspec.
 
     Raises:
         DataError: If its scheme is not in `SCHEMES`.
@@ -82,14 +82,14 @@ def is_url(place: str) -> bool:
     >>> is_url("s3://bucket/val.tar"), is_url("/data/val.tar")
     (True, False)
     """
-    match = _SCHEME.match(place)
-    if match is None or Path(place).exists():
+    match = _SCHEME.match(source)
+    if match is None or Path(source).exists():
         return False
     scheme = match[1].lower()
     if scheme == "pipe":
-        raise DataError(f"{place!r}: pipe: runs a shell, and is never followed")
-    if scheme not in SCHEMES or "://" not in place or "::" in place:
-        raise DataError(f"{place!r}: only URLs of {', '.join(SCHEMES)} are read, unchained")
+        raise DataError(f"{source!r}: pipe: runs a shell, and is never followed")
+    if scheme not in SCHEMES or "://" not in source or "::" in source:
+        raise DataError(f"{source!r}: only URLs of {', '.join(SCHEMES)} are read, unchained")
     return True
 
 
@@ -142,23 +142,23 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
     ]
 
 
-def stamp(place: str) -> str:
-    """Returns a text that changes when the file at a place does.
+def stamp(source: str) -> str:
+    """Returns a text that changes when the file at a path or URL does.
 
     Raises:
-        DataError: If the place cannot be reached.
+        DataError: If the source cannot be reached.
     """
-    with _explained(place):
-        if not is_url(place):
-            return _in_words(Path(place).stat())
-        return _stamp_of_remote(_filesystem(place).info(place))
+    with _explained(source):
+        if not is_url(source):
+            return _in_words(Path(source).stat())
+        return _stamp_of_remote(_filesystem(source).info(source))
 
 
 def files_below(url: str) -> dict[str, tuple[int, str]]:
     """Returns size and stamp of each file below a URL, by its path from there.
 
     Raises:
-        DataError: If the place cannot be reached, or does not say how large its files are.
+        DataError: If the source cannot be reached, or does not say how large its files are.
     """
     with _explained(url):
         files = _filesystem(url)
@@ -183,37 +183,37 @@ def _in_words(status: os.stat_result) -> str:
 
 
 @contextmanager
-def opened(place: str) -> Iterator[IO[bytes]]:
-    """Opens a place for one sequential read."""
-    with _explained(place):
-        if is_url(place):
-            with _filesystem(place).open(place, "rb") as file:
+def opened(source: str) -> Iterator[IO[bytes]]:
+    """Opens a path or URL for one sequential read."""
+    with _explained(source):
+        if is_url(source):
+            with _filesystem(source).open(source, "rb") as file:
                 yield file
         else:
-            with open_regular(place) as file:
+            with open_regular(source) as file:
                 yield file
 
 
-def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
+def read_range(source: str, offset: int, size: int) -> tuple[bytes, str | None]:
     """Reads `size` bytes from `offset` on, fewer if the file became shorter.
 
     Also returns the `stamp` of the file; None for a URL, where getting it would take as long as
     reading.
 
     Raises:
-        DataError: If the place cannot be read.
+        DataError: If the source cannot be read.
     """
-    with _explained(place):
-        if is_url(place):
-            content: bytes = _filesystem(place).cat_file(place, start=offset, end=offset + size)
+    with _explained(source):
+        if is_url(source):
+            content: bytes = _filesystem(source).cat_file(source, start=offset, end=offset + size)
             return content, None
-        with open_regular(place) as file:
+        with open_regular(source) as file:
             file.seek(offset)
             content = file.read(size)
             return content, _in_words(os.fstat(file.fileno()))
 
 
-def read_image(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
+def read_image(source: str, offset: int, size: int) -> tuple[bytes, str | None]:
     """Reads an image as `read_range` does.
 
     Raises:
@@ -222,34 +222,34 @@ def read_image(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
     if size > IMAGE_BYTES:
         raise UnreadableImageError(f"{size / 2**20:,.0f} MiB, too large for an image")
     try:
-        return read_range(place, offset, size)
+        return read_range(source, offset, size)
     except DataError as error:
         raise UnreadableImageError(str(error)) from error
 
 
-def _filesystem(place: str) -> Any:
+def _filesystem(source: str) -> Any:
     """Returns fsspec's file system, a new one in every process."""
     try:
         import fsspec
     except ImportError as error:
-        raise DataError(f"{place} needs fsspec: pip install 'tuiprobe[remote]'") from error
-    return fsspec.filesystem(place.partition(":")[0].lower())
+        raise DataError(f"{source} needs fsspec: pip install 'tuiprobe[remote]'") from error
+    return fsspec.filesystem(source.partition(":")[0].lower())
 
 
 @contextmanager
-def _explained(place: str) -> Iterator[None]:
+def _explained(source: str) -> Iterator[None]:
     try:
         yield
     except DataError:
         raise
     except ImportError as error:  # fsspec: the library of the scheme is not installed
-        raise DataError(f"{place}: {error}; try pip install 'tuiprobe[remote]'") from error
+        raise DataError(f"{source}: {error}; try pip install 'tuiprobe[remote]'") from error
     except FileNotFoundError as error:
-        raise DataError(f"{place} does not exist") from error
+        raise DataError(f"{source} does not exist") from error
     except OSError as error:
-        raise DataError(f"cannot read {place}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     except Exception as error:
         # The libraries behind fsspec raise their own errors for server responses.
-        if not is_url(place):
+        if not is_url(source):
             raise
-        raise DataError(f"cannot read {place}: {type(error).__name__}: {error}") from error
+        raise DataError(f"cannot read {source}: {type(error).__name__}: {error}") from error

@@ -74,12 +74,12 @@ class Index:
     stamp: str = ""
 
 
-def read_index(file: IO[bytes], place: str) -> Index:
+def read_index(file: IO[bytes], source: str) -> Index:
     """Reads the headers of a tar file.
 
     Args:
         file: A seekable file, at its start.
-        place: Name of the file in errors.
+        source: Name of the file in errors.
 
     Raises:
         DataError: If it is not a tar, or is compressed, truncated or damaged.
@@ -89,7 +89,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
     for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
         if magic.startswith(start):
             raise DataError(
-                f"{place} is compressed with {name}, and members of it cannot be found without "
+                f"{source} is compressed with {name}, and members of it cannot be found without "
                 "reading all before them; unpack it to a plain .tar"
             )
     index = Index()
@@ -107,7 +107,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
                 # As in tar, a later member wins; `./a` and `a` are one.
                 images[PurePosixPath(member.name).as_posix()] = member
             elif kind == "label":
-                labels[_key(member.name)] = _label(file, member, place)
+                labels[_key(member.name)] = _label(file, member, source)
             elif kind == "JSON":
                 index.left_out["other files"] += 1
                 described[_key(member.name)] = _label_in_json(file, member)
@@ -115,7 +115,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
                 index.left_out[kind] += 1
     except (tarfile.TarError, *UNFIT, RecursionError) as error:
         raise DataError(
-            f"{place} is no tar file, or is cut short or damaged: {error}; copy the file again"
+            f"{source} is no tar file, or is cut short or damaged: {error}; copy the file again"
         ) from error
     # Images such as `00012.seg.png` belong to `00012.jpg` and are no samples.
     plain = {_key(name) for name in images if _is_plain(name)}
@@ -210,14 +210,18 @@ def _key(name: str) -> str:
     return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
-def _label(file: IO[bytes], member: tarfile.TarInfo, place: str) -> str:
+def _label(file: IO[bytes], member: tarfile.TarInfo, source: str) -> str:
     if member.size > NAME_LENGTH:
-        raise DataError(f"{place}: {member.name!r} is too long for a class ({member.size:,} bytes)")
+        raise DataError(
+            f"{source}: {member.name!r} is too long for a class ({member.size:,} bytes)"
+        )
     file.seek(member.offset_data)
     try:
         return text_of(file.read(member.size)).strip()
     except ValueError as error:
-        raise DataError(f"{place}: the class in {member.name!r} cannot be read: {error}") from error
+        raise DataError(
+            f"{source}: the class in {member.name!r} cannot be read: {error}"
+        ) from error
 
 
 def _label_in_json(file: IO[bytes], member: tarfile.TarInfo) -> str:
@@ -235,26 +239,26 @@ def _label_in_json(file: IO[bytes], member: tarfile.TarInfo) -> str:
     return str(label).strip()[:NAME_LENGTH]
 
 
-def index_of(place: str, folder: Path | None = None) -> Index:
+def index_of(source: str, folder: Path | None = None) -> Index:
     """Returns the index of a tar file from the cache, or else from one pass over its headers.
 
     Args:
-        place: Local path or URL.
+        source: Local path or URL.
         folder: Cache folder; the user's by default. An unwritable folder disables the cache.
 
     Raises:
         DataError: If the tar cannot be read.
     """
-    before = stamp(place)
-    content = json.dumps([_VERSION, place, before])
+    before = stamp(source)
+    content = json.dumps([_VERSION, source, before])
     name = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     path = (folder or cache_folder()) / f"{name}.json"
     index = _read(path)
     if index is None:
-        with opened(place) as file:
-            index = read_index(file, place)
-        if stamp(place) != before:
-            raise DataError(f"{place} changed while it was read; run the same command again")
+        with opened(source) as file:
+            index = read_index(file, source)
+        if stamp(source) != before:
+            raise DataError(f"{source} changed while it was read; run the same command again")
         _write(path, index)
     index.stamp = before
     return index

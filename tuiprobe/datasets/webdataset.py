@@ -1,4 +1,4 @@
-"""Images in tar shards (WebDataset's layout), read in place by any number of processes."""
+"""Images in tar shards (WebDataset's layout), read in@source by any number of processes."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ class WebDataset:
     """
 
     def __init__(self, pattern: str) -> None:
-        places = expand(pattern)
+        sources = expand(pattern)
         self.source = f"webdataset:{pattern if is_url(pattern) else Path(pattern).absolute()}"
         self._left_out: Counter[str] = Counter()
         self._unended = 0
         self._stamps: dict[str, str] = {}
         self._images: list[tuple[str, str, TarMember]] = []  # path, shard and member
-        parts = [place.rstrip("/").split("/") for place in places]
+        parts = [source.rstrip("/").split("/") for source in sources]
         shared = _shared([part[:-1] for part in parts])
-        for place, part in zip(places, parts, strict=True):
-            index = index_of(place)
-            self._stamps[place] = index.stamp
+        for source, part in zip(sources, parts, strict=True):
+            index = index_of(source)
+            self._stamps[source] = index.stamp
             self._left_out += index.left_out
             self._unended += not index.ended
             shard = "/".join(part[shared:])
-            self._images += [(f"{shard}/{m.name}", place, m) for m in index.members]
+            self._images += [(f"{shard}/{m.name}", source, m) for m in index.members]
         if not self._images:
             content = f"only {_listed(self._left_out)}" if self._left_out else "empty"
             raise DataError(f"webdataset: no image in {pattern} ({content})")
         self._images.sort(key=lambda image: os.fsencode(image[0]))
-        self.classes, self._labels = self._read_labels(places[0])
+        self.classes, self._labels = self._read_labels(sources[0])
 
     @property
     def name(self) -> str:
         """The common prefix of the shards' names, else the name of their folder."""
-        places = {place for _, place, _ in self._images}
-        first, last = PurePosixPath(min(places)), PurePosixPath(max(places))
+        sources = {source for _, source, _ in self._images}
+        first, last = PurePosixPath(min(sources)), PurePosixPath(max(sources))
         begin = first.name.removesuffix(".tar")[: _shared([first.name, last.name])]
         return begin.rstrip("0123456789-_.") or first.parent.name or "shards"
 
@@ -91,8 +91,8 @@ class WebDataset:
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns the size of a member, and size and times of its shard when it was indexed."""
-        _, place, member = self._images[sample.id]
-        return Stamp(member.size, f"{self._stamps[place]} at {member.offset}")
+        _, source, member = self._images[sample.id]
+        return Stamp(member.size, f"{self._stamps[source]} at {member.offset}")
 
     def read(self, sample: Sample) -> Content:
         """Reads one member.
@@ -100,13 +100,13 @@ class WebDataset:
         Raises:
             UnreadableImageError: If it cannot be read.
         """
-        _, place, member = self._images[sample.id]
-        data, shard = read_image(place, member.offset, member.size)
+        _, source, member = self._images[sample.id]
+        data, shard = read_image(source, member.offset, member.size)
         return Content(
-            data, Stamp(member.size, f"{shard or self._stamps[place]} at {member.offset}")
+            data, Stamp(member.size, f"{shard or self._stamps[source]} at {member.offset}")
         )
 
-    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int] | None]:
+    def _read_labels(self, source: str) -> tuple[tuple[str, ...], list[int] | None]:
         texts = [member.label for _, _, member in self._images]
         self.class_folders = all(text is None for text in texts)
         if self.class_folders:
@@ -122,7 +122,7 @@ class WebDataset:
                 f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
             ) from error
         if numbers is not None:
-            return self._numbered(numbers, _class_names_near(place))
+            return self._numbered(numbers, _class_names_near(source))
         return by_class(known)
 
     def _numbered(
@@ -147,10 +147,10 @@ class WebDataset:
         return by_class([*map(str, numbers)])
 
 
-def _class_names_near(place: str) -> tuple[str, tuple[str, ...]] | None:
-    if is_url(place):
+def _class_names_near(source: str) -> tuple[str, tuple[str, ...]] | None:
+    if is_url(source):
         return None
-    shard = Path(place)
+    shard = Path(source)
     for folder in (shard.parent, shard.parent.parent):
         for name in NAME_FILES:
             path = folder / name
