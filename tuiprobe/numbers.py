@@ -22,8 +22,8 @@ MISSING: Final = "-"
 SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
 """What is written behind a number; other units stand there themselves, as in 36.4 dB."""
 
-Span: TypeAlias = "tuple[float, float | None, float | None]"
-"""A value, and the ends of its interval; None without one."""
+Span: TypeAlias = "tuple[float | None, float | None, float | None]"
+"""A value, and the ends of its interval; None where there is none."""
 
 _MINUS = "\N{MINUS SIGN}"
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
@@ -162,7 +162,7 @@ def same_places(column: Iterable[Span], unit: str = "none") -> int | None:
     texts = [
         _bare(value, unit, _decimals(value, unit, low, high), signed=False)
         for value, low, high in column
-        if isfinite(value)
+        if value is not None and isfinite(value)
     ]
     return max((len(text.partition(".")[2]) for text in texts if "e" not in text), default=None)
 
