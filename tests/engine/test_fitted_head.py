@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ from sklearn.linear_model import RidgeClassifier
 
 import tuiprobe
 from tests.parts import part
+from tuiprobe.comparing.answered import answered_pictures
+from tuiprobe.comparing.inference import Pairing
+from tuiprobe.comparing.runs import read_runs
+from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.probes.robustness.compute import Robustness
+from tuiprobe.report import strings
 from tuiprobe.results import Report
+from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 
@@ -135,3 +142,37 @@ def test_the_file_answers_other_images_with_its_names(tmp_path: Path, named: boo
     answers = (DIGITS.data[150:300] @ weight["weight"].T + weight["bias"]).argmax(1)
     names = [f"digit {i}" if named else str(i) for i in answers]
     assert list(predicted(other).values()) == names
+
+
+def test_runs_are_compared_with_wider_ranges(tmp_path: Path) -> None:
+    h, y = DIGITS.data[:300], DIGITS.target[:300]
+    vectors(tmp_path / "all", h, y)
+    vectors(tmp_path / "half", h[:, :32], y)
+    directories = [tmp_path / name / "run" for name in ("all", "half")]
+    runs = read_runs(directories)
+    answered = answered_pictures(runs)
+    assert answered is not None
+    assert answered.widening == (1.35, 1.35)
+    first, second = answered.right
+    gained, lost = int((first & ~second).sum()), int((second & ~first).sum())
+    expected = paired_difference(gained, lost, 300, 1.35 * 1.959963984540054)
+    assert answered.lead(0, 1) == expected
+    one, other = (
+        next(figure for part in run.report.parts for figure in part.figures if figure.id == "top1")
+        for run in runs
+    )
+    values = [{"rows": replace(run.images["rows"], contents="", samples="")} for run in runs]
+    paired = Pairing(*values).second_minus_first(one, other)
+    assert paired is not None
+    widths = [change.high - change.low for change in (paired, expected)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.1)
+
+
+def test_the_card_says_how_each_was_answered_and_of_how_few(tmp_path: Path) -> None:
+    report = vectors(tmp_path, DIGITS.data[:40], DIGITS.target[:40])
+    accuracy = part(report, Robustness).accuracies[0]
+    assert (accuracy.left_out, accuracy.labels) == (True, 10)
+    assert accuracy.largest == np.bincount(DIGITS.target[:40]).max() / 40
+    line = strings.line(card(report)[0].lines[0])
+    assert "by a head fitted to the others" in line
+    assert "too few to judge" in line

@@ -160,11 +160,16 @@ class Pairing:
             return None  # a line that no baseline has
         value = second.figure.value - first.figure.value
         changes = figures[1] - figures[0]
-        ends = value + np.quantile(changes - changes.mean(), _TAILS)
+        ends = value + self._widening(names) * np.quantile(changes - changes.mean(), _TAILS)
         low, high = min(float(ends[0]), value), max(float(ends[1]), value)
         n = sum(resampled.n for resampled in known[: len(about.sets)])
         unit = unit_of_difference(first.figure.unit)
         return Estimate(value=value, low=low, high=high, unit=unit, n=n, method=METHOD)
+
+    def _widening(self, names: Sequence[str]) -> float:
+        """Returns the largest factor of a run on the ranges of its accuracies on some sets."""
+        sets = [images[name] for images in (self.first, self.second) for name in names]
+        return max(of.answers.widening if of.answers else 1.0 for of in sets)
 
     def _of(self, kind: PerImage, name: str) -> _Resampled | None:
         if self.why_not(name):

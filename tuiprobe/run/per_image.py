@@ -31,6 +31,7 @@ OTHER_CONTENTS: Final = NotRun(reason="images of other contents")
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"
 _KINDS: Final[dict[PerImage, str]] = {"correct": "u1", "kurtosis": "f4", "confidence": "f4"}
+_MOST_WIDENING: Final = 100.0
 _ANSWERS: Final = {"answer": "i4", "second": "i4", "truth": "i4", "confidence": "f8"}
 
 
@@ -122,6 +123,8 @@ def write_per_image(directory: RunDir, key: str, images: ImageValues) -> None:
         if of_set.answers is not None:
             parts = ("classes", *_ANSWERS)
             arrays |= {f"{name}/head/{part}": getattr(of_set.answers, part) for part in parts}
+            if of_set.answers.widening != 1:
+                arrays[f"{name}/head/widening"] = np.array([of_set.answers.widening])
     write_arrays(directory.per_image_file, arrays, metadata)
 
 
@@ -169,7 +172,13 @@ def _answers(checked: CheckedArrays, prefix: str, n: int) -> Answers | None:
         or not ((known >= 0) & (known <= 1 + 1e-6)).all()
     ):
         raise checked.damaged(f"{prefix} holds what no head answers")
-    return Answers(classes, **read)
+    widening = 1.0
+    if f"{prefix}widening" in checked.arrays:
+        widening = float(checked.finite(f"{prefix}widening", "f8", 1)[0])
+        if not 1 <= widening <= _MOST_WIDENING:
+            raise checked.damaged(f"{prefix}widening is no factor of a range")
+    answer, second, truth, confidence = (read[part] for part in _ANSWERS)
+    return Answers(classes, answer, second, truth, confidence, widening)
 
 
 def _in_range(checked: CheckedArrays, name: str, kind: PerImage, n: int) -> NDArray[Any]:

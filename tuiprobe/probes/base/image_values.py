@@ -140,4 +140,6 @@ def _answers(
     if images.labels is not None:
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)
-    return Answers(rows, answer[order], second[order], truth[order], confidence[order])
+    return Answers(
+        rows, answer[order], second[order], truth[order], confidence[order], images.reach
+    )

@@ -34,9 +34,6 @@ DRAWS: Final = 5
 MOST_TESTED: Final = 10_000
 """Images that a head fitted to a subset is tested on."""
 
-FEW_PER_CLASS: Final = 5
-"""Images per class below which an accuracy says little of a head."""
-
 SAME_HEAD: Final = Inapplicable(reason="it is the head in use")
 
 
@@ -99,11 +96,6 @@ class Linear(ProbeResult):
     difference: Annotated[
         Points, Fig("linear.difference", "fitted head minus the head in use", "linear")
     ]
-
-    @property
-    def few(self) -> bool:
-        """Whether there are too few images to judge a head."""
-        return self.images < FEW_PER_CLASS * self.classes
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,10 @@ class SetAccuracy(Frozen):
         top5: Wilson interval.
         id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
             the answers this set allows: the other x axis.
+        left_out: Whether the head was fitted to these images, each of which is answered by one
+            fitted to the others.
+        labels: Classes that the labels are of.
+        largest: Share of the largest class among the labels.
     """
 
     place: ClassVar[str] = "accuracy"
@@ -75,6 +79,10 @@ class SetAccuracy(Frozen):
         Share,
         Fig("id_own_classes", "in-distribution top-1 on the same classes", "shift-classes"),
     ]
+
+    left_out: bool = False
+    labels: Count = 0
+    largest: Real = 0.0
 
     @property
     def of_classes(self) -> int:
@@ -436,6 +444,7 @@ def _accuracy(
             among_set = share_right(hits(head, of_set), n, images)
     if classes > TOP:
         top5 = _top5(head, usable, n) if n else top1
+    counts = np.bincount(np.asarray(images.labels), minlength=1)
     return SetAccuracy(
         data=images.name,
         shift=shift,
@@ -448,6 +457,9 @@ def _accuracy(
         set_classes=set_classes if is_known(among_set) else 0,
         top5=top5,
         id_own_classes=_on_shift_classes(head, first, images),
+        left_out=images.left_out is not None,
+        labels=int((counts > 0).sum()),
+        largest=float(counts.max() / max(n, 1)),
     )
 
 

@@ -83,6 +83,10 @@ ORDERS: Mapping[OrderId, tuple[str, str]] = {
 """What is said of another order that does better, and what is to be checked."""
 
 
+FEW_PER_CLASS = 5
+"""Images per class below which an accuracy says little of a head that was fitted to them."""
+
+
 NEAR = 0.02
 """Distance in in-distribution accuracy up to which a model of the baseline is near."""
 
@@ -233,9 +237,10 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield (f"Accuracy on {first.data}: ", accuracy, ".")
         return
     if not shifts:
-        yield ("In distribution, " * targets + _clause(result), ".")
+        yield ("In distribution, " * targets + _clause(result), f"{_without_each(first)}.")
         return
-    line: Text = (first.top1, f" right on {first.data}{among_few(accuracy, first.other())}")
+    few = among_few(accuracy, first.other())
+    line: Text = (first.top1, f" right on {first.data}{few}{_without_each(first)}")
     if is_known(result.mean_shift):
         each = ", ".join(
             f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if is_known(row.top1)
@@ -257,6 +262,19 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
             yield (_distance_to_line(er, er.prediction, first.top1.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
+
+
+def _without_each(row: SetAccuracy) -> str:
+    """Returns how images were answered that the head was fitted to; empty for other images."""
+    if not row.left_out:
+        return ""
+    words = (
+        f", each answered by a head fitted to the others (the largest class has "
+        f"{number(row.largest, 'share', 0.0, 0.1)} of the images)"
+    )
+    if row.images < FEW_PER_CLASS * row.labels:
+        words += f"; {row.images:,} of {row.labels:,} classes are too few to judge a head"
+    return words
 
 
 def _forecast(result: Robustness) -> Iterator[SectionContent]:
