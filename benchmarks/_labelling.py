@@ -195,11 +195,38 @@ def in_batches(size: int) -> Way:
             batch = contest.upcoming(size)
             answered = [picture for picture in batch if not skipped[picture]]
             for picture in batch:
-                if skipped[picture]:
+                if picture in contest.skipped:
+                    contest.add(picture, NOT_SURE)
+                elif skipped[picture]:
                     contest.skip(picture)
             yield from answered
             if not answered:
                 return
+
+    return way
+
+
+def skipping(share: float, hardest: bool, twice: bool) -> Way:
+    """Returns a way in which some pictures are skipped when they are asked first.
+
+    Args:
+        share: Of all pictures.
+        hardest: Whether they are the hardest, rather than random ones.
+        twice: Whether they are skipped again, and so unsure; else answered then.
+    """
+
+    def way(contest: Contest, case: Case, draws: np.random.Generator) -> Iterator[int]:
+        ranked = case.by_difficulty(False, draws) if hardest else draws.permutation(len(case.easy))
+        skipped = set(ranked[: round(share * len(ranked))].tolist())
+        for picture in asked(contest, case, draws):
+            if picture not in skipped:
+                yield picture
+            elif picture not in contest.skipped:
+                contest.skip(picture)
+            elif twice:
+                contest.add(picture, NOT_SURE)
+            else:
+                yield picture
 
     return way
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import tuiprobe
 from benchmarks._common import command, machine, markdown, row
-from benchmarks._labelling import PLANNED, Case, follow, one_by_one
+from benchmarks._labelling import PLANNED, Case, follow, labelled, one_by_one, skipping
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.contest import Contest
@@ -27,6 +27,20 @@ from tuiprobe.miniature import world
 from tuiprobe.run.directory import RunDir
 
 TITLE = "Labels until a decision, on the demonstration"
+SKIPS = {
+    "none": skipping(0.0, hardest=False, twice=False),
+    **{
+        f"{share:.0%} {name}": skipping(share, hardest, twice)
+        for name, hardest, twice in (
+            ("at random, answered when asked again", False, False),
+            ("at random, twice", False, True),
+            ("hardest, twice", True, True),
+        )
+        for share in (0.01, 0.05, 0.20)
+    },
+}
+"""Pictures that are skipped."""
+
 MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
 STREET = Path(__file__).parent.parent / "tests/labelling/street.npz"
 
@@ -90,6 +104,31 @@ def street_figures(street: Street, models: tuple[int, ...], seeds: int) -> dict[
     }
 
 
+def skip_figures(street: Street, models: tuple[int, ...], seeds: int) -> list[dict[str, Any]]:
+    """Returns labels, claims and coverage with pictures that are skipped, to the first decision."""
+    figures = []
+    for name, way in SKIPS.items():
+        cases = [street.case(models, seed) for seed in range(seeds)]
+        outcomes = [labelled(case, way, seed) for seed, case in enumerate(cases)]
+        decided = [outcome.decided or np.inf for outcome in outcomes]
+        ends = [outcome.ranges["end"] for outcome in outcomes]
+        figures.append(
+            {
+                "models": len(models),
+                "skipped": name,
+                "seeds": seeds,
+                "decided": float(np.median(decided)),
+                "most": float(np.max(decided)),
+                "undecided": int(np.isinf(decided).sum()),
+                "wrong": sum(outcome.wrong for outcome in outcomes),
+                "bounds": float(np.mean([outcome.held for outcome in outcomes])),
+                "inside": float(np.mean([ranges.held for ranges in ends])),
+                "stated": float(np.mean([ranges.given for ranges in ends])),
+            }
+        )
+    return figures
+
+
 def alone_figures(street: Street, seeds: int) -> list[dict[str, Any]]:
     """Returns labels and coverage for each model alone."""
     figures = []
@@ -149,6 +188,10 @@ def run(quick: bool) -> dict[str, Any]:
             street_figures(street, (1, 3), seeds),
             street_figures(street, (0, 1, 2, 3), seeds // 4),
         ],
+        "skips": [
+            *skip_figures(street, (1, 3), seeds),
+            *skip_figures(street, (0, 1, 2, 3), seeds // 4),
+        ],
         "alone": alone_figures(street, seeds // 4),
         "speed": speed(600),
     }
@@ -171,6 +214,19 @@ was dropped, or the one named was not the best, or not within 2 points of it.
           str(f["wrong"]), f"{f['covered']:.4g}",
           ", ".join(f"{f['rmse'][str(n)]:.2f}" for n in PLANNED),
           ", ".join(f"{f['inside'][str(n)]:.3f}" for n in PLANNED)] for f in figures["street"]],
+    )  # fmt: skip
+    text += """
+Pictures that are skipped, until the first decision: at random or the hardest, and then answered
+when asked again, or skipped twice and so unsure. Ranges are those at the end; the others get what
+labels prove.
+
+"""
+    text += markdown(
+        ["models", "orders", "skipped", "labels to the first decision", "at most", "undecided",
+         "wrong", "all bounds hold", "ranges hold (stated by samples)"],
+        [[str(f["models"]), str(f["seeds"]), f["skipped"], f"{f['decided']:g}", f"{f['most']:g}",
+          str(f["undecided"]), str(f["wrong"]), f"{f['bounds']:.4g}",
+          f"{f['inside']:.3f} ({100 * f['stated']:.0f} %)"] for f in figures["skips"]],
     )  # fmt: skip
     text += "\nOne model alone, until its accuracy is known to 5 points:\n\n"
     text += markdown(
