@@ -189,8 +189,8 @@ def run(quick: bool) -> dict[str, Any]:
             street_figures(street, (0, 1, 2, 3), seeds // 4),
         ],
         "skips": [
-            *skip_figures(street, (1, 3), seeds),
-            *skip_figures(street, (0, 1, 2, 3), seeds // 4),
+            *skip_figures(street, (1, 3), seeds // 4),
+            *skip_figures(street, (0, 1, 2, 3), seeds // 10),
         ],
         "alone": alone_figures(street, seeds // 4),
         "speed": speed(600),
