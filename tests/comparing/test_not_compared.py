@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
@@ -167,3 +167,28 @@ def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(
 
     assert names("aa", "bb") == ["answers:a/t.csv", "answers:b/t.csv"]
     assert names("aa", "ab") == ["answers:t.csv (on a/photos)", "answers:t.csv (on b/photos)"]
+
+
+def test_runs_on_the_same_pictures_without_labels_or_with_others_are_left_out(
+    world: Path, tmp_path: Path
+) -> None:
+    """The same files, in one folder without classes, and with two pictures in another class."""
+    photos, names = world.parent / "a" / "photos", {}
+    for kind in ("flat", "moved"):
+        folder = tmp_path / kind / "photos"
+        if kind == "flat":
+            folder.mkdir(parents=True)
+            for path in photos.rglob("*.png"):
+                copyfile(path, folder / path.name)
+        else:
+            copytree(photos, folder)
+            for name in ("000.png", "001.png"):
+                (folder / CLASSES[0] / name).rename(folder / CLASSES[1] / name)
+        table = answer(tmp_path / f"{kind}.csv", {"photos": folder}, 0.8, 5)
+        names[kind] = tmp_path / f"run-{kind}"
+        tuiprobe.probe(
+            f"answers:{table}", folder, output=names[kind], classes=list(CLASSES), progress=False
+        )
+    decision = decide(read_runs([world / "first", names["flat"], world / "second", names["moved"]]))
+    assert decision.evidence == "pictures"
+    assert reasons(decision) == {"run-flat": "no labels", "run-moved": "other labels"}

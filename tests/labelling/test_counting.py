@@ -26,6 +26,7 @@ from tuiprobe.report.strings import line
 from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.accuracy import best_accuracy
 from tuiprobe.results.card import card
+from tuiprobe.results.report import Timings
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import read_results
 from tuiprobe.tui.screens.label import candidate_rows
@@ -280,6 +281,17 @@ def test_models_are_ordered_and_gated_by_labels(
         assert isinstance(decision.models[1].difference, Estimate)
         assert decision.models[1].difference.value == pytest.approx(rights[best] - rights[other])
         assert decision.sentence.startswith(f"Take {decision.models[0].model}: 40 labels ")
+    sets = tuple(data for data in runs[0].report.data if not data.target)
+    model = runs[0].report.model.model_copy(update={"name": "no target"})
+    changes = {"data": sets, "model": model, "timings": Timings()}
+    untargeted = runs[0]._replace(
+        report=runs[0].report.model_copy(update=changes),
+        directory=RunDir(label_runs[0].parent / "untargeted"),
+    )
+    decision = decide([untargeted, *runs, runs[0]])
+    assert (decision.verdict, decision.evidence, decision.labels) == ("best", "labels", 40)
+    left_out = {of.place: of.reason for of in decision.not_compared}
+    assert left_out == {0: "no such set", 3: "same measurement"}
     comparison = compare_runs(runs, best, other, label_evidence(runs))
     row = next(row for row in comparison.differences if row.id == "labelled")
     assert isinstance(row.difference, Estimate)

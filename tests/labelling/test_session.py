@@ -158,6 +158,9 @@ def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
         assert shlex.join(["tuiprobe", "label", *map(str, label_runs), "--target", name]) in str(
             several.value
         )
+    decision = tuiprobe.compare(label_runs)
+    assert decision.command.endswith("--target street")
+    assert run_cli([*shlex.split(decision.command)[1:], "--json"]) == 0
     with pytest.raises(DataError, match="no target set park; it has street, photos"):
         open_labelling(label_runs, "park")
     with pytest.raises(UsageError, match="named twice"):

@@ -138,9 +138,9 @@ def _evidence(
         chosen = _Evidence("shifts", by_shifts, shifts, shifts)
     if isinstance(labels, LabelEvidence):
         order, before = order_by_labels(runs, labels), chosen.order
-        lost = order.standings[before.order[0]] in BEATEN
+        lost = order.standings.get(before.order[0]) in BEATEN
         if order.verdict != "undecided" or before.verdict == "undecided" or lost:
-            chosen = _Evidence("labels", order, shifts, shifts)
+            chosen = _Evidence("labels", order, (labels.status.target,), shifts)
     if chosen.kind == "none":
         group, sets = _on_the_same_pictures(runs, target)
         order = ModelOrder("undecided", group, dict.fromkeys(group, "undecided"), {})
@@ -228,7 +228,7 @@ def _accuracy(
 ) -> Accuracy | NotRun:
     """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
     known = best_accuracy(runs[place].report, None if target is None else target.name)
-    if isinstance(labels, LabelEvidence):
+    if isinstance(labels, LabelEvidence) and place in labels.places:
         by_labels = labels.status.candidates[labels.places[place]].accuracy
         name, figure = labels.status.target, by_labels.figure
         if is_known(figure):

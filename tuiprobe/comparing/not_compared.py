@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from tuiprobe.comparing.runs import Run
-from tuiprobe.comparing.same_pictures import other_pictures
+from tuiprobe.comparing.same_pictures import OTHER_LABELS, MeasuredSet
 from tuiprobe.plaintext import listed, plain
-from tuiprobe.results import Frozen
+from tuiprobe.results import Frozen, NotRun
 from tuiprobe.results.base import Count
 
 Reason: TypeAlias = Literal[
-    "same measurement", "other pictures", "no such set", "no labels", "no accuracy"
+    "same measurement", "other pictures", "other labels", "no such set", "no labels", "no accuracy"
 ]
 
 _MOST_SETS: Final = 4
@@ -66,12 +66,19 @@ def _reason(run: Run, reference: Run, sets: Sequence[str]) -> tuple[Reason, str]
     targets = {data.name for data in reference.report.data if data.target}
     if missing := [name for name in sets if name not in data]:
         return "no such set", f"did not measure {listed(missing, _MOST_SETS)}"
-    if other := other_pictures(run, reference, sets):
-        return "other pictures", f"other pictures in {listed(other, _MOST_SETS)}"
     unlabelled = [name for name in sets if not data[name].labelled and name not in targets]
     if unlabelled:
         return "no labels", f"no labels in {listed(unlabelled, _MOST_SETS)}"
+    differ = {name: why for name in sets if (why := _differ(run, reference, name)) is not None}
+    if labels := [name for name, why in differ.items() if why == OTHER_LABELS]:
+        return "other labels", f"other labels in {listed(labels, _MOST_SETS)}"
+    if differ:
+        return "other pictures", f"other pictures in {listed(list(differ), _MOST_SETS)}"
     return "no accuracy", f"no accuracy on {listed(list(sets), _MOST_SETS) or 'labelled sets'}"
+
+
+def _differ(run: Run, reference: Run, name: str) -> NotRun | None:
+    return MeasuredSet(run, name).differs_from(MeasuredSet(reference, name))
 
 
 def in_words(models: Sequence[NotCompared], most: int) -> str:

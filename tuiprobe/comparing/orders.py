@@ -77,15 +77,16 @@ class ModelOrder(NamedTuple):
 
 
 def order_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> ModelOrder:
-    """Orders all runs by the labels of a target: the leader first, then by difference."""
-    status, count = labels.status, len(runs)
-    candidates = [status.candidates[place] for place in labels.places]
+    """Orders the runs of a labelled target: the leader first, then by difference."""
+    status = labels.status
+    candidates = {n: status.candidates[place] for n, place in labels.places.items()}
     verdict = VERDICTS.get(status.verdict, "undecided")
-    first = labels.places.index(status.leader if status.winner is None else status.winner)
+    leader = status.leader if status.winner is None else status.winner
+    first = next(n for n, place in labels.places.items() if place == leader)
     if verdict == "equal":
-        equal = [n for n in range(count) if not candidates[n].dropped]
+        equal = [n for n in candidates if not candidates[n].dropped]
         first = cheapest(runs, equal, otherwise=first)
-    others = [n for n in range(count) if n != first]
+    others = [n for n in candidates if n != first]
     leads = {n: labels.first_minus_second(first, n) for n in others}
     standings = dict.fromkeys(others, _UNBEATEN[verdict])
     standings |= {n: _beaten(leads[n]) for n in others if candidates[n].dropped}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -117,15 +117,17 @@ class LabelEvidence:
     Attributes:
         labelling: Their labelling.
         status: What it decides.
-        places: Place of each run among the candidates.
+        places: Place among the candidates of each run that the labels are of, by its place.
     """
 
     labelling: Labelling
     status: LabelStatus
-    places: tuple[int, ...]
+    places: Mapping[int, int]
 
     def first_minus_second(self, first: int, second: int) -> Figure:
         """Returns the accuracy of the first run minus that of the second, with its bounds."""
+        if not {first, second} <= {*self.places}:
+            return NotRun(reason="the labels are not of both runs")
         value, low, high = self.labelling.first_minus_second(
             self.places[first], self.places[second]
         )
@@ -138,21 +140,45 @@ class LabelEvidence:
 def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
     """Returns the evidence of labels for some runs, or why there is none; None without labels.
 
+    It is of the runs on the same target, two or more of them.
+
     Args:
-        runs: The runs; the labels are those of the first one.
-        target: Name of the target set; None for the first of all runs that has labels.
+        runs: The runs; the labels are those of the first one that has a target.
+        target: Name of the target set; None for the first that has labels.
     """
-    targets = [[data.name for data in run.report.data if data.target] for run in runs]
-    common = [name for name in targets[0] if all(name in names for names in targets)]
-    states = tuple(labels_state(run.directory) for run in runs)
-    paths = tuple(run.directory.path for run in runs)
+    same = same_measurements(runs)
+    targets = {
+        n: [data.name for data in run.report.data if data.target]
+        for n, run in enumerate(runs)
+        if n not in same
+    }
+    names = next(filter(None, targets.values()), [])
     try:
-        for name in common if states[0] else ():
-            if target in (None, name) and (evidence := _evidence(paths, name, states)) is not None:
-                return evidence
+        for name in names:
+            some = _on_one_target(runs, [n for n in targets if name in targets[n]], name)
+            if target not in (None, name) or len(some) < 2:
+                continue
+            states = tuple(labels_state(runs[n].directory) for n in some)
+            paths = tuple(runs[n].directory.path for n in some)
+            if states[0] and (evidence := _evidence(paths, name, states)) is not None:
+                return replace(
+                    evidence, places=dict(zip(some, evidence.places.values(), strict=True))
+                )
     except TuiprobeError as error:
         return NotRun(reason=str(error))
     return None
+
+
+def _on_one_target(runs: Sequence[Run], places: Sequence[int], target: str) -> Sequence[int]:
+    """Returns the runs that measured the pictures of the first one; all if it is alone with them.
+
+    What keeps these from being labelled together is then said of them all.
+    """
+    from tuiprobe.comparing.same_pictures import MeasuredSet
+
+    sets = [(n, MeasuredSet(runs[n], target)) for n in places]
+    same = [n for n, of in sets if sets[0][1].differs_from(of) is None]
+    return same if len(same) > 1 else places
 
 
 @lru_cache(maxsize=64)
@@ -168,4 +194,5 @@ def _evidence(
     if not status.labelled:
         return None
     candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
-    return LabelEvidence(labelling, status, tuple(map(candidates.index, paths)))
+    places = {place: candidates.index(path) for place, path in enumerate(paths)}
+    return LabelEvidence(labelling, status, places)

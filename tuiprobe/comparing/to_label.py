@@ -55,7 +55,7 @@ def label_fields(
         fields |= {"pictures": status.pictures, "labels": status.labelled}
         if status.verdict in VERDICTS:
             return fields
-        fields["more"], worth = status.more, list(runs)
+        fields["more"], worth = status.more, [runs[n] for n in labels.places]
     else:
         unbeaten = ("undecided", "as good", "take")
         still = [n for n in order.order if order.standings.get(n) in unbeaten]
@@ -73,6 +73,9 @@ def label_fields(
     matched, fields["obstacle"] = _matched(paths, target)
     if not fields["obstacle"] and (matched is not None or target is not None):
         words = ["tuiprobe", "label", *paths]
+        targets = [{data.name for data in run.report.data if data.target} for run in worth]
+        if target is not None and len(set.intersection(*targets)) > 1:
+            words += ["--target", target.name]
         begun = isinstance(labels, LabelEvidence)
         if matched is not None and not begun and (folder := _labelled_folder(matched)):
             fields["answers_from"] = folder
