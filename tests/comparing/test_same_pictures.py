@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -36,7 +35,7 @@ def measure(root: Path, table: Path, images: Path, *targets: Path) -> Path:
     return output
 
 
-def vectors(root: Path, name: str, right: float, labels: Sequence[int], **changes: Any) -> Path:
+def vectors(root: Path, name: str, right: float, labels: NDArray[np.int64], **changes: Any) -> Path:
     """Runs stored vectors whose largest channel is the answer; `lost` rows are not finite.
 
     With `order` the rows are stored in another order and named by an id column.

@@ -20,7 +20,7 @@ from tuiprobe.catalog.glossary import term
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel
 from tuiprobe.comparing.differences import compare_runs
-from tuiprobe.comparing.forest import paired_rows
+from tuiprobe.comparing.forest import YOUR_PICTURES, paired_rows
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import read_pictures
@@ -199,11 +199,15 @@ async def test_two_models_are_named_in_the_columns_and_drawn_without_colour(
     app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, pair)
-        assert text_of(app, "#decision").startswith("Undecided")  # no labelled shifts
+        decision = app.screen.compared.decision
+        assert (decision.evidence, decision.take.model) == ("pictures", "a")
+        assert text_of(app, "#decision").startswith(decision.sentence)
         (row,) = table(app).rows
-        assert (row.name, row.difference.n) == ("val", 400)
+        assert (row.name, row.data, row.difference) == (
+            YOUR_PICTURES, "val", decision.models[1].difference,
+        )  # fmt: skip
         text = screen_text(app).splitlines()[table(app).region.y + 1]
-        assert all(sign in text[text.index("val") :] for sign in "├◆┤┼")
+        assert all(sign in text[text.index(YOUR_PICTURES) :] for sign in "├◆┤┼")
         await pilot.press("f")
         first, other = (model.model for model in app.screen.compared.decision.models)
         assert [of.title for of in app.screen.table.columns[1:3]] == [first, other]
