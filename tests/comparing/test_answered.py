@@ -164,6 +164,8 @@ def test_the_factor_of_a_fitted_head_widens_every_range() -> None:
     assert is_known(narrow)
     assert is_known(wide)
     assert width(wide) == pytest.approx(1.35 * width(narrow))
+    assert any(note.startswith("a: each picture") for note in decide([fitted, plain[1]]).notes)
+    assert not any("fitted" in note for note in decide(plain).notes)
 
 
 def width(change: Estimate) -> float:

@@ -18,7 +18,7 @@ from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.inference import joint_reach
 from tuiprobe.comparing.not_compared import left_out, without_evidence
-from tuiprobe.comparing.notes import weakening
+from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.orders import (
     BEATEN,
     FEWEST_PICTURES,
@@ -31,7 +31,7 @@ from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence, same_mea
 from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.comparing.to_label import label_fields, target_set
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
@@ -96,7 +96,7 @@ def _decide(runs: Sequence[Run], target: str | None) -> Decision:
                 standing=order.standings.get(n, "not compared"),
                 difference=order.leads.get(n, NOT_COMPARED if number else REFERENCE),
                 at_least=order.at_least.get(n),
-                images_per_second=runs[n].report.timings.images_per_second,
+                images_per_second=_speed(runs[n]),
                 **_by_class(answered, order.order, n),
             )
         )
@@ -199,8 +199,18 @@ def _pictures_notes(
     if answered.left_out:
         left = several(answered.left_out, "labelled picture")
         yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
+    names = {row.place: row.model for row in models}
+    widened = zip(answered.runs, answered.widening, strict=True)
+    fitted = [names[n] for n, widening in widened if widening != 1]
+    if 0 < len(fitted) < len(answered.runs):
+        yield f"{listed(fitted, NAMED)}: each picture is answered by a head fitted to the others"
     if answered.paired_by == "rows":
         yield "vectors are paired by row number: their counts and labels are equal"
+
+
+def _speed(run: Run) -> float | None:
+    """Returns the speed of a model; rows of answers and stored vectors say nothing of theirs."""
+    return run.report.timings.images_per_second if run.report.model.parameters else None
 
 
 def _balanced_note(answered: AnsweredPictures, first: DecidedModel, other: DecidedModel) -> str:
