@@ -17,6 +17,8 @@ from sklearn.linear_model import RidgeClassifier
 import tuiprobe
 from tests.parts import part
 from tuiprobe.comparing.answered import answered_pictures
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.inference import Pairing
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.probes.intervals import paired_difference
@@ -24,6 +26,7 @@ from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report import strings
 from tuiprobe.results import Report
 from tuiprobe.results.card import card
+from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 
@@ -164,6 +167,11 @@ def test_runs_are_compared_with_wider_ranges(tmp_path: Path) -> None:
     values = [{"rows": replace(run.images["rows"], contents="", samples="")} for run in runs]
     paired = Pairing(*values).second_minus_first(one, other)
     assert paired is not None
+    (curves,) = [
+        piece for piece in describe_decision(decide(runs), runs).content if isinstance(piece, Chart)
+    ]
+    assert [len(one.x) for one in curves.series] == [4, 4]
+    assert {one.x[-1] for one in curves.series} == {300.0}
     widths = [change.high - change.low for change in (paired, expected)]
     assert widths[0] == pytest.approx(widths[1], rel=0.1)
 

@@ -10,6 +10,7 @@ from typing import Final
 from tuiprobe.comparing.accuracy_columns import TableColumn, accuracy_columns, mean_columns
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
+from tuiprobe.comparing.forest import labels_chart
 from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.comparing.not_compared import in_words
 from tuiprobe.comparing.notes import by_models
@@ -43,6 +44,8 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
     """
     ordered = [runs[row.place] for row in decision.models]
     reports = [run.report for run in ordered]
+    models = [row.model for row in decision.models]
+    curves = labels_chart(models, reports, folded=decision.evidence != "pictures")
     return Section(
         title="Decision",
         headline=(decision.sentence,),
@@ -50,6 +53,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
             bullets(beneath(decision)),
             _models(decision, ordered),
             bullets(_reading(decision, reports)),
+            *filter(None, [curves]),
             _inside(reports),
         ),
     )

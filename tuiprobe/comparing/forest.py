@@ -1,4 +1,4 @@
-"""The forest plot of a decision as plain data, which screens and pages draw."""
+"""The charts of a decision as plain data, which screens and pages draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import Comparison
 from tuiprobe.probes.content import series
-from tuiprobe.results import Estimate, Frozen, is_known
+from tuiprobe.results import Estimate, Frozen, Report, is_known
+from tuiprobe.results.headlines import LABELS_CURVE
 from tuiprobe.results.section import Chart, Drawn, Series
 
 MOST_ROWS: Final = 40
@@ -96,3 +97,37 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
         "same images for both models.",
         across=True,
     )
+
+
+def labels_chart(models: Sequence[str], reports: Sequence[Report], *, folded: bool) -> Chart | None:
+    """Returns the curves of several models by the number of labels as one chart.
+
+    None where fewer than two models have one.
+
+    Args:
+        models: Name of each model, the one to take first.
+        reports: Its report.
+        folded: Whether a page hides it until it is asked for.
+    """
+    drawn = [
+        (name, chart) for name, of in zip(models, reports, strict=True) if (chart := _curve(of))
+    ]
+    if len(drawn) < 2:
+        return None
+    roles = (*_CURVES, *["context"] * len(drawn))
+    curves = [
+        chart.series[0].model_copy(update={"name": name, "role": role})
+        for (name, chart), role in zip(drawn, roles, strict=False)
+    ]
+    return drawn[0][1].model_copy(update={"series": tuple(curves), "folded": folded})
+
+
+_CURVES: Final[tuple[Drawn, ...]] = ("main", "second", "third")
+
+
+def _curve(report: Report) -> Chart | None:
+    """Returns the chart of accuracy by the number of labels; None without one."""
+    sections = [part.section for part in report.parts if part.section is not None]
+    pieces = [piece for section in sections for piece in section.content]
+    charts = (piece for piece in pieces if isinstance(piece, Chart) and piece.id == LABELS_CURVE)
+    return next(charts, None)

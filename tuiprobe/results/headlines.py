@@ -51,6 +51,10 @@ TARGET_ERROR: Final = Fig(
 """The figure that goes with every estimate: its mean absolute error on labelled shifts."""
 
 
+LABELS_CURVE: Final = "labels"
+"""Id of the chart of a fitted head's accuracy by the number of labels, which comparisons join."""
+
+
 class ListedFigure(NamedTuple):
     """A figure of the list of runs.
 

@@ -15,11 +15,9 @@ from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Inapplicable, NotRun, is_known
 from tuiprobe.results.figures import columns
+from tuiprobe.results.headlines import LABELS_CURVE
 from tuiprobe.results.section import Chart, Code, Section, SectionContent, Text
 from tuiprobe.run.checked_arrays import HeadArrays
-
-CURVE = "labels"
-"""Id of the chart of accuracy by the number of labels."""
 
 NOTE = (
     "Ridge regression on the representation; exact copies count once. Each image is answered by a "
@@ -153,7 +151,7 @@ def _curve(result: Linear) -> Iterator[SectionContent]:
     yield heading("By number of labels")
     yield prose("Gain from half of the labels to all: ", result.gain, ".")
     yield Chart(
-        id=CURVE,
+        id=LABELS_CURVE,
         title="Accuracy by number of labelled images",
         x_label="labelled images that a head is fitted to",
         y_label="right answers",
@@ -162,7 +160,6 @@ def _curve(result: Linear) -> Iterator[SectionContent]:
             series(
                 "fitted head",
                 [point.accuracy for point in result.curve],
-                mark="line",
                 x=[float(point.images) for point in result.curve],
             ),
         ),
