@@ -8,7 +8,8 @@ Ramdas, "Confidence sequences for sampling without replacement", 2020; "Estimati
 random variables by betting", 2024).
 
 `betting.py` has the bets, `contest.py` the order of pictures and the decisions, `survey.py` the
-accuracies, and what one run alone needs. `candidates.py` reads runs and `matching.py` puts them on
+accuracies, and what one run alone needs. `certificate.py` says how many of the most confident
+answers of one run need no look. `candidates.py` reads runs and `matching.py` puts them on
 the same pictures; `files.py` keeps the labels, `session.py` joins them, `answer_table.py` hands
 pictures out as a table, and `status.py` describes how far it is. `report_part.py` has what the
 labels beside a finished run mean for it.
