@@ -11,6 +11,7 @@ import pytest
 
 import tuiprobe
 from tests.datasets.trees import write_images
+from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
@@ -127,6 +128,9 @@ def test_a_table_of_answers_says_what_it_does_not_use(
     file.write_text("\n".join(["set,path,class,confidence,label,model", *cells]))
     not_used = AnswerTable.read(file).not_used(["pets"])
     assert not_used == NotUsed({"label": {"a": 5, "b": 4}, "model": {"v1": 9}}, 2, 1)
+    command = ["--headless", "--model", f"answers:{file}", "--data", str(tmp_path / "pets")]
+    assert run_cli([*command, "--dry-run"]) == 0
+    assert f"x.csv: {not_used.in_words()}" in capsys.readouterr().out
     run = tmp_path / "run"
     report = tuiprobe.probe(f"answers:{file}", tmp_path / "pets", output=run, progress=True)
     remark = f"x.csv: {not_used.in_words()}"

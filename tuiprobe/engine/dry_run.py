@@ -110,9 +110,9 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
     later = _read_later(spec)
     if not later and "data" not in findings.wrong:
         _open_sets(findings)
-    sets = _described(findings)
     names, templates = _prompts(findings)
     _check_answers(findings)
+    sets = _described(findings)
     downloads = _downloads(spec, later)
     if spec.offline and any(download.kind == "weights" for download in downloads):
         reason = f"the weights of {spec.model} are not on this machine: fetch them before"
@@ -174,6 +174,7 @@ def _check_answers(findings: _Findings) -> None:
     first = suite.in_distribution
     classes = first.classes if spec.classes is None else read_classes(spec.classes)
     findings.tried("model", lambda: table.log_probabilities(classes or table.names))
+    findings.suite = replace(suite, notes=(*suite.notes, *table.notes(suite.sets)))
     if table.named_by != "sha256" and "model" not in findings.wrong:
         counts = planned_images(suite, spec)
         images = {name: len(dataset.samples) for name, dataset in suite.sets.items()}
@@ -186,7 +187,7 @@ def _described(findings: _Findings) -> tuple[PlannedSet, ...]:
     if suite is None:
         return ()
     planned = planned_images(suite, spec)
-    sets = []
+    sets: list[PlannedSet] = []
     for name, dataset in suite.sets.items():
         role: SetRole = "labelled" if dataset.classes else "unlabelled"
         if name == suite.concept_set:
@@ -202,7 +203,7 @@ def _described(findings: _Findings) -> tuple[PlannedSet, ...]:
                 planned=planned[name],
                 classes=len(dataset.classes),
                 channels=layout_of(dataset).width or 0,
-                notes=tuple(dataset.notes),
+                notes=(*dataset.notes, *(() if sets else suite.notes)),  # as in the plan
             )
         )
     return tuple(sets)

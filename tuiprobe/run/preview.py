@@ -305,7 +305,7 @@ def preview_lines(previews: Sequence[Preview]) -> list[str]:
         lines.append(f"! no answers: {_why(first.head)}")
     downloads = dict.fromkeys(each for preview in previews for each in preview.downloads)
     lines += map(_download_line, downloads)
-    notes = dict.fromkeys(note for planned in first.known_sets for note in planned.notes[:2])
+    notes = dict.fromkeys(note for planned in first.known_sets for note in planned.notes[:4])
     lines += [f"! {note}" for note in notes]
     lines += ["DATA", *_set_lines(first), "", "PROBES", *_probe_lines(first.probes)]
     where = directory_line(first.directory, first.images)

@@ -175,6 +175,11 @@ class AnswerTable:
         used = (*beside, *self.probabilities)
         return self.table.not_used(used, empty=empty, others=len(others))
 
+    def notes(self, sets: Collection[str]) -> tuple[str, ...]:
+        """Returns what is not used in words; nothing where everything is."""
+        words = self.not_used(sets).in_words()
+        return (f"{plain(Path(self.table.source).name)}: {words}",) if words else ()
+
     def rows_of(self, suite: Suite, order: Mapping[str, Ids]) -> dict[str, dict[int, int]]:
         """Returns the row of each picture that it has, by set and sample id.
 

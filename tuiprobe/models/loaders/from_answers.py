@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,6 @@ from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.loaders.answer_table import AnswerTable, LogProbabilities
 from tuiprobe.models.registry import Loader, ModelRequest
-from tuiprobe.plaintext import plain
 
 
 class AnsweredSet(WrappedDataset):
@@ -78,9 +76,7 @@ def _answered(
         of_rows = {i: values[row] for i, row in rows.items()}
         digests = {i: sha256[row].lower() for i, row in rows.items()}
         sets[name] = AnsweredSet(suite.sets[name], of_rows, digests)
-    remark = table.not_used(suite.sets).in_words()
-    notes = [f"{plain(Path(table.table.source).name)}: {remark}"] if remark else []
-    return replace(suite, sets=sets, notes=(*suite.notes, *notes))
+    return replace(suite, sets=sets, notes=(*suite.notes, *table.notes(suite.sets)))
 
 
 def load(request: ModelRequest) -> Encoder:
