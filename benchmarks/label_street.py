@@ -215,19 +215,7 @@ was dropped, or the one named was not the best, or not within 2 points of it.
           ", ".join(f"{f['rmse'][str(n)]:.2f}" for n in PLANNED),
           ", ".join(f"{f['inside'][str(n)]:.3f}" for n in PLANNED)] for f in figures["street"]],
     )  # fmt: skip
-    text += """
-Pictures that are skipped, until the first decision: at random or the hardest, and then answered
-when asked again, or skipped twice and so unsure. Ranges are those at the end; the others get what
-labels prove.
-
-"""
-    text += markdown(
-        ["models", "orders", "skipped", "labels to the first decision", "at most", "undecided",
-         "wrong", "all bounds hold", "ranges hold (stated by samples)"],
-        [[str(f["models"]), str(f["seeds"]), f["skipped"], f"{f['decided']:g}", f"{f['most']:g}",
-          str(f["undecided"]), str(f["wrong"]), f"{f['bounds']:.4g}",
-          f"{f['inside']:.3f} ({100 * f['stated']:.0f} %)"] for f in figures["skips"]],
-    )  # fmt: skip
+    text += skip_table(figures["skips"])
     text += "\nOne model alone, until its accuracy is known to 5 points:\n\n"
     text += markdown(
         ["model", "labels", "the range holds"],
@@ -243,6 +231,25 @@ labels prove.
          row("the same, 95th percentile", ms["95 %"], 20, True)],
     )  # fmt: skip
     return text
+
+
+def skip_table(figures: list[dict[str, Any]]) -> str:
+    """Renders the figures with skipped pictures."""
+    text = """
+Pictures that are skipped, until the first decision: at random or the hardest, and then answered
+when asked again, or skipped twice and so unsure. Ranges are those at the end; the others get what
+labels prove.
+
+"""
+    return text + markdown(
+        ["models", "orders", "skipped", "labels to the first decision", "at most", "undecided",
+         "wrong", "all bounds hold", "ranges hold (stated by samples)"],
+        [[str(f["models"]), str(f["seeds"]), f["skipped"],
+          f"{f['decided']:g}".replace("inf", "most never"),
+          f"{f['most']:g}".replace("inf", "never"),
+          str(f["undecided"]), str(f["wrong"]), f"{f['bounds']:.4g}",
+          f"{f['inside']:.3f} ({100 * f['stated']:.0f} %)"] for f in figures],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

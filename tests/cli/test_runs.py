@@ -223,7 +223,7 @@ def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):
     assert "--root" in capsys.readouterr().err
     assert run_cli(["runs", "--root", str(root), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["runs"][0]["kurtosis"]["value"] == 23.5
     assert content["runs"][3]["kurtosis"] == {"reason": "no results yet", "remedy": ""}
 

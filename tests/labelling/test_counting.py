@@ -126,6 +126,8 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     assert capsys.readouterr().out.count("by labels ") == 2
     assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
+    assert run_cli(["runs", "--root", str(label_runs[0].parent), "--sort", "target"]) == 0
+    capsys.readouterr()
     target = rows[label_runs[1].name]["target"]
     assert (target["evidence"], target["n"]) == ("labels", 24)
     assert target["value"] == (figure.value if target["range"] == "labels" else None)

@@ -119,7 +119,7 @@ def label(
         decision = decision.model_copy(update={"command": plain(command)})
     if as_json:
         first = None if decision is None else decision.model_dump(mode="json")
-        about = {"schema_version": 2, "decision": first, "decided": state.decided}
+        about = {"schema_version": 3, "decision": first, "decided": state.decided}
         print(json_text({**about, **asdict(state)}))
     else:
         verdict = state.sentence(names=True) if decision is None else decision.sentence

@@ -73,7 +73,7 @@ def runs(
         return
     if as_json:
         listed = [plain_view(view) for view in views]
-        print(json.dumps({"schema_version": 1, "runs": listed}, indent=1))
+        print(json.dumps({"schema_version": 2, "runs": listed}, indent=1))
         return
     figures = [figure for figure in LISTED if figure.shown]
     columns = [

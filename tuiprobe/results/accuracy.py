@@ -66,6 +66,13 @@ class Accuracy(Frozen):
     classes: Count = 0
     of_classes: Count = 0
 
+    @property
+    def middle(self) -> float:
+        """Its value, or the middle of a proven range, by which lists sort and digits are chosen."""
+        if self.value is None:
+            return ((self.low or 0.0) + (1.0 if self.high is None else self.high)) / 2
+        return self.value
+
 
 class Answered(Protocol):
     """What has accuracies: a report."""
@@ -197,7 +204,8 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     on = f" on {accuracy.data}" * named
     pictures = f"{accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
     if accuracy.value is None:
-        between = numbers.ends(*_span(accuracy), "share", outward=True, joined=" and ")
+        ends = accuracy.middle, accuracy.low, accuracy.high
+        between = numbers.ends(*ends, "share", outward=True, joined=" and ")
         few = among_few(accuracy, other)
         return f"between {between} % right{on}{few}: labels of {pictures} prove it"
     between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
@@ -243,14 +251,6 @@ def _alone(accuracy: Accuracy) -> str:
     return numbers.number(accuracy.value, "share", accuracy.low, accuracy.high)
 
 
-def _span(accuracy: Accuracy) -> numbers.Span:
-    """Returns value and ends; of a proven range its middle, by which its digits are chosen."""
-    value, low, high = accuracy.value, accuracy.low, accuracy.high
-    if value is None and low is not None and high is not None:
-        value = (low + high) / 2
-    return value, low, high
-
-
 def cell(accuracy: Accuracy | NotRun) -> str:
     """Returns an accuracy for the cell of a list, with what it rests on.
 
@@ -279,4 +279,6 @@ WORDS: Final[dict[Evidence, str]] = {
 
 def with_range(accuracy: Accuracy) -> str:
     """Returns value and range alone, where the place says what they are of."""
-    return numbers.interval(*_span(accuracy), "share", outward=accuracy.range == "proven")
+    return numbers.interval(
+        accuracy.middle, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
+    )

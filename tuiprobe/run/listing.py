@@ -14,6 +14,7 @@ from tuiprobe.files import Entry, unless_damaged
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
@@ -90,7 +91,9 @@ def _folders(path: Path) -> list[Path]:
 
 def _value(name: str, view: RunView) -> float:
     figure = getattr(view.summary, name)
-    return float("-inf") if isinstance(figure, NotRun) else float(figure.value)
+    if isinstance(figure, NotRun):
+        return float("-inf")
+    return float(figure.middle if isinstance(figure, Accuracy) else figure.value)
 
 
 SORTS: Final[dict[str, Callable[[RunView], Any]]] = {
