@@ -142,9 +142,8 @@ async def test_leaving_renews_the_reports_once_a_label_has_changed(label_runs: l
             if not keys:
                 assert [page.read_text() for page in pages] == before
         await until(pilot, lambda: not {page.read_text() for page in pages} & set(before))
-        for run in label_runs:
-            title = read_report(RunDir(run)).title
-            await until(pilot, lambda run=run, title=title: summary(RunDir(run)).title == title)
+        titles = [read_report(RunDir(run)).title for run in label_runs]
+        await until(pilot, lambda: [summary(RunDir(run)).title for run in label_runs] == titles)
 
 
 async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> None:
