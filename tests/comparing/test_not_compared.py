@@ -152,12 +152,9 @@ def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(
     for folder in "ab":
         (tmp_path / folder).mkdir()
         answer(tmp_path / folder / "t.csv", {"photos": images[folder]}, 0.9, 1)
-    runs = {
-        "aa": tmp_path / "t-00000001",
-        "bb": tmp_path / "t-00000002",
-        "ab": tmp_path / "t-00000003",
-    }
-    for (table, folder), run in runs.items():
+    runs = {}
+    for number, (table, folder) in enumerate((("a", "a"), ("b", "b"), ("a", "b"))):
+        run = runs[table + folder] = tmp_path / f"t-0000000{number}"  # as the program names them
         tuiprobe.probe(
             f"answers:{tmp_path / table / 't.csv'}", images[folder], output=run, progress=False
         )

@@ -13,7 +13,8 @@ from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
-from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence
+from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
+from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.session import open_labelling
 from tuiprobe.labelling.status import label_status
 from tuiprobe.results import Estimate, Report

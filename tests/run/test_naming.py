@@ -78,7 +78,8 @@ def test_directories_name_runs_unless_the_program_named_them_then_times(tmp_path
     assert at(*FOLDERS[::2]) != at(FOLDERS[0], FOLDERS[0])
 
 
-texts = st.sampled_from(["", "a", "a/b", "b/", "\x1b[31m", 3, None, ["a", "\u202e"], {}, True])
+values: list[Any] = ["", "a", "a/b", "b/", "\x1b[31m", 3, None, ["a", "\u202e"], {}, True]
+texts = st.sampled_from(values)
 specs = st.dictionaries(st.sampled_from(["head", "data", "target", "sample"]), texts, max_size=3)
 models = st.sampled_from(["m", "m (2)", "x", "answers:a"])
 

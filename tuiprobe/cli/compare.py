@@ -50,7 +50,8 @@ def compare(
     from tuiprobe.comparing.differences import compare_runs
     from tuiprobe.comparing.gates import parse_gate, tripped
     from tuiprobe.comparing.indicator import SEVERAL
-    from tuiprobe.comparing.runs import label_evidence, read_runs
+    from tuiprobe.comparing.label_evidence import label_evidence
+    from tuiprobe.comparing.runs import read_runs
     from tuiprobe.plaintext import listed, plain
 
     if as_html and as_json:

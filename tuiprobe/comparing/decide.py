@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.inference import joint_reach
+from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
 from tuiprobe.comparing.not_compared import left_out, without_evidence
 from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.orders import (
@@ -27,7 +28,7 @@ from tuiprobe.comparing.orders import (
     order_by_pictures,
     order_by_shifts,
 )
-from tuiprobe.comparing.runs import LabelEvidence, Run, label_evidence, same_measurements
+from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.comparing.to_label import label_fields, target_set

@@ -14,9 +14,10 @@ from typing import Final
 from pydantic import Field
 
 from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
+from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
-from tuiprobe.comparing.runs import LabelEvidence, Run
+from tuiprobe.comparing.runs import Run
 from tuiprobe.results import Figure, Frozen, NotRun, Report, is_known
 from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure

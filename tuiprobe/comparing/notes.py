@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.equal_answers import equal_answers
 from tuiprobe.comparing.inference import NO_VALUES, Pairing
-from tuiprobe.comparing.runs import LabelEvidence, Run
+from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS

@@ -15,7 +15,8 @@ from tuiprobe.comparing.inference import (
     reaching,
     second_minus_first,
 )
-from tuiprobe.comparing.runs import LabelEvidence, Run
+from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import means_of_shifts, shifts_groups
 from tuiprobe.labelling.contest import MARGIN
 from tuiprobe.results import Estimate, Figure, Report, is_known

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tuiprobe.errors import TuiprobeError, UsageError
-from tuiprobe.labelling.report_part import labels_state
+from tuiprobe.errors import UsageError
 from tuiprobe.report import read_report
-from tuiprobe.results import Estimate, Figure, NotRun, Report
+from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.naming import NamedRun, distinct_names
 from tuiprobe.run.per_image import ImageValues, read_per_image
 
 if TYPE_CHECKING:
-    from tuiprobe.labelling.session import Labelling
-    from tuiprobe.labelling.status import LabelStatus
-
-BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
+    pass
 
 
 class Run(NamedTuple):
@@ -108,91 +102,3 @@ def _same(one: Run, other: Run) -> bool:
         return False
     model = other.report.model.model_copy(update={"name": one.report.model.name})
     return one.report == other.report.model_copy(update={"model": model})
-
-
-@dataclass(frozen=True, eq=False)
-class LabelEvidence:
-    """What the labels of a target say of some runs.
-
-    Attributes:
-        labelling: Their labelling.
-        status: What it decides.
-        places: Place among the candidates of each run that the labels are of, by its place.
-    """
-
-    labelling: Labelling
-    status: LabelStatus
-    places: Mapping[int, int]
-
-    def first_minus_second(self, first: int, second: int) -> Figure:
-        """Returns the accuracy of the first run minus that of the second, with its bounds."""
-        if not {first, second} <= {*self.places}:
-            return NotRun(reason="the labels are not of both runs")
-        value, low, high = self.labelling.first_minus_second(
-            self.places[first], self.places[second]
-        )
-        if low > high:
-            return NotRun(reason="labels contradict each other")
-        n = self.status.labelled
-        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
-
-
-def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
-    """Returns the evidence of labels for some runs, or why there is none; None without labels.
-
-    It is of the runs on the same target, two or more of them.
-
-    Args:
-        runs: The runs; the labels are those of the first one that has a target.
-        target: Name of the target set; None for the first that has labels.
-    """
-    same = same_measurements(runs)
-    targets = {
-        n: [data.name for data in run.report.data if data.target]
-        for n, run in enumerate(runs)
-        if n not in same
-    }
-    names = next(filter(None, targets.values()), [])
-    try:
-        for name in names:
-            some = _on_one_target(runs, [n for n in targets if name in targets[n]], name)
-            if target not in (None, name) or len(some) < 2:
-                continue
-            states = tuple(labels_state(runs[n].directory) for n in some)
-            paths = tuple(runs[n].directory.path for n in some)
-            if states[0] and (evidence := _evidence(paths, name, states)) is not None:
-                return replace(
-                    evidence, places=dict(zip(some, evidence.places.values(), strict=True))
-                )
-    except TuiprobeError as error:
-        return NotRun(reason=str(error))
-    return None
-
-
-def _on_one_target(runs: Sequence[Run], places: Sequence[int], target: str) -> Sequence[int]:
-    """Returns the runs that measured the pictures of the first one; all if it is alone with them.
-
-    What keeps these from being labelled together is then said of them all.
-    """
-    from tuiprobe.comparing.same_pictures import MeasuredSet
-
-    sets = [(n, MeasuredSet(runs[n], target)) for n in places]
-    same = [n for n, of in sets if sets[0][1].differs_from(of) is None]
-    return same if len(same) > 1 else places
-
-
-@lru_cache(maxsize=64)
-def _evidence(
-    paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
-) -> LabelEvidence | None:
-    """Returns the evidence of labels for run directories; `states` changes whenever it may."""
-    from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
-    from tuiprobe.labelling.status import label_status
-
-    labelling = open_labelling(paths, target)
-    status = label_status(labelling)
-    if not status.labelled:
-        return None
-    candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
-    places = {place: candidates.index(path) for place, path in enumerate(paths)}
-    return LabelEvidence(labelling, status, places)
