@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_picture
-from tuiprobe.datasets import tables
+from tuiprobe.datasets import input_tables
 from tuiprobe.datasets.concept_csv import ConceptCsv
 from tuiprobe.datasets.concepts import Concept
 from tuiprobe.errors import DataError
@@ -81,7 +81,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_tables_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "TABLE_CELLS", 5)
+    monkeypatch.setattr(input_tables, "TABLE_CELLS", 5)
     with pytest.raises(DataError, match=r"line 4: more than .* rows or 5 cells"):
         ConceptCsv(written(tmp_path, "image,red\n" + "a.jpg,1\n" * 3))
 

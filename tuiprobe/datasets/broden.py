@@ -26,9 +26,9 @@ from tuiprobe.datasets.concepts import (
 )
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.input_tables import InputTable, read_table
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.tables import InputTable, read_table
 from tuiprobe.errors import DataError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.concepts import Annotation, Concept, ImageRow, ListedImages, image_rows
 from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.input_tables import InputTable, read_table
 from tuiprobe.datasets.layout import hash_ids
 from tuiprobe.datasets.list_files import open_csv
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample
-from tuiprobe.datasets.tables import InputTable, read_table
 from tuiprobe.errors import DataError
 
 DEFAULT_CATEGORY = "concept"

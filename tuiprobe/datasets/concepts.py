@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, Suite, free_name, safe_name
+from tuiprobe.datasets.input_tables import InputTable
 from tuiprobe.datasets.sample import Sample, samples_of
-from tuiprobe.datasets.tables import InputTable
 from tuiprobe.errors import DataError
 
 

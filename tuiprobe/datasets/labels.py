@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import folded_name
-from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, InputTable, NotUsed, parse_csv
+from tuiprobe.datasets.input_tables import ALL_USED, PATH_COLUMNS, InputTable, NotUsed, parse_csv
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
+from tuiprobe.datasets.input_tables import PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.datasets.labels import LABEL_COLUMNS, label_column, numbered
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, samples_of
-from tuiprobe.datasets.tables import PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tuiprobe.datasets.dataset import digest_of
+from tuiprobe.datasets.input_tables import ALL_USED, PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.datasets.labels import label_column
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.datasets.tables import ALL_USED, PATH_COLUMNS, NotUsed, read_table
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.files import UNSURE

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.dataset import Dataset, Suite
+from tuiprobe.datasets.input_tables import PATH_COLUMNS, InputTable, NotUsed, read_table
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.datasets.tables import PATH_COLUMNS, InputTable, NotUsed, read_table
 from tuiprobe.errors import DataError
 from tuiprobe.models.registry import near_names
 from tuiprobe.plaintext import in_any_spelling, path_key, plain

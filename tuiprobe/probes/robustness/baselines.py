@@ -33,8 +33,8 @@ from tuiprobe.catalog.effective_robustness import (
 from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_model, kind_of, peers
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.published_models import right_spec
+from tuiprobe.datasets.input_tables import parse_csv
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.tables import parse_csv
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of

@@ -12,10 +12,10 @@ import pytest
 import tuiprobe
 from tests.datasets.trees import write_images
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.input_tables import NotUsed, parse_csv, read_table
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
-from tuiprobe.datasets.tables import NotUsed, parse_csv, read_table
 from tuiprobe.datasets.vectors import parquet
 from tuiprobe.errors import DataError
 from tuiprobe.labelling.files import LabelFiles
