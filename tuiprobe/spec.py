@@ -75,6 +75,13 @@ ANSWERS = "answers:"
 """Begins a model that is a table of answers."""
 
 
+DoubtId = Literal[
+    "answers-as-labels", "same-content", "copies", "near-copies", "same-measurement",
+    "equal-answers", "other-pictures", "at-chance", "other-order", "slip", "one-answer",
+]  # fmt: skip
+"""What a doubt is about, as `--trust` takes it; see `tuiprobe.results.doubt`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """What to probe, on what, and how finely; `make_spec` checks the values."""
@@ -370,6 +377,15 @@ class RunSpec:
             changes="answers",
         ),
     ] = ()
+    trust: Annotated[
+        tuple[DoubtId, ...],
+        Option(
+            "Overrule a doubt by its id, such as same-content; docs/checks.md has them.",
+            ROBUSTNESS,
+            metavar="ID",
+            changes="answers",
+        ),
+    ] = ()
     require_weights: Annotated[
         bool,
         Option(
@@ -504,5 +520,36 @@ class RunOptions(TypedDict, total=False):
     concepts: str | PathLike[str] | None
     concept_sample: int | None
     probe: str | Sequence[str] | None
+    trust: (
+        Literal[
+            "answers-as-labels",
+            "same-content",
+            "copies",
+            "near-copies",
+            "same-measurement",
+            "equal-answers",
+            "other-pictures",
+            "at-chance",
+            "other-order",
+            "slip",
+            "one-answer",
+        ]
+        | Sequence[
+            Literal[
+                "answers-as-labels",
+                "same-content",
+                "copies",
+                "near-copies",
+                "same-measurement",
+                "equal-answers",
+                "other-pictures",
+                "at-chance",
+                "other-order",
+                "slip",
+                "one-answer",
+            ]
+        ]
+        | None
+    )
     require_weights: bool | None
     offline: bool | None

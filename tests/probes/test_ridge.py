@@ -11,7 +11,6 @@ from tuiprobe.probes.base.ridge import (
     POWERS,
     LeaveOneOut,
     RidgeFit,
-    distinct_images,
     fit_ridge,
 )
 from tuiprobe.results import NotRun
@@ -159,13 +158,3 @@ def test_images_that_do_not_vary_have_no_head() -> None:
     fit = fit_ridge(one, labels, 2)
     assert isinstance(fit, NotRun) or fit.remainders.min() >= 1 - MOST_LEVERAGE
     assert isinstance(fit_ridge(np.eye(20, 4, dtype="f4"), labels * 0, 2), NotRun)
-
-
-def test_of_copies_one_is_fitted_unless_their_labels_differ() -> None:
-    rng = np.random.default_rng(0)
-    contents, labels = rng.integers(0, 30, 100), rng.integers(-1, 2, 100)
-    chosen = distinct_images(contents, labels)
-    for content in range(30):
-        known = np.flatnonzero((contents == content) & (labels >= 0))
-        agree = len(set(labels[known].tolist())) == 1
-        assert np.flatnonzero(chosen & (contents == content)).tolist() == known[:agree].tolist()

@@ -18,7 +18,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.resume import ShardReader, UnusableShardError
@@ -127,8 +126,6 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     if len(lost) and not len(ids):
         raise DataError(f"{dataset.source} holds no finite vector")
     skipped = tuple(entry for file in files for entry in file.skipped)
-    alone = reader.plan.layouts[set_name].alone
-    contradicting, contradiction = _contradicting(dataset, ids, read, digests) if alone else (0, ())
     fingerprints = {file.fingerprint.model_dump_json(): file.fingerprint for file in files}
     order = np.argsort(read)
     record = MeasuredRecord(
@@ -140,8 +137,6 @@ def merge_set(reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
         read=sum(shard.size for shard in shards) - len(skipped),
         lost=len(lost),
         lost_ids=tuple(lost[:LISTED_LOST].tolist()),
-        contradicting=contradicting,
-        contradiction=contradiction,
     )
     return MergedSet(arrays=_flatten(merged, leaves), features=features, ids=ids, record=record)
 
@@ -192,38 +187,6 @@ def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[T
     of_images = {name: file.arrays[name].copy() for name in names if name in file.arrays}
     sums = {tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()}
     return states, _Leaf(replace(file, arrays=of_images), sums)
-
-
-def _contradicting(
-    dataset: Dataset,
-    measured: NDArray[np.int64],
-    images: NDArray[np.int64],
-    digests: NDArray[np.uint8],
-) -> tuple[int, tuple[str, ...]]:
-    """Counts measured images that occur twice with different labels, and names one pair.
-
-    Eight bytes of a digest tell contents apart.
-    """
-    if len(dataset.classes) <= 1:
-        return 0, ()
-    samples = dataset.samples
-    labels = np.array([-1 if (label := samples[i].label) is None else label for i in images])
-    counted = (labels >= 0) & np.isin(images, measured)
-    images, labels = images[counted], labels[counted]
-    digests = np.ascontiguousarray(digests[counted, :8])
-    _, content = np.unique(digests.view("<u8")[:, 0], return_inverse=True)
-    highest = np.full(len(images), -1)
-    np.maximum.at(highest, content, labels)
-    lowest = highest.copy()
-    np.minimum.at(lowest, content, labels)
-    contradicting = np.flatnonzero((lowest < highest)[content])
-    contradicting = contradicting[np.argsort(images[contradicting])]
-    if not len(contradicting):
-        return 0, ()
-    first = contradicting[0]
-    other = (content[contradicting] == content[first]) & (labels[contradicting] != labels[first])
-    pair = (first, contradicting[other][0])
-    return len(contradicting), tuple(samples[images[i]].path for i in pair)
 
 
 def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -> None:

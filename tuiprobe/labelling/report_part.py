@@ -149,7 +149,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     return report.model_copy(
         update={
             "parts": parts,
-            "title": title(report.model, report.data, parts, partial=report.partial),
+            "title": title(report.model, report.data, parts, report.doubts, partial=report.partial),
             "warnings": (*report.warnings, *faults),
         }
     )

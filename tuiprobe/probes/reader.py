@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.evidence.identity import counted_once
 from tuiprobe.files import DIGEST_BYTES, DamagedFileError
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.inputs import ShardSums, TapArrays
-from tuiprobe.probes.base.ridge import LeaveOneOut, distinct_images
+from tuiprobe.probes.base.ridge import LeaveOneOut
 from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
 from tuiprobe.run.arrays import Arrays
@@ -193,27 +194,44 @@ class RunReader:
         """Heads of a shift's own class names by set, or why one is missing."""
         return self.head_file.shift_heads
 
-    def distinct_images(self, name: str) -> SetFeatures:
-        """Returns the labelled images of a set by sample id, exact copies once.
-
-        Copies with different labels are left out: none of their labels is known to be right.
-        """
+    def images_of(self, name: str) -> SetFeatures:
+        """Returns the finite images of a set by sample id; the label of one without is -1."""
         arrays, samples = self._finite[name], self.samples[name]
         order = np.argsort(arrays["ids"])
         ids = arrays["ids"][order]
         labels = [samples[i].label for i in ids.tolist()]
         known = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
-        images = SetFeatures(name, arrays["features"][order], known, ids=ids)
-        _, contents = np.unique(self.contents(images), axis=0, return_inverse=True)
-        return images.select(distinct_images(contents.reshape(-1), known))
+        return SetFeatures(name, arrays["features"][order], known, ids=ids)
+
+    def distinct_images(self, name: str) -> SetFeatures:
+        """Returns the labelled images of a set by sample id, exact copies once.
+
+        Copies with different labels are left out: none of their labels is known to be right.
+        """
+        images = self.images_of(name)
+        images = images.select(np.asarray(images.labels) >= 0)
+        return images.select(counted_once(self.contents(images), images.labels))
+
+    def has_digests(self, name: str) -> bool:
+        """Returns whether a set is of pictures whose contents are known."""
+        return bool(self._digests.get(name))
+
+    def _counted(self, images: SetFeatures) -> SetFeatures:
+        """Returns a set with exact copies once, and without those whose labels differ."""
+        if not self.has_digests(images.name):
+            return images
+        order = np.argsort(np.asarray(images.ids))
+        of_set = images.select(order)
+        counted = np.zeros(len(order), dtype=np.bool_)
+        counted[order] = counted_once(self.contents(of_set), of_set.labels)
+        return images if counted.all() else images.select(counted)
 
     def contents(self, images: SetFeatures) -> NDArray[np.uint8]:
         """Returns the SHA-256 of each picture of a set, or of the values of a vector, [n, 32].
 
         Where the shards of a run were deleted, pictures are known by their representation.
         """
-        record = next(record for record in self.sets if record.name == images.name)
-        known = {} if record.files else read_digests(self.directory, record, partial=True)
+        known = self._digests.get(images.name, {})
         digests = [
             bytes.fromhex(known[i]) if i in known else hashlib.sha256(row.tobytes()).digest()
             for i, row in zip(np.asarray(images.ids).tolist(), images.features, strict=True)
@@ -221,8 +239,16 @@ class RunReader:
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
     @cached_property
+    def _digests(self) -> Mapping[str, Mapping[int, str]]:
+        return {
+            record.name: {} if record.files else read_digests(self.directory, record, partial=True)
+            for record in self.sets
+            if record.name != self.plan.concept_set
+        }
+
+    @cached_property
     def head_sets(self) -> list[SetFeatures]:
-        """The sets of images with labels and answers, where the head has any.
+        """The sets of images with labels and answers, where the head has any; exact copies once.
 
         Of a set that the head was fitted to, these are the images that it was fitted to.
         """
@@ -236,7 +262,7 @@ class RunReader:
             images = SetFeatures(data.name, features, labels, answers, why, ids=arrays["ids"])
             if file.fitted is not None and file.fitted.data == data.name:
                 images = self._left_out(images, file.fitted)
-            sets.append(images)
+            sets.append(self._counted(images))
         return sets
 
     def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:
@@ -256,11 +282,13 @@ class RunReader:
         """The target sets, without labels; `answers` says which rows of the head may answer."""
         answers = self.head_file.answers
         return [
-            SetFeatures(
-                data.name,
-                self._finite[data.name]["features"],
-                answers=answers.get(data.name),
-                ids=self._finite[data.name]["ids"],
+            self._counted(
+                SetFeatures(
+                    data.name,
+                    self._finite[data.name]["features"],
+                    answers=answers.get(data.name),
+                    ids=self._finite[data.name]["ids"],
+                )
             )
             for data in self.targets
         ]

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from tuiprobe import __version__, limits
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.options import probe_options, with_options
-from tuiprobe.plaintext import plain
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import BUILT_IN, PROBES, registry
 from tuiprobe.probes.base.confidence import scale_known
-from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
 from tuiprobe.probes.base.image_values import image_values
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.base.short_paths import without_folders
 from tuiprobe.probes.base.vector_forms import vector_notes
+from tuiprobe.probes.doubts import run_doubts
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import refuse_baseline
+from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import (
     Failed,
     Inapplicable,
@@ -39,10 +38,10 @@ from tuiprobe.results import (
     Timings,
 )
 from tuiprobe.results.card import title
+from tuiprobe.results.doubt import ordered
 from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import class_name
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
@@ -154,12 +153,15 @@ def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> R
         except Exception as error:
             results[probe.id] = _failure(probe, error)
             parts[probe.id] = part(probe, results[probe.id], subject)
-    ordered = tuple(parts[probe.id] for probe in known.probes)
+    all_parts = tuple(parts[probe.id] for probe in known.probes)
     measured = run.measured.sets
+    robustness = results.get(Robustness.probe)
+    accuracies = robustness.accuracies if isinstance(robustness, Robustness) else ()
+    doubts = ordered(run_doubts(run, accuracies), run.spec.trust)
     partial = not _complete(run.plan, measured)
     try:
         report = Report(
-            title=title(run.plan.model, run.id_and_shifts, ordered, partial=partial),
+            title=title(run.plan.model, run.id_and_shifts, all_parts, doubts, partial=partial),
             tuiprobe=__version__,
             key=run.plan.key,
             spec=run.spec.to_json(),
@@ -167,13 +169,13 @@ def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> R
             data=run.data,
             partial=partial,
             fingerprint=run.fingerprint,
-            parts=ordered,
+            parts=all_parts,
             probe_key=_probe_key(run),
+            doubts=doubts,
             warnings=(
                 *_warnings(run.plan, measured, run.data),
                 *vector_notes(run),
-                *_constant_answers(run),
-                *(text for part in ordered if part.section for text in part.section.warnings),
+                *(text for part in all_parts if part.section for text in part.section.warnings),
                 *known.faults,
             ),
         )
@@ -272,6 +274,8 @@ def _probe_key(run: RunReader) -> str:
     }
     if spec.probe:
         content["probe"] = list(spec.probe)
+    if spec.trust:
+        content["trust"] = sorted(set(spec.trust))
     return content_key(content)
 
 
@@ -304,7 +308,6 @@ def _warnings(
         done = ", ".join(f"{d.measured:,} of {d.images:,} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
     warnings += [_nonfinite(images) for images in data if images.nonfinite]
-    warnings += [_contradicting(*of_set) for of_set in measured.items() if of_set[1].contradicting]
     made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
     if any(made[0].differences(other) for other in made[1:]):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
@@ -324,37 +327,6 @@ def _warnings(
             f"preprocessing: {plan.model.preprocessing.source.removeprefix('preprocessing ')}"
         )
     return tuple(warnings)
-
-
-def _constant_answers(run: RunReader) -> Iterator[str]:
-    """Yields each answer that all images of labelled sets of several classes get, with the sets."""
-    if isinstance(run.head, NotRun):
-        return
-    constant: dict[str, list[str]] = {}
-    for images in run.head_sets:
-        if images.labels is None or len(np.unique(images.labels)) == 1:
-            continue
-        rows = answered_rows(run.head, usable_images(images))
-        if len(rows) >= _FEWEST_ANSWERS and bool((rows == rows[0]).all()):
-            answer = class_name(run.head_file.classes, int(rows[0]))
-            constant.setdefault(answer, []).append(f"all {len(rows):,} images of {images.name}")
-    for answer, sets in constant.items():
-        yield (
-            f"{', '.join(sets)} get one answer, {answer}: see whether "
-            "the weights of the head were loaded, and what preprocess makes of a picture"
-        )
-
-
-_FEWEST_ANSWERS = 20
-"""Images from which one answer to all is no chance."""
-
-
-def _contradicting(name: str, record: MeasuredRecord) -> str:
-    pair = " and ".join(map(plain, record.contradiction))
-    return (
-        f"{record.contradicting:,} images of {name} have the content of an image with another "
-        f"label, such as {pair}: at most one label of a picture can be right"
-    )
 
 
 def _nonfinite(data: SetSummary) -> str:

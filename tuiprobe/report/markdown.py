@@ -145,7 +145,7 @@ def section_markdown(section: Section) -> str:
 
 
 def _warnings(report: Report) -> list[str]:
-    lines = [f"> - **Warning:** {escaped(warning)}" for warning in report.warnings]
+    lines = [f"> - **{kind.capitalize()}:** {escaped(text)}" for kind, text in report.remarks]
     return ["", *lines, ""] if lines else [""]
 
 

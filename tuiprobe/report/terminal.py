@@ -116,8 +116,8 @@ def _words(text: str, width: int) -> list[str]:
 def summary(report: Report, run: str = "RUN") -> str:
     """Returns title, warnings, card, next step and date of a report; `run` as for `next_step`."""
     rows = _wrapped(plain(report.title).strip(), "", "  ")
-    for warning in report.warnings:
-        rows += _wrapped(plain(f"warning: {warning}"), "", "  ")
+    for kind, text in report.remarks:
+        rows += _wrapped(plain(f"{kind}: {text}"), "", "  ")
     lines = [
         (line(text), "" if number else block.title)
         for block in card(report)

@@ -12,6 +12,7 @@ from typing import Final, get_args
 from tuiprobe.catalog.imagenet import set_contents
 from tuiprobe.numbers import number
 from tuiprobe.results.base import Frozen, Many, is_known
+from tuiprobe.results.doubt import Doubt, stopping
 from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
 from tuiprobe.results.section import (
@@ -250,7 +251,12 @@ def _unknown(report: Report, shown_above: Collection[str]) -> Iterator[Text]:
 
 
 def title(
-    model: Model, data: tuple[SetSummary, ...], parts: tuple[Part, ...], *, partial: bool = False
+    model: Model,
+    data: tuple[SetSummary, ...],
+    parts: tuple[Part, ...],
+    doubts: Sequence[Doubt] = (),
+    *,
+    partial: bool = False,
 ) -> str:
     """Returns the title: the model and its best accuracy, or else its most notable figure.
 
@@ -270,6 +276,7 @@ def title(
     else:
         on = f" on {answers[0].clause_on}" if answers[0].clause_on else ""
         text = f"{model.name}{on}: {answers[0].clause}"
+    text = f"IN DOUBT: {text}" if answers and stopping(doubts) else text
     return f"PARTIAL: {text}" if partial else text
 
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.results.base import Estimate, Figure, NotRun
 
-Float64 = npt.NDArray[np.float64]
+_Float64 = npt.NDArray[np.float64]
 
 
-def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[Float64, Float64]:
+def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[_Float64, _Float64]:
     """Returns Wilson's interval for hits / n, vectorised (equals scipy's `proportion_ci`).
 
     Args:

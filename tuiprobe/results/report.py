@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib import import_module
@@ -26,6 +26,7 @@ from tuiprobe.results.base import (
     is_known,
     mistake,
 )
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
@@ -120,6 +121,7 @@ class Report(Frozen):
         fingerprint: Software and hardware that numbers depend on.
         parts: The part of each probe, in reading order.
         probe_key: What the probes were answered with beyond `key`: head, names, templates, seed.
+        doubts: What speaks against believing its figures.
         warnings: Warnings for the reader.
         timings: See `without_timings`.
     """
@@ -135,6 +137,7 @@ class Report(Frozen):
     fingerprint: Fingerprint
     parts: Annotated[Many[Part], Field(max_length=MOST_PARTS)] = ()
     probe_key: str = ""
+    doubts: Many[Doubt] = ()
     warnings: Many[str] = ()
     timings: Timings = Timings()
 
@@ -144,6 +147,12 @@ class Report(Frozen):
         """The accuracy of each set by its best evidence, the user's pictures first."""
         figures = (named for part in self.parts for named in part.figures)
         return accuracies(figures, self.data)
+
+    @property
+    def remarks(self) -> Iterator[tuple[str, str]]:
+        """What a reader must know before any figure, doubts first: its kind, and a sentence."""
+        yield from (("doubt", doubt.words) for doubt in self.doubts)
+        yield from (("warning", warning) for warning in self.warnings)
 
     @model_validator(mode="before")
     @classmethod

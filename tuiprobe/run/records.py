@@ -152,8 +152,6 @@ class MeasuredRecord(Record):
         contents: Digest of the contents of all images read; None where there are none.
         lost: Number of them that are not finite and were left out of features and statistics.
         lost_ids: The first of these.
-        contradicting: Number of images whose content is there with another label too.
-        contradiction: Paths of two such images; empty without any.
     """
 
     shards: Count
@@ -164,8 +162,6 @@ class MeasuredRecord(Record):
     contents: str | None = None
     lost: Count = 0
     lost_ids: Annotated[tuple[Count, ...], Field(max_length=LISTED_LOST)] = ()
-    contradicting: Count = 0
-    contradiction: Annotated[tuple[str, ...], Field(max_length=2)] = ()
 
 
 class Measured(Record):

@@ -250,24 +250,3 @@ def _centred(features: Float32, centre: Float64) -> Iterator[tuple[slice, Float6
     for start in range(0, len(features), _BLOCK):
         span = slice(start, start + _BLOCK)
         yield span, features[span] - centre
-
-
-def distinct_images(contents: Int64, labels: Int64) -> Bool:
-    """Returns which images a head is fitted to: of equal ones the first, if their labels agree.
-
-    Args:
-        contents: [n], equal for exact copies.
-        labels: [n], -1 for none.
-
-    >>> distinct_images(np.array([5, 5, 7, 8, 8, 9]), np.array([0, 0, 1, 1, 0, -1])).tolist()
-    [True, False, True, False, False, False]
-    """
-    chosen = labels >= 0
-    _, first, kind = np.unique(contents[chosen], return_index=True, return_inverse=True)
-    known = labels[chosen]
-    agrees = np.ones(len(first), dtype=np.bool_)
-    np.logical_and.at(agrees, kind, known == known[first][kind])
-    places = np.flatnonzero(chosen)[first[agrees]]
-    chosen = np.zeros(len(labels), dtype=np.bool_)
-    chosen[places] = True
-    return chosen

@@ -235,37 +235,6 @@ class Forecast(Frozen):
         return f"published {self.kind} models"
 
 
-OrderId = Literal[
-    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "next label",
-    "previous label", "exchanged", "matched",
-]  # fmt: skip
-"""An order of names or labels other than the given one.
-
-`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
-number` number the labels so. `one up` and `one down` move each row's name, `next label` and
-`previous label` each image's label. `exchanged` exchanges pairs of
-classes; `matched` is fitted to half of the images.
-"""
-
-
-class OtherOrder(Frozen):
-    """An order by which significantly more images of a set are right than by the given one.
-
-    Attributes:
-        data: Name of the set.
-        order: Which one.
-        accuracy: Accuracy by that order, on the images compared.
-        given: Accuracy by the given order on the same images.
-        classes: The first two classes that are exchanged; empty for other orders.
-    """
-
-    data: str
-    order: OrderId
-    accuracy: Share
-    given: Share
-    classes: Many[str] = ()
-
-
 class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
@@ -281,7 +250,6 @@ class Robustness(ProbeResult):
             brings, and the user's own.
         forecast: The accuracy to expect under ImageNet's shifts, or why published models say
             nothing about this one.
-        other_orders: Sets on which another order of names or labels does better.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -297,7 +265,6 @@ class Robustness(ProbeResult):
     ] = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
     forecast: Annotated[Forecast | NotRun, FIGURES] = NotRun(reason="not asked for")
-    other_orders: Many[OtherOrder] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""

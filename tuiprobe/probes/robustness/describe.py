@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from tuiprobe.catalog.accuracies import ZERO_SHOT
@@ -14,7 +13,6 @@ from tuiprobe.catalog.effective_robustness import SUPERVISED
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.content import bullets, heading, prose, several, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
@@ -29,12 +27,10 @@ from tuiprobe.probes.robustness.compute import (
     Baselines,
     EffectiveRobustness,
     Forecast,
-    OrderId,
     Robustness,
     SetAccuracy,
     probe_robustness,
 )
-from tuiprobe.probes.robustness.orders import other_orders
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.accuracy import among_few, sentence
@@ -67,22 +63,6 @@ BASELINE_MODELS = {
 """What the models of a baseline are called."""
 
 
-ORDERS: Mapping[OrderId, tuple[str, str]] = {
-    "reversed": ("in reverse order", "the order of class names (--classes)"),
-    "by name": ("with class names in alphabetical order", "their order (--classes)"),
-    "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
-    "by number": ("with class names in the order of their numbers", "their order (--classes)"),
-    "to number": ("with labels numbered by the numbers in names", "the labels"),
-    "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
-    "one down": ("with class names one row later", "whether labels and --classes count from 0"),
-    "next label": ("with the label of the next image", "the order of labels and images"),
-    "previous label": ("with the label of the image before", "the order of labels and images"),
-    "exchanged": ("with pairs of classes exchanged", "their folders, labels and names"),
-    "matched": ("with classes matched to answers by other images", "--classes and the labels"),
-}
-"""What is said of another order that does better, and what is to be checked."""
-
-
 FEW_PER_CLASS = 5
 """Images per class below which an accuracy says little of a head that was fitted to them."""
 
@@ -108,9 +88,6 @@ class Inputs:
     baselines: Baselines
     shift_heads: Mapping[str, HeadArrays | NotRun]
     peers: PeerChoice | NotRun
-    names: tuple[str, ...]
-    ids: Mapping[str, Int64]
-    numbered: frozenset[str]
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -130,9 +107,6 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
-        names = run.head_file.classes
-        ids = {images.name: np.asarray(images.ids) for images in run.head_sets}
-        numbered = frozenset(s.name for s in run.sets if all(map(str.isdecimal, s.classes)))
         return Inputs(
             head=run.head,
             sets=run.head_sets,
@@ -140,9 +114,6 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             baselines=baselines,
             shift_heads=run.shift_heads,
             peers=peers_of(run.plan.model, run.sets),
-            names=names,
-            ids=ids,
-            numbered=numbered,
         )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
@@ -150,9 +121,8 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         result = probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.shift_heads
         )
-        others = other_orders(inputs.head, inputs.sets, inputs.names, inputs.ids, inputs.numbered)
         expected = forecast(inputs.peers, result.accuracies[0])
-        return result.model_copy(update={"other_orders": others, "forecast": expected})
+        return result.model_copy(update={"forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
@@ -164,7 +134,6 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             clause=_clause(result),
             card=card,
             block="your images" if len(result.accuracies) == 1 else None,
-            warnings=tuple(_warnings(result, subject)),
             pictures=tuple(chart.id for chart in charts[:1]),
             content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
         )
@@ -298,40 +267,6 @@ def _forecast_line(forecast: Forecast) -> Text:
         forecast.expected,
         ".",
     )
-
-
-def _warnings(result: Robustness, subject: Subject) -> Iterator[str]:
-    """Yields the sets whose labels can hardly be those that the head answers with."""
-    if subject.model.weights.kind == "untrained":
-        return
-    others = {other.data: other for other in result.other_orders}
-    for other in others.values():
-        way, remedy = ORDERS[other.order]
-        way += f" ({' and '.join(other.classes)})" if other.classes else ""
-        yield (
-            f"{way}, {other.accuracy.alone()} of {other.data} would be right, not "
-            f"{other.given.alone()}: check {remedy}"
-        )
-    for row in result.accuracies:
-        if row.data not in others and row.shift is None and is_known(row.top1):
-            yield from _at_chance(row, row.top1, subject.model.weights.kind == "checkpoint")
-
-
-def _at_chance(row: SetAccuracy, top1: Estimate, checkpoint: bool) -> Iterator[str]:
-    """Yields a warning for a set whose accuracy cannot be told from that of guessing, or is below.
-
-    Published shifts are left out: ImageNet-A holds only images that a network got wrong. Published
-    weights are trained; those of a user's file may be random.
-    """
-    chance = 1 / max(row.classes, 1)
-    if (top1.low or 0.0) <= chance:
-        where = "below" if (top1.high or 0.0) < chance else "at"
-        untrained = "the weights look untrained, or " if checkpoint and where == "at" else ""
-        yield (
-            f"{row.data} is {where} chance: {top1.with_interval()} right, where guessing among "
-            f"{row.classes:,} classes gives {number(chance, 'share')}: {untrained}the order "
-            "of --classes or of the class folders may be wrong"
-        )
 
 
 def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: float) -> str:

@@ -161,9 +161,11 @@ def block_answer(report: Report, block: CardBlock) -> tuple[str, str, Text] | No
 
 
 def answer_warnings(report: Report) -> list[str]:
-    """Returns why accuracies may be wrong, such as labels in another order."""
+    """Returns why accuracies may be wrong, doubts first."""
     sections = [part.section for part in report.parts if part.block in ("your images", "shifts")]
-    return [warning for section in sections if section is not None for warning in section.warnings]
+    doubts = [doubt.words for doubt in report.doubts]
+    known = [section.warnings for section in sections if section is not None]
+    return [*doubts, *(warning for warnings in known for warning in warnings)]
 
 
 def bar_lines(chart: Chart, width: int) -> Iterator[str]:

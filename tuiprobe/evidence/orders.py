@@ -8,24 +8,54 @@ by half of the images, and judged by the other half.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betainc
 
-from tuiprobe.probes.base.head_arrays import (
-    SetFeatures,
-    answered_rows,
-    finite_and_nonzero,
-    usable_images,
-)
-from tuiprobe.probes.base.inputs import Bool, Int64
-from tuiprobe.probes.robustness.compute import OrderId, OtherOrder
-from tuiprobe.results import is_known
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.proportions import wilson, wilson_bounds
-from tuiprobe.run.checked_arrays import HeadArrays
+
+_Bool = NDArray[np.bool_]
+_Int64 = NDArray[np.int64]
+
+OrderId = Literal[
+    "reversed", "by name", "to name", "by number", "to number", "one up", "one down", "exchanged",
+    "matched",
+]  # fmt: skip
+"""An order of names or labels other than the one that is used.
+
+`by name` and `by number` sort the names of the rows, numbers in them by value; `to name` and `to
+number` number the labels so. `one up` and `one down` move each row's name. `exchanged` exchanges
+pairs of classes; `matched` is fitted to half of the images.
+"""
+
+ORDERS: Final[Mapping[OrderId, tuple[str, str]]] = {
+    "reversed": ("in reverse order", "the order of class names (--classes)"),
+    "by name": ("with class names in alphabetical order", "their order (--classes)"),
+    "to name": ("with labels numbered by the alphabetical order of names", "the labels"),
+    "by number": ("with class names in the order of their numbers", "their order (--classes)"),
+    "to number": ("with labels numbered by the numbers in names", "the labels"),
+    "one up": ("with class names one row earlier", "whether labels and --classes count from 0"),
+    "one down": ("with class names one row later", "whether labels and --classes count from 0"),
+    "exchanged": ("with pairs of classes exchanged", "their folders, labels and names"),
+    "matched": ("with classes matched to answers by other images", "--classes and the labels"),
+}
+"""What is said of another order that does better, and what is to be checked."""
+
+SORTED: Final[Collection[OrderId]] = ("reversed", "by name", "to name", "by number", "to number")
+"""Orders by which no honest model is much more often right. One that is a class off, or takes two
+classes for each other, may be."""
+
+LEAST_TO_WITHHOLD: Final = 0.25
+"""What such an order must gain, as a share of the images, to withhold decisions."""
+
+FEWEST_CLASSES: Final = 4
+"""Classes below which an order of names is also a confusion of classes."""
 
 ALPHA = 0.001
 """Level of the test of a matching, and of all fixed orders of a set together."""
@@ -40,6 +70,37 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledAnswers:
+    """What a model answers on labelled images.
+
+    Attributes:
+        name: Name of the set.
+        rows: int64 `[n]`, the row of the head that answers each image, where all rows may.
+        classes: int64 `[K]`, the class that each row answers for; -1 for none.
+        labels: int64 `[n]`, the class of each image.
+        ids: int64 `[n]`, number of each image in its set: its place in a folder or a file.
+        numbered: Whether the names of its classes are numbers.
+    """
+
+    name: str
+    rows: _Int64
+    classes: _Int64
+    labels: _Int64
+    ids: _Int64
+    numbered: bool = False
+
+    @property
+    def answers(self) -> _Int64:
+        """The class that each image is answered as, int64 `[n]`; -1 for none."""
+        return self.classes[self.rows]
+
+    @property
+    def right(self) -> _Bool:
+        """Which images are right, bool `[n]`."""
+        return np.asarray(self.answers == self.labels)
+
+
+@dataclass(frozen=True, eq=False)
 class _Trial:
     """Answers and truth under some order.
 
@@ -48,11 +109,11 @@ class _Trial:
         labels: int64 `[n]`, the class of each image; -1 where it is not known.
     """
 
-    answers: Int64
-    labels: Int64
+    answers: _Int64
+    labels: _Int64
 
     @property
-    def right(self) -> Bool:
+    def right(self) -> _Bool:
         """Which images are right."""
         return np.asarray((self.answers == self.labels) & (self.labels >= 0))
 
@@ -65,58 +126,49 @@ class _Trial:
         return min(float(answered @ truth) / max(int(known.sum()), 1) ** 2, 1.0)
 
 
-def other_orders(
-    head: HeadArrays,
-    sets: Sequence[SetFeatures],
-    names: Sequence[str],
-    ids: Mapping[str, Int64],
-    numbered: Collection[str] = (),
-) -> tuple[OtherOrder, ...]:
+def other_orders(sets: Sequence[LabelledAnswers], names: Sequence[str]) -> tuple[Doubt, ...]:
     """Returns, for each labelled set, the order by which significantly more images are right.
 
     Every row of the head may answer. Sets after the first are not tested for orders of names if
-    the first confirms the given one: a model that is wrong more often than right under a shift is
-    no mistake of the user. Numbers of classes may count from another origin in each set.
+    the first confirms the one that is used: a model that is wrong more often than right under a
+    shift is no mistake of the user. Numbers of classes may count from another origin in each set.
 
     Args:
-        head: The linear head.
-        sets: The in-distribution set first.
+        sets: The labelled sets, the in-distribution one first.
         names: Name of each row of the head; empty for numbers.
-        ids: Number of each image in its set, by set: its place in a folder or a file.
-        numbered: Sets whose classes have numbers.
 
     Returns:
-        At most one entry a set.
+        At most one doubt a set.
     """
-    rows = head.weight.shape[0]
-    orders = row_orders(names if len(names) == rows else [str(i) for i in range(rows)])
-    results, confirmed = [], False
+    doubts: list[Doubt] = []
+    confirmed = False
     for images in sets:
-        first, usable = images is sets[0], finite_and_nonzero(images)
-        if images.labels is None or not usable.any():
+        if not len(images.labels):
             continue
-        predicted = answered_rows(head, usable_images(images))
-        classes = images.classes_of_rows(rows)
-        given = _Trial(classes[predicted], np.asarray(images.labels)[usable])
-        trials = dict(_moved(given, ids[images.name][usable]))
+        first, classes = images is sets[0], images.classes
+        orders = row_orders(
+            names if len(names) == len(classes) else [*map(str, range(len(classes)))]
+        )
+        used = _Trial(images.answers, images.labels)
+        trials = {}
         for order, moved in orders.items():
-            if not confirmed or (images.name in numbered and order in ORIGINS):
+            if not confirmed or (images.numbered and order in ORIGINS):
                 renamed = np.where(moved >= 0, classes[moved], -1)
-                trials[order] = replace(given, answers=renamed[predicted])
-        other = _best(images.name, given, trials)
+                trials[order] = replace(used, answers=renamed[images.rows])
+        other = _best(images.name, used, trials)
         if first:
-            other = _better(other, _matched(images.name, given, predicted))
+            other = _better(other, _matched(images.name, used, images.rows))
             named = dict(zip(classes.tolist(), names, strict=False))
-            other = other or _exchanged(images.name, given, named)
+            other = other or _exchanged(images.name, used, named)
         if other is not None:
-            results.append(other)
+            doubts.append(other)
         chance = 1 / max(np.unique(classes[classes >= 0]).size, 1)
-        above = wilson_bounds(int(given.right.sum()), len(given.labels))[0] > chance
+        above = wilson_bounds(int(used.right.sum()), len(used.labels))[0] > chance
         confirmed = confirmed or (first and other is None and bool(above))
-    return tuple(results)
+    return tuple(doubts)
 
 
-def row_orders(names: Sequence[str]) -> dict[OrderId, Int64]:
+def row_orders(names: Sequence[str]) -> dict[OrderId, _Int64]:
     """Returns, by order, the row whose name belongs to each row; -1 where there is none.
 
     >>> {order: rows.tolist() for order, rows in row_orders(["b", "a", "c"]).items()}
@@ -129,12 +181,12 @@ def row_orders(names: Sequence[str]) -> dict[OrderId, Int64]:
     )
     up, down = places + 1, places - 1
     up[-1:] = -1
-    orders: dict[OrderId, Int64] = {
+    orders: dict[OrderId, _Int64] = {
         "reversed": places[::-1], "by name": by_name, "to name": np.argsort(by_name),
         "by number": by_number, "to number": np.argsort(by_number), "one up": up, "one down": down,
     }  # fmt: skip
     distinct = {places.tobytes()}
-    chosen: dict[OrderId, Int64] = {}
+    chosen: dict[OrderId, _Int64] = {}
     for order, rows in orders.items():
         if rows.tobytes() not in distinct:
             distinct.add(rows.tobytes())
@@ -148,18 +200,7 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     return [(p.isdecimal(), int(p[:18]) if p.isdecimal() else 0, p) for p in parts]
 
 
-def _moved(given: _Trial, ids: Int64) -> Iterator[tuple[OrderId, _Trial]]:
-    """Yields the answers with the label of the next and of the previous image."""
-    order = np.argsort(ids)
-    steps: tuple[tuple[OrderId, int], ...] = (("next label", 1), ("previous label", -1))
-    for name, step in steps:
-        at = np.minimum(np.searchsorted(ids[order], ids + step), len(ids) - 1)
-        neighbour = order[at]
-        known = ids[neighbour] == ids + step
-        yield name, replace(given, labels=np.where(known, given.labels[neighbour], -1))
-
-
-def _best(name: str, given: _Trial, trials: Mapping[OrderId, _Trial]) -> OtherOrder | None:
+def _best(name: str, given: _Trial, trials: Mapping[OrderId, _Trial]) -> Doubt | None:
     """Returns the order with the most correct answers among those that win."""
     wins = {
         order: trial
@@ -172,11 +213,32 @@ def _best(name: str, given: _Trial, trials: Mapping[OrderId, _Trial]) -> OtherOr
     return _described(name, order, given, wins[order])
 
 
-def _described(name: str, order: OrderId, given: _Trial, trial: _Trial) -> OtherOrder:
+def _described(name: str, order: OrderId, given: _Trial, trial: _Trial, about: str = "") -> Doubt:
+    """Returns the doubt that another order is right more often.
+
+    Args:
+        name: Name of the set.
+        order: The order.
+        given: Answers and labels as they are used.
+        trial: The same by the order.
+        about: The classes that are exchanged.
+    """
     known = trial.labels >= 0
     before, after = int((given.right & known).sum()), int(trial.right.sum())
     n = int(known.sum())
-    return OtherOrder(data=name, order=order, accuracy=wilson(after, n), given=wilson(before, n))
+    way, remedy = ORDERS[order]
+    classes = int(np.unique(given.labels[known]).size)
+    return Doubt(
+        id="other-order",
+        case=order,
+        data=name,
+        sentence=f"{way}{about}, {wilson(after, n).alone()} of {name} would be right, not "
+        f"{wilson(before, n).alone()}: check {remedy}",
+        withholds=order in SORTED
+        and classes >= FEWEST_CLASSES
+        and after - before >= LEAST_TO_WITHHOLD * n,
+        figures={"right": before / n, "right_by_order": after / n, "pictures": n},
+    )
 
 
 def _p_of_gain(given: _Trial, trial: _Trial) -> float:
@@ -210,19 +272,18 @@ def by_chance(hits: int, n: int, chance: float) -> float:
     return float(betainc(hits, n - hits + 1, chance)) if hits else 1.0
 
 
-def _better(fixed: OtherOrder | None, matched: OtherOrder | None) -> OtherOrder | None:
+def _better(fixed: Doubt | None, matched: Doubt | None) -> Doubt | None:
     """Returns the fixed order, which is fitted to nothing, unless a matching gains much more.
 
     Labels in any other order may agree with a fixed one in a few classes.
     """
     if fixed is None or matched is None:
         return fixed or matched
-    assert is_known(fixed.accuracy)
-    assert is_known(matched.accuracy)
-    return matched if matched.accuracy.value > fixed.accuracy.value + LEAST_GAIN else fixed
+    gain = matched.figures["right_by_order"] - fixed.figures["right_by_order"]
+    return matched if gain > LEAST_GAIN else fixed
 
 
-def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> OtherOrder | None:
+def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> Doubt | None:
     """Exchanges the pairs of classes whose images each get the name of the other.
 
     Both must get it more often than their own, each with p below `ALPHA` over all pairs. Nothing
@@ -244,17 +305,17 @@ def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> OtherOrder
     if bool((other == np.arange(classes)).all()):
         return None
     renamed = np.where(given.answers >= 0, other[np.clip(given.answers, 0, classes - 1)], -1)
-    result = _described(name, "exchanged", given, replace(given, answers=renamed))
     first = int(np.argmax(other != np.arange(classes)))
-    pair = (names.get(first, str(first)), names.get(int(other[first]), str(other[first])))
-    return result.model_copy(update={"classes": pair})
+    pair = [names.get(of, str(of)) for of in (first, int(other[first]))]
+    trial = replace(given, answers=renamed)
+    return _described(name, "exchanged", given, trial, f" ({' and '.join(pair)})")
 
 
 def _wins(level: float, more: int, less: int) -> bool:
     return more > less and by_chance(more, more + less, 0.5) < level
 
 
-def _matched(name: str, given: _Trial, predicted: Int64) -> OtherOrder | None:
+def _matched(name: str, given: _Trial, predicted: _Int64) -> Doubt | None:
     """Matches classes to rows by half of the images; returns it if the other half agrees."""
     from scipy.optimize import linear_sum_assignment  # late: 0.1 s
 

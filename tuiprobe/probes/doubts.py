@@ -1,0 +1,83 @@
+"""Asks for doubts about the sets of a run: whether pictures repeat, and labels can be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tuiprobe.evidence.identity import Contents, PictureRole, copies, near_copies, shared_content
+from tuiprobe.evidence.labels import at_chance, one_answer
+from tuiprobe.evidence.orders import LabelledAnswers, other_orders
+from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.compute import SetAccuracy
+from tuiprobe.results import NotRun, is_known
+from tuiprobe.results.doubt import Doubt
+
+
+def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Doubt]:
+    """Yields what speaks against believing the figures of a run.
+
+    Args:
+        run: The run.
+        accuracies: Of its labelled sets.
+    """
+    yield from _identity(run)
+    weights = run.plan.model.weights.kind
+    if isinstance(run.head, NotRun) or weights == "untrained":
+        return
+    sets, names = list(_answered(run)), run.head_file.classes
+    orders = other_orders(sets, names)
+    yield from orders
+    lists = [RowOrder(of.name, of.name, of.answers[None], of.labels, of.ids) for of in sets]
+    yield from slips(lists)
+    explained = {doubt.data for doubt in orders}
+    for images in sets:
+        for doubt in one_answer(images.name, images.rows, images.labels, names):
+            explained.add(doubt.data)
+            yield doubt
+    untrained = "the weights look untrained, or " if weights == "checkpoint" else ""
+    why = f"{untrained}the order of --classes or of the class folders may be wrong"
+    for row in accuracies:
+        # ImageNet-A holds only images that a network got wrong: published shifts are left out.
+        if row.data not in explained and row.shift is None and is_known(row.top1):
+            right = round(row.top1.value * row.top1.n)
+            yield from at_chance(row.data, right, row.top1.n, row.classes, why)
+
+
+def _identity(run: RunReader) -> Iterator[Doubt]:
+    """Yields pictures that are in two roles, or twice in a set."""
+    pictures, untrained = [], run.plan.model.weights.kind == "untrained"
+    for number, data in enumerate(of for of in run.data if of.name != run.plan.concept_set):
+        images = run.images_of(data.name)
+        ids = np.asarray(images.ids).tolist()
+        role: PictureRole = "target" if data.target else "shift" if number else "in distribution"
+        digests = run.contents(images)
+        contents = Contents(data.name, role, digests, ids, run.paths(data.name))
+        if run.has_digests(data.name) or run.plan.model.weights.kind == "unknown":
+            pictures.append(contents)
+        if run.has_digests(data.name):
+            yield from copies(contents, images.labels if data.labelled else None)
+            if run.plan.model.representation != "none" and not untrained:
+                yield from near_copies(contents, images.features, run.spec.seed)
+    yield from shared_content(pictures)
+
+
+def _answered(run: RunReader) -> Iterator[LabelledAnswers]:
+    """Yields the labelled sets with the answers of all rows of the head."""
+    numbered = {of.name for of in run.sets if all(map(str.isdecimal, of.classes))}
+    assert not isinstance(run.head, NotRun)
+    for of_set in run.head_sets:
+        images = usable_images(of_set)
+        if images.labels is not None and len(images.labels):
+            order = np.argsort(np.asarray(images.ids))
+            yield LabelledAnswers(
+                name=images.name,
+                rows=answered_rows(run.head, images)[order],
+                classes=images.classes_of_rows(len(run.head.weight)),
+                labels=np.asarray(images.labels)[order],
+                ids=np.asarray(images.ids)[order],
+                numbered=images.name in numbered,
+            )
