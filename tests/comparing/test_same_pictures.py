@@ -143,12 +143,12 @@ def test_vectors_are_paired_by_their_id_column_in_any_order(
 
 
 @pytest.mark.slow
-def test_rows_with_other_labels_are_other_pictures(root: Path, labels: NDArray[np.int64]) -> None:
+def test_rows_with_other_labels_are_not_paired(root: Path, labels: NDArray[np.int64]) -> None:
     a = vectors(root, "f", 0.9, labels)
     b = vectors(root, "gg", 0.4, np.roll(labels, 1))
     decision = decided(a, b)
     assert (decision.evidence, decision.verdict) == ("none", "undecided")
-    assert [of.reason for of in decision.not_compared] == ["other pictures"]
+    assert [of.reason for of in decision.not_compared] == ["other labels"]
 
 
 def test_class_folders_of_a_target_are_the_next_step(
