@@ -164,8 +164,8 @@ def test_runs_are_compared_with_wider_ranges(tmp_path: Path) -> None:
         next(figure for part in run.report.parts for figure in part.figures if figure.id == "top1")
         for run in runs
     )
-    values = [{"rows": replace(run.images["rows"], contents="", samples="")} for run in runs]
-    paired = Pairing(*values).second_minus_first(one, other)
+    a, b = ({"rows": replace(run.images["rows"], contents="", samples="")} for run in runs)
+    paired = Pairing(a, b).second_minus_first(one, other)
     assert paired is not None
     (curves,) = [
         piece for piece in describe_decision(decide(runs), runs).content if isinstance(piece, Chart)

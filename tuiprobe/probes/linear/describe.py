@@ -120,6 +120,10 @@ def _card(result: Linear) -> Iterator[Text]:
     if is_known(result.difference) and (result.difference.low or 0) > 0:
         better = f" better on {result.data}, each image answered by a head fitted to the others."
         yield "A head fitted to these labels would be ", result.difference, better
+    elif not (result.in_use or is_known(result.difference)):
+        why = f"{result.difference.reason}. " if isinstance(result.difference, NotRun) else ""
+        yield (f"{why}A head fitted to the labels has ", result.sets[0].accuracy,
+               f" right on {result.data}: --head probe.")  # fmt: skip
     yield from _limits(result)
     gain = result.gain
     if is_known(gain) and (gain.low or 0.0) > 0 and len(result.curve) > 1:
