@@ -259,7 +259,7 @@ def label(
 
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import directories, read_runs
-    from tuiprobe.labelling.answer_table import import_answers, known_labels, label_known
+    from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.report.renewal import renew_labelled
 

@@ -15,8 +15,8 @@ from tests.browser.test_report_page import AUDIT, AXE, DESK, OVERFLOW, PHONE, br
 from tests.report.label_samples import painted
 from tests.report.test_label_page import HOSTILE
 from tuiprobe.cli.app import run_cli
-from tuiprobe.labelling.answer_table import batch_of, import_answers
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.handed_out import batch_of, import_answers
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.survey import NOT_SURE
 from tuiprobe.plaintext import plain

@@ -14,7 +14,7 @@ from PIL import Image
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import RunError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.files import LabelFiles
+from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.labelling.session import open_labelling
 from tuiprobe.miniature import world
 from tuiprobe.report import read_report, renewal

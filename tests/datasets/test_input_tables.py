@@ -18,7 +18,7 @@ from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.vectors import parquet
 from tuiprobe.errors import DataError
-from tuiprobe.labelling.files import LabelFiles
+from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.models.loaders.answer_table import AnswerTable
 
 MIB = 2**20

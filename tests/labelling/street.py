@@ -9,7 +9,7 @@ import pytest
 
 from tuiprobe.labelling import session
 from tuiprobe.labelling.candidates import Candidate
-from tuiprobe.labelling.files import NONE_OF_THESE
+from tuiprobe.labelling.label_log import NONE_OF_THESE
 from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.run.directory import RunDir
 

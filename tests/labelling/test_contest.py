@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.contest import Contest
-from tuiprobe.labelling.status import FEWEST_LABELS, answer_labels
+from tuiprobe.labelling.standing import FEWEST_LABELS, answer_labels
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool, SampledRange, StratifiedSample, Survey
 from tuiprobe.results.proportions import wilson_bounds
 

@@ -19,7 +19,7 @@ from tuiprobe.comparing.runs import read_run, read_runs
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.report_part import TargetLabels, with_labels
 from tuiprobe.labelling.session import Labelling, open_labelling
-from tuiprobe.labelling.status import difference_words, label_status
+from tuiprobe.labelling.standing import difference_words, label_status
 from tuiprobe.numbers import NO_BREAK
 from tuiprobe.report import read_report
 from tuiprobe.report.formats import files_of

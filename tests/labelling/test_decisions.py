@@ -16,7 +16,7 @@ from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.session import open_labelling
-from tuiprobe.labelling.status import label_status
+from tuiprobe.labelling.standing import label_status
 from tuiprobe.results import Estimate, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results

@@ -22,7 +22,7 @@ from tuiprobe.labelling import session
 from tuiprobe.labelling.candidates import Candidate
 from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.session import Labelling, open_labelling
-from tuiprobe.labelling.status import difference_words, label_status
+from tuiprobe.labelling.standing import difference_words, label_status
 from tuiprobe.run.directory import RunDir
 
 __all__ = ["street_folder"]

@@ -18,10 +18,10 @@ import tuiprobe
 from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.labelling.answer_table import ImportedAnswers, import_answers, todo_text
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.handed_out import ImportedAnswers, import_answers, todo_text
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, open_labelling
-from tuiprobe.labelling.status import label_status
+from tuiprobe.labelling.standing import label_status
 from tuiprobe.miniature import world
 from tuiprobe.results import Report
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tuiprobe.labelling.candidates import Candidate
-from tuiprobe.labelling.files import LabelFiles
+from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.run.directory import RunDir

@@ -17,7 +17,7 @@ from skimage import data
 from tests.report.label_samples import CLASSES, MODELS, noise, painted
 from tests.report.test_formats import Page
 from tuiprobe.errors import UsageError
-from tuiprobe.labelling.answer_table import batch_of
+from tuiprobe.labelling.handed_out import batch_of
 from tuiprobe.plaintext import plain
 from tuiprobe.report.label_page import LARGEST, SIDE, label_page, small_jpeg, write_label_page
 

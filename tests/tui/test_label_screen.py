@@ -13,7 +13,7 @@ from textual.widgets import Input, OptionList
 from tests.tui.conftest import drawn, unexplained, until
 from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling import session
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE, LabelFiles
 from tuiprobe.miniature import world
 from tuiprobe.report import read_report
 from tuiprobe.run.directory import RunDir

@@ -14,7 +14,7 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.labelling.answer_table import KnownLabels
+    from tuiprobe.labelling.handed_out import KnownLabels
     from tuiprobe.labelling.session import Labelling
 
 MINIATURE = "miniature"
@@ -73,14 +73,14 @@ def label(
     """
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import read_runs
-    from tuiprobe.labelling.answer_table import (
+    from tuiprobe.labelling.handed_out import (
         import_answers,
         known_labels,
         label_known,
         write_todo,
     )
     from tuiprobe.labelling.session import open_labelling
-    from tuiprobe.labelling.status import describe_labels, label_status
+    from tuiprobe.labelling.standing import describe_labels, label_status
     from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.renewal import renew_labelled
@@ -180,8 +180,8 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
 
 def _miniature_labels(labelling: Labelling, _: str) -> KnownLabels:
     """Returns the class of each picture of a set of the miniature, by digest."""
-    from tuiprobe.labelling.answer_table import KnownLabels
-    from tuiprobe.labelling.files import NONE_OF_THESE
+    from tuiprobe.labelling.handed_out import KnownLabels
+    from tuiprobe.labelling.label_log import NONE_OF_THESE
     from tuiprobe.miniature import world
 
     matched = labelling.matched

@@ -16,7 +16,7 @@ from tuiprobe.results import Estimate, Figure, NotRun
 
 if TYPE_CHECKING:
     from tuiprobe.labelling.session import Labelling
-    from tuiprobe.labelling.status import LabelStatus
+    from tuiprobe.labelling.standing import LabelStatus
 
 BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
 
@@ -96,7 +96,7 @@ def _evidence(
 ) -> LabelEvidence | None:
     """Returns the evidence of labels for run directories; `states` changes whenever it may."""
     from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
-    from tuiprobe.labelling.status import label_status
+    from tuiprobe.labelling.standing import label_status
 
     labelling = open_labelling(paths, target)
     status = label_status(labelling)

@@ -17,7 +17,7 @@ from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.candidates import Candidate
-from tuiprobe.labelling.files import (
+from tuiprobe.labelling.label_log import (
     NONE_OF_THESE,
     UNSURE,
     LabelFiles,

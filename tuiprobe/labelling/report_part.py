@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.labelling.files import UNSURE, label_targets
+from tuiprobe.labelling.label_log import UNSURE, label_targets
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table

@@ -19,7 +19,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate, shared_targets
 from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import (
     WIDEST,

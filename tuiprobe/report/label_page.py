@@ -18,8 +18,8 @@ from PIL import Image
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.answer_table import BATCH_COLUMNS, SKIPPED_ONCE, batch_of
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.handed_out import BATCH_COLUMNS, SKIPPED_ONCE, batch_of
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, PictureToLabel
 from tuiprobe.plaintext import plain
 from tuiprobe.report.html import page_file, render

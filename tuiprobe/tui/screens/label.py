@@ -22,9 +22,9 @@ from textual.widgets import ContentSwitcher
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.candidates import shared_targets
-from tuiprobe.labelling.files import NONE_OF_THESE, UNSURE
+from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, LastLabel, PictureToLabel, open_labelling
-from tuiprobe.labelling.status import (
+from tuiprobe.labelling.standing import (
     FINAL,
     LabelStatus,
     difference_words,

@@ -18,10 +18,10 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
-from tuiprobe.labelling.files import UNSURE
+from tuiprobe.labelling.label_log import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
-from tuiprobe.labelling.status import FINAL
+from tuiprobe.labelling.standing import FINAL
 from tuiprobe.plaintext import csv_cell, listed, path_key, plain
 
 if TYPE_CHECKING:

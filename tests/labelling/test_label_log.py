@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.power import disk_after, recording, write_tree
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.labelling.files import (
+from tuiprobe.labelling.label_log import (
     COLUMNS,
     UNSURE,
     LabelFiles,
