@@ -184,3 +184,31 @@ def test_the_card_says_how_each_was_answered_and_of_how_few(tmp_path: Path) -> N
     line = strings.line(card(report)[0].lines[0])
     assert "by a head fitted to the others" in line
     assert "too few to judge" in line
+
+
+def test_a_list_with_parts_is_fitted_to_train_and_judged_by_test(tmp_path: Path) -> None:
+    rows = ["path,label,split"]
+    for i in range(60):
+        rng = np.random.default_rng(i)
+        Image.fromarray(rng.integers(0, 128 + 127 * (i % 2), (48, 48, 3), np.uint8)).save(
+            tmp_path / f"{i:02}.png"
+        )
+        rows.append(f"{i:02}.png,c{i % 2},{('train', 'test', 'val')[i // 20]}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    report = tuiprobe.probe(
+        "mini_supervised", f"csv:{tmp_path}/list.csv", output=str(tmp_path / "run"), sample=0,
+        head="probe", batch_size=10, threads=1, workers=0,
+    )  # fmt: skip
+    fitted = read_head(RunDir(tmp_path / "run")).fitted
+    assert fitted.ids.tolist() == [*range(20), *range(40, 60)]
+    assert fitted.tested.tolist() == list(range(20, 40))
+    features = load_file(next((tmp_path / "run" / "features").iterdir()) / "images.safetensors")
+    of_test = np.isin(features["ids"], fitted.tested)
+    stored = load_file(tmp_path / "run" / "head.safetensors")
+    answers = (features["features"] @ stored["weight"].T + stored["bias"]).argmax(1)
+    accuracy = part(report, Robustness).accuracies[0]
+    right = (answers == features["ids"] % 2)[of_test]
+    assert (accuracy.images, accuracy.left_out) == (20, False)
+    assert accuracy.top1.value == right.mean()
+    assert accuracy.top1.method == "Wilson"
+    assert sorted(predicted(report)) == list(range(20, 40))

@@ -68,6 +68,7 @@ class WrappedDataset:
         self.name, self.source = images.name, images.source
         self.folder = getattr(images, "folder", None)
         self.class_folders = bool(getattr(images, "class_folders", False))
+        self.tested: Sequence[bool] | None = getattr(images, "tested", None)
 
     @property
     def samples(self) -> Sequence[Sample]:

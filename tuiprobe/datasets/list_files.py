@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
@@ -19,6 +20,12 @@ from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain
 
+SPLIT_COLUMNS: Final = ("split", "subset")
+"""Names of a column that says which part of a data set each image is of."""
+
+_FITTED: Final = frozenset(("train", "training", "val", "valid", "validation", "dev"))
+_TESTED: Final = frozenset(("test", "testing"))
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -29,12 +36,15 @@ class Listing:
         paths: The path of each image, as it is written.
         labels: The label of each; None without a column of labels.
         not_used: What of the table is not used.
+        tested: Whether each image is of the test part; None where the table names no parts to fit
+            to and to test on.
     """
 
     file: Path
     paths: list[str]
     labels: list[str] | None
     not_used: NotUsed
+    tested: list[bool] | None = None
 
 
 def read_listing(file: Path) -> Listing:
@@ -64,7 +74,23 @@ def read_listing(file: Path) -> Listing:
     if labels is not None and not all(labels):
         path = paths[labels.index("")]
         raise DataError(f"{file}: {plain(path)} has no label and others have: give all or none")
-    return Listing(file, paths, labels, table.not_used((named_by, column)))
+    split = table.find(*SPLIT_COLUMNS)
+    tested = _tested(table.column(split))
+    used = (named_by, column, None if tested is None else split)
+    return Listing(file, paths, labels, table.not_used(used), tested)
+
+
+def _tested(parts: Sequence[str]) -> list[bool] | None:
+    """Returns which images are of a test part, where all others are of a train or validation part.
+
+    >>> _tested(["train", "Test", "val"]), _tested(["train", "x"]), _tested(["test", "test"])
+    ([False, True, False], None, None)
+    """
+    folded = [part.lower() for part in parts]
+    named = set(folded)
+    if not named <= _FITTED | _TESTED or not named & _FITTED or not named & _TESTED:
+        return None
+    return [part in _TESTED for part in folded]
 
 
 class ListedFiles(ImageFiles):
@@ -81,9 +107,10 @@ class ListedFiles(ImageFiles):
         self.folder = file.parent
         self.source, self.name = f"{file.suffix[1:].lower()}:{file}", file.stem
         listing = read_listing(file)
-        self.notes = tuple(filter(None, [_remark(file, listing.not_used)]))
+        self.notes = tuple(filter(None, [_remark(file, listing.not_used), _parts(file, listing)]))
         order = sorted(range(len(listing.paths)), key=lambda i: os.fsencode(listing.paths[i]))
         self._paths = [listing.paths[i] for i in order]
+        self.tested = None if listing.tested is None else [listing.tested[i] for i in order]
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] | None = None
         if listing.labels is not None:
@@ -159,8 +186,24 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     values, classes = numbered(file, texts, names)
     others = len(at) - len(at.keys() & set(keys))
     remark = _remark(file, replace(listing.not_used, others=others))
-    remarks = [f"labels are those of {file.name}", *filter(None, [remark])]
-    return Relabelled(images, classes, values.tolist(), remarks)
+    parts = _parts(file, listing)
+    remarks = [f"labels are those of {file.name}", *filter(None, [remark, parts])]
+    relabelled = Relabelled(images, classes, values.tolist(), remarks)
+    if listing.tested is not None:
+        relabelled.tested = [listing.tested[at[key]] for key in keys]
+    return relabelled
+
+
+def _parts(file: Path, listing: Listing) -> str:
+    """Returns what the parts of a table are used for; empty where it names none."""
+    if listing.tested is None:
+        return ""
+    tested = sum(listing.tested)
+    return (
+        f"{plain(file.name)}: --head probe is fitted to its train part "
+        f"({len(listing.tested) - tested:,}) and judged by its test part ({tested:,}); other heads "
+        "answer both"
+    )
 
 
 def _remark(file: Path, not_used: NotUsed) -> str:

@@ -64,15 +64,15 @@ def build_head(
     Raises:
         LongHeadError: As soon as it will take longer.
     """
-    choice, digest, fitting = plan.head, _digest(plan), None
+    choice, digest, fitting, tested = plan.head, _digest(plan), None, None
     if choice.kind == "probe":
         run, name = RunReader(plan.directory), plan.suite.in_distribution_name
         if name not in run.measured.sets:
             not_yet = NotRun(reason=f"no image of {name} is measured yet", remedy=_RESUMES)
             write_head(plan.directory, plan.key, HeadFile(not_yet))
             return
-        fitting = run.distinct_images(name)
-        digest += _digest_of(fitting, run.contents(fitting))
+        fitting, tested = _parts(plan, run.distinct_images(name))
+        digest += _digest_of(fitting, run.contents(fitting), tested)
     written = unless_damaged(partial(read_head, plan.directory))
     if written is not None and written.choice == digest:  # a reason alone has no choice
         _renew(plan, written)
@@ -86,6 +86,7 @@ def build_head(
             listen(Event("stage", message, {"stage": "head"}))
             made = _fit(plan, run, fitting)
             head, fitted = (made, None) if isinstance(made, NotRun) else made
+            fitted = None if fitted is None else replace(fitted, tested=tested)
         shift_heads = dict(_shift_name_heads(plan, progress, hurried))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
@@ -133,10 +134,23 @@ def _digest(plan: Plan) -> str:
     return plan.head.digest() + "all" * (plan.spec.answers_among == "all")
 
 
-def _digest_of(images: SetFeatures, contents: NDArray[np.uint8]) -> str:
-    """Returns a digest of images that a head is fitted to: their ids, labels and contents."""
-    content = (np.asarray(images.ids), np.asarray(images.labels), contents)
-    return hashlib.sha256(b"".join(array.tobytes() for array in content)).hexdigest()
+def _parts(plan: Plan, images: SetFeatures) -> tuple[SetFeatures, NDArray[np.int64] | None]:
+    """Returns the images that a head is fitted to, and the ids of a test part if there is one."""
+    tested = getattr(plan.suite.in_distribution, "tested", None)
+    if tested is None:
+        return images, None
+    ids = np.asarray(images.ids)
+    of_test = np.asarray(tested, dtype=bool)[ids]
+    return images.select(~of_test), ids[of_test]
+
+
+def _digest_of(
+    images: SetFeatures, contents: NDArray[np.uint8], tested: NDArray[np.int64] | None
+) -> str:
+    """Returns a digest of what a head is fitted to and judged by: ids, labels and contents."""
+    parts = [np.asarray(images.ids), np.asarray(images.labels), contents]
+    parts += [] if tested is None else [tested]
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def head_is_another(plan: Plan) -> bool:

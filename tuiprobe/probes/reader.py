@@ -250,7 +250,8 @@ class RunReader:
     def head_sets(self) -> list[SetFeatures]:
         """The sets of images with labels and answers, where the head has any; exact copies once.
 
-        Of a set that the head was fitted to, these are the images that it was fitted to.
+        Of a set that the head was fitted to, these are the images that it was fitted to, or those
+        of a test part.
         """
         file, sets = self.head_file, []
         for data in self.id_and_shifts:
@@ -261,9 +262,25 @@ class RunReader:
             features, why = arrays["features"], file.unmatched.get(data.name)
             images = SetFeatures(data.name, features, labels, answers, why, ids=arrays["ids"])
             if file.fitted is not None and file.fitted.data == data.name:
-                images = self._left_out(images, file.fitted)
+                tested = file.fitted.tested
+                if tested is None:
+                    images = self._left_out(images, file.fitted)
+                else:
+                    images = images.select(np.isin(arrays["ids"], tested))
             sets.append(self._counted(images))
         return sets
+
+    @property
+    def fitted_images(self) -> SetFeatures | None:
+        """The images that the head was fitted to, to be answered without each; None without any."""
+        fitted = self.head_file.fitted
+        if fitted is None:
+            return None
+        arrays, samples = self._finite[fitted.data], self.samples[fitted.data]
+        labels = np.array([samples[i].label for i in arrays["ids"].tolist()], np.int64)
+        answers = self.head_file.answers.get(fitted.data)
+        images = SetFeatures(fitted.data, arrays["features"], labels, answers, ids=arrays["ids"])
+        return self._left_out(images, fitted)
 
     def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:
         """Returns the images that the head was fitted to, to be answered without each."""

@@ -54,6 +54,8 @@ class FittedImages:
         rows: int64 [m], the row of the head of each label.
         remainders: float64 [m], one minus the leverage of each, above 0.
         contents: uint8 [m, 32], SHA-256 of each picture, or of the float32 values of a vector.
+        tested: int64 [t], sample ids of the images of a test part, by which the head is judged;
+            None where it is judged by those that it was fitted to, each answered without itself.
     """
 
     data: str
@@ -61,6 +63,7 @@ class FittedImages:
     rows: NDArray[np.int64]
     remainders: NDArray[np.float64]
     contents: NDArray[np.uint8]
+    tested: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,8 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
         metadata[_FITTED] = fitted.data
         parts = ("ids", "rows", "remainders", "contents")
         arrays |= {_FITTED + part: getattr(fitted, part) for part in parts}
+        if fitted.tested is not None:
+            arrays[_FITTED + "tested"] = fitted.tested
     arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
     metadata |= {_UNMATCHED + name: why.model_dump_json() for name, why in file.unmatched.items()}
     for name, shift_head in file.shift_heads.items():
@@ -160,7 +165,10 @@ def _fitted(checked: CheckedArrays) -> FittedImages:
     if len(ids) < 2 or not ((remainders > 0) & (remainders <= 1)).all():
         raise checked.damaged("it holds leverages that no images have")
     contents = checked.shaped(_FITTED + "contents", "u1", len(ids), DIGEST_BYTES)
-    return FittedImages(checked.metadata[_FITTED], ids, rows, remainders, contents)
+    tested = None
+    if _FITTED + "tested" in checked.arrays:
+        tested = checked.counts(_FITTED + "tested", "i8", None)
+    return FittedImages(checked.metadata[_FITTED], ids, rows, remainders, contents, tested)
 
 
 def _head(checked: CheckedArrays) -> HeadArrays:

@@ -75,6 +75,7 @@ class Linear(ProbeResult):
         single: Classes with one such image, which no head without it can answer.
         largest: Share of the largest class: what its name alone would have right.
         in_use: Whether it is the head that answers in this run.
+        train: Whether the images are a train part, and accuracies elsewhere are of a test part.
         sets: The in-distribution set, then labelled shifts of the same classes.
         curve: By the number of images, ascending; the last one is fitted to all.
         gain: From half of the images to all, on the same images.
@@ -90,6 +91,7 @@ class Linear(ProbeResult):
     single: Count
     largest: Real
     in_use: bool
+    train: bool = False
     sets: Annotated[Many[LinearAccuracy], FIGURES]
     curve: Many[CurvePoint]
     gain: Annotated[Points, Fig("linear.gain", "gain from half of the labels to all", "linear")]
@@ -109,6 +111,7 @@ class Labelled:
         shifts: Labelled sets whose labels are rows of the head, with the rows that may answer.
         fitted: The head in use, where it was fitted to these images; `images.left_out` is set then.
         in_use: The head in use and the same images as it answers them, where it is another one.
+        train: Whether the images are a train part.
     """
 
     images: SetFeatures
@@ -117,6 +120,7 @@ class Labelled:
     shifts: Sequence[SetFeatures] = ()
     fitted: HeadArrays | None = None
     in_use: tuple[HeadArrays, SetFeatures] | None = None
+    train: bool = False
 
 
 def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
@@ -148,6 +152,7 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
         single=int((counts == 1).sum()),
         largest=float(counts.max() / n),
         in_use=labelled.fitted is not None,
+        train=labelled.train,
         sets=(
             LinearAccuracy(data=images.name, images=n, accuracy=whole),
             *(_on_shift(head, shift) for shift in labelled.shifts),

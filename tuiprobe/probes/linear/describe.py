@@ -49,12 +49,12 @@ class FittedHead(Probe[Inputs, Linear]):
             return Inapplicable(reason=f"{first.name} has no labels")
         names = {record.name: tuple(record.classes) for record in run.sets}
         classes = names[first.name]
-        fitted = run.head_file.fitted
+        fitted = run.fitted_images
         in_use, head, images = None, None, run.distinct_images(first.name)
         if isinstance(run.head, HeadArrays):
             answered = run.head_sets[0]
-            if fitted is not None and fitted.data == first.name:
-                head, images = run.head, answered
+            if fitted is not None:
+                head, images = run.head, fitted
                 classes = tuple(run.head_file.classes)
             else:
                 same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
@@ -66,9 +66,10 @@ class FittedHead(Probe[Inputs, Linear]):
             if data.labelled and set(names[data.name]) <= row.keys() and head is None
         ]
         record = next(record for record in run.sets if record.name == first.name)
-        return Inputs(
-            Labelled(images, len(classes), record.found, others, head, in_use), run.spec.seed
-        )
+        kept = run.head_file.fitted
+        train = kept is not None and kept.tested is not None
+        labelled = Labelled(images, len(classes), record.found, others, head, in_use, train)
+        return Inputs(labelled, run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Linear | NotRun:
         """Fits the heads."""
@@ -77,7 +78,8 @@ class FittedHead(Probe[Inputs, Linear]):
     def describe(self, result: Linear, subject: Subject) -> Section:
         """Describes what the head reaches, and what more labels would bring."""
         first = result.sets[0]
-        headline: Text = ("A head fitted to the labels: ", first.accuracy, " right on ",
+        on = " right on the train part of " if result.train else " right on "
+        headline: Text = ("A head fitted to the labels: ", first.accuracy, on,
                           Code(code=first.data), ".")  # fmt: skip
         alone = len([data for data in subject.data if data.labelled]) < 2
         return Section(
@@ -136,7 +138,7 @@ def _limits(result: Linear) -> Iterator[Text]:
     """Yields what limits a fitted head: images that were not measured, or too few of them."""
     if not result.in_use:
         return
-    if result.images < result.found:
+    if result.images < result.found and not result.train:
         yield (f"Fitted to {result.images:,} of {result.found:,} labelled images: "
                "--sample 0 takes all.",)  # fmt: skip
     if result.single:
