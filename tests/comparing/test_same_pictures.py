@@ -19,6 +19,7 @@ from tests.comparing.test_not_compared import CLASSES, answer, paint
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.results import is_known
 
@@ -126,6 +127,11 @@ def test_vectors_are_paired_by_row_number_and_one_lost_row_is_counted(
     c = vectors(root, "ccc", 0.4, labels, lost=[7, 8])
     some = decided(c, a)
     assert (some.verdict, some.pictures, some.left_out) == ("best", ROWS - 2, 2)
+    runs = read_runs([c, a])
+    (top1,) = [of for of in compare_runs(runs, 0, 1, None).differences if of.id == "top1"]
+    assert top1.paired
+    assert is_known(top1.difference)
+    assert (top1.difference.value, top1.difference.n) == (pytest.approx(lead(some)), ROWS - 2)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.same_pictures import pairing_of
 from tuiprobe.results import Figure, Frozen, NotRun, Report, is_known
 from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
@@ -130,7 +131,7 @@ def compare_runs(
     elif isinstance(labels, NotRun):
         known = labels
     one, other = runs[first], runs[second]
-    return compare(one.report, other.report, Pairing(one.images, other.images), known)
+    return compare(one.report, other.report, pairing_of(one, other), known)
 
 
 def compare(

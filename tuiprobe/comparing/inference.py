@@ -7,7 +7,7 @@ left to the interval from the two separate ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import hypot, inf
 from statistics import NormalDist
@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
-from tuiprobe.probes.base.inputs import Float64
+from tuiprobe.probes.base.inputs import Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
-from tuiprobe.run.per_image import ImageValues, SetValues
+from tuiprobe.run.per_image import ImageValues
 
 ALPHA: Final = 0.05
 DRAWS: Final = 2000
@@ -110,11 +110,19 @@ def ends_of(change: Figure) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Resampled:
-    """Means of one set: of all images [2], and of each draw [2, draws], for both runs."""
+    """Means of one set for both runs.
+
+    Attributes:
+        n: Images that both hold.
+        means: `[2]`, of these images.
+        drawn: `[2, draws]`, of each draw.
+        of_all: `[2]`, each of all images of its run.
+    """
 
     n: int
     means: Float64
     drawn: Float64
+    of_all: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +132,12 @@ class Pairing:
     Attributes:
         first: Of the first run.
         second: Of the second run.
+        rows: Rows of the images that both hold, by set, where the runs do not hold the same ones.
     """
 
     first: ImageValues
     second: ImageValues
+    rows: Mapping[str, tuple[Int64, Int64]] = field(default_factory=dict)
     _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
 
     def why_not(self, name: str) -> NotRun | None:
@@ -135,7 +145,7 @@ class Pairing:
         first, second = self.first.get(name), self.second.get(name)
         if first is None or second is None:
             return NO_VALUES
-        return first.differs_from(second)
+        return None if name in self.rows else first.differs_from(second)
 
     def second_minus_first(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
         """Returns second minus first with its paired interval; None where it cannot be paired."""
@@ -152,13 +162,16 @@ class Pairing:
         fixed = lines = np.zeros((2, 1))
         if (line := about.line) is not None:
             fixed, lines = np.array([[line.slope], [line.intercept]]), _lines(line)
-        values = _figure(about, [resampled.means[:, None] for resampled in known], fixed)[:, 0]
+        values = _figure(about, [resampled.of_all[:, None] for resampled in known], fixed)[:, 0]
         if not np.allclose(values, (first.figure.value, second.figure.value), _AGREES, _AGREES):
             return None  # the figures are of another head than the values
         figures = _figure(about, [resampled.drawn for resampled in known], lines)
         if not np.isfinite(figures).all():
             return None  # a line that no baseline has
         value = second.figure.value - first.figure.value
+        if any(name in self.rows for name in names):
+            values = _figure(about, [resampled.means[:, None] for resampled in known], fixed)[:, 0]
+            value = float(values[1] - values[0])
         changes = figures[1] - figures[0]
         ends = value + self._widening(names) * np.quantile(changes - changes.mean(), _TAILS)
         low, high = min(float(ends[0]), value), max(float(ends[1]), value)
@@ -175,24 +188,42 @@ class Pairing:
         if self.why_not(name):
             return None
         if (kind, name) not in self._drawn:
-            resampled = _resample(kind, name, self.first[name], self.second[name])
+            values = [of[name].values.get(kind) for of in (self.first, self.second)]
+            known = [np.asarray(of, dtype=np.float64) for of in values if of is not None]
+            resampled = _resample(kind, name, known, self.rows.get(name))
             if resampled is None:
                 return None
             self._drawn[kind, name] = resampled
         return self._drawn[kind, name]
 
 
-def _resample(kind: PerImage, name: str, first: SetValues, second: SetValues) -> _Resampled | None:
-    if kind not in first.values or kind not in second.values:
+def _resample(
+    kind: PerImage,
+    name: str,
+    values: Sequence[Float64],
+    rows: tuple[Int64, Int64] | None,
+) -> _Resampled | None:
+    """Returns the means of both runs, or None where a run has no such values.
+
+    Args:
+        kind: Kind of the values.
+        name: Name of the set.
+        values: `[n]` of each run.
+        rows: Rows of the images that both hold; None where these are all.
+    """
+    if len(values) < 2:
         return None
-    both = np.stack([first.values[kind], second.values[kind]]).astype(np.float64)
+    shared = values if rows is None else [of[row] for of, row in zip(values, rows, strict=True)]
+    both = np.stack(shared)
     counted = np.isfinite(both)
     if not counted.any() or (counted[0] != counted[1]).any():
         return None
     both = both[:, counted[0]]
     rng = np.random.default_rng([_SEED, *name.encode("utf-8", "surrogatepass")])
     drawn = _binary_means(both, rng) if kind == "correct" else _means_of_draws(both, rng)
-    return _Resampled(both.shape[1], both.mean(axis=1), drawn)
+    means = both.mean(axis=1)
+    of_all = means if rows is None else np.array([of[np.isfinite(of)].mean() for of in values])
+    return _Resampled(both.shape[1], means, drawn, of_all)
 
 
 def _binary_means(both: Float64, rng: np.random.Generator) -> Float64:

@@ -9,6 +9,7 @@ from tuiprobe.comparing.equal_answers import equal_answers
 from tuiprobe.comparing.inference import NO_VALUES, Pairing
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.same_pictures import pairing_of
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
@@ -51,7 +52,7 @@ def weakening(
         (f"{context}{note}", runs[n].report)
         for n in order[1:]
         if not {n, order[0]} <= {*matched}
-        for note in image_notes(runs[n].report, first.report, Pairing(runs[n].images, first.images))
+        for note in image_notes(runs[n].report, first.report, pairing_of(runs[n], first))
     ]
     yield from by_models(images, len(order) - 1)
     yield from equal_answers(runs)
@@ -132,6 +133,11 @@ def image_notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"
             )
+        if data.name in pairing.rows:
+            both = len(pairing.rows[data.name][0])
+            most = max(len(of[data.name].ids) for of in (pairing.first, pairing.second))
+            if both < most:
+                yield f"{data.name}: compared on the {both:,} images that both runs could use"
         if data.nonfinite or other.nonfinite:
             yield (
                 f"{data.name}: images left out because their representation is not finite: "

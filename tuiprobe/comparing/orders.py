@@ -8,7 +8,6 @@ from typing import Final, Literal, NamedTuple
 
 from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.inference import (
-    Pairing,
     best_reach,
     ends_of,
     joint_reach,
@@ -17,7 +16,7 @@ from tuiprobe.comparing.inference import (
 )
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
-from tuiprobe.comparing.same_pictures import means_of_shifts, shifts_groups
+from tuiprobe.comparing.same_pictures import means_of_shifts, pairing_of, shifts_groups
 from tuiprobe.labelling.contest import MARGIN
 from tuiprobe.results import Estimate, Figure, Report, is_known
 from tuiprobe.results.section import NamedFigure
@@ -150,7 +149,7 @@ def order_by_shifts(runs: Sequence[Run]) -> tuple[ModelOrder | None, tuple[str, 
 
     def lead(ahead: int, other: int, reach: float) -> Figure:
         first, second = means[other], means[ahead]
-        paired = Pairing(runs[other].images, runs[ahead].images).second_minus_first(first, second)
+        paired = pairing_of(runs[other], runs[ahead]).second_minus_first(first, second)
         return reaching(paired or second_minus_first(first.figure, second.figure), reach)
 
     order = list(means)

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.comparing.inference import Pairing
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import TuiprobeError
@@ -144,6 +145,17 @@ def other_pictures(one: Run, other: Run, names: Iterable[str]) -> Sequence[str]:
     return [name for name in names if MeasuredSet(one, name).differs_from(MeasuredSet(other, name))]
 
 
+def pairing_of(first: Run, second: Run) -> Pairing:
+    """Returns what two runs know of single images, with the rows of those that both hold."""
+    rows = {}
+    for name in sorted(first.images.keys() & second.images.keys()):
+        if first.images[name].differs_from(second.images[name]):
+            shared = MeasuredSet(first, name).shared(MeasuredSet(second, name))
+            if isinstance(shared, SharedRows):
+                rows[name] = (shared.first, shared.second)
+    return Pairing(first.images, second.images, rows)
+
+
 def _differ_by_summary(one: SetSummary | None, two: SetSummary | None) -> NotRun | None:
     if one is None or two is None:
         return None if one is two else NO_SUCH_SET
@@ -167,7 +179,7 @@ def _matched(first: MeasuredSet, other: MeasuredSet) -> SharedRows | NotRun:
         keys = one.contents, two.contents
     elif one.is_named and two.is_named:
         keys, by = (one.names, two.names), "ids"
-    elif one.planned == two.planned:
+    elif one.planned == two.planned and any(one.labels):
         keys, by = (one.rows, two.rows), "rows"
     else:
         return OTHER_IMAGES
