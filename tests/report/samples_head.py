@@ -13,6 +13,7 @@ from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.directions.compute import Directions, probe_directions
+from tuiprobe.probes.linear.compute import Labelled, Linear, linear_accuracy
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
 from tuiprobe.results import Report
@@ -47,6 +48,18 @@ def ablation() -> ChannelAblations:
     content = ablate_channels(head, [item], Chosen((3,), "outlier"), 0)
     assert isinstance(content, ChannelAblations)
     return content
+
+
+def linear() -> Linear:
+    """A head fitted to the labels, beside another one in use."""
+    head, item = one_hot()
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=item.features.shape)
+    noisy = replace(item, features=(item.features + noise).astype(np.float32))
+    labelled = Labelled(noisy, 8, 400, [replace(noisy, name="v2")], in_use=(head, noisy))
+    result = linear_accuracy(labelled, 0)
+    assert isinstance(result, Linear)
+    return result
 
 
 def calibration() -> Calibration:

@@ -29,7 +29,7 @@ from tests.report.samples import (
     report,
     retold,
 )
-from tests.report.samples_head import calibration, head_results, targets
+from tests.report.samples_head import calibration, head_results, linear, targets
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
@@ -100,6 +100,7 @@ def full_report() -> Report:
             "robustness": robustness,
             "preflight": Preflight(checks=checks),
             "calibration": calibration(),
+            "linear": linear(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
             "data": data,

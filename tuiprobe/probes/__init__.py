@@ -53,7 +53,7 @@ BUILT_IN = {
         ("head", "labels"),
     ),
     "linear": BuiltIn(
-        "A head fitted to the labels", "tuiprobe.probes.linear.describe:FittedHead",
+        "Fitted head", "tuiprobe.probes.linear.describe:FittedHead",
         ("representation", "labels"),
     ),
     "outliers": BuiltIn(
