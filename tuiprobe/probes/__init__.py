@@ -72,6 +72,10 @@ BUILT_IN = {
         "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts",
         ("representation", "concepts"),
     ),
+    "unattended": BuiltIn(
+        "How much may run unattended", "tuiprobe.probes.unattended.describe:RunsUnattended",
+        ("head", "labels"),
+    ),
 }  # fmt: skip
 """The built-in probes by id, in the order of a report."""
 

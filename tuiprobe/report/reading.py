@@ -78,7 +78,7 @@ def predictions(report: Report) -> list[Prediction]:
 
     Images of a target have the labels beside the run, unless these are unsure.
     """
-    known = images.predictions(report)
+    known = list(_with_rules(report, images.predictions(report)))
     if report.directory is None or not labels_state(RunDir(report.directory)):
         return known
     labels = {
@@ -90,6 +90,22 @@ def predictions(report: Report) -> list[Prediction]:
         replace(row, label=label) if (label := labels.get(row.set, {}).get(row.digest)) else row
         for row in known
     ]
+
+
+def _with_rules(report: Report, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+    """Yields images, each with the smallest share of errors whose rule covers it."""
+    from tuiprobe.probes.unattended.compute import Unattended
+
+    result = None
+    with suppress(DamagedFileError):  # what another version wrote
+        result = report.part(Unattended)
+    sets = {} if result is None else {rules.data: rules for rules in result.sets}
+    for row in rows:
+        if (rules := sets.get(row.set)) is None:
+            yield row
+            continue
+        confidence = row.confidence if rules.column == "confidence" else row.calibrated
+        yield replace(row, unattended=rules.tolerated(confidence))
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:

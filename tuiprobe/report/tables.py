@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from tuiprobe.errors import UsageError
@@ -53,12 +54,12 @@ def figures_frame(report: Report) -> Any:
 
 
 def predictions_table(pictures: Iterable[Prediction]) -> str:
-    """Returns label, answer and confidence of images as CSV; `class` is the model's answer."""
-    header = ["set", "path", "sha256", "label", "class", "confidence", "second"]
-    rows: Iterator[CsvRow] = (
-        [p.set, p.path, p.digest, p.label, p.answer, p.confidence, p.second] for p in pictures
-    )
-    return _csv(header, rows)
+    """Returns label, answer and confidences of images as CSV; `class` is the model's answer."""
+    columns = {"sha256": "digest", "class": "answer"}
+    names = ("set", "path", "sha256", "label", "class", "confidence", "calibrated", "second",
+             "unattended")  # fmt: skip
+    values = attrgetter(*(columns.get(name, name) for name in names))
+    return _csv(list(names), map(values, pictures))
 
 
 def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:

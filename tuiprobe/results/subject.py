@@ -237,8 +237,12 @@ class Prediction:
         digest: SHA-256 of its content; empty for a stored vector.
         label: Class of its label; None without one.
         answer: Class that the model answers; None without an answer.
-        confidence: Probability of that class, where there is one.
+        confidence: Probability of that class as the model says it, where it tells its scale.
+        calibrated: The same after the temperature scaling that was fitted in distribution, where
+            one was.
         second: The next class; None where no other may answer.
+        unattended: The smallest share of wrong answers that is promised of the images like this
+            one; None without a promise.
     """
 
     set: str
@@ -248,4 +252,6 @@ class Prediction:
     label: str | None
     answer: str | None
     confidence: float | None
+    calibrated: float | None
     second: str | None
+    unattended: float | None = None

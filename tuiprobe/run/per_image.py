@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ _CONTENTS: Final = "contents/"
 _KINDS: Final[dict[PerImage, str]] = {"correct": "u1", "kurtosis": "f4", "confidence": "f4"}
 _MOST_WIDENING: Final = 100.0
 _ANSWERS: Final = {"answer": "i4", "second": "i4", "truth": "i4", "confidence": "f8"}
+_UNCALIBRATED: Final = "uncalibrated"
+
+ConfidenceColumn: TypeAlias = Literal["confidence", "calibrated"]
+"""A column of `predictions.csv`: the probability of the answer as the model says it, or after the
+temperature scaling that was fitted in distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,9 @@ class Answers:
             distribution where there is one; NaN without an answer, or where it has none.
         widening: Factor on the ranges of accuracies and of their differences: above 1 where these
             answers vary more than those of a head that was made without these images.
+        uncalibrated: float64 [n], probability of the answer at the model's own scale; None where
+            that is not known, and in files of earlier versions.
+        temperature: What logits were divided by for `confidence`; None where none was fitted.
     """
 
     classes: NDArray[np.int32]
@@ -58,6 +66,18 @@ class Answers:
     truth: NDArray[np.int32]
     confidence: NDArray[np.float64]
     widening: float = 1.0
+    uncalibrated: NDArray[np.float64] | None = None
+    temperature: float | None = None
+
+    @property
+    def ranking(self) -> NDArray[np.float64]:
+        """The confidence that orders images: the model's own, else the calibrated one."""
+        return self.confidence if self.uncalibrated is None else self.uncalibrated
+
+    @property
+    def calibrated(self) -> NDArray[np.float64] | None:
+        """`confidence` where a temperature was fitted."""
+        return None if self.temperature is None else self.confidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +145,10 @@ def write_per_image(directory: RunDir, key: str, images: ImageValues) -> None:
             arrays |= {f"{name}/head/{part}": getattr(of_set.answers, part) for part in parts}
             if of_set.answers.widening != 1:
                 arrays[f"{name}/head/widening"] = np.array([of_set.answers.widening])
+            if of_set.answers.uncalibrated is not None:
+                arrays[f"{name}/head/{_UNCALIBRATED}"] = of_set.answers.uncalibrated
+            if of_set.answers.temperature is not None:
+                arrays[f"{name}/head/temperature"] = np.array([of_set.answers.temperature])
     write_arrays(directory.per_image_file, arrays, metadata)
 
 
@@ -162,14 +186,21 @@ def _answers(checked: CheckedArrays, prefix: str, n: int) -> Answers | None:
         return None
     classes = checked.shaped(f"{prefix}classes", "i4", None)
     read = {part: checked.shaped(prefix + part, kind, n) for part, kind in _ANSWERS.items()}
+    uncalibrated = temperature = None
+    if prefix + _UNCALIBRATED in checked.arrays:
+        uncalibrated = checked.shaped(prefix + _UNCALIBRATED, "f8", n)
+    if f"{prefix}temperature" in checked.arrays:
+        temperature = float(checked.finite(f"{prefix}temperature", "f8", 1)[0])
     given, confidence = read["answer"] >= 0, read["confidence"]
-    known = confidence[~np.isnan(confidence)]
+    both = confidence if uncalibrated is None else np.concatenate([confidence, uncalibrated])
+    known = both[~np.isnan(both)]
     rows = [np.unique(read[part][read[part] != -1]) for part in ("answer", "second", "truth")]
     if (
         classes.min(initial=0) < 0
         or not all(np.isin(row, classes).all() for row in rows)
         or not np.isnan(confidence[~given]).all()
         or not ((known >= 0) & (known <= 1 + 1e-6)).all()
+        or (temperature is not None and temperature <= 0)
     ):
         raise checked.damaged(f"{prefix} holds what no head answers")
     widening = 1.0
@@ -178,7 +209,7 @@ def _answers(checked: CheckedArrays, prefix: str, n: int) -> Answers | None:
         if not 1 <= widening <= _MOST_WIDENING:
             raise checked.damaged(f"{prefix}widening is no factor of a range")
     answer, second, truth, confidence = (read[part] for part in _ANSWERS)
-    return Answers(classes, answer, second, truth, confidence, widening)
+    return Answers(classes, answer, second, truth, confidence, widening, uncalibrated, temperature)
 
 
 def _in_range(checked: CheckedArrays, name: str, kind: PerImage, n: int) -> NDArray[Any]:

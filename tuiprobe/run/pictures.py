@@ -81,7 +81,6 @@ class Pictures:
         answers, id = self.answers, int(self.values.ids[place])
         rows = [int(of[place]) for of in (answers.truth, answers.answer, answers.second)]
         label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
-        confidence = float(answers.confidence[place])
         return Prediction(
             set=self.record.name,
             id=id,
@@ -89,7 +88,8 @@ class Pictures:
             digest=self.digests.get(id, ""),
             label=label or self._set_name(self.samples[id].label),
             answer=answer,
-            confidence=None if math.isnan(confidence) else confidence,
+            confidence=_known(answers.uncalibrated, place),
+            calibrated=_known(answers.calibrated, place),
             second=second,
         )
 
@@ -153,6 +153,11 @@ class Pictures:
 
     def _most_sure_first(self, places: Places) -> Places:
         return places[np.argsort(-self.answers.confidence[places], kind="stable")]
+
+
+def _known(values: NDArray[np.float64] | None, place: int) -> float | None:
+    """Returns the value of an image, where there are values and it has one."""
+    return None if values is None or math.isnan(values[place]) else float(values[place])
 
 
 def read_pictures(directory: RunDir, known: ImageValues | None = None) -> dict[str, Pictures]:

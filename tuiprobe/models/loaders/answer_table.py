@@ -28,7 +28,8 @@ LogProbabilities = NDArray[np.float32]
 PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
 """Columns that name pictures; the first that a table has counts, then those of `PATH_COLUMNS`."""
 
-_OTHER_COLUMNS: Final = ("set", "class", "confidence", "second", "label", "batch")
+_CONFIDENCES: Final = ("confidence", "calibrated")  # the first that holds a value counts
+_OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "class", "second", "label", "batch", "unattended")
 _LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0
 _SUM: Final = 0.01  # how far the probabilities of a picture may be from 1
 
@@ -69,15 +70,21 @@ class AnswerTable:
 
     @property
     def probabilities(self) -> tuple[str, ...]:
-        """The columns of probabilities, one for each class; empty where there is a `confidence`."""
+        """The columns of probabilities, one for each class; empty where there are confidences."""
         known = {self.named_by, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
         others = tuple(name for name in self.table.header if name not in known)
-        return () if "confidence" in self.table.header else others
+        return () if self._confidence else others
+
+    @cached_property
+    def _confidence(self) -> str:
+        """The column of confidences; empty without one."""
+        known = (name for name in _CONFIDENCES if name in self.table.header)
+        return next((name for name in known if any(self.column(name))), "")
 
     @property
     def confident(self) -> bool:
         """Whether it has confidences."""
-        return "confidence" in self.table.header or bool(self.probabilities)
+        return bool(self._confidence or self.probabilities)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -144,10 +151,10 @@ class AnswerTable:
                 if name:
                     values[row, number[name]] = 1
             return values
-        pairs = zip(self.column("class"), self.column("confidence"), strict=True)
+        pairs = zip(self.column("class"), self.column(self._confidence), strict=True)
         for row, (name, text) in enumerate(pairs):
             if name:
-                sure = self.table.fraction(row, "confidence", text)
+                sure = self.table.fraction(row, self._confidence, text)
                 others = min((1 - sure) / max(k - 1, 1), sure)
                 values[row] = np.log(max(others, _LEAST))
                 values[row, number[name]] = np.log(max(sure, _LEAST))
@@ -169,7 +176,7 @@ class AnswerTable:
 
         `second` and further columns that name pictures are what programs write beside answers.
         """
-        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, "set", "class", "confidence", "second", "batch"}
+        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS} - {"label"}
         others = [name for name in self.column("set") if name and name not in sets]
         empty = 0 if self.probabilities else self.column("class").count("")
         used = (*beside, *self.probabilities)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit, scale_known
+from tuiprobe.probes.base.confidence import (
+    Confidences,
+    CrossFitted,
+    Logits,
+    cross_fit,
+    scale_known,
+)
 from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     answered_right,
@@ -18,10 +25,10 @@ from tuiprobe.probes.base.head_arrays import (
 )
 from tuiprobe.probes.base.row_statistics import blocks, has_kurtosis, shares_and_kurtosis
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import SetSummary
+from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
-from tuiprobe.run.per_image import Answers, ImageValues, SetValues, list_digest
+from tuiprobe.run.per_image import Answers, ConfidenceColumn, ImageValues, SetValues, list_digest
 
 
 def image_values(run: RunReader) -> ImageValues:
@@ -31,7 +38,7 @@ def image_values(run: RunReader) -> ImageValues:
     of images. Images whose representation is not finite are not among them; one whose
     representation has length 0 in float32 is wrong, and has no confidence.
     """
-    data, temperatures = {data.name: data for data in run.data}, _Temperatures(run)
+    data, temperatures = {data.name: data for data in run.data}, Temperatures(run)
     return {
         images.name: _of_set(run, data[images.name], images, temperatures)
         for images in run.answered_sets
@@ -39,7 +46,7 @@ def image_values(run: RunReader) -> ImageValues:
 
 
 def _of_set(
-    run: RunReader, data: SetSummary, features: SetFeatures, temperatures: _Temperatures
+    run: RunReader, data: SetSummary, features: SetFeatures, temperatures: Temperatures
 ) -> SetValues:
     ids = np.asarray(features.ids)
     order, samples = np.argsort(ids), run.samples[features.name]
@@ -55,12 +62,12 @@ def _of_set(
             values["correct"][counted] = right
         if (features.classes_of_rows(len(run.head.weight)) >= 0).any():
             logits = Logits(run.head, known)
+            temperature = temperatures.of(features) if has_confidence(run) else None
+            answers = _answers(logits, features, temperature, order, run)
             if scale_known(run.head):
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
-            has_confidence = not alone or scale_known(run.head)
-            temperature = temperatures.of(features) if has_confidence else None
-            answers = _answers(logits, features, temperature, order, alone)
+                answers = replace(answers, uncalibrated=values["confidence"][order])
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
@@ -72,6 +79,49 @@ def _of_set(
     )
 
 
+def has_confidence(run: RunReader) -> bool:
+    """Returns whether answers have a probability; those of a table may have none."""
+    no_table = run.plan.model.representation != "none"
+    return isinstance(run.head, HeadArrays) and (no_table or scale_known(run.head))
+
+
+class RankedAnswers(NamedTuple):
+    """The confidences that order the images of a set, as `predictions.csv` has them.
+
+    Attributes:
+        column: Which of its columns they are.
+        temperature: What logits were divided by before the softmax.
+        scores: Of the images with a finite representation other than zero.
+    """
+
+    column: ConfidenceColumn
+    temperature: float
+    scores: Confidences
+
+
+def ranked_answers(
+    run: RunReader, images: SetFeatures, temperatures: Temperatures
+) -> RankedAnswers | NotRun:
+    """Returns the answers of a set with the confidences that order them.
+
+    The model's own confidence orders them, else the calibrated one.
+
+    Args:
+        run: A run with a head.
+        images: One of its sets.
+        temperatures: Of the run.
+    """
+    assert isinstance(run.head, HeadArrays)
+    if not has_confidence(run):
+        return NotRun(reason="its answers have no confidences")
+    temperature = 1.0 if scale_known(run.head) else temperatures.of(images)
+    if temperature is None:
+        return NotRun(reason="its scale is not known, and no temperature could be fitted")
+    scores = Logits(run.head, usable_images(images)).confidences(temperature)
+    column: ConfidenceColumn = "confidence" if scale_known(run.head) else "calibrated"
+    return RankedAnswers(column, temperature, scores)
+
+
 def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
     kurtosis, counts = np.full(len(features.features), np.nan), has_kurtosis(features.features)
     for span, block in blocks(features.features):  # where all values are equal there is none
@@ -81,7 +131,7 @@ def _kurtosis(features: SetFeatures) -> NDArray[np.float64]:
     return kurtosis
 
 
-class _Temperatures:
+class Temperatures:
     """Temperatures fitted in distribution, once for each set of classes that may answer.
 
     Args:
@@ -90,17 +140,18 @@ class _Temperatures:
 
     def __init__(self, run: RunReader) -> None:
         self._run = run
-        self._by_classes: dict[bytes, float] = {}
+        self._by_classes: dict[bytes, float | None] = {}
 
-    def of(self, images: SetFeatures) -> float:
-        """Returns the temperature for the classes of a set; 1 where none can be fitted."""
+    def of(self, images: SetFeatures) -> float | None:
+        """Returns the temperature for the classes of a set; None where none can be fitted."""
         run, head = self._run, self._run.head
         if not isinstance(head, HeadArrays) or not run.head_sets:
-            return 1.0
+            return None
         key = images.classes_of_rows(len(head.weight)).tobytes()
         if key not in self._by_classes:
             fitted = cross_fit(head, run.head_sets[0], images)
-            self._by_classes[key] = fitted.pooled if isinstance(fitted, CrossFitted) else 1.0
+            known = fitted.temperature if isinstance(fitted, CrossFitted) else fitted
+            self._by_classes[key] = known.value if is_known(known) else None
         return self._by_classes[key]
 
 
@@ -109,17 +160,18 @@ def _answers(
     images: SetFeatures,
     temperature: float | None,
     order: NDArray[np.int64],
-    alone: bool,
+    run: RunReader,
 ) -> Answers:
     """Returns the answers of the head on the images of a set, in another order.
 
     Args:
         logits: Of the images whose representation has a length.
         images: All images.
-        temperature: Of the probabilities; None where answers have no confidences.
+        temperature: Of the probabilities; None where none was fitted.
         order: Places of the images, in the order that is wanted.
-        alone: Whether the answers are those of a table, where equal classes are not known.
+        run: Their run.
     """
+    table = run.plan.model.representation == "none"
     places, n = np.flatnonzero(finite_and_nonzero(images)), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)
     rows = logits.rows[first].astype(np.int32)  # the first row of each class
@@ -127,19 +179,20 @@ def _answers(
     confidence = np.full(n, np.nan)
     scores = logits.confidences(1.0 if temperature is None else temperature)
     answer[places] = rows[np.searchsorted(numbers, scores.answer)]
-    if temperature is not None:
+    if has_confidence(run):
         confidence[places] = scores.confidence
     for span, block in logits.blocks():
         answered = logits.classes == scores.answer[span, None]
         others = np.where(answered, -np.inf, block)
         next_row = np.searchsorted(numbers, logits.classes[others.argmax(axis=1)])
         none = answered.all(axis=1)
-        if alone:
+        if table:  # it does not tell equal classes apart
             none |= (others == others.max(axis=1, keepdims=True)).sum(axis=1) > 1
         second[places[span]] = np.where(none, -1, rows[next_row])
     if images.labels is not None:
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)
-    return Answers(
+    answers = Answers(
         rows, answer[order], second[order], truth[order], confidence[order], images.reach
     )
+    return replace(answers, temperature=temperature)

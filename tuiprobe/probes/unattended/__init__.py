@@ -1,0 +1,1 @@
+"""How many pictures a model may answer without anyone looking at them."""

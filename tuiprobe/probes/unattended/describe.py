@@ -1,0 +1,272 @@
+"""The probe of answers that need no look: what it reads, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, log10
+from typing import Final
+
+import numpy as np
+
+from tuiprobe.evidence.identity import Contents, near_copies
+from tuiprobe.numbers import number
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.image_values import Temperatures, ranked_answers
+from tuiprobe.probes.content import heading, prose, table
+from tuiprobe.probes.protocol import Options, Probe, Results, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.unattended.compute import (
+    LEVEL,
+    REPEATED,
+    Ranked,
+    Rule,
+    SetRules,
+    TargetShares,
+    Unattended,
+    unattended,
+)
+from tuiprobe.results import NotRun
+from tuiprobe.results.section import Chart, Code, Section, SectionContent, Series, Text, Value
+
+SHOWN: Final = (0.05, 0.1)
+"""Tolerated shares that the card names, where something is shown for them."""
+
+NEAR_COPIES: Final = "near-copies"
+"""Id of the doubt under which nothing is promised."""
+
+CURVE: Final = "unattended"
+"""Id of the chart of errors by the share answered."""
+
+NOTE: Final = (
+    "Whoever lets the model answer alone above the threshold of a row, and looks at all other "
+    "pictures, accepts at most that share of wrong answers, with 95 %, for pictures like these. "
+    "This takes labels of all pictures of a set, or of a random part: labels that `tuiprobe label` "
+    "asked for are no such sample and are not counted here. Each row has its own 95 %."
+)
+
+NOT_KNOWN: Final = "whether they are as often right there is not known"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The answers of labelled sets and of targets, each with the confidences that order them."""
+
+    sets: list[Ranked]
+    targets: list[Ranked]
+
+
+class RunsUnattended(Probe[Inputs, Unattended]):
+    """How many pictures the model may answer alone, by the errors that are tolerated."""
+
+    id = "unattended"
+    title = BUILT_IN["unattended"].title
+    block = "deploy"
+    Result = Unattended
+
+    def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
+        """Reads answers and confidences."""
+        if isinstance(run.head, NotRun):
+            return run.head
+        first, *shifts = run.head_sets
+        if first.labels is None:
+            return first.unlabelled
+        temperatures = Temperatures(run)
+
+        def ranked(images: SetFeatures) -> Ranked | NotRun:
+            answers = ranked_answers(run, images, temperatures)
+            if isinstance(answers, NotRun):
+                return answers
+            return Ranked(
+                data=images.name,
+                column=answers.column,
+                temperature=answers.temperature,
+                confidence=answers.scores.confidence,
+                right=answers.scores.right,
+                left_out=images.left_out is not None,
+                near_copies=images.labels is not None and _has_near_copies(run, images),
+            )
+
+        of_first = ranked(first)
+        if isinstance(of_first, NotRun):
+            return of_first
+        if not of_first.confidence.size:
+            return NotRun(reason=f"no image of {first.name} has an answer")
+        others = [ranked(images) for images in shifts if images.labels is not None]
+        targets = [ranked(images) for images in run.target_sets]
+        known = [one for one in others if isinstance(one, Ranked) and one.confidence.size]
+        return Inputs(
+            [of_first, *known], [one for one in targets if isinstance(one, Ranked)]
+        )  # fmt: skip
+
+    def compute(self, inputs: Inputs, options: Options) -> Unattended:
+        """Tests thresholds of confidence."""
+        return unattended(inputs.sets, inputs.targets)
+
+    def describe(self, result: Unattended, subject: Subject) -> Section:
+        """Describes what may run unattended, first in distribution."""
+        first = result.sets[0]
+        return Section(
+            title=self.title,
+            headline=_line(first),
+            card=(
+                _line(first),
+                *(_of_target(target) for target in result.targets if target.shares),
+            ),
+            pictures=(CURVE,),
+            content=(
+                prose(NOTE),
+                *(prose(*line) for line in _order(result)),
+                _rules(result),
+                *_targets(result),
+                *_curve(result),
+            ),
+        )
+
+
+def _has_near_copies(run: RunReader, images: SetFeatures) -> bool:
+    """Returns whether near copies are a doubt about a set that the user does not overrule."""
+    if not run.has_digests(images.name) or NEAR_COPIES in run.spec.trust:
+        return False
+    ids, paths = np.asarray(images.ids).tolist(), run.paths(images.name)
+    contents = Contents(images.name, "in distribution", run.contents(images), ids, paths)
+    return any(near_copies(contents, images.features, run.spec.seed))
+
+
+def words(threshold: float) -> str:
+    """Returns a threshold of confidence rounded up, with two digits of its distance to 1.
+
+    >>> words(0.9141), words(0.99987321)
+    ('0.915', '0.99988')
+    """
+    digits = max(3, 1 + ceil(-log10(max(1 - threshold, 1e-15))))
+    return f"{ceil(threshold * 10**digits) / 10**digits:.{digits}f}"
+
+
+def _line(rules: SetRules) -> Text:
+    """Returns how many pictures of a set may run unattended, as one sentence."""
+    shown = _shown(rules)
+    if rules.near_copies:
+        return (
+            "How much of ",
+            Code(code=rules.data),
+            f" may run unattended is not known: {REPEATED.reason}.",
+        )
+    if not shown:
+        five = next(rule for rule in rules.rules if rule.tolerated == SHOWN[0])
+        return (
+            f"Nothing is shown to run unattended with {rules.images:,} labels: for at most "
+            f"{_percent(five.tolerated)} errors, {five.right_in_a_row:,} right in a row would be "
+            "the least.",
+        )
+    text: list[Value] = []
+    for rule in shown:
+        column = "confidence" if rules.column == "confidence" else "calibrated confidence"
+        above = "" if rule.threshold is None else f" ({column} above {words(rule.threshold)})"
+        at_most = f"with at most {_percent(rule.tolerated)} errors"
+        if text:
+            text += [", ", rule.share, f"{above} {at_most}"]
+        else:
+            of = (rule.share, " of the pictures of ", Code(code=rules.data))
+            text += [*of, f"{above} can be answered alone {at_most}"]
+    return (*text, ", with 95 % certainty, for pictures like these.")
+
+
+def _shown(rules: SetRules) -> list[Rule]:
+    """Returns the rules that the card names: the first one that covers all pictures, or two."""
+    known = rules.known
+    shown = [rule for rule in known if rule.tolerated in SHOWN] or known[:1]
+    for rule in known:
+        if rule.threshold is None and rule.tolerated <= shown[0].tolerated:
+            return [rule]
+    return shown
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share)} %"
+
+
+def _of_target(target: TargetShares) -> Text:
+    """Returns how many pictures of a target are above the thresholds, as one sentence."""
+    shown = [pair for pair in target.shares if pair[0] in SHOWN] or list(target.shares[:1])
+    parts = [f"{number(share, 'share')} for {_percent(tolerated)}" for tolerated, share in shown]
+    of = f" are above these thresholds ({', '.join(parts)}): {NOT_KNOWN}."
+    return "Pictures of ", Code(code=target.data), of
+
+
+def _order(result: Unattended) -> Iterator[Text]:
+    """Yields which confidence orders the pictures, and which sets have a stricter level."""
+    for rules in result.sets:
+        if rules.column == "calibrated":
+            yield (
+                "The model tells no scale of its own, so pictures of ", Code(code=rules.data),
+                " are ordered by the column ", Code(code="calibrated"),
+                f" of predictions.csv: the softmax of scores divided by {rules.temperature!r}.",
+            )  # fmt: skip
+        if rules.level != LEVEL:
+            yield (
+                "The head was fitted to ", Code(code=rules.data), ": each picture is answered by "
+                f"a head fitted to the others, and tests have the level {rules.level:g}.",
+            )  # fmt: skip
+    if result.sets[0].column == "confidence":
+        yield ("Pictures are ordered by the column ", Code(code="confidence"),
+               " of predictions.csv, the model's own.")  # fmt: skip
+
+
+def _rules(result: Unattended) -> SectionContent:
+    return table(
+        "unattended",
+        [
+            "data",
+            ("tolerated", "errors tolerated", "share"),
+            ("share", "may run unattended"),
+            ("threshold", "confidence above"),
+        ],
+        [
+            [Code(code=rules.data), rule.tolerated, rule.share, rule.threshold]
+            for rules in result.sets
+            for rule in rules.rules
+        ],
+    )
+
+
+def _targets(result: Unattended) -> Iterator[SectionContent]:
+    rows: list[list[Value]] = [
+        [Code(code=target.data), tolerated, share, target.images]
+        for target in result.targets
+        for tolerated, share in target.shares
+    ]
+    if rows:
+        yield heading("Above these thresholds without labels")
+        yield prose(f"Of pictures without labels, {NOT_KNOWN}.")
+        yield table(
+            "unattended_targets",
+            ["data", ("tolerated", "threshold for errors of", "share"),
+             ("share", "pictures above", "share"), ("images", "n")],
+            rows,
+        )  # fmt: skip
+
+
+def _curve(result: Unattended) -> Iterator[Chart]:
+    first = result.sets[0]
+    x = tuple(point.share for point in first.curve)
+    if len(x) < 2:
+        return
+    yield Chart(
+        id=CURVE,
+        title=f"Errors on {first.data} by the share of pictures answered, the most confident first",
+        x_label="share of pictures answered alone",
+        y_label="wrong answers among them",
+        x_unit="share",
+        y_unit="share",
+        series=(
+            Series(name="found", x=x, y=tuple(point.errors for point in first.curve)),
+            Series(
+                name="at most, with 95 % for each share",
+                x=x,
+                y=tuple(point.bound for point in first.curve),
+                role="second",
+            ),
+        ),
+    )
