@@ -40,7 +40,7 @@ from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results import NotRun
-from tuiprobe.results.subject import NO_CLASS_NAMES, no_head
+from tuiprobe.results.subject import head_kind
 from tuiprobe.spec import RunSpec
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
@@ -63,6 +63,7 @@ class HeadChoice:
             is that of the labels.
         logit_scale: As of a `Head`, for `zero-shot`.
         logit_bias: Likewise.
+        note: Why the head is not the model's own; empty where that is plain.
     """
 
     kind: HeadKind
@@ -75,6 +76,7 @@ class HeadChoice:
     assumed: bool = False
     logit_scale: float | None = None
     logit_bias: float = 0.0
+    note: str = ""
 
     @property
     def unnamed(self) -> bool:
@@ -115,15 +117,28 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     given = tuple(map(spelled_out, written))
     if given:
         _refuse_misread(spec, suite, given, len(given), f"--classes holds {len(given):,} names")
+    bare = encoder.text is None and spec.head is None
+    head = encoder.head() if bare else None
+    kind = head_kind(
+        spec.head,
+        spec.model,
+        text=encoder.text is not None,
+        classifier=head is not None and (bool(given) or _may_answer(suite, head)),
+        labels=len(labels),
+        names=len(given),
+    )
     prompted = spec.head == "zero-shot" or (spec.head is None and encoder.text is not None)
     if spec.templates is not None and not prompted:
         raise UsageError("--templates belong to a zero-shot head; this run uses another one")
-    if prompted:
-        if encoder.text is None:
-            other = "pass --head FILE or --head probe"
-            raise UsageError(f"--head zero-shot: {spec.model} has no text tower; {other}")
+    if prompted and encoder.text is None:
+        other = "pass --head FILE or --head probe"
+        raise UsageError(f"--head zero-shot: {spec.model} has no text tower; {other}")
+    if isinstance(kind, NotRun):
+        return HeadChoice(kind="none", not_run=kind)
+    if kind == "zero-shot":
+        assert encoder.text is not None
         return _zero_shot(spec, encoder.text, labels, given)
-    if spec.head == "probe":
+    if kind == "probe":
         if not labels:
             raise UsageError(
                 f"--head probe fits a head of {spec.model} to labels, and the images have none"
@@ -133,10 +148,29 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
                 f"--head probe tells classes apart, and {suite.in_distribution_name} has one, "
                 f"{labels[0]!r}. If the folders in it are the classes, give its path as --data"
             )
-        return _fitted(labels, given)
-    if spec.head is not None:
+        fitted = _fitted(labels, given)
+        if head is None:
+            return fitted
+        name, row = suite.in_distribution_name, plain(head.classes[0])
+        note = f"no class of {name} is a class of {spec.model} ({row}, …): a head is fitted to them"
+        return replace(fitted, note=note)
+    if kind == "file":
         return _from_file(spec, encoder.width, suite, written)
-    return _classifier(spec, encoder, suite, written)
+    assert head is not None
+    return _classifier(spec, encoder, head, suite, written)
+
+
+def _may_answer(suite: Suite, head: Head) -> bool:
+    """Returns whether a classifier answers with any class of the labelled images.
+
+    One without names may: its rows are then named by the labels or by `--classes`.
+    """
+    name, first = suite.in_distribution_name, suite.in_distribution
+    if len(first.classes) < 2 or _are_numbers(head.classes):
+        return True
+    if answers_for(first.classes, head.classes, suite.imagenet.get(name)) is not None:
+        return True
+    return any(match_classes((*first.classes, *deeper_folders(first)), head.classes).candidates)
 
 
 def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
@@ -150,8 +184,6 @@ def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
 def _zero_shot(
     spec: RunSpec, text: TextTower, labels: Sequence[str], given: tuple[str, ...]
 ) -> HeadChoice:
-    if not labels and not given:
-        return HeadChoice(kind="none", not_run=NO_CLASS_NAMES)
     of_imagenet = imagenet_labels(labels) is not None
     templates = imagenet_templates() if of_imagenet else text.templates
     if spec.templates is not None:
@@ -180,14 +212,9 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
 
 
 def _classifier(
-    spec: RunSpec, encoder: Encoder, suite: Suite, written: Sequence[str]
+    spec: RunSpec, encoder: Encoder, head: Head, suite: Suite, written: Sequence[str]
 ) -> HeadChoice:
-    head = encoder.head()
     labels = suite.in_distribution.classes
-    if head is None:
-        if len(labels) > 1:
-            return _fitted(labels, tuple(map(spelled_out, written)))
-        return HeadChoice(kind="none", not_run=no_head(spec.model))
     if not bool(head.weight.any()):
         zeros = f"the {head.source} of {spec.model} holds nothing but zeros"
         return HeadChoice(kind="none", not_run=NotRun(reason=zeros, remedy="load a trained one"))

@@ -96,6 +96,7 @@ def _emit_warnings(job: Job) -> None:
             "every figure describes a random network; pass --checkpoint FILE",
         )
     notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
+    notes += [plan.head.note] if plan.head.note else []
     for note in dict.fromkeys((*notes, *plan.suite.notes)):
         job.emit("warning", note)
     for layout in plan.layouts.values():

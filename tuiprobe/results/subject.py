@@ -41,6 +41,32 @@ def no_head(model: str) -> NotRun:
     )
 
 
+HeadKind = Literal["zero-shot", "classifier", "file", "probe"]
+
+
+def head_kind(
+    asked: str | None, model: str, *, text: bool, classifier: bool, labels: int, names: int
+) -> HeadKind | NotRun:
+    """Returns the kind of head that a run has, or why it has none.
+
+    Args:
+        asked: The option `--head`; None where it was not given.
+        model: Name of the model, for the reason.
+        text: Whether the model has a text tower.
+        classifier: Whether it has a classifier that answers with a class of the images, or whose
+            classes have no names.
+        labels: Classes of the labelled images; 0 without labels.
+        names: Names that `--classes` holds.
+    """
+    if asked not in (None, "zero-shot"):
+        return "probe" if asked == "probe" else "file"
+    if asked == "zero-shot" or text:
+        return "zero-shot" if labels or names else NO_CLASS_NAMES
+    if classifier:
+        return "classifier"
+    return "probe" if labels > 1 else no_head(model)
+
+
 def long_head(prompts: int) -> NotRun:
     """Returns why a head of many prompts is not built unasked on a CPU."""
     return NotRun(

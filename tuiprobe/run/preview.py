@@ -13,7 +13,7 @@ from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import listed, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
-from tuiprobe.results.subject import NO_CLASS_NAMES, NO_REPRESENTATION, long_head, no_head
+from tuiprobe.results.subject import NO_REPRESENTATION, head_kind, long_head
 from tuiprobe.spec import ANSWERS, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
 
 _CAPTIONED = ("zero-shot", "captions")
@@ -222,7 +222,7 @@ def chosen_layers(available: Sequence[str], patterns: Sequence[str]) -> list[str
 def expected_head(
     preview: Preview, model: Mapping[str, Any] | None = None
 ) -> Literal["yes"] | Unknown | NotRun:
-    """Returns whether a run will have a head, by the rules of `tuiprobe.engine.head_choice`.
+    """Returns whether a run will have a head, as far as it is known.
 
     Args:
         preview: The run.
@@ -234,19 +234,21 @@ def expected_head(
         return preview.sets if isinstance(preview.sets, Unknown) else Unknown(depends_on="data")
     if {"head", "classes"} & {wrong.option for wrong in preview.wrong}:
         return Unknown(depends_on="options")
-    if spec.head not in (None, "zero-shot") or spec.model.startswith(ANSWERS):
-        return "yes"
-    fits = bool(sets) and sets[0].classes > 1  # a head of its own, where the model brings none
-    if sets and sets[0].channels:
-        return "yes" if fits else no_head(spec.model)
-    preset = presets().get(spec.model)
-    captioned = preset is not None and preset.training in _CAPTIONED
-    if model is None and not captioned:
+    preset, answers = presets().get(spec.model), spec.model.startswith(ANSWERS)
+    stored = bool(sets and sets[0].channels)
+    captioned = not stored and preset is not None and preset.training in _CAPTIONED
+    if model is None and spec.head in (None, "zero-shot") and not (captioned or stored or answers):
         return Unknown(depends_on="model")
-    if model is not None and model["text"] is None:
-        return "yes" if fits or model["head"] is not None else no_head(spec.model)
-    if not classes:
-        return NO_CLASS_NAMES
+    kind = head_kind(
+        spec.head,
+        spec.model,
+        text=captioned if model is None else model["text"] is not None,
+        classifier=answers or (model is not None and model["head"] is not None),
+        labels=sets[0].classes if sets else 0,
+        names=preview.names,
+    )
+    if kind != "zero-shot":
+        return kind if isinstance(kind, NotRun) else "yes"
     templates = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])
     prompts = classes * (preview.templates or templates)
     if prompts <= MAX_CPU_PROMPTS or spec.head == "zero-shot":
