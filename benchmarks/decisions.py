@@ -6,6 +6,7 @@ variance says that decides whether one is right; the true accuracies are known.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 from types import SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -20,6 +21,7 @@ from tuiprobe.comparing.inference import joint_reach
 from tuiprobe.comparing.orders import BEATEN, order_by_pictures
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.contest import MARGIN
+from tuiprobe.probes import intervals
 
 TITLE = "Decisions by labelled pictures"
 DRAWS: Final = 20_000
@@ -62,12 +64,14 @@ def accuracies(world: World, models: int) -> NDArray[np.float64]:
     return np.linspace(0.8, 0.6, models)
 
 
-def draw(truth: NDArray[np.float64], pictures: int, rng: np.random.Generator) -> AnsweredPictures:
-    """Returns answers to a random sample of pictures."""
-    models = len(truth)
+def draw(
+    thresholds: NDArray[np.float64], pictures: int, rng: np.random.Generator
+) -> AnsweredPictures:
+    """Returns answers to a random sample of pictures; `thresholds` are quantiles of accuracies."""
+    models = len(thresholds)
     hard = np.sqrt(SHARED) * rng.standard_normal(pictures)
-    single = np.sqrt(1 - SHARED) * rng.standard_normal((models, pictures))
-    right = hard + single < norm.ppf(truth)[:, None]
+    single = np.sqrt(1 - SHARED) * rng.standard_normal((models, pictures), dtype=np.float32)
+    right = hard + single < thresholds[:, None]
     none = np.full(pictures, -1)
     return AnsweredPictures("set", tuple(range(models)), right, none, (), (1.0,) * models)
 
@@ -76,17 +80,20 @@ def count(world: World, models: int, pictures: int, draws: int) -> Count:
     """Decides on so many random sets of pictures."""
     truth, rng = accuracies(world, models), np.random.default_rng([models, pictures])
     runs, reach = [NO_COSTS] * models, joint_reach(models)
+    thresholds = np.asarray(norm.ppf(truth))
     totals = np.zeros(len(Count._fields))
     for _ in range(draws):
-        answered = draw(truth, pictures, rng)
+        answered = draw(thresholds, pictures, rng)
         order = order_by_pictures(runs, answered)
         first = order.order[0]
         lost = truth[0] - truth[first]
         claims = {"best": lost > 0 or world == "equal", "within": lost > MARGIN}
         behind = [n for n, standing in order.standings.items() if standing == "behind"]
+        right = answered.right.astype(np.float32)
+        gained = (right @ (1 - right).T).astype(int).tolist()
         missed = False
         for a, b in combinations(range(models), 2):
-            lead = answered.lead(a, b, reach)
+            lead = intervals.paired_difference(gained[a][b], gained[b][a], pictures, reach)
             assert lead.low is not None
             assert lead.high is not None
             missed |= not lead.low <= truth[a] - truth[b] <= lead.high
@@ -103,6 +110,7 @@ def count(world: World, models: int, pictures: int, draws: int) -> Count:
 def run(quick: bool = False) -> dict[str, Any]:
     """Returns the counts of each world, number of models and number of pictures."""
     draws = DRAWS // 100 if quick else DRAWS
+    intervals.paired_difference = cache(intervals.paired_difference)  # few counts occur
     cells = [
         [world, models, pictures, *count(world, models, pictures, draws)]
         for world in WORLDS

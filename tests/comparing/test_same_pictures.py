@@ -19,9 +19,11 @@ from tests.comparing.test_not_compared import CLASSES, answer, paint
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.decision_section import write_decision
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.results import is_known
+from tuiprobe.run.directory import RunDir
 
 ROWS = 90
 
@@ -102,6 +104,10 @@ def test_pictures_of_another_folder_are_the_same_by_content(
     assert (decision.pictures, decision.left_out, decision.paired_by) == (60, 0, "contents")
     assert [row.place for row in decision.models] == [1, 0]
     assert tuiprobe.compare([second, first]) == decision
+    file, text, written = write_decision([RunDir(second), RunDir(first)], root)  # of several models
+    assert written == decision
+    assert "60 labelled pictures" in " ".join(text.split())
+    assert "60 labelled pictures" in file.read_text()
     paths = [str(second), str(first)]
     for form in ([], ["--json"], ["--html"]):
         assert run_cli(["compare", *paths, *form]) == 0
