@@ -32,9 +32,12 @@ def sentence(decision: Decision, runs: Sequence[Run]) -> str:
         return _undecided(decision)
     if decision.evidence == "labels":
         return _by_labels(decision, decision.take, _chosen(decision, runs))
-    words = f"{_best(decision)}{_lead(decision)}"
+    like = " and others like them" if decision.evidence == "pictures" else ""  # they are a sample
+    words = f"best on {by(decision)}{like}{_lead(decision)}"
     if decision.verdict == "within":
-        words = f"{_among(decision, runs)}within {MARGIN_POINTS} of the best on {by(decision)}"
+        words = (
+            f"{_among(decision, runs)}within {MARGIN_POINTS} of the best on {by(decision)}{like}"
+        )
     if decision.evidence == "shifts" and decision.target:
         words += f"; on {decision.target} itself undecided"
         words += f" by {several(decision.labels, 'label')}" if decision.labels else ""
@@ -108,12 +111,6 @@ def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
     if is_known(nearest.difference) and nearest.difference.value > 0:
         words += f"; it leads {nearest.model} by about {nearest.difference.alone()}"
     return f"Take {take.model}: {words}."
-
-
-def _best(decision: Decision) -> str:
-    """Returns "best" with its evidence; labelled pictures are a sample of others like them."""
-    like = " and others like them" if decision.evidence == "pictures" else ""
-    return f"best on {by(decision)}{like}"
 
 
 def _lead(decision: Decision) -> str:
