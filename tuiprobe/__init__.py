@@ -202,7 +202,12 @@ def watch(
     return Watched(model, layers, options=options, output=output, overwrite=overwrite)
 
 
-def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = None) -> Decision:
+def compare(
+    runs: Sequence[Report | str | PathLike[str]],
+    target: str | None = None,
+    *,
+    trust: Sequence[str] = (),
+) -> Decision:
     """Decides which of several models to take, as `tuiprobe compare` does.
 
     An example::
@@ -213,18 +218,21 @@ def compare(runs: Sequence[Report | str | PathLike[str]], target: str | None = N
     Args:
         runs: Two or more run directories, or reports read from them.
         target: Name of the target set whose labels count; None for the first that has labels.
+        trust: Ids of doubts to overrule.
 
     Returns:
         The decision; `take` is the model to take, or None.
 
     Raises:
-        UsageError: If it is fewer than two runs, or a report was read from no run directory.
+        UsageError: If it is fewer than two runs, a report was read from no run directory, or
+            `trust` names no doubt.
         DamagedFileError: If a run is missing or damaged.
     """
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import directories, read_runs
+    from tuiprobe.results.doubt import checked_trust
 
-    return decide(read_runs(directories(runs)), target)
+    return decide(read_runs(directories(runs)), target, checked_trust(trust))
 
 
 def label(
@@ -234,6 +242,7 @@ def label(
     answers: str | PathLike[str] | None = None,
     answers_from: str | PathLike[str] | None = None,
     difference: bool = False,
+    trust: Sequence[str] = (),
 ) -> Decision:
     """Labels pictures of a target by what is known of them, as `tuiprobe label` does.
 
@@ -244,12 +253,13 @@ def label(
         answers_from: Class folders, another labelled source or a table, whose labels are taken in
             the order in which they are asked, until it is decided.
         difference: Whether `answers_from` goes on after the decision, to narrow the differences.
+        trust: Ids of doubts to overrule.
 
     Returns:
         The decision by all labels beside the runs.
 
     Raises:
-        UsageError: If it is fewer than two runs, or a label is wrong.
+        UsageError: If it is fewer than two runs, a label is wrong, or a table of labels is doubted.
         DataError: If a run cannot be labelled, or labels cannot be read.
     """
     import warnings
@@ -262,16 +272,19 @@ def label(
     from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.report.renewal import renew_labelled
+    from tuiprobe.results.doubt import checked_trust
 
-    paths = directories(runs)
+    paths, trusted = directories(runs), checked_trust(trust)
     with closing(open_labelling(paths, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
-            import_answers(labelling, Path(answers))
+            import_answers(labelling, Path(answers), trusted)
         if answers_from is not None:
             source = fspath(answers_from)
-            label_known(labelling, known_labels(labelling, source).classes, source, difference)
+            label_known(
+                labelling, known_labels(labelling, source, trusted).classes, source, difference
+            )
         if labelling.changed:
             for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
                 warnings.warn(reason, stacklevel=2)
-        return decide(read_runs(paths), labelling.matched.source_run.target)
+        return decide(read_runs(paths), labelling.matched.source_run.target, trusted)

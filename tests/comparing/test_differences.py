@@ -71,10 +71,11 @@ def test_what_weakens_a_comparison_is_noted():
         model=model(width=512, weights=weights),
         data=(report().data[0].model_copy(update={"measured": 400}),),
     )
-    notes = " ".join(compare(report(), small).notes)
+    weaker = compare(report(), small)
+    notes = " ".join(weaker.notes)
     assert "1024 and 512" in notes
     assert "UNTRAINED" in notes
-    assert "400" in notes
+    assert any("400" in doubt.sentence for doubt in weaker.doubts)
     assert "- outlier channels on `val`: they differ in their width" in markdown_of(
         compare(report(), small)
     )
@@ -158,13 +159,13 @@ def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
     top1, kurtosis = headlines["top1"], headlines["kurtosis"]
     assert top1.paired
     assert kurtosis.paired
-    assert comparison.notes == ()  # a moved folder holds the same images
+    assert comparison.notes == comparison.doubts == ()  # a moved folder holds the same images
     assert "| paired |" in markdown_of(comparison)
     second.per_image_file.unlink()
     vouch(second)
     earlier = compare_runs([read_run(first), read_run(second)], 0, 1, None)
     assert not any(row.paired for row in earlier.differences)
-    assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
+    assert {doubt.id for doubt in earlier.doubts} == {"other-pictures"}
     assert earlier.headlines()[0].difference.value == top1.difference.value
 
 
@@ -176,5 +177,5 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     write_results(second, make_report(second))
     comparison = compare_runs([read_run(first), read_run(second)], 0, 1, None)
     assert not any(row.paired for row in comparison.differences)
-    assert comparison.notes == ("val: differences are not paired: other images",)
+    assert [(of.id, of.data) for of in comparison.doubts] == [("other-pictures", "val")]
     assert "| separate |" in markdown_of(comparison)

@@ -96,9 +96,9 @@ def test_a_set_that_one_run_lacks_trips_a_gate_for_all_sets():
     shifts = full.part(Robustness).accuracies
     fewer = full.part(Robustness).model_copy(update={"accuracies": shifts[:-1]})
     comparison = compare(full, retold(full, robustness=fewer))
-    (reason,) = tripped(parse_gate("top1 < -1"), comparison)
+    (reason,) = tripped(parse_gate("top1 < -0.9"), comparison)
     assert reason.startswith(f"{shifts[-1].data}: ")
-    assert tripped(parse_gate(f"{shifts[0].data}: top1 < -1"), comparison) == []
+    assert tripped(parse_gate(f"{shifts[0].data}: top1 < -0.9"), comparison) == []
 
 
 def test_what_rests_on_a_head_is_compared_too():
@@ -125,8 +125,15 @@ def test_headline_figures_have_human_names():
     comparison = compare(head_report(), head_report())
     for name in ("top-1", "mean of shifts", "effective robustness", "kurtosis"):
         assert not tripped(parse_gate(f'"{name}" < -0.01'), comparison)
-        assert len(tripped(parse_gate(f'"{name}" < 1'), comparison)) == 1  # of one set alone
+        assert len(tripped(parse_gate(f'"{name}" < 0.9'), comparison)) == 1  # of one set alone
     with pytest.raises(UsageError, match='no headline figure has that name; "accuracy by labels"'):
         parse_gate('"beauty" < 1')
     with pytest.raises(UsageError, match="no such figure in both reports"):
         tripped(parse_gate('"accuracy by labels" < 1'), comparison)
+
+
+@pytest.mark.parametrize("text", ["top1 < -2", '"top-1" < -43', "top1 >= 1"])
+def test_a_share_is_not_compared_with_points(text):
+    comparison = compare(head_report(), head_report())
+    with pytest.raises(UsageError, match="accuracies are fractions"):
+        tripped(parse_gate(text), comparison)

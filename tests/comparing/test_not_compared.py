@@ -116,11 +116,10 @@ def test_one_measurement_given_twice_is_no_tie(world: Path, capsys, again: str) 
 def test_equal_answers_of_two_measurements_are_noted(world: Path) -> None:
     decision = decided(world, "first", "second", "again")
     assert not decision.not_compared
-    (note,) = [note for note in decision.notes if "all answers equal" in note]
+    (doubt,) = [doubt for doubt in decision.doubts if doubt.id == "equal-answers"]
     models = {Path(row.run).name: row.model for row in decision.models}
-    assert note.endswith(f"{3 * EACH} pictures: {models['first']} and {models['again']}")
-    notes = decided(world, "first", "second").notes
-    assert not any("all answers equal" in note for note in notes)
+    assert doubt.sentence.endswith(f"{3 * EACH} pictures: {models['first']} and {models['again']}")
+    assert not any(of.id == "equal-answers" for of in decided(world, "first", "second").doubts)
 
 
 def test_accuracies_on_other_pictures_share_no_column(world: Path) -> None:

@@ -129,7 +129,7 @@ def test_vectors_are_paired_by_row_number_and_one_lost_row_is_counted(
     every = decided(b, a)
     assert (every.evidence, every.pictures, every.paired_by) == ("pictures", ROWS, "rows")
     assert every.verdict == "best"
-    assert not any("not paired" in note for note in every.notes)
+    assert not any(doubt.id == "other-pictures" for doubt in every.doubts)
     c = vectors(root, "ccc", 0.4, labels, lost=[7, 8])
     some = decided(c, a)
     assert (some.verdict, some.pictures, some.left_out) == ("best", ROWS - 2, 2)

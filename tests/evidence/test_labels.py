@@ -15,6 +15,7 @@ from tuiprobe.evidence.labels import (
     one_answer,
     upper_end,
 )
+from tuiprobe.results.doubt import Doubt
 
 NAMES = ("A", "B", "C")
 
@@ -65,22 +66,26 @@ def test_candidates_that_nearly_agree_count_as_one() -> None:
 
 
 def test_a_table_with_a_candidates_answer_on_every_row_is_one_of_answers() -> None:
-    target = world(4, 60, (0.7, 0.8))
+    target = world(4, 200, (0.7, 0.8))
     false = target._replace(labels=target.answers[1])
-    assert [doubt.figures["equal"] for doubt in every_answer(false, NAMES[:2])] == [60]
+    assert [doubt.figures["equal"] for doubt in every_answer(false, NAMES[:2])] == [200]
     assert list(every_answer(target, NAMES[:2])) == []
+
+
+def chance(right: int, n: int, classes: int = 4) -> list[Doubt]:
+    return list(at_chance("street", (right / n, right / n, right / n), n, classes, "why"))
 
 
 def test_labels_of_other_pictures_are_at_chance() -> None:
     rng = np.random.default_rng(5)
-    (other,) = at_chance("street", int((rng.random(400) < 0.25).sum()), 400, 4)
+    (other,) = chance(int((rng.random(400) < 0.25).sum()), 400)
     assert (other.case, other.withholds) == ("at", True)
-    assert list(at_chance("street", 160, 400, 4)) == []
-    (few,) = at_chance("street", 4, 12, 4)
+    assert chance(160, 400) == []
+    (few,) = chance(4, 12)
     assert not few.withholds
-    (weak,) = at_chance("street", 15, 40, 4)  # 38 % of 40 may be more than guessing
+    (weak,) = chance(15, 40)  # 38 % of 40 may be more than guessing
     assert not weak.withholds
-    (below,) = at_chance("street", 40, 400, 4)  # a model that is a class off
+    (below,) = chance(40, 400)  # a model that is a class off
     assert (below.case, below.withholds) == ("below", False)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuiprobe.comparing.decision import Decision
     from tuiprobe.comparing.differences import Comparison
     from tuiprobe.comparing.runs import Run
+    from tuiprobe.results.doubt import Doubt
 
 
 def compare(
@@ -29,6 +30,13 @@ def compare(
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
             "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats.",
         ),
+    ] = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Let gates compare runs on other pictures.")
+    ] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Overrule a doubt by its id (docs/checks.md); repeats."),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All figures, not the headline figures alone.")
@@ -48,11 +56,13 @@ def compare(
     from tuiprobe.cli.output import print_file
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.differences import compare_runs
+    from tuiprobe.comparing.doubts import gate_doubts
     from tuiprobe.comparing.gates import parse_gate, tripped
     from tuiprobe.comparing.indicator import SEVERAL
     from tuiprobe.comparing.label_evidence import label_evidence
     from tuiprobe.comparing.runs import read_runs
     from tuiprobe.plaintext import listed, plain
+    from tuiprobe.results.doubt import checked_trust
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
@@ -60,15 +70,20 @@ def compare(
     runs = read_runs((first, *others))
     labels = label_evidence(runs)
     given = [compare_runs(runs, 0, n, labels) for n in range(1, len(runs)) if gates]
+    trusted = checked_trust(trust or ())
     trips = {
         gate.text: [
-            f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
-            for path, comparison in zip(others, given, strict=True)
-            for reason in tripped(gate, comparison)
+            f"gate {word} by {plain(str(path))}: {gate.text}: {reason}"
+            for n, (path, comparison) in enumerate(zip(others, given, strict=True), 1)
+            for word, reasons in (
+                ("tripped", tripped(gate, comparison)),
+                ("withheld", _withheld(gate_doubts(runs, n, gate, unpaired, trusted))),
+            )
+            for reason in reasons
         ]
         for gate in gates
     }
-    decision = decide(runs)
+    decision = decide(runs, trust=trusted)
     reference, *compared = (row.place for row in decision.models)
     if as_json:
         pairs = {n: compare_runs(runs, n, reference, labels) for n in compared}
@@ -90,6 +105,12 @@ def compare(
         for text in reasons or [plain(passed)]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))
+
+
+def _withheld(doubts: list[Doubt]) -> list[str]:
+    from tuiprobe.plaintext import plain
+
+    return [plain(doubt.words) for doubt in doubts]
 
 
 def _text(

@@ -60,6 +60,10 @@ def label(
         bool,
         typer.Option("--difference", help="Once the best is known, narrow the differences."),
     ] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Overrule a doubt by its id (docs/checks.md); repeats."),
+    ] = None,
     require_decision: Annotated[
         bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
     ] = False,
@@ -85,20 +89,24 @@ def label(
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.renewal import renew_labelled
     from tuiprobe.report.terminal import section_text
+    from tuiprobe.results.doubt import checked_trust
     from tuiprobe.tui.start import has_terminal
 
+    trusted = checked_trust(trust or ())
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     named, runs = runs, _with_answers(runs, data)
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, difference))
+        raise typer.Exit(_screen(runs, target, difference, trusted))
     with closing(open_labelling(runs, target)) as labelling:
         labelling.narrow = difference
         if answers is not None:
-            print(import_answers(labelling, answers).words(), file=sys.stderr)
+            print(import_answers(labelling, answers, trusted).words(), file=sys.stderr)
         if answers_from is not None:
-            known = _miniature_labels if answers_from == MINIATURE else known_labels
-            classes, not_used = known(labelling, answers_from)
+            if answers_from == MINIATURE:
+                classes, not_used = _miniature_labels(labelling)
+            else:
+                classes, not_used = known_labels(labelling, answers_from, trusted)
             taken = label_known(labelling, classes, answers_from, difference)
             for remark in filter(None, (not_used, taken)):
                 print(remark, file=sys.stderr)
@@ -109,9 +117,9 @@ def label(
     if labelling.changed:
         for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
             print(reason, file=sys.stderr)
-    state = label_status(labelling)
+    state = label_status(labelling, trusted)
     candidates = read_runs(runs) if len(runs) > 1 else []
-    decision = decide(candidates, state.target) if candidates else None
+    decision = decide(candidates, state.target, trusted) if candidates else None
     if decision is not None and decision.command and todo is not None:
         options = {"--data": data, "--target": target, "--answers": str(todo)}
         words = [word for name, of in options.items() if of for word in (name, of)]
@@ -120,7 +128,8 @@ def label(
     if as_json:
         first = None if decision is None else decision.model_dump(mode="json")
         about = {"schema_version": 3, "decision": first, "decided": state.decided}
-        print(json_text({**about, **asdict(state)}))
+        doubts = [doubt.model_dump(mode="json") for doubt in state.doubts]
+        print(json_text({**about, **asdict(state), "doubts": doubts}))
     else:
         verdict = state.sentence(names=True) if decision is None else decision.sentence
         print(section_text(describe_labels(state, verdict)), end="")
@@ -166,7 +175,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     return [paths.get(path, path) for path in named]
 
 
-def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
+def _screen(runs: list[Path], target: str | None, narrow: bool, trust: tuple[str, ...]) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -175,10 +184,10 @@ def _screen(runs: list[Path], target: str | None, narrow: bool) -> int:
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(first=partial(LabelScreen, runs, target, narrow))
+    return start(first=partial(LabelScreen, runs, target, narrow, trust))
 
 
-def _miniature_labels(labelling: Labelling, _: str) -> KnownLabels:
+def _miniature_labels(labelling: Labelling) -> KnownLabels:
     """Returns the class of each picture of a set of the miniature, by digest."""
     from tuiprobe.labelling.handed_out import KnownLabels
     from tuiprobe.labelling.label_log import NONE_OF_THESE

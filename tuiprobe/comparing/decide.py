@@ -11,11 +11,12 @@ since which of them is the reference follows from the same images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
+from tuiprobe.comparing.doubts import decision_doubts
 from tuiprobe.comparing.inference import joint_reach
 from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
 from tuiprobe.comparing.not_compared import left_out, without_evidence
@@ -36,6 +37,7 @@ from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.content import several
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
+from tuiprobe.results.doubt import Doubt, ordered
 
 REFERENCE: Final = NotRun(reason="the others are compared with this model")
 NOT_COMPARED: Final = NotRun(reason="no measured mean over the same labelled shifts")
@@ -51,18 +53,19 @@ class _Evidence(NamedTuple):
     answered: AnsweredPictures | None = None
 
 
-def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
+def decide(runs: Sequence[Run], target: str | None = None, trust: Collection[str] = ()) -> Decision:
     """Decides which of two or more models to take.
 
     Args:
         runs: The runs, whose models differ in their names; see `with_names`.
         target: Name of the target set; None for the first that is labelled, or that all have.
+        trust: Ids of doubts that the user overrules.
     """
     same = same_measurements(runs)
     if not same:
-        return _decide(runs, target)
+        return _decide(runs, target, trust)
     places = [n for n in range(len(runs)) if n not in same]
-    decision = _decide([runs[n] for n in places], target)
+    decision = _decide([runs[n] for n in places], target, trust)
     again = tuple(
         left_out(runs, n, "same measurement", f"the same as {runs[first].report.model.name}")
         for n, first in same.items()
@@ -74,14 +77,23 @@ def decide(runs: Sequence[Run], target: str | None = None) -> Decision:
         ),
         "not_compared": (*again, *others),
     }
+    doubts = (
+        Doubt(
+            id="same-measurement",
+            sentence=f"{runs[n].report.model.name} is the same measurement as "
+            f"{runs[first].report.model.name}",
+        )
+        for n, first in same.items()
+    )
+    changes["doubts"] = ordered((*decision.doubts, *doubts), trust)
     if len(places) == 1:
         changes["sentence"] = "Nothing to compare: all runs are the same measurement."
     return decision.model_copy(update=changes)
 
 
-def _decide(runs: Sequence[Run], target: str | None) -> Decision:
+def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> Decision:
     """Decides between different measurements; of one alone nothing."""
-    labels = label_evidence(runs, target) if len(runs) > 1 else None
+    labels = label_evidence(runs, target, trust) if len(runs) > 1 else None
     data = target_set(runs, target, labels)
     evidence = _evidence(runs, labels, None if data is None else data.name)
     order, answered = evidence.order, evidence.answered
@@ -111,18 +123,20 @@ def _decide(runs: Sequence[Run], target: str | None) -> Decision:
             "paired_by": answered.paired_by,
             "more": order.more,
         }
-    notes = [*_pictures_notes(answered, models), *weakening(runs, order.order, labels, answered)]
+    notes = [*_pictures_notes(answered, models), *weakening(runs, labels)]
+    doubts = decision_doubts(runs, order.order, evidence.sets, labels, answered)
     decision = Decision(
         verdict=order.verdict,
         evidence=evidence.kind,
         models=tuple(models),
         shifts=evidence.shifts,
         close=order.close,
+        doubts=ordered(doubts, trust),
         notes=tuple(notes),
         not_compared=without_evidence(runs, others, order.order[0], evidence.sets),
         **fields,
     )
-    return decision.model_copy(update={"sentence": sentence(decision, runs)})
+    return decision.model_copy(update={"sentence": sentence(decision, runs)}).withheld()
 
 
 def _evidence(

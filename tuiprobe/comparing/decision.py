@@ -8,9 +8,11 @@ from tuiprobe.comparing.answered import FoundClass
 from tuiprobe.comparing.not_compared import NotCompared
 from tuiprobe.comparing.orders import Standing, Verdict
 from tuiprobe.comparing.same_pictures import MatchedBy
+from tuiprobe.plaintext import listed
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun
 from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.base import Count, Real
+from tuiprobe.results.doubt import Doubt, stopping
 
 DecisionEvidence: TypeAlias = Literal["labels", "pictures", "shifts", "none"]
 
@@ -79,7 +81,8 @@ class Decision(Frozen):
             known, as before the first label.
         close: Whether the undecided models are within 2 points of each other, so that more labelled
             pictures would hardly decide.
-        notes: What weakens it.
+        doubts: What speaks against believing it, those that withhold it first.
+        notes: What else weakens it.
         not_compared: Runs that it leaves out, each with the reason. What is an earlier run again
             is not among the models.
     """
@@ -100,8 +103,29 @@ class Decision(Frozen):
     obstacle: str = ""
     more: Count | None = None
     close: bool = False
+    doubts: tuple[Doubt, ...] = ()
     notes: tuple[str, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
+
+    def withheld(self) -> Decision:
+        """Returns it undecided where doubts withhold it; figures and doubts stay."""
+        stops = stopping(self.doubts)
+        if not stops:
+            return self
+        compared = {"standing": "undecided"}
+        ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
+        return self.model_copy(
+            update={
+                "sentence": f"Withheld by doubts about the evidence ({ids}): no model is named.",
+                "verdict": "undecided",
+                "models": tuple(
+                    row if row.standing == "not compared" else row.model_copy(update=compared)
+                    for row in self.models
+                ),
+                "command": "",
+                "more": None,
+            }
+        )
 
     @property
     def take(self) -> DecidedModel | None:

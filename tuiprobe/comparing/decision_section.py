@@ -62,6 +62,8 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
 def beneath(decision: Decision) -> Iterator[Text]:
     """Yields what a decision leaves out, what weakens it, and labels that would strengthen it."""
     alone = len(decision.models) < 2
+    for doubt in decision.doubts:
+        yield Strong(strong="doubt"), f": {doubt.words}"
     if decision.not_compared:
         yield Strong(strong="not compared"), f": {in_words(decision.not_compared, MANY)}"
     for note in decision.notes:

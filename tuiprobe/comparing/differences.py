@@ -13,13 +13,15 @@ from typing import Final
 
 from pydantic import Field
 
+from tuiprobe.comparing.image_doubts import image_doubts
 from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
 from tuiprobe.comparing.label_evidence import LabelEvidence
-from tuiprobe.comparing.notes import image_notes, label_notes, model_notes, subject_notes
+from tuiprobe.comparing.notes import label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import pairing_of
 from tuiprobe.results import Figure, Frozen, NotRun, Report, is_known
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.headlines import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
@@ -91,7 +93,8 @@ class Comparison(Frozen):
         facts: Findings of one word each.
         differences: Figures that both have.
         overlaps: What both name, by set of images.
-        notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
+        doubts: What speaks against comparing their images.
+        notes: What makes the comparison weaker: widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
         of_one: Figures of the final representation that only one of them has: id and set.
     """
@@ -100,6 +103,7 @@ class Comparison(Frozen):
     facts: tuple[FactPair, ...]
     differences: tuple[Difference, ...]
     overlaps: tuple[Overlap, ...]
+    doubts: tuple[Doubt, ...] = ()
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
     of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
@@ -175,10 +179,10 @@ def compare(
         ),
         differences=_headlines_alone(list(_differences(common, models, pairing, known))),
         overlaps=tuple(overlaps(first, second)) if same_kind else (),
+        doubts=tuple(image_doubts(first, second, pairing)),
         notes=(
             *model_notes(first, second),
             *subject_notes((first, second)),
-            *image_notes(first, second, pairing),
             *label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),

@@ -60,7 +60,8 @@ def describe_details(
         comparisons: The first model of the decision with others.
         everything: Whether all other figures of each pair are listed.
     """
-    sections = [describe(comparison, everything, decision.notes) for comparison in comparisons]
+    known = (*decision.notes, *(doubt.words for doubt in decision.doubts))
+    sections = [describe(comparison, everything, known) for comparison in comparisons]
     reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
     if len(reports) >= SEVERAL:
         sections.append(describe_indicator(correlate(reports)))
@@ -88,8 +89,9 @@ def _about(comparison: Comparison, known: Sequence[str]) -> SectionContent:
         f"{fact.name}: {fact.second or MISSING} of {second}, {fact.first or MISSING} of {first}"
         for fact in comparison.facts
     ]
-    notes = [note for note in comparison.notes if note not in known]
-    lines += [(Strong(strong="note"), f": {note}") for note in notes]
+    texts = [("doubt", doubt.words) for doubt in comparison.doubts]
+    texts += [("note", note) for note in comparison.notes]
+    lines += [(Strong(strong=kind), f": {text}") for kind, text in texts if text not in known]
     if comparison.unmatched:
         names = comparison.unmatched
         if len(names) > MOST_NAMES:

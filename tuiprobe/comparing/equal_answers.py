@@ -11,14 +11,15 @@ from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import MeasuredSet
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import listed
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.run.head_file import class_name, read_head
 
 _NAMED = 4
 """Models that a note names."""
 
 
-def equal_answers(runs: Sequence[Run]) -> Iterator[str]:
-    """Yields a note on the runs that give equal answers on all pictures that they share."""
+def equal_answers(runs: Sequence[Run]) -> Iterator[Doubt]:
+    """Yields a doubt on the runs that give equal answers on all pictures that they share."""
     answers = [_answers(run) for run in runs]
     noted: set[int] = set()
     for first, run in enumerate(runs):
@@ -32,7 +33,8 @@ def equal_answers(runs: Sequence[Run]) -> Iterator[str]:
             noted |= {first, *equal}
             names = [runs[place].report.model.name for place in (first, *equal)]
             count = _shared(run, runs[equal[0]], answers[first], answers[equal[0]])
-            yield f"all answers equal, on {count:,} pictures: {listed(names, _NAMED)}"
+            text = f"all answers equal, on {count:,} pictures: {listed(names, _NAMED)}"
+            yield Doubt(id="equal-answers", sentence=text, figures={"pictures": count})
 
 
 def _answers(run: Run) -> Mapping[str, str]:

@@ -101,7 +101,8 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     compared is no pass.
 
     Raises:
-        UsageError: No figure of both reports has this name, or none at this place.
+        UsageError: No figure of both reports has this name, or none at this place; or a share is
+            compared with a number of 1 or more.
     """
     first, second = comparison.models
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
@@ -132,6 +133,20 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
             plain(
                 f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
                 f"{', '.join(figures)}; sets are {', '.join(sets)}"
+            )
+        )
+    shares = any(
+        figure.unit in ("share", "points")
+        for row in rows
+        for figure in (row.first, row.second)
+        if is_known(figure)
+    )
+    if gate.sign and shares and abs(gate.limit) >= 1:
+        points = abs(gate.limit)
+        raise UsageError(
+            plain(
+                f"--fail-if {gate.text!r}: accuracies are fractions: {gate.limit / 100:g} is "
+                f"{points:g} point{'s' * (points != 1)}"
             )
         )
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,9 @@ class LabelEvidence:
         return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
 
 
-def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvidence | NotRun | None:
+def label_evidence(
+    runs: Sequence[Run], target: str | None = None, trust: Collection[str] = ()
+) -> LabelEvidence | NotRun | None:
     """Returns the evidence of labels for some runs, or why there is none; None without labels.
 
     It is of the runs on the same target, two or more of them.
@@ -56,6 +58,7 @@ def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvide
     Args:
         runs: The runs; the labels are those of the first one that has a target.
         target: Name of the target set; None for the first that has labels.
+        trust: Ids of doubts about the labels that the user overrules.
     """
     same = same_measurements(runs)
     targets = {
@@ -71,7 +74,7 @@ def label_evidence(runs: Sequence[Run], target: str | None = None) -> LabelEvide
                 continue
             states = tuple(labels_state(runs[n].directory) for n in some)
             paths = tuple(runs[n].directory.path for n in some)
-            if states[0] and (evidence := _evidence(paths, name, states)) is not None:
+            if states[0] and (evidence := _evidence(paths, name, states, tuple(trust))) is not None:
                 return replace(
                     evidence, places=dict(zip(some, evidence.places.values(), strict=True))
                 )
@@ -92,14 +95,17 @@ def _on_one_target(runs: Sequence[Run], places: Sequence[int], target: str) -> S
 
 @lru_cache(maxsize=64)
 def _evidence(
-    paths: tuple[Path, ...], target: str, states: tuple[tuple[object, ...], ...]
+    paths: tuple[Path, ...],
+    target: str,
+    states: tuple[tuple[object, ...], ...],
+    trust: tuple[str, ...],
 ) -> LabelEvidence | None:
     """Returns the evidence of labels for run directories; `states` changes whenever it may."""
     from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
     from tuiprobe.labelling.standing import label_status
 
     labelling = open_labelling(paths, target)
-    status = label_status(labelling)
+    status = label_status(labelling, trust)
     if not status.labelled:
         return None
     candidates = [candidate.directory.path for candidate in labelling.matched.candidates]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv
 
-from tuiprobe.numbers import number
+from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import listed
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.results.proportions import wilson, wilson_bounds
+from tuiprobe.results.proportions import wilson_bounds
 
 _Int64 = NDArray[np.int64]
 _Bool = NDArray[np.bool_]
@@ -29,8 +29,11 @@ SAME: Final = 0.9
 FEWEST_LABELS: Final = 20
 """Labels below which nothing is said of chance."""
 
-ABOVE_CHANCE: Final = 0.1
-"""Share above guessing that labels must rule out for the best candidate to withhold decisions."""
+ABOVE_CHANCE: Final = 0.2
+"""Part of the way from guessing to always right that labels must rule out to withhold decisions."""
+
+ANY_ABOVE: Final = 0.3
+"""The same of pictures on which any of several candidates is right."""
 
 _WIDER: Final = 3.29 / 1.96
 """Factor from a range of 95 % to one of 99.9 %."""
@@ -126,6 +129,9 @@ def answers_as_labels(
 def every_answer(labelled: LabelledPictures, names: Sequence[str]) -> Iterator[Doubt]:
     """Yields each candidate that a table of labels agrees with on every row.
 
+    It takes enough pictures on which the candidate differs from others, as if it were right on
+    `_USUAL` of these.
+
     Args:
         labelled: All labels of the table, of pictures that candidates answer.
         names: Names of the candidates.
@@ -133,48 +139,89 @@ def every_answer(labelled: LabelledPictures, names: Sequence[str]) -> Iterator[D
     n = len(labelled.labels)
     for name, right, answers in zip(names, labelled.right, labelled.answers, strict=True):
         differ = int((labelled.answers != answers).any(axis=0).sum())
-        if n >= FEWEST_LABELS and right.all() and (differ or len(names) == 1):
-            yield Doubt(
-                id="answers-as-labels",
-                data=labelled.data,
-                sentence=f"the labels are the answers of {name} on all {n:,} rows: give labels "
-                "that people gave",
-                withholds=True,
-                figures={"equal": n, "pictures": n},
-            )
+        if right.all() and at_least(differ, differ, _USUAL) <= LEVEL:
+            yield same_table(labelled.data, name, n)
 
 
-def at_chance(
-    data: str, right: int, n: int, classes: int, why: str = "check whose labels these are"
-) -> Iterator[Doubt]:
-    """Yields that the share of right answers is that of guessing, or below.
-
-    It withholds where that range holds the share of guessing, and labels rule out a share that is
-    `ABOVE_CHANCE` above it.
+def same_table(data: str, name: str, n: int) -> Doubt:
+    """Returns the doubt that a table of labels is one of a candidate's answers.
 
     Args:
         data: Name of the set.
-        right: Right answers of the best candidate.
+        name: Of the candidate.
+        n: Rows of the table.
+    """
+    return Doubt(
+        id="answers-as-labels",
+        data=data,
+        sentence=f"the labels are the answers of {name} on all {n:,} rows: give labels of people",
+        withholds=True,
+        figures={"equal": n, "pictures": n},
+    )
+
+
+def found_by_any(labelled: LabelledPictures, classes: int) -> tuple[int, int, float]:
+    """Returns on how many labelled pictures any candidate is right, of how many, and by guessing.
+
+    Pictures on which candidates give every class are left out: one of them is always right.
+
+    Args:
+        labelled: The labels.
+        classes: Classes that may be answered.
+    """
+    answers = np.sort(labelled.answers, axis=0)
+    different = 1 + (np.diff(answers, axis=0) != 0).sum(axis=0)
+    counted = different < classes
+    right = int(labelled.right.any(axis=0)[counted].sum())
+    share = float(different[counted].mean()) / classes if counted.any() else 0.0
+    return right, int(counted.sum()), share
+
+
+def at_chance(
+    data: str,
+    share: tuple[float, float, float],
+    n: int,
+    classes: int,
+    why: str,
+    found: tuple[int, int, float] = (0, 0, 0.0),
+) -> Iterator[Doubt]:
+    """Yields that the share of right answers is that of guessing, or below.
+
+    It withholds where that range holds the share of guessing, and labels rule out with 99.9 % that
+    the best candidate is `ABOVE_CHANCE` of the way from there to always right, or that any
+    of several candidates is right on `ANY_ABOVE` of the way.
+
+    Args:
+        data: Name of the set.
+        share: Share of right answers of the best candidate, with the ends of its range. A range
+            that is certain of these pictures is no narrower here than one for pictures like these.
         n: LabelledPictures pictures.
         classes: Classes that may be answered.
         why: What may be wrong, or what to do.
+        found: Labelled pictures on which any of several candidates is right, all of them, and the
+            share by guessing; see `found_by_any`.
     """
     if not n or classes < 2:
         return
-    chance, share = 1 / classes, wilson(right, n)
-    low, high = map(float, wilson_bounds(right, n))
+    chance, value = 1 / classes, share[0]
+    real, any_real = (
+        of + way * (1 - of) for of, way in ((chance, ABOVE_CHANCE), (found[2], ANY_ABOVE))
+    )
+    ends = wilson_bounds(value * n, n), wilson_bounds(value * n, n, _WIDER)
+    low, high = min(share[1], float(ends[0][0])), max(share[2], float(ends[0][1]))
+    highest = max(float(ends[1][1]), value + _WIDER * (high - value))
     if low > chance:
         return
-    highest = float(wilson_bounds(right, n, _WIDER)[1])
-    where = "below" if high < chance else "at"
+    none_real = highest < real or upper_end(*found[:2], LEVEL) < any_real
+    where, between = "below" if high < chance else "at", interval(value, low, high, "share")
     yield Doubt(
         id="at-chance",
         case=where,
         data=data,
-        sentence=f"{data} is {where} chance: {share.with_interval()} right, where guessing among "
+        sentence=f"{data} is {where} chance: {between} right, where guessing among "
         f"{classes:,} classes gives {number(chance, 'share')}: {why}",
-        withholds=where == "at" and n >= FEWEST_LABELS and highest < chance + ABOVE_CHANCE,
-        figures={"right": right / n, "chance": chance, "pictures": n},
+        withholds=where == "at" and n >= FEWEST_LABELS and none_real,
+        figures={"right": value, "chance": chance, "pictures": n},
     )
 
 

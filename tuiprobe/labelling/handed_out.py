@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,6 +18,7 @@ from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import Entry
+from tuiprobe.labelling.doubts import refuse_doubted
 from tuiprobe.labelling.label_log import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
@@ -132,7 +133,9 @@ class _Answer(NamedTuple):
     skipped: bool
 
 
-def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
+def import_answers(
+    labelling: Labelling, path: Path, trust: Collection[str] = ()
+) -> ImportedAnswers:
     """Imports the answers of a table: from `todo_text`, from the page, or the user's own.
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
@@ -140,6 +143,11 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
     A picture without an answer before one with an answer was too hard: it is skipped, and unsure if
     the list says that it was skipped before. Every line is checked before the first answer is
     taken.
+
+    Args:
+        labelling: The session.
+        path: The table.
+        trust: Ids of doubts about its labels that the user overrules.
 
     Raises:
         UsageError: If a line is of another picture or class, or contradicts a label, or rows of a
@@ -164,6 +172,8 @@ def import_answers(labelling: Labelling, path: Path) -> ImportedAnswers:
                     f"{row.where} says {row.label}, but an earlier label says {labels[place]}"
                 )
         places.append(place)
+    listed_rows = [(place, row.label) for place, row in zip(places, rows, strict=True)]
+    refuse_doubted(labelling, path, listed_rows, trust)
     last = max((n for n, row in enumerate(rows) if row.label), default=-1)
     new = repeated = skipped = unsure = 0
     for place, row in zip(places[: last + 1], rows, strict=False):
@@ -270,13 +280,14 @@ class KnownLabels(NamedTuple):
     not_used: str = ""
 
 
-def known_labels(labelling: Labelling, source: str) -> KnownLabels:
+def known_labels(labelling: Labelling, source: str, trust: Collection[str] = ()) -> KnownLabels:
     """Returns the classes of a labelled source, or of a table.
 
     Args:
         labelling: The session.
         source: A source as for `--data`, such as a folder of class folders; or a table as for
             `import_answers`.
+        trust: Ids of doubts about the labels of a table that the user overrules.
 
     Raises:
         UsageError: If a class is none of these runs, a picture has two, or a table is about other
@@ -285,7 +296,7 @@ def known_labels(labelling: Labelling, source: str) -> KnownLabels:
     """
     matched = labelling.matched
     if Path(source).suffix.lower() in (".csv", ".parquet") and Path(source).is_file():
-        return _labels_of_table(matched, Path(source))
+        return _labels_of_table(labelling, Path(source), trust)
     dataset = load_dataset(source_named(source))
     if not dataset.classes:
         raise DataError(f"{plain(source)} has no class folders")
@@ -304,8 +315,9 @@ def known_labels(labelling: Labelling, source: str) -> KnownLabels:
     )
 
 
-def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
+def _labels_of_table(labelling: Labelling, path: Path, trust: Collection[str]) -> KnownLabels:
     """Returns the class of each picture of a table that has one; rows of others are ignored."""
+    matched = labelling.matched
     rows, not_used = _read_answers(matched, path)
     pictures = set(matched.digests_by_path.values())
     known = [row for row in rows if row.digest in pictures]
@@ -318,6 +330,9 @@ def _labels_of_table(matched: Matched, path: Path) -> KnownLabels:
             matched.number(row.label, row.where)
             if (before := labels.setdefault(row.digest, row.label)) != row.label:
                 raise UsageError(f"{row.where} says {row.label}, but an earlier line says {before}")
+    of_pool = [row for row in known if row.digest in matched.places]
+    listed_rows = [(matched.places[row.digest], row.label) for row in of_pool]
+    refuse_doubted(labelling, path, listed_rows, trust)
     empty = sum(not row.label for row in known)
     words = replace(not_used, empty=empty, others=len(others)).in_words()
     if others:

@@ -22,6 +22,7 @@ from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, 
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
+from tuiprobe.results.doubt import Doubt, ordered
 from tuiprobe.results.headlines import LABELLED
 from tuiprobe.results.section import Code, Range, Section, Text, Value
 from tuiprobe.run.directory import RunDir
@@ -130,7 +131,10 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     state = labels_state(directory)
     if not state:
         return report
-    sets, faults = _labelled_sets(directory.path.resolve(), targets, state)
+    sets, faults, doubts = _labelled_sets(directory.path.resolve(), targets, state)
+    trust = report.spec.get("trust")
+    trusted = [*map(str, trust)] if isinstance(trust, list) else []
+    doubts = ordered((*report.doubts, *doubts), trusted)
     sets = tuple(_among_classes(data, report) for data in sets)
     if sets:
         part = labels_part(sets)
@@ -149,7 +153,8 @@ def with_labels(report: Report, directory: RunDir) -> Report:
     return report.model_copy(
         update={
             "parts": parts,
-            "title": title(report.model, report.data, parts, report.doubts, partial=report.partial),
+            "title": title(report.model, report.data, parts, doubts, partial=report.partial),
+            "doubts": doubts,
             "warnings": (*report.warnings, *faults),
         }
     )
@@ -182,8 +187,8 @@ def labels_state(
 @lru_cache(maxsize=256)
 def _labelled_sets(
     path: Path, targets: tuple[str, ...], state: tuple[object, ...]
-) -> tuple[tuple[LabelledSet, ...], tuple[str, ...]]:
-    """Returns the sets with labels, and why labels do not count.
+) -> tuple[tuple[LabelledSet, ...], tuple[str, ...], tuple[Doubt, ...]]:
+    """Returns the sets with labels, why labels do not count, and doubts about them.
 
     Args:
         path: The run directory.
@@ -191,9 +196,11 @@ def _labelled_sets(
         state: Changes where the result may.
     """
     from tuiprobe.labelling.candidates import NoCandidateError
+    from tuiprobe.labelling.doubts import label_doubts
     from tuiprobe.labelling.session import open_labelling  # scipy, which runs without labels spare
 
     sets: list[LabelledSet] = []
+    doubts: list[Doubt] = []
     faults: dict[str, list[str]] = {}
     for target in targets:
         try:
@@ -206,6 +213,7 @@ def _labelled_sets(
             continue
         labels, (accuracy,) = labelling.survey.labels, labelling.accuracies()
         if labels:
+            doubts += label_doubts(labelling)
             sets.append(
                 LabelledSet(
                     data=target,
@@ -220,7 +228,7 @@ def _labelled_sets(
     reasons = (
         f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
     )
-    return tuple(sets), tuple(reasons)
+    return tuple(sets), tuple(reasons), tuple(doubts)
 
 
 def labels_by_digest(path: Path, target: str) -> dict[str, str]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
+from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
 from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, several, table
+from tuiprobe.results.doubt import Doubt, ordered, stopping
 from tuiprobe.results.proportions import wilson_bounds
-from tuiprobe.results.section import Section, SectionContent, Value
+from tuiprobe.results.section import Section, SectionContent, Strong, Value
 
 FINAL: Final = ("best", "equal", "contradictory", "enough")
 """Verdicts after which further labels only narrow what is known."""
@@ -114,6 +116,7 @@ class LabelStatus:
             not known.
         decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
+        doubts: What speaks against the labels; where one withholds, nothing is decided.
         candidates: The candidates, as they were given.
         answers: Of a run alone, what labels say of each answer with enough of them, those with the
             most first.
@@ -135,6 +138,7 @@ class LabelStatus:
     more: int | None
     decisions: tuple[LabelDecision, ...]
     notes: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
     candidates: tuple[CandidateStatus, ...]
     answers: tuple[AnswerLabels, ...]
 
@@ -162,6 +166,9 @@ class LabelStatus:
         Args:
             names: Whether models are named, rather than A, B and C.
         """
+        if stops := stopping(self.doubts):
+            ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
+            return f"withheld by doubts about the labels ({ids})"
         words = self.words(self.verdict, self.winner, names)
         sure = self.verdict in ("best", "within", "equal")
         return f"{words} on these {self.pictures:,} pictures" if sure else words
@@ -209,8 +216,15 @@ class LabelStatus:
         return remarks
 
 
-def label_status(labelling: Labelling) -> LabelStatus:
-    """Returns how far a labelling is, and what is decided."""
+def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStatus:
+    """Returns how far a labelling is, and what is decided.
+
+    Args:
+        labelling: The session.
+        trust: Ids of doubts about the labels that the user overrules.
+    """
+    doubts = ordered(label_doubts(labelling), trust)
+    withheld = bool(stopping(doubts))
     survey, matched, decided = labelling.survey, labelling.matched, labelling.decided
     leader, progress, more = labelling.leader, 0.0, None
     if isinstance(survey, Contest):
@@ -224,7 +238,7 @@ def label_status(labelling: Labelling) -> LabelStatus:
                 model=labelling.models[place],
                 run=matched.candidates[place].directory.path.name,
                 accuracy=accuracy,
-                dropped=place in decided.dropped,
+                dropped=place in decided.dropped and not withheld,
                 difference=labelling.first_minus_second(leader, place) if compared else None,
             )
         )
@@ -238,13 +252,14 @@ def label_status(labelling: Labelling) -> LabelStatus:
         doubles=matched.doubles,
         asked=labelling.asked,
         reopened=labelling.reopened,
-        verdict=decided.verdict,
-        winner=decided.winner,
+        verdict="open" if withheld else decided.verdict,
+        winner=None if withheld else decided.winner,
         leader=leader,
         progress=progress,
         more=None if more is None else min(more, len(matched.digests) - len(survey.labels)),
-        decisions=tuple(labelling.decisions),
+        decisions=() if withheld else tuple(labelling.decisions),
         notes=matched.source_run.notes,
+        doubts=doubts,
         candidates=tuple(candidates),
         answers=() if isinstance(survey, Contest) else answer_labels(survey, matched.classes),
     )
@@ -299,7 +314,8 @@ def describe_labels(state: LabelStatus, verdict: str) -> Section:
     """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
     progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
-    remarks = bullets([progress, *_history(state), *state.remarks(), *state.notes])
+    doubts = [(Strong(strong="doubt"), f": {doubt.words}") for doubt in state.doubts]
+    remarks = bullets([*doubts, progress, *_history(state), *state.remarks(), *state.notes])
     content: list[SectionContent] = [remarks]
     if len(state.candidates) > 1:
         content += [_candidates(state), prose(READ)]

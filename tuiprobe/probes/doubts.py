@@ -43,8 +43,9 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     for row in accuracies:
         # ImageNet-A holds only images that a network got wrong: published shifts are left out.
         if row.data not in explained and row.shift is None and is_known(row.top1):
-            right = round(row.top1.value * row.top1.n)
-            yield from at_chance(row.data, right, row.top1.n, row.classes, why)
+            top1 = row.top1
+            ends = (top1.value, top1.low or 0.0, top1.high or 1.0)
+            yield from at_chance(row.data, ends, top1.n, row.classes, why)
 
 
 def _identity(run: RunReader) -> Iterator[Doubt]:

@@ -319,6 +319,7 @@ class CompareScreen(FilteredScreen):
             inert(line(text))
             for comparison in compared.comparisons
             for text in (
+                *((f"! {doubt.words}",) for doubt in comparison.doubts),
                 *((f"! {note}",) for note in comparison.notes),
                 *(overlap_line(overlap, *comparison.models) for overlap in comparison.overlaps),
             )

@@ -87,6 +87,7 @@ class LabelScreen(ProbeScreen):
         runs: The candidates; one for its accuracy alone.
         target: Name of the target set; None for the only one, or to choose it here.
         narrow: Whether to narrow differences once the best is known.
+        trust: Ids of doubts about the labels that the user overrules.
     """
 
     AUTO_FOCUS = "#so-far"
@@ -98,11 +99,12 @@ class LabelScreen(ProbeScreen):
         runs: Sequence[Path],
         target: str | None = None,
         narrow: bool = False,
+        trust: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.runs = list(runs)
         self.view: LabelView | None = None
-        self._target, self._narrow = target, narrow
+        self._target, self._narrow, self._trust = target, narrow, trust
         self._labelling: Labelling | None = None
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._changing = self._changed = self._show_names = False
@@ -209,7 +211,7 @@ class LabelScreen(ProbeScreen):
         labelling = self._labelling
         if change is not None:
             change(labelling)
-        state, last = label_status(labelling), labelling.last
+        state, last = label_status(labelling, self._trust), labelling.last
         ended = state.verdict in FINAL and not labelling.narrow
         picture = None if ended else labelling.following()
         if picture is None:
@@ -394,6 +396,9 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
 
 def _verdict(state: LabelStatus, named: bool) -> Iterator[Content]:
     yield inert(state.sentence(named), "bold")
+    for doubt in state.doubts:  # one of them tells whose answers the labels are
+        if named or doubt.id != "answers-as-labels":
+            yield inert(doubt.words, "$warning")
     if len(state.candidates) > 1 and state.verdict not in FINAL:
         words = "to a decision" if state.verdict == "open" else "to the best"
         part = percent_done(state.progress)

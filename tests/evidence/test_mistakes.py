@@ -1,0 +1,208 @@
+"""Honest mistakes end in the truth, a refusal, or a decision that is withheld."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import tuiprobe
+from tuiprobe import miniature
+from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import UsageError
+from tuiprobe.report import read_report
+from tuiprobe.results.doubt import Doubt
+from tuiprobe.run.directory import RunDir
+
+PICTURES = 300
+CLASSES = ("ant", "bee", "cat", "dog")
+
+
+def ids(doubts: Sequence[Doubt]) -> list[str]:
+    return [doubt.id for doubt in doubts if doubt.stops]
+
+
+def write_table(path: Path, classes: NDArray[np.int64]) -> Path:
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "class"))
+        rows.writerows((f"{i:03}.png", CLASSES[c]) for i, c in enumerate(classes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with pictures, their truth, and answers of A (70 %) and B (87 %)."""
+    root, rng = tmp_path_factory.mktemp("mistakes"), np.random.default_rng(0)
+    (root / "photos").mkdir()
+    for i in range(PICTURES):
+        noise = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(root / f"photos/{i:03}.png")
+    truth = rng.integers(0, 4, PICTURES)
+    np.save(root / "truth.npy", truth)
+    write_table(root / "truth.csv", truth)
+    write_table(root / "other.csv", rng.integers(0, 4, PICTURES))
+    for name, share in (("A", 0.7), ("B", 0.87)):
+        wrong = (truth + rng.integers(1, 4, PICTURES)) % 4
+        write_table(root / f"{name}.csv", np.where(rng.random(PICTURES) < share, truth, wrong))
+    return root
+
+
+@pytest.fixture
+def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(world, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+LABEL = ("label", "A.csv", "B.csv", "--data", "photos")
+
+
+def decided(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:
+    code = run_cli([*LABEL, *words, "--json", "--require-decision"])
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out else {"error": printed.err}
+
+
+def test_right_labels_decide(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, state = decided(capsys, "--answers-from", "truth.csv")
+    assert (code, state["doubts"]) == (0, [])
+    winner = state["decision"]["models"][0]
+    assert (winner["standing"], "B" in winner["model"]) == ("take", True)
+
+
+def test_a_list_filled_one_row_off_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = np.load("truth.npy")
+    assert run_cli([*LABEL, "--todo", "todo.csv", "--count", "100"]) == 0
+    with Path("todo.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = [CLASSES[truth[int(row["image"][:3])]] for row in rows]
+    for row, name in zip(rows, [*right[1:], right[0]], strict=True):
+        row["class"] = name
+    with Path("todo.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    capsys.readouterr()
+    code, state = decided(capsys, "--answers", "todo.csv")
+    assert code == 2
+    assert "--trust slip" in state["error"]
+    assert not list(Path("runs").glob("labels-*.csv"))
+    code, state = decided(
+        capsys, "--answers", "todo.csv", "--trust", "slip", "--trust", "at-chance"
+    )
+    assert [doubt["trusted"] for doubt in state["doubts"] if doubt["id"] == "slip"] == [True]
+    code, state = decided(capsys)  # the same labels without an overruling
+    assert (code, state["verdict"], state["decision"]["verdict"]) == (1, "open", "undecided")
+
+
+def test_answers_of_a_candidate_are_refused_as_labels(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, state = decided(capsys, "--answers-from", "A.csv")
+    assert code == 2
+    assert "--trust answers-as-labels" in state["error"]
+    code, state = decided(capsys, "--answers-from", "A.csv", "--trust", "answers-as-labels")
+    assert code == 0
+
+
+def test_labels_of_other_pictures_with_the_same_names_decide_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, state = decided(capsys, "--answers-from", "other.csv", "--difference")
+    assert code == 1
+    assert [doubt["id"] for doubt in state["doubts"] if doubt["withholds"]] == ["at-chance"]
+    assert state["decision"]["doubts"][0]["id"] == "at-chance"
+    assert state["decision"]["models"][0]["standing"] == "undecided"
+
+
+@pytest.fixture(scope="module")
+def copied_shift(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Returns two runs with a shift that is a link to the in-distribution set."""
+    root = tmp_path_factory.mktemp("copied")
+    miniature.export(root, sets=("val",), layouts=("imagefolder",), images=60)
+    (root / "again").symlink_to(root / "imagefolder/val")
+    suite = root / "suite.toml"
+    suite.write_text(
+        f'id = "imagefolder:{root}/imagefolder/val"\n[shifts]\nagain = "imagefolder:{root}/again"\n'
+    )
+    runs = []
+    for model in ("mini_clip", "mini_supervised"):
+        output = root / model
+        tuiprobe.probe(
+            model, f"suite:{suite}", output=str(output), sample=0, concepts="none", threads=1,
+            workers=0, target=(),
+        )  # fmt: skip
+        runs.append(output)
+    return runs
+
+
+def test_a_shift_that_is_the_in_distribution_set_decides_nothing(copied_shift: list[Path]) -> None:
+    report = read_report(RunDir(copied_shift[0]))
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "same-content"]
+    assert (doubt.data, doubt.withholds, doubt.figures["shared"]) == ("again", True, 60)
+    assert report.title.startswith("IN DOUBT: ")
+    decision = tuiprobe.compare(copied_shift)
+    assert (decision.take, ids(decision.doubts)) == (None, ["same-content"])
+    trusted = tuiprobe.compare(copied_shift, trust=["same-content"])
+    assert trusted.verdict == tuiprobe.compare(copied_shift, trust=["same-content"]).verdict
+    assert trusted.doubts[0].trusted or trusted.doubts[-1].trusted
+    with pytest.raises(UsageError, match="--trust"):
+        tuiprobe.compare(copied_shift, trust=["nonsense"])
+
+
+def test_gates_over_one_measurement_or_in_doubt_do_not_pass(
+    copied_shift: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = map(str, copied_shift)
+    gate = ("--fail-if", "val: top1 < -0.9")
+    assert run_cli(["compare", first, first, *gate]) == 1
+    assert "the same measurement" in capsys.readouterr().err
+    assert run_cli(["compare", first, second, *gate]) == 0
+    assert run_cli(["compare", first, second, "--fail-if", "again: top1 < -0.9"]) == 1
+    assert "gate withheld" in capsys.readouterr().err
+    overruled = ("--fail-if", "again: top1 < -0.9", "--trust", "same-content")
+    assert run_cli(["compare", first, second, *overruled]) == 0
+    assert run_cli(["compare", first, second, "--fail-if", "top1 < -2"]) == 2
+
+
+def test_a_lost_row_of_stored_vectors_is_found(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 5, 300)
+    vectors = (np.eye(5)[truth] * 4 + rng.normal(size=(300, 5))).astype(np.float32)
+    np.save(tmp_path / "x.npy", np.delete(vectors, 120, axis=0))
+    np.save(tmp_path / "y.npy", truth[:-1])
+    save_file({"weight": np.eye(5, dtype=np.float32)}, tmp_path / "head.safetensors")
+    report = tuiprobe.probe(
+        None, f"vectors:{tmp_path / 'x.npy'}", labels=str(tmp_path / "y.npy"),
+        head=str(tmp_path / "head.safetensors"), output=str(tmp_path / "run"), threads=1,
+    )  # fmt: skip
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
+    assert abs(doubt.figures["first"] - 121) < 10
+    assert doubt.withholds
+
+
+def test_copies_count_once(tmp_path: Path) -> None:
+    miniature.export(tmp_path, sets=("val",), layouts=("imagefolder",), images=40)
+    folder = tmp_path / "imagefolder/val"
+    for file in [*folder.rglob("*.png"), *folder.rglob("*.jpg")]:
+        for copy in range(6):
+            shutil.copy(file, file.with_name(f"{file.stem}-{copy}{file.suffix}"))
+    report = tuiprobe.probe(
+        "mini_clip", f"imagefolder:{folder}", output=str(tmp_path / "run"), sample=0, threads=1,
+        concepts="none", target=(), workers=0,
+    )  # fmt: skip
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "copies"]
+    assert doubt.figures == {"copies": 240, "pictures": 280}
+    assert report.figure("top1").n == 40

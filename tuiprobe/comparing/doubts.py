@@ -1,0 +1,128 @@
+"""Doubts about a comparison: those of its runs, and what speaks against comparing these."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tuiprobe.comparing.answered import AnsweredPictures
+from tuiprobe.comparing.equal_answers import equal_answers
+from tuiprobe.comparing.gates import Gate
+from tuiprobe.comparing.image_doubts import image_doubts
+from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.runs import Run, same_measurements
+from tuiprobe.comparing.same_pictures import other_pictures, pairing_of
+from tuiprobe.evidence.labels import LabelledPictures, answers_as_labels
+from tuiprobe.plaintext import listed
+from tuiprobe.results import NotRun, Report
+from tuiprobe.results.doubt import Doubt, ordered
+
+NAMED = 4
+"""Models that a doubt names."""
+
+
+def decision_doubts(
+    runs: Sequence[Run],
+    order: Sequence[int],
+    sets: Collection[str],
+    labels: LabelEvidence | NotRun | None,
+    answered: AnsweredPictures | None,
+) -> Iterator[Doubt]:
+    """Yields the doubts about a decision; those about other sets than its own withhold nothing.
+
+    Args:
+        runs: The runs.
+        order: Places of those that are compared, first the one that the others are compared with.
+        sets: The sets that it rests on.
+        labels: What labels say of the runs.
+        answered: The labelled pictures on which they are compared.
+    """
+    target = labels.status.target if isinstance(labels, LabelEvidence) else None
+    own = [
+        (doubt, run.report.model.name)
+        for run in runs
+        for doubt in run.report.doubts
+        if doubt.data != target  # the labels of all runs say more
+    ]
+    for doubt in _of_models(own, len(runs)):
+        about = doubt.data in ("", *sets)
+        yield doubt.model_copy(update={"withholds": doubt.withholds and about})
+    if isinstance(labels, LabelEvidence):
+        yield from labels.status.doubts
+    if answered is not None:
+        names = [runs[n].report.model.name for n in answered.runs]
+        yield from answers_as_labels(_as_labelled(answered), None, names)
+    first = runs[order[0]]
+    matched = () if answered is None else answered.runs  # their pictures are the same
+    images = [
+        (doubt, runs[n].report.model.name)
+        for n in order[1:]
+        if not {n, order[0]} <= {*matched}
+        for doubt in image_doubts(runs[n].report, first.report, pairing_of(runs[n], first))
+    ]
+    yield from _of_models(images, len(order) - 1)
+    yield from equal_answers(runs)
+
+
+def _of_models(doubts: Iterable[tuple[Doubt, str]], everybody: int) -> Iterator[Doubt]:
+    """Yields each doubt once, behind the models that it is about unless it is about all."""
+    models: dict[str, tuple[Doubt, list[str]]] = {}
+    for doubt, name in doubts:
+        models.setdefault(doubt.sentence, (doubt, []))[1].append(name)
+    for sentence, (doubt, names) in models.items():
+        about = "" if len(names) == everybody else f"{listed(names, NAMED)}: "
+        yield doubt.model_copy(update={"sentence": about + sentence})
+
+
+def _as_labelled(answered: AnsweredPictures) -> LabelledPictures:
+    """Returns which answers are the labels; wrong ones count as different from each other."""
+    models, n = answered.right.shape
+    wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
+    answers = np.where(answered.right, 0, wrong)
+    return LabelledPictures(answered.data, answers, np.zeros(n, dtype=np.int64))
+
+
+def gate_doubts(
+    runs: Sequence[Run], place: int, gate: Gate, unpaired: bool, trust: Collection[str] = ()
+) -> list[Doubt]:
+    """Returns the doubts that keep a gate between the first run and another one from passing.
+
+    Args:
+        runs: The runs.
+        place: Place of the other one.
+        gate: The gate.
+        unpaired: Whether other pictures are meant.
+        trust: Ids of doubts that the user overrules.
+    """
+    pair = runs[0], runs[place]
+    names = [run.report.model.name for run in pair]
+    doubts = [
+        doubt.model_copy(update={"sentence": f"{name}: {doubt.sentence}"})
+        for name, run in zip(names, pair, strict=True)
+        for doubt in run.report.doubts
+        if doubt.data in ("", *_sets_of(gate, run.report))
+    ]
+    if same_measurements(pair):
+        text = f"{names[1]} and {names[0]} are the same measurement, so nothing was compared"
+        doubts.append(Doubt(id="same-measurement", sentence=text, withholds=True))
+    shared = sorted(_sets_of(gate, pair[0].report) & _sets_of(gate, pair[1].report))
+    if not unpaired and (other := other_pictures(*pair, shared)):
+        text = (
+            f"{names[1]} and {names[0]} measured other pictures in {listed(other, NAMED)}: measure "
+            "the same ones, or say with --unpaired that this is meant"
+        )
+        doubts.append(Doubt(id="other-pictures", sentence=text, withholds=True))
+    return [doubt for doubt in ordered(doubts, trust) if doubt.stops]
+
+
+def _sets_of(gate: Gate, report: Report) -> set[str]:
+    """Returns the sets of a report that a gate is about; the first one of a finding."""
+    place = gate.place.partition("/")[0]
+    sets: set[str] = set()
+    for part in report.parts:
+        for named in part.figures:
+            if named.id == gate.name and place in ("", named.data) and not named.inner:
+                sets |= {named.data} if named.mean_of is None else {*named.mean_of.sets}
+        sets |= {of.data for of in part.sets if of.id == gate.name and place in ("", of.data)}
+    return sets or {place or (report.data[0].name if report.data else "")}

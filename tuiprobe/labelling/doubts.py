@@ -1,0 +1,172 @@
+"""Asks for doubts about labels: whether they can be those of the pictures that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.evidence.labels import (
+    FEWEST_LABELS,
+    LabelledPictures,
+    answers_as_labels,
+    at_chance,
+    every_answer,
+    found_by_any,
+    same_table,
+)
+from tuiprobe.evidence.orders import LabelledAnswers, other_orders
+from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.labelling.betting import Ints
+from tuiprobe.labelling.matching import Matched
+from tuiprobe.labelling.session import Labelling
+from tuiprobe.labelling.survey import NOT_SURE
+from tuiprobe.plaintext import plain
+from tuiprobe.results.doubt import Doubt, ordered, stopping
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import class_name, read_head
+from tuiprobe.run.manifest import MANIFEST
+from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.records import read_plan
+
+WHY: Final = "check whether these are labels of these pictures, and in which order"
+
+
+def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
+    """Yields what speaks against the labels of a session."""
+    matched, n = labelling.matched, labelling.survey.sure
+    if not n:
+        return
+    rows = [row for row in labelling.counted if row.label is not None]
+    places = np.array([row.place for row in rows])
+    labels = np.array([row.label for row in rows])
+    sure = labels != NOT_SURE
+    labelled = _labelled(matched, places[sure], labels[sure])
+    yield from answers_as_labels(labelled, _in_distribution(matched), labelling.models)
+    yield from _slipped(labelling, places, labels)
+    if n < FEWEST_LABELS:
+        return
+    orders = _orders(matched, labelling.leader, places[sure], labels[sure])
+    yield from orders
+    best = max(labelling.accuracies(), key=lambda of: (of.known, of.value or of.low))
+    if best.known and not orders:
+        middle = (best.low + best.high) / 2 if best.value is None else best.value
+        ends = (middle, best.low, best.high)
+        classes, count = len(matched.classes), best.labels or n
+        # Of one candidate of several the labelled pictures are no random ones.
+        found = found_by_any(labelled, classes) if len(matched.answers) > 1 else (0, 0, 0.0)
+        yield from at_chance(labelled.data, ends, count, classes, WHY, found)
+
+
+def refuse_doubted(
+    labelling: Labelling, path: Path, rows: Sequence[tuple[int, str]], trust: Collection[str]
+) -> None:
+    """Refuses a table of labels before one of them is taken, if doubts withhold what it says.
+
+    Args:
+        labelling: The session.
+        path: The table.
+        rows: Place in the pool and class of each row that is of a picture of it, in order; the
+            class is empty where there is none.
+        trust: Ids of doubts that the user overrules.
+
+    Raises:
+        UsageError: If there is such a doubt; says what overrules it.
+    """
+    matched, names = labelling.matched, labelling.models
+    places = np.array([place for place, _ in rows], dtype=np.int64)
+    labels = np.array(
+        [matched.number(label, str(path)) if label else NOT_SURE for _, label in rows],
+        dtype=np.int64,
+    )
+    sure = labels != NOT_SURE
+    labelled = _labelled(matched, places[sure], labels[sure])
+    digest = sha256(path.read_bytes()).hexdigest()
+    tables = [read_plan(run.directory).model.weights.digest for run in matched.candidates]
+    answers = matched.answers[:, places]
+    lists = [RowOrder(labelled.data, path.name, answers, labels, np.arange(len(places)))]
+    doubts = [
+        *(
+            same_table(labelled.data, name, len(rows))
+            for name, table in zip(names, tables, strict=True)
+            if table == digest
+        ),
+        *every_answer(labelled, names),
+        *slips(lists),
+    ]
+    for doubt in stopping(ordered(doubts, trust)):
+        raise UsageError(f"{plain(str(path))}: {plain(doubt.words)}; no label was taken")
+
+
+def _labelled(matched: Matched, places: Ints, labels: Ints) -> LabelledPictures:
+    return LabelledPictures(matched.source_run.target, matched.answers[:, places], labels)
+
+
+def _slipped(labelling: Labelling, places: Ints, labels: Ints) -> Iterator[Doubt]:
+    """Yields slips along the order of the labels, and along that of the pictures."""
+    matched = labelling.matched
+    data, by_id = matched.source_run.target, np.argsort(places)
+    answers, ids = matched.answers, matched.ids
+    yield from slips(
+        [
+            RowOrder(data, "the labels", answers[:, places], labels, np.arange(len(places))),
+            RowOrder(data, data, answers[:, places[by_id]], labels[by_id], ids[places[by_id]]),
+        ]
+    )
+
+
+def _orders(matched: Matched, candidate: int, places: Ints, labels: Ints) -> tuple[Doubt, ...]:
+    """Returns whether names in another order fit the answers of a candidate better."""
+    known = labels >= 0
+    images = LabelledAnswers(
+        name=matched.source_run.target,
+        rows=matched.answers[candidate, places[known]],
+        classes=np.arange(len(matched.classes)),
+        labels=labels[known],
+        ids=matched.ids[places[known]],
+    )
+    return other_orders([images], matched.classes)
+
+
+def _in_distribution(matched: Matched) -> LabelledPictures | None:
+    """Returns labelled pictures in distribution that all candidates answer; None without."""
+    directories = [candidate.directory for candidate in matched.candidates]
+    states = tuple(directory.at(MANIFEST).changed() for directory in directories)
+    try:
+        return _read_known(tuple(directory.path for directory in directories), states)
+    except DataError:  # a run that was copied in part
+        return None
+
+
+@lru_cache(maxsize=16)
+def _read_known(paths: tuple[Path, ...], states: tuple[int, ...]) -> LabelledPictures | None:
+    """Reads the first labelled set of runs; `states` changes whenever they may."""
+    runs = [RunDir(path) for path in paths]
+    name = next((of.name for of in read_plan(runs[0]).sets if not of.target and of.classes), None)
+    sets = [read_per_image(run).get(name or "") for run in runs]
+    numbers: dict[str, int] = {}
+    rows = []
+    for run, values in zip(runs, sets, strict=True):
+        if values is None or values.answers is None or sets[0] is None:
+            return None
+        if sets[0].differs_from(values) is not None or (values.answers.truth < 0).all():
+            return None
+        names = read_head(run).classes
+        number = {-1: -1} | {
+            row: numbers.setdefault(class_name(names, row), len(numbers))
+            for row in values.answers.classes.tolist()
+        }
+        rows.append(
+            [
+                [number[row] for row in of.tolist()]
+                for of in (values.answers.answer, values.answers.truth)
+            ]
+        )
+    answers, truth = np.array(rows).transpose(1, 0, 2)
+    known = truth[0] >= 0
+    return LabelledPictures(name or "", answers[:, known], truth[0, known])
