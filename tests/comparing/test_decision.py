@@ -316,7 +316,7 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
         return run(name, images={"val": SetValues("list", contents, np.arange(9), {})})
 
     def notes(*runs: Run) -> list[str]:
-        return [of.id for of in decide(runs).doubts if of.id == "other-pictures"]
+        return [of.sentence for of in decide(runs).doubts if of.id == "other-pictures"]
 
     def others(*runs: Run) -> list[tuple[str, str]]:
         return [(of.model, of.reason) for of in decide(runs).not_compared]

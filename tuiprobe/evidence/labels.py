@@ -171,8 +171,8 @@ def found_by_any(labelled: LabelledPictures, classes: int) -> tuple[int, int, fl
     """
     answers = np.sort(labelled.answers, axis=0)
     different = 1 + (np.diff(answers, axis=0) != 0).sum(axis=0)
-    counted = different < classes
-    right = int(labelled.right.any(axis=0)[counted].sum())
+    counted = np.asarray(different < classes)
+    right = int((np.asarray(labelled.right.any(axis=0)) & counted).sum())
     share = float(different[counted].mean()) / classes if counted.any() else 0.0
     return right, int(counted.sum()), share
 
