@@ -104,6 +104,8 @@ class Preprocessing(Frozen):
         mean: Value subtracted from each of the three channels, in units of [0, 1].
         std: Divisor of each of the three channels.
         interpolation: Interpolation of the resize.
+        resize: How images are resized before the crop, in the library's terms, or a digest of two
+            preprocessed pictures; empty if unknown.
         source: Where these came from.
         assumed: Whether nothing confirms them.
         known: Whether there are any; False if vectors were given in place of images.
@@ -114,6 +116,7 @@ class Preprocessing(Frozen):
     std: Annotated[tuple[Real, ...], Field(max_length=16)]
     interpolation: str
     source: str
+    resize: str = ""
     assumed: bool = False
     known: bool = True
 

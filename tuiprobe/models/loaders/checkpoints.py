@@ -1,7 +1,6 @@
 """Checkpoint files: reads them without running code, and loads all weights or none.
 
-Wrappers and prefixes that training code adds are removed. Models without weights of their own get
-random ones from a fixed seed.
+Models without weights of their own get random ones from a fixed seed.
 """
 
 from __future__ import annotations
@@ -19,17 +18,12 @@ from torch.overrides import TorchFunctionMode
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.limits import (
-    ARRAY_HEADER_BYTES,
-    BUILT_CLASSES,
-    NAME_LENGTH,
-    PICKLE_VALUES,
-    WRAPPERS,
-)
+from tuiprobe.limits import ARRAY_HEADER_BYTES, BUILT_CLASSES
 from tuiprobe.models.loaders.published_weights import quiet
+from tuiprobe.models.loaders.wrappers import unwrap, without_prefix
 from tuiprobe.plaintext import first_line, first_names
 from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
-from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread, UnsafePickleError
+from tuiprobe.torchfiles.stored import UnsafePickleError
 
 StateDict = dict[str, Tensor]
 
@@ -41,23 +35,22 @@ class Checkpoint(StateDict):
         tensors: The tensors.
         entries: Entries of the file that hold weights, the one that was read first; empty where
             there are not several.
+        beside: Entries that are no weights, as data; see `unwrap`.
     """
 
-    def __init__(self, tensors: StateDict, entries: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        tensors: StateDict,
+        entries: tuple[str, ...] = (),
+        beside: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(tensors)
         self.entries = entries
+        self.beside = dict(beside or {})
 
-
-_WRAPPERS = (
-    "state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model", "module"
-)  # fmt: skip
-"""Keys under which training code stores the weights; averaged weights come first."""
-
-_PREFIXES = ("module.", "model.")
-"""Prefixes that DataParallel and training modules add to every name."""
-
-_COMPILED = "_orig_mod."
-"""What torch.compile adds to the names of a model, or of the blocks that it compiled."""
+    def with_tensors(self, tensors: StateDict) -> Checkpoint:
+        """Returns the checkpoint with other tensors, such as under other names."""
+        return Checkpoint(tensors, self.entries, self.beside)
 
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
@@ -85,8 +78,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
                     raise ValueError(f"its header claims {header:,} bytes")
                 return Checkpoint(without_prefix(load_file(path)))
             opened = open_torch_file(file)
-            stored, entries = unwrap(opened.content, path)
-            return Checkpoint(without_prefix(opened.tensors(stored)), entries)
+            stored, entries, beside = unwrap(opened.content, path)
+            return Checkpoint(without_prefix(opened.tensors(stored)), entries, beside)
     except WeightsError:
         raise
     except FileNotFoundError as error:
@@ -192,7 +185,8 @@ def load_into(
             f"({first_names(numbers)}). Quantised or truncated weights are not converted; pass the "
             "floating-point file"
         )
-    model.load_state_dict({n: stored for n, stored, _ in pairs}, strict=False)
+    for _, stored, tensor in pairs:  # load_state_dict of some models asks for a version
+        tensor.copy_(stored)
     return entries
 
 
@@ -239,7 +233,7 @@ def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | No
         around = f"{prefix}{block if name == block else layer}."
         if any(n.startswith(around) and n not in names for n in state):
             return state, 0  # one of several layers
-        state = Checkpoint({names.get(n, n): t for n, t in state.items()}, state.entries)
+        state = state.with_tensors({names.get(n, n): t for n, t in state.items()})
     weight = state[f"{prefix}{layer}.weight"]
     return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
@@ -306,110 +300,3 @@ def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def unwrap(loaded: object, path: Path) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """Returns the tensor descriptions of the innermost wrapper, and the `entries` of the file."""
-    entries: tuple[str, ...] = ()
-    for _ in range(WRAPPERS):
-        if not isinstance(loaded, dict):
-            break
-        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
-        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
-        wrapper = next((k for k in known if k in sets), next(iter(known), None))
-        wrapper = wrapper or _only_wrapper(loaded, sets, path)
-        if wrapper is None:
-            break
-        others = [name for name in sets if name != wrapper]
-        entries = entries or ((wrapper, *others) if others else ())
-        loaded = loaded[wrapper]
-    else:
-        raise WeightsError(
-            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
-            "only the state_dict"
-        )
-    if isinstance(loaded, Module):
-        loaded = _attributes(loaded, path)
-    if not isinstance(loaded, dict):
-        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
-    named = {str(name): value for name, value in loaded.items()}
-    for name, value in named.items():
-        if isinstance(value, Unread) and value.tensor:
-            raise WeightsError(
-                f"{path} holds {value.kind} ({first_names([name])}); save it as an ordinary dense "
-                "floating-point tensor"
-            )
-    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
-    if not state:
-        raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
-    return state, entries
-
-
-def _holds_weights(value: object) -> bool:
-    """Returns whether an entry holds matrices by name; metrics and random states hold none."""
-    if not isinstance(value, dict):
-        return False
-    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)]
-    return any(
-        isinstance(tensor, StoredTensor) and len(tensor.size) > 1
-        for named in (value, *inner)
-        for tensor in named.values()
-    )
-
-
-def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
-    """Returns the entry that holds the weights under a name of its own; None beside weights."""
-    if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
-        return None
-    if len(sets) > 1:
-        raise WeightsError(
-            f"{path} holds several sets of weights ({first_names(sets)}): save the one to measure "
-            "alone"
-        )
-    return next(iter(sets), None)
-
-
-def _kind(loaded: object) -> str:
-    if isinstance(loaded, StoredTensor):
-        return "Tensor"
-    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
-
-
-def _attributes(module: Module, path: Path) -> dict[str, object]:
-    """Returns the tensors below a TorchScript module, named by their path.
-
-    The number of paths is limited: modules may be shared, so a small file can have too many paths
-    to visit.
-    """
-    tensors: dict[str, object] = {}
-    left, waiting = PICKLE_VALUES, [("", module)]
-    while waiting:
-        prefix, module = waiting.pop()
-        left -= 1 + len(module.attributes)
-        if left < 0 or len(prefix) > NAME_LENGTH:
-            raise WeightsError(
-                f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
-                "attributes; save only the state_dict"
-            )
-        for name, value in module.attributes.items():
-            if isinstance(value, Module):
-                waiting.append((f"{prefix}{name}.", value))
-            elif isinstance(value, StoredTensor | Unread):
-                tensors[f"{prefix}{name}"] = value
-    return tensors
-
-
-def without_prefix(state: StateDict) -> StateDict:
-    """Removes known prefixes that are common to all names, repeatedly, and those of compilation.
-
-    >>> w = Tensor([0])
-    >>> list(without_prefix({"module._orig_mod.w": w, "module._orig_mod.b": w}))
-    ['w', 'b']
-    """
-    names = [name.replace(_COMPILED, "") for name in state]
-    if len(set(names)) == len(state):
-        state = dict(zip(names, state.values(), strict=True))
-    start = 0
-    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, start) for n in state)), ""):
-        start += len(prefix)
-    return {name[start:]: tensor for name, tensor in state.items()}

@@ -442,6 +442,7 @@ def _preprocessing(
         mean=tuple(round(value, 4) for value in mean),
         std=tuple(round(value, 4) for value in std),
         interpolation=_interpolation(transform),
+        resize=f"two pictures {digest[:16]}",
         source=f"{source}, SHA-256 of two pictures {digest[:16]}",
         assumed=preprocess is None,
     )

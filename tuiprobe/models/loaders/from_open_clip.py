@@ -129,6 +129,7 @@ def _preprocessing(source: OpenClipSource, visual: Any) -> tuple[Any, Preprocess
         mean=tuple(config.mean),
         std=tuple(config.std),
         interpolation=config.interpolation,
+        resize=config.resize_mode,
         source=f"{source.preprocess_source}; resize {config.resize_mode}",
         assumed=not source.preprocess,
     )

@@ -108,12 +108,13 @@ def load(request: ModelRequest) -> Encoder:
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
         width = int(model.forward_head(features, pre_logits=True).shape[-1])
+    first = features[0] if isinstance(features, list) else features  # one for each branch
     layer = model.get_classifier()
     linear = isinstance(layer, nn.Linear) and layer.in_features == width
     return Encoder(
         name=request.name,
         architecture=str(model.pretrained_cfg.get("architecture") or name.architecture) + changed,
-        representation="token" if features.ndim == 3 else "pooled",
+        representation="token" if first.ndim == 3 else "pooled",
         width=width,
         weights=weights,
         preprocessing=preprocessing,
@@ -320,6 +321,7 @@ def _preprocessing(name: TimmName, model: Any, *, published: bool) -> tuple[Any,
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
+        resize=f"crop {config['crop_pct']} {config['crop_mode']}",
         source=f"{origin} {name.architecture}; crop {config['crop_pct']} {config['crop_mode']}",
         assumed=assumed,
     )

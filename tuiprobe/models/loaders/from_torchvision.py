@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +15,14 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import classifier_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint, seeded, with_classifier
+from tuiprobe.models.loaders.checkpoints import (
+    Checkpoint,
+    StateDict,
+    load_into,
+    read_checkpoint,
+    seeded,
+    with_classifier,
+)
 from tuiprobe.models.loaders.from_module import BeforeLayer
 from tuiprobe.models.loaders.published_weights import (
     check_url,
@@ -23,12 +32,28 @@ from tuiprobe.models.loaders.published_weights import (
     sha256,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
+from tuiprobe.plaintext import listed
 
-_AUXILIARY = ("googlenet", "inception_v3")
+_NORMALISES = ("googlenet", "inception_v3")
+"""Architectures that may normalise their input once more, which no state dict says.
+
+Their auxiliary classifiers answer in training alone, and are left out.
+"""
+
+_AUXILIARY = re.compile(r"(^|\.)(aux1|aux2|AuxLogits)\.")
+
+_EARLIER = (
+    (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),
+    (re.compile(r"(\.mlp)\.linear_1\."), r"\1.0."),
+    (re.compile(r"(\.mlp)\.linear_2\."), r"\1.3."),
+)
+"""Names of layers in earlier versions, also in published files, and what they are now."""
 
 
 def load(request: ModelRequest) -> Encoder:
     """Builds and loads one encoder, named by `ARCHITECTURE/WEIGHTS`.
+
+    Without `WEIGHTS`, a checkpoint gets the preprocessing of the architecture's default weights.
 
     Raises:
         UsageError: If the architecture is unknown or does not end in a linear layer.
@@ -37,9 +62,11 @@ def load(request: ModelRequest) -> Encoder:
     from torchvision import models
 
     architecture, _, tag = request.rest.partition("/")
-    entry = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
-    # The published weights of GoogLeNet and Inception include auxiliary classifiers.
-    options: dict[str, Any] = {"init_weights": False} if architecture in _AUXILIARY else {}
+    entries = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
+    file = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
+    file = None if file is None else file.with_tensors(_current(file))
+    entry = _entry_of(architecture, entries, file or {})
+    options, normalises = _options(architecture, entry, file)
 
     def build(**classes: int) -> tuple[nn.Module, str, nn.Linear]:
         with seeded(drawn=False):  # a file or the published weights replace all
@@ -48,10 +75,10 @@ def load(request: ModelRequest) -> Encoder:
 
     model, layer, linear = build()
     rows: int | None
-    if request.checkpoint is None:
+    if file is None:
         rows, weights = linear.out_features, _load_published(request.name, model, entry)
     else:
-        state, rows = with_classifier(read_checkpoint(request.checkpoint), layer)
+        state, rows = with_classifier(file, layer)
         source = str(request.checkpoint)
         if rows and rows != linear.out_features:
             model, layer, linear = build(num_classes=rows)
@@ -61,10 +88,14 @@ def load(request: ModelRequest) -> Encoder:
                 nn.init.zeros_(parameter)
         part = load_into(model, state, source=source, target=request.name, absent=absent)
         weights = weights_info(model, "checkpoint", source, state.entries or part)
-    preprocess, preprocessing = _preprocessing(request.rest, entry)
+    preprocess, preprocessing = _preprocessing(architecture, entries, entry, assumed=not tag)
+    if normalises and not tag:
+        source = f"{preprocessing.source}; {normalises}"
+        preprocessing = preprocessing.model_copy(update={"source": source})
+    off = architecture in _NORMALISES and not options["transform_input"]
     return Encoder(
         name=request.name,
-        architecture=architecture,
+        architecture=f"{architecture} without transform_input" if off else architecture,
         representation="token" if hasattr(model, "class_token") else "pooled",
         width=linear.in_features,
         weights=weights,
@@ -80,17 +111,67 @@ def load(request: ModelRequest) -> Encoder:
     )
 
 
-def _registered(name: str, architecture: str, tag: str, *, optional: bool = False) -> Any:
-    """Returns the weights' entry in torchvision's registry; None without a tag, if optional."""
+def _registered(name: str, architecture: str, tag: str, *, optional: bool = False) -> list[Any]:
+    """Returns the entries of the weights in torchvision's registry: that of the tag, or all.
+
+    The default one is first.
+
+    Raises:
+        UsageError: If torchvision has no classifier of this architecture.
+        WeightsError: If it has no such weights, or none are named and `optional` is False.
+    """
     from torchvision import models
 
     names = models.list_models(module=models)
     if architecture not in names:
         near = near_names(architecture, names)
         raise UsageError(f"torchvision has no classifier {architecture!r}{near}")
-    entries = {e.name: e for e in models.get_model_weights(architecture)}
-    refuse_tag(name, f"torchvision's {architecture}", tag, list(entries), optional)
-    return entries.get(tag)
+    registry = models.get_model_weights(architecture)
+    refuse_tag(name, f"torchvision's {architecture}", tag, [e.name for e in registry], optional)
+    if tag:
+        return [registry[tag]]
+    return sorted(registry, key=lambda entry: entry is not registry.DEFAULT)
+
+
+def _current(state: StateDict) -> StateDict:
+    """Returns weights by the names of this version, without auxiliary classifiers."""
+    current = {}
+    for name, tensor in state.items():
+        if _AUXILIARY.search(name):
+            continue
+        for earlier, now in _EARLIER:
+            name = earlier.sub(now, name)
+        current[name] = tensor
+    return current
+
+
+def _entry_of(architecture: str, entries: list[Any], state: StateDict) -> Any:
+    """Returns the entry that weights are of: of a transformer, the first one of their size."""
+    positions = (t for name, t in state.items() if name.endswith("encoder.pos_embedding"))
+    tokens = next((t.shape[1] for t in positions if t.ndim == 3), None)
+    if architecture.startswith("vit_") and tokens is not None:
+        side = math.isqrt(tokens - 1) * int(architecture.rpartition("_")[2])
+        entries = [e for e in entries if e.meta["min_size"][0] == side] or entries
+    return entries[0]
+
+
+def _options(architecture: str, entry: Any, file: Checkpoint | None) -> tuple[dict[str, Any], str]:
+    """Returns how torchvision builds an architecture for weights, and what of it is assumed."""
+    if architecture.startswith("vit_"):
+        return {"image_size": entry.meta["min_size"][0]}, ""
+    if architecture not in _NORMALISES:
+        return {}, ""
+    options = {"init_weights": False, "aux_logits": False, "transform_input": True}
+    if file is None:
+        return options, ""
+    said = file.beside.get("transform_input")
+    if isinstance(said, bool):  # TorchScript
+        return options | {"transform_input": said}, ""
+    return options, (
+        "transform_input assumed, as of the published weights that most are trained from; if these "
+        "were trained from random ones (weights=None), build the model in a file of yours "
+        "(py:FILE.py:NAME)"
+    )
 
 
 def _last_linear(architecture: str, model: nn.Module) -> tuple[str, nn.Linear]:
@@ -108,6 +189,9 @@ def _last_linear(architecture: str, model: nn.Module) -> tuple[str, nn.Linear]:
 def _load_published(name: str, model: Any, entry: Any) -> WeightsInfo:
     def download() -> None:
         state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        for name in state.keys() - (current := _current(state)).keys():
+            del state[name]
+        state.update(current)  # it also holds the versions of its layers
         model.load_state_dict(state)
 
     check_url(entry.url, name)
@@ -115,30 +199,33 @@ def _load_published(name: str, model: Any, entry: Any) -> WeightsInfo:
     return weights_info(model, "pretrained", entry.url)
 
 
-def _preprocessing(rest: str, entry: Any) -> tuple[Any, PreprocessingInfo]:
-    from torchvision.transforms._presets import ImageClassification
-
-    if entry is None:
-        transform = ImageClassification(crop_size=224)
-        origin = "preprocessing assumed: torchvision's default for classification"
-    else:
-        transform = entry.transforms()
-        origin = f"torchvision {rest}"
-    side = transform.crop_size[0]
+def _preprocessing(
+    architecture: str, entries: list[Any], entry: Any, *, assumed: bool
+) -> tuple[Any, PreprocessingInfo]:
+    """Returns the preprocessing of an entry; if it is assumed, it is said where others differ."""
+    transform = entry.transforms()
+    side, resize = transform.crop_size[0], transform.resize_size[0]
+    source = f"torchvision {architecture}/{entry.name}; resize {resize}"
+    if assumed:
+        source = f"preprocessing assumed: {source}, crop {side}"
+        others = {e.name: e.transforms() for e in entries if e is not entry}
+        different = [n for n, t in others.items() if repr(t) != repr(transform)]
+        source += f"; that of {listed(different, 3)} differs" if different else ""
     info = PreprocessingInfo(
         size=(side, side),
         mean=tuple(transform.mean),
         std=tuple(transform.std),
         interpolation=transform.interpolation.value,
-        source=f"{origin}; resize {transform.resize_size[0]}",
-        assumed=entry is None,
+        resize=str(resize),
+        source=source,
+        assumed=assumed,
     )
     return transform, info
 
 
 def _fetch(spec: str, rest: str) -> list[Path]:
     architecture, _, tag = rest.partition("/")
-    entry = _registered(spec, architecture, tag)
+    (entry,) = _registered(spec, architecture, tag)
     check_url(entry.url, spec)
     file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
 

@@ -1,0 +1,84 @@
+"""Encoders of torchvision and timm compute what their libraries compute from the same file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models as vision
+
+from tools.architectures import rows, timm_specs, torchvision_specs
+from tuiprobe.models.load import load_encoder
+from tuiprobe.models.loaders.from_module import made_pictures
+from tuiprobe.models.loaders.published_weights import quiet
+
+FEW = (
+    "torchvision:googlenet/IMAGENET1K_V1",  # normalises its input once more
+    "torchvision:mnasnet0_5/IMAGENET1K_V1",  # its layers ask for a version
+    "torchvision:densenet121/IMAGENET1K_V1",  # its published file has other names
+    "timm:test_vit.r160_in1k",
+)
+
+
+@pytest.mark.slow
+def test_some_architectures() -> None:
+    assert [row for row in rows(FEW) if not row.same] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("specs", [torchvision_specs, timm_specs])
+def test_every_architecture(specs) -> None:
+    compared = list(rows(specs()))
+    assert [row for row in compared if not row.same and not row.refused] == []
+    assert len([row for row in compared if row.refused]) < 0.1 * len(compared)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "side"), [("googlenet", 224), ("inception_v3", 299)])
+def test_own_networks_that_may_normalise_their_input(name: str, side: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = {"weights": None, "num_classes": 5, "init_weights": False}
+    trained = vision.get_model(name, transform_input=True, aux_logits=False, **plain).eval()
+    torch.save(trained.state_dict(), tmp_path / "w.pth")
+    encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    transform = vision.get_model_weights(name).DEFAULT.transforms()
+    images = torch.stack([transform(picture) for picture in made_pictures()])
+    assert encoder.preprocessing.size == (side, side)
+    assert encoder.preprocessing.assumed
+    assert "transform_input assumed" in encoder.preprocessing.source
+    with torch.inference_mode():
+        assert torch.equal(torch.stack([*map(encoder.preprocess, made_pictures())]), images)
+        logits = encoder.head().logits(encoder.encode(images))
+        assert torch.allclose(logits, trained(images), atol=1e-5)
+    tagged = load_encoder(f"torchvision:{name}/IMAGENET1K_V1", checkpoint=tmp_path / "w.pth")
+    assert (tagged.architecture, tagged.preprocessing.assumed) == (name, False)
+
+
+@pytest.mark.slow
+def test_torchscript_says_whether_it_normalises_its_input(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = {"weights": None, "num_classes": 5, "init_weights": False}
+    model = vision.get_model("inception_v3", **plain).eval()  # with auxiliary classifiers
+    with quiet():
+        torch.jit.save(torch.jit.script(model), tmp_path / "w.pt")
+    encoder = load_encoder("torchvision:inception_v3", checkpoint=tmp_path / "w.pt")
+    assert encoder.architecture != "inception_v3"  # so are the keys of its runs
+    assert "transform_input" not in encoder.preprocessing.source
+    images = torch.randn(2, 3, 299, 299)
+    with torch.inference_mode():
+        logits = encoder.head().logits(encoder.encode(images))
+        assert torch.allclose(logits, model(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [224, 384])
+def test_a_transformer_of_a_registered_size(side: int, tmp_path: Path) -> None:
+    model = vision.get_model("vit_b_16", weights=None, image_size=side, num_classes=3)
+    names = {"mlp.0.": "mlp.linear_1.", "mlp.3.": "mlp.linear_2."}  # of earlier versions
+    state = model.state_dict()
+    for now, earlier in names.items():
+        state = {name.replace(now, earlier): tensor for name, tensor in state.items()}
+    torch.save(state, tmp_path / "w.pth")
+    encoder = load_encoder("torchvision:vit_b_16", checkpoint=tmp_path / "w.pth")
+    assert encoder.preprocessing.size == (side, side)
+    loaded = encoder.module.state_dict()
+    assert all(torch.equal(loaded[name], t) for name, t in model.state_dict().items())
+    assert "IMAGENET1K_SWAG_LINEAR_V1 differs" in encoder.preprocessing.source.replace(" and ", " ")

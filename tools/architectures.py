@@ -1,0 +1,186 @@
+"""Compares encoders of torchvision and timm with what their libraries compute from one file.
+
+Untrained weights are saved, and read by `load_encoder` and by the library's own loader. Every
+tensor varies, so that a layer that would start as zero or as one counts too.
+
+    python -m tools.architectures             # all: of timm up to 8 million parameters
+    python -m tools.architectures googlenet   # those whose names contain a word
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.catalog.accuracies import rows as published_accuracies
+from tuiprobe.catalog.model_list import url_folder
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
+from tuiprobe.models.loaders.from_module import made_pictures
+from tuiprobe.models.loaders.published_weights import quiet
+
+MILLIONS = 8.0
+"""Parameters of the largest models of timm that are compared."""
+
+TOLERANCE = 1e-3
+"""Largest difference of logits, in standard deviations of the library's; convolutions are laid out
+in another way."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One architecture, read by both.
+
+    Attributes:
+        spec: Its name.
+        logits: Largest difference of logits, in standard deviations of the library's.
+        pixels: Largest difference of preprocessed images.
+        refused: Why it is not loaded; empty if it is.
+        error: The error that ended it; empty if none did.
+    """
+
+    spec: str
+    logits: float = 0.0
+    pixels: float = 0.0
+    refused: str = ""
+    error: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Whether it is loaded and computes what the library does."""
+        return not (self.refused or self.error) and self.logits <= TOLERANCE and self.pixels == 0
+
+
+def torchvision_specs() -> list[str]:
+    """Returns every registered entry of weights of a classifier."""
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    return [f"torchvision:{n}/{entry.name}" for n in names for entry in models.get_model_weights(n)]
+
+
+def timm_specs() -> list[str]:
+    """Returns the first tag of every architecture that is small by timm's own table."""
+    first: dict[str, str] = {}
+    for row in (row for row in published_accuracies() if row.table == "timm"):
+        if row.parameters is not None and row.parameters <= MILLIONS:
+            first.setdefault(row.spec.partition(".")[0], row.spec)
+    return list(first.values())
+
+
+def compare(spec: str, folder: Path) -> Compared:
+    """Compares one model, whose files it writes to a folder."""
+    loader, _, rest = spec.partition(":")
+    of = _of_torchvision if loader == "torchvision" else _of_timm
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model, transform, file = of(rest, folder)
+    try:
+        encoders = [load_encoder(spec, checkpoint=file)]
+        if loader == "torchvision":  # the same file is in the cache of published weights
+            encoders.append(load_encoder(spec))
+    except TuiprobeError as error:
+        return Compared(spec, refused=str(error))
+    images = torch.stack([transform(picture) for picture in made_pictures()])
+    with torch.inference_mode():
+        expected = model.eval()(images)
+    differences = [_difference(encoder, images, expected) for encoder in encoders]
+    if any(isinstance(d, str) for d in differences):
+        return Compared(spec, refused=next(d for d in differences if isinstance(d, str)))
+    logits, pixels = zip(*differences, strict=True)
+    return Compared(spec, max(logits), max(pixels))
+
+
+def _difference(encoder: Encoder, images: Tensor, expected: Tensor) -> tuple[float, float] | str:
+    """Returns the largest differences of logits and of pixels, or why there are no logits."""
+    head = encoder.head()
+    if head is None:
+        return "no linear classifier"
+    preprocessed = torch.stack([encoder.preprocess(picture) for picture in made_pictures()])
+    if preprocessed.shape != images.shape:
+        return f"images are {[*preprocessed.shape]}, not {[*images.shape]}"
+    with torch.inference_mode():
+        logits = head.logits(encoder.encode(preprocessed))
+    pixels = float((preprocessed - images).abs().max())
+    return float((logits - expected).abs().max() / expected.std()), pixels
+
+
+def _of_torchvision(rest: str, folder: Path) -> tuple[nn.Module, Any, Path]:
+    from torchvision import models
+
+    architecture, _, tag = rest.partition("/")
+    entry = models.get_model_weights(architecture)[tag]
+    size = {"image_size": entry.meta["min_size"][0]} if architecture.startswith("vit_") else {}
+    model = models.get_model(architecture, weights=None, **size)
+    file = folder / PurePosixPath(urlsplit(entry.url).path).name
+    torch.save(_varied(model), file)
+    return models.get_model(architecture, weights=entry), entry.transforms(), file
+
+
+def _of_timm(name: str, folder: Path) -> tuple[nn.Module, Any, Path]:
+    import timm
+    from timm.data import create_transform, resolve_model_data_config
+
+    file = folder / "timm.pth"
+    torch.save(_varied(timm.create_model(name)), file)
+    model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
+    return model, create_transform(**resolve_model_data_config(model), is_training=False), file
+
+
+def _varied(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the weights of a model, of which none are all equal."""
+    for parameter in model.parameters():
+        if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.add_(0.2 * torch.rand_like(buffer))
+    return model.state_dict()
+
+
+def rows(specs: Sequence[str]) -> Iterator[Compared]:
+    """Compares models one after the other, in a folder that is removed."""
+    before = os.environ.get("TORCH_HOME")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["TORCH_HOME"] = home
+        folder = url_folder("torchvision")
+        folder.mkdir(parents=True)
+        try:
+            for spec in specs:
+                try:
+                    yield compare(spec, folder)
+                except Exception as error:  # of us or of the library
+                    yield Compared(spec, error=repr(error))
+                for file in folder.iterdir():
+                    file.unlink()
+        finally:
+            del os.environ["TORCH_HOME"]
+            if before is not None:
+                os.environ["TORCH_HOME"] = before
+
+
+def main(words: Sequence[str]) -> int:
+    """Prints a row per model; returns 1 if one differs that is not refused."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    specs = [s for s in (*torchvision_specs(), *timm_specs()) if all(w in s for w in words)]
+    differ = 0
+    for row in rows(specs):
+        result = row.refused or row.error or f"logits {row.logits:.1e}, pixels {row.pixels:.1e}"
+        print(f"{row.spec:60} {'same' if row.same else 'DIFFERS' * (not row.refused)} {result}")
+        sys.stdout.flush()
+        differ += not row.same and not row.refused
+    return min(differ, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

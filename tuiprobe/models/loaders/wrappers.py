@@ -1,0 +1,146 @@
+"""What files of weights hold: the innermost named tensors, and values beside them.
+
+Wrappers and prefixes that training code adds are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from tuiprobe.errors import WeightsError
+from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
+from tuiprobe.plaintext import first_names
+from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
+
+_Named = TypeVar("_Named")
+
+_WRAPPERS = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model", "module"
+)  # fmt: skip
+"""Keys under which training code stores the weights; averaged weights come first."""
+
+_PREFIXES = ("module.", "model.")
+"""Prefixes that DataParallel and training modules add to every name."""
+
+_COMPILED = "_orig_mod."
+"""What torch.compile adds to the names of a model, or of the blocks that it compiled."""
+
+
+def unwrap(
+    loaded: object, path: Path
+) -> tuple[dict[str, StoredTensor], tuple[str, ...], dict[str, object]]:
+    """Returns the tensor descriptions of the innermost wrapper, the `entries` and what is beside.
+
+    Beside the weights are the other entries of all wrappers, such as names of classes, the
+    outermost first, and the attributes of a TorchScript module that are no tensors.
+
+    Raises:
+        WeightsError: If there are no weights, or several sets of them.
+    """
+    entries: tuple[str, ...] = ()
+    beside: dict[str, object] = {}
+    for _ in range(WRAPPERS):
+        if not isinstance(loaded, dict):
+            break
+        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
+        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrapper = next((k for k in known if k in sets), next(iter(known), None))
+        wrapper = wrapper or _only_wrapper(loaded, sets, path)
+        beside = {str(k): v for k, v in loaded.items() if k != wrapper} | beside
+        if wrapper is None:
+            break
+        others = [name for name in sets if name != wrapper]
+        entries = entries or ((wrapper, *others) if others else ())
+        loaded = loaded[wrapper]
+    else:
+        raise WeightsError(
+            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
+            "only the state_dict"
+        )
+    if isinstance(loaded, Module):
+        beside = {str(k): v for k, v in loaded.attributes.items()} | beside
+        loaded = _attributes(loaded, path)
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
+    named = {str(name): value for name, value in loaded.items()}
+    for name, value in named.items():
+        if isinstance(value, Unread) and value.tensor:
+            raise WeightsError(
+                f"{path} holds {value.kind} ({first_names([name])}); save it as an ordinary dense "
+                "floating-point tensor"
+            )
+    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
+    if not state:
+        raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
+    return state, entries, {k: v for k, v in beside.items() if k not in state}
+
+
+def _holds_weights(value: object) -> bool:
+    """Returns whether an entry holds matrices by name; metrics and random states hold none."""
+    if not isinstance(value, dict):
+        return False
+    inner = [value[name] for name in _WRAPPERS if isinstance(value.get(name), dict)]
+    return any(
+        isinstance(tensor, StoredTensor) and len(tensor.size) > 1
+        for named in (value, *inner)
+        for tensor in named.values()
+    )
+
+
+def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
+    """Returns the entry that holds the weights under a name of its own; None beside weights."""
+    if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
+        return None
+    if len(sets) > 1:
+        raise WeightsError(
+            f"{path} holds several sets of weights ({first_names(sets)}): save the one to measure "
+            "alone"
+        )
+    return next(iter(sets), None)
+
+
+def _kind(loaded: object) -> str:
+    if isinstance(loaded, StoredTensor):
+        return "Tensor"
+    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
+
+
+def _attributes(module: Module, path: Path) -> dict[str, object]:
+    """Returns the tensors below a TorchScript module, named by their path.
+
+    The number of paths is limited: modules may be shared, so a small file can have too many paths
+    to visit.
+    """
+    tensors: dict[str, object] = {}
+    left, waiting = PICKLE_VALUES, [("", module)]
+    while waiting:
+        prefix, module = waiting.pop()
+        left -= 1 + len(module.attributes)
+        if left < 0 or len(prefix) > NAME_LENGTH:
+            raise WeightsError(
+                f"the modules of {path} are nested without end, or more than {PICKLE_VALUES:,} "
+                "attributes; save only the state_dict"
+            )
+        for name, value in module.attributes.items():
+            if isinstance(value, Module):
+                waiting.append((f"{prefix}{name}.", value))
+            elif isinstance(value, StoredTensor | Unread):
+                tensors[f"{prefix}{name}"] = value
+    return tensors
+
+
+def without_prefix(state: Mapping[str, _Named]) -> dict[str, _Named]:
+    """Removes known prefixes that are common to all names, repeatedly, and those of compilation.
+
+    >>> list(without_prefix({"module._orig_mod.w": 1, "module._orig_mod.b": 2}))
+    ['w', 'b']
+    """
+    names = [name.replace(_COMPILED, "") for name in state]
+    if len(set(names)) == len(state):
+        state = dict(zip(names, state.values(), strict=True))
+    start = 0
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, start) for n in state)), ""):
+        start += len(prefix)
+    return {name[start:]: tensor for name, tensor in state.items()}
