@@ -40,10 +40,8 @@ from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
 from tuiprobe.results import NotRun
-from tuiprobe.results.subject import head_kind
+from tuiprobe.results.subject import HeadKind, head_kind
 from tuiprobe.spec import RunSpec
-
-HeadKind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class HeadChoice:
         note: Why the head is not the model's own; empty where that is plain.
     """
 
-    kind: HeadKind
+    kind: HeadKind | Literal["none"]
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     head: Head | None = None
