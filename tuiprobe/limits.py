@@ -74,6 +74,9 @@ CLASSES = 1_000_000
 BUILT_CLASSES = 100_000
 """Classes of a classifier that is built to fit a file, whatever width the file has."""
 
+HEAD_BYTES = 2**32
+"""The arrays of a head in a file of NumPy, which may be compressed."""
+
 CHANNELS = 65_536
 """Width of stored vectors; the widest known encoders have 8,192 channels."""
 

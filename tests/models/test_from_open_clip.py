@@ -74,6 +74,22 @@ def test_a_transformer_of_a_folder_and_the_tap_before_its_projection(tiny: Saved
         assert torch.allclose(seen["embedding"], token @ tiny.state["visual.proj"], atol=1e-4)
 
 
+@pytest.mark.parametrize("prefix", ["", "visual.", "model.net."])
+def test_a_visual_tower_without_its_text_tower(prefix: str, tiny: Saved, tmp_path: Path) -> None:
+    both = load_encoder(f"open_clip:local-dir:{tiny.path}")
+    tower = both.tower.state_dict()
+    save_file({f"{prefix}{name}": t for name, t in tower.items()}, tmp_path / "w.safetensors")
+    encoder = load_encoder(
+        f"open_clip:local-dir:{tiny.path}", checkpoint=tmp_path / "w.safetensors"
+    )
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(encoder.encode(images), both.encode(images))
+    assert (encoder.text, encoder.head()) == (None, None)
+    assert encoder.weights.digest == state_digest(tower)
+    assert encoder.taps() == both.taps()
+
+
 def test_a_folder_that_holds_no_model_says_what_is_missing(tiny: Saved, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"holds no open_clip_config\.json"):
         load_encoder(f"open_clip:local-dir:{tmp_path}")

@@ -280,6 +280,35 @@ def test_heads_from_files(tmp_path: Path) -> None:
             read(path, state)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, ">f4"])
+def test_heads_of_numpy_are_those_of_scikit_learn(dtype: Any, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    draws = np.random.default_rng(0)
+    x, y = draws.normal(size=(60, 5)), draws.integers(0, 3, 60)
+    h = torch.from_numpy(x[:8]).float()
+    for labels in (y, y > 0):  # several classes, and one row for two
+        fitted = LogisticRegression().fit(x, labels)
+        weight, bias = (a.astype(dtype) for a in (fitted.coef_, fitted.intercept_))
+        np.savez_compressed(tmp_path / "h.npz", coef_=weight, intercept_=bias, names=["a"])
+        head = head_from_file(tmp_path / "h.npz", width=5)
+        probabilities = head.logits(h).softmax(1)
+        assert np.allclose(probabilities, fitted.predict_proba(x[:8]), atol=1e-5)
+        np.save(tmp_path / "h.npy", weight.T.copy())  # without a bias, and transposed
+        turned = head_from_file(tmp_path / "h.npy", width=5)
+        assert torch.equal(turned.weight, head.weight)
+        assert turned.bias is None
+        assert f"(5, {len(weight)}) transposed" in turned.source
+    np.save(tmp_path / "square.npy", draws.normal(size=(5, 5)))
+    square = head_from_file(tmp_path / "square.npy", width=5)
+    assert np.allclose(square.weight, np.load(tmp_path / "square.npy"), atol=1e-6)
+    np.save(tmp_path / "objects.npy", np.array([object()]), allow_pickle=True)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "h.npz").read_bytes()[:-40])
+    for name in ("objects.npy", "cut.npz", "none.npz"):
+        with pytest.raises(WeightsError, match=name):
+            head_from_file(tmp_path / name, width=5)
+
+
 def test_one_row_is_the_log_odds_of_the_second_of_two_classes() -> None:
     torch.manual_seed(0)
     layer, h = torch.nn.Linear(6, 1), torch.randn(5, 6)

@@ -54,6 +54,10 @@ def test_a_torchvision_classifier_of_other_classes_or_none(
     with torch.inference_mode():
         logits = encoder.head().logits(encoder.encode(images))
         assert torch.allclose(logits, model(images), atol=1e-4)
+    torch.save({n: t for n, t in state.items() if not n.endswith(f"{layer}.bias")}, tmp_path / "w")
+    without = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w").head()
+    assert torch.equal(without.weight, encoder.head().weight)
+    assert not without.bias.any()
     ends = (f"{layer}.weight", f"{layer}.bias")
     torch.save({n: t for n, t in state.items() if not n.endswith(ends)}, tmp_path / "w.pth")
     backbone = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")

@@ -6,20 +6,29 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import WeightsError
-from tuiprobe.files import parse_json
+from tuiprobe.files import open_regular, parse_json
+from tuiprobe.limits import HEAD_BYTES
 from tuiprobe.models.loaders.checkpoints import converts, read_checkpoint
+from tuiprobe.plaintext import first_line
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.head_file import LARGEST_WEIGHT
+from tuiprobe.torchfiles.archives import DAMAGED, open_archive
 
-_WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
+_WEIGHTS = ("weight", "W", "coef_", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a whole model."""
+
+_BIASES = {"W": "b", "coef_": "intercept_"}
+"""Names of the bias, where it is not `bias` in place of `weight`."""
 
 
 @dataclass(frozen=True)
@@ -68,46 +77,61 @@ def classifier_head(layer: nn.Linear) -> Head:
 
     One row is taken as the log-odds of the second of two classes, as a sigmoid reads it.
     """
-    weight = layer.weight.detach().float().cpu()
-    bias = None if layer.bias is None else layer.bias.detach().float().cpu()
+    weight: Tensor = layer.weight.detach().float().cpu()
+    bias: Tensor | None = None if layer.bias is None else layer.bias.detach().float().cpu()
     count, source = len(weight), f"classifier, {len(weight)} classes"
     if count == 1:
-        halves = torch.tensor([[-0.5], [0.5]])
-        weight, bias = halves * weight, None if bias is None else halves[:, 0] * bias
+        weight, bias = _two_rows(weight, bias)
         count, source = 2, "classifier, one output as the log-odds of the second class"
     classes = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
     return Head(weight, bias, classes, source=source)
 
 
-def head_from_file(path: Path, *, width: int) -> Head:
-    """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
+def _two_rows(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Returns the rows of two classes whose logits differ by the log-odds that one row gives."""
+    halves = torch.tensor([[-0.5], [0.5]])
+    return halves * weight, None if bias is None else halves[:, 0] * bias
 
-    The `head.safetensors` of a run also tells the names of its rows. A file with `logit_scale`, one
-    number, holds a zero-shot head: its logits are
+
+def head_from_file(path: Path, *, width: int) -> Head:
+    """Reads a linear head: `weight [K, width]` and optionally `bias [K]`.
+
+    A matrix `[width, K]` is transposed where it fits in no other way, and one row is taken as the
+    log-odds of the second of two classes; `source` says so. Arrays of NumPy may be named as
+    scikit-learn does, `coef_` and `intercept_`. The `head.safetensors` of a run also tells the
+    names of its rows. A file with `logit_scale`, one number, holds a zero-shot head: its logits are
     `logit_scale * W h / |h| + logit_bias`. The number is the factor itself, such as 100, not its
     logarithm.
 
     Args:
-        path: A safetensors, `.pt`, `.pth` or `.bin` file.
+        path: A safetensors, `.pt`, `.pth`, `.bin`, `.npz` or `.npy` file.
         width: Channels of the representation.
 
     Raises:
         WeightsError: If the file has no such tensors, or their values are invalid.
     """
-    state = read_checkpoint(path)
+    state = _arrays(path) if path.suffix in (".npy", ".npz") else read_checkpoint(path)
     name = next((n for n in _WEIGHTS if n in state), None)
     if name is None:
         raise WeightsError(f"{path} holds no head; expected one of {', '.join(_WEIGHTS)}")
-    weight = _float32(state[name], name, path)
-    bias_name = name.removesuffix("weight") + "bias"
+    weight, source = _float32(state[name], name, path), str(path)
+    shape = tuple(weight.shape)
+    weight = weight[None] if weight.ndim == 1 else weight
+    bias_name = _BIASES.get(name, name.removesuffix("weight") + "bias")
     bias = _float32(state[bias_name], bias_name, path) if bias_name in state else None
+    bias = bias.reshape(1) if bias is not None and bias.numel() == 1 else bias
+    if weight.ndim == 2 and weight.shape[0] == width != weight.shape[1]:
+        weight, source = weight.T.contiguous(), f"{source}, {shape} transposed"
     if weight.ndim != 2 or weight.shape[1] != width:
         raise WeightsError(
-            f"the head in {path} is {tuple(weight.shape)}; it must have one row a class of {width}"
+            f"the head in {path} is {shape}; it must have one row a class of {width}"
         )
-    count = weight.shape[0]
-    if bias is not None and tuple(bias.shape) != (count,):
-        raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
+    if bias is not None and tuple(bias.shape) != (len(weight),):
+        raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({len(weight)},)")
+    if len(weight) == 1 and "logit_scale" not in state:
+        weight, bias = _two_rows(weight, bias)
+        source += ", one row as the log-odds of the second class"
+    count = len(weight)
     values = weight if bias is None else torch.cat([weight.flatten(), bias])
     if not bool(values.isfinite().all()):
         raise WeightsError(f"the head in {path} holds values that are not finite")
@@ -130,10 +154,44 @@ def head_from_file(path: Path, *, width: int) -> Head:
         _row_names(written.get("classes", ""), count),
         normalize=scale is not None or written.get("normalize") == "true",
         regression=written.get("regression") == "true",
-        source=str(path),
+        source=source,
         logit_scale=scale,
         logit_bias=shift or 0.0,
     )
+
+
+def _arrays(path: Path) -> dict[str, Tensor]:
+    """Reads the arrays of numbers of a file of NumPy; a single one is `weight`.
+
+    Raises:
+        WeightsError: If it is missing, damaged, too large, or would run code.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with open_regular(path) as file:
+            if path.suffix == ".npy":
+                arrays["weight"] = np.lib.format.read_array(file, allow_pickle=False)
+            else:
+                archive = open_archive(file)
+                if sum(entry.file_size for entry in archive.infolist()) > HEAD_BYTES:
+                    raise ValueError(f"its arrays take more than {HEAD_BYTES:,} bytes")
+                for name in archive.namelist():
+                    with archive.open(name) as member:
+                        array = np.lib.format.read_array(member, allow_pickle=False)
+                    arrays[name.removesuffix(".npy")] = array
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no file {path} of a head; check its path") from error
+    except DAMAGED as error:
+        raise WeightsError(f"{path} cannot be read as arrays ({first_line(error)})") from error
+    return {
+        name: torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+        for name, array in arrays.items()
+        if array.dtype.name in _NUMBERS
+    }
+
+
+_NUMBERS = ("float16", "float32", "float64", "int32", "int64")
+"""Types of arrays that are read; texts beside them are not."""
 
 
 def _metadata(path: Path) -> Mapping[str, str]:

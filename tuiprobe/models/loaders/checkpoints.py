@@ -214,7 +214,8 @@ def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | No
     """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
 
     Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
-    that `layer` ends. Rows are 0 if there is no such layer, and None if out of range.
+    that `layer` ends. A missing bias is zero. Rows are 0 if there is no such layer, and None if out
+    of range.
 
     >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
     >>> renamed, rows = with_classifier(state, "fc")
@@ -234,7 +235,9 @@ def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | No
         if any(n.startswith(around) and n not in names for n in state):
             return state, 0  # one of several layers
         state = state.with_tensors({names.get(n, n): t for n, t in state.items()})
-    weight = state[f"{prefix}{layer}.weight"]
+    weight, bias = state[f"{prefix}{layer}.weight"], f"{prefix}{layer}.bias"
+    if bias not in state and weight.ndim == 2:
+        state = state.with_tensors({**state, bias: weight.new_zeros(len(weight))})
     return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 
 

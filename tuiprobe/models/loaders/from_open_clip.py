@@ -17,7 +17,12 @@ from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.loaders.checkpoints import StateDict, load_into, read_checkpoint, seeded
+from tuiprobe.models.loaders.checkpoints import (
+    StateDict,
+    load_into,
+    read_checkpoint,
+    seeded,
+)
 from tuiprobe.models.loaders.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.loaders.published_weights import fetch_published, quiet, resolve
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
@@ -39,8 +44,8 @@ def load(request: ModelRequest) -> Encoder:
     # Checked before the model is built, which takes seconds.
     file = request.checkpoint or (source.weights() if source.weights is not None else None)
     model = _build(source, drawn=file is None)
-    weights = _load_weights(request, source, model, file)
     visual = model.visual
+    weights, towers = _load_weights(request, source, model, file)
     preprocess, preprocessing = _preprocessing(source, visual)
     return Encoder(
         name=request.name,
@@ -49,7 +54,7 @@ def load(request: ModelRequest) -> Encoder:
         width=int(source.config["embed_dim"]),
         weights=weights,
         preprocessing=preprocessing,
-        module=model,
+        module=model if towers == 2 else visual,
         tower=visual,
         preprocess=preprocess,
         forward=_OpenClipForward(visual),
@@ -58,7 +63,7 @@ def load(request: ModelRequest) -> Encoder:
         dtype=request.dtype,
         loader="open_clip",
         tag=source.tag,
-        text=_text_tower(source, model),
+        text=_text_tower(source, model) if towers == 2 else None,
     )
 
 
@@ -83,19 +88,35 @@ def _build(source: OpenClipSource, *, drawn: bool) -> Any:
 
 def _load_weights(
     request: ModelRequest, source: OpenClipSource, model: Any, file: Path | None
-) -> WeightsInfo:
+) -> tuple[WeightsInfo, int]:
+    """Loads the weights of both towers, or those of the visual one where there are no others.
+
+    Returns what they are, and the number of towers.
+    """
     if file is None:
-        return weights_info(model, "untrained", "random initialisation, seed 0")
+        return weights_info(model, "untrained", "random initialisation, seed 0"), 2
     published = source.published and request.checkpoint is None
     checkpoint = read_checkpoint(file)
+    target, kind = f"open_clip:{source.architecture}", "pretrained" if published else "checkpoint"
     state: StateDict = checkpoint
+    if request.checkpoint is not None and _is_visual(state, model.visual):
+        part = load_into(model.visual, state, source=str(file), target=f"the tower of {target}")
+        return weights_info(model.visual, kind, str(file), checkpoint.entries or part), 1
     with suppress(Exception):  # Of another architecture: report the file's own names.
         # Some tags were trained at another input size; a user's file must fit unchanged.
         state = _converted(dict(state), model, resize=published)
-    part = load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
+    part = load_into(model, state, source=str(file), target=target)
     origin = source.weights_source if request.checkpoint is None else str(file)
-    kind = "pretrained" if published else "checkpoint"
-    return weights_info(model, kind, origin, checkpoint.entries or part)
+    return weights_info(model, kind, origin, checkpoint.entries or part), 2
+
+
+def _is_visual(state: StateDict, visual: nn.Module) -> bool:
+    """Returns whether a file holds a visual tower alone, under its own names or any prefix."""
+    built = {name for name, tensor in visual.state_dict().items() if tensor.ndim}
+    stored = {name for name, tensor in state.items() if tensor.ndim}
+    end = min(built)
+    starts = [name.removesuffix(end) for name in stored if name.endswith(end)]
+    return any({name.removeprefix(start) for name in stored} == built for start in starts)
 
 
 def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:

@@ -203,9 +203,14 @@ def _from_file(
     request: ModelRequest, name: TimmName, path: Path, kind: str, source: str
 ) -> tuple[Any, WeightsInfo]:
     state, classes = read_checkpoint(path), None
-    if not name.located and (classifier := _classifier_of(name.architecture)):
+    classifier = "" if name.located else _classifier_of(name.architecture)
+    if classifier:
         state, classes = with_classifier(state, classifier)
     model = _build(request, name, num_classes=classes, drawn=False)
+    if classes and f"{classifier}.bias" not in model.state_dict():  # nor has the file
+        state = state.with_tensors(
+            {n: t for n, t in state.items() if not n.endswith(f"{classifier}.bias")}
+        )
     target = f"timm:{name.architecture}"
     part, entries = part_for(state, model.state_dict(), source=str(path))
     load_into(model, _converted(part, model), source=str(path), target=target)
