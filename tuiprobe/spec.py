@@ -78,6 +78,7 @@ ANSWERS = "answers:"
 DoubtId = Literal[
     "answers-as-labels", "same-content", "copies", "near-copies", "same-measurement",
     "equal-answers", "other-pictures", "at-chance", "other-order", "slip", "one-answer",
+    "no-answer", "other-lengths",
 ]  # fmt: skip
 """What a doubt is about, as `--trust` takes it; see `tuiprobe.results.doubt`."""
 

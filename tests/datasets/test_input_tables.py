@@ -105,10 +105,10 @@ def test_a_list_and_a_file_of_labels_say_what_they_do_not_use(tmp_path: Path) ->
     names = [f"{i}.png" for i in range(5)]
     write_images(tmp_path / "pets", *names)
     file = tmp_path / "l.csv"
-    rows = [f"{name},{'ab'[i % 2]},{'train' if i < 3 else 'test'},{i / 7}" for i, name in
+    rows = [f"{name},{'ab'[i % 2]},{'old' if i < 3 else 'new'},{i / 7}" for i, name in
             enumerate([*names, "6.png", "7.png"])]  # fmt: skip
-    file.write_text("\n".join(["path,label,fold,weight", *rows]))
-    words = "l.csv: not used: columns fold (test 4, train 3), weight"
+    file.write_text("\n".join(["path,label,site,weight", *rows]))
+    words = "l.csv: not used: columns site (new 4, old 3), weight"
     assert load_dataset(f"csv:{file}").notes == (words,)
     images = labelled(load_dataset(f"imagefolder:{tmp_path / 'pets'}"), file)
     assert images.notes == (

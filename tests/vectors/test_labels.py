@@ -61,8 +61,8 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
     ),
     "another column": (
         "l.csv",
-        table(range(6), "split,label"),
-        "by position; not used: column split",
+        table(range(6), "note,label"),
+        "by position; not used: column note",
     ),
     "names beside numbers": (
         "l.csv",

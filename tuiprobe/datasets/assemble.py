@@ -182,6 +182,22 @@ def add_targets(
     return suite
 
 
+def refuse_several_parts(suite: Suite, fitted: bool) -> None:
+    """Refuses sets of which one part is for a fit and another one to test on.
+
+    Args:
+        suite: The sets.
+        fitted: Whether a head is fitted to a part of the first one, and tested on the other.
+
+    Raises:
+        SeveralPartsError: If a set has several parts; says how to choose one.
+    """
+    for name, dataset in suite.sets.items():
+        error = getattr(dataset, "several_parts", None)
+        if error is not None and not (fitted and name == suite.in_distribution_name):
+            raise error
+
+
 def planned_images(suite: Suite, spec: RunSpec) -> dict[str, int]:
     """Returns how many images of each set a run measures: the first of the processing order."""
     counts = {}

@@ -69,6 +69,12 @@ class WrappedDataset:
         self.folder = getattr(images, "folder", None)
         self.class_folders = bool(getattr(images, "class_folders", False))
         self.tested: Sequence[bool] | None = getattr(images, "tested", None)
+        self.several_parts: DataError | None = getattr(images, "several_parts", None)
+
+    @property
+    def as_numbered(self) -> Sequence[str] | None:
+        """Paths in the order in which other programs number them; None where that is not known."""
+        return getattr(self.images, "as_numbered", None)
 
     @property
     def samples(self) -> Sequence[Sample]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.datasets.content import Content, read_file, stamp_file
+from tuiprobe.datasets.input_tables import is_part_column, refuse_several_parts
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
@@ -17,6 +19,11 @@ from tuiprobe.plugins import in_words
 INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
 
 FORM = "hf:OWNER/NAME:SPLIT, hf:OWNER/NAME:CONFIG:SPLIT, or hf:FOLDER[:SPLIT]"
+
+_CHOOSE_PART = (
+    "choose one, as parquet:FILE@split=test of a file, with its column and value, or by "
+    "rows.filter in Python; or remove the column if all are meant"
+)
 
 _DIGITS = 9
 """Digits of a row number, zero-padded so that byte order is row order."""
@@ -35,7 +42,7 @@ class HuggingFaceSet:
         split: What the paths of its images begin with.
 
     Raises:
-        DataError: If it has no image column or no rows.
+        DataError: If it has no image column or no rows, or rows of several parts of the data.
     """
 
     def __init__(self, rows: Any, source: str, name: str, split: str = "rows") -> None:
@@ -48,6 +55,9 @@ class HuggingFaceSet:
             raise DataError(f"{self.source} has no column of images (columns: {columns})")
         if len(self._rows) == 0:
             raise DataError(f"{self.source} has no rows")
+        for part in filter(lambda name: is_part_column(name, ()), self._rows.column_names):
+            counts = Counter(map(str, self._rows.select_columns([part])[:][part]))
+            refuse_several_parts(source, part, counts, _CHOOSE_PART)
         self._image = column
         self._encoded = self._rows.select_columns([column]).cast_column(
             column, library.Image(decode=False)
@@ -173,8 +183,12 @@ def open_rows(text: str, base: Path | None = None) -> HuggingFaceSet:
     return HuggingFaceSet(rows, source, short, split or "rows")
 
 
-def parquet_rows(file: Path) -> HuggingFaceSet:
+def parquet_rows(file: Path, part: tuple[str, str] | None = None) -> HuggingFaceSet:
     """Opens the images that a Parquet file holds, which the library copies to its cache once.
+
+    Args:
+        file: The file.
+        part: Column and value of the rows that count; None for all rows.
 
     Raises:
         DataError: If the library is missing, or the file cannot be read or holds no images.
@@ -182,7 +196,14 @@ def parquet_rows(file: Path) -> HuggingFaceSet:
     library, source = _library(), f"parquet:{file}"
     library.disable_progress_bars()  # they are drawn over messages
     rows = _loaded(source, library.load_dataset, "parquet", data_files=str(file), split="train")
-    return HuggingFaceSet(rows, source, file.stem)
+    if part is None:
+        return HuggingFaceSet(rows, source, file.stem)
+    column, value = part
+    if column not in rows.column_names:
+        raise DataError(f"{source} has no column {column!r}: {', '.join(rows.column_names)}")
+    cells = map(str, rows.select_columns([column])[:][column])
+    rows = rows.select([i for i, cell in enumerate(cells) if cell == value])
+    return HuggingFaceSet(rows, f"{source}@{'='.join(part)}", f"{file.stem}-{value}")
 
 
 def _loaded(source: str, load: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

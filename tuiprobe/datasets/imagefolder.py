@@ -11,6 +11,7 @@ from pathlib import Path
 from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
+from tuiprobe.datasets.input_tables import SeveralPartsError, is_part_column, refuse_several_parts
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
@@ -79,6 +80,11 @@ class ImageFolder(ImageFiles):
         return self.folder.name or "root"
 
     @property
+    def as_numbered(self) -> list[str]:
+        """The paths in the order in which torchvision numbers them: class by class."""
+        return sorted(self._paths, key=lambda path: (path.split("/", 1)[0], *os.path.split(path)))
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class folder names by label; empty if the set is flat or mixed."""
         return self._labelling[0]
@@ -87,7 +93,11 @@ class ImageFolder(ImageFiles):
     def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
         if any("/" not in path for path in self._paths):
             return (), None
-        return by_class([path.split("/", 1)[0] for path in self._paths])
+        folders = [path.split("/", 1)[0] for path in self._paths]
+        if is_part_column("", folders):
+            remedy = "give one of these folders as data"
+            refuse_several_parts(self.source, "of folders", Counter(folders), remedy)
+        return by_class(folders)
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
@@ -186,6 +196,8 @@ def open_folder(root: str, base: Path | None = None) -> Dataset:
     if table.is_file():
         try:
             return labelled(images, table)
+        except SeveralPartsError:
+            raise
         except DataError as error:
             images.remarks.append(f"labels are not those of {METADATA}: {error}")
     return images

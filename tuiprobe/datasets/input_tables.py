@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,14 @@ from tuiprobe.plaintext import csv_text, first_names, plain, text_of
 PATH_COLUMNS: Final = ("path", "image", "file", "files", "filename", "file_name", "filepath",
                        "file_path", "image_name", "image_path", "img", "img_path")  # fmt: skip
 """Names of a column that names the image of a row; of several, the first here counts."""
+
+PART_COLUMNS: Final = ("split", "splits", "subset", "fold", "folds", "kfold", "partition", "phase",
+                       "usage", "is_valid", "is_val", "is_train", "is_training", "is_test",
+                       "is_training_image")  # fmt: skip
+"""Names of a column that says to which part of the data a row belongs."""
+
+_PARTS: Final = frozenset(("train", "training", "trn", "val", "valid", "validation", "dev", "test",
+                           "testing", "publictest", "privatetest", "holdout"))  # fmt: skip
 
 _MOST_VALUES: Final = 5
 _MOST_NAMED: Final = 6
@@ -67,6 +76,43 @@ class NotUsed:
 
 
 ALL_USED: Final = NotUsed()
+
+
+class SeveralPartsError(DataError):
+    """Pictures belong to several parts of the data, such as training and test."""
+
+
+def is_part_column(name: str, values: Collection[str]) -> bool:
+    """Returns whether a column says to which part of the data each row belongs.
+
+    >>> is_part_column("Split", ["a", "b"]), is_part_column("set", ["train", "test"])
+    (True, True)
+    >>> is_part_column("set", ["pets", "test"])
+    False
+    """
+    words = {value.strip().casefold() for value in values} - {""}
+    return name.strip().casefold() in PART_COLUMNS or (bool(words) and words <= _PARTS)
+
+
+def refuse_several_parts(source: object, name: str, counts: Mapping[str, int], remedy: str) -> None:
+    """Refuses pictures of several parts of the data, such as of training and test.
+
+    Args:
+        source: The table.
+        name: The column of parts.
+        counts: How many of the pictures belong to each part.
+        remedy: How to choose one.
+
+    Raises:
+        SeveralPartsError: If they belong to more than one.
+    """
+    if len(counts) > 1:
+        most = dict(Counter(counts).most_common(_MOST_VALUES))
+        words, more = _column_words(name, most), "" if len(counts) == len(most) else ", …"
+        raise SeveralPartsError(
+            f"{source}: column {words[:-1]}{more}) has several parts, and a figure would be of all "
+            f"of them together; {remedy}"
+        )
 
 
 def _column_words(name: str, values: Mapping[str, int]) -> str:
@@ -118,6 +164,49 @@ class InputTable:
         i = self.header.index(name)
         return [csv_text(cells[i]) for cells in self.rows]
 
+    def refuse_several_parts(
+        self, remedy: str, rows: Collection[int] | None = None, used: Collection[str | None] = ()
+    ) -> None:
+        """Refuses rows of several parts of the data.
+
+        Args:
+            remedy: How to choose one.
+            rows: The rows that count; None for all.
+            used: Names of columns that mean something else.
+
+        Raises:
+            SeveralPartsError: If a column of parts has several values in these rows; says how many.
+        """
+        for name in self.header:
+            if name not in used:
+                cells = self.column(name)
+                cells = cells if rows is None else [cells[row] for row in rows]
+                if is_part_column(name, set(cells)):
+                    refuse_several_parts(self.source, name, Counter(cells), remedy)
+
+    def part(self, column: str, value: str) -> InputTable:
+        """Returns the rows that have a value in a column.
+
+        Raises:
+            DataError: If there is no such column, or no such row; names those that are.
+        """
+        name = self.find(column.lower())
+        if name is None:
+            raise DataError(
+                f"{self.source}: there is no column {plain(column[:80])!r}; the columns are "
+                f"{first_names(self.header[:12])}"
+            )
+        cells = self.column(name)
+        rows = [i for i, cell in enumerate(cells) if cell == value]
+        if not rows:
+            values = first_names(list(dict.fromkeys(cells))[:12])
+            raise DataError(
+                f"{self.source}: no row has {plain(value[:80])!r} in column {plain(name[:80])}, "
+                f"which holds {values}"
+            )
+        of_rows = [self.rows[i] for i in rows]
+        return replace(self, rows=of_rows, numbers=[self.numbers[i] for i in rows])
+
     def fraction(self, row: int, column: str, text: str) -> float:
         """Returns a share or a probability; a comma may stand for the point.
 
@@ -154,6 +243,19 @@ class InputTable:
                         break
                 columns[name] = dict(counts.most_common())
         return NotUsed(columns, empty, others)
+
+
+def chosen_part(text: str) -> tuple[Path, tuple[str, str] | None]:
+    """Returns a file, and the column and value that its name asks for: `list.csv@split=test`.
+
+    >>> chosen_part("a/list.csv@split=test"), chosen_part("me@home=x/list.csv")
+    ((PosixPath('a/list.csv'), ('split', 'test')), (PosixPath('me@home=x/list.csv'), None))
+    """
+    path, sign, chosen = text.rpartition("@")
+    column, equals, value = chosen.partition("=")
+    if sign and column and equals and "/" not in chosen and not os.path.lexists(text):
+        return Path(path), (column, value)
+    return Path(text), None
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> InputTable:

@@ -79,13 +79,15 @@ class _Column:
         labels: One text or number a row.
         ids: The row's id beside each label; None if the file has no column of ids.
         ids_name: Name of that column.
-        not_used: What of the file is not used.
+        table: The table; None for other files.
+        used: Its columns that are read.
     """
 
     labels: Sequence[str] | NDArray[Any]
     ids: Sequence[str] | None = None
     ids_name: str = ""
-    not_used: NotUsed = ALL_USED
+    table: InputTable | None = None
+    used: Sequence[str] = ()
 
 
 def read_labels(
@@ -108,8 +110,9 @@ def read_labels(
             none.
 
     Raises:
-        DataError: If the file cannot be read, does not hold one label a row, or leaves open which
-            label belongs to which vector or class.
+        DataError: If the file cannot be read, does not hold one label a row, leaves open which
+            label belongs to which vector or class, or says that the vectors belong to several parts
+            of the data.
     """
     reader = {".npy": _npy, ".txt": _lines, ".csv": _csv, ".json": _json}.get(path.suffix.lower())
     if reader is None:
@@ -120,7 +123,12 @@ def read_labels(
     except (*UNFIT, EOFError, MemoryError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
     positions, order = _positions(path, column, rows, ids)
-    return RowLabels(*numbered(path, column.labels, names, positions), order, column.not_used)
+    not_used = ALL_USED
+    if column.table is not None:
+        remedy = "give the vectors and labels of one, or remove the column if all are meant"
+        column.table.refuse_several_parts(remedy, positions.tolist(), column.used)
+        not_used = column.table.not_used(column.used)
+    return RowLabels(*numbered(path, column.labels, names, positions), order, not_used)
 
 
 def numbered(
@@ -320,10 +328,10 @@ def _csv(path: Path, id_column: str | None) -> _Column:
     known = [name for name in table.header if name == id_column]
     known = known or [name for name in table.header if name.lower() in _IDS]
     known = known or list(filter(None, [table.find(*PATH_COLUMNS)]))
-    labels, not_used = _stripped(table.column(column)), table.not_used((column, *known[:1]))
+    labels, used = _stripped(table.column(column)), (column, *known[:1])
     if not known:
-        return _Column(labels, not_used=not_used)
-    return _Column(labels, table.column(known[0]), known[0], not_used)
+        return _Column(labels, table=table, used=used)
+    return _Column(labels, table.column(known[0]), known[0], table, used)
 
 
 def label_column(table: InputTable, *first: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,13 @@ from typing import Final
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
-from tuiprobe.datasets.input_tables import PATH_COLUMNS, NotUsed, read_table
+from tuiprobe.datasets.input_tables import (
+    PATH_COLUMNS,
+    InputTable,
+    SeveralPartsError,
+    chosen_part,
+    read_table,
+)
 from tuiprobe.datasets.labels import LABEL_COLUMNS, label_column, numbered
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, samples_of
@@ -35,26 +41,65 @@ class Listing:
         file: The table.
         paths: The path of each image, as it is written.
         labels: The label of each; None without a column of labels.
-        not_used: What of the table is not used.
-        tested: Whether each image is of the test part; None where the table names no parts to fit
-            to and to test on.
+        table: The table.
+        used: Names of the columns that are read: of paths, of labels and of parts.
     """
 
     file: Path
     paths: list[str]
     labels: list[str] | None
-    not_used: NotUsed
-    tested: list[bool] | None = None
+    table: InputTable
+    used: tuple[str | None, ...]
+
+    def remarks(self, others: int = 0) -> list[str]:
+        """Returns what of the table is not used, in words.
+
+        Args:
+            others: Rows of other pictures.
+        """
+        words = self.table.not_used(self.used, others=others).in_words()
+        return [f"{plain(self.file.name)}: {words}"] if words else []
+
+    def several_parts(self, rows: Sequence[int]) -> SeveralPartsError | None:
+        """Returns the error that some rows are of several parts of the data; None if they are not.
+
+        Args:
+            rows: The rows that count.
+        """
+        remedy = (
+            f"choose one as data, such as csv:{self.file.name}@split=test with its column and "
+            "value, or remove the column if all are meant"
+        )
+        try:
+            self.table.refuse_several_parts(remedy, rows, self.used[:2])
+        except SeveralPartsError as error:
+            return error
+        return None
+
+    def tested(self, rows: Sequence[int]) -> list[bool] | None:
+        """Returns which of some rows are of a test part; None unless it has both parts of a fit.
+
+        Args:
+            rows: The rows that count.
+        """
+        parts = self.table.column(self.table.find(*SPLIT_COLUMNS))
+        return _tested([parts[row] for row in rows])
 
 
-def read_listing(file: Path) -> Listing:
+def read_listing(file: Path, part: tuple[str, str] | None = None) -> Listing:
     """Reads a CSV or Parquet table with a column of paths.
+
+    Args:
+        file: The table.
+        part: Column and value of the rows that count; None for all rows.
 
     Raises:
         DataError: If it cannot be read, has no column of paths or two rows of one image, or if some
             rows have a label and others have none.
     """
     table = read_table(file)
+    if part is not None:
+        table = table.part(*part)
     named_by = table.find(*PATH_COLUMNS)
     if named_by is None:
         raise DataError(
@@ -74,10 +119,10 @@ def read_listing(file: Path) -> Listing:
     if labels is not None and not all(labels):
         path = paths[labels.index("")]
         raise DataError(f"{file}: {plain(path)} has no label and others have: give all or none")
-    split = table.find(*SPLIT_COLUMNS)
-    tested = _tested(table.column(split))
-    used = (named_by, column, None if tested is None else split)
-    return Listing(file, paths, labels, table.not_used(used), tested)
+    split = table.find(*SPLIT_COLUMNS) if part is None else table.find(part[0].lower())
+    if part is None and _tested(table.column(split)) is None:
+        split = None
+    return Listing(file, paths, labels, table, (named_by, column, split))
 
 
 def _tested(parts: Sequence[str]) -> list[bool] | None:
@@ -98,19 +143,26 @@ class ListedFiles(ImageFiles):
 
     Args:
         file: The table. Paths are absolute, or relative to its folder.
+        part: Column and value of the rows that count; None for all rows.
 
     Raises:
-        DataError: If it cannot be read or lists no image.
+        DataError: If it cannot be read or lists no image, or if its images belong to several parts
+            of the data other than those that a head is fitted to and tested on.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, part: tuple[str, str] | None = None) -> None:
         self.folder = file.parent
         self.source, self.name = f"{file.suffix[1:].lower()}:{file}", file.stem
-        listing = read_listing(file)
-        self.notes = tuple(filter(None, [_remark(file, listing.not_used), _parts(file, listing)]))
+        if part is not None:
+            self.source, self.name = f"{self.source}@{'='.join(part)}", f"{self.name}-{part[1]}"
+        listing = read_listing(file, part)
         order = sorted(range(len(listing.paths)), key=lambda i: os.fsencode(listing.paths[i]))
+        self.as_numbered = listing.paths
         self._paths = [listing.paths[i] for i in order]
-        self.tested = None if listing.tested is None else [listing.tested[i] for i in order]
+        self.tested, self.several_parts = listing.tested(order), listing.several_parts(order)
+        if self.several_parts is not None and self.tested is None:
+            raise self.several_parts
+        self.notes = (*listing.remarks(), *_parts(file, self.tested))
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] | None = None
         if listing.labels is not None:
@@ -168,52 +220,49 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
         names: Class names in label order; empty for those of the table.
 
     Raises:
-        DataError: If the table cannot be read, or has no label of an image.
+        DataError: If the table cannot be read, has no label of an image, or says that the images
+            belong to several parts of the data.
     """
     listing = read_listing(file)
-    if listing.labels is None:
-        raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
     at = {path_key(path): i for i, path in enumerate(listing.paths)}
     keys = [path_key(sample.path) for sample in images.samples]
+    rows = [at[key] for key in keys if key in at]
     missing = [images.samples[i].path for i, key in enumerate(keys) if key not in at]
+    tested, several_parts = listing.tested(rows), listing.several_parts(rows)
+    if several_parts is not None and (tested is None or listing.labels is None or missing):
+        raise several_parts
+    if listing.labels is None:
+        raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
     if missing:
         raise DataError(
             f"{file} has no label of {len(missing):,} of {len(images.samples):,} images of "
             f"{images.source}, such as {plain(missing[0])}; its paths are "
             f"{first_names(listing.paths[:7])}"
         )
-    texts = [listing.labels[at[key]] for key in keys]
+    texts = [listing.labels[row] for row in rows]
     values, classes = numbered(file, texts, names)
     others = len(at) - len(at.keys() & set(keys))
-    remark = _remark(file, replace(listing.not_used, others=others))
-    parts = _parts(file, listing)
-    remarks = [f"labels are those of {file.name}", *filter(None, [remark, parts])]
+    remarks = [f"labels are those of {file.name}", *listing.remarks(others), *_parts(file, tested)]
     relabelled = Relabelled(images, classes, values.tolist(), remarks)
-    if listing.tested is not None:
-        relabelled.tested = [listing.tested[at[key]] for key in keys]
+    relabelled.tested, relabelled.several_parts = tested, several_parts
     return relabelled
 
 
-def _parts(file: Path, listing: Listing) -> str:
-    """Returns what the parts of a table are used for; empty where it names none."""
-    if listing.tested is None:
-        return ""
-    tested = sum(listing.tested)
-    return (
-        f"{plain(file.name)}: --head probe is fitted to its train part "
-        f"({len(listing.tested) - tested:,}) and judged by its test part ({tested:,}); other heads "
-        "answer both"
-    )
-
-
-def _remark(file: Path, not_used: NotUsed) -> str:
-    words = not_used.in_words()
-    return f"{plain(file.name)}: {words}" if words else ""
+def _parts(file: Path, tested: Sequence[bool] | None) -> list[str]:
+    """Returns what the parts of a table are used for; nothing where it names none."""
+    if tested is None:
+        return []
+    n = sum(tested)
+    return [
+        f"{plain(file.name)}: --head probe is fitted to its train part ({len(tested) - n:,}) and "
+        f"judged by its test part ({n:,}); with another head choose one part"
+    ]
 
 
 def open_csv(text: str, base: Path | None = None) -> ListedFiles:
-    """Opens the images that a CSV file lists."""
-    return ListedFiles(Path(text).expanduser().absolute())
+    """Opens the images that a CSV file lists, of all rows or of one part: `FILE@COLUMN=VALUE`."""
+    path, part = chosen_part(text)
+    return ListedFiles(path.expanduser().absolute(), part)
 
 
 def open_parquet_images(text: str, base: Path | None = None) -> Dataset:
@@ -222,12 +271,13 @@ def open_parquet_images(text: str, base: Path | None = None) -> Dataset:
     Raises:
         DataError: If it cannot be read, or does neither.
     """
-    file = Path(text).expanduser().absolute()
+    path, part = chosen_part(text)
+    file = path.expanduser().absolute()
     if not holds_bytes(file):
-        return ListedFiles(file)
+        return ListedFiles(file, part)
     from tuiprobe.datasets.hugging_face import parquet_rows
 
-    return parquet_rows(file)
+    return parquet_rows(file, part)
 
 
 SOURCE = DataSource(forms=("parquet:FILE",), open=open_parquet_images, is_path=True)

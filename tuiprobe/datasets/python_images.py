@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    Subset,
+    default_collate,
+    default_convert,
+)
 
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import Dataset
@@ -55,8 +63,8 @@ class PythonImages:
 
     Args:
         data: Has `len` and gives `(image, label)` by number, as a torch Dataset does, or yields
-            such pairs; a dict with `image` and `label` is one too. Of a `DataLoader` its Dataset
-            counts. Or images and labels as two arrays.
+            such pairs; a dict with `image` and `label` is one too. Of a `DataLoader` the images of
+            its Dataset count that it draws. Or images and labels as two arrays.
         name: Name of the set; None for that of the class.
         labelled: Whether labels are read; a target set has none.
         source: Name of the set on the command line; None where it has none.
@@ -83,6 +91,10 @@ class PythonImages:
         self.rows: tuple[str, ...] = ()
         self.name = name or name_of(data)
         self.source = source or f"py:{self.name}"
+        collate = getattr(data, "collate_fn", default_collate)
+        self._remarks: list[str] = []
+        if isinstance(data, DataLoader) and collate not in (default_collate, default_convert):
+            self._remarks.append("not used: collate_fn of the DataLoader")
         self.items: Any = _numbered(data)
         self._labelled, self._prefix = labelled, prefix
         if len(self.items) == 0:
@@ -186,11 +198,12 @@ class PythonImages:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A remark that tensors are not preprocessed; none for pictures."""
+        """Remarks on what is not used, and that tensors are not preprocessed."""
         if self.tensor_size is None:
-            return ()
+            return tuple(self._remarks)
         height, width = self.tensor_size
         return (
+            *self._remarks,
             f"{self.source} gives tensors [3, {height}, {width}]: they are taken as preprocessed, "
             "and no other preprocessing is applied to them",
         )
@@ -265,7 +278,7 @@ def name_of(data: object) -> str:
 
 def _numbered(data: object) -> Any:
     """Returns a sequence of the items; reads into memory those that can only be iterated."""
-    data = data.dataset if isinstance(data, DataLoader) else data
+    data = _drawn(data) if isinstance(data, DataLoader) else data
     if isinstance(data, tuple | list) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
         if len(data[0]) != len(data[1]):
             raise UsageError(f"{len(data[0]):,} images and {len(data[1]):,} labels: give one each")
@@ -283,6 +296,34 @@ def _numbered(data: object) -> Any:
         f"{_described(data)} is no set of images: give a folder, a torch Dataset, or pairs of "
         "image and label"
     )
+
+
+def _drawn(loader: DataLoader[Any]) -> Any:
+    """Returns the Dataset of a loader, or those of its items that the sampler names.
+
+    Raises:
+        UsageError: If it draws others each time.
+    """
+    data: Any = loader.dataset
+    if isinstance(data, IterableDataset):
+        return data
+    batches, most = loader.batch_sampler, 2 * len(data)
+    plain_batches = batches is None or type(batches) is BatchSampler  # drop_last loses no image
+    sampler: Any = getattr(batches, "sampler", loader.sampler) if plain_batches else None
+    numbers: list[set[int]] = []
+    try:
+        with torch.random.fork_rng(devices=[]):
+            for _ in range(2):
+                drawn = sampler if sampler is not None else chain.from_iterable(batches or ())
+                numbers.append(set(map(int, islice(drawn, most))))
+    except Exception as error:  # the user's code may raise anything
+        raise DataError(f"the sampler of {name_of(loader)} failed: {in_code(error)}") from error
+    if numbers[0] != numbers[1]:
+        raise UsageError(
+            f"the sampler of the DataLoader ({type(sampler or batches).__name__}) draws other "
+            "images each time: give its dataset, or torch.utils.data.Subset(dataset, indices)"
+        )
+    return data if len(numbers[0]) == len(data) else Subset(data, sorted(numbers[0]))
 
 
 def _kept(item: object) -> tuple[object, object]:

@@ -59,6 +59,7 @@ class WebDataset:
         if not self._images:
             content = f"only {_listed(self._left_out)}" if self._left_out else "empty"
             raise DataError(f"webdataset: no image in {pattern} ({content})")
+        self.as_numbered = [path for path, _, _ in self._images]
         self._images.sort(key=lambda image: os.fsencode(image[0]))
         self.classes, self._labels = self._read_labels(sources[0])
 

@@ -19,7 +19,13 @@ from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.catalog.model_list import missing_weights
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, with_options
+from tuiprobe.datasets.assemble import (
+    add_concepts,
+    add_targets,
+    planned_images,
+    refuse_several_parts,
+    with_options,
+)
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
@@ -46,7 +52,7 @@ from tuiprobe.run.preview import (
     expected_head,
 )
 from tuiprobe.run.records import PlanRecord, read_plan, read_spec
-from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.spec import ANSWERS, FINAL_TAP, RunSpec
 
 _READ_LATER = ("hf", "torchvision")
 """Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
@@ -150,6 +156,9 @@ def _open_sets(findings: _Findings) -> None:
         suite = findings.tried("labels", lambda: with_options(first, spec)) or first
     with_concepts = findings.tried("concepts", lambda: add_concepts(suite, spec)) or suite
     findings.suite = findings.tried("target", lambda: add_targets(with_concepts, spec)) or suite
+    complete = findings.suite
+    fitted = spec.head in (None, "probe") and not spec.model.startswith(ANSWERS)
+    findings.tried("data", lambda: refuse_several_parts(complete, fitted))
     for dataset in findings.suite.sets.values():
         if not len(dataset.samples):
             findings.refuse("data", f"{dataset.source}: no image to measure", DataError.exit_code)
@@ -158,7 +167,7 @@ def _open_sets(findings: _Findings) -> None:
         reason = "it fits a head to labels, and the images have none"
         findings.refuse("head", reason, UsageError.exit_code)
     if spec.baseline is not None and "baseline" not in findings.wrong:
-        complete, path = findings.suite, spec.baseline
+        path = spec.baseline
         findings.tried("baseline", lambda: _read_baseline(complete, path))
 
 
@@ -174,7 +183,9 @@ def _check_answers(findings: _Findings) -> None:
     first = suite.in_distribution
     classes = first.classes if spec.classes is None else read_classes(spec.classes)
     findings.tried("model", lambda: table.log_probabilities(classes or table.names))
-    findings.suite = replace(suite, notes=(*suite.notes, *table.notes(suite.sets)))
+    if "model" not in findings.wrong:
+        notes = table.notes(classes or table.names, suite.sets)
+        findings.suite = replace(suite, notes=(*suite.notes, *notes))
     if table.named_by != "sha256" and "model" not in findings.wrong:
         counts = planned_images(suite, spec)
         images = {name: len(dataset.samples) for name, dataset in suite.sets.items()}

@@ -17,7 +17,7 @@ import torch
 
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.assemble import open_suite, refuse_several_parts
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_choice import refuse_unmatched
@@ -284,6 +284,7 @@ def plan_run(
             plan = planned(replace(request, spec=begun), _encoder(begun, suite, objects))
     plan = replace(plan, files=files)
     refuse_unmatched(plan.spec, suite, plan.head)
+    refuse_several_parts(suite, plan.head.kind in ("probe", "none"))
     return plan
 
 

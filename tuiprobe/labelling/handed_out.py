@@ -206,6 +206,9 @@ def _read_answers(matched: Matched, path: Path) -> tuple[list[_Answer], NotUsed]
         raise UsageError(f"{path}: no column sha256, image or path names the pictures")
     listing = (table.find("batch"), table.find("skipped"))
     digests, paths, labels, batches, skips = map(table.column, (*names, *listing))
+    filled = [i for i, label in enumerate(labels) if label]
+    remedy = "give the labels of one, or remove the column if all are meant"
+    table.refuse_several_parts(remedy, filled, names)
     classes, by_path = matched.classes_named(labels), matched.digests_by_path
     answers = []
     for i, digest in enumerate(digests):

@@ -10,11 +10,13 @@ from tuiprobe.evidence.identity import Contents, PictureRole, copies, near_copie
 from tuiprobe.evidence.labels import at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.evidence.values import no_answers, other_lengths
 from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.doubt import Doubt
+from tuiprobe.run.checked_arrays import HeadArrays
 
 
 def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Doubt]:
@@ -28,6 +30,13 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     weights = run.plan.model.weights.kind
     if isinstance(run.head, NotRun) or weights == "untrained":
         return
+    for row in accuracies:
+        yield from no_answers(row.data, row.images, row.unanswered)
+    for images in run.target_sets:
+        n = len(images.features)
+        yield from no_answers(images.name, n, n - len(usable_images(images).features))
+    if run.spec.kind == "vectors":
+        yield from _lengths(run, run.head)
     sets, names = list(_answered(run)), run.head_file.classes
     orders = other_orders(sets, names)
     yield from orders
@@ -46,6 +55,21 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
             top1 = row.top1
             ends = (top1.value, top1.low or 0.0, top1.high or 1.0)
             yield from at_chance(row.data, ends, top1.n, row.classes, why)
+
+
+def _lengths(run: RunReader, head: HeadArrays) -> Iterator[Doubt]:
+    """Yields that a head was fitted to vectors of other lengths; one without bias answers alike."""
+    if head.normalize or head.bias is None:
+        return
+    for of_set in run.head_sets:
+        images, rows = usable_images(of_set), of_set.classes_of_rows(len(head.weight))
+        allowed = rows >= 0
+        one_row = len(np.unique(rows[allowed])) == allowed.sum()
+        if images.labels is not None and images.left_out is None and one_row:
+            at = {int(label): row for row, label in enumerate(rows[allowed])}
+            labels = np.array([at[int(label)] for label in images.labels], dtype=np.int64)
+            weight, bias = head.weight[allowed], head.bias[allowed]
+            yield from other_lengths(images.name, images.features, weight, bias, labels)
 
 
 def _identity(run: RunReader) -> Iterator[Doubt]:

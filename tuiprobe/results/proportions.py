@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,10 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.results.base import Estimate, Figure, NotRun
 
 _Float64 = npt.NDArray[np.float64]
+
+
+MOST_UNANSWERED: Final = 0.05
+"""Share of images without an answer that count as wrong; where more have none, it is not known."""
 
 
 def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[_Float64, _Float64]:
@@ -44,4 +50,33 @@ def wilson(hits: int, n: int, reach: float = 1.0) -> Figure:
     method = "Wilson" if reach == 1 else f"Wilson, {reach:g} times as wide"
     return Estimate(
         value=hits / n, low=float(low), high=float(high), unit="share", n=n, method=method
+    )
+
+
+def wilson_unknown(hits: int, n: int, unknown: int, reach: float = 1.0) -> Figure:
+    """Returns the share of hits where some trials have no result, which may be hits or misses.
+
+    Args:
+        hits: Number of hits.
+        n: Number of trials.
+        unknown: Those without a result.
+        reach: As for `wilson_bounds`.
+
+    Returns:
+        The share of those with a result; its ends are those of no further hit, and of hits alone.
+
+    >>> share = wilson_unknown(175, 400, 200)
+    >>> [round(x, 3) for x in (share.value, share.low, share.high)]
+    [0.875, 0.39, 0.957]
+    """
+    if unknown >= n:
+        return NotRun(reason="no image has an answer")
+    ends = [wilson_bounds(number, n, reach) for number in (hits, hits + unknown)]
+    return Estimate(
+        value=hits / (n - unknown),
+        low=float(ends[0][0]),
+        high=float(ends[1][1]),
+        unit="share",
+        n=n,
+        method=f"Wilson, {unknown:,} without an answer wrong or right",
     )

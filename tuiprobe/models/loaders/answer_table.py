@@ -5,6 +5,7 @@ No torch is needed, so a dry run reads them as a run does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,9 +18,15 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.input_tables import PATH_COLUMNS, InputTable, NotUsed, read_table
+from tuiprobe.datasets.labels import NUMBER
 from tuiprobe.datasets.layout import Ids
 from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.errors import DataError
+from tuiprobe.models.loaders.answer_checks import (
+    class_of_confidence,
+    refuse_labels,
+    refuse_other_order,
+)
 from tuiprobe.models.registry import near_names
 from tuiprobe.plaintext import in_any_spelling, path_key, plain
 
@@ -28,8 +35,26 @@ LogProbabilities = NDArray[np.float32]
 PICTURE_COLUMNS: Final = ("path", "image", "sha256", "id")
 """Columns that name pictures; the first that a table has counts, then those of `PATH_COLUMNS`."""
 
+ANSWER_COLUMNS: Final = ("predicted_class", "predicted_label", "predicted_name", "pred_class",
+                         "pred_label", "pred_name", "class_pred", "label_pred", "y_pred", "y_hat",
+                         "predicted", "prediction", "predictions", "pred", "preds", "argmax",
+                         "class")  # fmt: skip
+"""Names of a column of answers; of several, the first here counts."""
+
+LABEL_COLUMNS: Final = ("label", "labels", "truth", "true_class", "true_label", "gt",
+                        "ground_truth", "y_true", "class")  # fmt: skip
+"""Names of a column of labels beside answers; `class` is one where another column has these."""
+
 _CONFIDENCES: Final = ("confidence", "calibrated")  # the first that holds a value counts
-_OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "class", "second", "label", "batch", "unattended")
+_OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "second", "batch", "unattended")
+_FOLDS: Final = ("fold", "folds", "kfold")
+"""Columns of cross-validation, where the answer on each picture is of a model that left it out."""
+
+_CHOOSE_PART: Final = (
+    "choose pictures of one as data, such as csv:FILE@split=test with its column and value, or "
+    "remove the column if all are meant"
+)
+
 _LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0
 _SUM: Final = 0.01  # how far the probabilities of a picture may be from 1
 
@@ -52,15 +77,32 @@ class AnswerTable:
             DataError: If it cannot be read, or no column says which pictures or which classes.
         """
         table = read_table(path)
-        known = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
-        lower = tuple(n.lower() if n.lower() in known else n for n in table.header)
+        known = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS, *ANSWER_COLUMNS, *LABEL_COLUMNS}
+        names = {name: re.sub(r"[\s_.-]+", "_", name.strip().lower()) for name in table.header}
+        lower = tuple(names[n] if names[n] in known else n for n in table.header)
         header = lower if len({*lower}) == len(lower) else table.header  # `Set` may be a class
         answers = cls(replace(table, header=header))
         if answers.named_by is None:
             raise DataError(f"{path}: no column path, sha256 or id names the pictures")
-        if "class" not in answers.table.header and len(answers.probabilities) < 2:
+        if answers.answered_by is None and len(answers.probabilities) < 2:
             raise DataError(f"{path}: no column class holds the answers")
         return answers
+
+    @property
+    def answered_by(self) -> str | None:
+        """The column of answers."""
+        return next((name for name in ANSWER_COLUMNS if name in self.table.header), None)
+
+    @property
+    def labelled_by(self) -> str | None:
+        """The column of labels beside the answers."""
+        names = (name for name in LABEL_COLUMNS if name != self.answered_by)
+        return next((name for name in names if name in self.table.header), None)
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """The answer of each row, empty for none."""
+        return self.column(self.answered_by)
 
     @property
     def named_by(self) -> str | None:
@@ -68,15 +110,22 @@ class AnswerTable:
         columns = (*PICTURE_COLUMNS, *PATH_COLUMNS)
         return next((name for name in columns if name in self.table.header), None)
 
-    @property
+    @cached_property
     def probabilities(self) -> tuple[str, ...]:
-        """The columns of probabilities, one for each class; empty where there are confidences."""
-        known = {self.named_by, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
-        others = tuple(name for name in self.table.header if name not in known)
-        return () if self._confidence else others
+        """The columns of probabilities, one for each class; empty where there are confidences.
+
+        Beside answers, a column whose first cell is no number holds something else.
+        """
+        columns = (self.named_by, self.answered_by, self.labelled_by)
+        known = {*columns, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
+        others = [name for name in self.table.header if name not in known]
+        if self.answered_by is not None:
+            first = {name: self.column(name)[0].replace(",", ".") for name in others}
+            others = [name for name in others if NUMBER.fullmatch(first[name])]
+        return () if self.confidence else tuple(others)
 
     @cached_property
-    def _confidence(self) -> str:
+    def confidence(self) -> str:
         """The column of confidences; empty without one."""
         known = (name for name in _CONFIDENCES if name in self.table.header)
         return next((name for name in known if any(self.column(name))), "")
@@ -84,14 +133,14 @@ class AnswerTable:
     @property
     def confident(self) -> bool:
         """Whether it has confidences."""
-        return bool(self._confidence or self.probabilities)
+        return bool(self.confidence or self.probabilities)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The classes that it names: those of its columns, or of its answers in their order."""
-        return self.probabilities or tuple(sorted(set(filter(None, self.column("class")))))
+        return self.probabilities or tuple(sorted(set(filter(None, self.answers))))
 
-    def column(self, name: str) -> list[str]:
+    def column(self, name: str | None) -> list[str]:
         """Returns the cells of a column, empty ones where it has none."""
         return self.table.column(name)
 
@@ -114,9 +163,12 @@ class AnswerTable:
                 line.
         """
         number = self._numbers(classes)
-        of = self._of_columns if self.probabilities else self._of_confidences
-        values = of(number, len(classes))
-        for row, name in enumerate(self.column("class")):
+        if self.probabilities:
+            values = self._of_columns(number, len(classes))
+        else:
+            of_class = self.confidence_of(classes)
+            values = self._of_confidences(number, len(classes), of_class)
+        for row, name in enumerate(self.answers):
             if not name:
                 continue
             place = number[name]
@@ -131,34 +183,55 @@ class AnswerTable:
 
     def _numbers(self, classes: Sequence[str]) -> dict[str, int]:
         """Returns the number of each class that is named, which may be written otherwise."""
-        names = tuple(dict.fromkeys((*self.names, *filter(None, self.column("class")))))
+        names = tuple(dict.fromkeys((*self.names, *filter(None, self.answers))))
         place = {name: number for number, name in enumerate(classes)}
         others = [name for name in names if name not in place]
         matched = match_classes(others, classes)
         for name, number in zip(others, matched.known, strict=True):
             if number is None:
-                column = self.column("class")
-                where = self.where(column.index(name)) if name in column else self.table.source
+                answers = self.answers
+                where = self.where(answers.index(name)) if name in answers else self.table.source
                 near = near_names(name, classes)
                 raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
             place[name] = number
         return place
 
-    def _of_confidences(self, number: Mapping[str, int], k: int) -> LogProbabilities:
+    def _of_confidences(
+        self, number: Mapping[str, int], k: int, of_class: int | None
+    ) -> LogProbabilities:
         values = np.zeros((len(self.table.rows), k), np.float32)
+        texts = self.column(self.confidence)
         if not self.confident:
-            for row, name in enumerate(self.column("class")):
+            for row, name in enumerate(self.answers):
                 if name:
                     values[row, number[name]] = 1
             return values
-        pairs = zip(self.column("class"), self.column(self._confidence), strict=True)
-        for row, (name, text) in enumerate(pairs):
+        for row, (name, text) in enumerate(zip(self.answers, texts, strict=True)):
             if name:
-                sure = self.table.fraction(row, self._confidence, text)
+                sure = self.table.fraction(row, self.confidence, text)
+                if of_class is not None and number[name] != of_class:
+                    sure = 1 - sure
                 others = min((1 - sure) / max(k - 1, 1), sure)
                 values[row] = np.log(max(others, _LEAST))
                 values[row, number[name]] = np.log(max(sure, _LEAST))
         return values
+
+    def confidence_of(self, classes: Sequence[str]) -> int | None:
+        """Returns the class whose probability the confidences are; None where it is the answer's.
+
+        Args:
+            classes: The K classes.
+
+        Raises:
+            DataError: If they are neither.
+        """
+        if not self.confidence:
+            return None
+        number = self._numbers(classes)
+        answers = {row: number[name] for row, name in enumerate(self.answers) if name}
+        used = (self.confidence, self.named_by, self.answered_by, self.labelled_by)
+        others = [name for name in self.table.header if name not in used]
+        return class_of_confidence(self.table, self.confidence, answers, len(classes), others)
 
     def _of_columns(self, number: Mapping[str, int], k: int) -> LogProbabilities:
         shares = np.zeros((len(self.table.rows), k))
@@ -176,16 +249,27 @@ class AnswerTable:
 
         `second` and further columns that name pictures are what programs write beside answers.
         """
-        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS} - {"label"}
+        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
         others = [name for name in self.column("set") if name and name not in sets]
-        empty = 0 if self.probabilities else self.column("class").count("")
-        used = (*beside, *self.probabilities)
+        empty = 0 if self.probabilities else self.answers.count("")
+        used = (*beside, self.answered_by, *self.probabilities)
         return self.table.not_used(used, empty=empty, others=len(others))
 
-    def notes(self, sets: Collection[str]) -> tuple[str, ...]:
-        """Returns what is not used in words; nothing where everything is."""
-        words = self.not_used(sets).in_words()
-        return (f"{plain(Path(self.table.source).name)}: {words}",) if words else ()
+    def notes(self, classes: Sequence[str], sets: Collection[str]) -> tuple[str, ...]:
+        """Returns how the table was understood, and what of it is not used, in words.
+
+        Args:
+            classes: The K classes.
+            sets: The sets of the run.
+        """
+        notes = [self.not_used(sets).in_words()]
+        if self.answered_by not in ("class", None):
+            notes.append(f"answers are those of column {self.answered_by}")
+        if not self.probabilities and (of_class := self.confidence_of(classes)) is not None:
+            notes.append(
+                f"{self.confidence} is read as the probability of {plain(classes[of_class])}"
+            )
+        return tuple(f"{plain(Path(self.table.source).name)}: {note}" for note in notes if note)
 
     def rows_of(self, suite: Suite, order: Mapping[str, Ids]) -> dict[str, dict[int, int]]:
         """Returns the row of each picture that it has, by set and sample id.
@@ -196,8 +280,13 @@ class AnswerTable:
 
         Raises:
             DataError: If a row is of an unknown picture, or of one that another row is about, or
-                a picture to measure has no row; names the line.
+                a picture to measure has no row, naming the line; if ids may count in another
+                order; if labels of the table contradict those of the pictures, or its answers are
+                these labels; if the pictures belong to several parts of the data.
         """
+        if self.named_by == "id":
+            for dataset in suite.sets.values():
+                refuse_other_order(self.table.source, dataset)
         known = self._pictures(suite)
         rows: dict[str, dict[int, int]] = {name: {} for name in suite.sets}
         assert self.named_by is not None
@@ -229,6 +318,12 @@ class AnswerTable:
                 if i not in rows[name] and _readable(suite.sets[name], i):
                     path = suite.sets[name].samples[i].path
                     raise DataError(f"{self.table.source} has no answer on {plain(path)} of {name}")
+            used = {rows[name][i] for i in np.asarray(ids).tolist() if i in rows[name]}
+            columns = (self.answered_by, self.labelled_by, "set", *_FOLDS, *self.probabilities)
+            self.table.refuse_several_parts(_CHOOSE_PART, used, columns)
+            refuse_labels(
+                self.table, self.answered_by, self.labelled_by, suite.sets[name], rows[name]
+            )
         return rows
 
     def _same_content(self, one: int, other: int) -> bool:

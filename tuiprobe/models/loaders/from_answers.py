@@ -76,7 +76,7 @@ def _answered(
         of_rows = {i: values[row] for i, row in rows.items()}
         digests = {i: sha256[row].lower() for i, row in rows.items()}
         sets[name] = AnsweredSet(suite.sets[name], of_rows, digests)
-    return replace(suite, sets=sets, notes=(*suite.notes, *table.notes(suite.sets)))
+    return replace(suite, sets=sets, notes=(*suite.notes, *table.notes(classes, suite.sets)))
 
 
 def load(request: ModelRequest) -> Encoder:

@@ -32,6 +32,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
+from tuiprobe.results.proportions import MOST_UNANSWERED
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE
@@ -57,6 +58,7 @@ class SetAccuracy(Frozen):
             fitted to the others.
         labels: Classes that the labels are of.
         largest: Share of the largest class among the labels.
+        unanswered: Images without an answer.
     """
 
     place: ClassVar[str] = "accuracy"
@@ -83,6 +85,7 @@ class SetAccuracy(Frozen):
     left_out: bool = False
     labels: Count = 0
     largest: Real = 0.0
+    unanswered: Count = 0
 
     @property
     def of_classes(self) -> int:
@@ -404,11 +407,11 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        top1 = share_right(hits(head, usable), n, images) if classes > 1 else ONE_CLASS
+        top1 = share_right(hits(head, usable), n, usable) if classes > 1 else ONE_CLASS
         if answers.size < rows:
-            among_all = share_right(hits_among_all(head, usable), n, images)
+            among_all = share_right(hits_among_all(head, usable), n, usable)
         if set_classes < classes and set_classes > 1:
-            among_set = share_right(hits(head, of_set), n, images)
+            among_set = share_right(hits(head, of_set), n, usable)
     if classes > TOP:
         top5 = _top5(head, usable, n) if n else top1
     counts = np.bincount(np.asarray(images.labels), minlength=1)
@@ -427,6 +430,7 @@ def _accuracy(
         left_out=images.left_out is not None,
         labels=int((counts > 0).sum()),
         largest=float(counts.max() / max(n, 1)),
+        unanswered=n - len(usable.features),
     )
 
 
@@ -456,11 +460,14 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
     if np.unique(answers_of(source, rows)).size == 1:
         return ONE_CLASS
     usable = usable_images(source)
-    return share_right(hits(head, usable), source.features.shape[0], source)
+    return share_right(hits(head, usable), source.features.shape[0], usable)
 
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
-    """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
+    """Returns the mean top-1 over shifts, with the binomial error of each (delta method).
+
+    Where many images have no answer, its ends are the means of the ends.
+    """
     tops = [accuracy.top1 for accuracy in accuracies if is_known(accuracy.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
@@ -469,10 +476,13 @@ def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
     pulled = [(top.value * top.n + 2) / (top.n + 4) for top in tops]
     variance = sum(p * (1 - p) / top.n for p, top in zip(pulled, tops, strict=True))
     half = NORMAL_95 * variance**0.5 / len(tops)
+    low, high = mean - half, mean + half
+    if any(each.unanswered > MOST_UNANSWERED * each.images for each in accuracies):
+        low, high = (float(np.mean([getattr(top, end) for top in tops])) for end in ("low", "high"))
     return Estimate(
         value=mean,
-        low=max(0.0, mean - half),
-        high=min(1.0, mean + half),
+        low=max(0.0, low),
+        high=min(1.0, high),
         n=sum(top.n for top in tops),
         method=f"binomial, mean of {len(tops)} sets",
     )

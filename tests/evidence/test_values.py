@@ -1,0 +1,484 @@
+"""Honest mistakes with tables, lists, loaders and vectors: none of them gives a wrong figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import save_file
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from torchvision.datasets import ImageFolder
+
+import tuiprobe
+from tests.vectors.conftest import Run, measure
+from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.list_files import labelled
+from tuiprobe.datasets.load import load_dataset
+from tuiprobe.datasets.python_images import PythonImages
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.evidence.values import other_lengths
+from tuiprobe.report import read_report
+from tuiprobe.results import Report
+from tuiprobe.results.doubt import Doubt
+from tuiprobe.run.directory import RunDir
+
+__all__ = ["measure"]
+
+CLASSES = ("bus", "bus stop", "car", "tree")
+EACH = 25
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of four classes, no two of which are equal."""
+    root = tmp_path_factory.mktemp("street") / "street"
+    for label, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number in range(EACH):
+            picture = Image.new("RGB", (8, 8), (number, 60 * label, 90))
+            picture.save(root / name / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def truth(street: Path) -> dict[str, str]:
+    return {path.relative_to(street).as_posix(): path.parent.name for path in street.rglob("*.png")}
+
+
+def answers_of(truth: Mapping[str, str], right: float, seed: int = 0) -> dict[str, str]:
+    """Returns answers of which an exact share is right."""
+    names, rng = sorted(set(truth.values())), np.random.default_rng(seed)
+    wrong = set(rng.permutation(len(truth))[: round((1 - right) * len(truth))].tolist())
+    return {
+        path: names[(names.index(of) + 1) % len(names)] if n in wrong else of
+        for n, (path, of) in enumerate(sorted(truth.items()))
+    }
+
+
+def table(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *zip(*columns.values(), strict=True)])
+    return path
+
+
+def reported(file: Path, data: object, output: Path, **options: Any) -> Report:
+    return tuiprobe.probe(f"answers:{file}", data, output=output, progress=False, **options)
+
+
+def refused(file: Path, data: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Returns the sentence with which a run, and a dry run, refuse a table of answers."""
+    words = ["--headless", "--model", f"answers:{file}", "--data", str(data)]
+    assert run_cli([*words, "--dry-run", "--json"]) == 4
+    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
+    assert run_cli([*words, "--output", str(output)]) == 4
+    assert wrong["reason"] in capsys.readouterr().err
+    assert not output.exists()
+    return str(wrong["reason"])
+
+
+def withheld(report: Report) -> list[str]:
+    return [doubt.id for doubt in report.doubts if doubt.withholds]
+
+
+# Loaders
+
+
+@pytest.mark.parametrize("order", ["one by one", "in batches", "first ones"])
+def test_of_a_loader_the_images_count_that_its_sampler_names(street: Path, order: str) -> None:
+    data = ImageFolder(str(street))
+    chosen = list(range(30)) if order == "first ones" else [3, 4, 60, 61, 99]
+    sampler: Any = SubsetRandomSampler(chosen)
+    if order == "in batches":
+        loader = DataLoader(data, batch_sampler=BatchSampler(sampler, 2, drop_last=False))
+    else:
+        sampler = SequentialSampler(chosen) if order == "first ones" else sampler
+        loader = DataLoader(data, sampler=sampler)
+    state = torch.random.get_rng_state()
+    images = PythonImages(loader)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert [CLASSES[sample.label or 0] for sample in images.samples] == [
+        CLASSES[data.targets[i]] for i in chosen
+    ]
+    for sample, i in zip(images.samples, chosen, strict=True):
+        assert images.read(sample).image().tobytes() == data[i][0].tobytes()
+
+
+def test_a_loader_that_shuffles_all_gives_all_and_says_what_it_does_not_use(street: Path) -> None:
+    data = ImageFolder(str(street))
+    shuffled = DataLoader(data, batch_size=8, shuffle=True, drop_last=True)
+    assert len(PythonImages(shuffled).samples) == len(data)
+    other = DataLoader(data, collate_fn=lambda items: items)
+    assert PythonImages(other).notes == ("not used: collate_fn of the DataLoader",)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        WeightedRandomSampler([1.0] * 100, 60),
+        RandomSampler(range(100), replacement=True),
+        RandomSampler(range(100), num_samples=40),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_a_loader_that_draws_other_images_each_time_is_refused(street: Path, sampler: Any) -> None:
+    with pytest.raises(UsageError, match="Subset"):
+        PythonImages(DataLoader(ImageFolder(str(street)), sampler=sampler))
+
+
+# Parts of the data
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("split", ("train", "val")), ("Fold", ("0", "1")), ("is_valid", ("False", "True")),
+     ("usage", ("Training", "PublicTest")), ("set", ("train", "val"))],
+)  # fmt: skip
+def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(
+    street: Path, truth: dict[str, str], column: str, values: tuple[str, str]
+) -> None:
+    paths = sorted(truth)
+    parts = [values[n % 5 == 0] for n in range(len(paths))]
+    columns = {"path": paths, "label": [truth[path] for path in paths], column: parts}
+    file = table(street / "list.csv", columns)
+    with pytest.raises(DataError, match=rf"column {column} \({values[0]} 80, {values[1]} 20\)"):
+        load_dataset(f"csv:{file}")
+    with pytest.raises(DataError, match=r"csv:list.csv@split=test"):
+        labelled(load_dataset(f"imagefolder:{street}"), file)
+    chosen = load_dataset(f"csv:{file}@{column}={values[1]}")
+    assert [sample.path for sample in chosen.samples] == paths[::5]
+    assert chosen.notes == ()
+    assert load_dataset(chosen.source).samples == chosen.samples
+    with pytest.raises(DataError, match="which holds"):
+        load_dataset(f"csv:{file}@{column}=dev")
+    one = table(street / "list.csv", {**columns, column: [values[1]] * len(paths)})
+    assert len(labelled(load_dataset(f"imagefolder:{street}"), one).samples) == len(paths)
+    file.unlink()
+
+
+def test_a_list_to_fit_and_to_test_on_is_refused_for_a_head_that_is_not_fitted(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = answers_of(truth, 0.8)
+    parts = ["test" if n % 5 == 0 else "train" for n in range(len(answers))]
+    labels = [truth[path] for path in answers]
+    paths = [str(street / path) for path in answers]
+    data = table(tmp_path / "list.csv", {"path": paths, "label": labels, "split": parts})
+    file = table(tmp_path / "a.csv", {"path": paths, "class": [*answers.values()]})
+    words = ["--headless", "--model", f"answers:{file}", "--data"]
+    assert run_cli([*words, f"csv:{data}", "--output", str(tmp_path / "run")]) == 4
+    assert "split (train 80, test 20)" in capsys.readouterr().err
+    assert run_cli([*words, f"csv:{data}", "--dry-run"]) == 4
+    clip = ["--headless", "--model", "mini_clip", "--classes", ",".join(CLASSES)]
+    assert run_cli([*clip, "--data", f"csv:{data}", "--output", str(tmp_path / "clip")]) == 4
+    shift = ["--data", "miniature", "--target", f"csv:{data}"]
+    assert run_cli([*clip[:3], *shift, "--output", str(tmp_path / "shift")]) == 4
+    table(file, {"path": paths[::5], "class": [*answers.values()][::5]})
+    report = reported(file, f"csv:{data}@split=test", tmp_path / "test")
+    right = np.mean([a == t for a, t in zip([*answers.values()][::5], labels[::5], strict=True)])
+    assert report.figure("top1", "list-test").value == right
+
+
+def test_metadata_and_folders_of_several_parts_are_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    paths = sorted(truth)
+    file = table(
+        street / "metadata.csv",
+        {"file_name": paths, "split": ["train" if n % 2 else "test" for n in range(len(paths))]},
+    )
+    with pytest.raises(DataError, match=r"split \(test 50, train 50\)"):
+        load_dataset(f"imagefolder:{street}")
+    file.unlink()
+    for part in ("train", "test"):
+        copytree(street, tmp_path / part)
+    with pytest.raises(DataError, match="give one of these folders"):
+        _ = load_dataset(f"imagefolder:{tmp_path}").classes
+
+
+def test_rows_of_hugging_face_of_several_parts_are_refused(tmp_path: Path, street: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    pictures = [
+        {"bytes": path.read_bytes(), "path": None} for path in sorted(street.rglob("*/0[0-3].png"))
+    ]
+    content = {"image": pictures, "label": ["a", "b"] * 8, "split": ["train"] * 12 + ["test"] * 4}
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.Value("string"),
+            "split": datasets.Value("string"),
+        }
+    )
+    rows = datasets.Dataset.from_dict(content, features=features)
+    rows.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"split \(train 12, test 4\)"):
+        load_dataset(f"parquet:{tmp_path / 'x.parquet'}")
+    chosen = load_dataset(f"parquet:{tmp_path / 'x.parquet'}@split=test")
+    assert len(chosen.samples) == len(load_dataset(chosen.source).samples) == 4
+    with pytest.raises(DataError, match=r"rows.filter"):
+        tuiprobe.probe("mini_clip", rows, output=tmp_path / "run", progress=False)
+
+
+def test_answers_on_pictures_of_several_parts_are_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = answers_of(truth, 0.8)
+    columns = {
+        "path": [*answers],
+        "class": [*answers.values()],
+        "split": ["test" if n % 4 == 0 else "train" for n in range(len(answers))],
+    }
+    file = table(tmp_path / "a.csv", columns)
+    assert "split (train 75, test 25)" in refused(file, street, tmp_path / "run", capsys)
+    folds = [*range(5)] * 20
+    table(file, {**columns, "split": ["test"] * 100, "fold": folds, "confidence": [0.9] * 100})
+    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
+
+
+# Columns of a table of answers
+
+
+@pytest.mark.parametrize("name", ["pred", "Predicted Class", "y_pred", "prediction"])
+def test_answers_beside_labels_are_those_of_the_column_of_predictions(
+    street: Path, truth: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    answers = answers_of(truth, 0.87)
+    columns = {
+        "path": [*answers],
+        "class": [truth[path] for path in answers],
+        name: [*answers.values()],
+        "confidence": [0.9] * len(answers),
+    }
+    report = reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
+    assert report.figure("top1", "street").value == 0.87
+
+
+def test_labels_that_pass_for_answers_or_contradict_the_folders_are_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = answers_of(truth, 0.87)
+    columns = {"path": [*answers], "class": [truth[path] for path in answers]}
+    file = table(tmp_path / "a.csv", {**columns, "output": [*answers.values()]})
+    assert "call the answers prediction" in refused(file, street, tmp_path / "run", capsys)
+    table(file, {**columns, "output": ["v2"] * len(answers)})
+    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 1
+    other = [truth[path] for path in answers]
+    other[7] = "tree"
+    table(file, {"path": [*answers], "class": [*answers.values()], "label": other})
+    assert "line 9" in refused(file, street, tmp_path / "other", capsys)
+
+
+@pytest.mark.parametrize("folders", ["bus stop", "bus_stop"])
+def test_ids_in_an_order_that_torchvision_has_otherwise_are_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    folders: str,
+) -> None:  # fmt: skip
+    for name in CLASSES:
+        (tmp_path / "s" / name.replace("bus stop", folders)).parent.mkdir(exist_ok=True)
+        (tmp_path / "s" / name.replace("bus stop", folders)).symlink_to(street / name)
+    paths = [
+        Path(path).relative_to(tmp_path / "s").as_posix()
+        for path, _ in ImageFolder(str(tmp_path / "s")).samples
+    ]
+    answers = answers_of({path: path.split("/")[0] for path in paths}, 0.88)
+    columns = {"id": range(len(paths)), "class": [answers[path] for path in paths]}
+    file = table(tmp_path / "a.csv", columns)
+    if folders == "bus stop":  # a blank sorts before the sign between folders
+        reason = refused(file, tmp_path / "s", tmp_path / "run", capsys)
+        assert "id 0 is bus stop/00.png" in reason
+    else:
+        assert reported(file, tmp_path / "s", tmp_path / "run").figure("top1", "s").value == 0.88
+
+
+def test_ids_of_an_unsorted_list_are_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = sorted(truth)[::-1]
+    columns = {"path": [str(street / p) for p in paths], "label": [truth[p] for p in paths]}
+    table(tmp_path / "list.csv", columns)
+    file = table(tmp_path / "a.csv", {"id": range(100), "class": [truth[p] for p in paths]})
+    words = ["--headless", "--model", f"answers:{file}", "--data", f"csv:{tmp_path / 'list.csv'}"]
+    assert run_cli([*words, "--output", str(tmp_path / "run")]) == 4
+    assert "by a column path" in capsys.readouterr().err
+
+
+# Confidences
+
+
+def two_classes(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    root = tmp_path / "pair"
+    for name in ("benign", "malign"):
+        (root / name).mkdir(parents=True)
+        for number in range(50):
+            Image.new("RGB", (8, 8), (number, len(name) * 9, name == "malign")).save(
+                root / name / f"{number:02}.png"
+            )
+    return root, {p.relative_to(root).as_posix(): p.parent.name for p in root.rglob("*.png")}
+
+
+@pytest.mark.parametrize("positive", ["malign", "benign"])
+def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, positive: str) -> None:
+    root, truth = two_classes(tmp_path)
+    answers, rng = answers_of(truth, 0.8), np.random.default_rng(1)
+    sure = 0.5 + 0.5 * rng.beta(2, 1, len(answers))
+    columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
+    of_class = [s if a == positive else 1 - s for s, a in zip(sure, answers.values(), strict=True)]
+    expected = None
+    for number, confidence in enumerate((sure, of_class)):
+        file = table(tmp_path / "a.csv", {**columns, "confidence": [*confidence]})
+        report = reported(file, root, tmp_path / str(number))
+        figures = {part.probe: part for part in report.parts}["calibration"].figures
+        values = [getattr(named.figure, "value", None) for named in figures]
+        assert report.figure("top1", "pair").value == 0.8
+        assert expected is None or values == pytest.approx(expected)
+        expected = values
+    assert any(f"as the probability of {positive}" in warning for warning in report.warnings)
+
+
+def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers, rng = answers_of(truth, 0.8), np.random.default_rng(1)
+    sure = 0.5 + 0.5 * rng.beta(3, 1, len(answers))
+    columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
+    file = table(tmp_path / "a.csv", {**columns, "confidence": [*(1 - sure)]})
+    assert "1 minus it would fit" in refused(file, street, tmp_path / "run", capsys)
+    table(file, {**columns, "confidence": [*(1 - sure)], "max_prob": [*sure]})
+    assert "column max_prob would fit" in refused(file, street, tmp_path / "run", capsys)
+    table(file, {**columns, "confidence": ["0.2", *sure[1:]]})  # one of a hundred may be odd
+    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
+
+
+def test_rounded_confidences_are_accepted(
+    street: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    columns = {"path": [*truth], "class": [*truth.values()], "confidence": ["0,2"] * len(truth)}
+    assert reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
+
+
+# Answers that are missing
+
+
+def test_many_empty_answers_are_unknown_and_withhold_decisions(
+    street: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    answers = answers_of(truth, 0.8)
+    kept = [path for n, path in enumerate(answers) if n % 2]
+    right = sum(answers[path] == truth[path] for path in kept)
+    cells = [answers[path] if path in kept else "" for path in answers]
+    file = table(tmp_path / "a.csv", {"path": [*answers], "class": cells})
+    report = reported(file, street, tmp_path / "run")
+    top1 = report.figure("top1", "street")
+    assert top1.value == right / len(kept)
+    assert top1.low < right / 100
+    assert top1.high > (right + 50) / 100
+    assert withheld(report) == ["no-answer"]
+    cells = [answers[path] if n % 25 else "" for n, path in enumerate(answers)]
+    table(file, {"path": [*answers], "class": cells})
+    few = reported(file, street, tmp_path / "few")
+    assert few.figure("top1", "street").value == sum(
+        a == t for a, t in zip(cells, map(truth.get, answers), strict=True)
+    ) / len(answers)
+    assert withheld(few) == []
+
+
+# Vectors
+
+
+def vectors(seed: int = 0, n: int = 400) -> tuple[np.ndarray, ...]:
+    """Returns vectors, labels, weight and bias of a head by least squares."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    x = rng.normal(size=(n, 16)) + 3 * np.eye(4, 16)[labels] + 6 * np.linspace(0, 1, 16)
+    design = np.concatenate([x, np.ones((n, 1))], axis=1)
+    solved, *_ = np.linalg.lstsq(design, np.eye(4)[labels], rcond=None)
+    return (
+        x.astype(np.float32),
+        labels,
+        solved[:-1].T.astype(np.float32),
+        solved[-1].astype(np.float32),
+    )
+
+
+def test_vectors_of_other_lengths_than_those_of_the_head_are_in_doubt() -> None:
+    x, labels, weight, bias = vectors()
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    right = ((x @ weight.T + bias).argmax(axis=1) == labels).mean()
+    (doubt,) = other_lengths("x", unit, weight, bias, labels)
+    assert isinstance(doubt, Doubt)
+    assert doubt.withholds
+    assert doubt.figures["right"] < right - 0.1
+    assert abs(doubt.figures["right_rescaled"] - right) < 0.1
+    assert not list(other_lengths("x", x, weight, bias, labels))
+
+
+def test_honest_heads_on_vectors_are_in_no_doubt() -> None:
+    for seed in range(40):
+        x, labels, weight, bias = vectors(seed, 200)
+        unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+        design = np.concatenate([unit, np.ones((len(x), 1))], axis=1)
+        penalty = 10.0 ** (seed % 5 - 3)
+        gram = design.T @ design + penalty * np.diag([1.0] * 16 + [0])
+        fitted = np.linalg.solve(gram, design.T @ np.eye(4)[labels]).astype(np.float32)
+        fits = ((unit, fitted[:-1].T, fitted[-1]), (x, weight, bias))
+        doubts = [of for fit in fits for of in other_lengths("x", *fit, labels)]
+        assert not any(doubt.withholds for doubt in doubts)
+
+
+def test_a_run_of_normalised_vectors_withholds(tmp_path: Path, measure: Run) -> None:
+    x, labels, weight, bias = vectors()
+    np.save(tmp_path / "x.npy", x / np.linalg.norm(x, axis=1, keepdims=True))
+    np.savetxt(tmp_path / "y.txt", labels, fmt="%d")
+    save_file({"weight": weight, "bias": bias}, tmp_path / "head.safetensors")
+    options = {"labels": str(tmp_path / "y.txt"), "head": str(tmp_path / "head.safetensors")}
+    outcome = measure(tmp_path / "x.npy", **options)
+    assert "other-lengths" in withheld(read_report(outcome.directory))
+    np.save(tmp_path / "x.npy", x)
+    outcome = measure(tmp_path / "x.npy", output="raw", **options)
+    assert withheld(read_report(outcome.directory)) == []
+
+
+def test_a_vector_that_is_lost_in_the_middle_withholds(tmp_path: Path, measure: Run) -> None:
+    x, _, weight, bias = vectors()
+    labels = np.random.default_rng(3).integers(0, 4, len(x))
+    x = (np.random.default_rng(4).normal(size=x.shape) + 3 * np.eye(4, 16)[labels]).astype(
+        np.float32
+    )
+    weight, bias = np.eye(4, 16, dtype=np.float32), np.zeros(4, np.float32)
+    np.save(tmp_path / "x.npy", np.delete(x, 150, axis=0))
+    np.savetxt(tmp_path / "y.txt", labels[:-1], fmt="%d")
+    save_file({"weight": weight, "bias": bias}, tmp_path / "head.safetensors")
+    options = {"labels": str(tmp_path / "y.txt"), "head": str(tmp_path / "head.safetensors")}
+    outcome = measure(tmp_path / "x.npy", **options)
+    (doubt,) = (of for of in read_report(outcome.directory).doubts if of.withholds)
+    assert doubt.id == "slip"
+    assert abs(doubt.figures["first"] - 151) < 5
+
+
+def test_labels_of_vectors_of_several_parts_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", vectors()[0])
+    parts = ["train"] * 300 + ["test"] * 100
+    table(tmp_path / "y.csv", {"label": vectors()[1].tolist(), "split": parts})
+    words = [
+        "--headless",
+        "--embeddings",
+        str(tmp_path / "x.npy"),
+        "--labels",
+        str(tmp_path / "y.csv"),
+    ]
+    assert run_cli([*words, "--output", str(tmp_path / "run")]) == 4
+    assert not RunDir(tmp_path / "run").path.exists()
