@@ -76,7 +76,7 @@ def table(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
     return path
 
 
-def reported(file: Path, data: object, output: Path, **options: Any) -> Report:
+def reported(file: Path, data: str | Path, output: Path, **options: Any) -> Report:
     return tuiprobe.probe(f"answers:{file}", data, output=output, progress=False, **options)
 
 
@@ -257,7 +257,7 @@ def test_answers_beside_labels_are_those_of_the_column_of_predictions(
     street: Path, truth: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     answers = answers_of(truth, 0.87)
-    columns = {
+    columns: dict[str, Any] = {
         "path": [*answers],
         "class": [truth[path] for path in answers],
         name: [*answers.values()],
@@ -339,7 +339,7 @@ def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, pos
     of_class = [s if a == positive else 1 - s for s, a in zip(sure, answers.values(), strict=True)]
     expected = None
     for number, confidence in enumerate((sure, of_class)):
-        file = table(tmp_path / "a.csv", {**columns, "confidence": [*confidence]})
+        file = table(tmp_path / "a.csv", {**columns, "confidence": list(confidence)})
         report = reported(file, root, tmp_path / str(number))
         figures = {part.probe: part for part in report.parts}["calibration"].figures
         values = [getattr(named.figure, "value", None) for named in figures]
@@ -409,7 +409,7 @@ def vectors(seed: int = 0, n: int = 400) -> tuple[np.ndarray, ...]:
     return (
         x.astype(np.float32),
         labels,
-        solved[:-1].T.astype(np.float32),
+        solved[:-1].T.astype(np.float32, order="C"),
         solved[-1].astype(np.float32),
     )
 
@@ -434,8 +434,8 @@ def test_honest_heads_on_vectors_are_in_no_doubt() -> None:
         penalty = 10.0 ** (seed % 5 - 3)
         gram = design.T @ design + penalty * np.diag([1.0] * 16 + [0])
         fitted = np.linalg.solve(gram, design.T @ np.eye(4)[labels]).astype(np.float32)
-        fits = ((unit, fitted[:-1].T, fitted[-1]), (x, weight, bias))
-        doubts = [of for fit in fits for of in other_lengths("x", *fit, labels)]
+        doubts = [*other_lengths("x", unit, fitted[:-1].T, fitted[-1], labels)]
+        doubts += other_lengths("x", x, weight, bias, labels)
         assert not any(doubt.withholds for doubt in doubts)
 
 

@@ -24,8 +24,8 @@ LEVEL: Final = 0.001
 LEAST_GAIN: Final = 0.1
 """Share of pictures that must be right more often with other lengths."""
 
-FURTHEST: Final = 0.03
-"""How far the mean probability of a class may be from its share of the labels, beyond 4 errors."""
+FURTHEST: Final = 0.01
+"""How far the mean probability of a class may be from its share of the labels, beyond 2 errors."""
 
 _LENGTHS: Final = tuple(2.0**k for k in range(1, 9))
 _UNIT: Final = 5e-3  # rounding of float16
@@ -88,7 +88,7 @@ def other_lengths(
         return
     n, counts = len(labels), np.bincount(labels, minlength=len(bias))
     error = np.sqrt(2 * (counts + 1) * (n - counts + 1) / (n + 2) ** 2 / n)  # in the fit and here
-    off = (np.abs(shares - counts / n) / (FURTHEST + 4 * error)).max(axis=1)
+    off = (np.abs(shares - counts / n) / (FURTHEST + 2 * error)).max(axis=1)
     way = f"{_LENGTHS[best - 1]:g} times as long" if unit else "divided by their length"
     remedy = "the vectors before they were normalised" if unit else "normalised vectors"
     yield Doubt(

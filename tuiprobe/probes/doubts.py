@@ -32,9 +32,9 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         return
     for row in accuracies:
         yield from no_answers(row.data, row.images, row.unanswered)
-    for images in run.target_sets:
-        n = len(images.features)
-        yield from no_answers(images.name, n, n - len(usable_images(images).features))
+    for target in run.target_sets:
+        n = len(target.features)
+        yield from no_answers(target.name, n, n - len(usable_images(target).features))
     if run.spec.kind == "vectors":
         yield from _lengths(run, run.head)
     sets, names = list(_answered(run)), run.head_file.classes
