@@ -338,8 +338,8 @@ def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, pos
     columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
     of_class = [s if a == positive else 1 - s for s, a in zip(sure, answers.values(), strict=True)]
     expected = None
-    for number, confidence in enumerate((sure, of_class)):
-        file = table(tmp_path / "a.csv", {**columns, "confidence": list(confidence)})
+    for number, confidence in enumerate((sure.tolist(), of_class)):
+        file = table(tmp_path / "a.csv", {**columns, "confidence": confidence})
         report = reported(file, root, tmp_path / str(number))
         figures = {part.probe: part for part in report.parts}["calibration"].figures
         values = [getattr(named.figure, "value", None) for named in figures]
