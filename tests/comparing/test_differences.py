@@ -159,7 +159,7 @@ def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
     top1, kurtosis = headlines["top1"], headlines["kurtosis"]
     assert top1.paired
     assert kurtosis.paired
-    assert comparison.notes == comparison.doubts == ()  # a moved folder holds the same images
+    assert (comparison.notes, comparison.doubts) == ((), ())  # a moved folder holds the same images
     assert "| paired |" in markdown_of(comparison)
     second.per_image_file.unlink()
     vouch(second)

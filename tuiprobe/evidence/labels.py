@@ -5,7 +5,7 @@ Some rules are exact tests with a level; those that only compare are notes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,7 +24,10 @@ LEVEL: Final = 0.001
 """Chance that labels are called a candidate's answers where they are not."""
 
 SAME: Final = 0.9
-"""Share of equal answers, where candidates differ, from which two candidates count as one."""
+"""Share of equal answers, where candidates differ, from which two candidates count as one.
+
+Labels with fewer are nobody's answers: on another mix of classes a model may be more often right.
+"""
 
 FEWEST_LABELS: Final = 20
 """Labels below which nothing is said of chance."""
@@ -108,7 +111,7 @@ def answers_as_labels(
         if known is not None:
             there = (known.answers[others] != known.answers[first]).any(axis=0)
             share = upper_end(int(known.right[first, there].sum()), int(there.sum()))
-        if at_least(equal, n, share) <= LEVEL:
+        if equal >= SAME * n and at_least(equal, n, share) <= LEVEL:
             limit = number(share, "share")
             why = (
                 f"in distribution it is right on at most {limit} of such pictures, with 99 %"
@@ -160,6 +163,27 @@ def same_table(data: str, name: str, n: int) -> Doubt:
     )
 
 
+def are_related(answers: _Int64, labels: _Int64) -> bool:
+    """Returns whether labels depend on answers, by Pearson's statistic in 999 random orders.
+
+    Args:
+        answers: int64 `[n]`, a class each; below 0 for none.
+        labels: int64 `[n]`; below 0 where it is none of these.
+    """
+    _, rows = np.unique(answers, return_inverse=True)
+    _, columns = np.unique(labels, return_inverse=True)
+    shape = int(rows.max()) + 1, int(columns.max()) + 1
+    products = np.outer(np.bincount(rows), np.bincount(columns)).ravel()
+    rng = np.random.default_rng(0)
+
+    def statistic(columns: _Int64) -> float:
+        counts = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1])
+        return float((counts.astype(np.float64) ** 2 / products).sum())
+
+    observed = statistic(columns)
+    return all(statistic(rng.permutation(columns)) < observed for _ in range(999))
+
+
 def found_by_any(labelled: LabelledPictures, classes: int) -> tuple[int, int, float]:
     """Returns on how many labelled pictures any candidate is right, of how many, and by guessing.
 
@@ -184,6 +208,7 @@ def at_chance(
     classes: int,
     why: str,
     found: tuple[int, int, float] = (0, 0, 0.0),
+    related: Callable[[], bool] = lambda: False,
 ) -> Iterator[Doubt]:
     """Yields that the share of right answers is that of guessing, or below.
 
@@ -200,6 +225,8 @@ def at_chance(
         why: What may be wrong, or what to do.
         found: Labelled pictures on which any of several candidates is right, all of them, and the
             share by guessing; see `found_by_any`.
+        related: Returns whether labels depend on answers, as those of a model that is a class off
+            do; see `are_related`.
     """
     if not n or classes < 2:
         return
@@ -220,7 +247,7 @@ def at_chance(
         data=data,
         sentence=f"{data} is {where} chance: {between} right, where guessing among "
         f"{classes:,} classes gives {number(chance, 'share')}: {why}",
-        withholds=where == "at" and n >= FEWEST_LABELS and none_real,
+        withholds=where == "at" and n >= FEWEST_LABELS and none_real and not related(),
         figures={"right": value, "chance": chance, "pictures": n},
     )
 

@@ -164,4 +164,4 @@ def _in_sequence(order: RowOrder) -> bool:
     n, counts = len(labels), np.unique(order.labels[order.labels >= 0], return_counts=True)[1]
     share = float(counts @ (counts - 1)) / max(n * (n - 1), 1)
     equal = int((labels[1:] == labels[:-1]).sum())
-    return bool(abs(equal - (n - 1) * share) > 4 * np.sqrt(n * share * (1 - share)) + 1)
+    return bool(abs(equal - (n - 1) * share) > 2.5 * np.sqrt(n * share * (1 - share)))

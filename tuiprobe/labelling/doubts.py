@@ -15,6 +15,7 @@ from tuiprobe.evidence.labels import (
     FEWEST_LABELS,
     LabelledPictures,
     answers_as_labels,
+    are_related,
     at_chance,
     every_answer,
     found_by_any,
@@ -60,7 +61,10 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
         classes, count = len(matched.classes), best.labels or n
         # Of one candidate of several the labelled pictures are no random ones.
         found = found_by_any(labelled, classes) if len(matched.answers) > 1 else (0, 0, 0.0)
-        yield from at_chance(labelled.data, ends, count, classes, WHY, found)
+        yield from at_chance(
+            labelled.data, ends, count, classes, WHY, found,
+            lambda: any(are_related(answers, labelled.labels) for answers in labelled.answers),
+        )  # fmt: skip
 
 
 def refuse_doubted(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from tuiprobe.evidence.identity import Contents, PictureRole, copies, near_copies, shared_content
-from tuiprobe.evidence.labels import at_chance, one_answer
+from tuiprobe.evidence.labels import are_related, at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
 from tuiprobe.evidence.values import no_answers, other_lengths
@@ -54,7 +55,12 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         if row.data not in explained and row.shift is None and is_known(row.top1):
             top1 = row.top1
             ends = (top1.value, top1.low or 0.0, top1.high or 1.0)
-            yield from at_chance(row.data, ends, top1.n, row.classes, why)
+            related = partial(_related, [of for of in sets if of.name == row.data])
+            yield from at_chance(row.data, ends, top1.n, row.classes, why, related=related)
+
+
+def _related(sets: Sequence[LabelledAnswers]) -> bool:
+    return any(are_related(of.answers, of.labels) for of in sets)
 
 
 def _lengths(run: RunReader, head: HeadArrays) -> Iterator[Doubt]:
