@@ -186,6 +186,11 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             "Estimated: without labels, with the range that holds 80 % of such estimates; it "
             "orders no models."
         )
+    if any(accuracy.most_right is not None for accuracy in known):
+        yield (
+            "Or at most: how many can be right if the classes of the pictures are as frequent as "
+            "in distribution."
+        )
     if len(reports) <= MANY:
         if any(is_known(_largest_loss(report)[1]) for report in reports):
             yield (

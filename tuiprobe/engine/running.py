@@ -18,7 +18,8 @@ from tuiprobe.probes.base.head_arrays import SetFeatures, hits, usable_images
 from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.outliers.heights import scan_heights
 from tuiprobe.probes.targets.compute import Images, estimate_targets
-from tuiprobe.results import Figure, is_known
+from tuiprobe.results import NotRun
+from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.status import LiveTap, SetAnswers
 from tuiprobe.stats import SampleSummary
@@ -158,7 +159,7 @@ class LiveAnswers:
         self, suite: Suite, head: HeadArrays, answers: Mapping[str, NDArray[np.int64]]
     ) -> None:
         self._suite, self._head = suite, head
-        self._estimates: Mapping[str, tuple[Figure, bool]] = {}
+        self._estimates: Mapping[str, Accuracy | NotRun] = {}
         self._pace = Pace(_MAX_ESTIMATE_COST)
         nothing = np.empty((0, head.weight.shape[1]), np.float32)
         self._done: dict[str, _SetSoFar] = {}  # of finished shards
@@ -214,7 +215,7 @@ class LiveAnswers:
             with self._pace.piece():
                 self._estimate()
         return {
-            name: _answers(of_set, *self._estimates.get(name, (None, False)))
+            name: _answers(of_set, self._estimates.get(name))
             for name, of_set in self._sets.items()
             if of_set.images
         }
@@ -227,19 +228,17 @@ class LiveAnswers:
         if first in samples and targets:
             shifts = [samples[name] for name in others if name in samples]
             result = estimate_targets(self._head, Images(samples[first], shifts, targets))
-            self._estimates = {
-                target.data: (target.headline, bool(target.scaled)) for target in result.targets
-            }
+            self._estimates = {target.data: target.accuracy() for target in result.targets}
 
 
 def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
     return batch.cpu().numpy() if isinstance(batch, torch.Tensor) else batch
 
 
-def _answers(of_set: _SetSoFar, estimate: Figure | None, calibrated: bool) -> SetAnswers:
+def _answers(of_set: _SetSoFar, estimate: Accuracy | NotRun | None) -> SetAnswers:
     if of_set.sample.labels is not None:
         return SetAnswers(images=of_set.images, right=of_set.right)
-    if estimate is None or not is_known(estimate):
+    if estimate is None or isinstance(estimate, NotRun):
         return SetAnswers(images=of_set.images)
     return SetAnswers(
         images=of_set.images,
@@ -247,5 +246,6 @@ def _answers(of_set: _SetSoFar, estimate: Figure | None, calibrated: bool) -> Se
         low=estimate.low,
         high=estimate.high,
         estimated=estimate.n,
-        calibrated=calibrated,
+        calibrated=estimate.evidence == "estimate",
+        most_right=estimate.most_right,
     )

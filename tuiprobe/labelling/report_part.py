@@ -145,7 +145,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
         return report
     # What was measured comes before the estimate, anything weaker after it.
     measured = part.section is not None and part.section.clause
-    others = [_cut(other, report, sets) for other in report.parts]
+    others = [cut_estimates(other, report, sets) for other in report.parts]
     blocks = [other.block for other in others]
     last = max((n for n, block in enumerate(blocks) if block == part.block), default=-1)
     at = 0 if measured else last + 1
@@ -258,7 +258,7 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
     return data.model_copy(update={"classes": known.classes, "of_classes": known.of_classes})
 
 
-def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
+def cut_estimates(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     """Returns the part of estimates without labels, cut to what labels prove."""
     from tuiprobe.probes.targets.compute import Targets, TargetSet
     from tuiprobe.probes.targets.describe import ExpectedAccuracy, describe
@@ -270,6 +270,11 @@ def _cut(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
     def cut(target: TargetSet) -> TargetSet:
         if (known := labelled.get(target.data)) is None:
             return target
+        bound = target.most_right
+        refuted = is_known(bound) and bound.value < known.proven[0]
+        if refuted or is_known(known.accuracy):
+            mix = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
+            target = target.model_copy(update={"class_mix": mix})
         headline = known.cut(target.headline)
         if isinstance(headline, NotRun):
             nothing = {"scaled": (), "expected": (), "uncalibrated": headline}

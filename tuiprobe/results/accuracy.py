@@ -6,10 +6,11 @@ Titles, cards, lists and files write accuracies by `sentence` and `cell`; nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import Final, Literal, Protocol
 
 from tuiprobe import numbers
-from tuiprobe.results.base import Count, Estimate, Frozen, NotRun, Real, is_known
+from tuiprobe.results.base import Count, Estimate, Figure, Frozen, NotRun, Real, is_known
 from tuiprobe.results.section import NamedFigure, Range
 from tuiprobe.results.subject import SetSummary
 
@@ -37,6 +38,9 @@ RANGES: Final[dict[Range, str]] = {
 _RANGE: Final[dict[Evidence, Range]] = {"labels": "labels", "estimate": "estimates"}
 """The range of a figure that does not say which one it has; `images` for other evidence."""
 
+MOST_RIGHT: Final = "target.most_right"
+"""Id of the named figure that bounds an accuracy without labels by the mix of classes."""
+
 UNKNOWN: Final = NotRun(reason="no labels, and nothing to estimate from")
 
 
@@ -54,6 +58,8 @@ class Accuracy(Frozen):
         n: Images, or labels, that it rests on.
         classes: Among how many classes the answers were counted; 0 where that is not known.
         of_classes: How many classes the head has.
+        most_right: The share that can be right at most if classes are as frequent as in
+            distribution, where an estimate is above it, or nothing is estimated; else None.
     """
 
     data: str
@@ -65,6 +71,7 @@ class Accuracy(Frozen):
     n: Count
     classes: Count = 0
     of_classes: Count = 0
+    most_right: Real | None = None
 
     @property
     def middle(self) -> float:
@@ -124,7 +131,9 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
         sets: Its sets, in their order.
     """
     strongest = list(EVIDENCE)
+    figures = list(figures)
     named = [figure for figure in figures if figure.id in EVIDENCE and not figure.inner]
+    bounds = {figure.data: figure.figure for figure in figures if figure.id == MOST_RIGHT}
     targets: list[Accuracy] = []
     others: list[Accuracy] = []
     for data in sets:
@@ -136,6 +145,7 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
             classes = max((figure.classes, figure.of_classes) for figure in of_set)
             assert is_known(best.figure)
             known = accuracy_from(best.figure, data.name, EVIDENCE[best.id], best.range, classes)
+            known = with_bound(known, bounds.get(data.name, UNKNOWN))
             (targets if data.target else others).append(known)
     order = list(EVIDENCE.values())
     return (*sorted(targets, key=lambda known: order.index(known.evidence)), *others)
@@ -180,6 +190,40 @@ def accuracy_from(
     )
 
 
+def with_bound(accuracy: Accuracy, most_right: Figure) -> Accuracy:
+    """Returns an accuracy without labels with the bound by the mix of classes.
+
+    Args:
+        accuracy: An accuracy; labels make the bound useless.
+        most_right: The bound. One that no figure contradicts is left out.
+    """
+    unlabelled = accuracy.evidence in ("estimate", "confidence")
+    if not unlabelled or isinstance(most_right, NotRun):
+        return accuracy
+    estimated = accuracy.middle if accuracy.evidence == "estimate" else 1.0
+    if most_right.value >= estimated:
+        return accuracy
+    return accuracy.model_copy(update={"most_right": most_right.value})
+
+
+def at_most(most_right: float) -> str:
+    """Returns a bound in words, rounded up.
+
+    >>> at_most(0.301)
+    'at most 31 %'
+    """
+    return f"at most {numbers.number(ceil(100 * most_right - 1e-9) / 100, 'share', places=0)}"
+
+
+def if_same_mix(most_right: float) -> str:
+    """Returns what a bound by the mix of classes says, as a part of a sentence.
+
+    >>> if_same_mix(0.301)
+    'at most 31 % if its classes are as frequent as in distribution'
+    """
+    return f"{at_most(most_right)} if its classes are as frequent as in distribution"
+
+
 def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = False) -> str:
     """Returns an accuracy in words, for titles and lines of text.
 
@@ -195,12 +239,17 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     '56 % right (37 to 75), measured on 500 pictures'
     >>> sentence(Accuracy(**known, range="images", evidence="confidence"))
     'average confidence 56 % (37 to 75), not an accuracy'
+    >>> sentence(Accuracy(**known, range="estimates", evidence="estimate", most_right=0.306))
+    'about 56 % right (37 to 75), or at most 31 % if its classes are as frequent as in distribution'
     >>> proven = {**known, "value": None, "low": 0.378, "high": 0.871, "n": 260}
     >>> sentence(Accuracy(**proven, range="proven", evidence="labels"))
     'between 37 and 88 % right: labels of 260 pictures prove it'
     """
     if accuracy.evidence == "confidence":
-        return f"average confidence {with_range(accuracy)}, not an accuracy"
+        text = f"average confidence {_with_range(accuracy)}, not an accuracy"
+        if accuracy.most_right is not None:
+            text += f"; right are {if_same_mix(accuracy.most_right)}"
+        return text
     on = f" on {accuracy.data}" * named
     pictures = f"{accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
     if accuracy.value is None:
@@ -215,6 +264,8 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     if accuracy.evidence == "labels":
         by = "proven by labels of" if accuracy.range == "proven" else "measured on"
         text += f", {by} {pictures}"
+    if accuracy.most_right is not None:
+        text += f", or {if_same_mix(accuracy.most_right)}"
     return text
 
 
@@ -278,7 +329,18 @@ WORDS: Final[dict[Evidence, str]] = {
 
 
 def with_range(accuracy: Accuracy) -> str:
-    """Returns value and range alone, where the place says what they are of."""
+    """Returns value, range and bound alone, where the place says what they are of.
+
+    >>> known = {"data": "a", "value": 0.56, "low": 0.37, "high": 0.75, "n": 500}
+    >>> with_range(Accuracy(**known, range="estimates", evidence="estimate", most_right=0.306))
+    '56 % (37 to 75) or at most 31 %'
+    """
+    if accuracy.most_right is None:
+        return _with_range(accuracy)
+    return f"{_with_range(accuracy)} or {at_most(accuracy.most_right)}"
+
+
+def _with_range(accuracy: Accuracy) -> str:
     return numbers.interval(
         accuracy.middle, accuracy.low, accuracy.high, "share", outward=accuracy.range == "proven"
     )

@@ -130,6 +130,8 @@ class SetAnswers(_Part):
         high: Upper end of its range.
         estimated: Images that the estimate rests on.
         calibrated: Whether it is the estimate of the results; if not, it is the mean confidence.
+        most_right: The most that can be right if classes are as frequent as in distribution, where
+            the estimate is above it.
     """
 
     images: _Count
@@ -139,6 +141,7 @@ class SetAnswers(_Part):
     high: _Share | None = None
     estimated: _Count = 0
     calibrated: bool = False
+    most_right: _Share | None = None
 
     @model_validator(mode="after")
     def _right_of_all(self) -> SetAnswers:

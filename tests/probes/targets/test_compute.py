@@ -59,7 +59,7 @@ def by_rule(own, expected, shifts, prior):
 
     k = k_of(shifts)
     left = [
-        r[0] - k_of(shifts[:i] + shifts[i + 1 :]) * (r[0] - r[1]) - r[2]
+        max(r[0] - k_of(shifts[:i] + shifts[i + 1 :]) * (r[0] - r[1]), 0.1) - r[2]
         for i, r in enumerate(shifts)
     ]
     half = (1.34 if left else 1.6) * (0.05 + 0.1 * max(k * (own - expected), 0))

@@ -20,6 +20,7 @@ from tuiprobe.probes.base.head_arrays import SetFeatures, refuse_wrong_labels
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.base.strata import labels_needed
 from tuiprobe.probes.intervals import exact
+from tuiprobe.probes.targets.class_mix import ClassMix, class_mix
 from tuiprobe.probes.targets.estimators import (
     ESTIMATORS,
     HEADLINE,
@@ -35,7 +36,7 @@ from tuiprobe.probes.targets.estimators import (
     scaled_by,
 )
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
-from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from
+from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from, with_bound
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import TARGET_ERROR
@@ -101,6 +102,7 @@ class TargetSet(Frozen):
         too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to
             calibrate with.
+        class_mix: How many answers can be right if classes are as frequent as in distribution.
         labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.
         predicted: Every class that may be answered, most predicted first.
         head_classes: Classes of the head; as many as may be answered where no row is left out.
@@ -115,6 +117,9 @@ class TargetSet(Frozen):
     wrong: Count | None = None
     too_few_wrong: bool = False
     uncalibrated: Share = NotRun(reason="the estimates are calibrated")
+    class_mix: Annotated[ClassMix | NotRun, Fig("target")] = NotRun(
+        reason="no image with a finite representation"
+    )
     labels: Count | None = None
     predicted: Many[Predicted]
     head_classes: Count = 0
@@ -141,7 +146,23 @@ class TargetSet(Frozen):
             return self.headline
         evidence: Evidence = "estimate" if self.scaled else "confidence"
         among = (len(self.predicted), self.head_classes)
-        return accuracy_from(self.headline, self.data, evidence, among=among)
+        known = accuracy_from(self.headline, self.data, evidence, among=among)
+        return with_bound(known, self.most_right)
+
+    @property
+    def most_right(self) -> Figure:
+        """How many answers can be right if classes are as frequent as in distribution."""
+        mix = self.class_mix
+        return mix if isinstance(mix, NotRun) else mix.most_right
+
+    @property
+    def bound(self) -> ClassMix | None:
+        """The bound by the mix of classes, where the estimate is above it or there is none."""
+        mix, estimate = self.class_mix, self.headline
+        if isinstance(mix, NotRun) or isinstance(mix.most_right, NotRun):
+            return None
+        least = estimate.value if self.scaled and not isinstance(estimate, NotRun) else 1.0
+        return mix if mix.most_right.value < least else None
 
     @property
     def opinions_differ(self) -> bool:
@@ -163,6 +184,7 @@ class ShiftCheck(Frozen):
         expected: By every estimator; the reason where there is none.
         own: Accuracy in distribution among the classes of the set.
         left_out: Estimate less measured accuracy, scaled by the other shifts alone.
+        classes: Classes that may be answered.
     """
 
     data: str
@@ -170,6 +192,7 @@ class ShiftCheck(Frozen):
     expected: Many[Expected] | NotRun
     own: Share
     left_out: Points
+    classes: Count
 
     def of(self, estimator: Estimator) -> Figure:
         """Returns the accuracy that an estimator expects."""
@@ -304,7 +327,7 @@ def _check(head: HeadArrays, shift: SetFeatures, source: CrossFitted | NotRun) -
     logits = Logits(head, shift)
     right = logits.confidences().right
     assert right is not None  # the caller passes labelled sets
-    measured = wilson(int(right.sum()), right.size)
+    measured, classes = wilson(int(right.sum()), right.size), np.unique(logits.classes).size
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
         return ShiftCheck(
@@ -313,6 +336,7 @@ def _check(head: HeadArrays, shift: SetFeatures, source: CrossFitted | NotRun) -
             expected=why,
             own=why,
             left_out=why,
+            classes=classes,
         )
     return ShiftCheck(
         data=shift.name,
@@ -320,6 +344,7 @@ def _check(head: HeadArrays, shift: SetFeatures, source: CrossFitted | NotRun) -
         expected=_expected(estimates(source, logits)[0]),
         own=wilson(int(source.right.sum()), source.right.size),
         left_out=NO_SHIFT,
+        classes=classes,
     )
 
 
@@ -330,7 +355,9 @@ def _expected(figures: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 def shift_estimates(checks: Sequence[ShiftCheck], estimator: Estimator) -> list[ShiftEstimate]:
     """Returns the labelled shifts for which an estimator has a value."""
     return [
-        ShiftEstimate(check.data, id_accuracy.value, expected.value, measured.value)
+        ShiftEstimate(
+            check.data, id_accuracy.value, expected.value, measured.value, 1 / check.classes
+        )
         for check in checks
         if is_known(id_accuracy := check.own) and is_known(expected := check.of(estimator))
         if is_known(measured := check.measured)
@@ -385,8 +412,9 @@ def _target(
         expected, scores = estimates(source, logits)
         wrong = int((~source.right).sum())
         few = wrong < FEW_WRONG and not shifts[HEADLINE]
+        chance = 1 / np.unique(logits.classes).size
         scaled = tuple(
-            _scale(name, source, raw, shifts[name], few)
+            _scale(name, source, raw, shifts[name], (few, chance))
             for name in PRIORS
             if is_known(raw := expected[name])
         )
@@ -398,6 +426,9 @@ def _target(
             "too_few_wrong": few,
             "labels": labels_needed(scores.confidence, first.value) if is_known(first) else None,
         }
+    if n:
+        names = _class_names(logits, images.names)
+        fields["class_mix"] = class_mix(images.first, logits, scores.answer, names)
     return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
 
 
@@ -406,7 +437,7 @@ def _scale(
     source: CrossFitted,
     expected: Estimate,
     shifts: Sequence[ShiftEstimate],
-    few: bool,
+    limits: tuple[bool, float],
 ) -> ScaledEstimate:
     """Scales an estimate by labelled shifts, and gives it its 80 % range.
 
@@ -415,8 +446,10 @@ def _scale(
         source: In-distribution images under the class mask of the set.
         expected: The estimate as it stands.
         shifts: The labelled shifts.
-        few: Whether wrong answers are too few to scale by.
+        limits: Whether wrong answers are too few to scale by, and the least value: one over the
+            classes that may be answered.
     """
+    few, chance = limits
     prior, id_accuracy = PRIORS[estimator], float(source.right.mean())
     k = fit_scale(shifts, prior)
     half = half_width(k * (id_accuracy - expected.value), left_out_errors(shifts, prior))
@@ -428,13 +461,19 @@ def _scale(
         method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
     else:
         method = "80 % range; drop scaled by k of published shifts"
-    value = scaled_by(k, id_accuracy, expected.value)
+    value = scaled_by(k, id_accuracy, expected.value, chance)
     # Of a few images the sampling interval is the wider one.
     low, high = (value if end is None else scaled_by(k, id_accuracy, end)
                  for end in (expected.low, expected.high))  # fmt: skip
     low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
     accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
     return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
+
+
+def _class_names(logits: Logits, names: Sequence[str]) -> list[str]:
+    """Returns the name of each class that may be answered, by ascending class."""
+    _, at = np.unique(logits.classes, return_index=True)
+    return [class_name(names, int(row)) for row in logits.rows[at]]
 
 
 def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, Any]:
@@ -445,7 +484,7 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
     """
     classes, at = np.unique(logits.classes, return_index=True)
     rows = logits.rows[at]
-    names = [class_name(images.names, int(row)) for row in rows]
+    names = _class_names(logits, images.names)
     column = np.searchsorted(classes, scores.answer)
     counts = np.bincount(column, minlength=classes.size)
     predicted = tuple(

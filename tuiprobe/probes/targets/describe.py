@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from tuiprobe import numbers
+from tuiprobe.plaintext import listed
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import answered, heading, prose, several, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.targets.class_mix import ClassMix
 from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.accuracy import sentence
-from tuiprobe.results.figures import Fig, column, named_figures
+from tuiprobe.results.accuracy import if_same_mix, sentence
+from tuiprobe.results.figures import Fig, column, columns, named_figures
 from tuiprobe.results.headlines import TARGET
 from tuiprobe.results.section import (
     Chart,
@@ -137,11 +139,10 @@ def describe(result: Targets, labelled: Mapping[str, int] | None = None) -> Sect
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
     strips = _strips(result)
     first = result.targets[0]
-    accuracy = first.accuracy()
     return Section(
         title=BUILT_IN["targets"].title,
         headline=lines[0],
-        clause="" if isinstance(accuracy, NotRun) else sentence(accuracy),
+        clause=_clause(first),
         clause_on=first.data,
         card=tuple(lines),
         pictures=tuple(strip.id for strip in strips if not strip.folded),
@@ -152,6 +153,16 @@ def describe(result: Targets, labelled: Mapping[str, int] | None = None) -> Sect
             *(piece for i, target in enumerate(result.targets) for piece in _answers(i, target)),
         ),
     )
+
+
+def _clause(target: TargetSet) -> str:
+    """Returns the accuracy of a set for the title, or what bounds it."""
+    accuracy = target.accuracy()
+    if not isinstance(accuracy, NotRun):
+        return sentence(accuracy)
+    if target.bound is None or not is_known(target.most_right):
+        return ""
+    return f"right are {if_same_mix(target.most_right.value)}"
 
 
 def _strips(result: Targets) -> list[Strip]:
@@ -184,14 +195,20 @@ def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
     origin = f"estimated without its {several(labels, 'label')}" if labels else "no labels"
     advice = "." if labels else f": label some pictures of {target.data}."
     about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, {origin}): ",)
+    mix = "" if target.bound is None else f": {_carried(target.bound, target.data)}"
     if isinstance(accuracy, NotRun):
         yield (*about, "no estimate: ", f"{accuracy.reason}.")
+        if is_known(target.most_right) and mix:
+            yield (f"Right are {if_same_mix(target.most_right.value)}{mix}.",)
+        return
+    if not target.scaled and mix:
+        yield (*about, sentence(accuracy), mix, advice)
         return
     if not target.scaled:
         yield (*about, sentence(accuracy), ": not calibrated and not validated. It says how sure "
                f"the model is, not how often it is right{advice}")  # fmt: skip
         return
-    yield (*about, sentence(accuracy), _rests_on(target, labels))
+    yield (*about, sentence(accuracy), mix, _rests_on(target, labels))
     if target.opinions_differ:
         second = target.scaled[1]
         yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.alone()}, outside "
@@ -205,16 +222,28 @@ def _rests_on(target: TargetSet, labels: int) -> str:
     """
     if labels:
         return ", cut to what these prove."
-    if not target.too_few_wrong:
-        return "; such ranges held the truth in about 4 of 5 published cases."
     number = _labels(target)
     tell = f"{number} labels of {target.data}"
     if isinstance(number, str):
-        tell = f"labels of {number} images of {target.data}"
+        tell = f"Labels of {number} images of {target.data}"
+    if target.bound is not None:
+        return f". {tell} would tell."
+    if not target.too_few_wrong:
+        return "; such ranges held the truth in about 4 of 5 published cases."
     return (
         f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
-        f"were {TOO_HIGH}. {tell[0].upper()}{tell[1:]} would tell."
+        f"were {TOO_HIGH}. {tell} would tell."
     )
+
+
+def _carried(mix: ClassMix, data: str) -> str:
+    """Returns which classes are answered more often than they are labels in distribution."""
+    names = [f"“{shares.name}”" for shares in mix.carriers]
+    answers, labels = (
+        numbers.number(sum(shares), "share", places=0)
+        for shares in zip(*((of.answers, of.labels) for of in mix.carriers), strict=True)
+    )
+    return f"{answers} of the answers on {data} are {listed(names)}, in distribution {labels}"
 
 
 def _labels(target: TargetSet) -> Value:
@@ -250,8 +279,8 @@ def _estimates(result: Targets) -> Iterator[SectionContent]:
         scaled: list[Value] = [opinion.accuracy for opinion in target.scaled]
         rows.append(
             [Code(code=target.data), target.images, *scaled, *[None] * (2 - len(scaled)),
-             target.scaled[0].k if scaled else None, value_or_dash(target.uncalibrated),
-             _labels(target)]
+             value_or_dash(target.most_right), target.scaled[0].k if scaled else None,
+             value_or_dash(target.uncalibrated), _labels(target)]
         )  # fmt: skip
     yield table(
         "targets",
@@ -260,6 +289,7 @@ def _estimates(result: Targets) -> Iterator[SectionContent]:
             ("images", "n"),
             ("estimate", "estimate, 80 % range"),
             ("second", "by difference of confidences, 80 % range"),
+            columns(ClassMix, "most_right")[0],
             "k",
             column("uncalibrated", UNCALIBRATED),
             ("labels", "labels for ±5 points"),

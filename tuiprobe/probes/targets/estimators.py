@@ -207,12 +207,14 @@ class ShiftEstimate:
         id_accuracy: Accuracy in distribution, under the set's class mask.
         expected: Accuracy that the estimator expects.
         measured: Accuracy by the labels.
+        chance: One over the classes that may be answered.
     """
 
     data: str
     id_accuracy: float
     expected: float
     measured: float
+    chance: float = 0.0
 
 
 def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
@@ -229,13 +231,13 @@ def fit_scale(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> float:
     return min(max(k, LEAST_K), MOST_K)
 
 
-def scaled_by(k: float, id_accuracy: float, expected: float) -> float:
-    """Returns the scaled estimate, a share.
+def scaled_by(k: float, id_accuracy: float, expected: float, chance: float = 0.0) -> float:
+    """Returns the scaled estimate, a share that is at least that of answers by chance.
 
-    >>> round(scaled_by(1.5, 0.9, 0.8), 3)
-    0.75
+    >>> round(scaled_by(1.5, 0.9, 0.8), 3), scaled_by(4.0, 0.9, 0.6, 0.25)
+    (0.75, 0.25)
     """
-    return min(max(id_accuracy - k * (id_accuracy - expected), 0.0), 1.0)
+    return min(max(id_accuracy - k * (id_accuracy - expected), chance), 1.0)
 
 
 def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> list[float]:
@@ -243,7 +245,8 @@ def left_out_errors(shifts: Sequence[ShiftEstimate], prior: float = PRIOR_K) -> 
     errors = []
     for at, shift in enumerate(shifts):
         k = fit_scale([*shifts[:at], *shifts[at + 1 :]], prior)
-        errors.append(scaled_by(k, shift.id_accuracy, shift.expected) - shift.measured)
+        value = scaled_by(k, shift.id_accuracy, shift.expected, shift.chance)
+        errors.append(value - shift.measured)
     return errors
 
 

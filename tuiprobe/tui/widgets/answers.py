@@ -54,6 +54,7 @@ def _live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
     return Accuracy(
         data=name, value=answers.value, low=answers.low, high=answers.high, range="estimates",
         evidence="estimate" if answers.calibrated else "confidence", n=answers.estimated,
+        most_right=answers.most_right,
     )  # fmt: skip
 
 
