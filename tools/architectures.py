@@ -38,7 +38,7 @@ in another way."""
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedArchitecture:
     """One architecture, read by both.
 
     Attributes:
@@ -78,7 +78,7 @@ def timm_specs() -> list[str]:
     return list(first.values())
 
 
-def compare(spec: str, folder: Path) -> Compared:
+def compare(spec: str, folder: Path) -> ComparedArchitecture:
     """Compares one model, whose files it writes to a folder."""
     loader, _, rest = spec.partition(":")
     of = _of_torchvision if loader == "torchvision" else _of_timm
@@ -90,15 +90,17 @@ def compare(spec: str, folder: Path) -> Compared:
         if loader == "torchvision":  # the same file is in the cache of published weights
             encoders.append(load_encoder(spec))
     except TuiprobeError as error:
-        return Compared(spec, refused=str(error))
+        return ComparedArchitecture(spec, refused=str(error))
     images = torch.stack([transform(picture) for picture in made_pictures()])
     with torch.inference_mode():
         expected = model.eval()(images)
     differences = [_difference(encoder, images, expected) for encoder in encoders]
     if any(isinstance(d, str) for d in differences):
-        return Compared(spec, refused=next(d for d in differences if isinstance(d, str)))
+        return ComparedArchitecture(
+            spec, refused=next(d for d in differences if isinstance(d, str))
+        )
     logits, pixels = zip(*differences, strict=True)
-    return Compared(spec, max(logits), max(pixels))
+    return ComparedArchitecture(spec, max(logits), max(pixels))
 
 
 def _difference(encoder: Encoder, images: Tensor, expected: Tensor) -> tuple[float, float] | str:
@@ -148,7 +150,7 @@ def _varied(model: nn.Module) -> dict[str, Tensor]:
     return model.state_dict()
 
 
-def rows(specs: Sequence[str]) -> Iterator[Compared]:
+def rows(specs: Sequence[str]) -> Iterator[ComparedArchitecture]:
     """Compares models one after the other, in a folder that is removed."""
     before = os.environ.get("TORCH_HOME")
     with tempfile.TemporaryDirectory() as home:
@@ -160,7 +162,7 @@ def rows(specs: Sequence[str]) -> Iterator[Compared]:
                 try:
                     yield compare(spec, folder)
                 except Exception as error:  # of us or of the library
-                    yield Compared(spec, error=repr(error))
+                    yield ComparedArchitecture(spec, error=repr(error))
                 for file in folder.iterdir():
                     file.unlink()
         finally:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torchvision import models as vision
 
@@ -16,6 +17,10 @@ FEW = (
     "torchvision:mnasnet0_5/IMAGENET1K_V1",  # its layers ask for a version
     "torchvision:densenet121/IMAGENET1K_V1",  # its published file has other names
     "timm:test_vit.r160_in1k",
+    "timm:deit_tiny_distilled_patch16_224.fb_in1k",  # two classifiers of two tokens
+    "timm:efficientformerv2_s0.snap_dist_in1k",  # two of one representation
+    "timm:crossvit_tiny_240.in1k",  # one for each branch
+    "timm:dla46_c.in1k",  # a convolution of one pixel
 )
 
 
@@ -30,6 +35,23 @@ def test_every_architecture(specs) -> None:
     compared = list(rows(specs()))
     assert [row for row in compared if not row.same and not row.refused] == []
     assert len([row for row in compared if row.refused]) < 0.1 * len(compared)
+
+
+def test_a_distilled_transformer_of_other_classes_or_none(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=5).eval()
+    state = model.state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    encoder = load_encoder("timm:deit_tiny_distilled_patch16_224", checkpoint=tmp_path / "w.pth")
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        logits = encoder.head().logits(encoder.encode(images))
+        assert torch.allclose(logits, model(images), atol=1e-5)
+    heads = ("head.", "head_dist.")
+    torch.save({n: t for n, t in state.items() if not n.startswith(heads)}, tmp_path / "w.pth")
+    backbone = load_encoder("timm:deit_tiny_distilled_patch16_224", checkpoint=tmp_path / "w.pth")
+    assert backbone.head() is None
+    assert backbone.width == encoder.width
 
 
 @pytest.mark.slow

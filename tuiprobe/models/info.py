@@ -82,9 +82,12 @@ def weights_info(
 
 
 def pooling_of(module: torch.nn.Module) -> str:
-    """Returns how a timm model pools its tokens; empty if it has no class token beside patches."""
+    """Returns how a timm model pools its tokens; empty if it has no class token beside patches.
+
+    A distilled one reads two tokens.
+    """
     pooling = getattr(module, "global_pool", None)
-    has_token = getattr(module, "cls_token", None) is not None
+    has_token = getattr(module, "cls_token", None) is not None and not hasattr(module, "head_dist")
     return pooling if isinstance(pooling, str) and has_token else ""
 
 

@@ -107,26 +107,60 @@ def load(request: ModelRequest) -> Encoder:
     model.eval()
     with torch.inference_mode():
         features = model.forward_features(torch.zeros(1, 3, *preprocessing.size))
-        width = int(model.forward_head(features, pre_logits=True).shape[-1])
-    first = features[0] if isinstance(features, list) else features  # one for each branch
-    layer = model.get_classifier()
-    linear = isinstance(layer, nn.Linear) and layer.in_features == width
+        first = features[0] if isinstance(features, list) else features  # one for each branch
+        forward = _TimmForward(model, distilled=hasattr(model, "head_dist") and first.ndim == 3)
+        h = forward.pooled(features)
+        layer = _linear(model, h, features)
     return Encoder(
         name=request.name,
         architecture=str(model.pretrained_cfg.get("architecture") or name.architecture) + changed,
         representation="token" if first.ndim == 3 else "pooled",
-        width=width,
+        width=h.shape[-1],
         weights=weights,
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_TimmForward(model),
+        forward=forward,
         device=request.device,
         dtype=request.dtype,
         loader="timm",
         tag=model.pretrained_cfg.get("tag") or None,
-        classifier=classifier_head(layer) if linear else None,
+        classifier=None if layer is None else classifier_head(layer),
     )
+
+
+def _linear(model: Any, h: Tensor, features: Any) -> nn.Linear | None:
+    """Returns the classifier as a linear layer over h; None if it is none.
+
+    Several layers answer by the mean of their logits: each of its part of h, or all of the same.
+
+    Args:
+        model: The model.
+        h: The representation of an image, `[1, width]`.
+        features: What `forward_features` gives for it.
+    """
+    found, width = model.get_classifier(), h.shape[-1]
+    if isinstance(found, nn.Linear):
+        return found if found.in_features == width else None
+    layers = list(found) if isinstance(found, tuple | list | nn.ModuleList) else [found]
+    pointwise = [isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) for m in layers]
+    if not all(isinstance(m, nn.Linear) or one for m, one in zip(layers, pointwise, strict=True)):
+        return None
+    weights = [layer.weight.flatten(1) for layer in layers]
+    apart = len(weights) > 1 and sum(w.shape[1] for w in weights) == width
+    if len({len(w) for w in weights}) != 1 or not (
+        apart or {w.shape[1] for w in weights} == {width}
+    ):
+        return None
+    joined = nn.Linear(width, len(weights[0]))
+    with torch.no_grad():
+        joined.weight.copy_(
+            torch.cat(weights, 1) / len(weights) if apart else sum(weights) / len(weights)
+        )
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        joined.bias.copy_(sum(biases, torch.zeros(len(weights[0]))) / len(weights))
+        same = torch.allclose(joined(h), model.forward_head(features), rtol=1e-3, atol=1e-4)
+    return joined if same else None
 
 
 def _pool(model: Any, name: TimmName) -> str:
@@ -284,11 +318,12 @@ def _in_repository(repository: str) -> Path:
 
 
 def _classifier_of(architecture: str) -> str:
-    """Returns the name of an architecture's one classifier; empty if it has none or several."""
+    """Returns the name of an architecture's classifier, of several the first; empty without."""
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
     classifier = config.classifier if config is not None else None
+    classifier = classifier[0] if isinstance(classifier, tuple | list) else classifier
     return classifier if isinstance(classifier, str) else ""
 
 
@@ -338,12 +373,24 @@ class _TimmForward:
     """Maps images to the pooled features before the classifier.
 
     An object and no closure, so that a copy of an encoder calls the copied model.
+
+    Attributes:
+        model: The model.
+        distilled: Whether a classifier reads a second token; h is then both, one after the other.
     """
 
     model: Any
+    distilled: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
-        h: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return self.pooled(self.model.forward_features(images))
+
+    def pooled(self, features: Any) -> Tensor:
+        """Returns h of what `forward_features` gives."""
+        if self.distilled:
+            tokens: Tensor = features[:, :2].flatten(1)
+            return tokens
+        h: Tensor = self.model.forward_head(features, pre_logits=True)
         return h
 
 
