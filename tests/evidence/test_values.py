@@ -19,6 +19,7 @@ from torch.utils.data import (
     DataLoader,
     RandomSampler,
     SequentialSampler,
+    Subset,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
@@ -140,13 +141,24 @@ def test_a_loader_that_draws_other_images_each_time_is_refused(street: Path, sam
         PythonImages(DataLoader(ImageFolder(str(street)), sampler=sampler))
 
 
+@pytest.mark.parametrize("sampler", [[True, False] * 50, [], [1, 100], [-1]])
+def test_a_mask_and_numbers_of_no_image_are_refused(street: Path, sampler: list[int]) -> None:
+    data = ImageFolder(str(street))
+    with pytest.raises((UsageError, DataError), match=r"mask|names none"):
+        PythonImages(DataLoader(data, sampler=sampler))
+    if len(sampler) == len(data):
+        with pytest.raises(UsageError, match="mask"):
+            PythonImages(Subset(data, sampler))
+
+
 # Parts of the data
 
 
 @pytest.mark.parametrize(
     ("column", "values"),
     [("split", ("train", "val")), ("Fold", ("0", "1")), ("is_valid", ("False", "True")),
-     ("usage", ("Training", "PublicTest")), ("set", ("train", "val"))],
+     ("usage", ("Training", "PublicTest")), ("set", ("train", "val")),
+     ("cv_fold", ("0", "1")), ("train", ("1", "0")), ("data_set", ("tr", "va"))],
 )  # fmt: skip
 def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(
     street: Path, truth: dict[str, str], column: str, values: tuple[str, str]
@@ -274,6 +286,9 @@ def test_labels_that_pass_for_answers_or_contradict_the_folders_are_refused(
     columns = {"path": [*answers], "class": [truth[path] for path in answers]}
     file = table(tmp_path / "a.csv", {**columns, "output": [*answers.values()]})
     assert "call the answers prediction" in refused(file, street, tmp_path / "run", capsys)
+    right = [int(answers[path] == truth[path]) for path in answers]
+    table(file, {**columns, "correct": right, "confidence": [0.9] * len(answers)})
+    assert "correct says otherwise" in refused(file, street, tmp_path / "run", capsys)
     table(file, {**columns, "output": ["v2"] * len(answers)})
     assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 1
     other = [truth[path] for path in answers]

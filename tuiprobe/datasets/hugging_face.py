@@ -55,9 +55,11 @@ class HuggingFaceSet:
             raise DataError(f"{self.source} has no column of images (columns: {columns})")
         if len(self._rows) == 0:
             raise DataError(f"{self.source} has no rows")
-        for part in filter(lambda name: is_part_column(name, ()), self._rows.column_names):
-            counts = Counter(map(str, self._rows.select_columns([part])[:][part]))
-            refuse_several_parts(source, part, counts, _CHOOSE_PART)
+        for part in self._rows.column_names:
+            if is_part_column(part, ("0",)):  # no other column is read for this
+                counts = Counter(map(str, self._rows.select_columns([part])[:][part]))
+                if is_part_column(part, counts):
+                    refuse_several_parts(source, part, counts, _CHOOSE_PART)
         self._image = column
         self._encoded = self._rows.select_columns([column]).cast_column(
             column, library.Image(decode=False)

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,12 +29,13 @@ PATH_COLUMNS: Final = ("path", "image", "file", "files", "filename", "file_name"
 """Names of a column that names the image of a row; of several, the first here counts."""
 
 PART_COLUMNS: Final = ("split", "splits", "subset", "fold", "folds", "kfold", "partition", "phase",
-                       "usage", "is_valid", "is_val", "is_train", "is_training", "is_test",
-                       "is_training_image")  # fmt: skip
-"""Names of a column that says to which part of the data a row belongs."""
+                       "usage")  # fmt: skip
+"""Last words in names of a column that says to which part of the data a row belongs."""
 
-_PARTS: Final = frozenset(("train", "training", "trn", "val", "valid", "validation", "dev", "test",
-                           "testing", "publictest", "privatetest", "holdout"))  # fmt: skip
+_PARTS: Final = frozenset(("train", "training", "trn", "tr", "val", "valid", "validation", "va",
+                           "dev", "test", "testing", "te", "publictest", "privatetest",
+                           "holdout"))  # fmt: skip
+_FLAGS: Final = frozenset(("0", "1", "true", "false", "yes", "no"))
 
 _MOST_VALUES: Final = 5
 _MOST_NAMED: Final = 6
@@ -85,13 +87,15 @@ class SeveralPartsError(DataError):
 def is_part_column(name: str, values: Collection[str]) -> bool:
     """Returns whether a column says to which part of the data each row belongs.
 
-    >>> is_part_column("Split", ["a", "b"]), is_part_column("set", ["train", "test"])
+    >>> is_part_column("cv_fold", ["3", "4"]), is_part_column("set", ["train", "test"])
     (True, True)
-    >>> is_part_column("set", ["pets", "test"])
-    False
+    >>> is_part_column("is_valid", ["True", "False"]), is_part_column("set", ["pets", "test"])
+    (True, False)
     """
     words = {value.strip().casefold() for value in values} - {""}
-    return name.strip().casefold() in PART_COLUMNS or (bool(words) and words <= _PARTS)
+    in_name = re.split(r"[\W_]+", name.strip().casefold())
+    flag = bool(_PARTS & set(in_name)) and bool(words) and words <= _FLAGS  # is_valid, train
+    return in_name[-1] in PART_COLUMNS or flag or (bool(words) and words <= _PARTS)
 
 
 def refuse_several_parts(source: object, name: str, counts: Mapping[str, int], remedy: str) -> None:

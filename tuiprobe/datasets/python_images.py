@@ -279,6 +279,8 @@ def name_of(data: object) -> str:
 def _numbered(data: object) -> Any:
     """Returns a sequence of the items; reads into memory those that can only be iterated."""
     data = _drawn(data) if isinstance(data, DataLoader) else data
+    if isinstance(data, Subset) and len(data) and isinstance(data.indices[0], bool | np.bool_):
+        raise UsageError("a Subset takes the numbers of images, not a mask of truths")
     if isinstance(data, tuple | list) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
         if len(data[0]) != len(data[1]):
             raise UsageError(f"{len(data[0]):,} images and {len(data[1]):,} labels: give one each")
@@ -315,7 +317,7 @@ def _drawn(loader: DataLoader[Any]) -> Any:
         with torch.random.fork_rng(devices=[]):
             for _ in range(2):
                 drawn = sampler if sampler is not None else chain.from_iterable(batches or ())
-                numbers.append(set(map(int, islice(drawn, most))))
+                numbers.append({_index(number) for number in islice(drawn, most)})
     except Exception as error:  # the user's code may raise anything
         raise DataError(f"the sampler of {name_of(loader)} failed: {in_code(error)}") from error
     if numbers[0] != numbers[1]:
@@ -323,7 +325,18 @@ def _drawn(loader: DataLoader[Any]) -> Any:
             f"the sampler of the DataLoader ({type(sampler or batches).__name__}) draws other "
             "images each time: give its dataset, or torch.utils.data.Subset(dataset, indices)"
         )
-    return data if len(numbers[0]) == len(data) else Subset(data, sorted(numbers[0]))
+    if len(numbers[0]) == len(data):
+        return data
+    if not numbers[0] or max(numbers[0]) >= len(data) or min(numbers[0]) < 0:
+        raise UsageError(f"the sampler of the DataLoader names none of the {len(data):,} images")
+    return Subset(data, sorted(numbers[0]))
+
+
+def _index(number: Any) -> int:
+    """Returns the number of an image; a truth, as of a mask, is none."""
+    if isinstance(number, bool | np.bool_):
+        raise TypeError("a mask of truths: give the numbers of the images")
+    return operator.index(number)
 
 
 def _kept(item: object) -> tuple[object, object]:

@@ -17,6 +17,8 @@ from tuiprobe.plaintext import plain
 MOST_TOO_LOW: Final = 0.01
 """Share of answers whose confidence may be below 1 / K."""
 
+_RIGHT: Final = ("correct", "is_correct", "right", "hit")
+_WRONG: Final = frozenset(("0", "0.0", "false", "no"))
 _ENOUGH: Final = 20  # answers from which no disagreement is no chance
 
 
@@ -111,10 +113,11 @@ def refuse_labels(
     if _other_classes(table, "class", dataset, rows) == []:
         for name in table.header:
             used = name in ("class", "second", labelled_by)
-            if not used and _other_classes(table, name, dataset, rows):
+            wrong = name.lower() in _RIGHT and _WRONG & {of.lower() for of in table.column(name)}
+            if not used and (wrong or _other_classes(table, name, dataset, rows)):
                 raise DataError(
                     f"{table.source}: column class holds the labels of all {len(rows):,} pictures, "
-                    f"and {plain(name)} other classes: call the answers prediction"
+                    f"and {plain(name)} says otherwise: call the answers prediction"
                 )
 
 

@@ -47,7 +47,7 @@ LABEL_COLUMNS: Final = ("label", "labels", "truth", "true_class", "true_label", 
 
 _CONFIDENCES: Final = ("confidence", "calibrated")  # the first that holds a value counts
 _OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "second", "batch", "unattended")
-_FOLDS: Final = ("fold", "folds", "kfold")
+_FOLDS: Final = ("fold", "folds", "kfold", "cv_fold")
 """Columns of cross-validation, where the answer on each picture is of a model that left it out."""
 
 _CHOOSE_PART: Final = (
