@@ -113,8 +113,10 @@ def refuse_labels(
     if _other_classes(table, "class", dataset, rows) == []:
         for name in table.header:
             used = name in ("class", "second", labelled_by)
-            wrong = name.lower() in _RIGHT and _WRONG & {of.lower() for of in table.column(name)}
-            if not used and (wrong or _other_classes(table, name, dataset, rows)):
+            says_wrong = name.lower() in _RIGHT and not _WRONG.isdisjoint(
+                cell.lower() for cell in table.column(name)
+            )
+            if not used and (says_wrong or _other_classes(table, name, dataset, rows)):
                 raise DataError(
                     f"{table.source}: column class holds the labels of all {len(rows):,} pictures, "
                     f"and {plain(name)} says otherwise: call the answers prediction"
