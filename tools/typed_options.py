@@ -7,9 +7,10 @@ Type checkers read a class, and not what a program makes; the options are declar
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from tuiprobe.options import OptionField
-from tuiprobe.spec import run_options
+from tuiprobe.spec import DoubtId, run_options
 
 FILE = Path(__file__).resolve().parent.parent / "tuiprobe" / "spec.py"
 
@@ -29,7 +30,9 @@ def module() -> str:
 
 def _annotation(option: OptionField) -> str:
     kind = option.kind.__name__
-    if option.choices:
+    if option.choices == get_args(DoubtId):
+        kind = "DoubtId"
+    elif option.choices:
         choices = ", ".join(f'"{choice}"' for choice in option.choices)
         kind = f"Literal[{choices}]"
     elif option.kind is str and option.option.metavar in ("FILE", "SOURCE"):

@@ -521,36 +521,6 @@ class RunOptions(TypedDict, total=False):
     concepts: str | PathLike[str] | None
     concept_sample: int | None
     probe: str | Sequence[str] | None
-    trust: (
-        Literal[
-            "answers-as-labels",
-            "same-content",
-            "copies",
-            "near-copies",
-            "same-measurement",
-            "equal-answers",
-            "other-pictures",
-            "at-chance",
-            "other-order",
-            "slip",
-            "one-answer",
-        ]
-        | Sequence[
-            Literal[
-                "answers-as-labels",
-                "same-content",
-                "copies",
-                "near-copies",
-                "same-measurement",
-                "equal-answers",
-                "other-pictures",
-                "at-chance",
-                "other-order",
-                "slip",
-                "one-answer",
-            ]
-        ]
-        | None
-    )
+    trust: DoubtId | Sequence[DoubtId] | None
     require_weights: bool | None
     offline: bool | None

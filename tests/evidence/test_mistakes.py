@@ -193,6 +193,20 @@ def test_a_lost_row_of_stored_vectors_is_found(tmp_path: Path) -> None:
     assert doubt.withholds
 
 
+def test_a_head_that_was_fitted_to_these_pictures_is_in_doubt(tmp_path: Path) -> None:
+    miniature.export(tmp_path, sets=("val",), layouts=("imagefolder",), images=60)
+    data, heads = f"imagefolder:{tmp_path / 'imagefolder/val'}", []
+    for head in ("probe", str(tmp_path / "probe/head.safetensors")):
+        output = tmp_path / Path(head).stem
+        report = tuiprobe.probe(
+            "mini_clip", data, head=head, output=str(output), concepts="none", target=(),
+            threads=1, workers=0, sample=0,
+        )  # fmt: skip
+        heads.append(report)
+    assert [ids(report.doubts) for report in heads] == [[], ["same-content"]]
+    assert "was fitted to" in heads[1].doubts[0].sentence
+
+
 def test_copies_count_once(tmp_path: Path) -> None:
     miniature.export(tmp_path, sets=("val",), layouts=("imagefolder",), images=40)
     folder = tmp_path / "imagefolder/val"

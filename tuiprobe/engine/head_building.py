@@ -113,6 +113,7 @@ def build_head(
         templates=head.templates,
         choice=digest,
         fitted=fitted,
+        fitted_to=head.fitted_to,
     )
     write_head(plan.directory, plan.key, file)
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import WeightsError
-from tuiprobe.files import open_regular, parse_json
+from tuiprobe.files import DIGEST_BYTES, open_regular, parse_json
 from tuiprobe.limits import HEAD_BYTES
 from tuiprobe.models.loaders.checkpoints import converts, read_checkpoint
 from tuiprobe.plaintext import first_line
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.head_file import LARGEST_WEIGHT
+from tuiprobe.run.head_file import FITTED_CONTENTS, LARGEST_WEIGHT
 from tuiprobe.torchfiles.archives import DAMAGED, open_archive
 
 _WEIGHTS = ("weight", "W", "coef_", "fc.weight", "head.weight", "classifier.weight")
@@ -47,6 +47,8 @@ class Head:
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
         regression: Whether scores are those of a regression on one-hot labels.
+        fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to; None where
+            that is not known.
     """
 
     weight: Tensor
@@ -59,6 +61,7 @@ class Head:
     logit_bias: float = 0.0
     named: bool = False
     regression: bool = False
+    fitted_to: NDArray[np.uint8] | None = None
 
     def logits(self, h: Tensor) -> Tensor:
         """Computes logits `[B, classes]` from h `[B, width]`.
@@ -139,7 +142,9 @@ def head_from_file(path: Path, *, width: int) -> Head:
         raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
-    written = _metadata(path)
+    written, fitted = _metadata(path), state.get(FITTED_CONTENTS)
+    if fitted is not None and (fitted.ndim != 2 or fitted.shape[1] != DIGEST_BYTES):
+        raise WeightsError(f"{path} says in no form of a run which images it was fitted to")
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
@@ -157,6 +162,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
         source=source,
         logit_scale=scale,
         logit_bias=shift or 0.0,
+        fitted_to=None if fitted is None else fitted.to(torch.uint8).numpy(),
     )
 
 

@@ -93,6 +93,8 @@ def _identity(run: RunReader) -> Iterator[Doubt]:
             yield from copies(contents, images.labels if data.labelled else None)
             if run.plan.model.representation != "none" and not untrained:
                 yield from near_copies(contents, images.features, run.spec.seed)
+    if (fitted := run.head_file.fitted_to) is not None:
+        pictures.append(Contents("of --head", "fitted", fitted, range(len(fitted)), {}))
     yield from shared_content(pictures)
 
 

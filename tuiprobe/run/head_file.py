@@ -43,6 +43,11 @@ _FITTED = "fitted/"
 """Prefix of the arrays of the images that a head was fitted to; also the metadata key of their set.
 """
 
+FITTED_CONTENTS = _FITTED + "contents"
+"""The array of the contents of these images, by which another run knows them."""
+
+_FITTED_TO = "fitted_to"
+
 
 @dataclass(frozen=True, eq=False)
 class FittedImages:
@@ -81,6 +86,8 @@ class HeadFile:
             fitted to; empty without a head.
         digest: SHA-256 of the head with names and templates, or of why there is none; of a file.
         fitted: The images that the head was fitted to; None for a head that comes from elsewhere.
+        fitted_to: uint8 [m, 32], SHA-256 of the images that a head of another run was fitted to;
+            None where that is not known.
     """
 
     head: HeadArrays | NotRun
@@ -92,6 +99,7 @@ class HeadFile:
     choice: str = ""
     digest: str = ""
     fitted: FittedImages | None = None
+    fitted_to: NDArray[np.uint8] | None = None
 
 
 def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
@@ -122,6 +130,8 @@ def write_head(directory: RunDir, key: str, file: HeadFile) -> None:
         arrays |= {_FITTED + part: getattr(fitted, part) for part in parts}
         if fitted.tested is not None:
             arrays[_FITTED + "tested"] = fitted.tested
+    if file.fitted_to is not None:
+        arrays[_FITTED_TO] = file.fitted_to
     arrays |= {_ANSWERS + name: rows for name, rows in file.answers.items()}
     metadata |= {_UNMATCHED + name: why.model_dump_json() for name, why in file.unmatched.items()}
     for name, shift_head in file.shift_heads.items():
@@ -152,6 +162,9 @@ def read_head(directory: RunDir) -> HeadFile:
         choice=metadata.get("choice", ""),
         digest=_digest(arrays, metadata),
         fitted=_fitted(checked) if _FITTED in metadata else None,
+        fitted_to=checked.shaped(_FITTED_TO, "u1", None, DIGEST_BYTES)
+        if _FITTED_TO in arrays
+        else None,
     )
 
 
