@@ -21,15 +21,23 @@ from tuiprobe.labelling.survey import NOBODY, Pool
 from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
-from tuiprobe.probes.unattended.compute import TOLERATED, Ranked, unattended
-from tuiprobe.results import is_known
+from tuiprobe.probes.unattended.compute import (
+    LEFT_OUT_LEVEL,
+    LEVEL,
+    TOLERATED,
+    above_thresholds,
+    last_passed,
+)
 from tuiprobe.run.checked_arrays import HeadArrays
 
 TITLE = "How much may run unattended"
 SEED: Final = 61
 SIZES: Final = (200, 500, 2_000)
 DRAWS: Final = 2_000
-POPULATION: Final = 200_000
+POPULATION: Final = 1_000_000
+NEW: Final = 4_000
+"""Pictures that measure the true error: of a world, and of each fitted head."""
+
 CLASSES, CHANNELS, SPREAD = 5, 20, 1.2
 ALLOWED: Final = 0.05
 
@@ -121,8 +129,8 @@ def by_labels(world: str, n: int, draws: int) -> dict[str, Any]:
     rng = np.random.default_rng([SEED, n, len(world)])
     centres = rng.normal(size=(CLASSES, CHANNELS)) * 0.6
     fitted = world == FITTED
-    others = gaussian_classes(POPULATION // 10, rng, centres)
-    truth = None if fitted else Above(DRAWN[world](POPULATION * 5, rng))
+    others = gaussian_classes(NEW, rng, centres)
+    truth = None if fitted else Above(DRAWN[world](POPULATION, rng))
     broken, found, possible = (np.zeros(len(TOLERATED)) for _ in range(3))
     for _ in range(draws):
         if truth is None or fitted:
@@ -130,12 +138,14 @@ def by_labels(world: str, n: int, draws: int) -> dict[str, Any]:
             truth = Above(new)
         else:
             answers = DRAWN[world](n, rng)
-        ranked = Ranked("val", "confidence", 1.0, *answers, left_out=fitted)
-        for i, rule in enumerate(unattended([ranked], []).sets[0].rules):
-            possible[i] += truth.possible(rule.tolerated) if fitted or not possible[i] else 0
-            if is_known(rule.share):
-                found[i] += rule.share.value
-                broken[i] += truth.error(rule.threshold) > rule.tolerated
+        tested = above_thresholds(*answers)
+        for i, tolerated in enumerate(TOLERATED):
+            passed = last_passed(tested, tolerated, LEFT_OUT_LEVEL if fitted else LEVEL)
+            if passed is not None:
+                found[i] += passed.images / n
+                broken[i] += truth.error(passed.threshold) > tolerated
+        if fitted or not possible.any():
+            possible += [truth.possible(tolerated) for tolerated in TOLERATED]
     possible /= draws if fitted else 1
     columns = zip(TOLERATED, broken / draws, found / draws, possible, strict=True)
     return {f"{e:g}": {"broken": b, "found": f, "possible": p} for e, b, f, p in columns}
@@ -243,7 +253,7 @@ def progress(n: int, tolerated: float, pools: int) -> dict[str, float]:
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Returns broken promises and what was found, with labels and without."""
-    draws, pools = (100, 20) if quick else (DRAWS, 400)
+    draws, pools = (100, 10) if quick else (DRAWS, 100)
     labelled = {
         world: {str(n): by_labels(world, n, draws) for n in SIZES} for world in (*DRAWN, FITTED)
     }
@@ -252,13 +262,14 @@ def run(quick: bool = False) -> dict[str, Any]:
         for kind in ("one too many", "constant", "reversed", "calibrated")
     }
     ways = ("one by one", "right ones imported", "wrong ones skipped")
-    walks = {f"one too many, {way}": partial(walked, way, 200, 0.1, pools) for way in ways}
+    walks = {f"one too many, {way}": partial(walked, way, 120, 0.1, pools) for way in ways}
     cells = ((500, 0.05), (2_000, 0.02), (2_000, 0.05), (2_000, 0.1), (10_000, 0.05))
     return {
         "machine": machine(),
+        "draws": draws,
         "labelled": labelled,
         "hostile": {name: measure() for name, measure in (bounded | walks).items()},
-        "progress": {f"{n}, {e:g}": progress(n, e, max(pools // 20, 2)) for n, e in cells},
+        "progress": {f"{n}, {e:g}": progress(n, e, max(pools // 20, 1)) for n, e in cells},
     }
 
 
@@ -278,8 +289,8 @@ def table(figures: dict[str, Any]) -> str:
     ]  # fmt: skip
     heads = [f"ε {e:.0%}" for e in TOLERATED]
     return (
-        f"With labels, {DRAWS:,} draws a cell: share of draws above ε (at most {ALLOWED:g}), then "
-        "pictures found of those possible.\n\n"
+        f"With labels, {figures['draws']:,} draws a cell: share of draws above ε (at most "
+        f"{ALLOWED:g}), then pictures found of those possible.\n\n"
         + markdown(["world", "pictures", *heads], rows)
         + "\nWithout labels: share of pools with a broken promise "
         f"(at most {ALLOWED:g} within noise).\n\n"

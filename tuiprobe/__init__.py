@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tuiprobe import datasets, errors, miniature, models, probes, results, stats, watching
     from tuiprobe.comparing.decision import Decision
+    from tuiprobe.labelling.certificate import CertificateStatus
+    from tuiprobe.labelling.session import Labelling
     from tuiprobe.models.encoder import Encoder
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.4.0"
 __all__ = [
-    "Encoder", "__version__", "compare", "datasets", "errors", "label", "miniature", "models",
-    "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
+    "Encoder", "__version__", "certify", "compare", "datasets", "errors", "label", "miniature",
+    "models", "probe", "probe_several", "probes", "results", "stats", "watch", "watching",
 ]  # fmt: skip
 """What there is; modules and `Encoder` are imported when they are first used."""
 
@@ -262,29 +264,79 @@ def label(
         UsageError: If it is fewer than two runs, a label is wrong, or a table of labels is doubted.
         DataError: If a run cannot be labelled, or labels cannot be read.
     """
-    import warnings
     from contextlib import closing
-    from os import fspath
-    from pathlib import Path
 
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import directories, read_runs
-    from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
     from tuiprobe.labelling.session import open_labelling
-    from tuiprobe.report.renewal import renew_labelled
     from tuiprobe.results.doubt import checked_trust
 
     paths, trusted = directories(runs), checked_trust(trust)
     with closing(open_labelling(paths, target)) as labelling:
         labelling.narrow = difference
-        if answers is not None:
-            import_answers(labelling, Path(answers), trusted)
-        if answers_from is not None:
-            source = fspath(answers_from)
-            label_known(
-                labelling, known_labels(labelling, source, trusted).classes, source, difference
-            )
-        if labelling.changed:
-            for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
-                warnings.warn(reason, stacklevel=2)
+        _take_labels(labelling, answers, answers_from, trusted)
         return decide(read_runs(paths), labelling.matched.source_run.target, trusted)
+
+
+def certify(
+    run: Report | str | PathLike[str],
+    tolerated: float,
+    target: str | None = None,
+    *,
+    answers: str | PathLike[str] | None = None,
+    answers_from: str | PathLike[str] | None = None,
+    trust: Sequence[str] = (),
+) -> CertificateStatus:
+    """Certifies which pictures of a target a run may answer alone, as `label --unattended` does.
+
+    Args:
+        run: A run directory, or a report read from one.
+        tolerated: Share of wrong answers that is tolerated among them, such as 0.05.
+        target: Name of the target set; None for the only one.
+        answers: As for `label`.
+        answers_from: As for `label`; labels are taken until they certify no more.
+        trust: As for `label`.
+
+    Returns:
+        How many pictures are certified by all labels beside the run, and what more would do.
+
+    Raises:
+        UsageError: If a label is wrong, or the share is not above 0 and at most 0.5.
+        DataError: If the run cannot be labelled, or labels cannot be read.
+    """
+    from contextlib import closing
+
+    from tuiprobe.comparing.runs import directory_named
+    from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.labelling.unattended import tolerated_share
+    from tuiprobe.results.doubt import checked_trust
+
+    share = tolerated_share(repr(tolerated))
+    with closing(open_labelling([directory_named(run)], target, tolerated=share)) as labelling:
+        _take_labels(labelling, answers, answers_from, checked_trust(trust))
+        assert labelling.certificate is not None
+        return labelling.certificate.state
+
+
+def _take_labels(
+    labelling: Labelling,
+    answers: str | PathLike[str] | None,
+    answers_from: str | PathLike[str] | None,
+    trust: Sequence[str],
+) -> None:
+    """Takes labels of a table and of a labelled source, and writes reports again."""
+    import warnings
+    from os import fspath
+    from pathlib import Path
+
+    from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
+    from tuiprobe.report.renewal import renew_labelled
+
+    if answers is not None:
+        import_answers(labelling, Path(answers), trust)
+    if answers_from is not None:
+        source, narrow = fspath(answers_from), labelling.narrow
+        label_known(labelling, known_labels(labelling, source, trust).classes, source, narrow)
+    if labelling.changed:
+        for reason in renew_labelled(run.directory for run in labelling.matched.candidates):
+            warnings.warn(reason, stacklevel=3)

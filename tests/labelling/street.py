@@ -32,9 +32,10 @@ def street_candidate(directory: RunDir, target: str | None = None) -> Candidate:
     if changed:
         answers[int(changed)] = (answers[int(changed)] + 1) % len(CLASSES)
     paths = {n: f"{n:05}.png" for n in range(count)}
+    confidences = STREET["confidences"][number][:count]
     return Candidate(
         directory, name, "street", "miniature:street", (), CLASSES, np.arange(count), answers,
-        STREET["confidences"][number][:count], {n: f"{n + 1:064x}" for n in range(count)}, paths,
+        confidences, confidences, {n: f"{n + 1:064x}" for n in range(count)}, paths,
     )  # fmt: skip
 
 

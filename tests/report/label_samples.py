@@ -47,11 +47,13 @@ def painted(
     candidates = tuple(
         Candidate(
             RunDir(folder / model), model, "street", "imagefolder:street", (), classes, ids, answer,
-            confidence, dict(enumerate(digests)), dict(enumerate(paths)),
+            confidence, confidence, dict(enumerate(digests)), dict(enumerate(paths)),
         )
         for model, answer, confidence in zip(models, answers, confidences, strict=True)
     )  # fmt: skip
-    matched = Matched(candidates, classes, ids, digests, paths, 0, 0, answers, confidences)
+    matched = Matched(
+        candidates, classes, ids, digests, paths, 0, 0, answers, confidences, confidences
+    )
     return PaintedLabelling(matched, LabelFiles(folder, "street"))
 
 

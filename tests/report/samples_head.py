@@ -16,6 +16,7 @@ from tuiprobe.probes.directions.compute import Directions, probe_directions
 from tuiprobe.probes.linear.compute import Labelled, Linear, linear_accuracy
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
+from tuiprobe.probes.unattended.compute import Ranked, Unattended, unattended
 from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -60,6 +61,14 @@ def linear() -> Linear:
     result = linear_accuracy(labelled, 0)
     assert isinstance(result, Linear)
     return result
+
+
+def unattended_answers() -> Unattended:
+    """Rules of one set, and a target above them."""
+    confidence = np.linspace(0.3, 1, 400)
+    right = np.random.default_rng(0).random(400) < confidence
+    ranked = Ranked("val", "calibrated", 0.5, confidence, right, left_out=True)
+    return unattended([ranked], [Ranked("photos", "calibrated", 0.5, confidence)])
 
 
 def calibration() -> Calibration:

@@ -29,7 +29,13 @@ from tests.report.samples import (
     report,
     retold,
 )
-from tests.report.samples_head import calibration, head_results, linear, targets
+from tests.report.samples_head import (
+    calibration,
+    head_results,
+    linear,
+    targets,
+    unattended_answers,
+)
 from tests.report.strangers import stranger
 from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
@@ -101,6 +107,7 @@ def full_report() -> Report:
             "preflight": Preflight(checks=checks),
             "calibration": calibration(),
             "linear": linear(),
+            "unattended": unattended_answers(),
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
             "data": data,

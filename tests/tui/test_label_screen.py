@@ -382,3 +382,17 @@ async def test_the_file_of_a_picture_is_opened(
         monkeypatch.setenv("PATH", str(place))
         await pilot.press("o")
         await until(pilot, lambda: "cannot open it" in errors(app))
+
+
+async def test_what_a_run_may_answer_alone_is_certified_on_the_screen(label_runs) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(pilot, label_runs[:1], tolerated=0.3)
+        assert "none of 40 certified for at most 30 % errors" in so_far(screen)
+        while screen.picture is not None:
+            await pressed(pilot, screen, truth(screen))
+        assert screen.view.state.unattended.certified > 0
+        assert f"{screen.view.state.unattended.certified} of 40 certified" in so_far(screen)
+        assert not screen.check_action("more", ())
+        await pressed(pilot, screen, "u")
+        assert screen.picture is not None

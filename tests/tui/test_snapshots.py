@@ -151,6 +151,7 @@ def candidate(directory: RunDir, target: str | None) -> Candidate:
         directory=directory, model=f"a {directory.path.name} model", target="photos",
         source="imagefolder:photos", notes=(), classes=("balloon", "lamp", EVIL, "airplane"),
         ids=np.arange(len(files)), answers=answers, confidences=np.full(len(files), 0.5),
+        ranking=np.full(len(files), 0.5),
         digests={i: hashlib.sha256(file.read_bytes()).hexdigest() for i, file in enumerate(files)},
         paths={i: file.name for i, file in enumerate(files)},
     )  # fmt: skip

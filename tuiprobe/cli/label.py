@@ -64,8 +64,19 @@ def label(
         list[str] | None,
         typer.Option(metavar="ID", help="Overrule a doubt by its id (docs/checks.md); repeats."),
     ] = None,
+    unattended: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Certify which pictures one run may answer alone with at most this share of wrong "
+            "answers, such as 5%.",
+        ),
+    ] = None,
     require_decision: Annotated[
-        bool, typer.Option("--require-decision", help="Exit 1 while it is undecided.")
+        bool,
+        typer.Option(
+            "--require-decision", help="Exit 1 while it is undecided, or nothing is certified."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -85,6 +96,7 @@ def label(
     )
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.standing import describe_labels, label_status
+    from tuiprobe.labelling.unattended import tolerated_share
     from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.renewal import renew_labelled
@@ -95,10 +107,11 @@ def label(
     trusted = checked_trust(trust or ())
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
+    tolerated = None if unattended is None else tolerated_share(unattended)
     named, runs = runs, _with_answers(runs, data)
     if not headless and has_terminal():
-        raise typer.Exit(_screen(runs, target, difference, trusted))
-    with closing(open_labelling(runs, target)) as labelling:
+        raise typer.Exit(_screen(runs, target, difference, trusted, tolerated))
+    with closing(open_labelling(runs, target, tolerated=tolerated)) as labelling:
         labelling.narrow = difference
         if answers is not None:
             print(import_answers(labelling, answers, trusted).words(), file=sys.stderr)
@@ -175,7 +188,13 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     return [paths.get(path, path) for path in named]
 
 
-def _screen(runs: list[Path], target: str | None, narrow: bool, trust: tuple[str, ...]) -> int:
+def _screen(
+    runs: list[Path],
+    target: str | None,
+    narrow: bool,
+    trust: tuple[str, ...],
+    tolerated: float | None,
+) -> int:
     from functools import partial
 
     from tuiprobe.run.directory import RunDir
@@ -184,7 +203,7 @@ def _screen(runs: list[Path], target: str | None, narrow: bool, trust: tuple[str
 
     for run in runs:
         RunDir(run).refuse_no_run()
-    return start(first=partial(LabelScreen, runs, target, narrow, trust))
+    return start(first=partial(LabelScreen, runs, target, narrow, trust, tolerated))
 
 
 def _miniature_labels(labelling: Labelling) -> KnownLabels:

@@ -52,10 +52,19 @@ def directories(runs: Sequence[Report | str | PathLike[str]]) -> list[Path]:
     """
     if isinstance(runs, str | PathLike | Report) or len(runs) < 2:
         raise UsageError("runs= takes two or more run directories, or reports read from them")
-    paths = [run.directory if isinstance(run, Report) else run for run in runs]
-    if not all(isinstance(path, str | PathLike) for path in paths):
+    return [directory_named(run) for run in runs]
+
+
+def directory_named(run: Report | str | PathLike[str]) -> Path:
+    """Returns the run directory that a Python program names, by path or report.
+
+    Raises:
+        UsageError: If it is neither, or a report was read from no run directory.
+    """
+    path = run.directory if isinstance(run, Report) else run
+    if not isinstance(path, str | PathLike):
         raise UsageError("runs= takes run directories, or reports that were read from them")
-    return [Path(path) for path in paths if path is not None]
+    return Path(path)
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:

@@ -40,6 +40,8 @@ class Candidate:
         answers: int64 `[n]`, index into `classes`.
         confidences: float64 `[n]`, after temperature scaling in distribution; 1 where answers have
             none.
+        ranking: float64 `[n]`, the confidence that orders the pictures, which is the model's own
+            where it tells its scale; NaN where answers have none.
         digests: SHA-256 of every picture that the run read, by sample id.
         paths: Path of every picture, by sample id.
     """
@@ -53,6 +55,7 @@ class Candidate:
     ids: Ints
     answers: Ints
     confidences: Floats
+    ranking: Floats
     digests: Mapping[int, str]
     paths: Mapping[int, str]
 
@@ -118,6 +121,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         ids=pictures.ids[answered],
         answers=order[np.searchsorted(given.classes, given.answer[answered], sorter=order)],
         confidences=np.nan_to_num(given.confidence[answered], nan=1.0),
+        ranking=given.ranking[answered],
         digests=read_digests(directory, record),
         paths=reader.paths(name),
     )

@@ -32,6 +32,10 @@ UNDECIDED: Final = ("open", "contradictory")
 """Verdicts that are no decision."""
 
 
+FINAL: Final = ("best", "equal", "contradictory", "enough")
+"""Verdicts after which further labels only narrow what is known."""
+
+
 class Contest(Survey):
     """Candidates and their labels, with the decisions that follow.
 

@@ -22,7 +22,6 @@ from tuiprobe.labelling.doubts import refuse_doubted
 from tuiprobe.labelling.label_log import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
-from tuiprobe.labelling.standing import FINAL
 from tuiprobe.plaintext import csv_cell, listed, path_key, plain
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def write_todo(labelling: Labelling, path: Path, count: int) -> str:
     if os.path.lexists(path):
         raise UsageError(f"{path} exists and may hold answers: name another file")
     if labelling.following() is None:
-        raise UsageError("every picture is labelled")
+        raise UsageError(labelling.nothing_to_label)
     text = todo_text(labelling, count)
     Entry(path.absolute().parent, path.name).write_text(text)
     return (
@@ -270,7 +269,7 @@ def label_known(
             "them are taken, and the others are left to label"
         )
     while (picture := labelling.following()) is not None:
-        if labelling.decided.verdict in FINAL and not after_decision:
+        if labelling.ended and not after_decision:
             break
         labelling.label(picture.place, classes[picture.digest])
     return ""

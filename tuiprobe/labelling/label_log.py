@@ -95,11 +95,42 @@ class Questions(Record):
         return self
 
 
+class CertificateQuestion(Record):
+    """What was asked of one run: how many pictures it may answer alone.
+
+    Attributes:
+        digest: SHA-256 of its pictures, answers and confidences, and of the tolerated errors.
+        tolerated: Share of wrong answers that is tolerated.
+    """
+
+    digest: Digest
+    tolerated: Annotated[float, Field(gt=0, lt=1)]
+
+
+class CertificateQuestions(Record):
+    """The certificates that were asked for on some pictures.
+
+    Attributes:
+        pictures: SHA-256 of the set of pictures.
+        asked: The first question, then all further ones.
+    """
+
+    pictures: Digest
+    asked: Annotated[tuple[CertificateQuestion, ...], Field(min_length=1)]
+
+    def further(self, question: CertificateQuestion) -> int:
+        """Returns the number of further questions with this one; 0 where it is the first."""
+        if question == self.asked[0]:
+            return 0
+        return len({*self.asked[1:], question})
+
+
 class QuestionFile(Record):
     """The content of `labels-<target>.questions.json`."""
 
     schema_version: Literal[1] = 1
     pools: tuple[Questions, ...] = ()
+    certificates: tuple[CertificateQuestions, ...] = ()
 
 
 class LabelFiles:
@@ -236,16 +267,23 @@ class LabelFiles:
             self._descriptor = None
 
     def questions(self) -> tuple[Questions, ...]:
-        """Returns the questions, one per set of pictures; none without a file.
+        """Returns the contests asked for, one per set of pictures; none without a file.
 
         Raises:
             DamagedFileError: If the file is damaged.
         """
+        return self._question_file().pools
+
+    def certificates(self) -> tuple[CertificateQuestions, ...]:
+        """Returns the certificates asked for, likewise."""
+        return self._question_file().certificates
+
+    def _question_file(self) -> QuestionFile:
         if not os.path.lexists(self.json.path):
-            return ()
+            return QuestionFile()
         value = self.json.read_json()
         try:
-            return QuestionFile.model_validate(value).pools
+            return QuestionFile.model_validate(value)
         except ValidationError as error:
             cause = error.errors()[0]["msg"]
             raise DamagedFileError(f"{self.json} is damaged: {plain(cause)}") from error
@@ -263,15 +301,43 @@ class LabelFiles:
             RunError: If the operating system refuses.
         """
         with _locked(self.json.root):
-            pools = {pool.pictures: pool for pool in self.questions()}
+            file = self._question_file()
+            pools = {pool.pictures: pool for pool in file.pools}
             before = pools.get(question.pictures, question)
             new = tuple(digest for digest in question.asked if digest not in before.asked)
             after = before.model_copy(update={"asked": (*before.asked, *new)})
             if new or question.pictures not in pools:
                 pools[question.pictures] = after
-                content = QuestionFile(pools=tuple(pools.values())).model_dump_json()
-                self.json.write_text(content + "\n")
+                self._write(file.model_copy(update={"pools": tuple(pools.values())}))
         return after
+
+    def ask_certificate(self, pictures: str, question: CertificateQuestion) -> CertificateQuestions:
+        """Records that a certificate was asked for, unless it is on record.
+
+        Args:
+            pictures: SHA-256 of the set of pictures.
+            question: The certificate.
+
+        Returns:
+            What is on record of these pictures now.
+
+        Raises:
+            RunError: If the operating system refuses.
+        """
+        with _locked(self.json.root):
+            file = self._question_file()
+            pools = {pool.pictures: pool for pool in file.certificates}
+            asked = pools[pictures].asked if pictures in pools else ()
+            after = CertificateQuestions(
+                pictures=pictures, asked=tuple(dict.fromkeys((*asked, question)))
+            )
+            if after.asked != asked:
+                pools[pictures] = after
+                self._write(file.model_copy(update={"certificates": tuple(pools.values())}))
+        return after
+
+    def _write(self, file: QuestionFile) -> None:
+        self.json.write_text(file.model_dump_json() + "\n")
 
 
 @contextmanager

@@ -49,6 +49,7 @@ class Matched:
         doubles: Pictures with the contents of an earlier one, which stands for them.
         answers: int64 `[M, N]`, index into `classes`.
         confidences: float64 `[M, N]`.
+        ranking: float64 `[M, N]`, as of `Candidate`.
     """
 
     candidates: tuple[Candidate, ...]
@@ -60,6 +61,7 @@ class Matched:
     doubles: int
     answers: Ints
     confidences: Floats
+    ranking: Floats
 
     @property
     def source_run(self) -> Candidate:
@@ -128,11 +130,18 @@ class Matched:
     @cached_property
     def pool(self) -> Pool:
         """The answers, and the two orders that follow from the pictures alone."""
-        orders, contents = [], [bytes.fromhex(digest) for digest in self.digests]
-        for name in (b"order", b"other"):
-            keys = [hashlib.sha256(name + content).digest() for content in contents]
-            orders.append(np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64))
+        orders = self.shuffled(b"order"), self.shuffled(b"other")
         return Pool(self.answers, self.confidences, *orders)
+
+    def shuffled(self, name: bytes) -> Ints:
+        """Returns the pictures in an order that nobody chooses, int64 `[N]`.
+
+        Args:
+            name: They are sorted by the SHA-256 of it followed by that of the picture.
+        """
+        contents = (bytes.fromhex(digest) for digest in self.digests)
+        keys = [hashlib.sha256(name + content).digest() for content in contents]
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
     @cached_property
     def pictures_digest(self) -> str:
@@ -175,11 +184,12 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     usable = (places >= 0).all(axis=0)
     if not usable.any():
         raise DataError(f"{first.directory.path} has no readable picture in {first.target}")
-    answers, confidences = [], []
+    answers, confidences, ranking = [], [], []
     for candidate, place in zip(candidates, places[:, usable], strict=True):
         number = np.array([classes.index(name) for name in candidate.classes], dtype=np.int64)
         answers.append(number[candidate.answers[place]])
         confidences.append(candidate.confidences[place])
+        ranking.append(candidate.ranking[place])
     chosen = np.array(ids, dtype=np.int64)[usable]
     return Matched(
         candidates=tuple(candidates),
@@ -191,6 +201,7 @@ def match(candidates: Sequence[Candidate]) -> Matched:
         doubles=doubles,
         answers=np.array(answers),
         confidences=np.array(confidences),
+        ranking=np.array(ranking),
     )
 
 

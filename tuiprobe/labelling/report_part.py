@@ -250,6 +250,39 @@ def labels_by_digest(path: Path, target: str) -> dict[str, str]:
     return {line.digest: line.label for line in lines if line.label not in ("", UNSURE)}
 
 
+def certified_by_digest(path: Path, target: str) -> dict[str, float]:
+    """Returns the least share of errors with which each picture of a target is certified.
+
+    Only certificates count that were asked for this run as it is now.
+
+    Args:
+        path: The run directory.
+        target: Name of the set.
+    """
+    from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.labelling.unattended import question_digest
+
+    certified: dict[str, float] = {}
+    try:
+        known = open_labelling([path], target, asking=False)
+        matched, records = known.matched, known.files.certificates()
+        asked = {
+            question.tolerated
+            for record in records
+            if record.pictures == matched.pictures_digest
+            for question in record.asked
+            if question.digest == question_digest(matched, question.tolerated)
+        }
+        for tolerated in sorted(asked, reverse=True):
+            labelling = open_labelling([path], target, asking=False, tolerated=tolerated)
+            assert labelling.certificate is not None
+            for place in labelling.certificate.unattended.tolist():
+                certified[matched.digests[place]] = tolerated
+    except TuiprobeError:
+        return {}
+    return certified
+
+
 def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
     """Returns a labelled set with the number of classes among which the run answered there."""
     known = best_accuracy(report, data.data)

@@ -18,15 +18,25 @@ from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate, shared_targets
-from tuiprobe.labelling.contest import UNDECIDED, Contest, LabelVerdict
-from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE, LabelFiles, LabelLine, Questions
+from tuiprobe.labelling.certificate import Certificate
+from tuiprobe.labelling.contest import FINAL, UNDECIDED, Contest, LabelVerdict
+from tuiprobe.labelling.label_log import (
+    NONE_OF_THESE,
+    UNSURE,
+    CertificateQuestion,
+    LabelFiles,
+    LabelLine,
+    Questions,
+)
 from tuiprobe.labelling.matching import CountedLabel, Matched, counted_labels, label_files, match
 from tuiprobe.labelling.survey import (
     WIDEST,
     LabelledAccuracy,
     SampledRange,
     StratifiedSample,
+    Survey,
 )
+from tuiprobe.labelling.unattended import certificate_of, question_digest
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.naming import NamedRun, distinct_names
@@ -91,7 +101,10 @@ class Labelling:
     Args:
         matched: The candidates.
         files: Where the labels are kept.
-        asking: Whether someone asks which candidate is best, which is recorded once labels exist.
+        asking: Whether someone asks which candidate is best, or for the certificate, which is
+            recorded once labels exist.
+        tolerated: The share of wrong answers of the certificate that is asked for, of one run; None
+            without.
 
     Attributes:
         survey: The contest, or what there is for one run alone.
@@ -101,6 +114,8 @@ class Labelling:
         asked: Number of candidates asked about on these pictures, where this is not the first
             question; 0 where it is.
         first: The labelling of the first question, where it is another one whose runs are at hand.
+        certificate: How many pictures the run may answer alone, where that is asked; else None.
+        questions: Further certificates asked for on these pictures, where this is one; else 0.
         narrow: Whether pictures are chosen to narrow the bounds of differences once the best is
             known.
         changed: Whether a label was added or taken back, so that reports of the runs are old.
@@ -114,13 +129,22 @@ class Labelling:
     alone: list[StratifiedSample]
     counted: list[CountedLabel]
     decisions: list[LabelDecision]
+    certificate: Certificate | None
 
-    def __init__(self, matched: Matched, files: LabelFiles, asking: bool = True) -> None:
+    def __init__(
+        self,
+        matched: Matched,
+        files: LabelFiles,
+        asking: bool = True,
+        tolerated: float | None = None,
+    ) -> None:
         self.matched, self.files, self.asking = matched, files, asking
+        self.tolerated = tolerated
         self.first: Labelling | None = None
         self.narrow = self.changed = False
         labels = counted_labels(files, matched)
-        self.asked = self._ask(any(row.label is not None for row in labels))
+        labelled = any(row.label is not None for row in labels)
+        self.asked, self.questions = self._ask(labelled), self._ask_certificate(labelled)
         self._replay(labels)
 
     def _ask(self, labelled: bool) -> int:
@@ -142,8 +166,29 @@ class Labelling:
         is_first = set(record.first) == set(digests)
         return 0 if is_first else len({*record.asked, *digests})
 
+    def _ask_certificate(self, labelled: bool) -> int:
+        """Records the certificate asked for if there are labels; returns what `questions` is."""
+        question, pictures = self._question, self.matched.pictures_digest
+        if question is None:
+            return 0
+        if self.asking and labelled:
+            return self.files.ask_certificate(pictures, question).further(question)
+        records = {record.pictures: record for record in self.files.certificates()}
+        return records[pictures].further(question) if pictures in records else 0
+
+    @cached_property
+    def _question(self) -> CertificateQuestion | None:
+        """What the file of questions says of the certificate that is asked for."""
+        if self.tolerated is None:
+            return None
+        digest = question_digest(self.matched, self.tolerated)
+        return CertificateQuestion(digest=digest, tolerated=self.tolerated)
+
     def _replay(self, labels: Sequence[CountedLabel]) -> None:
         """Computes everything from the log of labels."""
+        self.certificate = None
+        if self.tolerated is not None:
+            self.certificate = certificate_of(self.matched, self.tolerated, self.questions)
         self.survey, pool = self._new_survey(self.asked), self.matched.pool
         if isinstance(self.survey, StratifiedSample):
             self.alone = [self.survey]
@@ -160,7 +205,10 @@ class Labelling:
     def _count(self, row: CountedLabel) -> None:
         """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
-        surveys = dict.fromkeys((self.survey, *self.alone))  # of one candidate they are the same
+        # Of one candidate, the survey is the one of it alone.
+        surveys: dict[Survey, None] = dict.fromkeys((self.survey, *self.alone))
+        if self.certificate is not None:
+            surveys[self.certificate] = None
         if row.label is None:
             for survey in surveys:
                 survey.skip(row.place)
@@ -249,9 +297,28 @@ class Labelling:
 
     # Pictures.
 
+    @property
+    def _asking(self) -> Contest | StratifiedSample | Certificate:
+        """What chooses the pictures."""
+        return self.survey if self.certificate is None else self.certificate
+
+    @property
+    def ended(self) -> bool:
+        """Whether more labels only narrow what is known, or certify no more."""
+        if self.certificate is not None:
+            return self.certificate.following() is None
+        return self.decided.verdict in FINAL
+
+    @property
+    def nothing_to_label(self) -> str:
+        """Why there is no picture to label, where there is none."""
+        if len(self.survey.labels) < len(self.matched.digests):
+            return "further labels certify no more pictures"
+        return "every picture is labelled"
+
     def following(self) -> PictureToLabel | None:
         """Returns the picture to label next; None if there is none left."""
-        place = self.survey.following(self.narrow)
+        place = self._asking.following(self.narrow)
         return None if place is None else self._picture(place)
 
     def upcoming(self, count: int) -> list[PictureToLabel]:
@@ -260,7 +327,7 @@ class Labelling:
         Args:
             count: At most so many.
         """
-        return [self._picture(place) for place in self.survey.upcoming(count, self.narrow)]
+        return [self._picture(place) for place in self._asking.upcoming(count, self.narrow)]
 
     def _picture(self, place: int) -> PictureToLabel:
         matched, digest = self.matched, self.matched.digests[place]
@@ -305,9 +372,10 @@ class Labelling:
         if label:
             self.matched.number(label, path)
         self.files.held()  # so that nobody else has labelled since this session was opened
-        asked = self._ask(bool(label or self.survey.labels))
-        if asked != self.asked:  # another program asked about further candidates
-            self.asked = asked
+        labelled = bool(label or self.survey.labels)
+        asked = self._ask(labelled), self._ask_certificate(labelled)
+        if asked != (self.asked, self.questions):  # another program asked about others
+            self.asked, self.questions = asked
             self._replay(self.counted)
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = LabelLine(path, digest, plain(label), time)
@@ -366,7 +434,11 @@ class Labelling:
 
 
 def open_labelling(
-    runs: Sequence[Path], target: str | None = None, *, asking: bool = True
+    runs: Sequence[Path],
+    target: str | None = None,
+    *,
+    asking: bool = True,
+    tolerated: float | None = None,
 ) -> Labelling:
     """Opens or resumes the labelling of a target set.
 
@@ -374,14 +446,18 @@ def open_labelling(
         runs: Run directories; one for its accuracy alone.
         target: Name of the target set; None for the only one that all have.
         asking: Whether someone asks which run is best; what only reads labels records no question.
+        tolerated: Share of wrong answers, to ask how many pictures one run may answer alone.
 
     Raises:
-        UsageError: If a run is named twice, or two labels of one picture differ.
+        UsageError: If a run is named twice, two labels of one picture differ, or a certificate is
+            asked for several runs.
         DataError: If a run cannot be labelled, runs have several targets, or they differ in
             pictures or classes.
     """
     if len({path.resolve() for path in runs}) < len(runs):
         raise UsageError("a run is named twice; name each candidate once")
+    if tolerated is not None and len(runs) > 1:
+        raise UsageError("--unattended is about one run: name the one to deploy")
     target = target or _only_target(runs)
     matched = match([read_candidate(RunDir(path), target) for path in runs])
     for name in (NONE_OF_THESE, UNSURE):
@@ -390,7 +466,7 @@ def open_labelling(
                 f"{name} is a class of these runs, but is reserved for labelling; rename the class"
             )
     folder = runs[0].resolve().parent
-    labelling = Labelling(matched, label_files(folder, matched), asking)
+    labelling = Labelling(matched, label_files(folder, matched), asking, tolerated)
     labelling.first = _first_question(labelling, folder)
     return labelling
 

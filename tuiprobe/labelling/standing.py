@@ -9,10 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from tuiprobe.labelling.certificate import CertificateStatus
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
+from tuiprobe.labelling.unattended import outlook, promise
 from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
@@ -20,9 +22,6 @@ from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, several, 
 from tuiprobe.results.doubt import Doubt, ordered, stopping
 from tuiprobe.results.proportions import wilson_bounds
 from tuiprobe.results.section import Section, SectionContent, Strong, Value
-
-FINAL: Final = ("best", "equal", "contradictory", "enough")
-"""Verdicts after which further labels only narrow what is known."""
 
 FEWEST_LABELS: Final = 10
 """Labels of an answer below which nothing is said of it."""
@@ -120,6 +119,7 @@ class LabelStatus:
         candidates: The candidates, as they were given.
         answers: Of a run alone, what labels say of each answer with enough of them, those with the
             most first.
+        unattended: What is certified, where that is asked; else None.
     """
 
     target: str
@@ -141,6 +141,7 @@ class LabelStatus:
     doubts: tuple[Doubt, ...]
     candidates: tuple[CandidateStatus, ...]
     answers: tuple[AnswerLabels, ...]
+    unattended: CertificateStatus | None = None
 
     @property
     def by_letter(self) -> list[CandidateStatus]:
@@ -149,7 +150,9 @@ class LabelStatus:
 
     @property
     def decided(self) -> bool:
-        """Whether a decision was reached."""
+        """Whether a decision was reached, or pictures are certified where that is asked."""
+        if self.unattended is not None:
+            return self.unattended.certified > 0 and not stopping(self.doubts)
         return self.verdict not in UNDECIDED
 
     @property
@@ -169,6 +172,8 @@ class LabelStatus:
         if stops := stopping(self.doubts):
             ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
             return f"withheld by doubts about the labels ({ids})"
+        if self.unattended is not None:
+            return promise(self.unattended, self.pictures)
         words = self.words(self.verdict, self.winner, names)
         sure = self.verdict in ("best", "within", "equal")
         return f"{words} on these {self.pictures:,} pictures" if sure else words
@@ -193,8 +198,11 @@ class LabelStatus:
 
     def remarks(self) -> list[str]:
         """Returns remarks for the labeller, one sentence each."""
+        unsure = "counted against whoever would gain by it"
+        if self.unattended is not None:
+            unsure = "counted as wrong"
         counts = (
-            (self.unsure, "unsure: counted against whoever would gain by it"),
+            (self.unsure, f"unsure: {unsure}"),
             (self.skipped, "skipped and asked again; skipped twice is unsure"),
             (self.left_out, "left out: a run could not read or represent them"),
             (self.doubles, "doubles of others: one label stands for all of them"),
@@ -204,6 +212,8 @@ class LabelStatus:
             for count, text in counts
             if count
         ]
+        if self.unattended is not None:
+            remarks = [*outlook(self.unattended, self.pictures, self.labelled), *remarks]
         if self.asked:
             again = "it was decided before; " if self.reopened else ""
             remarks.append(
@@ -262,6 +272,7 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
         doubts=doubts,
         candidates=tuple(candidates),
         answers=() if isinstance(survey, Contest) else answer_labels(survey, matched.classes),
+        unattended=None if labelling.certificate is None else labelling.certificate.state,
     )
 
 
@@ -305,6 +316,12 @@ READ_ALONE = (
 )
 
 
+READ_UNATTENDED: Final = (
+    "A certificate holds with 95 %, whenever you stop, if the labels are right. Labels may come "
+    "from anywhere and in any order; one that refutes it takes it back."
+)
+
+
 def describe_labels(state: LabelStatus, verdict: str) -> Section:
     """Describes how far a labelling is and what it says of each candidate, by their names.
 
@@ -315,13 +332,15 @@ def describe_labels(state: LabelStatus, verdict: str) -> Section:
     more = f", {state.forecast} to the next decision" if state.forecast else ""
     progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
     doubts = [(Strong(strong="doubt"), f": {doubt.words}") for doubt in state.doubts]
-    remarks = bullets([*doubts, progress, *_history(state), *state.remarks(), *state.notes])
+    history = () if state.unattended is not None else _history(state)
+    remarks = bullets([*doubts, progress, *history, *state.remarks(), *state.notes])
     content: list[SectionContent] = [remarks]
     if len(state.candidates) > 1:
         content += [_candidates(state), prose(READ)]
     else:
         (row,) = state.candidates
-        content += [prose(f"{row.model}: {row.accuracy.sentence()}"), prose(READ_ALONE)]
+        read = READ_ALONE if state.unattended is None else READ_UNATTENDED
+        content += [prose(f"{row.model}: {row.accuracy.sentence()}"), prose(read)]
     if state.answers:
         sentences = [answer.sentence() for answer in state.answers[:LISTED_ANSWERS]]
         content += [heading("By answer, among labels of random pictures"), bullets(sentences)]

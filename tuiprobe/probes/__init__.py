@@ -73,7 +73,7 @@ BUILT_IN = {
         ("representation", "concepts"),
     ),
     "unattended": BuiltIn(
-        "How much may run unattended", "tuiprobe.probes.unattended.describe:RunsUnattended",
+        "Unattended answers", "tuiprobe.probes.unattended.describe:RunsUnattended",
         ("head", "labels"),
     ),
 }  # fmt: skip

@@ -50,7 +50,7 @@ def write_label_page(labelling: Labelling, path: Path, count: int) -> str:
         raise UsageError(f"{path} exists: name another file")
     pictures = labelling.upcoming(count)
     if not pictures:
-        raise UsageError("every picture is labelled: there is none for a page")
+        raise UsageError(f"{labelling.nothing_to_label}: there is none for a page")
     text = label_page(labelling, pictures)
     Entry(path.absolute().parent, path.name).write_text(text)
     return (

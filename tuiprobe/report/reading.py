@@ -15,6 +15,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.labelling.report_part import (
     ESTIMATES,
+    certified_by_digest,
     label_file_states,
     labels_by_digest,
     labels_state,
@@ -86,8 +87,15 @@ def predictions(report: Report) -> list[Prediction]:
         for data in report.data
         if data.target
     }
+    certified = {name: certified_by_digest(Path(report.directory), name) for name in labels}
     return [
-        replace(row, label=label) if (label := labels.get(row.set, {}).get(row.digest)) else row
+        replace(
+            row,
+            label=labels[row.set].get(row.digest, row.label),
+            unattended=certified[row.set].get(row.digest),
+        )
+        if row.set in labels
+        else row
         for row in known
     ]
 

@@ -90,7 +90,9 @@ def next_step(report: Report, run: str = "RUN") -> Text:
     if accuracy.evidence in ("labels", "measured"):
         return ("compare it with another model on the same pictures: ",
                 Code(code=f"tuiprobe compare {run} OTHER"))  # fmt: skip
-    return ("labels of some pictures say how right it is: ", Code(code=f"tuiprobe label {run}"))
+    return ("labels of some pictures say how right it is: ", Code(code=f"tuiprobe label {run}"),
+            ", and which it may answer alone: ", Code(code=f"tuiprobe label {run} --unattended 5%")
+            )  # fmt: skip
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tuiprobe.evidence.identity import Contents, near_copies
 from tuiprobe.numbers import number
+from tuiprobe.plaintext import listed
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.image_values import Temperatures, ranked_answers
@@ -160,17 +161,14 @@ def _line(rules: SetRules) -> Text:
             f"{_percent(five.tolerated)} errors, {five.right_in_a_row:,} right in a row would be "
             "the least.",
         )
-    text: list[Value] = []
-    for rule in shown:
-        column = "confidence" if rules.column == "confidence" else "calibrated confidence"
-        above = "" if rule.threshold is None else f" ({column} above {words(rule.threshold)})"
-        at_most = f"with at most {_percent(rule.tolerated)} errors"
-        if text:
-            text += [", ", rule.share, f"{above} {at_most}"]
-        else:
-            of = (rule.share, " of the pictures of ", Code(code=rules.data))
-            text += [*of, f"{above} can be answered alone {at_most}"]
-    return (*text, ", with 95 % certainty, for pictures like these.")
+    first, *others = shown
+    column = "confidence" if rules.column == "confidence" else "calibrated confidence"
+    above = "" if first.threshold is None else f" ({column} above {words(first.threshold)})"
+    text: list[Value] = [first.share, " of the pictures of ", Code(code=rules.data), above]
+    text.append(f" can be answered alone with at most {_percent(first.tolerated)} errors")
+    for rule in others:
+        text += [", ", rule.share, f" with at most {_percent(rule.tolerated)}"]
+    return (*text, " (with 95 % certainty, for pictures like these).")
 
 
 def _shown(rules: SetRules) -> list[Rule]:
@@ -190,9 +188,8 @@ def _percent(share: float) -> str:
 def _of_target(target: TargetShares) -> Text:
     """Returns how many pictures of a target are above the thresholds, as one sentence."""
     shown = [pair for pair in target.shares if pair[0] in SHOWN] or list(target.shares[:1])
-    parts = [f"{number(share, 'share')} for {_percent(tolerated)}" for tolerated, share in shown]
-    of = f" are above these thresholds ({', '.join(parts)}): {NOT_KNOWN}."
-    return "Pictures of ", Code(code=target.data), of
+    shares = listed([number(share, "share") for _, share in shown])
+    return f"{shares} of ", Code(code=target.data), f" are above that: {NOT_KNOWN}."
 
 
 def _order(result: Unattended) -> Iterator[Text]:

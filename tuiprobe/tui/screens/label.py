@@ -22,10 +22,10 @@ from textual.widgets import ContentSwitcher
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.labelling.candidates import shared_targets
+from tuiprobe.labelling.contest import FINAL
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling, LastLabel, PictureToLabel, open_labelling
 from tuiprobe.labelling.standing import (
-    FINAL,
     LabelStatus,
     difference_words,
     label_status,
@@ -88,6 +88,8 @@ class LabelScreen(ProbeScreen):
         target: Name of the target set; None for the only one, or to choose it here.
         narrow: Whether to narrow differences once the best is known.
         trust: Ids of doubts about the labels that the user overrules.
+        tolerated: Share of wrong answers, to certify what the run may answer alone; None for its
+            accuracy, or which run is best.
     """
 
     AUTO_FOCUS = "#so-far"
@@ -100,8 +102,10 @@ class LabelScreen(ProbeScreen):
         target: str | None = None,
         narrow: bool = False,
         trust: Sequence[str] = (),
+        tolerated: float | None = None,
     ) -> None:
         super().__init__()
+        self._tolerated = tolerated
         self.runs = list(runs)
         self.view: LabelView | None = None
         self._target, self._narrow, self._trust = target, narrow, trust
@@ -206,13 +210,14 @@ class LabelScreen(ProbeScreen):
     def _view_after(self, change: LabelChange | None) -> LabelView:
         """Returns the view after a change, which is on disk."""
         if self._labelling is None:
-            self._labelling = open_labelling(self.runs, self._target)
+            self._labelling = open_labelling(self.runs, self._target, tolerated=self._tolerated)
             self._labelling.narrow = self._narrow
         labelling = self._labelling
         if change is not None:
             change(labelling)
         state, last = label_status(labelling, self._trust), labelling.last
-        ended = state.verdict in FINAL and not labelling.narrow
+        decided = labelling.certificate is None and state.verdict in FINAL
+        ended = decided and not labelling.narrow
         picture = None if ended else labelling.following()
         if picture is None:
             return LabelView(state, last, None)
@@ -269,11 +274,11 @@ class LabelScreen(ProbeScreen):
     def _end_text(self, state: LabelStatus, file: Entry) -> Content:
         """Returns the text in place of a picture where none is to be labelled."""
         lines = [Content.styled(plain(state.sentence(self._show_names)), "bold"), Content()]
-        if state.decisions:
+        if state.decisions and state.unattended is None:
             lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
         if state.labelled == state.pictures:
             lines.append(inert("every picture is labelled"))
-        else:
+        elif self._tolerated is None:
             lines.append(inert("d labels on and narrows what is known"))
         if self._can_name and not self._show_names:
             lines.append(inert("v shows the names of the models"))
@@ -301,7 +306,7 @@ class LabelScreen(ProbeScreen):
             return self._can_name
         if action == "more":
             unlabelled = view is not None and view.state.labelled < view.state.pictures
-            return picture is None and unlabelled
+            return picture is None and unlabelled and self._tolerated is None
         return True
 
     @property

@@ -1,0 +1,135 @@
+"""What one run may answer alone by labels: order, questions, tables and predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from hashlib import sha256
+from math import log
+from pathlib import Path
+
+import pytest
+
+import tuiprobe
+from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import UsageError
+from tuiprobe.labelling.label_log import NONE_OF_THESE
+from tuiprobe.labelling.session import open_labelling
+from tuiprobe.labelling.standing import label_status
+from tuiprobe.miniature import world
+from tuiprobe.report import read_report
+from tuiprobe.run.directory import RunDir
+
+STREET = ("--target", "street")
+
+
+def truth(labelling, place: int) -> str:
+    name = world.CLASS_NAMES[world.label("street", int(labelling.matched.ids[place]))]
+    return name if name in labelling.matched.classes else NONE_OF_THESE
+
+
+def test_walk_and_ties_follow_from_the_pictures_alone(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs[:1], "street", tolerated=0.2)
+    digests, certificate = labelling.matched.digests, labelling.certificate
+    assert certificate is not None
+    assert not labelling.files.json.exists()  # nothing is labelled
+
+    def key(name: bytes, place: int) -> bytes:
+        return sha256(name + bytes.fromhex(digests[place])).digest()
+
+    start = certificate.prefixes[certificate.start].size
+    rows = read_report(RunDir(label_runs[0])).predictions()
+    confidence = {row.digest: row.confidence for row in rows if row.set == "street"}
+    ranked = sorted(range(len(digests)), key=lambda i: (-confidence[digests[i]], key(b"tie", i)))
+    walk = sorted(ranked[:start], key=lambda i: key(b"alone", i))
+    assert labelling.following().place == walk[0]
+    assert [picture.place for picture in labelling.upcoming(3)] == walk[:3]
+
+
+def test_every_further_question_takes_more(label_runs: list[Path]) -> None:
+    first = open_labelling(label_runs[:1], "street", tolerated=0.2)
+    picture = first.following()
+    first.label(picture.place, truth(first, picture.place))
+    first.close()
+    needed = []
+    for run, tolerated in ((0, 0.2), (0, 0.1), (1, 0.2), (0, 0.2)):
+        labelling = open_labelling([label_runs[run]], "street", tolerated=tolerated)
+        needed.append((labelling.questions, labelling.certificate.needed))
+        labelling.close()
+    assert needed == [(0, log(20)), (1, log(20)), (2, log(40)), (0, log(20))]
+    (record,) = first.files.certificates()
+    assert [question.tolerated for question in record.asked] == [0.2, 0.1, 0.2]
+    contest = open_labelling(label_runs, "street")  # is a question of its own
+    assert (contest.asked, contest.certificate) == (0, None)
+    assert first.files.certificates() == (record,)
+
+
+def test_certificate_at_the_command_line_in_files_and_in_python(
+    label_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(label_runs[0])
+    command = ["label", run, *STREET, "--unattended", "30%"]
+    assert run_cli([*command, "--require-decision"]) == 1
+    assert "none of 40 certified for at most 30 % errors" in capsys.readouterr().out
+    todo = tmp_path / "todo.csv"
+    assert run_cli([*command, "--todo", str(todo), "--count", "15"]) == 0
+    with todo.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    labelling = open_labelling(label_runs[:1], "street", tolerated=0.3)
+    for row in rows:
+        row["class"] = truth(labelling, labelling.matched.places[row["sha256"]])
+    with todo.open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    capsys.readouterr()
+    assert run_cli([*command, "--answers", str(todo), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert state["labelled"] == 15
+    assert state["unattended"]["tolerated"] == 0.3
+    assert run_cli([*command, "--answers-from", "miniature", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    certified = state["unattended"]["certified"]
+    again = open_labelling(label_runs[:1], "street", asking=False, tolerated=0.3)
+    wrong = [
+        again.matched.classes[again.matched.answers[0, place]] != truth(again, place)
+        for place in again.certificate.unattended.tolist()
+    ]
+    assert len(wrong) == certified > 0
+    assert state["decided"]
+    assert sum(wrong) <= state["unattended"]["most_wrong"] == int(0.3 * certified)
+    assert again.following() is None
+    capsys.readouterr()
+    for option in ("--todo", "--page"):
+        assert run_cli([*command, option, str(tmp_path / "more")]) == 2
+        assert "certify no more pictures" in capsys.readouterr().err
+    assert tuiprobe.certify(run, 0.3, "street") == again.certificate.state
+    rows = [row for row in read_report(RunDir(label_runs[0])).predictions() if row.set == "street"]
+    covered = {row.digest for row in rows if row.unattended == 0.3}
+    assert covered == {again.matched.digests[i] for i in again.certificate.unattended.tolist()}
+    assert {row.unattended for row in rows} <= {0.3, None}
+
+
+def test_skipped_pictures_count_as_wrong_until_they_are_answered(label_runs: list[Path]) -> None:
+    labelling = open_labelling(label_runs[:1], "street", tolerated=0.3)
+    skipped = labelling.following()
+    labelling.label(skipped.place, "")
+    assert label_status(labelling).skipped == 1
+    for _ in range(4):
+        picture = labelling.following()
+        assert picture.place != skipped.place
+        labelling.label(picture.place, truth(labelling, picture.place))
+    assert labelling.following().place == skipped.place
+    labelling.close()
+    again = open_labelling(label_runs[:1], "street", tolerated=0.3)
+    assert again.certificate.state == labelling.certificate.state
+    again.undo()
+    assert len(again.certificate.labels) == 3
+
+
+def test_wrong_requests(label_runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="one run"):
+        open_labelling(label_runs, "street", tolerated=0.05)
+    for share in ("0", "60%", "five", "-1%", "nan"):
+        assert run_cli(["label", str(label_runs[0]), *STREET, f"--unattended={share}"]) == 2
+        assert "is no share of wrong answers" in capsys.readouterr().err
