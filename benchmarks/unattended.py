@@ -253,7 +253,7 @@ def progress(n: int, tolerated: float, pools: int) -> dict[str, float]:
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Returns broken promises and what was found, with labels and without."""
-    draws, pools = (100, 10) if quick else (DRAWS, 100)
+    draws, pools = (100, 10) if quick else (DRAWS, 400)
     labelled = {
         world: {str(n): by_labels(world, n, draws) for n in SIZES} for world in (*DRAWN, FITTED)
     }

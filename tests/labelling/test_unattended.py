@@ -104,10 +104,11 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
         assert run_cli([*command, option, str(tmp_path / "more")]) == 2
         assert "certify no more pictures" in capsys.readouterr().err
     assert tuiprobe.certify(run, 0.3, "street") == again.certificate.state
-    rows = [row for row in read_report(RunDir(label_runs[0])).predictions() if row.set == "street"]
-    covered = {row.digest for row in rows if row.unattended == 0.3}
+    pictures = read_report(RunDir(label_runs[0])).predictions()
+    street = [picture for picture in pictures if picture.set == "street"]
+    covered = {row.digest for row in street if row.unattended == 0.3}
     assert covered == {again.matched.digests[i] for i in again.certificate.unattended.tolist()}
-    assert {row.unattended for row in rows} <= {0.3, None}
+    assert {row.unattended for row in street} <= {0.3, None}
 
 
 def test_skipped_pictures_count_as_wrong_until_they_are_answered(label_runs: list[Path]) -> None:
