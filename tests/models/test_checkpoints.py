@@ -150,13 +150,13 @@ def test_a_file_that_holds_no_weights_says_what_it_holds(tmp_path: Path) -> None
             r"several sets of weights \(student, teacher\)",
         ),
         ([torch.zeros(3)], "holds a list"),
-        (model(), r"it refers to torch\.nn\.\S+Sequential\. Save only its state_dict"),
+        (model(), r"it is a whole module of torch.*module\.state_dict\(\)"),
     ):
         torch.save(content, tmp_path / "w.pt")
         with pytest.raises(WeightsError, match=message):
             read_checkpoint(tmp_path / "w.pt")
     (tmp_path / "w.pt").write_text("hello")
-    with pytest.raises(WeightsError, match=r"checkpoint \(its pickle is damaged\); it may be"):
+    with pytest.raises(WeightsError, match=r"checkpoint \(its pickle is damaged\); safetensors"):
         read_checkpoint(tmp_path / "w.pt")
     torch.save({"stat\ne_dict": 1, "a\x1b[31m": 2, "\u202e": 3}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="holds no weights") as error:

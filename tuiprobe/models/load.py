@@ -14,6 +14,7 @@ from tuiprobe.catalog.published_models import all_published, right_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo
+from tuiprobe.models.loaders.handed_over import step_for
 from tuiprobe.models.registry import LOADERS, ModelRequest, model_forms
 from tuiprobe.plugins import in_words
 
@@ -117,6 +118,8 @@ def _preset(name: str) -> Preset:
             f"{name!r} is {content}: for a module of your own write py:FILE.py:NAME, for one of a "
             "library --model NAME --checkpoint FILE"
         )
+    if step := step_for(Path(name)):
+        raise UsageError(step)
     specs = [m.spec for m in all_published().values() if m.architecture == name]
     near = get_close_matches(name, presets(), n=3, cutoff=0.5)
     near = near or [right_spec(spec) for spec in specs[:3]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
 from tuiprobe.limits import ARRAY_HEADER_BYTES, BUILT_CLASSES
+from tuiprobe.models.loaders.handed_over import step_for, step_for_pickle
 from tuiprobe.models.loaders.published_weights import quiet
 from tuiprobe.models.loaders.wrappers import unwrap, without_prefix
 from tuiprobe.plaintext import first_line, first_names
@@ -70,6 +72,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         WeightsError: If the file is missing, damaged, would run code, or holds no weights.
     """
+    if step := step_for(path):
+        raise WeightsError(step)
     try:
         with open_regular(path) as file:
             if path.suffix == ".safetensors":
@@ -92,16 +96,32 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "transformers:local-dir:FOLDER"
         ) from error
     except UnsafePickleError as error:
+        step = step_for_pickle(str(error)) or (
+            f"{first_line(error)}. Save only its state_dict, best as safetensors, and pass that"
+        )
         raise WeightsError(
             f"{path} holds more than weights (pickled objects that could run code), so it was "
-            f"not opened: {first_line(error)}. Save only its state_dict, best as safetensors, and "
-            "pass that file"
+            f"not opened: {step}"
         ) from error
     except DAMAGED as error:
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint ({first_line(error)}); it may be cut short or "
-            "of another format. Copy or download it again; safetensors, .pt, .pth and .bin are read"
+            f"{path} cannot be read as a checkpoint ({first_line(error)}); "
+            + ("copy or download it again" if _is_cut(error) else _READ)
         ) from error
+
+
+_READ = "safetensors, .pt, .pth and .bin are read"
+
+
+def _is_cut(error: BaseException) -> bool:
+    """Returns whether a file begins as one that is read, and ends too early."""
+    if isinstance(error, zipfile.BadZipFile):  # an archive has its list at its end
+        return True
+    return isinstance(error, EOFError) or any(words in str(error) for words in _CUT)
+
+
+_CUT = ("cut short", "incomplete metadata", "invalid header length", "requires a buffer")
+"""Words of errors of a file that ends too early."""
 
 
 @contextmanager

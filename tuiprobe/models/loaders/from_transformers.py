@@ -21,6 +21,7 @@ from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.loaders.checkpoints import seeded
 from tuiprobe.models.loaders.from_module import parts_of_module
+from tuiprobe.models.loaders.handed_over import holds
 from tuiprobe.models.loaders.published_weights import quiet, resolve, verified
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
@@ -77,7 +78,7 @@ def load(request: ModelRequest) -> Encoder:
         parts |= _dual_parts(parts["module"], folder, place)
     elif parts["classifier"] is None:
         raise UsageError(f"{place} ends in no linear classifier; its h is not defined")
-    kind = "checkpoint" if request.rest.startswith(_LOCAL) else "pretrained"
+    kind = "checkpoint" if _is_local(request.rest) else "pretrained"
     source = f"image processor of {place}: {parts['preprocessing'].source}"
     parts |= {
         "name": request.name,
@@ -104,12 +105,17 @@ def _library() -> Any:
     return transformers
 
 
+def _is_local(rest: str) -> bool:
+    """Returns whether a name is that of a folder, written as such or without `local-dir:`."""
+    return rest.startswith(_LOCAL) or holds(Path(rest), "config.json")
+
+
 def _located(spec: str, rest: str) -> tuple[Path, str]:
     """Returns the folder of a checkpoint and its display name; caches that of a repository.
 
     Weights are fetched only after the configuration is known to be usable.
     """
-    if rest.startswith(_LOCAL):
+    if _is_local(rest):
         folder = Path(rest.removeprefix(_LOCAL))
         return folder, str(folder)
     from huggingface_hub import snapshot_download
