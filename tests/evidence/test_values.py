@@ -411,6 +411,24 @@ def test_many_empty_answers_are_unknown_and_withhold_decisions(
     assert withheld(few) == []
 
 
+def test_labels_decide_nothing_between_answers_that_are_often_missing(
+    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    right, worse = answers_of(truth, 0.95), answers_of(truth, 0.4, 1)
+    for name, empty in (("a", 3), ("b", 1000)):
+        answers = right if name == "a" else worse
+        cells = [of if (n + 1) % empty else "" for n, of in enumerate(answers.values())]
+        table(tmp_path / f"{name}.csv", {"path": [*answers], "class": cells})
+    table(tmp_path / "truth.csv", {"path": [*truth], "class": [*truth.values()]})
+    words = ["label", "a.csv", "b.csv", "--data", str(street), "--answers-from", "truth.csv"]
+    assert run_cli([*words, "--require-decision", "--json"]) == 1
+    state = json.loads(capsys.readouterr().out)
+    assert [doubt["id"] for doubt in state["doubts"] if doubt["withholds"]] == ["no-answer"]
+    assert not state["decided"]
+
+
 # Vectors
 
 

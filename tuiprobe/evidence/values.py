@@ -33,20 +33,22 @@ _MOST_LOOKED_AT: Final = 5000
 _ROWS: Final = 1024
 
 
-def no_answers(data: str, n: int, empty: int) -> Iterator[Doubt]:
+def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt]:
     """Yields that more than `MOST_UNANSWERED` of a set have no answer.
 
     Args:
         data: Name of the set.
         n: Its pictures.
         empty: Those without an answer.
+        model: Whose answers they are; empty where only one model is spoken of.
     """
     if empty > MOST_UNANSWERED * n:
+        of = f" of {model}" if model else ""
         yield Doubt(
             id="no-answer",
             data=data,
-            sentence=f"{empty:,} of {n:,} pictures of {data} have no answer: they may all be wrong "
-            "or all be right, and the range of the accuracy holds both; give their answers",
+            sentence=f"{empty:,} of {n:,} pictures of {data} have no answer{of}: they may all be "
+            "wrong or all be right, and the range of the accuracy holds both; give their answers",
             withholds=True,
             figures={"empty": empty, "pictures": n},
         )

@@ -23,8 +23,9 @@ from tuiprobe.evidence.labels import (
 )
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.evidence.values import no_answers
 from tuiprobe.labelling.betting import Ints
-from tuiprobe.labelling.matching import Matched
+from tuiprobe.labelling.matching import UNREADABLE_PICTURE, Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.survey import NOT_SURE
 from tuiprobe.plaintext import plain
@@ -41,6 +42,10 @@ WHY: Final = "check whether these are labels of these pictures, and in which ord
 def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
     """Yields what speaks against the labels of a session."""
     matched, n = labelling.matched, labelling.survey.sure
+    for candidate in matched.candidates:
+        read = sum(digest != UNREADABLE_PICTURE for digest in candidate.digests.values())
+        empty = read - len(candidate.ids)
+        yield from no_answers(candidate.target, read, empty, candidate.model)
     if not n:
         return
     rows = [row for row in labelling.counted if row.label is not None]
