@@ -31,7 +31,7 @@ FEW: Final = 300
 """Images that most heads are fitted to; the others of the domain are in distribution."""
 DECAY: Final = 1e-3
 """Weight of the squared weights of logistic regression."""
-DRAWS: Final = 4
+DRAWS: Final = 2
 """Random choices of the classes that are removed or made frequent."""
 GROUPS: Final = ("guard", "none", "labelled shifts")
 """What an estimate is scaled by: few wrong answers and no shift, published shifts, own shifts."""

@@ -62,7 +62,7 @@ def by_rule(own, expected, shifts, prior):
         max(r[0] - k_of(shifts[:i] + shifts[i + 1 :]) * (r[0] - r[1]), 0.1) - r[2]
         for i, r in enumerate(shifts)
     ]
-    half = (1.34 if left else 1.6) * (0.05 + 0.1 * max(k * (own - expected), 0))
+    half = (1.34 if left else 2.4) * (0.05 + 0.1 * max(k * (own - expected), 0))
     if len(left) >= 2:
         half = max(half, 1.6 * np.mean(np.abs(left)))
     return own - k * (own - expected), k, half, left
@@ -96,7 +96,7 @@ def test_the_estimate_is_scaled_by_the_labelled_shifts():
     assert one.headline == one.scaled[0].accuracy
     lines = card(result)
     assert lines[0].startswith("street (900 images, no labels): about ")
-    assert "4 of 5 published" in lines[0]
+    assert "4 of 5 tested" in lines[0]
     assert lines[-1].startswith("Tested on 3 sets")
 
 

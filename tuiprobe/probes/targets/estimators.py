@@ -187,7 +187,7 @@ FLOOR: Final = 0.05
 SLOPE: Final = 0.1
 """Half of an 80 % range grows with the scaled drop: `FLOOR + SLOPE * drop`, times one of these."""
 WITH_SHIFTS: Final = 1.34
-WITHOUT_SHIFTS: Final = 1.6
+WITHOUT_SHIFTS: Final = 2.4
 FEW_WRONG_ANSWERS: Final = 2.0
 """For an estimate that rests on few wrong answers and no labelled shift, and so is not scaled."""
 NOISE: Final = 0.2
