@@ -37,6 +37,14 @@ def test_every_architecture(specs) -> None:
     assert len([row for row in compared if row.refused]) < 0.1 * len(compared)
 
 
+def test_a_classifier_behind_another_layer_is_no_head_over_h(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("efficientvit_m0")
+    model.head.bn.running_mean.add_(1)  # its linear layer alone would give other answers
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    assert load_encoder("timm:efficientvit_m0", checkpoint=tmp_path / "w.pth").head() is None
+
+
 def test_a_distilled_transformer_of_other_classes_or_none(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=5).eval()
