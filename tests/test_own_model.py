@@ -329,7 +329,7 @@ def test_a_checkpoint_of_random_weights_looks_untrained(tmp_path: Path) -> None:
     top1 = report.figure("top1")
     assert isinstance(top1, Estimate)
     assert top1.low <= 1 / 40 <= top1.high
-    assert len([text for text in report.warnings if "untrained" in text]) == 1
+    assert len([doubt for doubt in report.doubts if "untrained" in doubt.sentence]) == 1
 
 
 def test_a_picture_in_two_classes_is_said(
@@ -343,13 +343,13 @@ def test_a_picture_in_two_classes_is_said(
     Path("data", NAMES[0], "empty.png").touch()  # unreadable images have no label that counts
     Path("data", NAMES[1], "empty.png").touch()
     report = tuiprobe.probe(Colors(), "data", **own)
-    (warning,) = (text for text in report.warnings if "another label" in text)
-    assert warning.startswith("4 images of data ")
-    assert f"{NAMES[2]}/copy.png and {NAMES[1]}/copy.png" in warning
+    (doubt,) = (doubt for doubt in report.doubts if doubt.id == "copies")
+    assert doubt.figures["contradicting"] == 4
+    assert doubt.sentence.count(".png") == 2
     for path in (*Path("data").rglob("copy.png"), *Path("data").rglob("empty.png")):
         path.unlink()
     report = tuiprobe.probe(Colors(), "data", **own)
-    assert "another label" not in str(report.warnings)
+    assert not any(doubt.id == "copies" for doubt in report.doubts)
 
 
 class Ensemble(nn.Module):

@@ -5,15 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.probes.subject import model
 from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.effective_robustness import bundled, fit
 from tuiprobe.errors import DataError
-from tuiprobe.models.info import WeightsInfo
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 20
@@ -51,27 +47,6 @@ def probed(rows, first, *sets, names=None, axis="imagenet", target=("imagenet_r"
     names = {"r": "imagenet_r"} if names is None else names
     line = fit("own", rows, target)
     return probe_robustness(HEAD, [first, *sets], names, Baselines([Baseline(line, rows, axis)]))
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "shifts", "warned"),
-    [
-        (0.006, {}, ["below"]), (0.05, {}, ["at"]), (0.08, {}, []), (0.0, {}, ["below"]),
-        (0.006, {"val": "imagenet_a"}, []),
-    ],
-)  # fmt: skip
-def test_an_accuracy_at_or_below_chance_is_warned_of(accuracy, shifts, warned):
-    result = probe_robustness(HEAD, [planted("val", accuracy)], shifts, Baselines())
-    warnings = AccuracyUnderShift().describe(result, Subject(model(), ())).warnings
-    assert [text.split(" chance: ")[0] for text in warnings] == [f"val is {at}" for at in warned]
-    random = model(weights=WeightsInfo(kind="untrained", source="none", digest="0" * 64))
-    assert AccuracyUnderShift().describe(result, Subject(random, ())).warnings == ()
-    file = WeightsInfo(kind="checkpoint", source="a.pt", digest="0" * 64)
-    tag = WeightsInfo(kind="pretrained", source="openai", digest="0" * 64)
-    for weights, count in ((file, warned.count("at")), (tag, 0)):
-        subject = Subject(model(weights=weights), ())
-        warnings = AccuracyUnderShift().describe(result, subject).warnings
-        assert sum("look untrained" in text for text in warnings) == count
 
 
 def test_accuracies_are_exact_with_wilson_intervals():
