@@ -182,7 +182,7 @@ def _logistic(images: SetFeatures) -> HeadArrays:
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     return HeadArrays((weight / spread).detach().numpy(), bias.detach().numpy())
 
 

@@ -35,7 +35,7 @@ counts = st.integers(2, 7).flatmap(
 def of_classes(name, kinds, **how):
     """Returns images of some classes alone, without their labels."""
     every = calibrated(name, **how)
-    return replace(every.select(np.isin(every.labels, kinds)), labels=None)
+    return replace(every.select(np.isin(np.asarray(every.labels), kinds)), labels=None)
 
 
 def found(target, first=None, by=None):
