@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from tests.probes.subject import model
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.unattended.compute import (
     LEFT_OUT_LEVEL,
     LEVEL,
@@ -19,7 +21,7 @@ from tuiprobe.probes.unattended.compute import (
     right_in_a_row,
     unattended,
 )
-from tuiprobe.probes.unattended.describe import words
+from tuiprobe.probes.unattended.describe import RunsUnattended, words
 from tuiprobe.report.formats import export
 from tuiprobe.report.reading import read_report
 from tuiprobe.results import is_known
@@ -133,3 +135,9 @@ def test_rules_hold_for_the_columns_of_predictions(default_run, tmp_path: Path) 
             assert [*map(id, above)] == [*map(id, covered)]
     unlabelled = [row for row in table if row["set"] not in {rules.data for rules in result.sets}]
     assert not any(row["unattended"] for row in unlabelled)
+
+
+def test_answers_of_one_confidence_have_no_chart() -> None:
+    everywhere = Ranked("val", "confidence", 1.0, np.ones(300), np.ones(300, dtype=np.bool_))
+    section = RunsUnattended().describe(unattended([everywhere], []), Subject(model(), ()))
+    assert section.pictures == ()

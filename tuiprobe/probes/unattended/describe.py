@@ -107,7 +107,7 @@ class RunsUnattended(Probe[Inputs, Unattended]):
 
     def describe(self, result: Unattended, subject: Subject) -> Section:
         """Describes what may run unattended, first in distribution."""
-        first = result.sets[0]
+        first, charts = result.sets[0], tuple(_curve(result))
         return Section(
             title=self.title,
             headline=_line(first),
@@ -115,13 +115,13 @@ class RunsUnattended(Probe[Inputs, Unattended]):
                 _line(first),
                 *(_of_target(target) for target in result.targets if target.shares),
             ),
-            pictures=(CURVE,),
+            pictures=tuple(chart.id for chart in charts),
             content=(
                 prose(NOTE),
                 *(prose(*line) for line in _order(result)),
                 _rules(result),
                 *_targets(result),
-                *_curve(result),
+                *charts,
             ),
         )
 
