@@ -229,7 +229,7 @@ def _rests_on(target: TargetSet, labels: int) -> str:
     if target.bound is not None:
         return f". {tell} would tell."
     if not target.too_few_wrong:
-        return "; such ranges held the truth in about 4 of 5 tested cases or more."
+        return "; such ranges held the truth in about 4 of 5 tested cases."
     return (
         f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
         f"were {TOO_HIGH}. {tell} would tell."
