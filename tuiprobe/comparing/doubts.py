@@ -13,7 +13,6 @@ from tuiprobe.comparing.image_doubts import image_doubts
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import other_pictures, pairing_of
-from tuiprobe.evidence.labels import LabelledPictures, answers_as_labels
 from tuiprobe.plaintext import listed
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.doubt import Doubt, ordered
@@ -51,8 +50,7 @@ def decision_doubts(
     if isinstance(labels, LabelEvidence):
         yield from labels.status.doubts
     if answered is not None:
-        names = [runs[n].report.model.name for n in answered.runs]
-        yield from answers_as_labels(_as_labelled(answered), None, names)
+        yield from _labels_of_a_model(answered, [runs[n].report.model.name for n in answered.runs])
     first = runs[order[0]]
     matched = () if answered is None else answered.runs  # their pictures are the same
     images = [
@@ -75,12 +73,15 @@ def _of_models(doubts: Iterable[tuple[Doubt, str]], everybody: int) -> Iterator[
         yield doubt.model_copy(update={"sentence": about + sentence})
 
 
-def _as_labelled(answered: AnsweredPictures) -> LabelledPictures:
-    """Returns which answers are the labels; wrong ones count as different from each other."""
+def _labels_of_a_model(answered: AnsweredPictures, names: Sequence[str]) -> Iterator[Doubt]:
+    """Yields the doubt that labels are the answers of a model; wrong answers count as different."""
+    from tuiprobe.evidence.labels import LabelledPictures, answers_as_labels  # needs scipy
+
     models, n = answered.right.shape
     wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
     answers = np.where(answered.right, 0, wrong)
-    return LabelledPictures(answered.data, answers, np.zeros(n, dtype=np.int64))
+    labels = LabelledPictures(answered.data, answers, np.zeros(n, dtype=np.int64))
+    yield from answers_as_labels(labels, None, names)
 
 
 def gate_doubts(
