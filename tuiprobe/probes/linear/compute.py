@@ -29,7 +29,10 @@ PARTS: Final = (16, 8, 4, 2)
 """The curve has heads fitted to one of so many images, then that fitted to all."""
 
 DRAWS: Final = 5
-"""Subsets of each size."""
+"""Subsets of each size; of large ones fewer."""
+
+MOST_DRAWN: Final = 20_000
+"""Images of all subsets of a size that have more than one: larger subsets differ little."""
 
 MOST_TESTED: Final = 10_000
 """Images that a head fitted to a subset is tested on."""
@@ -187,7 +190,7 @@ def _curve(images: SetFeatures, classes: int, seed: int) -> tuple[list[CurvePoin
         if n < 2 * parts * len(np.unique(labels)):
             continue
         right, tested, fitted = np.zeros(n), np.zeros(n), list[int]()
-        for draw in range(DRAWS):
+        for draw in range(min(DRAWS, max(1, MOST_DRAWN * parts // n))):
             rng = np.random.default_rng([seed, parts, draw])
             chosen = stratified(labels, parts, rng)
             fit = fit_ridge(images.features[chosen], labels[chosen], classes)

@@ -21,7 +21,7 @@ from tuiprobe.run.checked_arrays import HeadArrays
 
 NOTE = (
     "Ridge regression on the representation; exact copies count once. Each image is answered by a "
-    "head that was fitted to the others; smaller numbers are heads fitted to five random subsets, "
+    "head that was fitted to the others; smaller numbers are heads fitted to random subsets, "
     "tested on the rest."
 )
 
