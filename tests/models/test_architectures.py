@@ -20,6 +20,7 @@ FEW = (
     "timm:deit_tiny_distilled_patch16_224.fb_in1k",  # two classifiers of two tokens
     "timm:efficientformerv2_s0.snap_dist_in1k",  # two of one representation
     "timm:crossvit_tiny_240.in1k",  # one for each branch
+    "timm:fbnetc_100.rmsp_in1k",  # built otherwise for published weights
     "timm:dla46_c.in1k",  # a convolution of one pixel
 )
 

@@ -41,6 +41,9 @@ _LOCATED = ("hf-hub:", "local-dir:")
 POOLINGS = ("token", "avg")
 """What of a transformer's last layer a representation may be: class token, mean of patches."""
 
+_TF_EPSILON = 1e-3
+"""Of BatchNorm in networks that were trained in TensorFlow."""
+
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """File names of weights in a folder or repository, preferred first."""
 
@@ -269,10 +272,12 @@ def _build(
 ) -> Any:
     import timm
 
+    # timm builds it otherwise for its published weights than for those of a file.
+    other = {"bn_eps": _TF_EPSILON} if name.architecture.startswith("fbnetc_100") else {}
     try:
         with seeded(drawn=drawn):
             return timm.create_model(
-                name.architecture, pretrained=pretrained, num_classes=num_classes
+                name.architecture, pretrained=pretrained, num_classes=num_classes, **other
             )
     except Exception as error:
         if not name.located:
