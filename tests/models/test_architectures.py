@@ -38,6 +38,18 @@ def test_every_architecture(specs) -> None:
     assert len([row for row in compared if row.refused]) < 0.1 * len(compared)
 
 
+@pytest.mark.parametrize("name", ["levit_128s", "efficientformer_l1"])
+def test_classifiers_that_were_distilled_read_one_representation(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name).eval()
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pth")
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        h = model.forward_head(model.forward_features(images), pre_logits=True)
+        assert torch.allclose(encoder.encode(images), h, atol=1e-4)
+
+
 def test_a_classifier_behind_another_layer_is_no_head_over_h(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = timm.create_model("efficientvit_m0")

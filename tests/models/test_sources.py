@@ -94,6 +94,14 @@ def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(
         load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
 
 
+def test_a_torchvision_classifier_that_has_no_bias(tmp_path: Path) -> None:
+    state = vision.get_model("maxvit_t", num_classes=5).state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    head = load_encoder("torchvision:maxvit_t", checkpoint=tmp_path / "w.pth").head()
+    assert torch.equal(head.weight, state["classifier.5.weight"])
+    assert head.bias is None
+
+
 def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:
     """Its residual blocks call one ReLU twice: an image would come twice in a batch."""
     torch.save(vision.resnet18(weights=None).state_dict(), tmp_path / "w.pth")

@@ -230,12 +230,14 @@ def _remedy(state: StateDict, source: str) -> str:
     )
 
 
-def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | None]:
+def with_classifier(
+    state: Checkpoint, layer: str, *, biased: bool = True
+) -> tuple[Checkpoint, int | None]:
     """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
 
     Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
-    that `layer` ends. A missing bias is zero. Rows are 0 if there is no such layer, and None if out
-    of range.
+    that `layer` ends. A missing bias is zero if the model's layer is `biased`. Rows are 0 if there
+    is no such layer, and None if out of range.
 
     >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
     >>> renamed, rows = with_classifier(state, "fc")
@@ -256,7 +258,7 @@ def with_classifier(state: Checkpoint, layer: str) -> tuple[Checkpoint, int | No
             return state, 0  # one of several layers
         state = state.with_tensors({names.get(n, n): t for n, t in state.items()})
     weight, bias = state[f"{prefix}{layer}.weight"], f"{prefix}{layer}.bias"
-    if bias not in state and weight.ndim == 2:
+    if biased and bias not in state and weight.ndim == 2:
         state = state.with_tensors({**state, bias: weight.new_zeros(len(weight))})
     return state, len(weight) if weight.ndim and 0 < len(weight) <= BUILT_CLASSES else None
 

@@ -113,7 +113,10 @@ def load(request: ModelRequest) -> Encoder:
         image = torch.randn(1, 3, *preprocessing.size, generator=noise)
         features = model.forward_features(image)
         first = features[0] if isinstance(features, list) else features  # one for each branch
-        forward = _TimmForward(model, distilled=hasattr(model, "head_dist") and first.ndim == 3)
+        # Others that were distilled give both classifiers one representation, a mean of patches.
+        tokens = getattr(model, "num_prefix_tokens", first.shape[1])
+        distilled = hasattr(model, "head_dist") and first.ndim == 3 and tokens == 2
+        forward = _TimmForward(model, distilled=distilled)
         h = forward.pooled(features)
         layer = _linear(model, h, features)
     return Encoder(

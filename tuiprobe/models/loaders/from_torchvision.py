@@ -78,7 +78,7 @@ def load(request: ModelRequest) -> Encoder:
     if file is None:
         rows, weights = linear.out_features, _load_published(request.name, model, entry)
     else:
-        state, rows = with_classifier(file, layer)
+        state, rows = with_classifier(file, layer, biased=linear.bias is not None)
         source = str(request.checkpoint)
         if rows and rows != linear.out_features:
             model, layer, linear = build(num_classes=rows)
