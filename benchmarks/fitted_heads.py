@@ -23,8 +23,9 @@ from tuiprobe.probes.base.head_arrays import LEFT_OUT_REACH, SetFeatures, answer
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.probes.base.row_statistics import fixed_threads
-from tuiprobe.probes.intervals import paired_difference, wilson_bounds
+from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import NotRun
+from tuiprobe.results.proportions import wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
 
 TITLE = "Ranges of fitted heads"

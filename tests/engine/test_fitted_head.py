@@ -203,7 +203,7 @@ def test_a_list_with_parts_is_fitted_to_train_and_judged_by_test(tmp_path: Path)
     assert fitted.ids.tolist() == [*range(20), *range(40, 60)]
     assert fitted.tested.tolist() == list(range(20, 40))
     features = load_file(next((tmp_path / "run" / "features").iterdir()) / "images.safetensors")
-    of_test = np.isin(features["ids"], fitted.tested)
+    of_test = np.isin(features["ids"], np.asarray(fitted.tested))
     stored = load_file(tmp_path / "run" / "head.safetensors")
     answers = (features["features"] @ stored["weight"].T + stored["bias"]).argmax(1)
     accuracy = part(report, Robustness).accuracies[0]

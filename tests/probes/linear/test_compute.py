@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -18,7 +20,7 @@ _ORDER = np.random.default_rng(1).permutation(1797)
 DATA, TARGET = (array[_ORDER] for array in load_digits(return_X_y=True))
 
 
-def digits(n: int, **more: object) -> Labelled:
+def digits(n: int, **more: Any) -> Labelled:
     images = SetFeatures("val", DATA[:n].astype("f4"), TARGET[:n], ids=np.arange(n))
     return Labelled(images, 10, n, **more)
 
