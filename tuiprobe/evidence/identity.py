@@ -157,6 +157,8 @@ def near_copies(
         seed: Of the sample that is looked at.
     """
     n = len(features)
+    if n < 2:
+        return
     rows = np.arange(n)
     if n > MOST_COMPARED:
         rows = np.sort(np.random.default_rng(seed).choice(n, MOST_COMPARED, replace=False))
