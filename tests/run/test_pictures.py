@@ -112,7 +112,8 @@ def test_predictions_hold_every_image_once_and_give_the_accuracies(run: RunDir) 
     report = read_report(run)
     text = files_of(report, None, ["predictions"])["predictions.csv"]
     rows = list(csv.DictReader(text.splitlines()))
-    assert list(rows[0]) == ["set", "path", "sha256", "label", "class", "confidence", "second"]
+    columns = ["set", "path", "sha256", "label", "class", "confidence", "calibrated", "second"]
+    assert list(rows[0]) == [*columns, "unattended"]
     assert [row["set"] for row in rows] == ["val"] * N + ["plain"] * N
     right = [row["label"] == row["class"] for row in rows if row["set"] == "val"]
     assert report.figure("top1", "val").value == np.mean(right)

@@ -130,7 +130,7 @@ def _rounded_down(share: float) -> str:
     """Returns a difference of shares in points, never more than it is.
 
     >>> _rounded_down(0.0039), _rounded_down(0.0512)
-    ('0.3', '5.1')
+    ('0.39', '5.1')
     """
     places = max(0, 1 - floor(log10(share)) - 2)
     step = 10.0**places

@@ -126,7 +126,7 @@ class Pictures:
     def least_sure(self) -> Places:
         """Returns the images with an answer, least sure first; ties by sample id."""
         answers = np.flatnonzero(self.answers.answer >= 0)
-        return answers[np.argsort(self.answers.confidence[answers], kind="stable")]
+        return answers[np.argsort(self.answers.ranking[answers], kind="stable")]
 
     def by_class(self) -> list[ClassAnswers]:
         """Returns the classes with labels, those with the fewest right answers first."""
@@ -152,7 +152,7 @@ class Pictures:
         return [row for row in rows if class_name(self.names, row) == name]
 
     def _most_sure_first(self, places: Places) -> Places:
-        return places[np.argsort(-self.answers.confidence[places], kind="stable")]
+        return places[np.argsort(-self.answers.ranking[places], kind="stable")]
 
 
 def _known(values: NDArray[np.float64] | None, place: int) -> float | None:
