@@ -137,7 +137,9 @@ class OptionField:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The texts that a form offers; empty where the value is typed."""
+        """The texts of which a form offers one; empty where the value is, or several are, typed."""
+        if self.many:
+            return ()
         return ("no", "yes") if self.kind is bool else self.choices
 
     @property
