@@ -1,4 +1,4 @@
-"""A session of labelling without runs, over pictures that are painted here."""
+"""A session of labelling over pictures that are painted here, of runs that hold no answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.labelling.candidates import Candidate
 from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.labelling.matching import Matched
@@ -44,6 +45,10 @@ def painted(
     draws, ids = np.random.default_rng(seed), np.arange(pictures)
     answers = draws.integers(0, len(classes), (len(models), pictures))
     confidences = draws.uniform(0.1, 1.0, answers.shape)
+    for model in models:
+        if not (folder / model).exists():
+            features = np.zeros((2, 1), np.float32)
+            write_run(folder / model, {"val": FakeSet(features, None)}, None, about={"name": model})
     candidates = tuple(
         Candidate(
             RunDir(folder / model), model, "street", "imagefolder:street", (), classes, ids, answer,
