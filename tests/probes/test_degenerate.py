@@ -67,16 +67,19 @@ def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     assert "no baseline applies" in robustness.effective.reason
 
 
-@pytest.mark.parametrize(("value", "n", "top1"), [(np.nan, 90, 1.0), (0.0, 120, 0.75)])
+@pytest.mark.parametrize(
+    ("value", "n", "low"), [(np.nan, 90, 0.959), (0.0, 120, 0.665)]
+)  # Wilson: 90 right of 90, and at least 90 of 120
 def test_images_left_out_and_images_without_an_answer(
-    tmp_path: Path, value: float, n: int, top1: float
+    tmp_path: Path, value: float, n: int, low: float
 ) -> None:
     h = H.copy()
     h[:30] = value
     report = probed(tmp_path, WEIGHT, val=FakeSet(h, (H @ WEIGHT.T).argmax(1)))
     found = part(report, Robustness).accuracies[0].top1
     assert is_known(found)
-    assert (found.n, found.value) == (n, top1)
+    assert (found.n, found.value, found.high) == (n, 1.0, 1.0)
+    assert found.low == pytest.approx(low, abs=1e-3)
 
 
 def test_a_shift_without_any_representation(tmp_path: Path) -> None:

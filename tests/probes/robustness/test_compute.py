@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.effective_robustness import bundled, fit
@@ -186,10 +187,15 @@ def test_missing_shifts_are_not_run():
     ].value.reason.replace("a shift has ", "")
 
 
-def test_images_whose_representation_is_zero_count_as_wrong():
+@pytest.mark.parametrize(("zeros", "ends"), [(5, (95, 95)), (6, (94, 100)), (10, (90, 100))])
+def test_images_whose_representation_is_zero_are_wrong_or_if_many_not_known(zeros, ends):
     one = planted("val", 1.0, n=100)
-    one.features[:10] = 0
-    assert probe_robustness(HEAD, [one], {}, Baselines()).accuracies[0].top1.value == 0.9
+    one.features[:zeros] = 0
+    top1 = probe_robustness(HEAD, [one], {}, Baselines()).accuracies[0].top1
+    low, high = (binomtest(right, 100).proportion_ci(method="wilson") for right in ends)
+    assert top1.n == 100
+    assert top1.value == (0.95 if zeros == 5 else 1.0)  # of all, or of those with an answer
+    assert (top1.low, top1.high) == pytest.approx((low[0], high[1]))
 
 
 def test_wrong_labels_are_named():
