@@ -23,7 +23,6 @@ from tuiprobe.labelling.report_part import (
 )
 from tuiprobe.results import Report
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run import pictures as images
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of
 from tuiprobe.run.view import RunView
@@ -79,6 +78,8 @@ def predictions(report: Report) -> list[Prediction]:
 
     Images of a target have the labels beside the run, unless these are unsure.
     """
+    from tuiprobe.run import pictures as images  # numpy, which the results are shown without
+
     known = list(_with_rules(report, images.predictions(report)))
     if report.directory is None or not labels_state(RunDir(report.directory)):
         return known
