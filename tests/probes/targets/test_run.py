@@ -79,7 +79,7 @@ def test_the_card_states_estimate_and_error(run: Path) -> None:
     assert last.startswith("Tested on 5 sets whose labels are known")
     assert report.title.startswith("mini_clip on street: about ")
     rows = summary(report).split("Not known: ")[0].splitlines()
-    assert len(rows) <= len(report.warnings) + 25
+    assert len(rows) <= len(report.warnings) + 26  # five of them: how much may run unattended
     assert report.figure("target", "street") == part(report, Targets).targets[0].headline
 
 
