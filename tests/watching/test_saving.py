@@ -46,8 +46,11 @@ def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixtu
     for words in (["report", "--format", "md"], ["report", "--format", "html"], ["verify"]):
         command, *rest = words
         assert run_cli([command, str(tmp_path / "run"), *rest]) == 0
+    with tuiprobe.watch(model, LAYERS, k=4) as watched:
+        model(pictures(60))
+    watched.save(tmp_path / "other")
     capsys.readouterr()
-    assert run_cli(["compare", *[str(tmp_path / "run")] * 2]) == 0
+    assert run_cli(["compare", str(tmp_path / "run"), str(tmp_path / "other"), "--all"]) == 0
     assert "kurtosis" in capsys.readouterr().out
 
 
