@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from tuiprobe.options import Kind, Option, OptionField, options_of
 
-DIRECTORY_VERSION = 2
+DIRECTORY_VERSION = 3
 """Version of the run directory's contents; part of every key."""
 
 FINAL_TAP = "embedding"
