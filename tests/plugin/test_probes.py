@@ -84,7 +84,9 @@ def test_runs_are_compared_and_gated_by_it(runs: Path, typed: Typed) -> None:
         ("mean_length > 100", 0), ("mean_length < 100", 1), ("reach differs", 0),
         ("longest differ", 1),
     ):  # fmt: skip
-        done = typed(None, "compare", str(runs / "a"), str(runs / "b"), "--fail-if", gate)
+        done = typed(
+            None, "compare", str(runs / "a"), str(runs / "b"), "--unpaired", "--fail-if", gate
+        )
         assert done.returncode == code, (gate, done.stderr)
 
 
