@@ -77,6 +77,15 @@ def in_any_spelling(named: Mapping[str, _Value]) -> dict[str, _Value]:
     return {**named, **{key: named[path] for path, key in keys.items() if count[key] == 1}}
 
 
+def count_of(count: int, noun: str, plural: str | None = None) -> str:
+    """Returns a count with its noun.
+
+    >>> count_of(1, "channel"), count_of(2_000, "image")
+    ('1 channel', '2,000 images')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def listed(parts: Sequence[str], most: int | None = None) -> str:
     """Returns parts as they stand in a sentence; of more than `most`, the first and a count.
 

@@ -33,8 +33,7 @@ from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.comparing.to_label import label_fields, target_set
-from tuiprobe.plaintext import listed, plain
-from tuiprobe.probes.content import several
+from tuiprobe.plaintext import count_of, listed, plain
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.doubt import Doubt, ordered
@@ -212,7 +211,7 @@ def _pictures_notes(
         if change is not None and change.high is not None and change.high < 0:
             yield _balanced_note(answered, models[0], other)
     if answered.left_out:
-        left = several(answered.left_out, "labelled picture")
+        left = count_of(answered.left_out, "labelled picture")
         yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
     names = {row.place: row.model for row in models}
     widened = zip(answered.runs, answered.widening, strict=True)

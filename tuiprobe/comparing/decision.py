@@ -131,3 +131,8 @@ class Decision(Frozen):
     def take(self) -> DecidedModel | None:
         """The model to take; None while it is undecided."""
         return None if self.verdict == "undecided" else self.models[0]
+
+    @property
+    def equal(self) -> list[DecidedModel]:
+        """The model to take, and those that are as good."""
+        return [row for row in self.models if row.standing in ("take", "as good")]

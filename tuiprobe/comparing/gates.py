@@ -146,7 +146,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
         raise UsageError(
             plain(
                 f"--fail-if {gate.text!r}: accuracies are fractions: {gate.limit / 100:g} is "
-                f"{points:g} point{'s' * (points != 1)}"
+                f"{points:g} {'point' if points == 1 else 'points'}"
             )
         )
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]

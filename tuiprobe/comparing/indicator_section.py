@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
-from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import bullets, prose, several, table
+from tuiprobe.plaintext import count_of, listed
+from tuiprobe.probes.content import bullets, prose, table
 from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.section import Chart, Drawn, Section, SectionContent, Series, Value
 
@@ -37,7 +37,7 @@ def describe_indicator(result: Correlations) -> Section:
     headline = "No run has an effective robustness that could be held against outlier figures."
     if result.runs:
         headline = (
-            f"{several(len(result.runs), 'encoder')}, effective robustness by {result.baseline} "
+            f"{count_of(len(result.runs), 'encoder')}, effective robustness by {result.baseline} "
             f"on {', '.join(result.target)} (x: {result.axis})."
         )
     return Section(

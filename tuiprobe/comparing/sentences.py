@@ -16,8 +16,7 @@ from tuiprobe.comparing.notes import NAMED
 from tuiprobe.comparing.orders import FEWEST_PICTURES, costs_known
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.contest import MARGIN_POINTS
-from tuiprobe.plaintext import listed
-from tuiprobe.probes.content import several
+from tuiprobe.plaintext import count_of, listed
 from tuiprobe.results import Figure, is_known
 
 RISK: Final = "risk at most 5 %"
@@ -40,17 +39,19 @@ def sentence(decision: Decision, runs: Sequence[Run]) -> str:
         )
     if decision.evidence == "shifts" and decision.target:
         words += f"; on {decision.target} itself undecided"
-        words += f" by {several(decision.labels, 'label')}" if decision.labels else ""
+        words += f" by {count_of(decision.labels, 'label')}" if decision.labels else ""
     return f"Take {decision.take.model}: {words}."
 
 
 def by(decision: Decision) -> str:
     """Returns the evidence in words."""
     if decision.evidence == "labels":
-        return f"{decision.target} by {several(decision.labels, 'label')}"
+        return f"{decision.target} by {count_of(decision.labels, 'label')}"
     if decision.evidence == "pictures":
-        return f"your {several(decision.pictures, 'labelled picture')}"
-    return several(len(decision.shifts), "labelled shift") if decision.shifts else "labelled shifts"
+        return f"your {count_of(decision.pictures, 'labelled picture')}"
+    return (
+        count_of(len(decision.shifts), "labelled shift") if decision.shifts else "labelled shifts"
+    )
 
 
 def _undecided(decision: Decision) -> str:
@@ -63,7 +64,8 @@ def _undecided(decision: Decision) -> str:
         return f"{text}."
     lead = undecided[1].difference
     if is_known(lead):
-        whose = f"{models[0].model} leads {undecided[1].model} by " * (len(undecided) > 2)
+        pair = f"{models[0].model} leads {undecided[1].model} by "
+        whose = pair if len(undecided) > 2 else ""
         text += f": {whose}{lead.with_interval()}"
     return f"{text}{_more(decision)}."
 
@@ -93,12 +95,11 @@ def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
     """Returns what labels decide: their verdict is a test at any time, and no range of a lead."""
     pictures = f"these {decision.pictures:,} pictures"
     if decision.verdict == "equal":
-        equal = [row for row in decision.models if row.standing in ("take", "as good")]
         return (
-            f"Take {take.model}: {chosen} of {len(equal)} that are equally often right on all "
-            f"{decision.pictures:,} pictures of {decision.target}."
+            f"Take {take.model}: {chosen} of {len(decision.equal)} that are equally often right on "
+            f"all {decision.pictures:,} pictures of {decision.target}."
         )
-    labels = several(decision.labels, "label")
+    labels = count_of(decision.labels, "label")
     one = decision.labels == 1
     if decision.verdict == "best":
         others = "other" if len(decision.models) == 2 else "others"
@@ -138,12 +139,11 @@ def _rounded_down(share: float) -> str:
 
 
 def _among(decision: Decision, runs: Sequence[Run]) -> str:
-    equal = [row for row in decision.models if row.standing in ("take", "as good")]
-    return f"{_chosen(decision, runs)} of {len(equal)} models " if len(equal) > 1 else ""
+    count = len(decision.equal)
+    return f"{_chosen(decision, runs)} of {count} models " if count > 1 else ""
 
 
 def _chosen(decision: Decision, runs: Sequence[Run]) -> str:
     """Returns which of several models that are as good is taken."""
-    equal = [row for row in decision.models if row.standing in ("take", "as good")]
-    known = costs_known(runs[row.place].report for row in equal)
+    known = costs_known(runs[row.place].report for row in decision.equal)
     return "the cheapest" if known else "one"

@@ -22,7 +22,7 @@ from tuiprobe.datasets.vectors.parquet import read_columns
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular, reading
 from tuiprobe.limits import TABLE_CELLS, TABLE_COLUMNS, TABLE_ROWS
-from tuiprobe.plaintext import csv_text, first_names, plain, text_of
+from tuiprobe.plaintext import count_of, csv_text, first_names, plain, text_of
 
 PATH_COLUMNS: Final = ("path", "image", "file", "files", "filename", "file_name", "filepath",
                        "file_path", "image_name", "image_path", "img", "img_path")  # fmt: skip
@@ -69,11 +69,11 @@ class NotUsed:
             columns.append(f"{len(self.columns) - _MOST_NAMED:,} more")
         parts = []
         if columns:
-            parts.append(f"column{'s' * (len(columns) > 1)} {', '.join(columns)}")
+            parts.append(f"{'column' if len(columns) == 1 else 'columns'} {', '.join(columns)}")
         if self.empty:
-            parts.append(f"{self.empty:,} empty answer{'s' * (self.empty > 1)}")
+            parts.append(count_of(self.empty, "empty answer"))
         if self.others:
-            parts.append(f"{self.others:,} row{'s' * (self.others > 1)} of other pictures")
+            parts.append(f"{count_of(self.others, 'row')} of other pictures")
         return f"not used: {'; '.join(parts)}" if parts else ""
 
 

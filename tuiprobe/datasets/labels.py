@@ -22,7 +22,7 @@ from tuiprobe.datasets.input_tables import ALL_USED, PATH_COLUMNS, InputTable, N
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.limits import CLASSES, NAME_LENGTH
-from tuiprobe.plaintext import first_line, plain, text_of
+from tuiprobe.plaintext import count_of, first_line, plain, text_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as programs write it; `1.0e+01` is what `numpy.savetxt` makes of 10."""
@@ -166,7 +166,7 @@ def _positions(
     if column.ids is not None and ids is not None:
         positions = _joined(path, column, ids())
         more = count - len(positions)
-        further = f", which holds {more:,} other id{'s' * (more > 1)}" if more else ""
+        further = f", which holds {count_of(more, 'other id')}" if more else ""
         return positions, f"joined by the column {name}{further}"
     if count != rows:
         hint = "; if its first line is a header, call it label" if count == rows + 1 else ""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.numbers import number
+from tuiprobe.plaintext import count_of
 from tuiprobe.results.doubt import Doubt
 
 _Int64 = NDArray[np.int64]
@@ -73,7 +74,7 @@ def slips(orders: Sequence[RowOrder]) -> Iterator[Doubt]:
         before = int(((answers == labels) & (labels >= 0))[rows].sum())
         first, last = order.places[block.start] + 1, order.places[block.stop - 1] + 1
         size = abs(block.shift)
-        step = f"{size} row{'s' * (size > 1)} {'later' if block.shift > 0 else 'earlier'}"
+        step = f"{count_of(size, 'row')} {'later' if block.shift > 0 else 'earlier'}"
         in_sequence = _in_sequence(order)
         remark = (
             "; neighbours look alike here, so the answers may lag instead" if in_sequence else ""

@@ -16,9 +16,9 @@ from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.labelling.unattended import outlook, promise
 from tuiprobe.numbers import MISSING, ends, interval
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import count_of, listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
-from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, several, table
+from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, table
 from tuiprobe.results.doubt import Doubt, ordered, stopping
 from tuiprobe.results.proportions import wilson_bounds
 from tuiprobe.results.section import Section, SectionContent, Strong, Value
@@ -330,7 +330,7 @@ def describe_labels(state: LabelStatus, verdict: str) -> Section:
         verdict: What is decided, in a sentence.
     """
     more = f", {state.forecast} to the next decision" if state.forecast else ""
-    progress = f"{several(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
+    progress = f"{count_of(state.labelled, 'picture')} of {state.pictures:,} labelled{more}"
     doubts = [(Strong(strong="doubt"), f": {doubt.words}") for doubt in state.doubts]
     history = () if state.unattended is not None else _history(state)
     remarks = bullets([*doubts, progress, *history, *state.remarks(), *state.notes])
@@ -380,7 +380,7 @@ def _history(state: LabelStatus) -> Iterator[str]:
         words = state.words(decision.verdict, decision.winner, names=True)
         if models and decision.verdict == verdict:
             words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
-        yield f"after {several(decision.labels, 'label')}: {words}"
+        yield f"after {count_of(decision.labels, 'label')}: {words}"
         verdict, dropped = decision.verdict, set(decision.dropped)
 
 

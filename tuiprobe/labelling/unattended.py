@@ -13,8 +13,7 @@ import numpy as np
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.certificate import Certificate, CertificateStatus
 from tuiprobe.labelling.matching import Matched
-from tuiprobe.plaintext import plain
-from tuiprobe.probes.content import several
+from tuiprobe.plaintext import count_of, plain
 
 MOST_TOLERATED: Final = 0.5
 
@@ -128,10 +127,10 @@ def outlook(state: CertificateStatus, pictures: int, labelled: int) -> Iterator[
         by_hand = least >= NO_DEARER * pictures
         dear = ": labelling them by hand is no dearer" if by_hand else ""
         yield f"roughly {least:,} to {most:,} labels for the next 5 %{dear}"
-    yield f"if every confidence is right, {several(state.guess, 'picture')} could be certified"
+    yield f"if every confidence is right, {count_of(state.guess, 'picture')} could be certified"
     if state.questions:
         yield (
-            f"{several(state.questions, 'further question')} on these pictures: each takes more "
+            f"{count_of(state.questions, 'further question')} on these pictures: each takes more "
             "evidence than the first, and all of them together hold with 95 %"
         )
     yield "the promise is for these pictures; those of tomorrow are others"

@@ -138,15 +138,6 @@ def value_or_dash(figure: Figure) -> Value:
     return figure if is_known(figure) else None
 
 
-def several(count: int, noun: str, plural: str | None = None) -> str:
-    """Returns a count with its noun.
-
-    >>> several(1, "channel"), several(2_000, "image")
-    ('1 channel', '2,000 images')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     """Returns the numbers of channels as a phrase; of many, the first and a count.
 

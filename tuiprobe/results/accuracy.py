@@ -10,6 +10,7 @@ from math import ceil
 from typing import Final, Literal, Protocol
 
 from tuiprobe import numbers
+from tuiprobe.plaintext import count_of
 from tuiprobe.results.base import Count, Estimate, Figure, Frozen, NotRun, Real, is_known
 from tuiprobe.results.section import NamedFigure, Range
 from tuiprobe.results.subject import SetSummary
@@ -251,7 +252,7 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
             text += f"; right are {if_same_mix(accuracy.most_right)}"
         return text
     on = f" on {accuracy.data}" * named
-    pictures = f"{accuracy.n:,} picture{'s' * (accuracy.n != 1)}"
+    pictures = count_of(accuracy.n, "picture")
     if accuracy.value is None:
         ends = accuracy.middle, accuracy.low, accuracy.high
         between = numbers.ends(*ends, "share", outward=True, joined=" and ")

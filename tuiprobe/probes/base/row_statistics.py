@@ -114,12 +114,6 @@ def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
         yield span, rows[span].astype(np.float64)
 
 
-def unit_rows(rows: Float32) -> Float32:
-    """Returns rows of length 1; rows of zeros stay as they are."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
-
-
 def has_kurtosis(rows: Float32) -> Bool:
     """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
     mask = np.zeros(rows.shape[0], dtype=np.bool_)

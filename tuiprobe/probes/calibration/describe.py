@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.numbers import number
+from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
-from tuiprobe.probes.content import answered, heading, prose, series, several, table
+from tuiprobe.probes.content import answered, heading, prose, series, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, NotRun, is_known
@@ -99,7 +100,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 def _confidence_line(result: Calibration) -> Iterator[Text]:
     """Yields how far confidence is off in distribution and over the shifts, before and after."""
     first, *shifts = result.sets
-    places = f"on {first.data}", f"over {several(len(shifts), 'shift')}"
+    places = f"on {first.data}", f"over {count_of(len(shifts), 'shift')}"
     first_before, shifts_before = first.gap_before, _mean([row.gap_before for row in shifts])
     first_after, shifts_after = first.gap, _mean([row.gap for row in shifts])
     before = _gaps((first_before, shifts_before), places)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.content import heading, prose, series, several, table
+from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.linear.compute import Labelled, Linear, LinearAccuracy, linear_accuracy
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
@@ -142,7 +143,7 @@ def _limits(result: Linear) -> Iterator[Text]:
         yield (f"Fitted to {result.images:,} of {result.found:,} labelled images: "
                "--sample 0 takes all.",)  # fmt: skip
     if result.single:
-        yield (f"{several(result.single, 'class', 'classes')} with one image: it counts as wrong, "
+        yield (f"{count_of(result.single, 'class', 'classes')} with one image: it counts as wrong, "
                "since no other shows its class.",)  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from tuiprobe.numbers import number
+from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.inputs import TapArrays
-from tuiprobe.probes.content import bullets, heading, prose, series, several, table, value_or_dash
+from tuiprobe.probes.content import bullets, heading, prose, series, table, value_or_dash
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.heights import OUTLIER
@@ -202,7 +203,7 @@ def clause(figures: RowFigures) -> str:
         if outcome in (Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT):
             notes.append(f"channel {first.channel}: {first.height.alone()}")
     text = {
-        Outcome.CHANNELS: several(len(channels), "outlier channel"),
+        Outcome.CHANNELS: count_of(len(channels), "outlier channel"),
         Outcome.OFFSET: "concentrated offset",
         Outcome.MOVING: "moving tails, no outlier channel",
         Outcome.MOVING_AND_CONSTANT: "moving tails, one constant channel",
@@ -230,7 +231,7 @@ def _card(final: Outliers, model: Model) -> Text:
     if outcome is Outcome.WITHHELD:
         return (f"{text} on {final.data}: {final.finding.reasons[0]}.",)
     if outcome is Outcome.CHANNELS and len(final.outlier_channels) > 1:
-        count = several(len(final.outlier_channels), "outlier channel")
+        count = count_of(len(final.outlier_channels), "outlier channel")
         text = f"{count}, highest {_in_words(final.outlier_channels[0])}"
     line: list[Value] = [text]
     kurtosis, explained = final.kurtosis, final.offset.explained

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from tuiprobe.catalog.accuracies import ZERO_SHOT
 from tuiprobe.catalog.effective_robustness import SUPERVISED
 from tuiprobe.numbers import number
+from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.content import bullets, heading, prose, several, table, value_or_dash
+from tuiprobe.probes.content import bullets, heading, prose, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import (
@@ -189,7 +190,7 @@ def _clause(result: Robustness) -> str:
     few = among_few(accuracy, first.other())
     clause = f"{first.top1.alone()} right on {first.data}{few}"
     if is_known(result.mean_shift):
-        clause += f", {result.mean_shift.alone()} over {several(len(shifts), 'shift')}"
+        clause += f", {result.mean_shift.alone()} over {count_of(len(shifts), 'shift')}"
     return clause
 
 
@@ -214,7 +215,7 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         each = ", ".join(
             f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if is_known(row.top1)
         )
-        mean = f" as the mean of {several(len(shifts), 'labelled shift')} ({each})"
+        mean = f" as the mean of {count_of(len(shifts), 'labelled shift')} ({each})"
         line = (*line, ", ", result.mean_shift, mean)
     yield (*line, ".")
     among_all = [

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from tuiprobe import numbers
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import count_of, listed
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.content import answered, heading, prose, several, table, value_or_dash
+from tuiprobe.probes.content import answered, heading, prose, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.targets.class_mix import ClassMix
@@ -136,7 +136,7 @@ def describe(result: Targets, labelled: Mapping[str, int] | None = None) -> Sect
     if any(target.scaled for target in result.targets):
         lines.append((_left_out(result.left_out),))
     if (left := len(result.targets) - CARD_LINES) > 0:
-        lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
+        lines.append((f"{count_of(left, 'more target set')} in the section of estimates.",))
     strips = _strips(result)
     first = result.targets[0]
     return Section(
@@ -192,7 +192,7 @@ def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
         labels: How many of its pictures are labelled.
     """
     accuracy = target.accuracy()
-    origin = f"estimated without its {several(labels, 'label')}" if labels else "no labels"
+    origin = f"estimated without its {count_of(labels, 'label')}" if labels else "no labels"
     advice = "." if labels else f": label some pictures of {target.data}."
     about: tuple[Value, ...] = (f"{target.data} ({target.images:,} images, {origin}): ",)
     mix = "" if target.bound is None else f": {_carried(target.bound, target.data)}"
@@ -231,8 +231,8 @@ def _rests_on(target: TargetSet, labels: int) -> str:
     if not target.too_few_wrong:
         return "; such ranges held the truth in about 4 of 5 tested cases."
     return (
-        f". It rests on {several(target.wrong or 0, 'wrong answer')} in distribution; such figures "
-        f"were {TOO_HIGH}. {tell} would tell."
+        f". It rests on {count_of(target.wrong or 0, 'wrong answer')} in distribution; such "
+        f"figures were {TOO_HIGH}. {tell} would tell."
     )
 
 
