@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from tuiprobe.evidence.identity import Contents, PictureRole, copies, near_copies, shared_content
+from tuiprobe.evidence.identity import Contents, PictureRole, copies, shared_content
 from tuiprobe.evidence.labels import are_related, at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
@@ -92,7 +92,7 @@ def _identity(run: RunReader) -> Iterator[Doubt]:
         if run.has_digests(data.name):
             yield from copies(contents, images.labels if data.labelled else None)
             if run.plan.model.representation != "none" and not untrained:
-                yield from near_copies(contents, images.features, run.spec.seed)
+                yield from run.near_copies(data.name)
     if (fitted := run.head_file.fitted_to) is not None:
         pictures.append(Contents("of --head", "fitted", fitted, range(len(fitted)), {}))
     yield from shared_content(pictures)

@@ -14,13 +14,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.evidence.identity import counted_once
+from tuiprobe.evidence.identity import Contents, counted_once, near_copies
 from tuiprobe.files import DIGEST_BYTES, DamagedFileError
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.inputs import ShardSums, TapArrays
 from tuiprobe.probes.base.ridge import LeaveOneOut
 from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
 from tuiprobe.run.directory import RunDir
@@ -215,6 +216,22 @@ class RunReader:
     def has_digests(self, name: str) -> bool:
         """Returns whether a set is of pictures whose contents are known."""
         return bool(self._digests.get(name))
+
+    def near_copies(self, name: str) -> tuple[Doubt, ...]:
+        """Returns the doubt that many pictures of a set are near copies; searched once."""
+        if name not in self._near_copies:
+            found: tuple[Doubt, ...] = ()
+            if self.has_digests(name):
+                images = self.images_of(name)
+                ids, digests = np.asarray(images.ids).tolist(), self.contents(images)
+                contents = Contents(name, "in distribution", digests, ids, self.paths(name))
+                found = tuple(near_copies(contents, images.features, self.spec.seed))
+            self._near_copies[name] = found
+        return self._near_copies[name]
+
+    @cached_property
+    def _near_copies(self) -> dict[str, tuple[Doubt, ...]]:
+        return {}
 
     def _counted(self, images: SetFeatures) -> SetFeatures:
         """Returns a set with exact copies once, and without those whose labels differ."""

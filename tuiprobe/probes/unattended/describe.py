@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import Final
 
-import numpy as np
-
-from tuiprobe.evidence.identity import Contents, near_copies
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import BUILT_IN
@@ -86,7 +83,9 @@ class RunsUnattended(Probe[Inputs, Unattended]):
                 confidence=answers.scores.confidence,
                 right=answers.scores.right,
                 left_out=images.left_out is not None,
-                near_copies=images.labels is not None and _has_near_copies(run, images),
+                near_copies=images.labels is not None
+                and NEAR_COPIES not in run.spec.trust
+                and bool(run.near_copies(images.name)),
             )
 
         of_first = ranked(first)
@@ -124,15 +123,6 @@ class RunsUnattended(Probe[Inputs, Unattended]):
                 *charts,
             ),
         )
-
-
-def _has_near_copies(run: RunReader, images: SetFeatures) -> bool:
-    """Returns whether near copies are a doubt about a set that the user does not overrule."""
-    if not run.has_digests(images.name) or NEAR_COPIES in run.spec.trust:
-        return False
-    ids, paths = np.asarray(images.ids).tolist(), run.paths(images.name)
-    contents = Contents(images.name, "in distribution", run.contents(images), ids, paths)
-    return any(near_copies(contents, images.features, run.spec.seed))
 
 
 def words(threshold: float) -> str:
