@@ -128,6 +128,7 @@ def test_images_of_python_give_the_figures_of_their_folder(
     assert "in label order" not in str([report.warnings for report in reports])
     others = tuiprobe.probe(Colors(), data, **{**own, "classes": ["ant", "bee", "cow"]})
     assert part(others, Robustness).accuracies[0].left_out  # knows no class: a head is fitted
+    assert [warning for warning in others.warnings if "a head is fitted" in warning]
     encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
     unlabelled = [image for image, _ in named]
     report = tuiprobe.probe(encoder, data, target=[*unlabelled], **ALIKE)

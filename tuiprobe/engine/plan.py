@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -337,6 +337,8 @@ def record_of(plan: Plan) -> PlanRecord:
         for tap in plan.taps
     )
     keys, suite = plan.set_keys, plan.suite
+    if plan.head.note:
+        suite = replace(suite, notes=(*suite.notes, plan.head.note))
     return PlanRecord(
         key=plan.key,
         model=plan.model,

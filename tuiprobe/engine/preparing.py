@@ -95,9 +95,7 @@ def _emit_warnings(job: Job) -> None:
             f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
             "every figure describes a random network; pass --checkpoint FILE",
         )
-    notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
-    notes += [plan.head.note] if plan.head.note else []
-    for note in dict.fromkeys((*notes, *plan.suite.notes)):
+    for note in dict.fromkeys(note for of_set in record_of(plan).sets for note in of_set.notes):
         job.emit("warning", note)
     for layout in plan.layouts.values():
         for remark in layout.remarks:
