@@ -258,7 +258,7 @@ def half_width(drop: float, errors: Sequence[float] = ()) -> float:
         errors: Errors of the left-out shifts; none where the run has no labelled shift.
 
     >>> round(half_width(0.2), 4), round(half_width(0.2, [0.1, -0.1]), 4)
-    (0.112, 0.16)
+    (0.168, 0.16)
     """
     half = (WITH_SHIFTS if errors else WITHOUT_SHIFTS) * (FLOOR + SLOPE * max(drop, 0.0))
     if len(errors) < CHECKED_FROM:
