@@ -50,12 +50,19 @@ def test_classifiers_that_were_distilled_read_one_representation(name: str, tmp_
         assert torch.allclose(encoder.encode(images), h, atol=1e-4)
 
 
-def test_a_classifier_behind_another_layer_is_no_head_over_h(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["efficientvit_m0", "repvit_m0_9"])  # of the second several
+def test_a_classifier_of_batch_normalisation_and_a_linear_layer(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = timm.create_model("efficientvit_m0")
-    model.head.bn.running_mean.add_(1)  # its linear layer alone would give other answers
+    model = timm.create_model(name, num_classes=5).eval()
+    for layer, buffer in model.named_buffers():
+        if layer.endswith("running_mean"):
+            buffer.add_(torch.randn_like(buffer))  # its linear layer alone gives other answers
     torch.save(model.state_dict(), tmp_path / "w.pth")
-    assert load_encoder("timm:efficientvit_m0", checkpoint=tmp_path / "w.pth").head() is None
+    encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pth")
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        logits = encoder.head().logits(encoder.encode(images))
+        assert torch.allclose(logits, model(images), atol=1e-4)
 
 
 def test_a_distilled_transformer_of_other_classes_or_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -140,35 +141,54 @@ def load(request: ModelRequest) -> Encoder:
 def _linear(model: Any, h: Tensor, features: Any) -> nn.Linear | None:
     """Returns the classifier as a linear layer over h; None if it is none.
 
-    Several layers answer by the mean of their logits: each of its part of h, or all of the same.
+    Batch normalisation before a linear layer is part of it. Several layers answer by the mean of
+    their logits: each of its part of h, or all of the same.
 
     Args:
         model: The model.
         h: The representation of an image, `[1, width]`.
         features: What `forward_features` gives for it.
     """
-    found, width = model.get_classifier(), h.shape[-1]
-    if isinstance(found, nn.Linear):
-        right = found.in_features == width and _answers(found, model, h, features)
-        return found if right else None  # another layer may lie between
+    found = model.get_classifier()
     layers = list(found) if isinstance(found, tuple | list | nn.ModuleList) else [found]
-    pointwise = [isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) for m in layers]
-    if not all(isinstance(m, nn.Linear) or one for m, one in zip(layers, pointwise, strict=True)):
+    name = next((name for name, layer in model.named_modules() if layer is found), "")
+    around = model.get_submodule(name.rpartition(".")[0])  # of some, batch normalisation and it
+    for several in (layers, [] if around is model else [around]):
+        layer = _joined(several, h.shape[-1])
+        if layer is not None and _answers(layer, model, h, features):
+            return layer
+    return None
+
+
+def _joined(layers: Sequence[nn.Module], width: int) -> nn.Linear | None:
+    """Returns one linear layer for several, by their logits of unit vectors; None if it cannot."""
+    matrices = [[p for p in layer.parameters() if p.ndim > 1] for layer in layers]
+    if not layers or not all(matrices):
         return None
-    weights = [layer.weight.flatten(1) for layer in layers]
-    apart = len(weights) > 1 and sum(w.shape[1] for w in weights) == width
-    if len({len(w) for w in weights}) != 1 or not (
-        apart or {w.shape[1] for w in weights} == {width}
-    ):
+    widths = [of_layer[-1].shape[1] for of_layer in matrices]
+    apart = len(layers) > 1 and sum(widths) == width
+    if not apart and set(widths) != {width}:
+        return None  # another layer may lie between
+    if isinstance(layers[0], nn.Linear) and len(layers) == 1:
+        return layers[0]
+    vectors = torch.cat([torch.zeros(1, width), torch.eye(width)]).double()
+    read = torch.split(vectors, widths, 1) if apart else [vectors] * len(layers)
+    try:
+        logits = torch.stack([*map(_logits, layers, read)]).mean(0)
+    except Exception:  # it takes something else, such as maps
         return None
-    joined = nn.Linear(width, len(weights[0]))
-    with torch.no_grad():
-        joined.weight.copy_(
-            torch.cat(weights, 1) / len(weights) if apart else sum(weights) / len(weights)
-        )
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        joined.bias.copy_(sum(biases, torch.zeros(len(weights[0]))) / len(weights))
-    return joined if _answers(joined, model, h, features) else None
+    layer = nn.Linear(width, logits.shape[1])
+    layer.bias.copy_(logits[0])
+    layer.weight.copy_((logits[1:] - logits[0]).T)
+    return layer
+
+
+def _logits(layer: nn.Module, vectors: Tensor) -> Tensor:
+    """Returns what a layer in float64 makes of vectors, which a convolution takes as maps."""
+    layer = copy.deepcopy(layer).double()
+    pointwise = any(isinstance(part, nn.Conv2d) for part in layer.modules())
+    logits: Tensor = layer(vectors[:, :, None, None] if pointwise else vectors)
+    return logits.flatten(1)
 
 
 def _answers(layer: nn.Linear, model: Any, h: Tensor, features: Any) -> bool:
