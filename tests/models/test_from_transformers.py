@@ -141,22 +141,39 @@ def test_a_classifier_answers_as_its_library_does(vit: Path, pictures: list[Imag
     assert set(statuses(encoder).values()) == {"pass"}
 
 
-@pytest.mark.parametrize("kind", ["ResNet", "Siglip", "Dinov2WithRegisters"])
-def test_other_classifiers(kind: str, tmp_path: Path, pictures: list[Image.Image]) -> None:
+def pickled_weights(model: Any, folder: Path) -> None:
+    """Saves the weights of a folder as the library did before safetensors."""
+    (folder / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize(
+    "kind", ["ResNet", "Siglip", "Dinov2WithRegisters", "DeiTWithTeacher"]
+)  # the last answers by the mean of two heads
+def test_other_classifiers(
+    kind: str, form: str, tmp_path: Path, pictures: list[Image.Image]
+) -> None:
+    kind, teacher, _ = kind.partition("WithTeacher")
     kinds: dict[str, dict[str, Any]] = {
+        "DeiT": VISION,
         "ResNet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
         "Siglip": {"vision_config": VISION},
         "Dinov2WithRegisters": {**VISION, "num_register_tokens": 4},
     }
     config = getattr(hf, f"{kind}Config")(**kinds[kind], num_labels=5)
-    model = getattr(hf, f"{kind}ForImageClassification")(config).eval()
+    model = getattr(hf, f"{kind}ForImageClassification{teacher}")(config).eval()
     processor = hf.ViTImageProcessor(size={"height": 32, "width": 32})
-    encoder = load_encoder(f"transformers:local-dir:{saved(model, tmp_path, processor)}")
+    saved(model, tmp_path, processor)
+    if form == "bin":
+        pickled_weights(model, tmp_path)
+    encoder = load_encoder(f"transformers:local-dir:{tmp_path}")
     with torch.inference_mode():
         logits = encoder.head().logits(encoder.encode(tensors(encoder, pictures)))
         expected = model(**processor(pictures, return_tensors="pt")).logits
     assert torch.allclose(logits, expected, atol=1e-5)
     assert encoder.head().classes == tuple("01234")  # LABEL_0 is no name
+    assert encoder.width == encoder.head().weight.shape[1]
     if kind == "Dinov2WithRegisters":
         taps = {tap.name: tap.prefix_tokens for tap in encoder.taps()}
         assert taps["dinov2_with_registers.layernorm"] == 5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,45 @@ def classifier_head(layer: nn.Linear) -> Head:
         count, source = 2, "classifier, one output as the log-odds of the second class"
     classes = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
     return Head(weight, bias, classes, source=source)
+
+
+def joined_classifier(layers: Sequence[nn.Module], width: int) -> nn.Linear | None:
+    """Returns one linear layer that gives the mean of several, by their logits of unit vectors.
+
+    Args:
+        layers: Each takes its part of h, one after the other, or all of it.
+        width: Channels of h.
+
+    Returns:
+        The layer, which is right only if they are linear; None if they take something else.
+    """
+    matrices = [[p for p in layer.parameters() if p.ndim > 1] for layer in layers]
+    if not layers or not all(matrices):
+        return None
+    widths = [of_layer[-1].shape[1] for of_layer in matrices]
+    apart = len(layers) > 1 and sum(widths) == width
+    if not apart and set(widths) != {width}:
+        return None
+    if isinstance(layers[0], nn.Linear) and len(layers) == 1:
+        return layers[0]
+    vectors = torch.cat([torch.zeros(1, width), torch.eye(width)]).double()
+    read = torch.split(vectors, widths, 1) if apart else [vectors] * len(layers)
+    try:
+        logits = torch.stack([*map(_logits, layers, read)]).mean(0)
+    except Exception:  # of maps
+        return None
+    layer = nn.Linear(width, logits.shape[1])
+    layer.bias.data.copy_(logits[0])
+    layer.weight.data.copy_((logits[1:] - logits[0]).T)
+    return layer
+
+
+def _logits(layer: nn.Module, vectors: Tensor) -> Tensor:
+    """Returns what a layer in float64 makes of vectors, which a convolution takes as maps."""
+    layer = copy.deepcopy(layer).double()
+    pointwise = any(isinstance(part, nn.Conv2d) for part in layer.modules())
+    logits: Tensor = layer(vectors[:, :, None, None] if pointwise else vectors)
+    return logits.flatten(1)
 
 
 def _two_rows(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.class_names import read_classes, refuse_unordered
 from tuiprobe.catalog.imagenet import imagenet_labels
 from tuiprobe.errors import UsageError
-from tuiprobe.models.heads import Head, classifier_head
+from tuiprobe.models.heads import Head, classifier_head, joined_classifier
 from tuiprobe.models.info import (
     PreprocessingInfo,
     measured_normalisation,
@@ -98,15 +98,15 @@ def parts_of_module(
     place = next((name for name, layer in module.named_modules() if layer is head), None)
     copied = _copy(module, kind)
     vectors = ModuleOutput(copied)
-    output, ending = _trial(vectors, images, kind)
-    layer = ending
+    output, layers = _trial(vectors, images, kind)
     if head is not None:
-        layer = cast(nn.Linear, copied.get_submodule(place)) if place else None
+        layers = [cast(nn.Linear, copied.get_submodule(place))] if place else []
+    layer = joined_classifier(layers, sum(layer.in_features for layer in layers))
     forward: Callable[[Tensor], Tensor]
     # Where h is read is part of what is measured.
     where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
-        width, forward = layer.in_features, BeforeLayer(copied, layer)
+        width, forward = layer.in_features, BeforeLayers(copied, layers)
         classes = _configured_names(module, layer.out_features) if classes is None else classes
     else:
         width, forward = output.shape[1], vectors
@@ -157,27 +157,27 @@ def _copy(module: nn.Module, kind: str) -> nn.Module:
 # The forward pass.
 
 
-class BeforeLayer:
-    """Maps images to the input of a layer, caught by a hook.
+class BeforeLayers:
+    """Maps images to the input of layers, caught by hooks.
 
     Args:
-        module: The module that calls the layer once a pass.
-        layer: The layer.
+        module: The module that calls each layer once a pass.
+        layers: The layers.
     """
 
-    def __init__(self, module: nn.Module, layer: nn.Module) -> None:
-        self._module = module
-        self._caught: list[Tensor] = []
-        layer.register_forward_pre_hook(self._catch)
+    def __init__(self, module: nn.Module, layers: Sequence[nn.Module]) -> None:
+        self._module, self._layers = module, layers
+        self._caught: dict[nn.Module, Tensor] = {}
+        for layer in layers:
+            layer.register_forward_pre_hook(self._catch)
 
     def _catch(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._caught.append(inputs[0])
+        self._caught[layer] = inputs[0]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Returns the input of the layer, `[B, width]`."""
-        self._caught.clear()
+        """Returns the inputs of the layers, one after the other, `[B, width]`."""
         self._module(images)
-        return self._caught.pop().flatten(1)
+        return torch.cat([self._caught.pop(layer).flatten(1) for layer in self._layers], dim=1)
 
 
 class ModuleOutput(nn.Module):
@@ -209,10 +209,11 @@ class ModuleOutput(nn.Module):
         return vectors.flatten(1)
 
 
-def _trial(vectors: ModuleOutput, images: Tensor, kind: str) -> tuple[Tensor, nn.Linear | None]:
-    """Returns the output for two images, and the linear layer that the module ends in, if any.
+def _trial(vectors: ModuleOutput, images: Tensor, kind: str) -> tuple[Tensor, list[nn.Linear]]:
+    """Returns the output for two images, and the linear layers that the module ends in, if any.
 
-    A softmax or a sigmoid may follow the layer. The layer before an embedding is no classifier.
+    A softmax or a sigmoid may follow a single layer; two give their mean. The layer before an
+    embedding is no classifier.
     """
     calls: list[tuple[nn.Linear, Tensor]] = []
 
@@ -234,12 +235,18 @@ def _trial(vectors: ModuleOutput, images: Tensor, kind: str) -> tuple[Tensor, nn
         for hook in hooks:
             hook.remove()
     vector = _vectors(output, kind)
+    calls = [call for call in calls if call[1].shape == vector.shape]
+    if name not in ("", "logits"):
+        return vector, []
     for layer, logits in reversed(calls):
-        if logits.shape == vector.shape and name in ("", "logits"):
-            ends = (logits, logits.softmax(-1), logits.log_softmax(-1), logits.sigmoid())
-            if any(torch.allclose(end, vector, equal_nan=True) for end in ends):
-                return vector, layer
-    return vector, None
+        ends = (logits, logits.softmax(-1), logits.log_softmax(-1), logits.sigmoid())
+        if any(torch.allclose(end, vector, equal_nan=True) for end in ends):
+            return vector, [layer]
+    if len(calls) > 1:
+        (one, a), (other, b) = calls[-2:]
+        if one is not other and torch.allclose((a + b) / 2, vector):
+            return vector, [one, other]
+    return vector, []
 
 
 class LogitsOfProbabilities(nn.Module):

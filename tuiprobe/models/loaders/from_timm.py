@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import classifier_head
+from tuiprobe.models.heads import classifier_head, joined_classifier
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, pooling_of, weights_info
 from tuiprobe.models.loaders.checkpoints import (
     StateDict,
@@ -154,41 +153,10 @@ def _linear(model: Any, h: Tensor, features: Any) -> nn.Linear | None:
     name = next((name for name, layer in model.named_modules() if layer is found), "")
     around = model.get_submodule(name.rpartition(".")[0])  # of some, batch normalisation and it
     for several in (layers, [] if around is model else [around]):
-        layer = _joined(several, h.shape[-1])
+        layer = joined_classifier(several, h.shape[-1])
         if layer is not None and _answers(layer, model, h, features):
             return layer
     return None
-
-
-def _joined(layers: Sequence[nn.Module], width: int) -> nn.Linear | None:
-    """Returns one linear layer for several, by their logits of unit vectors; None if it cannot."""
-    matrices = [[p for p in layer.parameters() if p.ndim > 1] for layer in layers]
-    if not layers or not all(matrices):
-        return None
-    widths = [of_layer[-1].shape[1] for of_layer in matrices]
-    apart = len(layers) > 1 and sum(widths) == width
-    if not apart and set(widths) != {width}:
-        return None  # another layer may lie between
-    if isinstance(layers[0], nn.Linear) and len(layers) == 1:
-        return layers[0]
-    vectors = torch.cat([torch.zeros(1, width), torch.eye(width)]).double()
-    read = torch.split(vectors, widths, 1) if apart else [vectors] * len(layers)
-    try:
-        logits = torch.stack([*map(_logits, layers, read)]).mean(0)
-    except Exception:  # it takes something else, such as maps
-        return None
-    layer = nn.Linear(width, logits.shape[1])
-    layer.bias.copy_(logits[0])
-    layer.weight.copy_((logits[1:] - logits[0]).T)
-    return layer
-
-
-def _logits(layer: nn.Module, vectors: Tensor) -> Tensor:
-    """Returns what a layer in float64 makes of vectors, which a convolution takes as maps."""
-    layer = copy.deepcopy(layer).double()
-    pointwise = any(isinstance(part, nn.Conv2d) for part in layer.modules())
-    logits: Tensor = layer(vectors[:, :, None, None] if pointwise else vectors)
-    return logits.flatten(1)
 
 
 def _answers(layer: nn.Linear, model: Any, h: Tensor, features: Any) -> bool:

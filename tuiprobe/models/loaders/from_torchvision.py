@@ -23,7 +23,7 @@ from tuiprobe.models.loaders.checkpoints import (
     seeded,
     with_classifier,
 )
-from tuiprobe.models.loaders.from_module import BeforeLayer
+from tuiprobe.models.loaders.from_module import BeforeLayers
 from tuiprobe.models.loaders.published_weights import (
     check_url,
     is_offline,
@@ -102,7 +102,7 @@ def load(request: ModelRequest) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=BeforeLayer(model, linear),
+        forward=BeforeLayers(model, [linear]),
         device=request.device,
         dtype=request.dtype,
         loader="torchvision",

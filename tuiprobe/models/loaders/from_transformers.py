@@ -1,7 +1,7 @@
 """Models of transformers: image classifiers, and the dual encoders CLIP, SigLIP and SigLIP 2.
 
-No code of a checkpoint runs: weights are safetensors, and a configuration that asks for code of its
-own is refused before the library reads it.
+No code of a checkpoint runs: weights are safetensors, or pickles that `read_checkpoint` reads as
+data, and a configuration that asks for code of its own is refused before the library reads it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.loaders.checkpoints import seeded
+from tuiprobe.models.loaders.checkpoints import read_checkpoint, seeded
 from tuiprobe.models.loaders.from_module import parts_of_module
 from tuiprobe.models.loaders.handed_over import holds
 from tuiprobe.models.loaders.published_weights import quiet, resolve, verified
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import PRE_PROJECTION, DerivedTap
-from tuiprobe.plaintext import first_line, first_names
+from tuiprobe.plaintext import first_line, first_names, plain
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _CONFIGURATIONS = ("config.json", *_PROCESSORS, "tokenizer_config.json")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_PICKLES = "pytorch_model*.bin"
 _LOCAL = "local-dir:"
 
 _DUAL = {"CLIPModel", "SiglipModel"}
@@ -56,16 +57,20 @@ def load(request: ModelRequest) -> Encoder:
     architecture = _architecture(folder, place)
     _check_weights(folder, place)
     dual = architecture in _DUAL
-    auto = library.AutoModel if dual else library.AutoModelForImageClassification
+    options = {"dtype": torch.float32, "output_loading_info": True, **_AS_DATA}
+    pickles = [] if _has_safetensors(folder) else sorted(folder.glob(_PICKLES))
+    state = {name: tensor for file in pickles for name, tensor in read_checkpoint(file).items()}
     try:
         with seeded():
-            model, report = auto.from_pretrained(
-                folder,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **_AS_DATA,
-            )
+            if pickles:
+                config = library.AutoConfig.from_pretrained(folder, **_AS_DATA)
+                built = _class(library, architecture)
+                model, report = built.from_pretrained(
+                    None, config=config, state_dict=state, **options
+                )
+            else:
+                auto = library.AutoModel if dual else library.AutoModelForImageClassification
+                model, report = auto.from_pretrained(folder, use_safetensors=True, **options)
             processor = library.AutoImageProcessor.from_pretrained(folder, **_AS_DATA)
     except Exception as error:  # A third-party configuration can fail in any way.
         raise WeightsError(f"{place} cannot be loaded: {first_line(error)}") from error
@@ -130,7 +135,8 @@ def _located(spec: str, rest: str) -> tuple[Path, str]:
         return Path(folder)
 
     _architecture(cached(("*.json", "*.txt", "*.model")), rest)
-    return cached(_WEIGHTS), rest
+    folder = cached(_WEIGHTS)
+    return folder if _has_safetensors(folder) else cached((_PICKLES,)), rest
 
 
 def _architecture(folder: Path, place: str) -> str:
@@ -185,16 +191,27 @@ def _code_in(content: object) -> Iterator[str]:
             yield from _code_in(value)
 
 
+def _has_safetensors(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _WEIGHTS[:2])
+
+
+def _class(library: Any, architecture: str) -> Any:
+    """Returns the class of the library that a configuration names; as data, any name may be one."""
+    built = getattr(library, architecture, None)
+    if not (isinstance(built, type) and issubclass(built, library.PreTrainedModel)):
+        raise WeightsError(f"transformers has no model {plain(architecture[:80])}")
+    return built
+
+
 def _check_weights(folder: Path, place: str) -> None:
-    """Refuses a checkpoint without safetensors, and damaged files of the hub's cache."""
-    if not any((folder / name).is_file() for name in _WEIGHTS[:2]):
-        pickled = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth"))
-        others = f", and pickled weights ({first_names(pickled)}) are not opened" if pickled else ""
+    """Refuses a checkpoint without weights that are read, and damaged ones of the hub's cache."""
+    files = [*folder.glob("model*.safetensors"), *folder.glob(_PICKLES)]
+    if not files or not (_has_safetensors(folder) or any(f.suffix == ".bin" for f in files)):
         raise WeightsError(
-            f"{place} holds no {_WEIGHTS[0]}{others}: load the model where you trust it, and "
-            "save it again with save_pretrained"
+            f"{place} holds no {_WEIGHTS[0]}, nor {_PICKLES}: load the model where you trust it, "
+            "and save it again with save_pretrained"
         )
-    for file in folder.glob("model*.safetensors"):
+    for file in files:
         verified(file)
 
 
