@@ -195,7 +195,10 @@ def open_folder(root: str, base: Path | None = None) -> Dataset:
     table = images.folder / METADATA
     if table.is_file():
         try:
-            return labelled(images, table)
+            relabelled = labelled(images, table)
+            if len(images.classes) < 2:  # else the labels say whose place they take
+                images.remarks.append(f"labels are those of {METADATA}")
+            return relabelled
         except SeveralPartsError:
             raise
         except DataError as error:

@@ -242,7 +242,9 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     texts = [listing.labels[row] for row in rows]
     values, classes = numbered(file, texts, names)
     others = len(at) - len(at.keys() & set(keys))
-    remarks = [f"labels are those of {file.name}", *listing.remarks(others), *_parts(file, tested)]
+    remarks = [*listing.remarks(others), *_parts(file, tested)]
+    if len(images.classes) > 1:
+        remarks.insert(0, f"labels are those of {plain(file.name)}, not those of {images.source}")
     relabelled = Relabelled(images, classes, values.tolist(), remarks)
     relabelled.tested, relabelled.several_parts = tested, several_parts
     return relabelled
