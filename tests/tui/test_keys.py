@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual import events
 from textual.command import CommandPalette
 from textual.widgets import Input
 
@@ -26,7 +25,7 @@ from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen
-from tuiprobe.tui.screens.dialogs import JumpScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -98,10 +97,11 @@ async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> Non
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         results = app.screen
-        await pilot.press("apostrophe")
-        await until(pilot, lambda: isinstance(app.screen, JumpScreen))
-        for key in "zz":  # to the box itself, as keys that it has before it closes
-            app.screen.post_message(events.Key(key, key))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        box = app.screen
+        for _ in range(2):  # as by keys that it has before it closes
+            box.dismiss()
         await until(pilot, lambda: app.screen is results)
         await settled()
         assert app.screen is results

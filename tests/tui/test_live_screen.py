@@ -263,23 +263,21 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(
     }
     monkeypatch.setattr(view, "_planned", lambda path, written: about.get(path.name, {}))
     for name in about:
-        (live_run(tmp_path / name) / "plan.json").write_text("{}")
+        live_run(tmp_path / name)
     app = TuiprobeApp(open_run=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(150, 40)) as pilot:
         await until(
             pilot,
-            lambda: content(app, "#place").startswith("● mini_clip, 1 of 2 models: measuring"),
+            lambda: content(app, "#place").startswith("● mini_clip, 1 of 2 models "),
         )
         assert content(app, "#place").endswith("says nothing about real CLIPs")
         # Both models on one axis, whichever of them is shown below.
-        await until(
-            pilot, lambda: sum("90.0 % (87.4 to 92.1)" in line for line in answers(app)) == 3
-        )
+        await until(pilot, lambda: len(answers(app)) == 6)
         assert [line.split()[0] for line in answers(app)[:2]] == [
             app.mark(tmp_path / name).sign for name in (long, "one")
         ]
         write_live(tmp_path / "one", 2, done=1000, sets=("val", "r"))  # of which one is a shift
-        await until(pilot, lambda: "90.0 % (88.0 to 91.7)" in answers(app)[1])
+        await until(pilot, lambda: "90.0 % (88.1 to 91.9)" in answers(app)[1])
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(" DEMONSTRATION"))
         say(tmp_path / long, "stage", "probing", phase="probe")

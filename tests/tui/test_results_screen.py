@@ -33,7 +33,6 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.commands import working_keys
-from tuiprobe.tui.screens.dialogs import JumpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -544,22 +543,6 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen.run != damaged
-
-
-async def test_a_letter_goes_to_each_panel(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
-        screen = await to_tab(pilot, app, "channels")
-        await pilot.press("apostrophe")
-        await goes_to(pilot, JumpScreen)
-        letters = [str(one.content).strip() for one in app.screen.query(Static)]
-        assert letters == ["a", "s", "d", "f"]  # what is in sight
-        await pilot.press("f")
-        about = screen.query_one("#about-scroll")
-        await until(pilot, lambda: app.focused is about)
-        await pilot.press("apostrophe", "escape")
-        await until(pilot, lambda: app.screen is screen)
-        assert app.focused is about
 
 
 async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -79,4 +80,34 @@ def wilson_unknown(hits: int, n: int, unknown: int, reach: float = 1.0) -> Figur
         unit="share",
         n=n,
         method=f"Wilson, {unknown:,} without an answer wrong or right",
+    )
+
+
+def mean_share(shares: Sequence[Estimate], *, unanswered: bool = False) -> Estimate:
+    """Returns the mean of shares of several sets, with the binomial error of each (delta method).
+
+    Args:
+        shares: At least one, each with its number of trials and its interval.
+        unanswered: Whether many trials have no result; the ends are then the means of the ends.
+
+    >>> mean = mean_share([wilson(90, 100), wilson(50, 100)])
+    >>> [round(x, 3) for x in (mean.low, mean.value, mean.high)]
+    [0.642, 0.7, 0.758]
+    """
+    value = float(np.mean([share.value for share in shares]))
+    # p is shrunk towards 1/2, so that a share of 0 or 1 does not count as certain.
+    pulled = [(share.value * share.n + 2) / (share.n + 4) for share in shares]
+    variance = sum(p * (1 - p) / share.n for p, share in zip(pulled, shares, strict=True))
+    half = NORMAL_95 * variance**0.5 / len(shares)
+    low, high = value - half, value + half
+    if unanswered:
+        ends = np.array([(share.low, share.high) for share in shares], dtype=np.float64)
+        low, high = map(float, ends.mean(axis=0))
+    return Estimate(
+        value=value,
+        low=max(0.0, low),
+        high=min(1.0, high),
+        unit="share",
+        n=sum(share.n for share in shares),
+        method=f"binomial, mean of {len(shares)} sets",
     )

@@ -38,6 +38,8 @@ class SetCount:
         shards: Shards that they are divided into.
         shard_images: Images of each shard but the last; 0 if unknown.
         done: Images that are measured or unreadable.
+        is_shift: Whether readers know it as a shift: neither the in-distribution set, a target nor
+            the concept set.
     """
 
     name: str
@@ -45,6 +47,7 @@ class SetCount:
     shards: int
     shard_images: int = 0
     done: int = 0
+    is_shift: bool = False
 
     def size(self, number: int) -> int:
         """Returns the images of a shard; 0 if there is no such shard."""
@@ -178,11 +181,18 @@ def named_ranks(numbers: Sequence[int]) -> str:
 @lru_cache(maxsize=_CACHED)
 def _set_counts(file: Entry, _written: int) -> tuple[SetCount, ...]:
     try:
+        plan = file.read_json()
         counts = tuple(
             SetCount(
-                record["name"], record["planned"], record["shards"], record.get("shard_images") or 0
+                record["name"],
+                record["planned"],
+                record["shards"],
+                record.get("shard_images") or 0,
+                is_shift=index > 0
+                and not record.get("target")
+                and record["name"] != plan.get("concept_set"),
             )
-            for record in file.read_json()["sets"]
+            for index, record in enumerate(plan["sets"])
         )
     except (TuiprobeError, KeyError, TypeError, AttributeError):
         return ()

@@ -1,4 +1,4 @@
-"""The command palette: every action of every screen with its key, the most used first.
+"""The command palette: every action of every screen with its key.
 
 One registry feeds footer, help and palette: the bindings of the screens and their widgets.
 """
@@ -97,7 +97,7 @@ class Commands(Provider):
         return Command(text, key, run, place, binding.show)
 
     def _commands(self) -> list[Command]:
-        """Returns all commands, the most used first; keys that only lead back are left out."""
+        """Returns all commands, moves of a cursor last; keys that only lead back are left out."""
         commands = [*self._screen_commands]
         names = {one.text.partition(":")[0] for one in commands}
         for name, place, how in OTHER_SCREENS:
@@ -109,39 +109,26 @@ class Commands(Provider):
                 command = self._command(binding, str, "results" if name == "section" else name)
                 hint = f"{how}{command.key}: {binding.tooltip}"
                 commands.append(replace(command, run=partial(self._lead_to_list, place, hint)))
-        used = self._app.settings.used
-        return sorted(commands, key=lambda one: (-used.get(one.text, 0), not one.shown))
+        return sorted(commands, key=lambda one: not one.shown)
 
     async def _lead_to_list(self, name: str, hint: str) -> None:
         """Goes to one of the main places, and says which keys go on there."""
         await self._app.run_action(f"app.open_list('{name}')")
         self._app.notify(hint, timeout=8, markup=False)
 
-    def _run(self, command: Command) -> Any:
-        used = self._app.settings.used
-        used[command.text] = used.get(command.text, 0) + 1
-        self._app.write_settings()
-        return command.run()
-
     async def discover(self) -> Hits:
         """Yields all commands."""
         for one in self._commands():
-            yield DiscoveryHit(one.line(inert(one.text)), partial(self._run, one), one.text)
+            yield DiscoveryHit(one.line(inert(one.text)), one.run, one.text)
 
     async def search(self, query: str) -> Hits:
-        """Yields the commands that match, the best first: by name, then by use, then by letters.
-
-        Args:
-            query: Letters in the order in which a command has them.
-        """
-        matcher, used = self.matcher(query), self._app.settings.used
+        """Yields the commands that match letters in their order, by Textual's score."""
+        matcher = self.matcher(query)
         for command in self._commands():
             score = matcher.match(command.text)
             if score > 0:
-                named = command.text.lower().startswith(query.lower())
-                score *= (1 + named) * (2.0 - 1.0 / (1 + used.get(command.text, 0)))
                 line = command.line(matcher.highlight(command.text))
-                yield Hit(score, line, partial(self._run, command), command.text)
+                yield Hit(score, line, command.run, command.text)
 
 
 class Palette(CommandPalette):

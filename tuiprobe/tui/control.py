@@ -109,7 +109,6 @@ class EngineApp(App[None]):
 
     Attributes:
         engines: In the order in which they were started.
-        pinned: Run directories that stay on top until the program ends.
         settings: What is kept for the next start.
     """
 
@@ -117,7 +116,6 @@ class EngineApp(App[None]):
         super().__init__()
         self.runs = runs
         self.engines: list[Engine] = []
-        self.pinned: set[Path] = set()
         self.settings = Settings.read()
         self._marks: dict[Path, RunMark] = {}
         self._counts: dict[Path, tuple[int, int]] = {}  # images measured and planned

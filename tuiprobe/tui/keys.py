@@ -59,7 +59,6 @@ _KEYS: dict[str, list[BindingType]] = {
         ),
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
-        Binding("p", "pin", "pin", tooltip="Keep this run on top, here and in Compare"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ],

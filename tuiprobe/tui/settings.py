@@ -1,11 +1,10 @@
-"""What the screens keep for the next start: theme, chosen keys, how often a command is used.
+"""What the screens keep for the next start: theme and chosen keys.
 
 The file may hold anything: what is no setting counts as nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,12 +19,10 @@ class Settings:
     Attributes:
         theme: Name of a theme.
         keymap: Keys by the id of what they do, such as `runs.compare`; several with commas.
-        used: How often a command of the palette was chosen, by its text.
     """
 
     theme: str = ""
     keymap: dict[str, str] = field(default_factory=dict)
-    used: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls) -> Settings:
@@ -36,11 +33,11 @@ class Settings:
             return cls()
         if not isinstance(values, dict):
             return cls()
-        theme = values.get("theme")
+        theme, keymap = values.get("theme"), values.get("keymap")
+        keymap = keymap if isinstance(keymap, dict) else {}
         return cls(
             theme if isinstance(theme, str) else "",
-            {id: keys for id, keys in _items(values, "keymap") if isinstance(keys, str) and keys},
-            {text: n for text, n in _items(values, "used") if type(n) is int and n > 0},
+            {id: key for id, key in keymap.items() if isinstance(key, str) and key},
         )
 
     def write(self) -> None:
@@ -52,11 +49,6 @@ class Settings:
         file = _file()
         values = {name: value for name, value in asdict(self).items() if value}
         Entry(file.parent, file.name).write_json(values)
-
-
-def _items(values: dict[str, object], name: str) -> Iterable[tuple[str, object]]:
-    value = values.get(name)
-    return value.items() if isinstance(value, dict) else ()
 
 
 def _file() -> Path:

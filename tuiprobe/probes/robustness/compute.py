@@ -15,7 +15,6 @@ from tuiprobe.catalog.effective_robustness import (
     mean_of,
 )
 from tuiprobe.errors import DataError
-from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
 from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
@@ -32,7 +31,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
-from tuiprobe.results.proportions import MOST_UNANSWERED
+from tuiprobe.results.proportions import MOST_UNANSWERED, mean_share
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE
@@ -464,28 +463,12 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
 
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
-    """Returns the mean top-1 over shifts, with the binomial error of each (delta method).
-
-    Where many images have no answer, its ends are the means of the ends.
-    """
+    """Returns the mean top-1 over shifts."""
     tops = [accuracy.top1 for accuracy in accuracies if is_known(accuracy.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
-    mean = float(np.mean([top.value for top in tops]))
-    # p is shrunk towards 1/2, so that an accuracy of 0 or 1 does not count as certain.
-    pulled = [(top.value * top.n + 2) / (top.n + 4) for top in tops]
-    variance = sum(p * (1 - p) / top.n for p, top in zip(pulled, tops, strict=True))
-    half = NORMAL_95 * variance**0.5 / len(tops)
-    low, high = mean - half, mean + half
-    if any(each.unanswered > MOST_UNANSWERED * each.images for each in accuracies):
-        low, high = (float(np.mean([getattr(top, end) for top in tops])) for end in ("low", "high"))
-    return Estimate(
-        value=mean,
-        low=max(0.0, low),
-        high=min(1.0, high),
-        n=sum(top.n for top in tops),
-        method=f"binomial, mean of {len(tops)} sets",
-    )
+    many = any(each.unanswered > MOST_UNANSWERED * each.images for each in accuracies)
+    return mean_share(tops, unanswered=many)
 
 
 def _effective(baseline: Baseline, accuracies: Sequence[SetAccuracy]) -> EffectiveRobustness:

@@ -13,7 +13,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import ScreenResume
-from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -101,14 +100,6 @@ class ProbeScreen(Screen[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = with_ids("screen", [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
-        Binding(
-            "apostrophe",
-            "jump",
-            "jump",
-            show=False,
-            key_display="'",
-            tooltip="A letter goes to each panel",
-        ),
         Binding("M", "app.open_list('models')", "models", show=False, tooltip="The list of models"),
         Binding("R", "app.open_list('runs')", "runs", show=False, tooltip="All runs"),
     ])  # fmt: skip
@@ -145,20 +136,6 @@ class ProbeScreen(Screen[None]):
     def shown_run(self) -> Path | None:
         """The run directory that is shown; None where the screen is not about one."""
         return None
-
-    def action_jump(self) -> None:
-        """Puts a letter on every panel in sight; the letter goes there."""
-        from tuiprobe.tui.screens.dialogs import JumpScreen
-
-        inside = Region(0, 0, *self.size)
-        corners = ((widget, widget.region) for widget in self.focus_chain)
-        widgets = [widget for widget, at in corners if at and inside.contains_point(at.offset)]
-
-        def focus(widget: Widget | None) -> None:
-            if widget is not None:
-                self.set_focus(widget)
-
-        self.app.push_screen(JumpScreen(widgets), focus)
 
     def on_screen_suspend(self) -> None:
         """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens.

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from rich.text import Text
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widget import Widget
 from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
 from tuiprobe.catalog import glossary
@@ -211,42 +210,6 @@ class PickerScreen(Dialog[Path | None]):
         tree.path = path
         self.query_one(Input).value = str(path)
         tree.focus()
-
-
-LETTERS = "asdfghjklqwertyuiopzxcvbnm"
-
-
-class JumpScreen(Dialog[Widget | None]):
-    """Letters over the screen below; one of them goes to its panel, any other key back.
-
-    Args:
-        places: The widgets that can be gone to, in order.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "back", tooltip="Back without going anywhere")
-    ]
-    DEFAULT_CSS = """
-    JumpScreen { background: transparent; layers: letters; }
-    JumpScreen Static { position: absolute; width: 3; height: 1; background: $accent;
-        color: $background; text-style: bold; }
-    """
-
-    def __init__(self, widgets: list[Widget]) -> None:
-        super().__init__()
-        self._widgets = dict(zip(LETTERS, widgets, strict=False))
-
-    def compose(self) -> ComposeResult:
-        """Puts a letter on the corner of each widget."""
-        for letter, widget in self._widgets.items():
-            sign = Static(f" {letter} ", markup=False)
-            sign.styles.offset = (widget.region.x, widget.region.y)
-            yield sign
-
-    def on_key(self, event: events.Key) -> None:
-        """Goes to the widget of the letter."""
-        event.stop()
-        self.dismiss(self._widgets.get(event.key))
 
 
 def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:

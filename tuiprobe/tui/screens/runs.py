@@ -79,7 +79,7 @@ def run_cells(
 
     Args:
         row: The run.
-        head: What stands before its name: whether it is marked and pinned, and its sign.
+        head: What stands before its name: whether it is marked, and its sign.
         decimals: Decimal places of the columns of figures.
     """
     accuracy, shifts, kurtosis = decimals
@@ -226,9 +226,8 @@ class RunsScreen(FilteredScreen):
             self._show()
 
     def _cells(self, row: RunView) -> list[str]:
-        pinned = "p" if row.path.absolute() in self.app.pinned else " "
         marked = "☑" if row.path in self._marked else "☐"
-        return run_cells(row, f"{marked}{pinned}{self.app.mark(row.path).sign}", self._decimals)
+        return run_cells(row, f"{marked} {self.app.mark(row.path).sign}", self._decimals)
 
     def _show(self) -> None:
         current = self.table.current
@@ -236,7 +235,6 @@ class RunsScreen(FilteredScreen):
         if self.table.sorted_by is not None:
             column, down = self.table.sorted_by
             rows.sort(key=_sort_key(column), reverse=down)
-        rows.sort(key=lambda row: row.path.absolute() not in self.app.pinned)
         columns = zip(
             *((row.summary.accuracy, row.summary.shifts, row.summary.kurtosis) for row in rows),
             strict=True,
@@ -286,18 +284,10 @@ class RunsScreen(FilteredScreen):
         self.table.action_move(1)
         self._count(self.table.rows)
 
-    def action_pin(self) -> None:
-        """Keeps the run under the cursor on top, or no longer."""
-        row = self.table.current
-        if row is not None:
-            self.app.pinned.symmetric_difference_update({row.path.absolute()})
-            self._show()
-
     def action_compare(self) -> None:
-        """Opens the marked runs side by side, in the order of marking but pinned ones first."""
+        """Opens the marked runs side by side, in the order of marking."""
         finished = {row.path for row in self._all if row.results}
-        marked = [path for path in self._marked if path in finished]
-        chosen = sorted(marked, key=lambda path: path.absolute() not in self.app.pinned)
+        chosen = [path for path in self._marked if path in finished]
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -71,9 +69,10 @@ def _row_without_answers(name: str, view: RunView) -> ForestRow:
 
 
 def model_row(view: RunView, mark: RunMark) -> ForestRow:
-    """Returns the accuracy of a model so far: over the shifts, or else on the first set.
+    """Returns the accuracy of a model: over the shifts, or on the first set where there are none.
 
-    The interval of a mean over sets is that of independent images; with results it is theirs.
+    What is measured so far goes through the functions of the results, so the last live figures
+    are those of the results but for copies of images, which only results know.
 
     Args:
         view: The run of the model.
@@ -81,44 +80,37 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
     """
     row = ForestRow((str(view.about.get("model") or view.summary.model or view.name),), "",
                     mark=mark)  # fmt: skip
-    accuracy, images = None if view.answers else view.summary.shifts, 0
-    if accuracy is None:
-        counted = [one for one in view.answers.values() if one.right is not None and one.images]
-        counted = counted[1:] or counted  # the first one is in distribution
-        images = min((one.images for one in counted), default=0)
-        if not images:
-            measuring = view.state == "running"
-            return replace(row, figure="no answers yet" if measuring else view.word)
-        if len(counted) > 1:
-            low, value, high = live_mean([(one.right or 0, one.images) for one in counted])
-            accuracy = Estimate(value=value, low=low, high=high, unit="share", n=images, method="")
-        else:
-            from tuiprobe.results.proportions import wilson
-
-            accuracy = wilson(counted[0].right or 0, counted[0].images)
-    if not is_known(accuracy) or accuracy.low is None or accuracy.high is None:
-        return replace(row, figure="done, without shifts" if view.final else view.word)
-    ends = RangeEnds(accuracy.low, accuracy.value, accuracy.high)
-    images_text = f"{images:,} images{' each' * (len(view.answers) > 2)}" if images else ""
-    return replace(row, figure=accuracy.with_interval(), ends=ends, evidence=images_text)
+    figure, evidence = _model_accuracy(view)
+    if figure is None or figure.low is None or figure.high is None:
+        measuring = view.state == "running"
+        return replace(row, figure="no answers yet" if measuring else view.word)
+    ends = RangeEnds(figure.low, figure.value, figure.high)
+    return replace(row, figure=figure.with_interval(), ends=ends, evidence=evidence)
 
 
-def live_mean(counts: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
-    """Returns the mean of the shares of several sets between the ends of its 95 % interval.
+def _model_accuracy(view: RunView) -> tuple[Estimate | None, str]:
+    """Returns the accuracy of a model and what it rests on; None before there is one."""
+    from tuiprobe.results.proportions import mean_share, wilson
 
-    The variance of each share counts two right and two wrong images more (Agresti and Coull, 1998),
-    so that it is not zero where all are right.
+    shifts = has_shifts(view)
+    if not view.answers:
+        figure = view.summary.shifts if shifts else view.summary.accuracy
+        return (figure, "") if is_known(figure) else (None, "")
+    names = [name for name, count in view.sets.items() if count.is_shift] or [*view.sets][:1]
+    answers = [view.answers.get(name) for name in names]
+    labelled = [one for one in answers if one is not None and one.right is not None]
+    shares = [wilson(one.right or 0, one.images) for one in labelled]
+    known = [share for share in shares if is_known(share)]
+    if not known:
+        return None, ""
+    least = f"{min(share.n for share in known):,} images"
+    if not shifts:
+        return known[0], least
+    waiting = sum(one is None for one in answers)
+    sets = f" of {len(known)} of {len(known) + waiting} sets" if waiting else " each"
+    return mean_share(known), least + (sets if len(known) + waiting > 1 else "")
 
-    Args:
-        counts: Right images and images of each set.
 
-    >>> [round(end, 3) for end in live_mean([(90, 100), (50, 100)])]
-    [0.643, 0.7, 0.757]
-    """
-    variance = 0.0
-    for right, images in counts:
-        share = (right + 2) / (images + 4)
-        variance += share * (1 - share) / (images + 4)
-    value = sum(right / images for right, images in counts) / len(counts)
-    half = 1.96 * math.sqrt(variance) / len(counts)
-    return max(value - half, 0.0), value, min(value + half, 1.0)
+def has_shifts(view: RunView) -> bool:
+    """Returns whether a run measures shifts; if not, its first set stands for its model."""
+    return any(count.is_shift for count in view.sets.values())

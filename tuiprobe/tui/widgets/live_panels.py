@@ -18,7 +18,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.text import DIM, FigureText, fitted, inert, wrapped
-from tuiprobe.tui.widgets.answers import set_rows
+from tuiprobe.tui.widgets.answers import has_shifts, set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
 from tuiprobe.tui.widgets.pictures import HEIGHT, Picture, PictureGrid
@@ -177,7 +177,8 @@ class LivePanels(Vertical):
         self.query_one("#reason").display = bool(reason)
         self.query_one(Forest).show_rows(rows)
         model = view.about.get("model") or view.summary.model
-        title = f"so far: mean of shifts by model, then the sets of {model}" if models else "so far"
+        by_model = "mean of shifts" if has_shifts(view) else f"right on {next(iter(view.sets), '')}"
+        title = f"so far: {by_model} by model, then the sets of {model}" if models else "so far"
         self.query_one("#answers").border_title = inert(title)
         panel = self.query_one("#channels")
         if place is None:
