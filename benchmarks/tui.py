@@ -225,10 +225,10 @@ def filtering(rounds: int) -> float:
     """Returns the median milliseconds of a filter and an order over 5,000 rows."""
     from dataclasses import replace
 
-    from tuiprobe.catalog.model_list import listed
+    from tuiprobe.catalog.model_list import list_models
     from tuiprobe.tui import modellist
 
-    rows = [*listed()]
+    rows = [*list_models()]
     rows = [replace(rows[i % len(rows)], name=f"{i}") for i in range(5000)]
     seconds = []
     for _ in range(rounds):

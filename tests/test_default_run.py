@@ -159,6 +159,6 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_pa
     for name, report in reports.items():
         assert name.replace("_", r"\_") in every
         (final,) = part(report, OutlierResult).finals()
-        assert f"| {final.kurtosis.alone()} (" in every
+        assert f"| {final.kurtosis.point()} (" in every
     assert str(table.name) in done.stderr
     assert done.stdout.rpartition("Models\n======\n")[2].count("mini_clip") > 1

@@ -212,7 +212,7 @@ class _NotebookCell(_Narrator):
         self._renew("")
 
     def _renew(self, now: str) -> None:
-        lines = [*self._notable, *[now] * bool(now)]
+        lines = [*self._notable, now] if now else self._notable
         self._update(_text("\n".join(lines)), raw=True)
 
 

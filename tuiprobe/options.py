@@ -169,7 +169,7 @@ class OptionField:
     @property
     def help(self) -> str:
         """The help text; says so if the option may be given several times."""
-        return self.option.help + " Repeatable." * self.repeatable
+        return f"{self.option.help} Repeatable." if self.repeatable else self.option.help
 
     @property
     def summary(self) -> str:
@@ -268,7 +268,8 @@ def words_of(options: Iterable[OptionField], values: Mapping[str, Any]) -> list[
         if value is None or value == option.default:
             continue
         if option.kind is bool:
-            words += [option.flag] * bool(value)
+            if value:
+                words.append(option.flag)
         else:
             several = list(value) if isinstance(value, list | tuple) else [value]
             for text in map(str, several):

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import model_list
-from tuiprobe.catalog.model_list import download_words, listed, missing_weights
+from tuiprobe.catalog.model_list import download_words, list_models, missing_weights
 from tuiprobe.catalog.presets import presets
 from tuiprobe.models.loaders.published_weights import with_sizes
 from tuiprobe.narration import announce_downloads
@@ -91,7 +91,7 @@ def test_a_run_without_screens_says_so_before_it_starts() -> None:
 
 
 def test_presets_come_first_and_the_cursor_is_on_mini_clip() -> None:
-    first = list(islice(listed(), len(presets())))
+    first = list(islice(list_models(), len(presets())))
     assert [row.name for row in first] == list(presets())
     assert first[0].name == "mini_clip"
     assert first[0].cached == "yes"
@@ -105,7 +105,7 @@ def test_presets_come_first_and_the_cursor_is_on_mini_clip() -> None:
 
 
 def test_every_published_model_is_there_but_those_that_would_be_wrong() -> None:
-    rows = list(listed())
+    rows = list(list_models())
     specs = [row.name for row in rows]
     assert len(specs) == len(set(specs))
     assert "timm:resnet50.a1_in1k" in specs

@@ -153,7 +153,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
 def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
-    build_head(replace(plan(clip, data), directory=run), lambda event: None, hurried=True)
+    build_head(replace(plan(clip, data), directory=run), lambda event: None, interrupted=True)
     assert "stopped before the head was built" in str(read_head(run).head)
     assert clip.seen == 0
 

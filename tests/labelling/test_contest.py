@@ -267,7 +267,7 @@ def test_labels_of_nearly_all_pictures_prove_the_best_and_cut_every_range() -> N
 @pytest.mark.parametrize("seed", range(3))
 def test_what_labels_prove_replaces_a_sample_that_is_no_narrower(seed: int) -> None:
     contest, alone = Contest(street([1, 3], seed)), StratifiedSample(street([1], seed))
-    split = StratifiedSample(contest.pool.alone(0))
+    split = StratifiedSample(contest.pool.of_candidate(0))
     some = np.random.default_rng(seed).permutation(500).tolist()
     for start, end in pairwise((0, 400, 450, 480, 490, 495, 499)):
         for survey in (contest, alone):

@@ -305,8 +305,8 @@ async def test_no_figure_is_cut_and_the_table_scrolls_sideways(
         assert offset > 0
         for row, text in zip(rows, shown[1:], strict=True):
             assert row.difference.ends(signed=True) in text
-            assert row.first.alone(bare=True) in text
-            assert row.second.alone(bare=True) in text
+            assert row.first.point(bare=True) in text
+            assert row.second.point(bare=True) in text
         assert all("…" not in line.replace("[/]…", "") for line in shown[1:])
         await pilot.press(*["left"] * 40)
         await pilot.pause()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tuiprobe.catalog.model_list import listed
+from tuiprobe.catalog.model_list import list_models
 from tuiprobe.catalog.presets import ListedModel
 from tuiprobe.tui import modellist
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[ListedModel]:
-    return [*listed()]
+    return [*list_models()]
 
 
 def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(

@@ -125,13 +125,13 @@ def download_words(missing: Sequence[Missing]) -> str:
     return words
 
 
-def listed(words: Sequence[str] = ()) -> Iterator[ListedModel]:
+def list_models(words: Sequence[str] = ()) -> Iterator[ListedModel]:
     """Yields the models whose name, spec, backbone or pretraining contains all words.
 
     Specs that build a model with the wrong activation for its weights are left out; the list has
     the right ones. Iterate lazily to show the first rows at once.
 
-    >>> next(listed(["rn50_openai"])).spec
+    >>> next(list_models(["rn50_openai"])).spec
     'open_clip:RN50-quickgelu/openai'
     """
     folders = {folder.name for folder in hub_cache().glob("models--*")}

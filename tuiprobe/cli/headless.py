@@ -164,7 +164,7 @@ def dry_run(
         if as_json:
             print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
             continue
-        lines = [f"RUN  {one.spec.model}"] * (len(previews) > 1)
+        lines = [f"RUN  {one.spec.model}"] if len(previews) > 1 else []
         lines += [f"✗ {flag(wrong.option)}: {wrong.reason}" for wrong in one.wrong]
         print(*map(plain, [*lines, *preview_lines([one])]), sep="\n")
     return next((one.exit_code for one in previews if one.exit_code), 0)

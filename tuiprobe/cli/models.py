@@ -44,7 +44,7 @@ def models(
     if published:
         _published(words or [], as_json=as_json)
         return
-    from tuiprobe.catalog.model_list import listed, of_package
+    from tuiprobe.catalog.model_list import list_models, of_package
     from tuiprobe.catalog.presets import similar_models
     from tuiprobe.models.registry import foreign_models
     from tuiprobe.plaintext import plain
@@ -53,7 +53,7 @@ def models(
     for problem in problems:
         print(plain(f"warning: {problem}"), file=sys.stderr)
     foreign = list(of_package(others, words or []))
-    rows = [*listed(words or []), *foreign]
+    rows = [*list_models(words or []), *foreign]
     chosen = [row for row in rows if row.preset is not None] + foreign
     chosen = rows if words or everything else chosen
     if as_json:
@@ -63,7 +63,7 @@ def models(
         print(line)
     hint = "" if len(chosen) == len(rows) else "; name words to filter by, or --all"
     if words and not rows:
-        near = similar_models(listed(), " ".join(words))
+        near = similar_models(list_models(), " ".join(words))
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
     print(f"{len(chosen)} of {len(rows)} models{hint}", file=sys.stderr)
 

@@ -131,7 +131,7 @@ def _lead(model: DecidedModel) -> str | None:
 
 
 def _balanced(model: DecidedModel) -> str | None:
-    return None if model.balanced is None else model.balanced.alone()
+    return None if model.balanced is None else model.balanced.point()
 
 
 def _least_found(model: DecidedModel) -> str | None:
@@ -141,7 +141,7 @@ def _least_found(model: DecidedModel) -> str | None:
 
 def _loss(report: Report) -> str | None:
     lost_on, loss = _largest_loss(report)
-    return f"{lost_on} {loss.alone(signed=True, bare=True)}" if is_known(loss) else None
+    return f"{lost_on} {loss.point(signed=True, bare=True)}" if is_known(loss) else None
 
 
 def _speed(model: DecidedModel) -> str | None:

@@ -10,7 +10,7 @@ from tuiprobe.comparing.differences import Comparison
 from tuiprobe.probes.content import series
 from tuiprobe.results import Estimate, Frozen, Report, is_known
 from tuiprobe.results.headlines import LABELS_CURVE
-from tuiprobe.results.section import Chart, Drawn, Series
+from tuiprobe.results.section import Chart, Series, SeriesRole
 
 MOST_ROWS: Final = 40
 """Differences up to which those of single sets are shown."""
@@ -18,7 +18,7 @@ MOST_ROWS: Final = 40
 YOUR_PICTURES: Final = "your labelled pictures"
 """Name of the differences on the labelled pictures in question."""
 
-_ROLES: Final[tuple[Drawn, ...]] = ("main", "second", "third", "control", "context")
+_ROLES: Final[tuple[SeriesRole, ...]] = ("main", "second", "third", "control", "context")
 
 
 class PairedRow(Frozen):
@@ -122,7 +122,7 @@ def labels_chart(models: Sequence[str], reports: Sequence[Report], *, folded: bo
     return drawn[0][1].model_copy(update={"series": tuple(curves), "folded": folded})
 
 
-_CURVES: Final[tuple[Drawn, ...]] = ("main", "second", "third")
+_CURVES: Final[tuple[SeriesRole, ...]] = ("main", "second", "third")
 
 
 def _curve(report: Report) -> Chart | None:

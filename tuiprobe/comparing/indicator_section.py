@@ -10,7 +10,7 @@ from tuiprobe.comparing.indicator import FEWEST, CorrelatedRun, Correlations, In
 from tuiprobe.plaintext import count_of, listed
 from tuiprobe.probes.content import bullets, prose, table
 from tuiprobe.results import Estimate, is_known
-from tuiprobe.results.section import Chart, Drawn, Section, SectionContent, Series, Value
+from tuiprobe.results.section import Chart, Section, SectionContent, Series, SeriesRole, Value
 
 READ: Final = (
     "Spearman's correlation of ranks within strata of representation kind and backbone; p by "
@@ -21,7 +21,7 @@ READ: Final = (
 OPEN: Final = 12
 """Encoders that a list names, and up to which their table is not folded."""
 
-_ROLES: Final[dict[str, Drawn]] = {
+_ROLES: Final[dict[str, SeriesRole]] = {
     "zero-shot": "main", "finetuned": "second", "captions": "third", "supervised": "control",
     "unknown": "context",
 }  # fmt: skip

@@ -110,7 +110,7 @@ def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
         words += f" ({RISK})"
     nearest = decision.models[1]
     if is_known(nearest.difference) and nearest.difference.value > 0:
-        words += f"; it leads {nearest.model} by about {nearest.difference.alone()}"
+        words += f"; it leads {nearest.model} by about {nearest.difference.point()}"
     return f"Take {take.model}: {words}."
 
 

@@ -44,7 +44,7 @@ def build_head(
     plan: Plan,
     listen: Listener,
     *,
-    hurried: bool = False,
+    interrupted: bool = False,
     check: Callable[[], None] = lambda: None,
     seconds: float | None = None,
 ) -> None:
@@ -56,7 +56,7 @@ def build_head(
     Args:
         plan: The plan of the run.
         listen: Receives what is built, with progress.
-        hurried: Whether the run was interrupted; then only a head that needs no computation is
+        interrupted: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
         seconds: Most that it may take; None for no limit.
@@ -80,14 +80,14 @@ def build_head(
     progress, fitted = HeadProgress("classes", listen, check, seconds), None
     try:
         if fitting is None:
-            head = _build(plan, listen, progress, hurried)
+            head = _build(plan, listen, progress, interrupted)
         else:
             message = f"fitting a linear head to {len(fitting.features):,} labelled {plan.unit}"
             listen(Event("stage", message, {"stage": "head"}))
             made = _fit(plan, run, fitting)
             head, fitted = (made, None) if isinstance(made, NotRun) else made
             fitted = None if fitted is None else replace(fitted, tested=tested)
-        shift_heads = dict(_shift_name_heads(plan, progress, hurried))
+        shift_heads = dict(_shift_name_heads(plan, progress, interrupted))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
         write_head(plan.directory, plan.key, HeadFile(stopped))
@@ -132,7 +132,7 @@ def _arrays_of(head: Head) -> HeadArrays:
 
 def _digest(plan: Plan) -> str:
     """Returns a digest of the choice, without the images that a head is fitted to."""
-    return plan.head.digest() + "all" * (plan.spec.answers_among == "all")
+    return plan.head.digest() + ("all" if plan.spec.answers_among == "all" else "")
 
 
 def _parts(plan: Plan, images: SetFeatures) -> tuple[SetFeatures, NDArray[np.int64] | None]:
@@ -186,14 +186,16 @@ def _of_targets(
     return dict.fromkeys(plan.suite.targets, first)
 
 
-def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) -> Head | NotRun:
+def _build(
+    plan: Plan, listen: Listener, progress: HeadProgress, interrupted: bool
+) -> Head | NotRun:
     """Returns the head of a choice, or the reason why there is none."""
     choice = plan.head
     if choice.not_run is not None:
         return choice.not_run
     if choice.head is not None:
         return replace(choice.head, classes=choice.classes)
-    if unbuilt := _unbuilt(plan, choice.classes, hurried):
+    if unbuilt := _unbuilt(plan, choice.classes, interrupted):
         return unbuilt
     prompts = len(choice.classes) * len(choice.templates)
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
@@ -207,7 +209,7 @@ def _build(plan: Plan, listen: Listener, progress: HeadProgress, hurried: bool) 
 
 
 def _shift_name_heads(
-    plan: Plan, progress: HeadProgress, hurried: bool
+    plan: Plan, progress: HeadProgress, interrupted: bool
 ) -> Iterator[tuple[str, HeadArrays | NotRun]]:
     """Builds a zero-shot head from a shift's own class names, such as ObjectNet's 113.
 
@@ -220,7 +222,7 @@ def _shift_name_heads(
         if plan.head.kind != "zero-shot" or plan.suite.published.get(name) != "objectnet":
             continue
         names = prompt_names(dataset.classes)
-        if unbuilt := _unbuilt(plan, names, hurried):
+        if unbuilt := _unbuilt(plan, names, interrupted):
             yield name, unbuilt
             continue
         head = plan.encoder.head(names, plan.head.templates, progress=progress)
@@ -229,10 +231,10 @@ def _shift_name_heads(
             yield name, _arrays_of(replace(head, source=source))
 
 
-def _unbuilt(plan: Plan, names: tuple[str, ...], hurried: bool) -> NotRun | None:
+def _unbuilt(plan: Plan, names: tuple[str, ...], interrupted: bool) -> NotRun | None:
     """Returns why no zero-shot head of some names is built now; None if it may be."""
     left = plan.encoder.prompts_left(names, plan.head.templates)
-    if left and hurried:
+    if left and interrupted:
         return NotRun(reason="stopped before the head was built", remedy=_RESUMES)
     return long_head(left) if too_long(left, plan) else None
 

@@ -157,7 +157,8 @@ def check_shards(
         is_of_rank = of_rank is None or shard.place in of_rank
         file = reader.plan.directory.shard_file(*shard.place)
         if not file.exists():
-            missing += [shard] * is_of_rank
+            if is_of_rank:
+                missing.append(shard)
             continue
         try:
             skipped = reader.read(shard, with_arrays=is_of_rank).skipped

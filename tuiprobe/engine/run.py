@@ -345,7 +345,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
         check: Callable[[], None] = job.stop.check if measured else lambda: None
         try:
             with stop_signals().deferred():
-                build_head(plan, job.listen, hurried=not measured, check=check)
+                build_head(plan, job.listen, interrupted=not measured, check=check)
         except Interrupted as reason:
             job.emit("interrupted", f"stopped by {reason}; what is built of the head is kept")
             measured = False

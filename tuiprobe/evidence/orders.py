@@ -232,8 +232,8 @@ def _described(name: str, order: OrderId, given: _Trial, trial: _Trial, about: s
         id="other-order",
         case=order,
         data=name,
-        sentence=f"{way}{about}, {wilson(after, n).alone()} of {name} would be right, not "
-        f"{wilson(before, n).alone()}: check {remedy}",
+        sentence=f"{way}{about}, {wilson(after, n).point()} of {name} would be right, not "
+        f"{wilson(before, n).point()}: check {remedy}",
         withholds=order in SORTED
         and classes >= FEWEST_CLASSES
         and after - before >= LEAST_TO_WITHHOLD * n,

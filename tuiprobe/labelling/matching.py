@@ -26,7 +26,7 @@ from tuiprobe.labelling.label_log import (
     label_targets,
 )
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
-from tuiprobe.plaintext import in_any_spelling, plain
+from tuiprobe.plaintext import first_names, in_any_spelling, plain
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
@@ -90,10 +90,9 @@ class Matched:
             UsageError: If it is none of these.
         """
         if plain(label) not in self._numbers:
-            known = list(self._numbers)
-            near = get_close_matches(plain(label).casefold(), map(str.casefold, known), 3)
-            some = [name for name in known if name.casefold() in near] or known[:8]
-            words = f"{' or '.join(some)}?" if near else ", ".join(some) + " …" * (len(known) > 10)
+            near = get_close_matches(plain(label).casefold(), map(str.casefold, self._numbers), 3)
+            similar = [name for name in self._numbers if name.casefold() in near]
+            words = f"{' or '.join(similar)}?" if similar else first_names(self._numbers)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {words}")
         return self._numbers[plain(label)]
 

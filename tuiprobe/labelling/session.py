@@ -193,7 +193,7 @@ class Labelling:
         if isinstance(self.survey, StratifiedSample):
             self.alone = [self.survey]
         else:
-            self.alone = [StratifiedSample(pool.alone(n)) for n in range(pool.candidates)]
+            self.alone = [StratifiedSample(pool.of_candidate(n)) for n in range(pool.candidates)]
         self.counted, self.decisions = [], []
         for label in labels:
             self._count(label)

@@ -75,7 +75,7 @@ class Pool:
         """N."""
         return int(self.answers.shape[1])
 
-    def alone(self, candidate: int) -> Pool:
+    def of_candidate(self, candidate: int) -> Pool:
         """Returns the pool of one of the candidates."""
         return replace(
             self, answers=self.answers[[candidate]], confidences=self.confidences[[candidate]]

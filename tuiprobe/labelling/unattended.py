@@ -74,7 +74,7 @@ def certificate_of(matched: Matched, tolerated: float, questions: int) -> Certif
             f"{matched.source_run.directory.path} has no confidences: nothing says which answers "
             "come first"
         )
-    pool = replace(matched.pool.alone(0), confidences=matched.ranking)
+    pool = replace(matched.pool.of_candidate(0), confidences=matched.ranking)
     tie = np.empty(pool.pictures, dtype=np.int64)
     tie[matched.shuffled(b"tie")] = np.arange(pool.pictures)
     return Certificate(pool, matched.shuffled(b"alone"), tie, tolerated, questions)

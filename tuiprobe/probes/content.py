@@ -12,12 +12,12 @@ from tuiprobe.results.section import (
     AnsweredImage,
     Bullets,
     Column,
-    Drawn,
     Heading,
     Mark,
     Prose,
     RowSubject,
     Series,
+    SeriesRole,
     StripEnd,
     Table,
     TopImage,
@@ -92,7 +92,7 @@ def _column(column: ColumnOf) -> Column:
 def series(
     name: str,
     figures: Iterable[Figure],
-    role: Drawn = "main",
+    role: SeriesRole = "main",
     mark: Mark = "line",
     x: Sequence[float] | None = None,
 ) -> Series:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tuiprobe.numbers import as_written, number, with_minus
 from tuiprobe.plaintext import plain
-from tuiprobe.results.section import Chart, Drawn, Series
+from tuiprobe.results.section import Chart, Series, SeriesRole
 
 WIDTH, HEIGHT = 640, 320
 _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
@@ -49,7 +49,7 @@ COLOURS = """
 .chart .line.reference, .chart .line.context { fill: none; }
 """
 
-_DASHES: dict[Drawn, str] = {
+_DASHES: dict[SeriesRole, str] = {
     "main": "none", "second": "7 3", "third": "2 3", "control": "1 3", "reference": "5 4",
     "context": "9 3 2 3",
 }  # fmt: skip
@@ -253,7 +253,7 @@ def _swatch(root: Element, series: Series, x: float, y: float) -> None:
         _segment(root, f"line {series.role}", (x, x + 18), (y - 4, y - 4), **dashes)
 
 
-def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
+def _marker(root: Element, role: SeriesRole, x: float, y: float) -> None:
     if role == "main":
         corners = f"{x:.2f},{y - 5:.2f} {x + 5:.2f},{y:.2f} {x:.2f},{y + 5:.2f} {x - 5:.2f},{y:.2f}"
         inside(root, "polygon", class_=role, points=corners)

@@ -162,4 +162,6 @@ def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:
         break_on_hyphens=False,
     )
     rows = [row.replace(NO_BREAK, " ") for row in rows]
-    return rows or [first.rstrip()] * bool(first.strip())
+    if not rows and first.strip():
+        return [first.rstrip()]
+    return rows

@@ -251,7 +251,7 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
         if accuracy.most_right is not None:
             text += f"; right are {if_same_mix(accuracy.most_right)}"
         return text
-    on = f" on {accuracy.data}" * named
+    on = f" on {accuracy.data}" if named else ""
     pictures = count_of(accuracy.n, "picture")
     if accuracy.value is None:
         ends = accuracy.middle, accuracy.low, accuracy.high
@@ -260,7 +260,7 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
         return f"between {between} % right{on}{few}: labels of {pictures} prove it"
     between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
     between = f" ({between})" if between else ""
-    about = "about " * (accuracy.evidence == "estimate")
+    about = "about " if accuracy.evidence == "estimate" else ""
     text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
     if accuracy.evidence == "labels":
         by = "proven by labels of" if accuracy.range == "proven" else "measured on"

@@ -162,7 +162,7 @@ class Estimate(Frozen):
             outward=self.proven,
         )  # fmt: skip
 
-    def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
+    def point(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
 
         It is the interval where that is proven, since it has no value then.
@@ -238,7 +238,7 @@ class NotRun(Frozen):
         """
         return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
-    def alone(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
+    def point(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
         """Returns the text in place of a number."""
         return numbers.MISSING
 
@@ -322,7 +322,7 @@ def places_of(column: Iterable[Figure | float], unit: str = "none") -> int | Non
         unit: Of the plain numbers.
 
     >>> known = [Estimate(value=v, low=None, high=None, n=1, method="m") for v in (4.4, 5.72)]
-    >>> [figure.alone(places=places_of(known)) for figure in known]
+    >>> [figure.point(places=places_of(known)) for figure in known]
     ['4.40', '5.72']
     """
     spans: list[numbers.Span] = []

@@ -19,10 +19,10 @@ from tuiprobe.results.section import (
     Block,
     Chart,
     Code,
-    Drawn,
     Id,
     NamedFigure,
     Series,
+    SeriesRole,
     Strip,
     Strong,
     Text,
@@ -146,7 +146,7 @@ def sets_axis(report: Report) -> Chart | None:
     estimated = [named for named in known if named.headline == TARGET.headline]
     measured = [named for named in known if named not in estimated]
 
-    def on_axis(name: str, role: Drawn, accuracies: Sequence[NamedFigure]) -> Series:
+    def on_axis(name: str, role: SeriesRole, accuracies: Sequence[NamedFigure]) -> Series:
         figures = [named.figure for named in accuracies if is_known(named.figure)]
         return Series(
             name=name,

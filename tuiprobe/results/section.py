@@ -56,7 +56,7 @@ Range = Literal["images", "estimates", "labels", "proven"]
 what labels prove."""
 
 Mark = Literal["line", "bars", "points"]
-Drawn = Literal["main", "second", "third", "control", "reference", "context"]
+SeriesRole = Literal["main", "second", "third", "control", "reference", "context"]
 
 _BACK_TO_FRONT = ("context", "reference", "control", "third", "second", "main")
 
@@ -191,7 +191,7 @@ class Series(Frozen):
     low: Many[Real] = ()
     high: Many[Real] = ()
     mark: Mark = "line"
-    role: Drawn = "main"
+    role: SeriesRole = "main"
     names: Many[str] = ()
 
     @property

@@ -219,9 +219,9 @@ def rounded(signature: Sequence[float]) -> list[str]:
     >>> rounded((12.3456, 0.5678, -0.0001))
     ['1.23e+01', '0.57', '0.00']
     """
-    return [f"{signature[0]:.2e}", *(f"{round(x, 2) + 0.0:.2f}" for x in signature[1:])] * bool(
-        len(signature)
-    )
+    if not len(signature):
+        return []
+    return [f"{signature[0]:.2e}", *(f"{round(x, 2) + 0.0:.2f}" for x in signature[1:])]
 
 
 def out_of_memory(error: BaseException | None) -> bool:

@@ -91,10 +91,10 @@ def _largest_loss(result: ChannelAblations, mode: str) -> str:
     energy = result.matched_energy
     others = "the next highest" if energy < 1 else "others"
     return (
-        f"{worst.difference.alone(signed=True)} on {worst.data} (random "
-        f"{worst.random_difference.alone(signed=True, bare=True)}; {others} in energy, "
+        f"{worst.difference.point(signed=True)} on {worst.data} (random "
+        f"{worst.random_difference.point(signed=True, bare=True)}; {others} in energy, "
         f"{number(energy, 'share', 0.0, 0.1)} of it, "
-        f"{worst.matched_difference.alone(signed=True, bare=True)})"
+        f"{worst.matched_difference.point(signed=True, bare=True)})"
     )
 
 

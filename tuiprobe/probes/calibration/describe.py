@@ -22,10 +22,10 @@ from tuiprobe.results.figures import columns
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Drawn,
     Section,
     SectionContent,
     Series,
+    SeriesRole,
     Strip,
     Text,
 )
@@ -205,7 +205,7 @@ def _reliability(result: Calibration) -> Iterator[Chart]:
         )
 
 
-def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
+def _line(name: str, bins: Sequence[Bin], role: SeriesRole) -> Series:
     x = [row.confidence for row in bins]
     return series(name, [row.accuracy for row in bins], role, x=x)
 

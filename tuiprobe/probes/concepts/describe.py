@@ -32,11 +32,11 @@ from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Drawn,
     NamedSet,
     RowSubject,
     Section,
     SectionContent,
+    SeriesRole,
     Strip,
     StripEnd,
     Strong,
@@ -155,7 +155,7 @@ PICTURED = 16
 UNFOLDED = 4
 
 
-ROLES: dict[str, Drawn] = {
+ROLES: dict[str, SeriesRole] = {
     "singular vectors of W": "second",
     "singular vectors of centred W": "main",
     "channels": "third",
@@ -170,7 +170,7 @@ def _headline(result: Concepts) -> Text:
     over = result.excess if is_known(result.excess) else lead.excess
     family = "singular vectors of the head" if lead.family == OF_HEAD else lead.family
     text = f"In image representations, {lead.directions} {family} separate "
-    text += f"{lead.unique.alone()} of {result.tried} concepts"
+    text += f"{lead.unique.point()} of {result.tried} concepts"
     if over is not None and is_known(over):
         sign, side = (1, "more") if over.value >= 0 else (-1, "fewer")
         low, high = sorted(sign * (end or 0.0) for end in (over.low, over.high))

@@ -18,11 +18,11 @@ from tuiprobe.results.figures import Fig, declared, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
-    Drawn,
     RowSubject,
     Section,
     SectionContent,
     Series,
+    SeriesRole,
     Table,
     Text,
 )
@@ -86,7 +86,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
             which = f"The first of {basis.rank:,} directions of {head}"
             if most:
                 which = f"Direction {most}, the most important of {basis.rank:,} of {head},"
-            headline = (f"{which} has ", f"{basis.top_share.alone()} of the importance.")
+            headline = (f"{which} has ", f"{basis.top_share.point()} of the importance.")
         return Section(
             title=self.title,
             headline=headline,
@@ -116,7 +116,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
 LEADING = 8
 
 
-DRAWN: dict[str, Drawn] = {
+DRAWN: dict[str, SeriesRole] = {
     "importance": "main",
     "singular value": "second",
     "principal components": "context",

@@ -201,7 +201,7 @@ def clause(figures: RowFigures) -> str:
     if isinstance(figures.heights, Heights):
         skewed, first = figures.heights.skewed, figures.heights.leading[0]
         if outcome in (Outcome.OFFSET, Outcome.MOVING_AND_CONSTANT):
-            notes.append(f"channel {first.channel}: {first.height.alone()}")
+            notes.append(f"channel {first.channel}: {first.height.point()}")
     text = {
         Outcome.CHANNELS: count_of(len(channels), "outlier channel"),
         Outcome.OFFSET: "concentrated offset",
@@ -218,7 +218,7 @@ def clause(figures: RowFigures) -> str:
 
 def _in_words(row: OutlierChannel) -> str:
     """Returns a channel with height and energy: `442: 27.1 sigma, 53.2 % of the energy`."""
-    return f"{row.channel}: {row.height.alone()}, {row.energy.alone()} of the energy"
+    return f"{row.channel}: {row.height.point()}, {row.energy.point()} of the energy"
 
 
 def _capital(text: str) -> str:
@@ -237,7 +237,7 @@ def _card(final: Outliers, model: Model) -> Text:
     kurtosis, explained = final.kurtosis, final.offset.explained
     heavy = is_known(kurtosis) and (kurtosis.low or 0.0) > HEAVY * final.basis_reference
     if heavy and is_known(explained):
-        part = "all" if explained.value >= NEARLY_ALL else explained.alone()
+        part = "all" if explained.value >= NEARLY_ALL else explained.point()
         explains = " explains" if outcome is Outcome.OFFSET else "; the offset explains"
         line += [f"{explains} {part} of the kurtosis of ", kurtosis]
     line.append(".")
@@ -263,7 +263,7 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
         most = max(shares.values(), key=lambda share: share.value if is_known(share) else 0.0)
         at = next(tap for tap, share in shares.items() if share is most)
         yield (f"Tokens of large norm begin at {next(iter(shares))}; at {at} they are ",
-               f"{most.alone()} of all. Classification hides it, dense tasks show it; a "
+               f"{most.point()} of all. Classification hides it, dense tasks show it; a "
                "model trained with registers has none.")  # fmt: skip
 
 

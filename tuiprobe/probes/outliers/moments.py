@@ -170,10 +170,10 @@ def persistence_of_sums(
     """
     if shards is None:
 
-        def alone(value: float, without: Float64, **bounds: float) -> Figure:
+        def without_interval(value: float, without: Float64, **bounds: float) -> Figure:
             return exact(value, n, "no interval: no shards were kept")
 
-        return _persistence(share_sum, q, n, np.zeros(0), np.zeros(0), alone)
+        return _persistence(share_sum, q, n, np.zeros(0), np.zeros(0), without_interval)
     filled = (shards.images > 0) & (shards.images < n - 1)
     images = shards.images[filled]
     left = n - images

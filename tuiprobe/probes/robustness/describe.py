@@ -188,9 +188,9 @@ def _clause(result: Robustness) -> str:
     if not shifts:
         return sentence(accuracy, first.other(), named=True)
     few = among_few(accuracy, first.other())
-    clause = f"{first.top1.alone()} right on {first.data}{few}"
+    clause = f"{first.top1.point()} right on {first.data}{few}"
     if is_known(result.mean_shift):
-        clause += f", {result.mean_shift.alone()} over {count_of(len(shifts), 'shift')}"
+        clause += f", {result.mean_shift.point()} over {count_of(len(shifts), 'shift')}"
     return clause
 
 
@@ -207,19 +207,20 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield (f"Accuracy on {first.data}: ", accuracy, ".")
         return
     if not shifts:
-        yield ("In distribution, " * targets + _clause(result), f"{_without_each(first)}.")
+        where = "In distribution, " if targets else ""
+        yield (f"{where}{_clause(result)}", f"{_without_each(first)}.")
         return
     few = among_few(accuracy, first.other())
     line: Text = (first.top1, f" right on {first.data}{few}{_without_each(first)}")
     if is_known(result.mean_shift):
         each = ", ".join(
-            f"{row.data} {row.top1.alone(bare=True)}" for row in shifts if is_known(row.top1)
+            f"{row.data} {row.top1.point(bare=True)}" for row in shifts if is_known(row.top1)
         )
         mean = f" as the mean of {count_of(len(shifts), 'labelled shift')} ({each})"
         line = (*line, ", ", result.mean_shift, mean)
     yield (*line, ".")
     among_all = [
-        f"{row.data} {row.classes:,}: {row.top1.alone()}, among all {row.top1_all.alone()}"
+        f"{row.data} {row.classes:,}: {row.top1.point()}, among all {row.top1_all.point()}"
         for row in shifts
         if is_known(row.top1_all)
     ]
@@ -281,7 +282,7 @@ def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: f
     models = f"{er.models:,} {BASELINE_MODELS.get(er.baseline, f'models of {er.baseline}')}"
     expect = f"under shift than {models} of equal accuracy lead to expect"
     if er.above:
-        line = f"{prediction.alone()} better {expect} ({prediction.ends()})"
+        line = f"{prediction.point()} better {expect} ({prediction.ends()})"
     elif prediction.high is not None and prediction.high < 0:
         line = f"Worse {expect}: {prediction.with_interval(signed=True)}"
     else:

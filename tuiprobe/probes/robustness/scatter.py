@@ -8,7 +8,7 @@ from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.effective_robustness import logit, mean_of, sigmoid
 from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.section import Chart, Drawn, Series
+from tuiprobe.results.section import Chart, Series, SeriesRole
 
 MOST_NAMED = 2
 _STEPS = 40
@@ -101,7 +101,7 @@ def _behind(er: EffectiveRobustness, result: Robustness) -> list[Series]:
             elif row.imagenet is not None:
                 table = zero_shot if row.table == "open_clip" else others
                 add(table, row.label, row.imagenet, row.shifts)
-    groups: list[tuple[str, list[Point], Drawn]] = [
+    groups: list[tuple[str, list[Point], SeriesRole]] = [
         ("timm and testbed, others", others, "context"),
         ("open_clip, zero-shot", zero_shot, "third"),
         (f"models of {er.baseline}", fitted, "control"),

@@ -211,7 +211,7 @@ def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
     yield (*about, sentence(accuracy), mix, _rests_on(target, labels))
     if target.opinions_differ:
         second = target.scaled[1]
-        yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.alone()}, outside "
+        yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.point()}, outside "
                f"that range{advice}",)  # fmt: skip
 
 

@@ -124,14 +124,14 @@ class FigureTable(RowTable[tuple[str, Difference]]):
 
     def _row_cells(self, row: tuple[str, Difference]) -> list[str]:
         model, difference = row
-        value = difference.difference.alone(signed=True, bare=True)
+        value = difference.difference.point(signed=True, bare=True)
         place = f"{difference.id} {difference.data} {difference.place}".strip()
         ends = difference.difference.ends(signed=True)
         return [
             headline_name(difference) if difference.headline else place,
             *([model] if len(self.columns) > 6 else []),
-            difference.second.alone(bare=True),
-            difference.first.alone(bare=True),
+            difference.second.point(bare=True),
+            difference.first.point(bare=True),
             f"{'*' if difference.differs else ' '}{value}",
             f"({ends})" if ends else MISSING,
             kind(difference),

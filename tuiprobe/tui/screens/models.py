@@ -107,9 +107,9 @@ class ModelsScreen(FilteredScreen):
                 )
 
     async def _list_published(self) -> None:
-        from tuiprobe.catalog.model_list import listed
+        from tuiprobe.catalog.model_list import list_models
 
-        self._published = await asyncio.to_thread(lambda: list(listed()))
+        self._published = await asyncio.to_thread(lambda: list(list_models()))
         self._is_listed = True
         self._show()
 

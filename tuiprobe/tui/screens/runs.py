@@ -92,9 +92,9 @@ def run_cells(
         f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",
         f"{sign(row)} {row.word}{part}".rstrip(),
         _on_target(row),
-        row.summary.accuracy.alone(places=accuracy),
-        row.summary.shifts.alone(places=shifts),
-        row.summary.kurtosis.alone(places=kurtosis),
+        row.summary.accuracy.point(places=accuracy),
+        row.summary.shifts.point(places=shifts),
+        row.summary.kurtosis.point(places=kurtosis),
         row.summary.outcome or "-",
     ]
 

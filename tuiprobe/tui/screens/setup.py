@@ -219,9 +219,9 @@ class SetupScreen(ProbeScreen):
             self._trial_note = f"loading {model}"
             self._show()
             options = setup.words("checkpoint", "device", "dtype")
-            answer = await ask(
-                ["doctor", "--model", model, "--json", *options] + ["--offline"] * offline
-            )
+            if offline:
+                options.append("--offline")
+            answer = await ask(["doctor", "--model", model, "--json", *options])
             trial, reason, blamed = _trial_of(answer)
             if trial is None:
                 if answer.code == WeightsError.exit_code and setup["checkpoint"]:

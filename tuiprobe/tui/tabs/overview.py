@@ -95,7 +95,7 @@ class BlockView(Static, can_focus=True):
             return
         width = self.scrollable_content_region.width or self.app.size.width - 6
         self.border_title, body = self._body(width)
-        self.border_subtitle = "⏎ evidence" * self.has_focus
+        self.border_subtitle = "⏎ evidence" if self.has_focus else ""
         self.update(Content("\n").join(body))
 
     def _body(self, width: int) -> tuple[Content, list[Content]]:
@@ -185,7 +185,7 @@ def bar_lines(chart: Chart, width: int) -> Iterator[str]:
 def _without_ranges(text: Text) -> Text:
     """Returns a line of the card with its values alone, for a window without room."""
     return tuple(
-        piece.alone()
+        piece.point()
         if isinstance(piece, Estimate)
         else number(piece)
         if isinstance(piece, float)

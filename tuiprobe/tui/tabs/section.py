@@ -184,7 +184,8 @@ class SubjectPanel(PicturePanel):
         self._show_ablation(["computing the accuracies without it, in a separate process…"])
         run = str(self.results.run.path.absolute())
         words = ["--ablate", f"{subject.kind}:{subject.number}"]
-        words += ["--centred"] * subject.centred
+        if subject.centred:
+            words.append("--centred")
         answer = await ask(["reprobe", run, *words, *mode, "--json"])
         if subject != self.subject:
             return

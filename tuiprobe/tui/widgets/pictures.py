@@ -152,7 +152,7 @@ class PictureGrid(ScrollView, can_focus=True):
         return self._strips[index]
 
     def _words(self, text: str) -> list[Strip]:
-        lines = [fitted(text * (y == 3), WIDTH) for y in range(HEIGHT)]
+        lines = [fitted(text if y == 3 else "", WIDTH) for y in range(HEIGHT)]
         return [Strip([Segment(line, self.rich_style)]) for line in lines]
 
     def _read(self, index: int, image: Image | None) -> None:
