@@ -41,7 +41,7 @@ autodoc_inherit_docstrings = False
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 SECTION = re.compile(r"^## (?P<title>.+)\n(?P<body>(?:(?!## ).*\n?)*)", re.MULTILINE)
-LISTED = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[^)#:]+)\.md\)", re.MULTILINE)
+LISTED = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[^)#:]+)\.(?:md|rst)\)", re.MULTILINE)
 UPWARDS = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>(?:\.\./)+[^)#]+)(?P<anchor>#[^)]*)?\)")
 
 
@@ -51,7 +51,7 @@ def as_page_of_the_site(app: Sphinx, page: str, source: list[str]) -> None:
     if page == "index":
         app.env.note_dependency(str(README))
         lists = text[text.index("\n## ") :]
-        readme = re.sub(r"\]\((?!docs/|\w+:)([^)]+)\)", r"](../\1)", README.read_text("utf-8"))
+        readme = re.sub(r"\]\((?!docs/|#|\w+:)([^)]+)\)", r"](../\1)", README.read_text("utf-8"))
         text = readme.replace("](docs/", "](") + lists + _sidebar(lists)
     text = re.sub(r'<a id="([^"]+)"></a>', r"[]{#\1}", text)  # MyST takes no anchors from HTML
     source[0] = UPWARDS.sub(partial(_link_of_the_site, (DOCS / page).parent), text)

@@ -1,13 +1,19 @@
 """Writes the pictures of the documentation: `python -m tests.tui.screenshots`.
 
-Models, setup, a real run of the embedded default as it goes on and when it is done, and the default
-runs of all embedded models side by side.
+Models, setup, a real run of the embedded default as it goes on and when it is done, the default
+runs of all embedded models side by side, and photographs with the answers of three networks on
+them (`python -m tests.tui.screenshots FOLDER`, the folder that docs/howto/unlabelled.md makes).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import csv
+import html
+import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from PIL import Image, ImageOps
 from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
@@ -32,8 +39,11 @@ from tuiprobe.tui.widgets.pictures import PictureGrid
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 NAMES = (
     "models", "setup", "live", "overview", "results", "directions", "export", "runs", "compare",
+    "photographs",
 )  # fmt: skip
 """Of all pictures."""
+PHOTOGRAPHS = ("camera", "coffee", "chelsea", "rocket", "astronaut")
+"""Those of the picture; all are in the public domain or CC0."""
 SIZE = (120, 36)
 COMPARED = ("mini_supervised", "mini_clip")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
@@ -152,6 +162,47 @@ async def exported() -> None:
         save(app, "export")
 
 
+def photographs(folder: Path) -> None:
+    """Photographs with the answers of three networks, under the decision that README.md shows.
+
+    The photographs are those of scikit-image: in the public domain, or CC0.
+    """
+    readme = (IMAGES.parents[1] / "README.md").read_text("utf-8")
+    decision = re.findall("^```text\n(.+?)```$", readme, re.MULTILINE | re.DOTALL)[0].splitlines()
+    tables = [
+        [*csv.DictReader((folder / f"answers{size}/predictions.csv").open(encoding="utf-8"))]
+        for size in range(3)
+    ]
+    top, width = 56 + 22 * len(decision), 180
+    parts = [_line(24, 34 + 22 * at, line, "15") for at, line in enumerate(decision)]
+    for column, name in enumerate(PHOTOGRAPHS):
+        left = 24 + column * (width + 12)
+        square = ImageOps.fit(Image.open(folder / f"photographs/{name}.png"), (width, width))
+        square.save(stream := io.BytesIO(), "JPEG", quality=80)
+        data = base64.b64encode(stream.getvalue()).decode()
+        parts.append(
+            f'<image x="{left}" y="{top}" width="{width}" height="{width}" '
+            f'href="data:image/jpeg;base64,{data}"/>'
+        )
+        for size, table in enumerate(tables):
+            row = next(row for row in table if row["path"] == f"{name}.png")
+            text = f"lite{size} {row['class']}, {float(row['confidence']):.0%}"
+            parts.append(_line(left, top + width + 18 + 16 * size, text.replace("%", " %"), "11"))
+    height = top + width + 66
+    (IMAGES / "photographs.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 996 {height}">\n'
+        f'<rect width="996" height="{height}" rx="8" fill="#1e1e1e"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )
+
+
+def _line(x: int, y: int, text: str, size: str) -> str:
+    """Returns a line of terminal text."""
+    style = f'font-family="monospace" font-size="{size}" fill="#e0e0e0" xml:space="preserve"'
+    return f'<text x="{x}" y="{y}" {style}>{html.escape(text)}</text>'
+
+
 async def everything() -> None:
     """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -163,11 +214,13 @@ async def everything() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(photographs(Path(sys.argv[1])))
     os.environ.pop("NO_COLOR", None)
     begun = time.time()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())
-    if left := [name for name in NAMES if (IMAGES / f"{name}.svg").stat().st_mtime < begun]:
+    if left := [name for name in NAMES[:-1] if (IMAGES / f"{name}.svg").stat().st_mtime < begun]:
         sys.exit(f"not drawn: {', '.join(left)}")
