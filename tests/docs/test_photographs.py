@@ -30,7 +30,9 @@ def test_real_networks_answer_real_photographs_as_the_page_says(tmp_path: Path) 
     for name, *cells in rows:
         for found, answer, confidence in zip(answers, cells[::2], cells[1::2], strict=True):
             assert found[name]["class"] == answer
-            assert float(found[name]["confidence"]) == pytest.approx(int(confidence) / 100, abs=0.02)
+            assert float(found[name]["confidence"]) == pytest.approx(
+                int(confidence) / 100, abs=0.02
+            )
 
 
 def _answers(file: Path) -> dict[str, dict[str, str]]:
