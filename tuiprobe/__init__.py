@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tuiprobe import datasets, errors, miniature, models, probes, results, stats, watching
     from tuiprobe.comparing.decision import Decision
-    from tuiprobe.labelling.certificate import CertificateStatus
     from tuiprobe.labelling.session import Labelling
+    from tuiprobe.labelling.standing import LabelStatus
     from tuiprobe.models.encoder import Encoder
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
@@ -286,7 +286,7 @@ def certify(
     answers: str | PathLike[str] | None = None,
     answers_from: str | PathLike[str] | None = None,
     trust: Sequence[str] = (),
-) -> CertificateStatus:
+) -> LabelStatus:
     """Certifies which pictures of a target a run may answer alone, as `label --unattended` does.
 
     Args:
@@ -298,24 +298,26 @@ def certify(
         trust: As for `label`.
 
     Returns:
-        How many pictures are certified by all labels beside the run, and what more would do.
+        How far the labels beside the run are: `unattended` says how many pictures they certify,
+        and `doubts` what speaks against them.
 
     Raises:
-        UsageError: If a label is wrong, or the share is not above 0 and at most 0.5.
+        UsageError: If a label is wrong, a table of labels is doubted, or the share is not above 0
+            and at most 0.5.
         DataError: If the run cannot be labelled, or labels cannot be read.
     """
     from contextlib import closing
 
     from tuiprobe.comparing.runs import directory_named
     from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.labelling.standing import label_status
     from tuiprobe.labelling.unattended import tolerated_share
     from tuiprobe.results.doubt import checked_trust
 
-    share = tolerated_share(repr(tolerated))
+    share, trusted = tolerated_share(repr(tolerated)), checked_trust(trust)
     with closing(open_labelling([directory_named(run)], target, tolerated=share)) as labelling:
-        _take_labels(labelling, answers, answers_from, checked_trust(trust))
-        assert labelling.certificate is not None
-        return labelling.certificate.state
+        _take_labels(labelling, answers, answers_from, trusted)
+        return label_status(labelling, trusted)
 
 
 def _take_labels(

@@ -8,6 +8,7 @@ from hashlib import sha256
 from math import log
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tuiprobe
@@ -103,7 +104,7 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
     for option in ("--todo", "--page"):
         assert run_cli([*command, option, str(tmp_path / "more")]) == 2
         assert "certify no more pictures" in capsys.readouterr().err
-    assert tuiprobe.certify(run, 0.3, "street") == again.certificate.state
+    assert tuiprobe.certify(run, 0.3, "street").unattended == again.certificate.state
     pictures = read_report(RunDir(label_runs[0])).predictions()
     street = [picture for picture in pictures if picture.set == "street"]
     covered = {row.digest for row in street if row.unattended == 0.3}
@@ -134,3 +135,42 @@ def test_wrong_requests(label_runs: list[Path], capsys: pytest.CaptureFixture[st
     for share in ("0", "60%", "five", "-1%", "nan"):
         assert run_cli(["label", str(label_runs[0]), *STREET, f"--unattended={share}"]) == 2
         assert "is no share of wrong answers" in capsys.readouterr().err
+
+
+def test_labels_in_doubt_certify_nothing(label_runs: list[Path], tmp_path: Path) -> None:
+    run = label_runs[0]
+    certificate = open_labelling([run], "street", tolerated=0.3).certificate
+    matched = open_labelling([run], "street").matched
+    sure, others = np.split(certificate.ranked, [18])
+    labels = [*matched.answers[0, sure], *np.roll(matched.answers[0, others], -1)]
+    rows = [
+        f"{matched.digests[place]},{matched.classes[label]}"
+        for place, label in zip(certificate.ranked, labels, strict=True)
+    ]
+    table = tmp_path / "slipped.csv"
+    table.write_text("\n".join(["sha256,class", *rows]))
+
+    def promised() -> set[float | None]:
+        rows = read_report(RunDir(run)).predictions()
+        return {row.unattended for row in rows if row.set == "street"}
+
+    with pytest.raises(UsageError, match="--trust slip"):
+        tuiprobe.certify(run, 0.3, "street", answers=table)
+    state = tuiprobe.certify(run, 0.3, "street", answers=table, trust=["slip"])
+    assert state.unattended.certified >= 18
+    state = tuiprobe.certify(run, 0.3, "street")
+    assert ([doubt.id for doubt in state.doubts], state.unattended.certified) == (["slip"], 0)
+    assert promised() == {None}
+
+
+def test_files_of_labels_beside_runs_are_no_runs(
+    label_runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["label", *map(str, label_runs), *STREET, "--answers-from", "miniature"]) == 0
+    names = sorted(map(str, label_runs[0].parent.iterdir()))
+    assert len(names) == len(label_runs) + 2
+    capsys.readouterr()
+    assert run_cli(["label", *names, *STREET, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["candidates"]) == len(label_runs)
+    assert run_cli(["compare", *names, "--json"]) == 0
+    assert run_cli(["compare", *names[:3]]) == 2

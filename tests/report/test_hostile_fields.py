@@ -54,6 +54,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import summary
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.results.subject import Check
 from tuiprobe.run.directory import RunDir
@@ -111,6 +112,10 @@ def full_report() -> Report:
             "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
             "data": data,
+            "doubts": (
+                Doubt(id="slip", case="c", data="val", sentence="s", withholds=True),
+                Doubt(id="copies", data="v2", sentence="t", trusted=True, figures={"copies": 2}),
+            ),
         }
     )
     missing = Part(probe="absent", title="Absent", not_run=NotRun(reason="r", remedy="m"))
@@ -257,7 +262,8 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
         "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
         "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
         "Estimate.method", "NotRun.reason", "NotRun.remedy", "SetSummary.name", "Skipped.path",
-        "Model.name", "Weights.source", "Preprocessing.source",
+        "Model.name", "Weights.source", "Preprocessing.source", "Doubt.case", "Doubt.data",
+        "Doubt.sentence",
     }  # fmt: skip
     for id in PROBES:
         assert planted(_result(full_report(), id), HARMLESS)[1], id

@@ -61,13 +61,15 @@ def compare(
     from tuiprobe.comparing.indicator import SEVERAL
     from tuiprobe.comparing.label_evidence import label_evidence
     from tuiprobe.comparing.runs import read_runs
+    from tuiprobe.labelling.label_log import run_paths
     from tuiprobe.plaintext import listed, plain
     from tuiprobe.results.doubt import checked_trust
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
     gates = [parse_gate(text) for text in fail_if or ()]
-    runs = read_runs((first, *others))
+    _, *others = paths = run_paths([first, *others], 2)
+    runs = read_runs(paths)
     labels = label_evidence(runs)
     given = [compare_runs(runs, 0, n, labels) for n in range(1, len(runs)) if gates]
     trusted = checked_trust(trust or ())

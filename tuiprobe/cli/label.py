@@ -94,6 +94,7 @@ def label(
         label_known,
         write_todo,
     )
+    from tuiprobe.labelling.label_log import run_paths
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.standing import describe_labels, label_status
     from tuiprobe.labelling.unattended import tolerated_share
@@ -108,7 +109,8 @@ def label(
     files = (todo, page, answers, answers_from)
     headless = any(file is not None for file in files) or require_decision or as_json
     tolerated = None if unattended is None else tolerated_share(unattended)
-    named, runs = runs, _with_answers(runs, data)
+    named = run_paths(runs)
+    runs = _with_answers(named, data)
     if not headless and has_terminal():
         raise typer.Exit(_screen(runs, target, difference, trusted, tolerated))
     with closing(open_labelling(runs, target, tolerated=tolerated)) as labelling:

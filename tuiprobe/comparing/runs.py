@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tuiprobe.errors import UsageError
 from tuiprobe.report import read_report
@@ -13,9 +13,6 @@ from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.naming import NamedRun, distinct_names
 from tuiprobe.run.per_image import ImageValues, read_per_image
-
-if TYPE_CHECKING:
-    pass
 
 
 class Run(NamedTuple):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, hits, usable_images
+from tuiprobe.probes.base.head_arrays import SetFeatures, finite_and_nonzero, hits, usable_images
 from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.outliers.heights import scan_heights
 from tuiprobe.probes.targets.compute import Images, estimate_targets
@@ -131,6 +131,7 @@ class _SetSoFar:
     sample: SetFeatures
     images: int = 0
     right: int = 0
+    empty: int = 0
 
     def plus(self, images: SetFeatures, head: HeadArrays) -> _SetSoFar:
         """Returns the set with more images."""
@@ -143,7 +144,12 @@ class _SetSoFar:
         if len(features) < SAMPLE_IMAGES:
             features = np.concatenate([features, images.features])[:SAMPLE_IMAGES]
         sample = replace(sample, features=features, labels=labels)
-        return _SetSoFar(sample, self.images + len(images.features), self.right + right)
+        return _SetSoFar(
+            sample,
+            self.images + len(images.features),
+            self.right + right,
+            self.empty + int((~finite_and_nonzero(images)).sum()),
+        )
 
 
 class LiveAnswers:
@@ -237,7 +243,7 @@ def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:
 
 def _answers(of_set: _SetSoFar, estimate: Accuracy | NotRun | None) -> SetAnswers:
     if of_set.sample.labels is not None:
-        return SetAnswers(images=of_set.images, right=of_set.right)
+        return SetAnswers(images=of_set.images, right=of_set.right, empty=of_set.empty)
     if estimate is None or isinstance(estimate, NotRun):
         return SetAnswers(images=of_set.images)
     return SetAnswers(

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from tuiprobe.evidence.orders import by_chance
 from tuiprobe.numbers import number
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.results.proportions import MOST_UNANSWERED
+from tuiprobe.results.proportions import many_empty
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
@@ -34,7 +34,7 @@ _ROWS: Final = 1024
 
 
 def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt]:
-    """Yields that more than `MOST_UNANSWERED` of a set have no answer.
+    """Yields that `many_empty` pictures of a set have no answer.
 
     Args:
         data: Name of the set.
@@ -42,7 +42,7 @@ def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt
         empty: Those without an answer.
         model: Whose answers they are; empty where only one model is spoken of.
     """
-    if empty > MOST_UNANSWERED * n:
+    if many_empty(empty, n):
         of = f" of {model}" if model else ""
         yield Doubt(
             id="no-answer",

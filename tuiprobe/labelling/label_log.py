@@ -13,7 +13,7 @@ import fcntl
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, Entry, flush_folder, names_below, write_all, writing
-from tuiprobe.plaintext import csv_cell, csv_text, plain, text_of
+from tuiprobe.plaintext import count_of, csv_cell, csv_text, plain, text_of
 from tuiprobe.results.base import Record
 from tuiprobe.run.locks import BusyError
 
@@ -379,6 +379,27 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
             raise DataError(f"{path} line {number} is no label: {plain(','.join(row))[:200]}")
         lines.append(LabelLine(*cells))
     return lines
+
+
+def run_paths(paths: Iterable[Path], fewest: int = 1) -> list[Path]:
+    """Returns paths without the files of labels beside run directories, which `runs/*` names too.
+
+    Raises:
+        UsageError: If fewer than `fewest` are left.
+    """
+    runs = [path for path in paths if not (path.is_file() and _is_label_file(path))]
+    if len(runs) < fewest:
+        raise UsageError(f"name {count_of(fewest, 'run directory', 'run directories')} or more")
+    return runs
+
+
+def _is_label_file(path: Path) -> bool:
+    if path.name.startswith("labels-") and path.name.endswith(".questions.json"):
+        return True
+    if not _NAME.fullmatch(path.name):
+        return False
+    with path.open("rb") as file:
+        return file.readline(100).strip() == ",".join(COLUMNS).encode()
 
 
 def label_targets(folder: Path) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from tuiprobe.labelling.certificate import CertificateStatus
+from tuiprobe.labelling.certificate import Certificate, CertificateStatus
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
@@ -119,7 +119,8 @@ class LabelStatus:
         candidates: The candidates, as they were given.
         answers: Of a run alone, what labels say of each answer with enough of them, those with the
             most first.
-        unattended: What is certified, where that is asked; else None.
+        unattended: What is certified, where that is asked; nothing while doubts withhold it. Else
+            None.
     """
 
     target: str
@@ -152,7 +153,7 @@ class LabelStatus:
     def decided(self) -> bool:
         """Whether a decision was reached, or pictures are certified where that is asked."""
         if self.unattended is not None:
-            return self.unattended.certified > 0 and not stopping(self.doubts)
+            return self.unattended.certified > 0
         return self.verdict not in UNDECIDED
 
     @property
@@ -272,8 +273,16 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
         doubts=doubts,
         candidates=tuple(candidates),
         answers=() if isinstance(survey, Contest) else answer_labels(survey, matched.classes),
-        unattended=None if labelling.certificate is None else labelling.certificate.state,
+        unattended=_certified(labelling.certificate, withheld),
     )
+
+
+def _certified(certificate: Certificate | None, withheld: bool) -> CertificateStatus | None:
+    """Returns what is certified: nothing, where doubts withhold it."""
+    if certificate is None:
+        return None
+    state = certificate.state
+    return replace(state, certified=0, most_wrong=0, seen_wrong=0) if withheld else state
 
 
 def answer_labels(survey: StratifiedSample, classes: Sequence[str]) -> tuple[AnswerLabels, ...]:

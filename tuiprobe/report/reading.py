@@ -22,6 +22,7 @@ from tuiprobe.labelling.report_part import (
     with_labels,
 )
 from tuiprobe.results import Report
+from tuiprobe.results.doubt import stopping
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary, read_results, summary_of
@@ -76,11 +77,16 @@ def _by_labels(path: Path, state: tuple[object, ...]) -> Summary | None:
 def predictions(report: Report) -> list[Prediction]:
     """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
 
-    Images of a target have the labels beside the run, unless these are unsure.
+    Images of a target have the labels beside the run, unless these are unsure. Of sets whose labels
+    are in doubt, none is promised to run unattended.
     """
     from tuiprobe.run import pictures as images  # numpy, which the results are shown without
 
-    known = list(_with_rules(report, images.predictions(report)))
+    doubted = {doubt.data for doubt in stopping(report.doubts)}
+    known = [
+        replace(row, unattended=None) if doubted & {"", row.set} else row
+        for row in _with_rules(report, images.predictions(report))
+    ]
     if report.directory is None or not labels_state(RunDir(report.directory)):
         return known
     labels = {
@@ -88,7 +94,10 @@ def predictions(report: Report) -> list[Prediction]:
         for data in report.data
         if data.target
     }
-    certified = {name: certified_by_digest(Path(report.directory), name) for name in labels}
+    certified = {
+        name: {} if doubted & {"", name} else certified_by_digest(Path(report.directory), name)
+        for name in labels
+    }
     return [
         replace(
             row,

@@ -54,6 +54,27 @@ def wilson(hits: int, n: int, reach: float = 1.0) -> Figure:
     )
 
 
+def share_right(right: int, n: int, unknown: int, reach: float = 1.0) -> Figure:
+    """Returns the share of right answers among n images, some of which have no answer.
+
+    These count as wrong up to `MOST_UNANSWERED` of all, and as unknown above.
+
+    Args:
+        right: Right answers.
+        n: All images.
+        unknown: Those without an answer.
+        reach: As for `wilson_bounds`.
+    """
+    if many_empty(unknown, n):
+        return wilson_unknown(right, n, unknown, reach)
+    return wilson(right, n, reach)
+
+
+def many_empty(unknown: int, n: int) -> bool:
+    """Returns whether so many of n images have no answer that they count as unknown."""
+    return unknown > MOST_UNANSWERED * n
+
+
 def wilson_unknown(hits: int, n: int, unknown: int, reach: float = 1.0) -> Figure:
     """Returns the share of hits where some trials have no result, which may be hits or misses.
 

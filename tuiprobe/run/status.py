@@ -125,6 +125,7 @@ class SetAnswers(_Part):
     Attributes:
         images: Images with a finite representation.
         right: Right answers; None where there are no labels.
+        empty: Images without an answer.
         value: Estimated accuracy of a set without labels; None before there is one.
         low: Lower end of its range.
         high: Upper end of its range.
@@ -136,6 +137,7 @@ class SetAnswers(_Part):
 
     images: _Count
     right: _Count | None = None
+    empty: _Count = 0
     value: _Share | None = None
     low: _Share | None = None
     high: _Share | None = None
@@ -145,7 +147,7 @@ class SetAnswers(_Part):
 
     @model_validator(mode="after")
     def _right_of_all(self) -> SetAnswers:
-        if self.right is not None and self.right > self.images:
+        if (self.right or 0) + self.empty > self.images:
             raise ValueError("more right answers than images")
         return self
 

@@ -353,6 +353,7 @@ class RunView:
             counts = {
                 "images": sum(answers.images for answers in ranks),
                 "right": sum(right) if len(right) == len(ranks) else None,
+                "empty": sum(answers.empty for answers in ranks),
             }
             most = max(ranks, key=lambda answers: answers.estimated)
             merged[name] = most.model_copy(update=counts)

@@ -9,8 +9,7 @@ from scipy.linalg.blas import sgemm
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut
-from tuiprobe.results import Figure, Inapplicable, NotRun
-from tuiprobe.results.proportions import MOST_UNANSWERED, wilson, wilson_unknown
+from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
 LOGIT_ROWS = 2048
@@ -240,22 +239,6 @@ def answered_right(head: HeadArrays, images: SetFeatures) -> Bool:
 def hits(head: HeadArrays, images: SetFeatures) -> int:
     """Counts the images that the head answers correctly."""
     return int(answered_right(head, images).sum())
-
-
-def share_right(right: int, n: int, usable: SetFeatures) -> Figure:
-    """Returns the share of right answers among n images, with the range that belongs to the set.
-
-    Images without an answer count as wrong up to `MOST_UNANSWERED` of all, and as unknown above.
-
-    Args:
-        right: Right answers.
-        n: All images.
-        usable: Those with an answer.
-    """
-    unknown = n - len(usable.features)
-    if unknown > MOST_UNANSWERED * n:
-        return wilson_unknown(right, n, unknown, usable.reach)
-    return wilson(right, n, usable.reach)
 
 
 def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:

@@ -13,7 +13,6 @@ from tuiprobe.probes.base.head_arrays import (
     LEFT_OUT_REACH,
     SetFeatures,
     answered_right,
-    share_right,
 )
 from tuiprobe.probes.base.inputs import Bool, Float64, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
@@ -144,7 +143,7 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
         images = replace(images, left_out=left_out)
     n = len(labels)
     right = answered_right(head, images) & images.features.any(axis=1)  # as accuracies count them
-    whole = share_right(int(right.sum()), n, images)
+    whole = wilson(int(right.sum()), n, images.reach)
     curve, half = _curve(images, labelled.classes, seed)
     counts = np.bincount(labels)
     return Linear(

@@ -22,7 +22,6 @@ from tuiprobe.probes.base.head_arrays import (
     hits,
     hits_among_all,
     refuse_wrong_labels,
-    share_right,
     top_hits,
     usable_images,
 )
@@ -31,7 +30,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
-from tuiprobe.results.proportions import MOST_UNANSWERED, mean_share
+from tuiprobe.results.proportions import many_empty, mean_share, share_right
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE
@@ -406,11 +405,11 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        top1 = share_right(hits(head, usable), n, usable) if classes > 1 else ONE_CLASS
+        top1 = _share_right(hits(head, usable), n, usable) if classes > 1 else ONE_CLASS
         if answers.size < rows:
-            among_all = share_right(hits_among_all(head, usable), n, usable)
+            among_all = _share_right(hits_among_all(head, usable), n, usable)
         if set_classes < classes and set_classes > 1:
-            among_set = share_right(hits(head, of_set), n, usable)
+            among_set = _share_right(hits(head, of_set), n, usable)
     if classes > TOP:
         top5 = _top5(head, usable, n) if n else top1
     counts = np.bincount(np.asarray(images.labels), minlength=1)
@@ -433,11 +432,15 @@ def _accuracy(
     )
 
 
+def _share_right(right: int, n: int, usable: SetFeatures) -> Figure:
+    return share_right(right, n, n - len(usable.features), usable.reach)
+
+
 def _top5(head: HeadArrays, usable: SetFeatures, n: int) -> Figure:
     """Computes top-5 of `n` images; `usable` are those with a representation other than zero."""
     right, tied = top_hits(head, usable, TOP)
     if not tied:
-        return share_right(right, n, usable)
+        return _share_right(right, n, usable)
     return NotRun(
         reason=f"the order of the answers is not known as far as the fifth on {tied:,} of {n:,} "
         "images, where classes of equal scores tie for it",
@@ -459,7 +462,7 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
     if np.unique(answers_of(source, rows)).size == 1:
         return ONE_CLASS
     usable = usable_images(source)
-    return share_right(hits(head, usable), source.features.shape[0], usable)
+    return _share_right(hits(head, usable), source.features.shape[0], usable)
 
 
 def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
@@ -467,7 +470,7 @@ def mean_accuracy(accuracies: Sequence[SetAccuracy]) -> Figure:
     tops = [accuracy.top1 for accuracy in accuracies if is_known(accuracy.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
-    many = any(each.unanswered > MOST_UNANSWERED * each.images for each in accuracies)
+    many = any(many_empty(each.unanswered, each.images) for each in accuracies)
     return mean_share(tops, unanswered=many)
 
 

@@ -25,7 +25,7 @@ def set_rows(view: RunView) -> list[ForestRow]:
     answered: list[ForestRow] = []
     others: list[ForestRow] = []
     for name in dict.fromkeys([*results, *view.sets, *view.answers]):
-        accuracy = results.get(name) or _live_accuracy(name, view.answers.get(name))
+        accuracy = results.get(name) or live_accuracy(name, view.answers.get(name))
         if accuracy is None:
             others.append(_row_without_answers(name, view))
         elif accuracy.evidence == "measured":
@@ -38,14 +38,14 @@ def set_rows(view: RunView) -> list[ForestRow]:
     return [*unlabelled, *answered, *others]
 
 
-def _live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
+def live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
     """Returns how right a model is on a set so far; None before that is known."""
     if answers is None:
         return None
     if answers.right is not None:
-        from tuiprobe.results.proportions import wilson
+        from tuiprobe.results.proportions import share_right
 
-        figure = wilson(answers.right, answers.images)
+        figure = share_right(answers.right, answers.images, answers.empty)
         return accuracy_from(figure, name, "measured") if is_known(figure) else None
     if answers.value is None:
         return None
@@ -90,7 +90,7 @@ def model_row(view: RunView, mark: RunMark) -> ForestRow:
 
 def _model_accuracy(view: RunView) -> tuple[Estimate | None, str]:
     """Returns the accuracy of a model and what it rests on; None before there is one."""
-    from tuiprobe.results.proportions import mean_share, wilson
+    from tuiprobe.results.proportions import many_empty, mean_share, share_right
 
     shifts = has_shifts(view)
     if not view.answers:
@@ -99,7 +99,8 @@ def _model_accuracy(view: RunView) -> tuple[Estimate | None, str]:
     names = [name for name, count in view.sets.items() if count.is_shift] or [*view.sets][:1]
     answers = [view.answers.get(name) for name in names]
     labelled = [one for one in answers if one is not None and one.right is not None]
-    shares = [wilson(one.right or 0, one.images) for one in labelled]
+    shares = [share_right(one.right or 0, one.images, one.empty) for one in labelled]
+    unanswered = any(many_empty(one.empty, one.images) for one in labelled)
     known = [share for share in shares if is_known(share)]
     if not known:
         return None, ""
@@ -108,7 +109,8 @@ def _model_accuracy(view: RunView) -> tuple[Estimate | None, str]:
         return known[0], least
     waiting = sum(one is None for one in answers)
     sets = f" of {len(known)} of {len(known) + waiting} sets" if waiting else " each"
-    return mean_share(known), least + (sets if len(known) + waiting > 1 else "")
+    mean = mean_share(known, unanswered=unanswered)
+    return mean, least + (sets if len(known) + waiting > 1 else "")
 
 
 def has_shifts(view: RunView) -> bool:
