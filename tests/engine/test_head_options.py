@@ -45,6 +45,7 @@ from tuiprobe.run.status import Event, StatusWriter, read_status
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 WIDTH = 6
+WEIGHTS = SimpleNamespace(kind="pretrained")
 
 
 def images(classes: Sequence[str], each: int = 4) -> Any:
@@ -236,7 +237,7 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
 def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_path: Path) -> None:
     layer = torch.nn.Linear(WIDTH, 1000)
     model = SimpleNamespace(
-        text=None, width=WIDTH, loader="timm", head=lambda: classifier_head(layer)
+        text=None, width=WIDTH, loader="timm", head=lambda: classifier_head(layer), weights=WEIGHTS
     )
 
     def chosen(*folders: str, **options: Any) -> tuple[Plan, HeadChoice]:
@@ -291,12 +292,49 @@ def test_names_of_a_classifier_in_another_order_are_refused(tmp_path: Path) -> N
         width=WIDTH,
         loader="timm",
         head=lambda: classifier_head(torch.nn.Linear(WIDTH, 1000)),
+        weights=WEIGHTS,
     )
     sorted_ids = lines(tmp_path / "ids", *imagenet_wnids())
     assert plan(thousand, images(imagenet_wnids()[:3]), classes=sorted_ids).head.kind
     backwards = lines(tmp_path / "back", *imagenet_wnids()[::-1])
     with pytest.raises(UsageError, match="in another order"):
         _ = plan(thousand, images(imagenet_wnids()[:3]), classes=backwards).head
+
+
+def test_names_beside_the_weights_are_used_and_contradict_others(tmp_path: Path) -> None:
+    path, options = tmp_path / "h.pt", {"head": str(tmp_path / "h.pt")}
+    names = {"class_to_idx": {"cow": 2, "cat": 0, "dog": 1}}
+    torch.save({"state_dict": {"weight": torch.eye(3, WIDTH)}, **names}, path)
+    for folders, classes, answers in (
+        (("cow", "cat"), None, [1, -1, 0]),
+        (("0", "2"), None, [0, -1, 1]),  # folders of row numbers
+        (("cow", "cat"), "Cat,dog,COW", [1, -1, 0]),
+        (("Kuh", "Katze"), None, None),  # names of rows are not those of folders in their order
+    ):
+        made = plan(classifier(3), images(folders), **options, classes=classes)
+        found = class_of_each_row(made.suite, made.head, made.head.classes, "val")
+        assert (None if found is None else found.tolist()) == answers
+    for classes in ("cat,cow,dog", "cat,dog,Kuh"):
+        with pytest.raises(UsageError, match=r"(cow|Kuh).* and class_to_idx of .*'(dog|cow)'"):
+            _ = plan(classifier(3), images(["cat"]), **options, classes=classes).head
+
+
+def test_a_thousand_classes_of_a_file_that_names_none(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(WIDTH, 1000)
+    model: Any = SimpleNamespace(
+        text=None,
+        width=WIDTH,
+        loader="timm",
+        head=lambda: classifier_head(layer),
+        weights=SimpleNamespace(kind="checkpoint"),
+    )
+    assert "taken as ImageNet's" in plan(model, images(["tench"])).head.note
+    others = [f"class {i:04}" for i in range(1000)]
+    assumed = plan(model, images(others, each=1)).head
+    assert (assumed.kind, assumed.classes, assumed.assumed) == ("classifier", tuple(others), True)
+    others[134] = "bolete"  # in ImageNet row 997
+    named = plan(model, images(["bolete"]), classes=lines(tmp_path / "c", *others)).head
+    assert (named.classes, named.note) == (tuple(others), "")
 
 
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:

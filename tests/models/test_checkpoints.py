@@ -7,20 +7,26 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
 from tests.models.hostile import Harmful, archive
-from tuiprobe.errors import WeightsError
+from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint, seeded
 from tuiprobe.models.loaders.published_weights import resolve, unavailable
+from tuiprobe.models.loaders.wrappers import class_names
 
 
 def model() -> nn.Module:
@@ -246,3 +252,58 @@ def test_weights_that_a_file_replaces_are_not_drawn() -> None:
         before = torch.get_rng_state()
         nn.Linear(4, 4)
         assert not torch.equal(torch.get_rng_state(), before)
+
+
+def names_beside(beside: dict[str, object], rows: int = 3) -> tuple[str, ...]:
+    return class_names(beside, rows, "w.pt")[0]
+
+
+def test_names_of_classes_in_the_forms_of_training_code() -> None:
+    names = ("cat", "dog", "cow")
+    by_name, by_number = {"cow": 2, "cat": 0, "dog": 1}, {2: "cow", "0": "cat", 1: "dog"}
+    for beside in (
+        {"class_to_idx": by_name},
+        {"args": 3, "hyper_parameters": {"idx_to_class": by_number}},
+        {"meta": {"dataset_meta": {"CLASSES": names}}},
+        {"id2label": by_number, "label2id": by_name},
+        {"classes": list(names), "class_names": ["a", "b"]},  # of other rows
+    ):
+        assert names_beside(beside) == names
+    nested: dict[str, object] = {"classes": names}
+    nested["self"] = nested
+    assert names_beside(nested) == names
+    for value in (
+        3,
+        "cat",
+        {"a": 0, "b": 1, "c": 3},
+        [1, 2, 3],
+        ["LABEL_0", "1", "2"],
+        ["", "a", "b"],
+    ):
+        assert names_beside({"classes": value}) == ()
+    with pytest.raises(WeightsError, match=r"'dog' by .* and 'cow' by"):
+        names_beside({"classes": names, "class_names": ("cat", "cow", "dog")})
+
+
+@pytest.mark.parametrize("spec", ["timm:test_resnet", "torchvision:resnet18", "py"])
+def test_loaders_name_the_rows_as_the_file_does(spec: str, tmp_path: Path) -> None:
+    if spec == "py":
+        model: Any = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+        model.class_to_idx = {"tree": 1, "bus": 0}
+        preprocess = torchvision.transforms.Compose(
+            [torchvision.transforms.Resize((8, 8)), torchvision.transforms.ToTensor()]
+        )
+        head = Encoder.from_module(model, preprocess=preprocess).head()
+        with pytest.raises(UsageError, match="'lorry', and class_to_idx of Sequential says 'tree'"):
+            Encoder.from_module(model, preprocess=preprocess, classes=["bus", "lorry"])
+    else:
+        loader, _, name = spec.partition(":")
+        library = timm.create_model if loader == "timm" else torchvision.models.get_model
+        state = library(name, num_classes=2).state_dict()
+        torch.save({"model": state, "classes": ["bus", "tree"]}, tmp_path / "w.pt")
+        head = load_encoder(spec, checkpoint=tmp_path / "w.pt").head()
+        metadata = {"class_to_idx": '{"bus": 0, "tree": 1}'}
+        save_file(state, tmp_path / "w.safetensors", metadata)
+        same = load_encoder(spec, checkpoint=tmp_path / "w.safetensors").head()
+        assert same.classes == head.classes
+    assert head.classes == ("bus", "tree")

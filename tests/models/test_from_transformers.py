@@ -132,7 +132,10 @@ def test_a_classifier_answers_as_its_library_does(vit: Path, pictures: list[Imag
         expected = model(**processor(pictures, return_tensors="pt")).logits
         logits = head.logits(encoder.encode(tensors(encoder, pictures)))
     assert torch.allclose(logits, expected, atol=1e-5)
-    assert (head.classes, head.named) == (tuple(NAMES), True)
+    assert (head.classes, head.names_from) == (
+        tuple(NAMES),
+        "id2label of ViTForImageClassification",
+    )
     assert (encoder.representation, encoder.width, encoder.loader) == ("token", 16, "transformers")
     assert encoder.preprocessing.mean == pytest.approx([0.4, 0.5, 0.6], abs=1e-3)
     assert (encoder.preprocessing.size, encoder.preprocessing.assumed) == ((32, 32), False)

@@ -290,8 +290,12 @@ def test_heads_of_numpy_are_those_of_scikit_learn(dtype: Any, tmp_path: Path) ->
     for labels in (y, y > 0):  # several classes, and one row for two
         fitted = LogisticRegression().fit(x, labels)
         weight, bias = (a.astype(dtype) for a in (fitted.coef_, fitted.intercept_))
-        np.savez_compressed(tmp_path / "h.npz", coef_=weight, intercept_=bias, names=["a"])
+        names = ["a", "b", "c"][: max(2, len(weight))]
+        np.savez_compressed(
+            tmp_path / "h.npz", coef_=weight, intercept_=bias, classes_=names, others=["x"]
+        )
         head = head_from_file(tmp_path / "h.npz", width=5)
+        assert head.classes == tuple(names)
         probabilities = head.logits(h).softmax(1)
         assert np.allclose(probabilities, fitted.predict_proba(x[:8]), atol=1e-5)
         np.save(tmp_path / "h.npy", weight.T.copy())  # without a bias, and transposed

@@ -235,6 +235,28 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     return ClassMatches(tuple(classes), tuple(rows), candidates)
 
 
+def refuse_other_names(
+    given: Sequence[str], names: Sequence[str], option: str, source: str
+) -> None:
+    """Refuses names of the rows of a head that contradict those beside its weights.
+
+    Args:
+        given: The user's names, in the order of the rows.
+        names: The other ones.
+        option: What the user gives them by.
+        source: Where the other ones are.
+
+    Raises:
+        UsageError: If one is another name; has both.
+    """
+    for row, candidates in enumerate(match_classes(given, names).candidates):
+        if row not in candidates:
+            raise UsageError(
+                f"name {row + 1} of {option} is {plain(given[row][:80])!r}, and {source} says "
+                f"{plain(names[row][:80])!r}: leave out {option}, or correct the names there"
+            )
+
+
 def of_imagenet(rows: Sequence[str]) -> bool:
     """Returns whether the rows of a head are ImageNet's 1,000 classes in their order."""
     return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))

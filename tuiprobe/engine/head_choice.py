@@ -20,6 +20,7 @@ from tuiprobe.catalog.class_names import (
     match_classes,
     of_imagenet,
     place_of_each,
+    refuse_other_names,
     spelled_out,
     written_classes,
 )
@@ -83,8 +84,9 @@ class HeadChoice:
 
     @property
     def named(self) -> bool:
-        """Whether the user gave the names of the rows."""
-        return self.in_label_order and not self.assumed
+        """Whether the user, or the file of the head, gave the names of the rows."""
+        by_file = self.head is not None and bool(self.head.names_from)
+        return (self.in_label_order and not self.assumed) or by_file
 
     def digest(self) -> str:
         """Returns a digest that differs between the head choices of a run."""
@@ -117,6 +119,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         _refuse_misread(spec, suite, given, len(given), f"--classes holds {len(given):,} names")
     bare = encoder.text is None and spec.head is None
     head = encoder.head() if bare else None
+    head = head and _of_own_classes(head, encoder, labels, given)
     kind = head_kind(
         spec.head,
         spec.model,
@@ -158,13 +161,33 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     return _classifier(spec, encoder, head, suite, written)
 
 
+def _of_own_classes(
+    head: Head, encoder: Encoder, labels: Sequence[str], given: Sequence[str]
+) -> Head:
+    """Returns a head of 1,000 rows of a user's file with numbers, where its classes are others.
+
+    Nothing in the file names them, and the labels or the user name as many that are not ImageNet's.
+    """
+    named = given or labels
+    assumed = _is_assumed(head, encoder) and len(named) == len(head.classes)
+    if not assumed or imagenet_labels(named) is not None:
+        return head
+    return replace(head, classes=tuple(map(str, range(len(named)))))
+
+
+def _is_assumed(head: Head, encoder: Encoder) -> bool:
+    """Returns whether the rows of a user's weights are ImageNet's by their number alone."""
+    unnamed = head.classes == imagenet_names() and not (head.named or head.names_from)
+    return unnamed and encoder.weights.kind == "checkpoint"
+
+
 def _may_answer(suite: Suite, head: Head) -> bool:
     """Returns whether a classifier answers with any class of the labelled images.
 
     One without names may: its rows are then named by the labels or by `--classes`.
     """
     name, first = suite.in_distribution_name, suite.in_distribution
-    if len(first.classes) < 2 or _are_numbers(head.classes):
+    if len(first.classes) < 2 or _are_numbers(head.classes) or _by_row(first.classes, head):
         return True
     if answers_for(first.classes, head.classes, suite.imagenet.get(name)) is not None:
         return True
@@ -217,11 +240,16 @@ def _classifier(
         zeros = f"the {head.source} of {spec.model} holds nothing but zeros"
         return HeadChoice(kind="none", not_run=NotRun(reason=zeros, remedy="load a trained one"))
     given, count = tuple(map(spelled_out, written)), len(head.classes)
-    if not given and (head.named or (encoder.loader == "py" and not _are_numbers(head.classes))):
+    of_python = encoder.loader == "py" and not _are_numbers(head.classes)
+    if not given and not head.names_from and (head.named or of_python):
         given = head.classes  # as the user gave them
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
     of = f"{plain(spec.checkpoint or spec.model)} ({head.source})"
-    return _of_rows("classifier", _among(head, written, spec, of), given, labels)
+    choice = _of_rows("classifier", _among(head, written, spec, of), given, labels)
+    if given or not _is_assumed(head, encoder):
+        return choice
+    note = f"nothing names the classes of {of}: they are taken as ImageNet's; --classes names them"
+    return replace(choice, note=note)
 
 
 def _among(head: Head, written: Sequence[str], spec: RunSpec, of: str) -> Head:
@@ -271,6 +299,8 @@ def _of_rows(
             names = prompt_names(labels)
             return replace(choice, classes=names, in_label_order=True, assumed=True)
         return replace(choice, classes=head.classes)
+    if head.names_from:
+        refuse_other_names(given, head.classes, "--classes", head.names_from)
     known = () if numbered else match_classes(given, head.classes).known
     moved = [(line, row) for line, row in enumerate(known) if row is not None and row != line]
     if moved:
@@ -285,6 +315,15 @@ def _of_rows(
 
 def _are_numbers(classes: Sequence[str]) -> bool:
     return bool(classes) and tuple(classes) == tuple(str(i) for i in range(len(classes)))
+
+
+def _by_row(classes: Sequence[str], head: Head) -> bool:
+    """Returns whether classes have the numbers of the rows of a head whose file names these."""
+    return bool(head.names_from) and not of_imagenet(head.classes) and _are_decimal(classes)
+
+
+def _are_decimal(classes: Sequence[str]) -> bool:
+    return bool(classes) and all(name.isascii() and name.isdecimal() for name in classes)
 
 
 def _refuse_misread(
@@ -338,7 +377,7 @@ def _refuse_origins(
 def _used_numbers(dataset: Dataset) -> list[int]:
     """Returns the numbers that are labels of images, ascending; none if classes have names."""
     classes = dataset.classes
-    if not classes or not all(name.isascii() and name.isdecimal() for name in classes):
+    if not _are_decimal(classes):
         return []
     labels = np.unique(layout_of(dataset).labels())
     return sorted(int(classes[label]) for label in labels[labels >= 0])
@@ -374,7 +413,8 @@ def class_of_each_row(
     first = suite.in_distribution
     if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
         return np.arange(len(rows), dtype=np.int64)
-    if choice.in_label_order and choice.kind != "probe":
+    by_row = choice.head is not None and _by_row(dataset.classes, choice.head)
+    if by_row or (choice.in_label_order and choice.kind != "probe"):
         with suppress(UsageError):  # sets may have different classes
             return _inverted(place_of_each(dataset.classes, rows), len(rows))
     return answers_for(dataset.classes, rows, suite.imagenet.get(name))

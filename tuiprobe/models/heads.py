@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from tuiprobe.catalog.imagenet import imagenet_names
 from tuiprobe.errors import WeightsError
-from tuiprobe.files import DIGEST_BYTES, open_regular, parse_json
+from tuiprobe.files import DIGEST_BYTES, open_regular
 from tuiprobe.limits import HEAD_BYTES
-from tuiprobe.models.loaders.checkpoints import converts, read_checkpoint
+from tuiprobe.models.loaders.checkpoints import Checkpoint, converts, read_checkpoint
+from tuiprobe.models.loaders.wrappers import class_names
 from tuiprobe.plaintext import first_line
-from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.head_file import FITTED_CONTENTS, LARGEST_WEIGHT
 from tuiprobe.torchfiles.archives import DAMAGED, open_archive
 
@@ -47,6 +45,7 @@ class Head:
             parameter. None if unknown, and for classifiers.
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
+        names_from: What beside the weights names the rows; empty if nothing does.
         regression: Whether scores are those of a regression on one-hot labels.
         fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to; None where
             that is not known.
@@ -61,6 +60,7 @@ class Head:
     logit_scale: float | None = None
     logit_bias: float = 0.0
     named: bool = False
+    names_from: str = ""
     regression: bool = False
     fitted_to: NDArray[np.uint8] | None = None
 
@@ -89,6 +89,15 @@ def classifier_head(layer: nn.Linear) -> Head:
         count, source = 2, "classifier, one output as the log-odds of the second class"
     classes = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
     return Head(weight, bias, classes, source=source)
+
+
+def with_names(head: Head, beside: Mapping[str, object], source: str) -> Head:
+    """Returns a head with the names of its rows that values beside its weights give, if any.
+
+    The arguments are those of `class_names`.
+    """
+    names, names_from = class_names(beside, len(head.classes), source)
+    return replace(head, classes=names, names_from=names_from) if names else head
 
 
 def joined_classifier(layers: Sequence[nn.Module], width: int) -> nn.Linear | None:
@@ -182,7 +191,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
         raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
-    written, fitted = _metadata(path), state.get(FITTED_CONTENTS)
+    fitted = state.get(FITTED_CONTENTS)
     if fitted is not None and (fitted.ndim != 2 or fitted.shape[1] != DIGEST_BYTES):
         raise WeightsError(f"{path} says in no form of a run which images it was fitted to")
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
@@ -193,21 +202,24 @@ def head_from_file(path: Path, *, width: int) -> Head:
             f"{path} holds {bias_name} beside logit_scale: a zero-shot head has one logit_bias, "
             "not a bias for each class"
         )
-    return Head(
+    head = Head(
         weight,
         bias,
-        _row_names(written.get("classes", ""), count),
-        normalize=scale is not None or written.get("normalize") == "true",
-        regression=written.get("regression") == "true",
+        tuple(map(str, range(count))),
+        normalize=scale is not None or state.beside.get("normalize") is True,
+        regression=state.beside.get("regression") is True,
         source=source,
         logit_scale=scale,
         logit_bias=shift or 0.0,
         fitted_to=None if fitted is None else fitted.to(torch.uint8).numpy(),
     )
+    return with_names(head, state.beside, str(path))
 
 
-def _arrays(path: Path) -> dict[str, Tensor]:
-    """Reads the arrays of numbers of a file of NumPy; a single one is `weight`.
+def _arrays(path: Path) -> Checkpoint:
+    """Reads the arrays of numbers of a file of NumPy, with the texts beside them.
+
+    A single array is `weight`.
 
     Raises:
         WeightsError: If it is missing, damaged, too large, or would run code.
@@ -229,36 +241,17 @@ def _arrays(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"there is no file {path} of a head; check its path") from error
     except DAMAGED as error:
         raise WeightsError(f"{path} cannot be read as arrays ({first_line(error)})") from error
-    return {
+    tensors = {
         name: torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
         for name, array in arrays.items()
         if array.dtype.name in _NUMBERS
     }
+    texts = {name: array.tolist() for name, array in arrays.items() if array.dtype.kind == "U"}
+    return Checkpoint(tensors, beside=texts)
 
 
 _NUMBERS = ("float16", "float32", "float64", "int32", "int64")
-"""Types of arrays that are read; texts beside them are not."""
-
-
-def _metadata(path: Path) -> Mapping[str, str]:
-    """Returns the texts of a safetensors file that `read_checkpoint` has read; else none."""
-    if path.suffix != ".safetensors":
-        return {}
-    with safe_open(path, framework="pt") as file:
-        return file.metadata() or {}
-
-
-def _row_names(text: str, count: int) -> tuple[str, ...]:
-    """Returns the names of the rows that a run wrote, as JSON; numbers where there are none."""
-    with suppress(ValueError):
-        names = parse_json(text)
-        if isinstance(names, list) and len(names) == count and all(map(_is_name, names)):
-            return tuple(names)
-    return tuple(str(i) for i in range(count))
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT
+"""Types of arrays that are read as numbers."""
 
 
 def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:

@@ -9,16 +9,17 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from tuiprobe.errors import WeightsError
-from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.files import UNFIT, DamagedFileError, open_regular, parse_json
 from tuiprobe.limits import ARRAY_HEADER_BYTES, BUILT_CLASSES
 from tuiprobe.models.loaders.handed_over import step_for, step_for_pickle
 from tuiprobe.models.loaders.published_weights import quiet
@@ -80,7 +81,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 (header,) = struct.unpack("<Q", file.read(8))
                 if header > ARRAY_HEADER_BYTES:
                     raise ValueError(f"its header claims {header:,} bytes")
-                return Checkpoint(without_prefix(load_file(path)))
+                return Checkpoint(without_prefix(load_file(path)), beside=_metadata(path))
             opened = open_torch_file(file)
             stored, entries, beside = unwrap(opened.content, path)
             return Checkpoint(without_prefix(opened.tensors(stored)), entries, beside)
@@ -108,6 +109,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path} cannot be read as a checkpoint ({first_line(error)}); "
             + ("copy or download it again" if _is_cut(error) else _READ)
         ) from error
+
+
+def _metadata(path: Path) -> dict[str, object]:
+    """Returns the texts beside the tensors of a safetensors file, those of JSON as their values."""
+    values: dict[str, object] = {}
+    with safe_open(path, framework="pt") as file:
+        for name, text in (file.metadata() or {}).items():
+            values[name] = text
+            with suppress(*UNFIT):
+                values[name] = parse_json(text)
+    return values
 
 
 _READ = "safetensors, .pt, .pth and .bin are read"

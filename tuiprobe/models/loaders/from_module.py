@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.class_names import read_classes, refuse_unordered
-from tuiprobe.catalog.imagenet import imagenet_labels
+from tuiprobe.catalog.class_names import read_classes, refuse_other_names, refuse_unordered
 from tuiprobe.errors import UsageError
-from tuiprobe.models.heads import Head, classifier_head, joined_classifier
+from tuiprobe.models.heads import Head, classifier_head, joined_classifier, with_names
 from tuiprobe.models.info import (
     PreprocessingInfo,
     measured_normalisation,
@@ -107,7 +106,6 @@ def parts_of_module(
     where, outputs = "" if head is None else f" before {place}" if place else " output", ""
     if layer is not None:
         width, forward = layer.in_features, BeforeLayers(copied, layers)
-        classes = _configured_names(module, layer.out_features) if classes is None else classes
     else:
         width, forward = output.shape[1], vectors
         logits = _logits_of(vectors, images) if head is None else None
@@ -129,7 +127,7 @@ def parts_of_module(
         "module": copied,
         "preprocess": transform,
         "forward": forward,
-        "classifier": _classifier(layer or head, classes, width, kind),
+        "classifier": _classifier(layer or head, classes, width, module),
         "outputs": outputs,
     }
 
@@ -323,17 +321,20 @@ def _classifier(
     last: nn.Linear | Head | None,
     classes: Sequence[str] | str | os.PathLike[str] | None,
     width: int,
-    kind: str,
+    module: nn.Module,
 ) -> Head | None:
-    """Returns the head with the user's names of its rows; None if there is none.
+    """Returns the head with the names of its rows by the user or the module; None without head.
 
     Raises:
         UsageError: If it does not fit the representation, or the names do not fit it.
     """
+    kind = _kind(module)
     names = read_classes(os.fspath(classes)) if isinstance(classes, str | os.PathLike) else classes
     if names is not None:
         refuse_unordered(names)
-    head = classifier_head(last) if isinstance(last, nn.Linear) else last
+    head = last if isinstance(last, Head) else None
+    if isinstance(last, nn.Linear):
+        head = with_names(classifier_head(last), _said_of(module), kind)
     if head is None and names is not None:  # they say that the outputs are answers
         head = Head(torch.eye(width), None, (), source=f"the {width} outputs of {kind}")
     if head is None:
@@ -355,20 +356,16 @@ def _classifier(
         raise UsageError(
             f"classes= holds {len(names):,} names, and {kind} has {rows:,} outputs: {advice}"
         )
-    return replace(head, classes=tuple(names), named=True)
+    if head.names_from:
+        refuse_other_names(names, head.classes, "classes=", head.names_from)
+    return replace(head, classes=tuple(names), named=True, names_from="")
 
 
-def _configured_names(module: nn.Module, count: int) -> tuple[str, ...] | None:
-    """Returns the names of outputs that the configuration of a `transformers` model gives, if any.
-
-    Names made from numbers are none, and those of ImageNet's classes are known without.
-    """
-    labels = getattr(getattr(module, "config", None), "id2label", None)
-    if not isinstance(labels, dict) or set(labels) != set(range(count)):
-        return None
-    names = tuple(str(labels[i]) for i in range(count))
-    made = all(name == f"LABEL_{i}" for i, name in enumerate(names))
-    return None if made or imagenet_labels(names) == tuple(range(1000)) else names
+def _said_of(module: nn.Module) -> dict[str, object]:
+    """Returns what a module says of itself: its attributes, and the configuration of libraries."""
+    config = getattr(module, "config", None)
+    labels = {"id2label": getattr(config, "id2label", None)}  # of transformers
+    return {**vars(module), "config": config if isinstance(config, Mapping) else labels}
 
 
 # Preprocessing.

@@ -13,7 +13,7 @@ from torch import nn
 from tuiprobe.catalog.model_list import url_folder
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import classifier_head
+from tuiprobe.models.heads import classifier_head, with_names
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.loaders.checkpoints import (
     Checkpoint,
@@ -92,6 +92,10 @@ def load(request: ModelRequest) -> Encoder:
     if normalises and not tag:
         source = f"{preprocessing.source}; {normalises}"
         preprocessing = preprocessing.model_copy(update={"source": source})
+    head = None
+    if rows:
+        beside = {} if file is None else file.beside
+        head = with_names(classifier_head(linear), beside, weights.source)
     off = architecture in _NORMALISES and not options["transform_input"]
     return Encoder(
         name=request.name,
@@ -107,7 +111,7 @@ def load(request: ModelRequest) -> Encoder:
         dtype=request.dtype,
         loader="torchvision",
         tag=tag or None,
-        classifier=classifier_head(linear) if rows else None,
+        classifier=head,
     )
 
 

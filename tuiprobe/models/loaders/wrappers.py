@@ -5,13 +5,16 @@ Wrappers and prefixes that training code adds are removed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
 from tuiprobe.errors import WeightsError
 from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
-from tuiprobe.plaintext import first_names
+from tuiprobe.plaintext import first_names, plain
+from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
 
 _Named = TypeVar("_Named")
@@ -129,6 +132,73 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
             elif isinstance(value, StoredTensor | Unread):
                 tensors[f"{prefix}{name}"] = value
     return tensors
+
+
+def class_names(
+    beside: Mapping[str, object], rows: int, source: str
+) -> tuple[tuple[str, ...], str]:
+    """Returns the names of the rows of a classifier that values beside its weights give.
+
+    Numbers are no names; ImageNet's in their order are those of prompts.
+
+    Args:
+        beside: The values, such as `class_to_idx`, by name; they may be in other mappings.
+        rows: The number of rows, which the names must fit.
+        source: Where the values are, for messages.
+
+    Returns:
+        The names, and where they are; both empty if there are none.
+
+    Raises:
+        WeightsError: If two of them contradict each other.
+
+    >>> class_names({"hyper_parameters": {"class_to_idx": {"tree": 1, "bus": 0}}}, 2, "w.pt")
+    (('bus', 'tree'), 'class_to_idx of w.pt')
+    """
+    found: dict[tuple[str, ...], str] = {}
+    waiting, seen = [beside], set[int]()
+    while waiting:
+        values = waiting.pop()
+        nested = [v for v in values.values() if isinstance(v, Mapping) and id(v) not in seen]
+        waiting += nested
+        seen.update(map(id, nested))
+        for key in filter(_NAMES.fullmatch, map(str, values)):
+            names = _in_order(values.get(key))
+            if len(names) == rows and not all(map(_NUMBERED.fullmatch, names)):
+                found.setdefault(names, key)
+    if len(found) > 1:
+        (one, first), (other, second) = list(found.items())[:2]
+        row = next(i for i in range(rows) if one[i] != other[i])
+        raise WeightsError(
+            f"{source} names its classes twice: row {row} is {plain(one[row])!r} by {first} and "
+            f"{plain(other[row])!r} by {second}; save it with the right names alone"
+        )
+    names, key = next(iter(found.items()), ((), ""))
+    if imagenet_labels(names) == tuple(range(len(imagenet_names()))):
+        names = imagenet_names()
+    return names, f"{key} of {source}" if names else ""
+
+
+_NAMES = re.compile(
+    "class_to_idx|idx_to_class|id2label|label2id|classes_?|class_names|label_names", re.IGNORECASE
+)
+"""Entries in which training code stores the names of classes."""
+
+_NUMBERED = re.compile(r"(LABEL_)?\d+")
+"""Names that are made of numbers."""
+
+
+def _in_order(value: object) -> tuple[str, ...]:
+    """Returns names in the order of their numbers; none if they are something else."""
+    if isinstance(value, Mapping):
+        turned = all(isinstance(number, int) for number in value.values())
+        by_number = {str(v if turned else k): k if turned else v for k, v in value.items()}
+        value = [by_number.get(str(i)) for i in range(len(value))]
+    if not isinstance(value, list | tuple):
+        return ()
+    names = [name.strip() for name in value if isinstance(name, str)]
+    right = len(names) == len(value) and all(0 < len(name) <= LONGEST_TEXT for name in names)
+    return tuple(names) if right else ()
 
 
 def without_prefix(state: Mapping[str, _Named]) -> dict[str, _Named]:
