@@ -20,19 +20,25 @@ from tests.engine.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
+from tuiprobe.cli.app import run_cli
+from tuiprobe.comparing.decide import decide
+from tuiprobe.comparing.runs import read_runs
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.engine import checking
 from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
+from tuiprobe.models.checks import trial
 from tuiprobe.models.checks.known_answer import SAMPLE, sample_of
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.results.subject import Check
+from tuiprobe.results.subject import TYPES, Check
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.preview import Preview
 from tuiprobe.run.records import read_preflight
 from tuiprobe.run.status import Event
 
@@ -246,3 +252,50 @@ def test_a_file_of_several_sets_of_weights_is_named_in_the_warnings(
     )  # fmt: skip
     assert report.model.weights.entries == ("model_ema", "model")
     assert any("model_ema" in warning for warning in report.warnings)
+
+
+def test_a_run_says_what_bfloat16_saves_and_so_do_its_dry_run_and_comparisons(
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--headless", "--model", SMALL, "--checkpoint", str(small_checkpoint)]
+    words += ["--data", f"imagefolder:{pictures}", "--sample", "0", "--workers", "0"]
+    words += ["--threads", "1"]
+    assert run_cli([*words, "--output", "runs/untried"]) == 0
+    untried = read_preflight(RunDir(tmp_path / "runs" / "untried"))
+    monkeypatch.setattr(checking, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(checking, "TIMED_IMAGES", 1)
+    monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
+    seconds = iter([0, 2.3, 0, 1.0])
+    monkeypatch.setattr(trial, "perf_counter", lambda: next(seconds))
+    capsys.readouterr()
+    assert run_cli([*words, "--output", "runs/tried", "--json"]) == 0
+    printed = capsys.readouterr()
+    (types,) = (c for c in read_preflight(RunDir(tmp_path / "runs" / "tried")) if c.name == TYPES)
+    assert types.detail.startswith("bfloat16 is 2.3 times as fast here and ")
+    assert types.detail.endswith(": --dtype bfloat16")
+    assert printed.err.count(types.detail) == 1
+    assert types.detail in printed.out
+    assert TYPES not in {check.name for check in untried}
+    features = [
+        [file.read_bytes() for file in sorted((tmp_path / "runs" / run).rglob("features/*/*"))]
+        for run in ("untried", "tried")
+    ]
+    assert features[0] == features[1] != []  # the trial changed no bit
+    assert run_cli([*words, "--dry-run", "--json"]) == 0
+    preview = Preview.model_validate_json(capsys.readouterr().out)
+    assert preview.types.startswith(types.detail)
+    assert "tried" in preview.types
+    assert run_cli([*words, "--dtype", "bfloat16", "--dry-run"]) == 0
+    assert types.detail not in capsys.readouterr().out
+    assert run_cli([*words, "--dtype", "bfloat16", "--output", "runs/half"]) == 0
+    runs = [tmp_path / "runs" / run for run in ("untried", "half")]
+    notes = decide(read_runs(runs)).notes
+    in_types = [note for note in notes if "computed in" in note]
+    assert [note.rpartition(" ")[2] for note in in_types] == ["float32", "bfloat16"]
+    again = decide(read_runs([runs[0], tmp_path / "runs" / "tried"])).notes
+    assert not any("computed in" in note for note in again)

@@ -13,7 +13,7 @@ from tests.engine.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
 from tuiprobe.engine import machine as engine_machine
 from tuiprobe.engine.decoding import Batch, uploaded
-from tuiprobe.engine.machine import bfloat16_is_faster, choose_device, statistics_device
+from tuiprobe.engine.machine import choose_device, has_bfloat16, statistics_device
 from tuiprobe.engine.opening import with_device
 from tuiprobe.engine.shards import Rank
 from tuiprobe.request import make_spec
@@ -108,23 +108,20 @@ def test_the_next_batch_is_copied_before_one_is_measured(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("instructions", "options", "parameters", "faster"),
+    ("device", "instructions", "has"),
     [
-        ("avx2 avx512f avx512_bf16", {}, 25_000_000, True),
-        ("avx2 amx_tile amx_bf16", {}, 25_000_000, True),
-        ("avx2 avx512f", {}, 25_000_000, False),
-        ("avx512_bf16", {}, 400_000, False),
-        ("avx512_bf16", {"dtype": "bfloat16"}, 25_000_000, False),
-        ("avx512_bf16", {"device": "cuda"}, 25_000_000, False),
+        ("cpu", "avx2 avx512f avx512_bf16", True),
+        ("cpu", "avx2 amx_tile amx_bf16", True),
+        ("cpu", "avx2 avx512f", False),
+        ("mps", "avx512_bf16", False),
+        ("cuda:0", "", True),
     ],
 )
-def test_a_run_tells_where_bfloat16_is_faster(
-    monkeypatch: pytest.MonkeyPatch,
-    instructions: str,
-    options: dict[str, str],
-    parameters: int,
-    faster: bool,
+def test_a_device_says_whether_it_multiplies_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, device: str, instructions: str, has: bool
 ) -> None:
     monkeypatch.setattr(engine_machine, "_processor", lambda: ("", instructions))
-    spec = make_spec(None, None, {"device": "cpu", **options})
-    assert bfloat16_is_faster(spec, parameters) is faster
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation
+    )
+    assert has_bfloat16(device) is has

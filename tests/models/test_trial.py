@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,15 @@ from torch.nn import functional
 
 from tests.models.test_from_module import TRANSFORM, WIDTH, Wrapped, net
 from tuiprobe.errors import UsageError
-from tuiprobe.models.checks.trial import agree, check_trial, images_of_trial, rounded, signature
+from tuiprobe.models.checks import trial
+from tuiprobe.models.checks.trial import (
+    agree,
+    check_trial,
+    check_types,
+    images_of_trial,
+    rounded,
+    signature,
+)
 from tuiprobe.models.encoder import Encoder
 
 IMAGES = torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(1))
@@ -273,3 +283,63 @@ def test_outputs_that_are_infinite_have_a_signature_of_numbers() -> None:
     made = encoder(Changed(lambda h: h / 0))
     assert signature(made)[0] == 0
     assert check_trial(made, IMAGES)[0].status == "fail"
+
+
+def with_clock(monkeypatch: pytest.MonkeyPatch, made: Encoder, ratio: float) -> None:
+    """Makes bfloat16 so many times as fast as float32 by the clock, and no encoder too small."""
+    now = [0.0]
+
+    def tick() -> float:
+        now[0] += ratio if made.dtype == torch.float32 else 1.0
+        return now[0]
+
+    monkeypatch.setattr(trial, "perf_counter", tick)
+    monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
+
+
+def test_a_faster_type_is_recommended_with_the_answers_that_it_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = torch.rand(40, 3, 12, 12, generator=torch.Generator().manual_seed(2))
+    made = encoder(nn.Sequential(Changed(lambda h: h), nn.Linear(WIDTH, 3)), classes=list("abc"))
+    made.module.register_buffer("counted", torch.arange(3))
+    with_clock(monkeypatch, made, 2.3)
+    before = {name: t.clone() for name, t in made.module.state_dict().items()}
+    (check,) = check_types(made, images, lambda h: (h * 512).astype(np.int64)[:, 0])
+    rounded_copy = copy.deepcopy(made.module[0]).bfloat16()
+    with torch.inference_mode():
+        h, h_16 = made.encode(images), rounded_copy(images.bfloat16()).float()
+    changed = int(((h * 512).long() != (h_16 * 512).long())[:, 0].sum())
+    assert 0 < changed < 40
+    expected = f"bfloat16 is 2.3 times as fast here and changed {changed} of 40 answers"
+    assert (check.name, check.status) == ("types", "pass")
+    assert check.detail == f"{expected}: --dtype bfloat16"
+    moved = float((h_16 - h).norm(dim=1).max() / h.std(0, correction=0).norm())
+    (check,) = check_types(made, images)  # without a head
+    assert f"moved representations by up to {moved:.1%} of their spread" in check.detail
+    assert made.dtype == torch.float32
+    for name, tensor in made.module.state_dict().items():
+        assert torch.equal(before[name], tensor)
+        assert before[name].dtype == tensor.dtype
+
+
+@pytest.mark.parametrize("case", ["slow", "small", "float16", "script", "fails", "not finite"])
+def test_no_type_is_recommended_that_gains_nothing_or_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    def change(h: Tensor) -> Tensor:
+        if case == "fails" and h.dtype == torch.bfloat16:
+            raise RuntimeError("not implemented for BFloat16")
+        return h / 0 if case == "not finite" and h.dtype == torch.bfloat16 else h
+
+    module = nn.Sequential(Changed(change), nn.Linear(WIDTH, 3))
+    made = encoder(torch.jit.script(net().eval()) if case == "script" else module)
+    with_clock(monkeypatch, made, 1.2 if case == "slow" else 2.3)
+    if case == "small":
+        monkeypatch.undo()
+    if case == "float16":
+        made.move("cpu", torch.float16)
+    before = made.dtype, {name: t.clone() for name, t in made.module.state_dict().items()}
+    assert check_types(made, IMAGES) == []
+    assert made.dtype == before[0]
+    assert all(torch.equal(before[1][name], t) for name, t in made.module.state_dict().items())

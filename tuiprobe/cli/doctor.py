@@ -46,7 +46,7 @@ def doctor(
     refuse_unreadable({"checkpoint": checkpoint, "classes": classes, "templates": templates})
     if offline:
         set_offline()  # before a library is imported
-    from tuiprobe.engine.machine import choose_device
+    from tuiprobe.engine.machine import choose_device, has_bfloat16
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.checks.doctor import examine
     from tuiprobe.options import OptionError
@@ -65,6 +65,7 @@ def doctor(
         templates=templates,
         device=chosen,
         dtype=dtype,
+        try_bfloat16=has_bfloat16(chosen),
         progress=head_progress(),
     )
     if as_json:

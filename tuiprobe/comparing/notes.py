@@ -36,12 +36,20 @@ def weakening(
         if among_few(of)
     ]
     yield from by_models(few, len(runs))
+    yield from by_models(_types(reports), len(runs))
     known = {text for text, _ in warnings}
     yield from (note for note in label_notes(reports, labels) if note not in known)
     if isinstance(labels, LabelEvidence):
         if labels.status.verdict == "contradictory":
             yield f"the labels of {labels.status.target} contradict each other"
         yield from labels.status.remarks()
+
+
+def _types(reports: Sequence[Report]) -> list[tuple[str, Report]]:
+    """Returns in which floating point types encoders computed, unless all did in float32."""
+    of_encoders = [report for report in reports if report.model.preprocessing.known]
+    types = [(f"computed in {report.spec.get('dtype')}", report) for report in of_encoders]
+    return types if {text for text, _ in types} != {"computed in float32"} else []
 
 
 def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[str]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.catalog.imagenet import prompt_names
-from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.engine.head_building import HeadProgress, too_long
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
+from tuiprobe.engine.machine import has_bfloat16
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import unless_damaged
@@ -23,13 +24,28 @@ from tuiprobe.models.checks.data_checks import check_labels, check_range
 from tuiprobe.models.checks.encoder_checks import check_encoder
 from tuiprobe.models.checks.known_answer import check_answer, expected_answer
 from tuiprobe.models.checks.text_checks import check_text
-from tuiprobe.models.checks.trial import TRIAL_CHECKS, check_trial, images_of_trial, made_images
+from tuiprobe.models.checks.trial import (
+    TIMED_IMAGES,
+    TRIAL_CHECKS,
+    check_trial,
+    check_types,
+    images_of_trial,
+    made_images,
+    worth_timing,
+)
 from tuiprobe.plaintext import listed, plain
-from tuiprobe.results.subject import Check
+from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
+from tuiprobe.results import NotRun
+from tuiprobe.results.subject import TYPES, Check
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
 from tuiprobe.run.status import Event, Listener
 
 ANSWER = "known answer"
+
+_MOST_TIMED = 64
+"""Images on which float32 and bfloat16 are compared."""
 
 
 def preflight(plan: Plan, listen: Listener) -> None:
@@ -80,14 +96,55 @@ def preflight(plan: Plan, listen: Listener) -> None:
             listen(Event("warning", f"preflight, {check_sentence(check)}"))
 
 
+def try_types(plan: Plan, listen: Listener) -> None:
+    """Adds to the checks how much faster bfloat16 is and what it changes, if that is worth a trial.
+
+    It takes about a fiftieth of the run. Answers are those of the head, if it is built already.
+    """
+    images = min(plan.images // 50, _MOST_TIMED)
+    if images < TIMED_IMAGES or plan.rank.number or not has_bfloat16(plan.spec.device):
+        return
+    checks = read_preflight(plan.directory)
+    if any(check.name == TYPES for check in checks) or not worth_timing(plan.encoder):
+        return
+    (batch,) = _first_images(plan, images, times=1)
+    if len(batch.ids) < TIMED_IMAGES:
+        return
+    head = read_head(plan.directory) if plan.directory.head_file.exists() else None
+    answers = None
+    if head is not None and not isinstance(head.head, NotRun):
+        name = plan.suite.in_distribution_name
+        rows = SetFeatures(name, np.empty((0, 0), np.float32), answers=head.answers.get(name))
+        answers = partial(_answers, head.head, rows)
+    types = check_types(plan.encoder, batch.images, answers)
+    for check in types:
+        listen(Event("stage", check.detail, {"stage": "preflight"}))
+    if types:
+        write_preflight(plan.directory, [*checks, *types])
+
+
+def _answers(
+    head: HeadArrays, images: SetFeatures, features: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Returns the row that answers each representation, among those that may, as int64 [n]."""
+    blocks = logit_blocks(head, replace(images, features=features), scaled=False)
+    return np.concatenate([logits.argmax(axis=1) for _, logits in blocks])
+
+
+def _first_images(plan: Plan, count: int, times: int) -> tuple[Batch, ...]:
+    """Decodes the first images of the first set, and preprocesses them so many times."""
+    first = next(iter(plan.shards.values()))[0]
+    shard = replace(first, batches=(first.batches[0][:count],))
+    workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
+    each = [plan.encoder.preprocess] * times
+    with decode_batches([shard], plan.suite.sets, plan.stamps, each, workers) as decoded:
+        return next(decoded)
+
+
 def _of_trial(plan: Plan, choice: HeadChoice) -> list[Check]:
     """Tries the encoder on the first images of the first set; on made ones if none is readable."""
-    encoder, first = plan.encoder, next(iter(plan.shards.values()))[0]
-    shard = replace(first, batches=(first.batches[0][: images_of_trial(encoder)],))
-    workers = min(choose_workers(plan.spec.workers, plan.images), 1)  # a process that may be killed
-    both = [encoder.preprocess] * 2
-    with decode_batches([shard], plan.suite.sets, plan.stamps, both, workers) as decoded:
-        batch, again = next(decoded)
+    encoder = plan.encoder
+    batch, again = _first_images(plan, images_of_trial(encoder), times=2)
     if not len(batch.ids):
         return check_trial(encoder, made_images(encoder))
     if not torch.equal(batch.images.nan_to_num(), again.images.nan_to_num()):

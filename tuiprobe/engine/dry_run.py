@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,11 +34,12 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.shards import set_record
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, expand_home
+from tuiprobe.files import DamagedFileError, expand_home, unless_damaged
 from tuiprobe.models.loaders.answer_table import AnswerTable
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.request import FILES, RunRequest, differing_options, unreadable_files
+from tuiprobe.results.subject import TYPES
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.deletion import refuse_to_clear
 from tuiprobe.run.directory import RunDir
@@ -51,7 +55,7 @@ from tuiprobe.run.preview import (
     Wrong,
     expected_head,
 )
-from tuiprobe.run.records import PlanRecord, read_plan, read_spec
+from tuiprobe.run.records import PlanRecord, read_plan, read_preflight, read_spec
 from tuiprobe.spec import ANSWERS, FINAL_TAP, RunSpec
 
 _READ_LATER = ("hf", "torchvision")
@@ -59,6 +63,9 @@ _READ_LATER = ("hf", "torchvision")
 
 _SEPARATELY_KEYED = {"target", "concepts", "concept_sample"}
 """Options of sets that have keys of their own: another value leads to the same directory."""
+
+_LATEST = 50
+"""Runs that are searched for a trial of the same encoder."""
 
 T = TypeVar("T")
 
@@ -135,6 +142,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         wrong=tuple(findings.wrong.values()),
         names=names,
         templates=templates,
+        types=_types(request),
     )
     return result.with_head(expected_head(result))
 
@@ -332,6 +340,18 @@ def _earlier(request: RunRequest) -> RunDir | None:
         if changed <= _SEPARATELY_KEYED:
             return run
     return None
+
+
+def _types(request: RunRequest) -> str:
+    """Returns what the latest run of the same encoder found about types; empty if nothing."""
+    of_encoder = attrgetter("model", "checkpoint", "dtype")
+    runs = recorded_runs(request.runs, lambda run: run.preflight_file)
+    for run, before in islice(runs, _LATEST):
+        same = of_encoder(before) == of_encoder(request.spec)
+        checks = unless_damaged(partial(read_preflight, run)) if same else None
+        if found := [check.detail for check in checks or () if check.name == TYPES]:
+            return f"{found[0]} (found in {run.path})"
+    return ""
 
 
 def _fits(plan: PlanRecord, suite: Suite) -> bool:

@@ -181,7 +181,6 @@ _INSTRUCTIONS = (
 """Flags of processors by which oneDNN chooses its kernels."""
 
 _BFLOAT16 = {"avx512_bf16", "amx_bf16"}
-_SMALL = 5_000_000  # parameters below which the type of their products changes little
 
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
@@ -221,15 +220,11 @@ def current_fingerprint(
     )
 
 
-def bfloat16_is_faster(spec: RunSpec, parameters: int) -> bool:
-    """Returns whether the processor would run a float32 encoder twice as fast in bfloat16.
-
-    Args:
-        spec: What was asked, with a chosen device.
-        parameters: Number of parameters of the encoder.
-    """
-    on_cpu = spec.device == "cpu" and spec.dtype == "float32"
-    return on_cpu and parameters >= _SMALL and not _BFLOAT16.isdisjoint(_processor()[1].split())
+def has_bfloat16(device: str) -> bool:
+    """Returns whether a torch device multiplies in bfloat16, and does not emulate it."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and not _BFLOAT16.isdisjoint(_processor()[1].split())
 
 
 @cache

@@ -23,7 +23,6 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.machine import (
     available_cores,
-    bfloat16_is_faster,
     choose_device,
     current_fingerprint,
     usual_batch,
@@ -266,9 +265,6 @@ def plan_run(
     order, stamps = list_images(suite, spec)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     encoder = _encoder(spec, suite, objects)
-    if not encoded and bfloat16_is_faster(spec, encoder.parameters()):
-        faster = "--dtype bfloat16 is 2 to 3 times as fast on this processor, and another run"
-        listen(Event("stage", faster, {"stage": "load"}))
     if encoder.with_answers is not None:
         suite = encoder.with_answers(suite, order)
     planned = partial(make_plan, suite=suite, order=order, stamps=stamps, rank=rank)

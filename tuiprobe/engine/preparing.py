@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
-from tuiprobe.engine.checking import preflight
+from tuiprobe.engine.checking import preflight, try_types
 from tuiprobe.engine.decoding import choose_workers
 from tuiprobe.engine.earlier import replaced_answers
 from tuiprobe.engine.extract import Extraction
@@ -82,6 +82,9 @@ def prepare(job: Job) -> Extraction:
                 build_head(plan, job.listen, check=job.stop.check, seconds=HEAD_SECONDS)
         except LongHeadError:
             job.emit("stage", "the head takes longer: it is built after measuring", stage="head")
+    if inventory.missing and not resumed:
+        with job.clock.stage("preflight"):
+            try_types(plan, job.listen)
     answered = plan.encoder.with_answers is not None  # what is read then has no speed of a model
     job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)

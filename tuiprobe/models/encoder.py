@@ -168,6 +168,22 @@ class Encoder:
         self.dtype = dtype
         self.module.to(self.device, dtype)
 
+    @contextmanager
+    def in_type(self, dtype: torch.dtype) -> Iterator[None]:
+        """Computes in another floating point type inside the block; its weights stay unrounded."""
+        before = self.dtype
+        stored = [(t, t.data) for t in (*self.module.parameters(), *self.module.buffers())]
+        try:
+            for tensor, data in stored:
+                if data.is_floating_point():
+                    tensor.data = data.to(dtype)
+            self.dtype = dtype
+            yield
+        finally:
+            for tensor, data in stored:
+                tensor.data = data
+            self.dtype = before
+
     def use_channels_last(self) -> None:
         """Lays images, maps and filters out with channels last, for faster convolutions.
 

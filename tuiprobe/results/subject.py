@@ -233,6 +233,9 @@ Cause = Literal["encoder", "labels", "images"]
 PROBE: Final = "preflight"
 """Id of the probe that reports these checks."""
 
+TYPES: Final = "types"
+"""Name of the check that says how much faster another floating point type is."""
+
 
 @checked.dataclass(frozen=True, config=ConfigDict(extra="forbid", str_max_length=LONGEST_TEXT))
 class Check:

@@ -143,6 +143,7 @@ class Preview(Frozen):
         wrong: Options that the run would refuse.
         names: Classes that the user names.
         templates: Prompts for each class; 0 for as many as the model has of its own.
+        types: How much faster bfloat16 is, as an earlier run or the loaded model tells; else empty.
     """
 
     schema_version: Literal[1] = 1
@@ -156,6 +157,7 @@ class Preview(Frozen):
     wrong: Many[Wrong]
     names: Count = 0
     templates: Count = 0
+    types: str = ""
 
     @property
     def known_sets(self) -> tuple[PlannedSet, ...]:
@@ -201,7 +203,9 @@ class Preview(Frozen):
         except OptionError as error:
             refused = Wrong(option=error.name, reason=error.cause, exit_code=error.exit_code)
             wrong = (*wrong, refused)
-        known = self.model_copy(update={"taps": (FINAL_TAP, *chosen), "wrong": wrong})
+        types = self.types or model.get("types", "")
+        update = {"taps": (FINAL_TAP, *chosen), "wrong": wrong, "types": types}
+        known = self.model_copy(update=update)
         return known.with_head(expected_head(known, model))
 
 
@@ -309,6 +313,7 @@ def preview_lines(previews: Sequence[Preview]) -> list[str]:
     lines += map(_download_line, downloads)
     notes = dict.fromkeys(note for planned in first.known_sets for note in planned.notes[:4])
     lines += [f"! {note}" for note in notes]
+    lines += [f"! {preview.types}" for preview in previews if preview.types]
     lines += ["DATA", *_set_lines(first), "", "PROBES", *_probe_lines(first.probes)]
     where = directory_line(first.directory, first.images)
     return [*lines, "", "LAYERS", _layers_line(first), "", "RUN DIRECTORY", where]

@@ -25,7 +25,9 @@ from tuiprobe.models.checks.encoder_checks import check_encoder, crashed
 from tuiprobe.models.checks.known_answer import SAMPLE, check_answer
 from tuiprobe.models.checks.text_checks import check_text
 from tuiprobe.models.checks.trial import (
+    TIMED_IMAGES,
     check_trial,
+    check_types,
     first_pictures,
     first_tensors,
     images_of_trial,
@@ -69,9 +71,12 @@ def examine(
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    try_bfloat16: bool = False,
     progress: PromptProgress | None = None,
 ) -> Examination:
     """Runs every check that the arguments allow; calls `progress` while the head is built.
+
+    `try_bfloat16` says that the device multiplies in it, so that its speed is worth a trial.
 
     Raises:
         UsageError: If data are given without a model.
@@ -100,6 +105,11 @@ def examine(
         if encoder.device.type == "cpu":
             detail += f" with {cost['threads']} threads"
         checks.append(Check("trial batch", "pass", detail))
+        if try_bfloat16:
+            made = made_images(encoder).repeat(TIMED_IMAGES // 2, 1, 1, 1)
+            types = check_types(encoder, made, compare=False)
+            checks += types
+            description["types"] = "".join(check.detail for check in types)
     except Exception as error:  # A user's model may raise anything.
         description = None
         checks.append(crashed("trial batch", encoder, error))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tuiprobe.datasets.sample import Sample, UnreadableImageError
@@ -16,7 +18,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.loaders.from_module import made_pictures
 from tuiprobe.plugins import in_code
-from tuiprobe.results.subject import Check, CheckStatus
+from tuiprobe.results.subject import TYPES, Check, CheckStatus
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from tuiprobe.datasets.dataset import Dataset
 
 TRIAL_CHECKS = (
-    "input size", "same answers", "pixel values", "one picture", "one representation", "outputs"
+    "input size", "same answers", "pixel values", "one picture", "one representation", "outputs",
+    TYPES,
 )  # fmt: skip
 """Names of the checks that a trial makes."""
 
@@ -185,6 +188,77 @@ def _odd_values(images: Tensor, h: Tensor, head: Head | None) -> Iterator[Check]
             "confidence and calibration need logits: return them, or the logarithm of probabilities"
         )
         yield Check("outputs", "warn", detail, fix)
+
+
+_FASTER = 1.3
+"""How many times as fast bfloat16 must be to be mentioned."""
+
+_FEW_PARAMETERS = 5_000_000
+"""Parameters of an encoder below which the type of its products changes little."""
+
+TIMED_IMAGES = 16
+"""Images of a timed forward pass; with fewer a CPU shows too little of what bfloat16 saves."""
+
+_COMPILED = ("torch.jit", "torch._dynamo")
+"""Packages of modules that would be compiled again for another type."""
+
+
+def check_types(
+    encoder: Encoder,
+    images: Tensor,
+    answers: Callable[[NDArray[np.float32]], NDArray[np.int64]] | None = None,
+    *,
+    compare: bool = True,
+) -> list[Check]:
+    """Times an encoder in float32 and in bfloat16, and compares what both give.
+
+    Args:
+        encoder: The encoder, on a device that multiplies in bfloat16.
+        images: Preprocessed images `[n, 3, H, W]`; they are timed by `TIMED_IMAGES`.
+        answers: Returns the answers to representations `[n, C]`; None without a head.
+        compare: Whether these are images of the data, so that differences mean something.
+
+    Returns:
+        A check that recommends bfloat16; none where it is not 1.3 times as fast, where the encoder
+        cannot compute in it, or where it is not worth timing.
+    """
+    if not worth_timing(encoder):
+        return []
+    try:
+        seconds, h = _timed(encoder, images)
+        with encoder.in_type(torch.bfloat16):
+            seconds_16, h_16 = _timed(encoder, images)
+    except Exception:  # not every module computes in every type
+        return []
+    finite = bool(h.isfinite().all()) and bool(h_16.isfinite().all())
+    if seconds < _FASTER * seconds_16 or not finite:
+        return []
+    detail = f"bfloat16 is {seconds / seconds_16:.1f} times as fast here"
+    if answers is not None:
+        changed = answers(h.numpy()) != answers(h_16.numpy())
+        detail += f" and changed {np.count_nonzero(changed)} of {len(images)} answers"
+    elif compare:
+        moved = float((h_16 - h).norm(dim=1).max()) / max(_spread(h), 1e-30)
+        detail += f" and moved representations by up to {moved:.1%} of their spread"
+    return [Check(TYPES, "pass", f"{detail}: --dtype bfloat16")]
+
+
+def worth_timing(encoder: Encoder) -> bool:
+    """Returns whether an encoder computes in float32, is not small and not compiled."""
+    compiled = any(type(m).__module__.startswith(_COMPILED) for m in encoder.module.modules())
+    large = encoder.parameters() >= _FEW_PARAMETERS
+    return encoder.dtype == torch.float32 and large and not compiled
+
+
+def _timed(encoder: Encoder, images: Tensor) -> tuple[float, Tensor]:
+    """Returns the seconds of an image in the fastest pass, and the representations `[n, C]`."""
+    _encoded(encoder, images[:1])  # the first pass in a type prepares others
+    h, seconds = list[Tensor](), list[float]()
+    for part in torch.split(images, TIMED_IMAGES):
+        begin = perf_counter()
+        h.append(_encoded(encoder, part))
+        seconds.append((perf_counter() - begin) / len(part))
+    return min(seconds), torch.cat(h)
 
 
 def signature(encoder: Encoder) -> tuple[float, ...]:
