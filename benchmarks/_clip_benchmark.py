@@ -1,7 +1,8 @@
 """Zero-shot classification of a folder by CLIP_benchmark, in the environment that has it.
 
-`python _clip_benchmark.py REQUEST.json ANSWER.json`; needs clip-benchmark (1.6.2) and nothing of
-tuiprobe. As its command line does it: batches of 64, four processes that decode, in float32.
+`python _clip_benchmark.py mixed|float32 REQUEST.json ANSWER.json`; needs clip-benchmark (1.6.2) and
+nothing of tuiprobe. As its command line does it: batches of 64, four processes that decode, and
+mixed precision, which is bfloat16 on CPUs, or float32 as with `--no_amp`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 
-def measure(request: dict[str, Any]) -> dict[str, Any]:
+def measure(request: dict[str, Any], mixed: bool) -> dict[str, Any]:
     """Returns the class predicted for each path; the head is computed once and then read."""
     import torch
     from clip_benchmark.metrics import zeroshot_classification as zero_shot
@@ -33,7 +34,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         torch.save(head, stored)
     images = ImageFolder(request["images"], transform=transform)
     loader = DataLoader(images, batch_size=64, shuffle=False, num_workers=4)
-    logits, _ = zero_shot.run_classification(model, head, loader, "cpu", amp=False)
+    logits, _ = zero_shot.run_classification(model, head, loader, "cpu", amp=mixed)
     root = Path(request["images"])
     paths = [str(Path(path).relative_to(root)) for path, _ in images.samples]
     best = logits.argmax(dim=1).tolist()
@@ -41,5 +42,6 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asked, answered = map(Path, sys.argv[1:3])
-    answered.write_text(json.dumps(measure(json.loads(asked.read_text()))))
+    asked, answered = map(Path, sys.argv[2:4])
+    answer = measure(json.loads(asked.read_text()), sys.argv[1] == "mixed")
+    answered.write_text(json.dumps(answer))

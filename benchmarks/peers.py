@@ -3,7 +3,9 @@
 `python -m benchmarks.peers`. ViT-B/32 beside CLIP_benchmark, with threads that spin while they wait
 and with such that sleep (`OMP_WAIT_POLICY=passive`), and beside a loop that encodes and keeps
 nothing, which is the limit; ResNet-50 beside the loop of timm's `validate.py`. All decode in other
-processes, in float32. tuiprobe computes its statistics, probes and pages as well.
+processes, and compute in float32, CLIP_benchmark by default in mixed precision, which is bfloat16
+on CPUs; further rows are tuiprobe in bfloat16 and CLIP_benchmark in float32. tuiprobe computes its
+statistics, probes and pages as well.
 
 CLIP_benchmark has an environment of its own, whose Python `TUIPROBE_CLIP_BENCHMARK` names
 (`python -m venv ENV; ENV/bin/pip install clip-benchmark`); without it its rows are left out. Its
@@ -39,7 +41,14 @@ PEER = "TUIPROBE_CLIP_BENCHMARK"
 """Environment variable with the Python that has CLIP_benchmark."""
 CLASSES, TEMPLATES = sorted(imagenet_names()[:50]), imagenet_templates()[:4]
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-OURS, LIMIT = "tuiprobe", "encoding alone"
+OURS, OURS_16 = "tuiprobe (float32)", "tuiprobe, bfloat16"
+LIMIT = "encoding alone"
+THEIRS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("CLIP_benchmark (mixed bfloat16)", "mixed", {}), ("the same, passive", "mixed", PASSIVE),
+    ("CLIP_benchmark, float32", "float32", {}),
+)  # fmt: skip
+"""How CLIP_benchmark is started: by its default first."""
+IN_BFLOAT16 = ["--dtype", "bfloat16"]
 CLIP_SCRIPT, LOOPS = "_clip_benchmark.py", "_loops.py"
 CLIP, TIMM = "ViT-B/32, zero-shot", "ResNet-50, validated"
 
@@ -92,18 +101,23 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
         "--templates", str(folder / "templates"),
     ]  # fmt: skip
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
-    measured(folder / "first", weights, folder / "images", ours, cache)  # fills the cache
+    ours_16 = [*ours, *IN_BFLOAT16]
+    for name, options in (("first", ours), ("first16", ours_16)):  # fill the cache
+        measured(folder / name, weights, folder / "images", options, cache)
     if os.environ.get(PEER):
-        answered(os.environ[PEER], CLIP_SCRIPT, request, {})  # writes the head
+        answered(os.environ[PEER], CLIP_SCRIPT, request, {}, "float32")  # writes the head
     costs: Rounds = defaultdict(list)
     agree = 0
     for number in range(rounds):
         output = folder / f"run{number}"
         costs[OURS].append(measured(output, weights, folder / "images", ours, cache))
+        in_16 = measured(folder / f"half{number}", weights, folder / "images", ours_16, cache)
+        costs[OURS_16].append(in_16)
         if os.environ.get(PEER):
             theirs = predictions(output)
-            for label, environment in (("CLIP_benchmark", {}), ("the same, passive", PASSIVE)):
-                answer, cost = answered(os.environ[PEER], CLIP_SCRIPT, request, environment)
+            for label, precision, environment in THEIRS:
+                script = (CLIP_SCRIPT, request, environment, precision)
+                answer, cost = answered(os.environ[PEER], *script)
                 costs[label].append(cost)
                 agree = sum(
                     theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
@@ -128,14 +142,10 @@ def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     costs: Rounds = defaultdict(list)
     for number in range(rounds):
         output = folder / f"run{number}"
-        costs[OURS].append(
-            measured(
-                output,
-                weights,
-                folder / "images",
-                ["--model", "timm:resnet50", "--answers-among", "all"],
-            )
-        )
+        ours = ["--model", "timm:resnet50", "--answers-among", "all"]
+        costs[OURS].append(measured(output, weights, folder / "images", ours))
+        ours += IN_BFLOAT16
+        costs[OURS_16].append(measured(folder / f"half{number}", weights, folder / "images", ours))
         for label, environment in (("timm's loop", {}), ("the same, passive", PASSIVE)):
             answer, cost = answered(sys.executable, LOOPS, request, environment, "timm")
             costs[label].append(cost)
@@ -191,7 +201,7 @@ def table(figures: dict[str, Any]) -> str:
                     f"{statistics.median(cost['seconds'] for cost in costs):.1f}",
                     f"{statistics.median(cost['processor'] for cost in costs):.1f}",
                     "" if program == OURS else f"{ratio:.2f}",
-                    "**faster**" if program not in (OURS, LIMIT) and ratio < 1 else "",
+                    "**faster**" if program not in (OURS, OURS_16, LIMIT) and ratio < 1 else "",
                 ]
             )  # fmt: skip
     header = ["network, images", "command", "seconds", "processor seconds", "/ ours", ""]

@@ -9,9 +9,11 @@ from PIL import Image
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
+from tuiprobe.models.checks import trial
 from tuiprobe.models.checks.doctor import check_installation, examine
 from tuiprobe.models.checks.known_answer import published_accuracy
 from tuiprobe.models.load import load_encoder
+from tuiprobe.results.subject import TYPES
 
 
 def test_the_installation_is_sound_and_data_need_a_model() -> None:
@@ -72,6 +74,18 @@ def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
     trial = next(check for check in output["checks"] if check["name"] == "trial batch")
     assert (trial["status"], trial["detail"]) == ("fail", "KeyError: 'inside'")
     assert output["encoder"] is None
+
+
+def test_a_faster_type_is_a_check_and_part_of_the_description(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
+    monkeypatch.setattr(trial, "_FASTER", 0)
+    examination = examine("mini_supervised", try_bfloat16=True)
+    details = [check.detail for check in examination.checks if check.name == TYPES]
+    assert [examination.encoder["types"]] == details
+    assert details[0].endswith("times as fast here: --dtype bfloat16")
+    assert examine("mini_supervised").encoder.get("types") is None
 
 
 def test_the_text_shows_what_the_json_holds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,6 @@ TRIAL: dict[str, Any] = {
     "cost": {"device": "cpu"},
     "text": {"templates": 8, "padded": False},
     "head": None,
-    "types": "bfloat16 is 2.3 times as fast here: --dtype bfloat16",
 }  # fmt: skip
 
 
