@@ -307,3 +307,24 @@ def test_loaders_name_the_rows_as_the_file_does(spec: str, tmp_path: Path) -> No
         same = load_encoder(spec, checkpoint=tmp_path / "w.safetensors").head()
         assert same.classes == head.classes
     assert head.classes == ("bus", "tree")
+
+
+@pytest.mark.parametrize(
+    ("spec", "layer"), [("timm:test_resnet", "fc"), ("torchvision:resnet18", "fc"),
+                        ("timm:test_vit", "head"), ("torchvision:convnext_tiny", "classifier.2")]
+)  # fmt: skip
+def test_a_classifier_behind_a_layer_that_the_file_does_not_tell(
+    spec: str, layer: str, tmp_path: Path
+) -> None:
+    loader, _, name = spec.partition(":")
+    library = timm.create_model if loader == "timm" else torchvision.models.get_model
+    model = library(name, num_classes=2)
+    state = {n.replace(f"{layer}.", f"{layer}.1."): t for n, t in model.state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
+    if layer != "fc":  # a ReLU there would give other logits
+        with pytest.raises(WeightsError, match=rf"{layer}\.weight and {layer}\.bias"):
+            load_encoder(spec, checkpoint=tmp_path / "w.pt")
+        return
+    head = load_encoder(spec, checkpoint=tmp_path / "w.pt").head()
+    assert torch.equal(head.weight, model.fc.weight)
+    assert "fc.1 read as behind a dropout or ReLU" in head.source

@@ -280,6 +280,23 @@ def test_heads_from_files(tmp_path: Path) -> None:
             read(path, state)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["linear.weight", "0.weight", "model.head.fc.weight", "heads.head.weight", "net.fc.0.weight"],
+)
+def test_a_head_is_found_by_the_names_of_libraries(name: str, tmp_path: Path) -> None:
+    path, weight, bias = tmp_path / "h.safetensors", torch.randn(3, 5), torch.randn(3)
+    state = {name: weight, name.replace("weight", "bias"): bias}
+    head = read(path, state)
+    assert torch.equal(head.weight, weight)
+    assert torch.equal(head.bias, bias)
+    for other in ("1.weight", "fc.1.weight"):  # of Sequential(Dropout or ReLU, Linear)
+        with pytest.raises(WeightsError, match="behind a layer without weights"):
+            read(path, {other: weight})
+    with pytest.raises(WeightsError, match="several layers"):
+        read(path, {"0.weight": torch.randn(5, 5), "2.weight": weight})
+
+
 @pytest.mark.parametrize("dtype", [np.float64, ">f4"])
 def test_heads_of_numpy_are_those_of_scikit_learn(dtype: Any, tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression

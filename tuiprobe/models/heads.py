@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,36 @@ def classifier_head(layer: nn.Linear) -> Head:
     return Head(weight, bias, classes, source=source)
 
 
+def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tensor) -> Head:
+    """Returns the classifier of a model whose weights come from a file, with its names there.
+
+    Args:
+        layer: The classifier.
+        file: The file.
+        source: Its name in messages.
+        h: Representations `[n, width]`; they tell whether a ReLU before the layer would matter.
+
+    Raises:
+        WeightsError: If a layer without weights is before it, and a ReLU there would matter.
+    """
+    head = with_names(classifier_head(layer), file.beside, source)
+    if not file.behind:
+        return head
+    if bool((h < 0).any()):
+        raise _ambiguous(file.behind, source)
+    return replace(head, source=f"{head.source}, {file.behind} read as behind a dropout or ReLU")
+
+
+def _ambiguous(layer: str, source: str) -> WeightsError:
+    name = re.sub(r"\.?\d+$", "", layer)
+    names = f"{name}.weight and {name}.bias" if name else "weight and bias"
+    return WeightsError(
+        f"{layer} of {source} is behind a layer without weights, and the file does not say which: "
+        f"a dropout changes nothing, another function does. If it is a dropout, save the layer as "
+        f"{names}; else load the model in a file of yours (py:FILE.py:NAME)"
+    )
+
+
 def with_names(head: Head, beside: Mapping[str, object], source: str) -> Head:
     """Returns a head with the names of its rows that values beside its weights give, if any.
 
@@ -163,9 +194,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
         WeightsError: If the file has no such tensors, or their values are invalid.
     """
     state = _arrays(path) if path.suffix in (".npy", ".npz") else read_checkpoint(path)
-    name = next((n for n in _WEIGHTS if n in state), None)
-    if name is None:
-        raise WeightsError(f"{path} holds no head; expected one of {', '.join(_WEIGHTS)}")
+    name = _name_of_weight(state, path)
     weight, source = _float32(state[name], name, path), str(path)
     shape = tuple(weight.shape)
     weight = weight[None] if weight.ndim == 1 else weight
@@ -214,6 +243,32 @@ def head_from_file(path: Path, *, width: int) -> Head:
         fitted_to=None if fitted is None else fitted.to(torch.uint8).numpy(),
     )
     return with_names(head, state.beside, str(path))
+
+
+def _name_of_weight(state: Checkpoint, path: Path) -> str:
+    """Returns the name of the weight of the linear layer that a file is, or a model in it ends in.
+
+    Raises:
+        WeightsError: If there is none, or other layers belong to it.
+    """
+    if name := next((n for n in _WEIGHTS if n in state), ""):
+        return name
+    matrices = [name for name, tensor in state.items() if tensor.ndim == 2]
+    found = [match for name in matrices if (match := _LAYER.fullmatch(name))]
+    if len(found) != 1 or (not found[0]["name"] and len(matrices) > 1):
+        raise WeightsError(
+            f"{path} holds no head, or several layers; expected one of {', '.join(_WEIGHTS)}"
+        )
+    if found[0]["place"] not in (None, "0"):
+        raise _ambiguous(found[0]["layer"], str(path))
+    return found[0][0]
+
+
+_LAYER = re.compile(
+    r"(?P<layer>(.*\.)?(?P<name>heads\.head|head\.fc|fc|head|classifier|linear|last_linear)?"
+    r"\.?(?P<place>\d+)?)\.weight"
+)
+"""Names of a last layer in libraries and training code, also as part of a Sequential."""
 
 
 def _arrays(path: Path) -> Checkpoint:

@@ -39,6 +39,8 @@ class Checkpoint(StateDict):
         entries: Entries of the file that hold weights, the one that was read first; empty where
             there are not several.
         beside: Entries that are no weights, as data; see `unwrap`.
+        behind: Classifier that follows a layer without weights, which the file does not tell: a
+            dropout, or a function; empty where there is none.
     """
 
     def __init__(
@@ -46,14 +48,16 @@ class Checkpoint(StateDict):
         tensors: StateDict,
         entries: tuple[str, ...] = (),
         beside: Mapping[str, object] | None = None,
+        behind: str = "",
     ) -> None:
         super().__init__(tensors)
+        self.behind = behind
         self.entries = entries
         self.beside = dict(beside or {})
 
     def with_tensors(self, tensors: StateDict) -> Checkpoint:
         """Returns the checkpoint with other tensors, such as under other names."""
-        return Checkpoint(tensors, self.entries, self.beside)
+        return Checkpoint(tensors, self.entries, self.beside, self.behind)
 
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
@@ -248,8 +252,9 @@ def with_classifier(
     """Returns the tensors with the classifier named `layer`, under any prefix, and its rows.
 
     Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
-    that `layer` ends. A missing bias is zero if the model's layer is `biased`. Rows are 0 if there
-    is no such layer, and None if out of range.
+    that `layer` ends; `behind` says where another function may be before it. A missing bias is zero
+    if the model's layer is `biased`. Rows are 0 if there is no such layer, and None if out of
+    range.
 
     >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
     >>> renamed, rows = with_classifier(state, "fc")
@@ -269,6 +274,7 @@ def with_classifier(
         if any(n.startswith(around) and n not in names for n in state):
             return state, 0  # one of several layers
         state = state.with_tensors({names.get(n, n): t for n, t in state.items()})
+        state.behind = f"{prefix}{name}" if name != block and not name.endswith(".0") else ""
     weight, bias = state[f"{prefix}{layer}.weight"], f"{prefix}{layer}.bias"
     if biased and bias not in state and weight.ndim == 2:
         state = state.with_tensors({**state, bias: weight.new_zeros(len(weight))})

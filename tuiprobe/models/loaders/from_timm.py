@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import classifier_head, joined_classifier, with_names
+from tuiprobe.models.heads import classifier_of_file, joined_classifier
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, pooling_of, weights_info
 from tuiprobe.models.loaders.checkpoints import (
+    Checkpoint,
     StateDict,
     load_into,
     part_for,
@@ -104,8 +105,8 @@ def load(request: ModelRequest) -> Encoder:
     name = TimmName.parse(request.name, request.rest)
     if not name.located:
         _check_name(name, random=request.checkpoint is None and not request.untrained)
-    model, weights, beside = _model(request, name)
-    beside = {"label_names": model.pretrained_cfg.get("label_names"), **beside}
+    model, weights, file = _model(request, name)
+    file.beside.setdefault("label_names", model.pretrained_cfg.get("label_names"))
     preprocess, preprocessing = _preprocessing(name, model, published=request.checkpoint is None)
     changed = _pool(model, name)
     model.eval()
@@ -120,6 +121,7 @@ def load(request: ModelRequest) -> Encoder:
         forward = _TimmForward(model, distilled=distilled)
         h = forward.pooled(features)
         layer = _linear(model, h, features)
+    head = None if layer is None else classifier_of_file(layer, file, weights.source, h)
     return Encoder(
         name=request.name,
         architecture=str(model.pretrained_cfg.get("architecture") or name.architecture) + changed,
@@ -134,9 +136,7 @@ def load(request: ModelRequest) -> Encoder:
         dtype=request.dtype,
         loader="timm",
         tag=model.pretrained_cfg.get("tag") or None,
-        classifier=None
-        if layer is None
-        else with_names(classifier_head(layer), beside, weights.source),
+        classifier=head,
     )
 
 
@@ -219,14 +219,18 @@ def _check_name(name: TimmName, *, random: bool) -> None:
         )
 
 
-def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo, dict[str, object]]:
-    """Returns the model with its weights, what they are, and what is beside them in a file."""
+def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo, Checkpoint]:
+    """Returns the model with its weights, what they are, and the file; it is empty without one."""
     kind, _, place = name.architecture.partition(":")
     if request.checkpoint is not None:
         return _from_file(request, name, request.checkpoint, "checkpoint", str(request.checkpoint))
     if request.untrained:
         model = _build(request, name)
-        return model, weights_info(model, "untrained", "random initialisation, seed 0"), {}
+        return (
+            model,
+            weights_info(model, "untrained", "random initialisation, seed 0"),
+            Checkpoint({}),
+        )
     if kind == "local-dir":
         return _from_file(request, name, _in_folder(Path(place)), "checkpoint", str(Path(place)))
     if kind == "hf-hub":
@@ -236,12 +240,12 @@ def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo, dic
     resolve(lambda: _fetch_weights(name.architecture), name=spec)
     model = resolve(lambda: _build(request, name, pretrained=True), name=spec)
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
-    return model, weights_info(model, "pretrained", source), {}
+    return model, weights_info(model, "pretrained", source), Checkpoint({})
 
 
 def _from_file(
     request: ModelRequest, name: TimmName, path: Path, kind: str, source: str
-) -> tuple[Any, WeightsInfo, dict[str, object]]:
+) -> tuple[Any, WeightsInfo, Checkpoint]:
     state, classes = read_checkpoint(path), None
     classifier = "" if name.located else _classifier_of(name.architecture)
     if classifier:
@@ -254,7 +258,7 @@ def _from_file(
     target = f"timm:{name.architecture}"
     part, entries = part_for(state, model.state_dict(), source=str(path))
     load_into(model, _converted(part, model), source=str(path), target=target)
-    return model, weights_info(model, kind, source, state.entries or entries), state.beside
+    return model, weights_info(model, kind, source, state.entries or entries), state
 
 
 def _build(

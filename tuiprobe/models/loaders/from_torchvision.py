@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import torch
 from torch import nn
 
 from tuiprobe.catalog.model_list import url_folder
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import classifier_head, with_names
+from tuiprobe.models.heads import classifier_of_file
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
 from tuiprobe.models.loaders.checkpoints import (
     Checkpoint,
@@ -75,6 +76,7 @@ def load(request: ModelRequest) -> Encoder:
 
     model, layer, linear = build()
     rows: int | None
+    state = Checkpoint({})
     if file is None:
         rows, weights = linear.out_features, _load_published(request.name, model, entry)
     else:
@@ -92,10 +94,11 @@ def load(request: ModelRequest) -> Encoder:
     if normalises and not tag:
         source = f"{preprocessing.source}; {normalises}"
         preprocessing = preprocessing.model_copy(update={"source": source})
-    head = None
-    if rows:
-        beside = {} if file is None else file.beside
-        head = with_names(classifier_head(linear), beside, weights.source)
+    forward = BeforeLayers(model.eval(), [linear])
+    noise = torch.randn(1, 3, *preprocessing.size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        h = forward(noise) if state.behind else noise
+    head = classifier_of_file(linear, state, weights.source, h) if rows else None
     off = architecture in _NORMALISES and not options["transform_input"]
     return Encoder(
         name=request.name,
@@ -106,7 +109,7 @@ def load(request: ModelRequest) -> Encoder:
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=BeforeLayers(model, [linear]),
+        forward=forward,
         device=request.device,
         dtype=request.dtype,
         loader="torchvision",
