@@ -126,3 +126,20 @@ def test_lines_begin_with_what_is_missing_and_name_every_set() -> None:
 def test_a_preview_is_read_as_it_was_written() -> None:
     preview = previewed({"layers": ("layer*",)}, taps=Unknown(depends_on="model"))
     assert Preview.model_validate_json(preview.model_dump_json()) == preview
+
+
+CLASSIFIER = {**TRIAL, "text": None, "head": {"classes": 40, "source": "classifier"}}
+
+
+def test_names_that_a_classifier_does_not_answer_are_wrong_for_this_model_alone() -> None:
+    clip = previewed(names=5).with_model(TRIAL)
+    classifier = previewed({"model": "mini_supervised"}, names=5).with_model(CLASSIFIER)
+    assert [one.option for one in classifier.wrong] == ["classes"]
+    assert not clip.wrong
+    lines = preview_lines([clip, classifier])
+    at = lines.index("MODELS")
+    assert [line[:1] for line in lines[at + 1 : at + 3]] == ["✓", "✗"]
+    assert "5 names for the 40 classes" in lines[at + 2]
+    for names, classes in ((40, 40), (0, 40), (5, 1000)):  # 5 may be some of ImageNet's
+        model = {**CLASSIFIER, "head": {"classes": classes, "source": "classifier"}}
+        assert not previewed({"model": "x"}, names=names).with_model(model).wrong

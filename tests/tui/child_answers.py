@@ -84,6 +84,7 @@ class ChildAnswers:
         models: The words of each question about a model.
         data: The words of each question about a run.
         trial: The next answer about a model.
+        trials: Answers about models by name, in place of that.
         options: Options of the spec that is answered.
         changes: Fields of the preview that is answered; see `previewed`.
     """
@@ -92,6 +93,7 @@ class ChildAnswers:
         self.models: list[list[str]] = []
         self.data: list[list[str]] = []
         self.trial = tried(TRIAL)
+        self.trials: dict[str, ProcessOutput] = {}
         self.options: dict[str, Any] = {}
         self.changes: dict[str, Any] = {}
 
@@ -103,7 +105,7 @@ class ChildAnswers:
         """Answers about a model, or what the runs of a command would do."""
         if words[0] == "doctor":
             self.models.append(list(words))
-            return self.trial
+            return self.trials.get(words[words.index("--model") + 1], self.trial)
         self.data.append(list(words))
         models = [value for option, value in pairwise(words) if option == "--model"]
         layers = tuple(value for option, value in pairwise(words) if option == "--layers")

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,23 @@ def test_a_run_is_resumed_by_its_spec_in_its_own_directory(tmp_path: Path) -> No
         ("--layers", "layer*"), ("--max-unreadable", "0.5"),
     ):  # fmt: skip
         assert words[words.index(option) + 1] == value
+
+
+def test_a_group_is_resumed_with_all_its_models(tmp_path: Path) -> None:
+    group = tmp_path / "group"
+    for model in ("mini_clip", "mini_supervised"):
+        spec = make_spec(model, "miniature:val", {"sample": 64})
+        RunDir(group / model).spec_file.write_json(spec.to_json())
+        (group / model / "key").write_text("0" * 64)
+    words = resuming_arguments(group)
+    models = [value for option, value in pairwise(words) if option == "--model"]
+    assert models == ["mini_clip", "mini_supervised"]
+    assert words[words.index("--sample") + 1] == "64"
+    assert words[-2:] == ["--output", str(group)]
+    other = make_spec("mini_supervised", "miniature:val", {"sample": 65})
+    RunDir(group / "mini_supervised").spec_file.write_json(other.to_json())
+    with pytest.raises(UsageError):
+        resuming_arguments(group)
 
 
 @pytest.mark.parametrize("name", ["model", "data", "concepts", "target"])

@@ -371,6 +371,22 @@ async def test_a_killed_engine_leaves_the_screen_alive_and_the_next_one_goes_on_
         await end(pilot, engine)
 
 
+async def test_r_resumes_all_models_of_a_group_that_was_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, resumed = tmp_path / "group", []
+    for name in ("a", "b"):
+        live_run(group / name)
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 0.1)  # of another host, silent from now on
+    app = TuiprobeApp(open_run=group)
+    monkeypatch.setattr(app, "resume", lambda run, then: resumed.append(run))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen.check_action("resume", ()))
+        await pilot.press("r")
+        await until(pilot, lambda: resumed)
+    assert resumed == [group]
+
+
 async def test_an_engine_that_fails_says_why_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

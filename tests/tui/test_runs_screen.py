@@ -244,3 +244,15 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
         await pilot.press(*keys)
         read.set()
         await until(pilot, lambda: isinstance(app.screen, screen))
+
+
+async def test_marked_runs_without_results_are_named_when_others_are_compared(root: Path) -> None:
+    app = TuiprobeApp(runs=root)
+    async with app.run_test(size=(110, 36)) as pilot:
+        app.push_screen(RunsScreen(root))
+        await until(pilot, lambda: len(table(app).rows) == 4)
+        app.screen._marked = dict.fromkeys(row.path for row in table(app).rows)
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert len(app.screen.runs) == 3
+        assert any("begun" in one.message for one in app._notifications)

@@ -449,3 +449,35 @@ async def test_fields_are_completed(
         (tmp_path / "photos" / name).mkdir(parents=True)
     (tmp_path / "names.txt").touch()
     assert await Suggestions(run_option(field)).get_suggestion(typed) == suggested
+
+
+async def test_pasted_lines_are_refused_rather_than_lost(
+    tmp_path: Path, asked: ChildAnswers
+) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(110, 36)) as pilot:
+        await until(pilot, lambda: known(app))
+        field = app.screen.query_one("#classes", Input)
+        field.focus()
+        await pilot.pause()
+        app.post_message(events.Paste("cat\ndog\nbird\ncar\nhouse"))
+        await until(pilot, lambda: any("5 lines" in one.message for one in app._notifications))
+        assert field.value == ""
+        app.post_message(events.Paste("names.txt"))
+        await until(pilot, lambda: field.value == "names.txt")
+
+
+async def test_what_is_wrong_for_one_of_several_models_stops_the_others_not(
+    tmp_path: Path, asked: ChildAnswers
+) -> None:
+    asked.set_preview(names=5)
+    classifier = {"text": None, "head": {"classes": 40, "source": "classifier"}}
+    asked.trials["mini_supervised"] = tried({**TRIAL, **classifier})
+    app = opened(tmp_path, ["mini_clip", "mini_supervised"])
+    async with app.run_test(size=(110, 36)) as pilot:
+        await until(pilot, lambda: "✗ mini_supervised" in understood(app))
+        assert "✓ mini_clip answers" in understood(app)
+        assert wrong(app, "classes") == ""
+    app = opened(tmp_path, ["mini_supervised"])
+    async with app.run_test(size=(110, 36)) as pilot:
+        await until(pilot, lambda: "5 names for the 40 classes" in wrong(app, "classes"))

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
-from tuiprobe.plaintext import listed, matches
+from tuiprobe.plaintext import count_of, listed, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
 from tuiprobe.results.subject import NO_REPRESENTATION, head_kind, long_head
@@ -23,6 +24,9 @@ _MOST_TEMPLATES = 80
 """Templates of a model whose own number is not known yet."""
 
 _NAMED_LAYERS = 6
+
+_IMAGENET = 1000
+"""Classes of ImageNet."""
 
 _BY_OPTION = ("labels", "target", "concepts")
 """Needs that the option of the same name decides."""
@@ -165,6 +169,11 @@ class Preview(Frozen):
         return () if isinstance(self.sets, Unknown) else self.sets
 
     @property
+    def classes(self) -> int:
+        """Classes of the first set; 0 without labels or before they are known."""
+        return next((planned.classes for planned in self.known_sets), 0)
+
+    @property
     def unanswered(self) -> bool:
         """Whether it is certain that nothing will be answered, for want of a head."""
         return isinstance(self.head, NotRun)
@@ -204,9 +213,21 @@ class Preview(Frozen):
             refused = Wrong(option=error.name, reason=error.cause, exit_code=error.exit_code)
             wrong = (*wrong, refused)
         types = self.types or model.get("types", "")
+        wrong = (*wrong, *self._unfit_names(model))
         update = {"taps": (FINAL_TAP, *chosen), "wrong": wrong, "types": types}
         known = self.model_copy(update=update)
         return known.with_head(expected_head(known, model))
+
+    def _unfit_names(self, model: Mapping[str, Any]) -> Iterator[Wrong]:
+        """Yields why `--classes` does not fit the classifier of a loaded model.
+
+        Fewer names may be some of ImageNet's classes, which the run alone compares by name.
+        """
+        rows = model["head"]["classes"] if model["head"] is not None else 0
+        answers = self.spec.head is None and model["text"] is None and bool(rows)
+        if answers and self.names not in (0, rows) and rows != _IMAGENET:
+            reason = f"{self.names:,} names for the {rows:,} classes that {self.spec.model} answers"
+            yield Wrong(option="classes", reason=reason, exit_code=UsageError.exit_code)
 
 
 def chosen_layers(available: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -233,7 +254,7 @@ def expected_head(
         model: The encoder as for `Preview.with_model`; None before it is loaded.
     """
     spec, sets = preview.spec, preview.known_sets
-    classes = preview.names or (sets[0].classes if sets else 0)
+    classes = preview.names or preview.classes
     if not sets and not classes:
         return preview.sets if isinstance(preview.sets, Unknown) else Unknown(depends_on="data")
     if {"head", "classes"} & {wrong.option for wrong in preview.wrong}:
@@ -248,7 +269,7 @@ def expected_head(
         spec.model,
         text=captioned if model is None else model["text"] is not None,
         classifier=answers or (model is not None and model["head"] is not None),
-        labels=sets[0].classes if sets else 0,
+        labels=preview.classes,
         names=preview.names,
     )
     if kind != "zero-shot":
@@ -303,11 +324,14 @@ def _outcome(
 def preview_lines(previews: Sequence[Preview]) -> list[str]:
     """Returns the preview of runs as lines: first what is missing, then the data and the probes.
 
-    Of runs of several models in one command, all but the downloads are those of the first.
+    Of runs of several models in one command each says whether it will answer; of the rest all but
+    the downloads are those of the first.
     """
     first = previews[0]
     lines = []
-    if isinstance(first.head, NotRun):
+    if len(previews) > 1:
+        lines += ["MODELS", *map(_model_line, previews), ""]
+    elif isinstance(first.head, NotRun):
         lines.append(f"! no answers: {_why(first.head)}")
     downloads = dict.fromkeys(each for preview in previews for each in preview.downloads)
     lines += map(_download_line, downloads)
@@ -317,6 +341,20 @@ def preview_lines(previews: Sequence[Preview]) -> list[str]:
     lines += ["DATA", *_set_lines(first), "", "PROBES", *_probe_lines(first.probes)]
     where = directory_line(first.directory, first.images)
     return [*lines, "", "LAYERS", _layers_line(first), "", "RUN DIRECTORY", where]
+
+
+def _model_line(preview: Preview) -> str:
+    """Returns whether a model will answer with the classes of the run."""
+    model, classes = preview.spec.model, preview.names or preview.classes
+    if preview.wrong:
+        return f"✗ {model} cannot run: {preview.wrong[0].reason}"
+    if isinstance(preview.head, NotRun):
+        return f"! {model} cannot answer: {_why(preview.head)}"
+    if isinstance(preview.head, Unknown):
+        return f"… {model}: {DEPENDS[preview.head.depends_on]}"
+    if not classes:
+        return f"✓ {model} answers"
+    return f"✓ {model} answers with {count_of(classes, 'class', 'classes')}"
 
 
 def _download_line(download: Download) -> str:

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError, errors_in
+from tuiprobe.options import words_of
 from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import BusyError, holding, note_holder
+from tuiprobe.tui.livewatch import runs_of
 
 _LONGEST_LINE = 2**24
 """Bytes of a line of standard error beyond which a short process is given up."""
@@ -33,25 +35,32 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
 
 
-def resuming_arguments(run: Path) -> list[str]:
-    """Returns the arguments that resume the run of a directory, in that directory.
+def resuming_arguments(path: Path) -> list[str]:
+    """Returns the arguments that resume the run of a directory, or all runs of a group, in place.
 
     Args:
-        run: The run directory; not trusted.
+        path: The run directory, or that of a group; not trusted.
 
     Raises:
-        UsageError: If its spec names code to run, or options that this version does not know.
-        DamagedFileError: If it has no readable spec.
+        UsageError: If a spec names code to run, or options that this version does not know, or if
+            the runs of a group differ in more than their models.
+        DamagedFileError: If a run has no readable spec.
     """
     from tuiprobe.request import headless_arguments, shown_command  # a start can wait for both
-    from tuiprobe.spec import kind_of
+    from tuiprobe.spec import kind_of, run_option
 
-    spec = RunDir(run).spec_json()
-    words = [*headless_arguments(spec), "--output", str(run)]
+    specs = [RunDir(run).spec_json() for run in runs_of(path)]
+    spec, models = specs[0], [spec["model"] for spec in specs]
+    words = headless_arguments(spec)
+    if len(specs) > 1:
+        if any({**other, "model": models[0]} != spec for other in specs):
+            raise UsageError(f"its runs differ in more than their models: resume each in {path}")
+        words += words_of([run_option("model")], {"model": models[1:]})
+    words += ["--output", str(path)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
     sources = [(DATASETS, name) for name in images]
     if kind_of(spec["data"]) == "images":  # else the model is named by a file
-        sources.insert(0, (MODELS, spec["model"]))
+        sources[:0] = [(MODELS, model) for model in models]
     for group, name in sources:
         if name and is_foreign(name, foreign_names(group)):
             raise UsageError(

@@ -314,10 +314,10 @@ class EngineApp(App[None]):
 
     @work(exclusive=True, group="resume")
     async def resume(self, run: Path, then: Callable[[Engine], object]) -> None:
-        """Starts an engine that resumes a run, once an earlier one has stopped.
+        """Starts an engine that resumes a run or a group, once an earlier one has stopped.
 
         Args:
-            run: The run directory.
+            run: The directory.
             then: Gets the engine; not called where it cannot start, which is said.
         """
         before = self.engine(run)
@@ -335,7 +335,7 @@ class EngineApp(App[None]):
         try:
             if before is not None and before.run.absolute() == run.absolute():
                 return Engine(before.arguments, run)
-            if not RunDir(run).spec_file.exists():
+            if not all(RunDir(one).spec_file.exists() for one in runs_of(run)):
                 cause = f"{run} has no spec.json, because it failed before it was planned"
                 self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None

@@ -13,7 +13,6 @@ from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tuiprobe.plaintext import plain
 from tuiprobe.request import shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView, logged_errors
@@ -22,7 +21,7 @@ from tuiprobe.tui.child import Engine
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, finished_group, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.text import fitted, inert, inert_lines
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.answers import model_row
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.live_panels import LivePanels
@@ -230,7 +229,6 @@ class LiveScreen(ProbeScreen):
 
     def _show_messages(self, view: RunView, ranks: str) -> None:
         """Shows log, ranks, the last warning, and in full how a run ended."""
-        width = self.size.width - 2
         log = self.query_one("#log")
         if log.display:
             events = [f"{message.kind}: {message.message}" for message in view.messages]
@@ -248,10 +246,9 @@ class LiveScreen(ProbeScreen):
         more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
         warning = f"! {warnings[-1]}" if warnings else ""
         end = self._full_end(view)
-        text = end or fitted(plain(warning), width - len(more)) + more
+        text = end or warning + more
         panel = self.query_one("#warning", Static)
         panel.update(inert(text))
-        panel.set_class(bool(end), "-whole")
         panel.display = bool(end or warning)
 
     def _show_figures(self) -> None:
@@ -289,12 +286,17 @@ class LiveScreen(ProbeScreen):
         return {
             "cancel": self.going,
             "kill": self.engine is not None and self.engine.exit_code() is None,
-            "resume": view is not None and (view.resumable or view.stopping),
+            "resume": view is not None and self._resumable(view),
             "results": view is not None and view.results and not view.going,
             "layer": self._place is not None and len(self._taps_of(self._place[0])) > 1,
             "set": len({name for name, _ in self._taps}) > 1,
             "next_model": len(self._members) > 1,
         }.get(action, True)
+
+    def _resumable(self, view: RunView) -> bool:
+        """Returns whether a run or another one of its group can be resumed, once it has stopped."""
+        others = self._watch.other_views.values()
+        return view.stopping or (not self.going and any(o.resumable for o in (view, *others)))
 
     def action_cancel(self) -> None:
         """Asks whether to stop the run, then stops it."""
@@ -306,9 +308,8 @@ class LiveScreen(ProbeScreen):
             self.app.ask_to_kill(self.engine)
 
     def action_resume(self) -> None:
-        """Starts the engine again with the same options; it resumes."""
-        group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
-        self.app.resume(self.root if group else self.shown_run, self._resumed)
+        """Starts the engine again with the same options; it resumes all models of a group."""
+        self.app.resume(self.root, self._resumed)
 
     def _resumed(self, engine: Engine) -> None:
         """Follows the next engine, unless the screen was left meanwhile."""

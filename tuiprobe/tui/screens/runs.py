@@ -286,8 +286,11 @@ class RunsScreen(FilteredScreen):
 
     def action_compare(self) -> None:
         """Opens the marked runs side by side, in the order of marking."""
-        finished = {row.path for row in self._all if row.results}
-        chosen = [path for path in self._marked if path in finished]
+        marked = [row for path in self._marked for row in self._all if row.path == path]
+        chosen = [row.path for row in marked if row.results]
+        if unfinished := [row.short_name for row in marked if not row.results]:
+            text = f"without results, so not compared: {', '.join(unfinished)}"
+            self.notify(text, severity="warning", timeout=8, markup=False)
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
             return

@@ -162,11 +162,15 @@ class SetupScreen(ProbeScreen):
         return previews
 
     def _wrong(self, setup: Setup, previews: Sequence[Preview]) -> dict[str, str]:
-        """Returns the errors by option: those of the texts, the data and the model."""
+        """Returns the errors by option: those of the texts, the data and the models.
+
+        What is wrong for some of several models only stands beside these.
+        """
+        found = [{one.option: one.reason for one in preview.wrong} for preview in previews]
         wrong = {
-            setup.field_of(one.option): with_fields(one.reason)
-            for preview in previews
-            for one in preview.wrong
+            setup.field_of(option): with_fields(reason)
+            for option, reason in (found[0].items() if found else ())
+            if all(option in others for others in found)
         }
         return wrong | self._trial_problems | setup.problems()
 

@@ -30,6 +30,15 @@ class Field(Input):
         Binding("enter", "submit", "start", tooltip="Start the run, or go on with it"),
     ]
 
+    def on_paste(self, event: events.Paste) -> None:
+        """Takes one line; of several, a text field would keep the first without a word."""
+        lines = event.text.splitlines()
+        if len(lines) > 1:
+            event.stop().prevent_default()
+            text = f"{len(lines):,} lines were pasted, and a field takes one: "
+            remedy = "save them as a file, and name the file here"
+            self.notify(text + remedy, severity="error", markup=False)
+
 
 class Suggestions(Suggester):
     """Completes a field: sources of images by their names, files and folders by their paths.
