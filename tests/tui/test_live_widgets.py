@@ -138,3 +138,24 @@ async def test_the_cursor_is_visible_in_every_theme(
                 assert contrast(cursor, Color.from_rich_color(beside.bgcolor)) >= 3
             assert head.text.startswith("▸▲")
             assert not other.text.strip().startswith((">", "▸"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.slow
+async def test_channel_numbers_stand_in_every_frame_while_the_bars_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A frame may be drawn for a new size before the widget is told of it."""
+    bars = ChannelBars()
+    bars.styles.height = 12
+    app = OneWidget(bars)
+    async with app.run_test(size=(WIDTH, 30)) as pilot:
+        await pilot.pause()
+        bars.show(Channels("embedding", shares_of(13, 0.6)))
+        await pilot.pause()
+        monkeypatch.setattr(ChannelBars, "on_resize", lambda bars: None)
+        for width, height in ((WIDTH - 1, 12), (WIDTH - 20, 12), (WIDTH - 20, 5), (WIDTH, 8)):
+            bars.styles.width, bars.styles.height = width, height
+            await pilot.pause()
+            assert bars.size.width == width  # no bar to scroll takes a cell
+            assert "    13" in bars.render_line(1).text, (width, height)

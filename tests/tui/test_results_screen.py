@@ -623,3 +623,24 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
                 pilot,
                 lambda: drawn_screen(app).splitlines()[bar.region.y].rstrip() == shown,  # noqa: B023
             )
+
+
+async def test_a_run_opens_without_half_drawn_states(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[str] = []
+    refresh = ResultsScreen._compositor_refresh
+
+    def noted(screen: ResultsScreen) -> None:
+        refresh(screen)
+        lines = drawn_screen(screen.app).splitlines()
+        frames.append("\n".join(lines[1:-1]))  # the line of keys follows the focus
+
+    monkeypatch.setattr(ResultsScreen, "_compositor_refresh", noted)
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and not app.screen.reading)
+        await pilot.pause()
+    shown = [frame for frame in dict.fromkeys(frames) if "reading…" not in frame]
+    assert len(shown) == 1
+    assert "overview" in shown[0]

@@ -173,7 +173,7 @@ class OpeningScreen(ProbeScreen):
 
     def compose_body(self) -> ComposeResult:
         """Shows that a run is read."""
-        yield Static("reading…", id="body", markup=False)
+        yield Static("reading…", id="reading", markup=False)
 
 
 class FilteredScreen(ProbeScreen):

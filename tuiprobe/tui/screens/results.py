@@ -101,8 +101,8 @@ class ResultsScreen(ProbeScreen):
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
+    ResultsScreen #body { layers: default reading; }
     ResultsScreen ContentSwitcher { height: 1fr; }
-    ResultsScreen #reading { padding: 1 2; }
     ResultsScreen Tabs { height: 1; }
     ResultsScreen Tabs Underline { display: none; }
     ResultsScreen Tab { padding: 0 1 0 0; color: $foreground 80%; }
@@ -141,14 +141,9 @@ class ResultsScreen(ProbeScreen):
         self.results, self._tabs = results
         bar = Tabs(*(Tab(name, id=name) for name in self._tabs))
         bar.can_focus = False
-        await reading.remove()
-        if not self.alive:  # left meanwhile
-            return
-        await self.query_one("#body").mount_all([bar, ContentSwitcher()])
-        if not self.alive:
-            return
-        self.on_resize()
-        self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
+        await self.query_one("#body").mount_all([bar, ContentSwitcher()], before=reading)
+        if self.alive:  # else left meanwhile
+            self.on_resize()
 
     def on_resize(self) -> None:
         """Names all tabs, or, where there is no room, the one that is shown beside numbers."""
@@ -174,6 +169,14 @@ class ResultsScreen(ProbeScreen):
             switcher.current = f"tab-{name}"
             self.on_resize()
             self._focus()
+            if self.reading:  # the first part gets its size, and folds for it, behind "reading…"
+                self.call_after_refresh(self.call_after_refresh, self._uncover)
+
+    def _uncover(self) -> None:
+        """Shows the first part once it is laid out."""
+        if self.alive and self.results is not None:
+            self.query("#reading").remove()
+            self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
             self.finish_reading()
 
     def _state_text(self) -> str:

@@ -82,7 +82,7 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim"}
     DEFAULT_CSS = """
-    ChannelBars { height: 1fr; min-height: 3; color: $primary; }
+    ChannelBars { height: 1fr; min-height: 3; color: $primary; overflow: hidden; }
     ChannelBars > .bars--dim { color: $foreground 70%; }
     ChannelBars > .rows--heading { color: $foreground 70%; text-style: none; }
     ChannelBars > .rows--cursor, ChannelBars > .rows--blurred {
@@ -140,9 +140,14 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         rows = self._channels.ranking[:room]
         if self.channel not in rows:
             rows[-1] = self.channel
-        bars = width - HEAD - TAIL
-        self.columns = (RowColumn(" channel", HEAD - 1), RowColumn(axis(bars), bars), *COLUMNS)
+        self._fit()
         self.show_rows(rows, rows.index(self.channel))
+
+    def _fit(self) -> None:
+        """Gives the bars the width that there is; a frame may be drawn before the size is told."""
+        bars = self.size.width - HEAD - TAIL
+        if len(self.columns) == 1 or self.columns[1].width != bars:
+            self.columns = (RowColumn(" channel", HEAD - 1), RowColumn(axis(bars), bars), *COLUMNS)
 
     def _move_cursor(self, row: int) -> None:
         super()._move_cursor(row)
@@ -165,6 +170,7 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         """Returns one line: as of other tables, or how much the channels without a row share."""
         shown, channels, text = len(self.rows), self._channels, ""
         if shown > 0 and y <= shown:
+            self._fit()
             return super().render_line(y)
         if not shown and y == 0:
             text = self.empty
