@@ -184,6 +184,25 @@ async def test_the_settings_change_keys(settings: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_theme_and_suspension_have_their_keys_in_fields_and_dialogs_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended: list[type] = []
+    monkeypatch.setattr(
+        TuiprobeApp, "action_suspend_process", lambda app: suspended.append(type(app.screen))
+    )
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test() as pilot:
+        for key in ("slash", "question_mark", "ctrl+p"):
+            before, count = app.theme, len(suspended)
+            await pilot.press("escape", key)
+            await pilot.press("ctrl+t", "ctrl+z")
+            await until(pilot, lambda: len(suspended) > count)  # noqa: B023
+            assert app.theme != before, key
+    assert len({*suspended}) == 3
+
+
+@pytest.mark.asyncio
 async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test() as pilot:

@@ -99,14 +99,24 @@ def test_the_terminal_is_restored_after_a_run_was_chosen_started_and_killed(
     terminal.until(lambda s: "typed after" in s, "the echo")
 
 
-def test_a_dumb_terminal_is_named_as_the_reason() -> None:
+@pytest.mark.parametrize(
+    ("variable", "value", "told", "not_told"),
+    [
+        ("TERM", "dumb", "TERM is dumb", "is not one"),
+        ("PYTHONIOENCODING", "latin-1", "LC_ALL=C.UTF-8", "\\u256d"),
+    ],
+)
+def test_a_terminal_that_cannot_show_the_screens_is_told_why(
+    variable: str, value: str, told: str, not_told: str
+) -> None:
     ours, theirs = os.openpty()
     words = [sys.executable, "-m", "tuiprobe"]
     ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    ended = subprocess.run(words, env={**os.environ, "TERM": "dumb"}, check=False, **ends)  # type: ignore[call-overload]
+    environment = {**os.environ, "TERM": "xterm", variable: value}
+    ended = subprocess.run(words, env=environment, check=False, timeout=60, **ends)  # type: ignore[call-overload]
     assert ended.returncode == 2
     text = os.read(ours, 4096).decode()
-    assert "TERM is dumb" in text
-    assert "is not one" not in text
+    assert told in text
+    assert not_told not in text
     os.close(ours)
     os.close(theirs)

@@ -87,7 +87,14 @@ class TuiprobeApp(EngineApp):
             tooltip="Every action of every screen, by a part of its name",
         ),
         Binding("ctrl+p", "command_palette", "", show=False, priority=True),
-        Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
+        Binding(
+            "ctrl+t", "switch_theme", "theme", show=False, priority=True,
+            tooltip="Dark or light theme",
+        ),
+        Binding(
+            "ctrl+z", "suspend_process", "suspend", show=False, priority=True,
+            tooltip="Back to the shell; fg returns here",
+        ),
         Binding(
             "S", "screenshot(None, '.')", "screenshot", show=False,
             tooltip="Save this screen as SVG in the current directory",

@@ -15,6 +15,10 @@ from tuiprobe.errors import error_line
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+NO_UTF8 = (
+    "the screens draw with characters that {} has not: set LC_ALL=C.UTF-8, and your terminal to "
+    "UTF-8, or use tuiprobe --headless"
+)
 NO_TERMINAL = (
     "the screens need a terminal, and {}: run it in a terminal, or use tuiprobe --headless "
     "(tuiprobe --help lists all commands)"
@@ -53,12 +57,18 @@ def start(
         first: Makes the screen to begin with, in place of that of a run.
 
     Returns:
-        The exit code: 2 without a terminal.
+        The exit code: 2 without a terminal, or without one that can show them.
     """
     if not has_terminal():
         terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
         reason = "TERM is dumb" if terminal else "standard input, output or error is not one"
         print(error_line(NO_TERMINAL.format(reason)), file=sys.stderr)
+        return 2
+    encoding = sys.stderr.encoding or "ascii"
+    try:
+        "╭".encode(encoding)
+    except UnicodeEncodeError:
+        print(error_line(NO_UTF8.format(encoding)), file=sys.stderr)
         return 2
     gc.disable()  # until the first screen is drawn: nothing that a start loads is garbage
     from tuiprobe.tui.app import TuiprobeApp
