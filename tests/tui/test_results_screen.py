@@ -633,7 +633,7 @@ async def test_a_run_opens_without_half_drawn_states(
 
     def noted(screen: ResultsScreen) -> None:
         refresh(screen)
-        lines = drawn_screen(screen.app).splitlines()
+        lines = drawn_screen(app).splitlines()
         frames.append("\n".join(lines[1:-1]))  # the line of keys follows the focus
 
     monkeypatch.setattr(ResultsScreen, "_compositor_refresh", noted)
