@@ -317,10 +317,16 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_random_weights_looks_untrained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trained", [False, True])
+def test_random_weights_at_chance_look_untrained_and_trained_ones_do_not(
+    trained: bool, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    state = timm.create_model("test_resnet", pretrained=False, num_classes=40).state_dict()
-    save_file(state, tmp_path / "random.safetensors")
+    model = timm.create_model("test_resnet", pretrained=False, num_classes=40)
+    if trained:  # a step on noise
+        model(torch.randn(4, 3, 64, 64)).square().sum().backward()
+        torch.optim.SGD(model.parameters(), 1e-3).step()
+    save_file(model.state_dict(), tmp_path / "random.safetensors")
     miniature.export(tmp_path / "val", sets=("val",), layouts=("imagefolder",), images=80)
     report = tuiprobe.probe(
         "timm:test_resnet", tmp_path / "val/imagefolder/val", output=tmp_path / "run",
@@ -330,7 +336,9 @@ def test_a_checkpoint_of_random_weights_looks_untrained(tmp_path: Path) -> None:
     top1 = report.figure("top1")
     assert isinstance(top1, Estimate)
     assert top1.low <= 1 / 40 <= top1.high
-    assert len([doubt for doubt in report.doubts if "untrained" in doubt.sentence]) == 1
+    (doubt,) = (of for of in report.doubts if of.id in ("at-chance", "one-answer"))
+    assert (report.model.weights.initial_norms == 0) == trained
+    assert ("look untrained" in doubt.sentence) != trained
 
 
 def test_a_picture_in_two_classes_is_said(

@@ -91,7 +91,7 @@ def test_labels_of_other_pictures_are_at_chance() -> None:
 
 def test_one_answer_to_all_is_named() -> None:
     labels = np.arange(40) % 3
-    (doubt,) = one_answer("val", np.ones(40, dtype=np.int64), labels, ("cat", "dog", "owl"))
+    (doubt,) = one_answer("val", np.ones(40, dtype=np.int64), labels, ("cat", "dog", "owl"), "")
     assert "dog" in doubt.sentence
-    assert list(one_answer("val", labels, labels, ())) == []
-    assert list(one_answer("val", labels * 0, labels * 0, ())) == []
+    assert list(one_answer("val", labels, labels, (), "")) == []
+    assert list(one_answer("val", labels * 0, labels * 0, (), "")) == []

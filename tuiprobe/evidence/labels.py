@@ -252,7 +252,9 @@ def at_chance(
     )
 
 
-def one_answer(data: str, answers: _Int64, labels: _Int64, names: Sequence[str]) -> Iterator[Doubt]:
+def one_answer(
+    data: str, answers: _Int64, labels: _Int64, names: Sequence[str], why: str
+) -> Iterator[Doubt]:
     """Yields that every image of a set of several classes gets the same answer.
 
     Args:
@@ -260,6 +262,7 @@ def one_answer(data: str, answers: _Int64, labels: _Int64, names: Sequence[str])
         answers: int64 `[n]`, rows of the head.
         labels: int64 `[n]`.
         names: Name of each row; empty for numbers.
+        why: What may be wrong, or what to do.
     """
     n = len(answers)
     if n < FEWEST_LABELS or (labels == labels[0]).all() or (answers != answers[0]).any():
@@ -269,7 +272,6 @@ def one_answer(data: str, answers: _Int64, labels: _Int64, names: Sequence[str])
     yield Doubt(
         id="one-answer",
         data=data,
-        sentence=f"all {n:,} images of {data} get one answer, {listed([name])}: see whether the "
-        "weights of the head were loaded, and what preprocess makes of a picture",
+        sentence=f"all {n:,} images of {data} get one answer, {listed([name])}: {why}",
         figures={"pictures": n},
     )

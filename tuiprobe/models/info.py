@@ -78,7 +78,35 @@ def weights_info(
         with zipfile.ZipFile(io.BytesIO(saved_script(module))) as archive:
             names = [name for name in archive.namelist() if "/constants" in name]
             state = {name.partition("/")[2]: archive.read(name) for name in names}
-    return WeightsInfo(kind=kind, source=source, digest=state_digest(state), entries=entries)
+    return WeightsInfo(
+        kind=kind,
+        source=source,
+        digest=state_digest(state),
+        entries=entries,
+        initial_norms=initial_norms(state),
+    )
+
+
+def initial_norms(state: Mapping[str, Any]) -> int:
+    """Returns the number of normalisation layers if none was trained; 0 if one was, or is not.
+
+    Training moves the channels of a scale apart. A layer is known by a scale of one dimension.
+
+    >>> layer = torch.nn.BatchNorm2d(4)
+    >>> initial_norms(layer.state_dict())
+    1
+    >>> initial_norms(layer.state_dict() | {"bias": torch.randn(4)})
+    0
+    """
+    vectors = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor) and value.ndim == 1 and value.numel() > 1
+    }
+    layers = [name.removesuffix("weight") for name in vectors if name.endswith("weight")]
+    parts = ("weight", "bias", "running_mean", "running_var")
+    held = (vectors[layer + part] for layer in layers for part in parts if layer + part in vectors)
+    return 0 if any(bool((value != value[0]).any()) for value in held) else len(layers)
 
 
 def pooling_of(module: torch.nn.Module) -> str:

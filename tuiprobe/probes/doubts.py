@@ -12,6 +12,7 @@ from tuiprobe.evidence.labels import are_related, at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
 from tuiprobe.evidence.values import no_answers, other_lengths
+from tuiprobe.plaintext import count_of
 from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
@@ -28,8 +29,8 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         accuracies: Of its labelled sets.
     """
     yield from _identity(run)
-    weights = run.plan.model.weights.kind
-    if isinstance(run.head, NotRun) or weights == "untrained":
+    weights = run.plan.model.weights
+    if isinstance(run.head, NotRun) or weights.kind == "untrained":
         return
     for row in accuracies:
         yield from no_answers(row.data, row.images, row.unanswered)
@@ -43,13 +44,20 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     yield from orders
     lists = [RowOrder(of.name, of.name, of.answers[None], of.labels, of.ids) for of in sets]
     yield from slips(lists)
+    loaded = (
+        "see whether the weights of the head were loaded, and what preprocess makes of a picture"
+    )
+    why = "the order of --classes or of the class folders may be wrong"
+    if norms := weights.initial_norms:
+        layers = count_of(norms, "normalisation layer")
+        loaded = why = f"the weights look untrained, with {layers} as before any training"
+    elif weights.kind == "checkpoint":
+        why = f"the classifier may be untrained or of other classes, or {why}"
     explained = {doubt.data for doubt in orders}
     for images in sets:
-        for doubt in one_answer(images.name, images.rows, images.labels, names):
+        for doubt in one_answer(images.name, images.rows, images.labels, names, loaded):
             explained.add(doubt.data)
             yield doubt
-    untrained = "the weights look untrained, or " if weights == "checkpoint" else ""
-    why = f"{untrained}the order of --classes or of the class folders may be wrong"
     for row in accuracies:
         # ImageNet-A holds only images that a network got wrong: published shifts are left out.
         if row.data not in explained and row.shift is None and is_known(row.top1):

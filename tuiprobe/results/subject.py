@@ -88,12 +88,15 @@ class Weights(Frozen):
             of the table of `answers`.
         entries: Entries of the file that hold weights, the one that was read first; empty where
             there are not several.
+        initial_norms: The number of normalisation layers where none was ever trained: the scales,
+            offsets and running statistics of each are constant, as they begin; else 0.
     """
 
     kind: Literal["pretrained", "checkpoint", "untrained", "unknown", "answers"]
     source: str
     digest: str
     entries: tuple[str, ...] = ()
+    initial_norms: int = 0
 
 
 class Preprocessing(Frozen):
