@@ -132,7 +132,7 @@ def sizes() -> list[dict[str, Any]]:
 
 
 def expected_bytes(taps: int, channels: int, images: int) -> int:
-    """Returns the size of a shard by the formula of docs/howto/gpus.md, without its header."""
+    """Returns the size of a shard by the formula of docs/howto/install.md, without its header."""
     inner = taps * (344 * channels + 28 * images)
     final = (1112 + 4 * images) * channels + (28 + 48) * images
     return inner + final

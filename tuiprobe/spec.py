@@ -426,7 +426,7 @@ class ShortForms:
         str | None,
         Option(
             "Short for --data vectors:FILE, in place of --model. A file, a pattern or a folder of "
-            "docs/embeddings.md.",
+            "docs/data.md.",
             EMBEDDINGS,
             common=True,
             metavar="FILE",

@@ -31,7 +31,7 @@ RUNS = sorted({step["run"] for step in STEPS if "run" in step})
 SCRIPTS = sorted((ROOT / ".ci").iterdir())
 CALLS = "".join((ROOT / ".ci" / name).read_text("utf-8") for name in ("run", "nightly"))
 ELSEWHERE = {".ci/wheels .", ".ci/wheels packages/cuda"}
-"""Steps that need containers or other machines; docs/roadmap.md says so."""
+"""Steps that need containers or other machines; docs/reliability.md says so."""
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -14,10 +14,27 @@ from functools import lru_cache
 from pathlib import Path
 
 HEADER = """\
-# Glossary
+# Glossary, and how to read the card
 
-Terms of the screens and reports; `?` on a screen explains those at the cursor. Italics say what a
-term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+## How to read the card
+
+Every run ends with a card. Its title is the best answer that the run has: what labels measured on
+your images, else an estimate, else measured accuracies, else what stands out inside. Up to five
+blocks follow, then **Next**: what to do now.
+
+- *Your images* are the set without labels, or the labelled images if the run has one set of them.
+- *Under shifts* needs two or more sets with labels, *Inside* none.
+- A range in parentheses is a 95 % interval over images. That of "about ... % right" is the 80 %
+  range of such estimates; that of the difference from models of equal accuracy takes in how far
+  single models scatter.
+- "among these 5 classes (33 % among all 1,000)": the set has fewer classes than the head, and
+  answers were chosen among its own. `--answers-among all` makes the second figure the headline.
+- A figure that cannot be computed is missing with its reason, and is never a zero.
+
+## Terms
+
+`?` on a screen explains the terms at the cursor. Italics say what a term does not say. This page
+is made by `python -m tuiprobe.catalog.glossary`.
 """
 
 
