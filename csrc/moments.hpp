@@ -133,7 +133,7 @@ TP_HD static inline float scale_for(double variance) {
 }
 
 // Whether float32 sums of n values about a shift serve: they did not leave their range, and the
-// shift lies near the mean of all `count` values so far. docs/statistics.md derives the guarantee
+// shift lies near the mean of all `count` values so far. csrc/PROOF.md derives the guarantee
 // from this distance. A constant needs neither.
 template <class V, class Mask>
 TP_HD static inline auto trustworthy(V s1, V s2, V s4, double n, Mask constant, V distance, V count,

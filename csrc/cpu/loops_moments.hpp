@@ -9,7 +9,7 @@ namespace tuiprobe::cpu {
 namespace {
 
 // One vector of channels over a group. The first two powers are added over kStep rows before they
-// join the sums of the group: their roundings weigh most in the figures (docs/statistics.md).
+// join the sums of the group: their roundings weigh most in the figures (csrc/PROOF.md).
 struct MomentVecs {
   Vec s1, s2, s3, s4, step1, step2, low, high;
 

@@ -24,12 +24,12 @@ def examples(count: int) -> settings:
 
 
 U = 2.0**-24  # what one rounding of float32 leaves, at most
-ROUNDINGS = (10, 12, 23, 25)  # in sums of the first four powers: docs/statistics.md, step 2
+ROUNDINGS = (10, 12, 23, 25)  # in sums of the first four powers: csrc/PROOF.md, step 2
 NEAR = 0.25  # of sigma: a shift further from the mean is not used
 
 
 def moment_bounds(z: Floats, distance: Floats | float) -> Floats:
-    """Returns the proven errors of mean, variance, skewness and kurtosis (docs/statistics.md).
+    """Returns the proven errors of mean, variance, skewness and kurtosis (csrc/PROOF.md).
 
     Args:
         z: Values of a channel about their mean, in sigma.
@@ -111,7 +111,7 @@ def check_errors(errors: Floats, z: Floats, centres: Floats | None, values: Floa
     distance: Floats | float = NEAR
     if centres is not None:
         distance = (np.abs(centres[:, 0] - values.mean()) + NEAR * centres[:, 1]) / sigma
-    # Roundings of float64, here and there: docs/statistics.md.
+    # Roundings of float64, here and there: csrc/PROOF.md.
     slack = 1e-9 + 1e-13 * abs(values.mean()) / sigma * (1 + np.abs(z).max())
     ratios: Floats = errors / (moment_bounds(z, distance) + slack)
     return ratios

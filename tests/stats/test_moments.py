@@ -211,7 +211,7 @@ def test_five_values_in_eight_batches():
 
 
 def test_the_proof_counts_the_roundings_of_the_code():
-    """Who changes one of these constants proves the guarantee again (docs/statistics.md)."""
+    """Who changes one of these constants proves the guarantee again (csrc/PROOF.md)."""
     source = (ROOT / "csrc/cpu/kernels.hpp").read_text() + (ROOT / "csrc/moments.hpp").read_text()
     constants = dict(re.findall(r"constexpr \w+ (k\w+) = ([\d.]+);", source))
     step, group, flush = (int(constants[name]) for name in ("kStep", "kGroup", "kFlush"))
