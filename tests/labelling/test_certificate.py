@@ -20,7 +20,7 @@ def certificate(confidences, walk, tie, tolerated: float, questions: int = 0) ->
 
 
 def published(tolerated: float) -> tuple[Certificate, np.ndarray]:
-    """Returns the certificate of the pool whose figures are in docs/unattended.md, and its errors."""
+    """Returns the certificate of the pool of docs/unattended.md, and its errors."""
     n, rng = 1_000, np.random.default_rng(7)
     confidences = 1 - 0.5 * ((np.arange(n) + 0.5) / n) ** 2
     wrong = rng.random(n) < 1 - confidences
