@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+from typing import NoReturn
+
+INTERRUPTED = 130
+"""Exit code of a program that was asked to stop."""
 
 
 def main() -> None:
@@ -12,12 +17,28 @@ def main() -> None:
     if sys.platform == "win32":
         print("tuiprobe runs on Linux and macOS; on Windows use it inside WSL", file=sys.stderr)
         sys.exit(2)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stopped)
     # Read when torch is imported. Threads of OpenMP that spin while they wait keep processes that
     # decode images from their cores: the default run then takes half as long again.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from tuiprobe.cli.output import printing
+    try:
+        from tuiprobe.cli.output import printing
 
-    sys.exit(printing(_run))
+        code = printing(_run)
+    except KeyboardInterrupt:  # SIGINT while libraries are imported
+        code = INTERRUPTED
+    gc.freeze()  # a second less of looking for garbage among what ends with the process
+    sys.exit(code)
+
+
+def _stopped(number: int, _frame: object) -> NoReturn:
+    """Ends the program at once, as it would end without a handler, with the exit code of a stop."""
+    try:
+        os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
+    finally:
+        os._exit(INTERRUPTED)
 
 
 def _run() -> int:

@@ -105,6 +105,40 @@ def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, s
     assert again.wait(120) == 0, again.stderr  # no lock is left
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("imported", ["tuiprobe.cli.output", "typer", "numpy"])
+def test_a_signal_while_libraries_are_imported_ends_the_program(
+    number: signal.Signals, imported: str, one_red: Path, tmp_path: Path
+) -> None:
+    words = small_job(one_red, tmp_path / "run", workers=0)
+    python = [sys.executable, "-X", "importtime", "-m", "tuiprobe"]
+    process = subprocess.Popen([*python, *map(str, words)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any(line.split()[-1] == imported for line in process.stderr)
+    process.send_signal(number)
+    rest = process.communicate(timeout=120)[1]
+    assert (process.returncode, "Traceback" in rest) == (130, False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_after_the_last_line_changes_nothing(one_red: Path, tmp_path: Path) -> None:
+    words = small_job(one_red, tmp_path / "run", workers=0)
+    program = (
+        "import atexit, sys, time; from tuiprobe.__main__ import main; "
+        "atexit.register(time.sleep, 1); sys.argv[0] = 'tuiprobe'; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, words)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert any(line.startswith("report") for line in process.stderr)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    rest = process.communicate(timeout=120)[1]
+    assert (process.returncode, rest) == (0, "")
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_stops_the_run_with_a_partial_report(
     ignored: bool, start: Start, tmp_path: Path

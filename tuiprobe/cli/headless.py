@@ -21,6 +21,7 @@ from tuiprobe.engine.stopping import (
     Interrupted,
     catching_signals,
     failure_event,
+    stop_signals,
 )
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
@@ -253,7 +254,7 @@ class _Models:
 
             for outcome in run(together, listen=self._receive, failed=self._failed):
                 self.codes.append(outcome.exit_code)
-                _report(outcome, self.as_json)
+                _report(outcome, self.as_json, last=len(self.requests) == 1)
                 outcomes.append(outcome)
         next_command = self._compare(outcomes)
         if self.listed and current_rank().local == 0:
@@ -341,20 +342,29 @@ class _Models:
         if self.as_json:
             content = {"schema_version": 3, "decision": decision.model_dump(mode="json")}
             text = json.dumps(content, allow_nan=False) + "\n"
+        stop_signals().finish()
         sys.stdout.write(text)
         sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
         return decision.command if decision.take is None else ""
 
 
-def _report(outcome: RunOutcome, as_json: bool) -> None:
-    """Writes the reports of a finished run, and prints where they are."""
+def _report(outcome: RunOutcome, as_json: bool, last: bool) -> None:
+    """Writes the reports of a finished run, and prints where they are.
+
+    Args:
+        outcome: How the run ended.
+        as_json: Print the results as JSON in place of a summary.
+        last: Whether it is the only run, after which nothing is left to be stopped.
+    """
     from tuiprobe.report import write_reports
 
     if outcome.merged:
         summary = write_reports(outcome.directory)
         sys.stdout.write(_json_line(outcome.directory) if as_json else summary)
         sys.stdout.flush()
+    if last:
+        stop_signals().finish()
     if outcome.merged or outcome.waits or current_rank().local == 0:
         of = " of an UNTRAINED network" if outcome.untrained else ""
         path = outcome.directory.path

@@ -62,10 +62,14 @@ class Signals:
 
     Args:
         owner: Whether the process ends with the run, so that a thread may end it at once.
+
+    Attributes:
+        finished: Whether requests come too late to change anything.
     """
 
     def __init__(self, owner: bool = False) -> None:
         self._owner = owner
+        self.finished = False
         self._reason: str | None = None
         self._requested_at = 0.0
         self._deferred = 0
@@ -109,6 +113,13 @@ class Signals:
                 raise Interrupted(self._reason)
         elif not self._owner and now - self._requested_at >= _SAME_REQUEST_SECONDS:
             raise Interrupted(self._reason)
+
+    def finish(self) -> None:
+        """Ignores requests until the process ends, if it is owned: its exit code stands."""
+        if self._owner:
+            self.finished = self._noticed = True
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
     def watch(self, pipe: int) -> None:
         """Reads signals as they arrive, whatever the main thread does, until it reads a zero.
@@ -207,7 +218,7 @@ def catching_signals(owner: bool = False) -> Iterator[Signals]:
     finally:
         _current = None
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if signals.finished else handler)
 
 
 @contextmanager
