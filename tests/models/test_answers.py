@@ -201,6 +201,30 @@ def test_tables_of_spreadsheets_and_other_systems_give_the_same_accuracy(world, 
     np.testing.assert_allclose(np.sort(confidences), np.sort(given), rtol=1e-6)
 
 
+@pytest.mark.parametrize("index", ["numbers", "paths", "parquet"])
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_the_index_of_a_table_of_pandas_is_no_class(world, folder, index, probabilities):
+    pandas = pytest.importorskip("pandas")
+    rows = answers_on_val(world)
+    classes = sorted({row["label"] for row in rows})
+    frame = pandas.DataFrame({"path": [row["path"] for row in rows]})
+    if probabilities:
+        for name in classes:
+            frame[name] = [
+                0.9 if row["class"] == name else 0.1 / (len(classes) - 1) for row in rows
+            ]
+    else:
+        frame["class"] = [row["class"] for row in rows]
+    if index != "numbers":
+        frame = frame.set_index("path").rename_axis(None)
+    table = folder / ("a.parquet" if index == "parquet" else "a.csv")
+    frame.to_parquet(table) if index == "parquet" else frame.to_csv(table)
+    right = np.mean([row["class"] == row["label"] for row in rows])
+    report = measured(table, world, folder / "run")
+    assert report.figure("top1", "val").value == pytest.approx(right)
+    assert "not used" not in str(report.warnings)
+
+
 def test_answers_without_confidences_have_neither_calibration_nor_estimates(world, folder):
     table = table_of(world, only("path", "class"), folder / "a.csv")
     report = measured(table, world, folder / "run")

@@ -37,6 +37,9 @@ _PARTS: Final = frozenset(("train", "training", "trn", "tr", "val", "valid", "va
                            "holdout"))  # fmt: skip
 _FLAGS: Final = frozenset(("0", "1", "true", "false", "yes", "no"))
 
+_INDEX: Final = re.compile(r"|index|unnamed: \d+|level_\d+|__index_level_\d+__", re.IGNORECASE)
+"""Names that pandas gives to the index of a table."""
+
 _MOST_VALUES: Final = 5
 _MOST_NAMED: Final = 6
 
@@ -168,6 +171,11 @@ class InputTable:
         i = self.header.index(name)
         return [csv_text(cells[i]) for cells in self.rows]
 
+    def is_index(self, name: str) -> bool:
+        """Returns whether a column has the numbers of the rows, as pandas writes its index."""
+        cells = self.column(name) if _INDEX.fullmatch(name) else []
+        return bool(cells) and all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
+
     def refuse_several_parts(
         self, remedy: str, rows: Collection[int] | None = None, used: Collection[str | None] = ()
     ) -> None:
@@ -232,13 +240,13 @@ class InputTable:
         """Returns what is not used.
 
         Args:
-            used: Names of the columns that are.
+            used: Names of the columns that are; an index is nothing to use.
             empty: Rows without an answer.
             others: Rows of other pictures.
         """
         columns: dict[str, Mapping[str, int]] = {}
         for i, name in enumerate(self.header):
-            if name not in used:
+            if name not in used and not self.is_index(name):
                 counts: Counter[str] = Counter()
                 for cells in self.rows:
                     counts[cells[i]] += 1

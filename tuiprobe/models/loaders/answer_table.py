@@ -45,6 +45,9 @@ LABEL_COLUMNS: Final = ("label", "labels", "truth", "true_class", "true_label", 
                         "ground_truth", "y_true", "class")  # fmt: skip
 """Names of a column of labels beside answers; `class` is one where another column has these."""
 
+_NAMELESS: Final = ("", "Unnamed: 0", "__index_level_0__")
+"""Names of a column where pandas writes an index without a name, such as of paths."""
+
 _CONFIDENCES: Final = ("confidence", "calibrated")  # the first that holds a value counts
 _OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "second", "batch", "unattended")
 _FOLDS: Final = ("fold", "folds", "kfold", "cv_fold")
@@ -82,6 +85,10 @@ class AnswerTable:
         lower = tuple(names[n] if names[n] in known else n for n in table.header)
         header = lower if len({*lower}) == len(lower) else table.header  # `Set` may be a class
         answers = cls(replace(table, header=header))
+        nameless = next((n for n in header if n in _NAMELESS and not table.is_index(n)), None)
+        if answers.named_by is None and nameless is not None:
+            header = tuple("path" if name == nameless else name for name in header)
+            answers = cls(replace(table, header=header))
         if answers.named_by is None:
             raise DataError(f"{path}: no column path, sha256 or id names the pictures")
         if answers.answered_by is None and len(answers.probabilities) < 2:
@@ -118,7 +125,7 @@ class AnswerTable:
         """
         columns = (self.named_by, self.answered_by, self.labelled_by)
         known = {*columns, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
-        others = [name for name in self.table.header if name not in known]
+        others = [n for n in self.table.header if n not in known and not self.table.is_index(n)]
         if self.answered_by is not None:
             first = {name: self.column(name)[0].replace(",", ".") for name in others}
             others = [name for name in others if NUMBER.fullmatch(first[name])]
