@@ -55,11 +55,33 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     assert setup.directory(Path("runs")).name.startswith("img_emb-embeddings-")
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"data": "imagefolder:my photos", "sample": "64", "layers": "layer* fc", "offline": "yes"},
+        {"embeddings": "img_emb/*.npy", "target_embeddings": "a.npy 'b c.npy'", "data": ""},
+        {"data": "--x", "target": "-a 'b c'"},
+        {},
+    ],
+)
+def test_a_command_line_reads_as_what_it_was_written_from(texts: dict[str, str]) -> None:
+    setup = Setup(("a", "b"), texts)
+    again = Setup.from_command(setup.line)
+    assert again.options() == setup.options()
+    assert again.directory(Path("runs")) == setup.directory(Path("runs"))
+
+
 def test_a_value_that_is_the_default_is_left_out() -> None:
     plain = Setup(("m",)).options()
-    for name, option in runsetup.FIELDS.items():
+    for option in runsetup.OPTIONS.values():
+        name = option.name
         images = option.option.fits != "vectors"
-        if name != "data" and option.default is not None and not option.many and images:
+        if (
+            name not in ("data", "model")
+            and option.default is not None
+            and not option.many
+            and images
+        ):
             text = option.first_text or str(option.default)
             assert Setup(("m",), {name: text}).options() == plain, name
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from textual import events
-from textual.widgets import Button, Input, Select, Static
+from textual.widgets import Button, Input, Static
 
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, image_set, tried
 from tests.tui.conftest import until
@@ -23,7 +23,7 @@ from tuiprobe.spec import run_option, run_options
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
-from tuiprobe.tui.runsetup import FIELDS
+from tuiprobe.tui.runsetup import FIELDS, Setup
 from tuiprobe.tui.screens.dialogs import Folders, PickerScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.setup import SetupScreen
@@ -57,18 +57,23 @@ def known(app: TuiprobeApp) -> bool:
 
 
 def command(app: TuiprobeApp) -> str:
-    return str(app.screen.query_one("#command", Static).content)
+    return app.screen.query_one("#command", Input).value
 
 
 def fill(app: TuiprobeApp, **fields: str) -> None:
+    if not {*fields} <= {*FIELDS}:  # by the command line
+        setup = app.screen.setup
+        line = Setup(setup.models, {**setup.texts, **fields}).line
+        app.screen.query_one("#command", Input).value = line
+        return
     for name, value in fields.items():
         app.screen.query_one(f"#{name}", Input).value = value
 
 
 def wrong(app: TuiprobeApp, name: str) -> str:
     """Returns the text under a field; empty if nothing is shown there."""
-    under = app.screen.query_one(f"#{name}-wrong", Static)
-    return str(under.content) if under.display else ""
+    under = app.screen.query_one(f"#{name if name in FIELDS else 'command'}-wrong", Static)
+    return str(under.content).replace(f"--{name}: ", "") if under.display else ""
 
 
 def pair(asked: ChildAnswers, option: str, value: str) -> bool:
@@ -125,7 +130,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
             assert part in preview
         assert button(app) == "start: 1,550 images"
         assert "DEMONSTRATION" in title(app)
-        assert "--model mini_clip --data miniature --output" in command(app)
+        assert command(app) == "tuiprobe --headless --model mini_clip --data miniature"
         await pilot.press("ctrl+y")
         assert app.clipboard.startswith("tuiprobe --headless --model mini_clip --data miniature")
         assert asked.models == [["doctor", "--model", "mini_clip", "--json", "--offline"]]
@@ -143,7 +148,8 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(
         assert len(asked.data) == before + 1
 
         fill(app, sample="100", layers="layer*", concepts="none", target="none", baseline="b.csv")
-        app.screen.query_one("#dtype", Select).value = "bfloat16"
+        await pilot.pause()
+        fill(app, dtype="bfloat16")
         await until(pilot, lambda: "✓ 1: layer1" in understood(app))
         for part in (
             "--sample 100", "--layers 'layer*'", "--dtype bfloat16", "--concepts none",
@@ -163,18 +169,18 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
         await until(pilot, lambda: known(app))
         visited, line = [], app.screen.query_one(KeyLine)
-        for _ in range(6):
+        for _ in range(7):
             await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
             await until(pilot, lambda: "start" in {key.word for key in line.keys})
-        assert visited == ["labels", "classes", "target", "sample", "checkpoint", "run"]
-        await pilot.press("up", "up", "up")
+        assert visited == ["labels", "classes", "target", "sample", "checkpoint", "command", "run"]
+        await pilot.press("up", "up", "up", "up")
         hint = app.screen.query_one("#hint", Static)
         await until(pilot, lambda: "Labels are ignored" in str(hint.content))
         assert app.screen.explained()[:2] == ("target", "estimate")
-        fields = {str(field.id) for field in app.screen.query(".field Input, .field Select")}
-        assert fields == set(FIELDS) == {of.name for of in run_options() if of.name != "model"}
-        assert all(term(of.option.term) for of in FIELDS.values() if of.option.term)
+        fields = {str(field.id) for field in app.screen.query(".field Input")}
+        assert fields == {*FIELDS, "command"}
+        assert all(term(of.option.term) for of in run_options() if of.option.term)
         panel = app.screen.query_one("#meaning")
         await pilot.press("pagedown")
         await until(pilot, lambda: panel.scroll_offset.y > 0)
@@ -239,7 +245,8 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
             await until(pilot, lambda: wrong(app, field).startswith(cause))  # noqa: B023
             await until(pilot, lambda: "✓ val" in understood(app))
             await pilot.press("enter")
-            await until(pilot, lambda: app.focused and app.focused.id == field)  # noqa: B023
+            focused = field if field in FIELDS else "command"
+            await until(pilot, lambda: app.focused and app.focused.id == focused)  # noqa: B023
             assert is_setup(app)
             assert not started
             asked.trial = plain
@@ -256,7 +263,8 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
         await until(pilot, lambda: is_setup(app) and known(app))
         before = understood(app)
         fill(app, sample="64", embeddings="")
-        app.screen.query_one("#tokens", Select).value = "mean"
+        await pilot.pause()
+        fill(app, tokens="mean")
         await until(pilot, lambda: "--sample 64" in command(app))
         await pilot.press("escape")
         await until(pilot, lambda: not is_setup(app))
@@ -264,11 +272,11 @@ async def test_the_form_is_kept_on_escape_and_the_trial_with_it(
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app) and known(app))
         assert app.screen.query_one("#sample", Input).value == "64"
-        assert app.screen.query_one("#tokens", Select).value == "mean"
+        assert "--tokens mean" in command(app)
         assert understood(app) == before
         assert len(asked.models) == 1
         await pilot.press("escape", "down", "enter")  # another model has a form of its own
-        await until(pilot, lambda: is_setup(app) and app.screen._models != ("mini_clip",))
+        await until(pilot, lambda: is_setup(app) and app.screen.setup.models != ("mini_clip",))
         assert app.screen.query_one("#sample", Input).value == ""
         await pilot.press("escape")
         app.push_screen(SetupScreen(["rn101_cc12m"]))
@@ -291,7 +299,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         await until(pilot, lambda: known(app))
         assert asked.models[-1] == ["doctor", "--model", "mini_clip", "--json"]
         count = len(asked.models)
-        app.screen.query_one("#dtype", Select).value = "float16"  # loads it again
+        fill(app, dtype="float16")  # loads it again
         await until(pilot, lambda: known(app) and len(asked.models) == count + 1)
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
@@ -384,7 +392,7 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(
         line = command(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        assert shown_command(started[0]) == line.removeprefix("$ ")
+        assert shown_command(started[0]).startswith(f"{line} --output ")
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
         log = run / "log.txt"
@@ -402,7 +410,7 @@ async def test_what_is_missing_is_named_by_the_field_of_the_form(
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "no answers: " in understood(app))
         assert '"classes" names.txt' in understood(app)
-        assert "--" not in understood(app)
+        assert "--classes" not in understood(app)
         labels = app.screen.query_one("#labels")
         assert labels.region.y < app.screen.query_one("#run").region.y  # beside the data
         labels.focus()
@@ -429,6 +437,11 @@ async def test_what_is_typed_ahead_goes_to_the_next_field(
 @pytest.mark.parametrize(
     ("field", "typed", "suggested"),
     [
+        (None, "tuiprobe --dat", "tuiprobe --data"),
+        (None, "tuiprobe --data web", "tuiprobe --data webdataset:"),
+        (None, "tuiprobe --classes na", "tuiprobe --classes names.txt"),
+        (None, "tuiprobe --dtype bf", "tuiprobe --dtype bfloat16"),
+        (None, "tuiprobe --sample na", None),
         ("data", "mini", "miniature"),
         ("data", "web", "webdataset:"),
         ("data", "photos/a", "photos/animals/"),
@@ -442,13 +455,18 @@ async def test_what_is_typed_ahead_goes_to_the_next_field(
     ],
 )
 async def test_fields_are_completed(
-    field: str, typed: str, suggested: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: str | None,
+    typed: str,
+    suggested: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("animals", "people", ".hidden"):
         (tmp_path / "photos" / name).mkdir(parents=True)
     (tmp_path / "names.txt").touch()
-    assert await Suggestions(run_option(field)).get_suggestion(typed) == suggested
+    option = None if field is None else run_option(field)
+    assert await Suggestions(option).get_suggestion(typed) == suggested
 
 
 async def test_pasted_lines_are_refused_rather_than_lost(
@@ -481,3 +499,29 @@ async def test_what_is_wrong_for_one_of_several_models_stops_the_others_not(
     app = opened(tmp_path, ["mini_supervised"])
     async with app.run_test(size=(110, 36)) as pilot:
         await until(pilot, lambda: "5 names for the 40 classes" in wrong(app, "classes"))
+
+
+async def test_the_command_line_and_the_fields_are_one(tmp_path: Path, asked: ChildAnswers) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(110, 36)) as pilot:
+        await until(pilot, lambda: known(app))
+        line = app.screen.query_one("#command", Input)
+        fill(app, data="my photos")
+        await until(pilot, lambda: line.value.endswith("--data 'my photos'"))
+        line.value = "tuiprobe --model mini_supervised --data x --seed 7 --target a --target b"
+        await until(pilot, lambda: pair(asked, "--seed", "7"))
+        assert pair(asked, "--model", "mini_supervised")
+        assert app.screen.query_one("#data", Input).value == "x"
+        assert app.screen.query_one("#target", Input).value == "a b"
+        for text, reason in (
+            ("--model m --data x --sed 7", "✗ --sed is no option of a run; did you mean --seed?"),
+            ("--model m --data x --seed", "✗ --seed needs a value"),
+            ("--model m --data 'x", "✗ a quote is not closed"),
+            ("--model m --data x --data y", "✗ --data is there twice"),
+            ("--data x", "✗ name a model: --model"),
+        ):
+            line.value = text
+            await until(pilot, lambda: wrong(app, "command") == reason)  # noqa: B023
+            assert button(app) == "✗ the command line needs another value"
+            await pilot.press("enter")
+            assert is_setup(app)

@@ -7,37 +7,40 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionField, words_of
-from tuiprobe.request import rows_name
+from tuiprobe.request import rows_name, shown_command
 from tuiprobe.spec import MODEL_AND_IMAGES, VECTORS, kind_of, run_option, run_options
 
 if TYPE_CHECKING:
     from tuiprobe.run.preview import Preview
 
-FIELDS = {option.name: option for option in run_options() if option.name != "model"}
-"""The options that the form asks for: all but the models, which are chosen before."""
+OPTIONS = {option.flag: option for option in run_options()}
+"""The options of a run, as on the command line."""
+
+FIELDS = {
+    option.name: option
+    for option in run_options()
+    if option.option.group == MODEL_AND_IMAGES and option.option.common and option.name != "model"
+}
+"""The options that have a field: the common ones about images."""
+
+COMMAND = "command"
+"""Id of the field of the command line, which has all options."""
 
 YES = "yes"
-
-
-def field_groups() -> dict[str, list[OptionField]]:
-    """Returns the fields by heading: the common ones about images first, then as in the help."""
-    groups: dict[str, list[OptionField]] = {"": []}
-    for option in FIELDS.values():
-        first = option.option.group == MODEL_AND_IMAGES and option.option.common
-        groups.setdefault("" if first else option.option.group, []).append(option)
-    return groups
 
 
 def with_fields(text: str) -> str:
     """Returns a message about options that names the fields of the form in their place.
 
-    >>> with_fields("list your classes, one a line: --classes names.txt; --json is none")
-    'list your classes, one a line: "classes" names.txt; --json is none'
+    >>> with_fields("list your classes, one a line: --classes names.txt; --layers has no field")
+    'list your classes, one a line: "classes" names.txt; --layers has no field'
     """
 
     def field(match: re.Match[str]) -> str:
@@ -76,9 +79,45 @@ class Setup:
     models: tuple[str, ...]
     texts: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def from_command(cls, line: str) -> Setup:
+        """Reads a command line as the form shows it; values are checked later.
+
+        Raises:
+            UsageError: If it has an unknown option, an option without its value or twice, or an
+                open quote.
+        """
+        try:
+            words = iter(shlex.split(line))
+        except ValueError:
+            raise UsageError("a quote is not closed") from None
+        values: dict[str, list[str]] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            option = OPTIONS.get(name)
+            if option is None and word not in ("tuiprobe", "--headless"):
+                near = get_close_matches(name, OPTIONS, 1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                raise UsageError(f"{word} is no option of a run{meant}")
+            if option is None:
+                continue
+            if option.kind is not bool and not equals:
+                value = next(words, "")
+                if not value:
+                    raise UsageError(f"{name} needs a value")
+            if option.name in values and not option.repeatable:
+                raise UsageError(f"{name} is there twice")
+            values.setdefault(option.name, []).append(YES if option.kind is bool else value)
+        models = tuple(values.pop("model", ()))
+        many = {name for name in values if run_option(name).many}
+        texts = {
+            name: shlex.join(texts) if name in many else texts[-1] for name, texts in values.items()
+        }
+        return cls(models, {"data": "", **texts})
+
     def __getitem__(self, name: str) -> str:
         """Returns the text of an option, or else its initial text in the form."""
-        return self.texts.get(name, FIELDS[name].first_text).strip()
+        return self.texts.get(name, run_option(name).first_text).strip()
 
     @property
     def trial_options(self) -> tuple[str, ...]:
@@ -105,8 +144,10 @@ class Setup:
         """The options that this run has a use for, in the order of the form."""
         kind = kind_of(self.data)
         asked = []
-        for name, declared in FIELDS.items():
-            option = declared.option
+        for declared in run_options():
+            name, option = declared.name, declared.option
+            if name == "model":
+                continue
             by_short_form = name in ("data", "target") and bool(self["embeddings"])
             if kind == "images" and option.stands_for:
                 by_short_form = name != "embeddings"
@@ -119,6 +160,8 @@ class Setup:
         problems = {}
         if not self.data:
             problems["data"] = "name a data set; ctrl+o picks a folder"
+        if not (self.models or self.of_vectors):
+            problems[COMMAND] = "name a model: --model"
         for name in self.used_options:
             option, text = run_option(name), self[name]
             if not text:
@@ -155,6 +198,11 @@ class Setup:
         subject = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
         return runs / f"{_safe(subject)}-{_safe(self['data'])}-{digest}"
 
+    @property
+    def line(self) -> str:
+        """The command line without the run directory, which follows from the rest."""
+        return shown_command(self.options())
+
     def arguments(self, runs: Path) -> list[str]:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
@@ -184,7 +232,8 @@ def start_label(previews: Sequence[Preview], wrong: Iterable[str]) -> str:
         wrong: Names of the options that are wrong.
     """
     for name in wrong:
-        field = "the run directory" if name == "output" else run_option(name).label
+        others = {"output": "the run directory", COMMAND: "the command line"}
+        field = others.get(name) or run_option(name).label
         return f"✗ {field} needs another value"
     total = sum(preview.images for preview in previews)
     done = sum(preview.directory.done for preview in previews)

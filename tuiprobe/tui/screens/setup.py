@@ -12,7 +12,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Button, Input, OptionList, Select, Static
+from textual.widgets import Button, Input, OptionList, Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import RunError, WeightsError
@@ -22,6 +22,7 @@ from tuiprobe.tui.child import Engine, ProcessOutput, ask
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import (
+    COMMAND,
     FIELDS,
     YES,
     Setup,
@@ -54,8 +55,8 @@ class SetupScreen(ProbeScreen):
 
     def __init__(self, models: list[str]) -> None:
         super().__init__()
-        self._models = tuple(models)
-        self._last_texts: dict[str, str] = {}
+        self._opened = tuple(models)
+        self._last_typed: tuple[Setup, str] = Setup(()), ""
         self._previews: list[Preview] = []  # empty until the answer is there
         self._note = ""
         self._preview_error = ""  # why there is no preview of what was typed
@@ -67,14 +68,15 @@ class SetupScreen(ProbeScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
         with Horizontal(id="body"):
-            yield RunForm(self._models, self._memory.texts.get(self._models, {}))
+            texts = self._memory.texts.get(self._opened, {})
+            yield RunForm(Setup(self._opened, texts))
             with VerticalScroll(id="meaning", classes="panel", can_focus=False):
                 yield Static("", id="understood", markup=False)
 
     def on_mount(self) -> None:
         """Starts to inspect data and model in the background."""
         self.query_one("#meaning").border_title = "what this means"
-        self._last_texts = dict(self.setup.texts)
+        self._last_typed = self.setup, ""
         self._load_previews()
 
     @property
@@ -106,16 +108,16 @@ class SetupScreen(ProbeScreen):
     # What was typed.
 
     @on(Input.Changed)
-    @on(Select.Changed)
     def _changed(self) -> None:
-        texts = dict(self.setup.texts)
-        if texts == self._last_texts:
+        typed, before = (self.setup, self.form.unread), self._last_typed
+        if typed == before:
             return
-        before = Setup(self._models, self._last_texts).trial_options
-        self._last_texts = self._memory.texts[self._models] = texts
+        self._last_typed = typed
+        if self.setup.models == self._opened:
+            self._memory.texts[self._opened] = dict(self.setup.texts)
         self._previews, self._start_pending = [], False
         self.form.show_error("")
-        if self.setup.trial_options != before:
+        if self.setup.trial_options != before[0].trial_options:
             self._trial_note, self._trial_problems = "", {}
         self._note, self._preview_error = "looking at what was typed", ""
         self._show()
@@ -172,7 +174,8 @@ class SetupScreen(ProbeScreen):
             for option, reason in (found[0].items() if found else ())
             if all(option in others for others in found)
         }
-        return wrong | self._trial_problems | setup.problems()
+        unread = {COMMAND: self.form.unread} if self.form.unread else {}
+        return wrong | self._trial_problems | setup.problems() | unread
 
     # What is shown.
 
@@ -181,9 +184,8 @@ class SetupScreen(ProbeScreen):
             return
         setup, previews = self.setup, self.previews
         wrong = self._wrong(setup, previews)
-        command = shown_command(setup.arguments(self.app.runs))
-        self.form.show(setup, wrong, start_label(previews, wrong), command)
-        lines = [f"✗ {reason}" for name, reason in wrong.items() if name not in FIELDS]
+        self.form.show(wrong, start_label(previews, wrong))
+        lines = [f"✗ {wrong['output']}"] if "output" in wrong else []
         if previews:
             from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
 
@@ -209,7 +211,7 @@ class SetupScreen(ProbeScreen):
         """Loads each model once while the program runs: its layers, its head, its training."""
         setup = self.setup
         self._last_trial = setup.trial_options
-        for model in self._models:
+        for model in setup.models:
             if self._memory.trial(model, setup) is not None:
                 continue
             if offline and any(
@@ -249,7 +251,7 @@ class SetupScreen(ProbeScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something: in lists up and down choose."""
-        return action != "field" or not isinstance(self.focused, Select | OptionList)
+        return action != "field" or not isinstance(self.focused, OptionList)
 
     def action_field(self, by: int) -> None:
         """Goes to the field above or below."""
@@ -287,7 +289,8 @@ class SetupScreen(ProbeScreen):
         """Starts the engine, as soon as what was typed has been looked at."""
         if not self.is_current:  # a second Enter, typed ahead
             return
-        if not self._previews and not self.setup.problems() and not self._preview_error:
+        wrong = self._wrong(self.setup, ())
+        if not self._previews and not wrong and not self._preview_error:
             self._start_pending = True
             self.notify("starts once the data were looked at", timeout=2)
             return
@@ -301,9 +304,9 @@ class SetupScreen(ProbeScreen):
         wrong = self._wrong(setup, self.previews)
         if wrong:
             name = next(iter(wrong))
-            if name in FIELDS:
-                self.query_one(f"#{name}").focus()
-            self._show_start_error(wrong[name], marked=name in FIELDS)
+            if name != "output":
+                self.query_one(f"#{name if name in FIELDS else COMMAND}").focus()
+            self._show_start_error(wrong[name], marked=name != "output")
             return
         directory = setup.directory(self.app.runs)
         try:

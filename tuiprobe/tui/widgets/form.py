@@ -1,10 +1,11 @@
-"""The form of a run: a field an option, its help, what completes it, and what is wrong."""
+"""The form of a run: common fields, its command line, what completes them, and what is wrong."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,13 +14,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.widgets import Button, Input, Label, Static
 
 from tuiprobe.datasets.registry import BUILTIN
+from tuiprobe.errors import UsageError
 from tuiprobe.files import expand_home
-from tuiprobe.options import OptionField
+from tuiprobe.options import OptionField, flag
 from tuiprobe.spec import path_options
-from tuiprobe.tui.runsetup import FIELDS, Setup, field_groups, with_fields
+from tuiprobe.tui.runsetup import COMMAND, FIELDS, OPTIONS, Setup, with_fields
 from tuiprobe.tui.text import inert
 
 
@@ -44,13 +46,12 @@ class Suggestions(Suggester):
     """Completes a field: sources of images by their names, files and folders by their paths.
 
     Args:
-        option: The option.
+        option: The option; None for a command line, which is completed by the option before.
     """
 
-    def __init__(self, option: OptionField) -> None:
+    def __init__(self, option: OptionField | None) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._sources = option.metavar == "SOURCE"
-        self._files = option.name in path_options()
+        self._option = option
 
     async def get_suggestion(self, value: str) -> str | None:
         """Returns the first text that begins with the last word of a value."""
@@ -60,9 +61,16 @@ class Suggestions(Suggester):
         return await asyncio.to_thread(self._completed, before + gap, word)
 
     def _completed(self, before: str, word: str) -> str | None:
-        sources = ("miniature", *(f"{name}:" for name in BUILTIN)) if self._sources else ()
-        matching = (name for name in sources if name.startswith(word))
-        return next((before + text for text in (*matching, *self._paths(word))), None)
+        option, names = self._option, list[str]()
+        if option is None:
+            option = OPTIONS.get(before.split()[-1] if before.split() else "")
+            names = [*OPTIONS] if option is None else list(option.values)
+        if option is not None and option.metavar == "SOURCE":
+            names = ["miniature", *(f"{name}:" for name in BUILTIN)]
+        matching = [name for name in names if name.startswith(word)]
+        if option is not None and option.name in path_options():
+            matching += islice(self._paths(word), 1)
+        return next((before + text for text in matching), None)
 
     def _paths(self, word: str) -> Iterator[str]:
         """Yields the folders, and where files are asked for the files, that a path begins."""
@@ -70,7 +78,7 @@ class Suggestions(Suggester):
         head, slash, start = path.rpartition("/")
         folder = expand_home(head or slash) if head or slash else Path()
         with suppress(OSError):
-            for entry in sorted(folder.iterdir()) if self._files else ():
+            for entry in sorted(folder.iterdir()):
                 if entry.name.startswith(start) and (start or not entry.name.startswith(".")):
                     yield f"{source}{colon}{head}{slash}{entry.name}{'/' * entry.is_dir()}"
 
@@ -84,85 +92,91 @@ class RunButton(Button):
 
 
 class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The fields of a run, the data first; the view follows the focus.
+    """The common fields of a run, and under them its command line, which has all options.
 
     Args:
-        models: Presets or specs to probe.
-        typed: Texts by option that were typed before.
+        setup: What it shows at first.
     """
 
     DEFAULT_CSS = """
     RunForm .wrong { display: none; padding-left: 18; color: $error; height: auto; }
     RunForm #refused { display: none; color: $error; height: auto; }
-    RunForm .group { height: auto; margin-top: 1; }
-    RunForm .group-heading { color: $secondary; text-style: bold; }
     RunForm #start { dock: bottom; height: auto; background: $background; }
     RunForm #hint { height: 2; color: $foreground 70%; }
     """
 
-    def __init__(self, models: tuple[str, ...], typed: Mapping[str, str]) -> None:
+    def __init__(self, setup: Setup) -> None:
         super().__init__(id="form", classes="panel")
         self.border_title = "run"
-        self._models, self._typed = models, typed
+        self.setup = setup
+        self.unread = ""
+        """Why the command line is not what the fields show; empty if it is."""
 
     def compose(self) -> ComposeResult:
-        """Lays out the first fields, the button, the command line and the other fields."""
-        first, *others = field_groups().items()
+        """Lays out the fields, the command line, and the button, which is always in sight."""
         yield Static("", id="names", markup=False)
-        for option in first[1]:
-            yield from self._field(option)
-        with Vertical(id="start"):  # always in sight
+        for name, option in FIELDS.items():
+            shown = "" if option.required else option.shown_default  # else an example
+            suggester = Suggestions(option)
+            with Horizontal(classes="field", id=f"{name}-field"):
+                yield Label(option.label)
+                yield Field(
+                    self.setup[name], placeholder=shown, suggester=suggester, id=name, compact=True
+                )
+            yield Static("", id=f"{name}-wrong", classes="wrong", markup=False)
+        with Horizontal(classes="field", id=f"{COMMAND}-field"):
+            yield Label("$")
+            yield Field(self.setup.line, suggester=Suggestions(None), id=COMMAND, compact=True)
+        yield Static("", id=f"{COMMAND}-wrong", classes="wrong", markup=False)
+        with Vertical(id="start"):
             yield RunButton("start", id="run", variant="primary", compact=True)
             yield Static("", id="refused", markup=False)
             yield Static("", id="hint", markup=False)
-        yield Static("", id="command", markup=False)
-        for heading, options in others:
-            with Vertical(classes="group"):
-                yield Static(heading, classes="group-heading", markup=False)
-                for option in options:
-                    yield from self._field(option)
 
-    def _field(self, option: OptionField) -> ComposeResult:
-        text, name = self._typed.get(option.name, option.first_text), option.name
-        with Horizontal(classes="field", id=f"{name}-field"):
-            yield Label(option.label)
-            if option.values:
-                values = [(value, value) for value in option.values]
-                yield Select(values, value=text, allow_blank=False, id=name, compact=True)
-            else:
-                shown = "" if option.required else option.shown_default  # else an example
-                suggester = Suggestions(option)
-                yield Field(text, placeholder=shown, suggester=suggester, id=name, compact=True)
-        yield Static("", id=f"{name}-wrong", classes="wrong", markup=False)
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        """Lets the command line follow the fields, or the fields the command line."""
+        name, line = event.input.id or "", self.query_one(f"#{COMMAND}", Input)
+        if name != COMMAND:
+            self.setup = Setup(self.setup.models, {**self.setup.texts, name: event.value})
+            self.unread = ""
+            with self.prevent(Input.Changed):
+                line.value = self.setup.line
+            return
+        self._show_hint(COMMAND)
+        try:
+            self.setup, self.unread = Setup.from_command(event.value), ""
+        except UsageError as error:
+            self.unread = str(error)
+            return
+        with self.prevent(Input.Changed):
+            for field in FIELDS:
+                self.query_one(f"#{field}", Input).value = self.setup[field]
 
-    @property
-    def setup(self) -> Setup:
-        """The options as typed."""
-        typed = {str(field.id): field.value for field in self.query(Input)}
-        chosen = {str(field.id): str(field.value) for field in self.query(Select)}
-        return Setup(self._models, typed | chosen)
-
-    def show(self, setup: Setup, wrong: Mapping[str, str], words: str, command: str) -> None:
+    def show(self, wrong: Mapping[str, str], words: str) -> None:
         """Shows the fields that this run has a use for, and what is wrong under each.
 
         Args:
-            setup: The options as typed.
-            wrong: What is wrong, by option.
+            wrong: What is wrong, by option; under the command line for one without a field.
             words: What the button says.
-            command: The command line.
         """
-        asked = setup.used_options
-        names = "vectors in place of models" if setup.of_vectors else ", ".join(self._models)
+        asked = self.setup.used_options
+        models = "vectors in place of models" if self.setup.of_vectors else self.setup.models
+        names = models if isinstance(models, str) else ", ".join(models)
         self.query_one("#names", Static).update(inert(f"{'model':<18}{names}"))
-        for name in FIELDS:
-            self.query_one(f"#{name}-field").display = name in asked or name == "embeddings"
-            under = self.query_one(f"#{name}-wrong", Static)
-            under.update(inert(f"✗ {wrong[name]}" if name in wrong else ""))
-            under.display = name in wrong and name in asked
-        for group in self.query(".group"):
-            group.display = any(field.display for field in group.query(".field"))
+        others = [
+            f"{'' if name == COMMAND else f'{flag(name)}: '}{reason}"
+            for name, reason in wrong.items()
+            if name == COMMAND or (name in asked and name not in FIELDS)
+        ]
+        under = {**wrong, COMMAND: "; ".join(others)}
+        for name in (*FIELDS, COMMAND):
+            shown = name in asked or name == COMMAND
+            self.query_one(f"#{name}-field").display = shown
+            text = self.query_one(f"#{name}-wrong", Static)
+            text.update(inert(f"✗ {under.get(name)}"))
+            text.display = shown and bool(under.get(name))
         self.query_one("#run", Button).label = inert(words)
-        self.query_one("#command", Static).update(inert(f"$ {command}"))
 
     def show_error(self, text: str) -> None:
         """Shows under the button why the run did not start; empty for nothing."""
@@ -172,6 +186,13 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     @on(events.DescendantFocus)
     def _focus_moved(self, event: events.DescendantFocus) -> None:
-        name = event.widget.id or ""
+        self._show_hint(event.widget.id or "")
+
+    def _show_hint(self, name: str) -> None:
+        """Shows what a field means, and of the command line the option that was typed last."""
         text = with_fields(FIELDS[name].help.replace("`", "")) if name in FIELDS else ""
+        if name == COMMAND:
+            words = self.query_one(f"#{COMMAND}", Input).value.split()
+            last = next((OPTIONS[word] for word in reversed(words) if word in OPTIONS), None)
+            text = f"{last.flag}: {last.help}".replace("`", "") if last is not None else ""
         self.query_one("#hint", Static).update(inert(text))
