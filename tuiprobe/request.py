@@ -27,7 +27,6 @@ from tuiprobe.options import (
 )
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import (
-    ANSWERS,
     AUTO,
     DEFAULT_DATA,
     DEFAULT_MODEL,
@@ -57,6 +56,13 @@ FILES: Final[dict[str, type[TuiprobeError]]] = {
     "baseline": UsageError,
 }
 """Options that name a file, with the error of a run that cannot open it."""
+
+_OWN_WEIGHTS: Final = {
+    "answers": "a table of answers has none",
+    "py": "py: brings its own",
+    "transformers": "transformers: brings its own",
+}
+"""Built-in loaders that take no checkpoint, with the reason; the others are known once loaded."""
 
 _NO_FILES: Final = ("probe", "zero-shot")  # values of --head that are no file
 
@@ -186,9 +192,13 @@ def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> No
         if target != NO_TARGET and kind_of(target) != kind:
             cause = f"{target} is of {kind_of(target)}, and the data are {kind}"
             raise OptionError("target", cause, f"--target {cause}")
-    if model is not None and model.startswith(ANSWERS) and values.get("checkpoint") is not None:
-        cause = "replaces the weights of a network, and a table of answers has none: leave it out"
+    scheme = (model or "").partition(":")[0]
+    if scheme in _OWN_WEIGHTS and values.get("checkpoint") is not None:
+        cause = f"replaces the weights of a network, and {_OWN_WEIGHTS[scheme]}: leave it out"
         raise OptionError("checkpoint", cause, f"--checkpoint {cause}")
+    if scheme == "answers" and values.get("dtype", RunSpec.dtype) not in (None, RunSpec.dtype):
+        cause = "belongs to a network, and answers have none: leave it out"
+        raise OptionError("dtype", cause, f"--dtype {cause}")
     if kind == "vectors" and model is not None:
         cause = "the data are vectors, which have an encoder already: leave out --model"
         raise OptionError("model", cause, cause)

@@ -21,6 +21,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
+from tuiprobe.models.registry import LOADERS
 from tuiprobe.report.reading import read_report
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.subject import NO_REPRESENTATION
@@ -398,12 +399,25 @@ def test_a_dry_run_says_what_answers_tell(world, folder, capsys):
     assert {outcomes[id]["reason"] for id in INSIDE} == {NO_REPRESENTATION.reason}
 
 
-def test_a_checkpoint_does_not_go_with_answers(world, folder, capsys):
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [("answers:{}", "checkpoint"), ("answers:{}", "dtype"), ("py:x.py:net", "checkpoint"),
+     ("transformers:a/b", "checkpoint")],
+)  # fmt: skip
+def test_options_of_a_network_are_refused_before_the_run(world, folder, capsys, model, option):
     (folder / "w.pt").touch()
-    words = ["--headless", "--model", f"answers:{world / 'toy0.csv'}", "--data", str(world / "val")]
-    words += ["--checkpoint", "w.pt"]
+    words = [
+        "--headless",
+        "--model",
+        model.format(world / "toy0.csv"),
+        "--data",
+        str(world / "val"),
+    ]
+    words += [f"--{option}", "w.pt" if option == "checkpoint" else "bfloat16"]
     assert run_cli(words) == 2
-    assert "a table of answers has none: leave it out\n" in capsys.readouterr().err
+    assert f"--{option} " in capsys.readouterr().err
     assert run_cli([*words, "--dry-run", "--json"]) == 2
     (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
-    assert (wrong["option"], wrong["exit_code"]) == ("checkpoint", 2)
+    assert (wrong["option"], wrong["exit_code"]) == (option, 2)
+    loader = LOADERS.get(model.partition(":")[0])
+    assert option == "dtype" or not loader.takes_checkpoint
