@@ -1,9 +1,11 @@
 """What is handed over in place of weights is recognised, and the next step said."""
 
 import pickle
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
@@ -32,6 +34,9 @@ def test_models_of_other_kinds(name: str, step: str, tmp_path: Path) -> None:
         read_checkpoint(path)
     with pytest.raises(UsageError, match=step):
         load_encoder(str(path))
+    if path.is_dir() and name != "folder/config.json" and find_spec("transformers"):
+        with pytest.raises(WeightsError, match=step):
+            load_encoder(f"transformers:{path}")
     with pytest.raises(UsageError, match="there is no preset"):
         load_encoder("x" * 5000)
 
@@ -40,9 +45,10 @@ def test_pickled_models(tmp_path: Path) -> None:
     (tmp_path / "clf.pkl").write_bytes(pickle.dumps(LogisticRegression()))
     with pytest.raises(WeightsError, match=r"coef_=clf\.coef_"):
         head_from_file(tmp_path / "clf.pkl", width=4)
-    torch.save(torch.nn.Linear(4, 3), tmp_path / "layer.pt")
-    with pytest.raises(WeightsError, match=r"module\.state_dict\(\)"):
-        head_from_file(tmp_path / "layer.pt", width=4)
+    for module in (torch.nn.Linear(4, 3), timm.create_model("test_resnet")):
+        torch.save(module, tmp_path / "module.pt")
+        with pytest.raises(WeightsError, match=r"module\.state_dict\(\)"):
+            head_from_file(tmp_path / "module.pt", width=4)
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "old.pt"])
@@ -53,7 +59,7 @@ def test_only_a_file_that_is_cut_short_is_to_be_copied_again(name: str, tmp_path
     else:
         torch.save(state, path, _use_new_zipfile_serialization=name == "w.pt")
     content = path.read_bytes()
-    for size in (len(content) - 4, len(content) // 2):
+    for size in (len(content) - 4, len(content) // 2, 0):
         path.write_bytes(content[:size])
         with pytest.raises(WeightsError, match="download it again"):
             read_checkpoint(path)

@@ -85,6 +85,8 @@ def open_torch_file(file: IO[bytes]) -> TorchFile:
         ValueError, zipfile.BadZipFile, ...: If the file is damaged.
     """
     start = file.read(4)
+    if not start:
+        raise ValueError("it is empty, as a file that is cut short")
     file.seek(0)
     return _ZipFile(file) if start == b"PK\x03\x04" else _LegacyFile(file)
 

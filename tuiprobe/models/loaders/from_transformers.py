@@ -21,7 +21,7 @@ from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.loaders.checkpoints import read_checkpoint, seeded
 from tuiprobe.models.loaders.from_module import parts_of_module
-from tuiprobe.models.loaders.handed_over import holds
+from tuiprobe.models.loaders.handed_over import step_for
 from tuiprobe.models.loaders.published_weights import quiet, resolve, verified
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
@@ -112,7 +112,7 @@ def _library() -> Any:
 
 def _is_local(rest: str) -> bool:
     """Returns whether a name is that of a folder, written as such or without `local-dir:`."""
-    return rest.startswith(_LOCAL) or holds(Path(rest), "config.json")
+    return rest.startswith(_LOCAL) or bool(step_for(Path(rest)))
 
 
 def _located(spec: str, rest: str) -> tuple[Path, str]:
@@ -162,7 +162,8 @@ def _architecture(folder: Path, place: str) -> str:
             )
     config = contents.get("config.json")
     if config is None:
-        raise WeightsError(f"{place} holds no config.json; it is no checkpoint of transformers")
+        step = f"{place} holds no config.json; it is no checkpoint of transformers"
+        raise WeightsError(step_for(folder) or step)
     if contents.keys().isdisjoint(_PROCESSORS):
         raise WeightsError(
             f"{place} holds no preprocessor_config.json, so what its images go through is not "

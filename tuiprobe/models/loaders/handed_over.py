@@ -29,13 +29,13 @@ _NETWORK = (
 
 _PICKLED = (
     (
-        "sklearn.",
+        ("sklearn.",),
         "it is a model of scikit-learn. Save its numbers where you trust it: "
         "clf = joblib.load(FILE), "
         'then numpy.savez("head.npz", coef_=clf.coef_, intercept_=clf.intercept_)',
     ),
     (
-        "torch.nn.modules.",
+        ("torch.nn.modules.", "torchvision.models.", "timm.models.", "transformers.models."),
         "it is a whole module of torch. Save its numbers where you trust it: "
         "module = torch.load(FILE, weights_only=False), then "
         'torch.save(module.state_dict(), "weights.pt")',
@@ -44,7 +44,7 @@ _PICKLED = (
 """Beginnings of the names in a pickle, and what it holds."""
 
 
-def holds(folder: Path, name: str) -> bool:
+def _holds(folder: Path, name: str) -> bool:
     """Returns whether a folder holds a file; False also for a path that no folder can have."""
     try:
         return (folder / name).is_file()
@@ -57,7 +57,7 @@ def step_for(path: Path) -> str:
     if path.suffix.lower() in _FORMATS:
         return f"{path} is {_FORMATS[path.suffix.lower()]}{_NETWORK}"
     for name, what in _FOLDERS:
-        if holds(path, name):
+        if _holds(path, name):
             return f"{path} is {what.format(path=str(path))}"
     return ""
 
@@ -68,4 +68,5 @@ def step_for_pickle(reason: str) -> str:
     Args:
         reason: Why it is not opened, which names a class in it.
     """
-    return next((what for name, what in _PICKLED if f"refers to {name}" in reason), "")
+    name = reason.rpartition("refers to ")[2]
+    return next((what for names, what in _PICKLED if name.startswith(names)), "")
