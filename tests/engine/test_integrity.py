@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import verify
+from tuiprobe.run.view import RunView
 
 pytestmark = pytest.mark.slow
 
@@ -342,6 +344,72 @@ def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, chan
         assert state_of(run, "manifest.json") == "damaged"
     assert again() == 0
     assert whole(run)
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[list[str]], int]:
+    """Makes a function that runs a command as a user whom permissions bind, as they do not root."""
+
+    def run(arguments: list[str]) -> int:
+        user = os.geteuid()
+        os.seteuid(65534 if user == 0 else user)
+        try:
+            return run_cli(arguments)
+        finally:
+            os.seteuid(user)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("closed", "unread"),
+    [
+        (".", None), ("..", None), ("shards", "shards/"), ("plan.json", "plan.json"),
+        ("features", "features/pictures0/images.safetensors"), ("key", "manifest.json"),
+    ],
+)  # fmt: skip
+def test_what_this_user_may_not_read_is_not_called_damaged(
+    closed: str,
+    unread: str | None,
+    finished: Path,
+    unprivileged: Callable[[list[str]], int],
+    capsys: Capture,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:  # others may not enter pytest's folders
+        run = Path(name) / "runs" / "run"
+        shutil.copytree(finished, run)
+        for command in ("verify", "report", "open"):  # imports what it needs
+            run_cli([command, str(run / "none")])
+        for folder in (Path(name), run.parent, run):
+            folder.chmod(0o755)
+        (run / closed).chmod(0)
+        capsys.readouterr()
+        assert unprivileged(["verify", str(run), "--json"]) == 4
+        printed = capsys.readouterr()
+        if unread is None:
+            assert "Permission denied" in printed.err
+            for command in ("report", "open"):
+                assert unprivileged([command, str(run)]) == 4
+                assert f"cannot read {run}" in capsys.readouterr().err
+            assert unprivileged(["runs", "--root", str(run.parent)]) == (4 if closed == ".." else 0)
+        else:
+            files = json.loads(printed.out)["files"]
+            found = {file["file"] for file in files if file["state"] == "cannot be read"}
+            assert found == {unread}
+            assert not {"missing", "damaged"} & {file["state"] for file in files}
+        (run / closed).chmod(0o755)
+
+
+@pytest.mark.parametrize("record", ["spec.json", "plan.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]"])
+def test_a_run_whose_records_cannot_be_read_is_listed_as_damaged(
+    record: str, content: bytes, run: RunDir
+) -> None:
+    assert RunView.read(run).state == "done"
+    (run.path / record).write_bytes(content)
+    view = RunView.read(run)
+    assert (view.state, view.results) == ("damaged", True)
+    assert str(run.path / record) in view.reason
 
 
 USUAL = {("spec.json", False), ("results.json", True)}

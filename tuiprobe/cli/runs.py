@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -55,6 +56,7 @@ def runs(
 
     If the words match a single run, the command that repeats it is printed too.
     """
+    from tuiprobe.files import reading
     from tuiprobe.report.reading import views_with_labels
     from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.directory import RunDir
@@ -63,8 +65,11 @@ def runs(
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
-    if not root.is_dir() and (root.exists() or root != RUNS):
-        raise UsageError(f"{root} is no directory; name one with --root")
+    with reading(root):
+        if root.is_dir():
+            os.scandir(root).close()
+        elif root.exists() or root != RUNS:
+            raise UsageError(f"{root} is no directory; name one with --root")
     views = list(views_with_labels(list_runs(root, words or ())))
     if sort != "changed":
         views.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model", "data"))
@@ -143,13 +148,16 @@ def open_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
+    from tuiprobe.files import reading
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.view import RunView
     from tuiprobe.tui.livewatch import runs_of
     from tuiprobe.tui.start import start
 
     view = RunView.read(RunDir(run))
-    if view.state == "none" and runs_of(run) == [run]:
+    with reading(run):
+        is_single = runs_of(run) == [run]
+    if view.state == "none" and is_single:
         raise DataError(f"{view.reason}; name a run directory, for example one of runs/")
     raise typer.Exit(start(open_run=run))
 
@@ -232,6 +240,7 @@ def verify(
     directory.refuse_no_run()
     checks = verified(directory)
     damaged = sum(not check.sound for check in checks)
+    unread = sum(check.state == "cannot be read" for check in checks)
     if as_json:
         files = [{key: plain(text) for key, text in asdict(check).items()} for check in checks]
         result = {"schema_version": 1, "run": plain(str(run)), "whole": not damaged, "files": files}
@@ -243,5 +252,6 @@ def verify(
             print(plain(f"{check.state.ljust(width)}  {check.file}{detail}"))
         uncovered = sum(check.state == "not covered" for check in checks)
         limits = f", as far as can be told: {uncovered} files are not covered" if uncovered else ""
-        print(plain(f"{run} is damaged" if damaged else f"{run} is whole{limits}"))
+        verdict = "is damaged" if damaged > unread else "cannot be read"
+        print(plain(f"{run} {verdict if damaged else f'is whole{limits}'}"))
     raise typer.Exit(DataError.exit_code if damaged else 0)

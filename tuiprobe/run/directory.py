@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -249,11 +249,14 @@ class RunDir:
         """Refuses a place that is no run, neither here nor copied without its key.
 
         Raises:
-            DamagedFileError: If there is no key and no `results.json`.
+            DamagedFileError: If there is no key and no `results.json`, or no permission to look.
         """
-        if not self.path.is_dir():
-            raise DamagedFileError(f"{self.path} is no directory; {_NAME_A_RUN}")
-        if not self.key_file.exists() and not self.results_file.exists():
-            raise DamagedFileError(
-                f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
-            )
+        with reading(self.path):
+            if not self.path.is_dir():
+                raise DamagedFileError(f"{self.path} is no directory; {_NAME_A_RUN}")
+            if not self.key_file.exists() and not self.results_file.exists():
+                with suppress(FileNotFoundError):
+                    self.key_file.path.lstat()
+                raise DamagedFileError(
+                    f"{self.path} is no run directory: it holds no key; {_NAME_A_RUN}"
+                )

@@ -31,7 +31,9 @@ from tuiprobe.run.manifest import (
 from tuiprobe.run.records import SetRecord, read_measured, read_plan, read_shard, saved_by_watch
 from tuiprobe.run.samples import listed_samples
 
-FileState = Literal["whole", "not named", "not covered", "unfinished", "missing", "damaged"]
+FileState = Literal[
+    "whole", "not named", "not covered", "unfinished", "missing", "damaged", "cannot be read"
+]
 
 _NAMED = 3
 _NEEDED = ("key", "spec.json", "plan.json", "samples.jsonl")
@@ -44,8 +46,8 @@ class Finding:
     Attributes:
         file: Path below the run directory.
         state: Among others `not named`, if the manifest does not name a file, which no reader uses
-            then; `not covered`, if there is no manifest to compare it with; and `unfinished`, if
-            the same command would resume.
+            then; `not covered`, if there is no manifest to compare it with; `unfinished`, if the
+            same command would resume; and `cannot be read`, if this user has no permission to.
         detail: What is wrong, or the number of files.
     """
 
@@ -56,13 +58,13 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether no data are lost."""
-        return self.state not in ("missing", "damaged")
+        return self.state not in ("missing", "damaged", "cannot be read")
 
 
 def verify(directory: RunDir) -> list[Finding]:
     """Compares a run with its manifest, and reads every file that figures rest on."""
     findings = [_manifest(directory)]
-    if findings[0].state == "damaged":
+    if findings[0].state in ("damaged", "cannot be read"):
         return findings
     findings += _files(directory)
     states = {finding.file: finding.state for finding in findings}
@@ -77,14 +79,14 @@ def _manifest(run: RunDir) -> Finding:
     try:
         manifest = read_manifest(run.path)
     except DamagedFileError as error:
-        return Finding(MANIFEST, "damaged", str(error))
+        return _refused(MANIFEST, error)
     if manifest is not None and RESULTS not in manifest:
         return Finding(MANIFEST, "unfinished", "`tuiprobe reprobe` was stopped: run it again")
     try:
         refuse_unfinished(run.path)
     except DamagedFileError as error:
         if manifest is not None:
-            return Finding(MANIFEST, "damaged", str(error))
+            return _refused(MANIFEST, error)
         if not os.path.lexists(run.results_file.path):
             return Finding(MANIFEST, "unfinished", "it is written last")
         return Finding(MANIFEST, "missing", str(error))
@@ -101,10 +103,16 @@ def _files(run: RunDir) -> Iterator[Finding]:
     names = [f"{n}/images.safetensors" if n.startswith(FOLDERS[0]) else n for n in names]
     for name in dict.fromkeys((*names, *named)):
         entry = run.at(name)
-        if not os.path.lexists(entry.path):
+        try:
+            entry.path.lstat()
+        except PermissionError as error:
+            yield Finding(name, "cannot be read", str(error.strerror))
+            continue
+        except OSError:
             if name in named or name in needed:
                 yield Finding(name, "missing")
-        elif RESULTS in named and name not in named:
+            continue
+        if RESULTS in named and name not in named:
             yield Finding(name, "not named", f"{MANIFEST} does not name it, so it is not used")
         else:
             finding = _read(entry, partial(_content, run, entry))
@@ -143,9 +151,16 @@ def _read(entry: Entry, read: Callable[[], object]) -> Finding:
     try:
         result = read()
     except (TuiprobeError, *UNFIT) as error:
-        cause = error.cause if isinstance(error, DamagedFileError) else str(error)
-        return Finding(entry.name, "damaged", cause or type(error).__name__)
+        return _refused(entry.name, error)
     return Finding(entry.name, "whole", result if isinstance(result, str) else "")
+
+
+def _refused(file: str, error: Exception) -> Finding:
+    """Returns the finding for a file that its reader refused."""
+    if isinstance(error.__cause__, PermissionError):
+        return Finding(file, "cannot be read", str(error.__cause__.strerror))
+    cause = error.cause if isinstance(error, DamagedFileError) else str(error)
+    return Finding(file, "damaged", cause or type(error).__name__)
 
 
 def _names(run: RunDir, folder: str) -> list[str]:
@@ -154,6 +169,13 @@ def _names(run: RunDir, folder: str) -> list[str]:
 
 def _sets(run: RunDir, states: Mapping[str, FileState]) -> Iterator[Finding]:
     """Checks the shards of every set."""
+    try:
+        os.scandir(run.path / "shards").close()
+    except PermissionError as error:
+        yield Finding("shards/", "cannot be read", str(error.strerror))
+        return
+    except OSError:
+        pass  # there is none
     readable = states.get("measured.json") in ("whole", "not covered")
     measured = read_measured(run).sets if readable else {}
     numbers: dict[str, list[int]] = {}

@@ -108,8 +108,8 @@ class RunView:
         state: `waiting` while its engine starts; `running` while a process writes it; `done` with
             results of all images; `partial` with results of some, because it was stopped;
             `unfinished` without results, because it was stopped; `failed` if the last attempt
-            failed; `damaged` if its key or results cannot be read; `none` if the directory is no
-            run.
+            failed; `damaged` if its key, options, plan or results cannot be read; `none` if the
+            directory is no run.
         reason: Why it failed, is damaged or is no run; of a damaged run a sentence that names the
             file.
         measured: Images that count as measured: a resumed run keeps them.
@@ -510,6 +510,9 @@ def _decided(view: RunView, directory: RunDir, held: frozenset[str] | None, aliv
         return replace(view, state="failed", reason=who + last.status.message)
     if damaged is not None:
         return damaged
+    records = (directory.spec_file, directory.plan_file)
+    if damage := _damage(directory.path, *(record.changed() for record in records)):
+        return replace(view, state="damaged", reason=damage)
     if view.results:
         stopped = last is not None and last.status.phase in ("interrupted", "measured")
         if not view.summary.partial and not stopped:
@@ -527,10 +530,32 @@ def _decided(view: RunView, directory: RunDir, held: frozenset[str] | None, aliv
     return replace(view, host=host, waits=_waits(directory, ranks, held, set()))
 
 
+@lru_cache(maxsize=_MOST_PLANS)
+def _damage(path: Path, _of_spec: int, _of_plan: int) -> str:
+    """Returns why options or plan of a run cannot be read; empty if they can or are missing."""
+    from tuiprobe.run.manifest import read_record
+
+    run = RunDir(path)
+    for record in (run.spec_file, run.plan_file):
+        try:
+            if record.exists():
+                read_record(record)
+        except DamagedFileError as error:
+            return str(error)
+    return ""
+
+
 def _without_key(view: RunView, directory: RunDir, starting: bool) -> RunView:
     view = replace(view, state="unfinished", reason="", results=False)
     if starting:
         return replace(view, state="waiting")
+    try:
+        directory.key_file.path.lstat()
+    except PermissionError as error:
+        reason = f"cannot read {directory.path}: {error.strerror}"
+        return replace(view, state="none", reason=reason)
+    except OSError:
+        pass  # there is none
     if not directory.path.is_dir():
         return replace(view, state="none", reason=f"{directory.path} is no directory")
     if not directory.log_file.exists():
