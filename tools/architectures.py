@@ -85,21 +85,21 @@ def compare(spec: str, folder: Path) -> ComparedArchitecture:
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model, transform, file = of(rest, folder)
-    try:
-        encoders = [load_encoder(spec, checkpoint=file)]
-        if loader == "torchvision":  # the same file is in the cache of published weights
-            encoders.append(load_encoder(spec))
-    except TuiprobeError as error:
-        return ComparedArchitecture(spec, refused=str(error))
     images = torch.stack([transform(picture) for picture in made_pictures()])
     with torch.inference_mode():
         expected = model.eval()(images)
-    differences = [_difference(encoder, images, expected) for encoder in encoders]
-    if any(isinstance(d, str) for d in differences):
-        return ComparedArchitecture(
-            spec, refused=next(d for d in differences if isinstance(d, str))
-        )
-    logits, pixels = zip(*differences, strict=True)
+    del model  # the largest take gigabytes
+    compared = []
+    # The same file of torchvision is in the cache of published weights.
+    for checkpoint in (file, None) if loader == "torchvision" else (file,):
+        try:
+            difference = _difference(load_encoder(spec, checkpoint=checkpoint), images, expected)
+        except TuiprobeError as error:
+            difference = str(error)
+        if isinstance(difference, str):
+            return ComparedArchitecture(spec, refused=difference)
+        compared.append(difference)
+    logits, pixels = zip(*compared, strict=True)
     return ComparedArchitecture(spec, max(logits), max(pixels))
 
 

@@ -335,6 +335,12 @@ def test_a_thousand_classes_of_a_file_that_names_none(tmp_path: Path) -> None:
     others[134] = "bolete"  # in ImageNet row 997
     named = plan(model, images(["bolete"]), classes=lines(tmp_path / "c", *others)).head
     assert (named.classes, named.note) == (tuple(others), "")
+    save_file({"weight": layer.weight.detach()}, tmp_path / "h.safetensors")
+    head: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
+    assert "taken as ImageNet's" in plan(model, images(["tench"]), **head).head.note
+    assert not plan(model, images(imagenet_wnids(), each=1), **head).head.note
+    of_file = plan(model, images(["bolete"]), **head, classes=lines(tmp_path / "c", *others)).head
+    assert (of_file.classes, of_file.note) == (tuple(others), "")
 
 
 def test_labels_that_count_from_1_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 from PIL import Image
 
 from tuiprobe import miniature
@@ -55,6 +57,18 @@ def test_folders_without_a_row_of_the_head_are_listed(tmp_path: Path) -> None:
     (tmp_path / "bsu").rename(tmp_path / "bus")
     checks = {c.name: c for c in examine("mini_supervised", data=str(tmp_path)).checks}
     assert "class names" not in checks
+
+
+def test_names_that_contradict_those_beside_the_weights_are_refused(tmp_path: Path) -> None:
+    for folder in ("bus", "car"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(miniature.render("val", 0)).save(tmp_path / folder / "0.png")
+    state = timm.create_model("test_resnet", num_classes=2).state_dict()
+    torch.save({"model": state, "classes": ["car", "bus"]}, tmp_path / "w.pt")
+    options = {"data": str(tmp_path), "checkpoint": tmp_path / "w.pt"}
+    assert examine("timm:test_resnet", classes="car,bus", **options).checks
+    with pytest.raises(UsageError, match=r"'bus', and classes of .* says 'car'"):
+        examine("timm:test_resnet", classes="bus,car", **options)
 
 
 def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(

@@ -224,12 +224,22 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
     head = head_from_file(Path(str(spec.head)), width=width)
     given, count = tuple(map(spelled_out, written)), len(head.classes)
     _refuse_misread(spec, suite, given, count, f"the head has {count:,} rows")
-    labels, thousand = suite.in_distribution.classes, imagenet_names()
-    others = len(labels) == len(thousand) and imagenet_labels(labels) is None
+    labels, thousand, note = suite.in_distribution.classes, imagenet_names(), ""
+    named = given or labels
+    others = len(named) == len(thousand) and imagenet_labels(named) is None
     if count == len(thousand) and not others and _are_numbers(head.classes):
         head = replace(head, classes=thousand)
+        note = "" if given else _assumed(head.source, labels)
         given = given or thousand
-    return _of_rows("file", _among(head, written, spec, head.source), given, labels)
+    choice = _of_rows("file", _among(head, written, spec, head.source), given, labels)
+    return replace(choice, note=note)
+
+
+def _assumed(of: str, labels: Sequence[str]) -> str:
+    """Returns that 1,000 outputs are taken as ImageNet's; empty where the labels are."""
+    if imagenet_labels(labels) is not None:
+        return ""
+    return f"nothing names the classes of {of}: they are taken as ImageNet's; --classes names them"
 
 
 def _classifier(
@@ -246,10 +256,8 @@ def _classifier(
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
     of = f"{plain(spec.checkpoint or spec.model)} ({head.source})"
     choice = _of_rows("classifier", _among(head, written, spec, of), given, labels)
-    if given or not _is_assumed(head, encoder):
-        return choice
-    note = f"nothing names the classes of {of}: they are taken as ImageNet's; --classes names them"
-    return replace(choice, note=note)
+    assumed = not given and _is_assumed(head, encoder)
+    return replace(choice, note=_assumed(of, labels)) if assumed else choice
 
 
 def _among(head: Head, written: Sequence[str], spec: RunSpec, of: str) -> Head:

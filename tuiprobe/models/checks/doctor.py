@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tuiprobe.catalog.class_names import match_classes, read_classes
+from tuiprobe.catalog.class_names import match_classes, read_classes, refuse_other_names
 from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.layout import processing_order
@@ -146,9 +146,16 @@ def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
 
 
 def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) -> list[Check]:
-    """Returns a warning if class folders have no row of the head, by name or by their order."""
-    known = encoder.classifier.classes if encoder.classifier is not None else ()
+    """Returns a warning if class folders have no row of the head, by name or by their order.
+
+    Raises:
+        UsageError: If `--classes` contradicts the names beside the weights.
+    """
+    head = encoder.classifier
+    known = head.classes if head is not None else ()
     rows = read_classes(classes) if classes is not None else known
+    if head is not None and head.names_from and len(rows) == len(known):
+        refuse_other_names(rows, known, "--classes", head.names_from)
     matched = match_classes(folders, rows)
     if matched.places is not None or len(rows) in (0, len(folders)):
         return []
