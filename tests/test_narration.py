@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -110,3 +112,38 @@ def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wr
     assert lines[0] == "rank 3: skipped 0.png: damaged"
     assert lines[-1] == "rank 3: error: disk full"
     assert len(lines) == 11
+
+
+def test_a_bar_has_count_rate_time_left_and_answer_and_leaves_stdout_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, data = Tty(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", data)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with narrated() as listen:
+        listen(Event("stage", "loading net"))
+        listen(Event("progress", "", {**STATE, "answer": "56 % right on street (37 to 75)"}))
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        listen(Event("done", "results are written"))
+        print("the card")
+    shown = terminal.getvalue()
+    for part in ("50 of 200 images", "12.5 images/s", "0:12 left", "56 % right on street"):
+        assert part in shown
+    assert "results are written" not in shown
+    assert data.getvalue() == "the card\n"
+
+
+def test_quiet_shows_only_what_goes_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    with narrated(detail="quiet") as listen:
+        listen(Event("stage", "loading net"))
+        listen(Event("progress", "", STATE))
+        listen(Event("warning", "odd"))
+        listen(Event("done", "results are written"))
+    assert capsys.readouterr().err == "warning: odd\n"

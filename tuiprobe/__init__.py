@@ -1,4 +1,4 @@
-"""tuiprobe: will this image encoder hold up on my pictures, why, and how sure is that?"""
+"""tuiprobe: which image encoder to take for your pictures, how good it is, how certain."""
 
 from __future__ import annotations
 

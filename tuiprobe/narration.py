@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from tuiprobe.catalog.model_list import download_words, missing_weights
@@ -21,6 +22,9 @@ from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.engine.shards import Rank
+
+Detail = Literal["quiet", "usual", "verbose"]
+"""What is shown of a run: what goes wrong; also one bar, or lines in a log; also every step."""
 
 _LINE_SECONDS = 5.0
 _NOTEBOOK_SECONDS = 0.2
@@ -50,15 +54,19 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
 
 
 @contextmanager
-def narrated(rank: Rank | None = None) -> Iterator[Listener]:
+def narrated(rank: Rank | None = None, detail: Detail = "usual") -> Iterator[Listener]:
     """Yields a listener that shows events as plain text on stderr, or in a cell of a notebook.
 
     Args:
         rank: This process, if it is one of several. The first one of a host narrates the progress
             of all; the others, whose output stands in the same log, only what goes wrong.
+        detail: What is shown.
     """
     if rank is not None and rank.local > 0:
         yield _RankWarnings(rank.number)
+        return
+    if detail == "quiet":
+        yield _Troubled()
         return
     if _in_notebook():
         from IPython.display import display
@@ -73,15 +81,11 @@ def narrated(rank: Rank | None = None) -> Iterator[Listener]:
     if not console.is_terminal:
         yield _Lines()
         return
-    columns = (
-        TextColumn("{task.fields[where]}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(console, progress)
+    text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+    columns = BarColumn(20), text
+    # Results on stdout are data: they go where stdout does, while no bar is drawn.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        yield _Bar(console, progress, detail == "verbose")
 
 
 _LOGGER = logging.getLogger("tuiprobe")
@@ -216,6 +220,14 @@ class _NotebookCell(_Narrator):
         self._update(_text("\n".join(lines)), raw=True)
 
 
+class _Troubled(_Narrator):
+    """Writes only what goes wrong."""
+
+    def show(self, event: Event) -> None:
+        if event.kind not in ("stage", "done"):
+            print(sentence(event), file=sys.stderr, flush=True)
+
+
 class _RankWarnings(_Narrator):
     """Writes warnings of a rank from its first image on, and why it fails.
 
@@ -235,22 +247,35 @@ class _RankWarnings(_Narrator):
             print(f"rank {self._rank}: {sentence(event)}", file=sys.stderr, flush=True)
 
 
-class _Bar(_Narrator):
-    """A progress bar with the other events above it."""
+_STYLES: Final = {"failed": "bold red", "warning": "yellow", "skipped": "yellow"}
 
-    def __init__(self, console: Console, progress: Progress) -> None:
+
+class _Bar(_Narrator):
+    """One bar with images, rate, time left and the answer so far; before that, the step.
+
+    Args:
+        console: The terminal.
+        progress: Draws the bar.
+        verbose: Whether every step is a line above it.
+    """
+
+    def __init__(self, console: Console, progress: Progress, verbose: bool) -> None:
         super().__init__()
-        self._console, self._bar = console, progress
-        self._task: Any = None
+        self._console, self._bar, self._verbose = console, progress, verbose
+        self._task = progress.add_task("", total=None)
 
     def progress(self, data: dict[str, Any]) -> None:
-        if self._task is None:
-            self._task = self._bar.add_task("", total=data["total"], where="", rate="")
-        self._bar.update(self._task, completed=data["done"], where=_where(data), rate=_rate(data))
+        _, _, text = progress_line(data).partition(": ")
+        answer = data.get("answer")
+        description = f"{text}  {plain(answer)}" if answer else text
+        self._bar.update(
+            self._task, total=data["total"], completed=data["done"], description=description
+        )
 
     def show(self, event: Event) -> None:
-        self._console.print(Text(sentence(event)))
-        done = event.kind == "stage" and event.data.get("stage") in ("extract", "merge", "probe")
-        if done and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+        step = event.kind == "stage"
+        if step:
+            self._bar.update(self._task, total=None, description=sentence(event))
+        self._bar.update(self._task, visible=step, refresh=True)  # results are printed after it
+        if event.kind not in ("stage", "done") or self._verbose:
+            self._console.print(Text(sentence(event), style=_STYLES.get(event.kind, "")))

@@ -73,6 +73,7 @@ class Option:
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
             command line is given something else, the engine finds out.
+        short: Its short flag, such as `-q`.
     """
 
     help: str
@@ -90,6 +91,7 @@ class Option:
     le: float | None = None
     min_length: int = 0
     pattern: str = ""
+    short: str = ""
 
     # pydantic reads the bounds through the annotated_types protocol, imported only when needed.
     __is_annotated_types_grouped_metadata__ = True

@@ -11,6 +11,7 @@ import pytest
 from tests.engine.fake_run import vouch
 from tests.report.samples import estimate, outliers, report
 from tests.report.strangers import strange_report
+from tests.report.test_hostile_fields import full_report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report
@@ -203,6 +204,22 @@ def test_the_table_has_the_columns_that_say_something_and_fit(root, capsys, monk
         headings[width] = re.split(" {2,}", lines[0].strip())
     assert {"run", "model", "state"} <= set(headings[60]) < set(headings[200])
     assert "date" in set(headings[200]) - set(headings[60])
+
+
+def test_a_narrow_terminal_keeps_name_and_accuracy_and_a_pipe_has_whole_names(
+    root, capsys, monkeypatch
+):
+    name = f"a-library-and-a-long-name-of-a-model-{'x' * 30}-0123abcd"
+    make(root, name, full_report())
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_cli(["runs", "0123abcd", "--root", str(root)]) == 0
+    heading, row, *_ = capsys.readouterr().out.splitlines()
+    assert {"run", "on your pictures"} <= set(re.split(" {2,}", heading))
+    assert row.split()[0].endswith("x-0123abcd")
+    assert max(map(len, (heading, row))) <= 80
+    monkeypatch.delenv("COLUMNS")
+    assert run_cli(["runs", "0123abcd", "--root", str(root)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == name
 
 
 def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):

@@ -38,7 +38,6 @@ from tuiprobe.results import Report
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import read_status
-from tuiprobe.tui.widgets.answers import live_accuracy
 
 __all__ = ["measure"]
 
@@ -404,7 +403,7 @@ def test_many_empty_answers_are_unknown_and_withhold_decisions(
     assert top1.low < right / 100
     assert top1.high > (right + 50) / 100
     assert withheld(report) == ["no-answer"]
-    live = live_accuracy("street", read_status(RunDir(tmp_path / "run"), 0).answers["street"])
+    live = read_status(RunDir(tmp_path / "run"), 0).answers["street"].accuracy("street")
     assert (live.value, live.low, live.high) == (top1.value, top1.low, top1.high)
     cells = [answers[path] if n % 25 else "" for n, path in enumerate(answers)]
     table(file, {"path": [*answers], "class": cells})

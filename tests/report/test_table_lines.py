@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.report.samples import estimate
-from tuiprobe.report.terminal import table_lines
-from tuiprobe.results.section import Column, Table
+from tuiprobe.report.terminal import WIDTH, Terminal, section_text, table_lines
+from tuiprobe.results.section import Column, Section, Table
 
 WORDS = (
     "representation of an ordinary photograph", "counterfactual",
@@ -36,3 +36,11 @@ def test_no_word_and_no_range_is_broken(width: int) -> None:
     for figure in (of for both in FIGURES for of in both):
         assert any(figure.with_interval() in line for line in lines)
     assert not any("empty" in line for line in lines)
+
+
+def test_a_terminal_has_colours_and_its_width_and_a_pipe_none() -> None:
+    section = Section(title="Decision", headline=("Take it.",), content=(table(),))
+    plain, wide = section_text(section), section_text(section, Terminal(200, colour=True))
+    assert "\x1b" not in plain
+    assert max(map(len, plain.splitlines())) <= WIDTH < max(map(len, wide.splitlines()))
+    assert "\x1b[1mTake it.\x1b[0m" in wide

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -33,6 +33,9 @@ from tuiprobe.options import Option, OptionField, flag, options_of, refuse_remov
 from tuiprobe.request import directory_options
 from tuiprobe.spec import MODEL_AND_IMAGES, run_options
 
+if TYPE_CHECKING:
+    from tuiprobe.narration import Detail
+
 PROGRAM = "Program"
 """Group of the options that say what the command does."""
 
@@ -43,14 +46,16 @@ SHOW_ALL = "tuiprobe.help_all"
 """Entry of a context's `meta`: its help shows all options."""
 
 HELP = """\
-Will this image encoder hold up on my pictures, why, and how sure is that?
+Which image encoder to take for your pictures, how good it is, how certain.
 
 Without arguments, tuiprobe opens its screens. At the command line:
 
 \b
   tuiprobe --headless                      measure the built-in demonstration
-  tuiprobe --headless --model vitb16_openai --data imagenet --target photos
-  tuiprobe compare runs/FIRST runs/SECOND  show what differs, with intervals
+  tuiprobe --headless --model timm:resnet50.a1_in1k --data photos
+  tuiprobe compare runs/FIRST runs/SECOND  say which to take, and why
+
+All options: --help-all. Documentation: https://github.com/tuiprobe/tuiprobe
 """
 
 COMMANDS = (
@@ -180,7 +185,22 @@ class Invocation:
     debug: Annotated[
         bool, Option("Show the traceback of what failed.", PROGRAM, changes="nothing")
     ] = False
-    version: Annotated[bool, Option("Print the version.", PROGRAM, changes="nothing")] = False
+    quiet: Annotated[
+        bool,
+        Option(
+            "Print results, warnings and errors alone.",
+            PROGRAM,
+            common=True,
+            changes="nothing",
+            short="-q",
+        ),
+    ] = False
+    verbose: Annotated[
+        bool, Option("Print every step of a run.", PROGRAM, changes="nothing", short="-v")
+    ] = False
+    version: Annotated[
+        bool, Option("Print the version.", PROGRAM, changes="nothing", short="-V")
+    ] = False
     help_all: Annotated[
         bool, Option("Show all options and exit.", PROGRAM, common=True, changes="nothing")
     ] = False
@@ -220,9 +240,11 @@ def probe(context: typer.Context, **values: Any) -> None:
 
     if invocation.dry_run:
         raise typer.Exit(headless.dry_run(models, invocation.models, data, values, invocation.json))
+    detail: Detail = "quiet" if invocation.quiet else "verbose" if invocation.verbose else "usual"
+    shown = headless.Shown(invocation.json, invocation.debug, detail)
     requests = headless.requests_of(models, invocation.models, data, values)
     listed = invocation.models is not None
-    raise typer.Exit(headless.run_requests(requests, listed, invocation.json, invocation.debug))
+    raise typer.Exit(headless.run_requests(requests, listed, shown))
 
 
 def refuse_options_before_a_command(context: typer.Context) -> None:

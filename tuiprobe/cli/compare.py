@@ -118,13 +118,15 @@ def _withheld(doubts: list[Doubt]) -> list[str]:
 def _text(
     runs: list[Run], decision: Decision, comparisons: list[Comparison], everything: bool
 ) -> str:
+    from tuiprobe.cli.output import terminal
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.differences_section import describe_details
     from tuiprobe.report.terminal import section_text
 
     sections = [describe_decision(decision, runs)]
     sections += describe_details(runs, decision, comparisons, everything)
-    return "".join(map(section_text, sections))
+    shown = terminal()
+    return "".join(section_text(section, shown) for section in sections)
 
 
 def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, Comparison]) -> str:

@@ -10,9 +10,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.cli.output import terminal
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import (
@@ -27,7 +28,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.limits import MODELS_BYTES
 from tuiprobe.models.loaders.published_weights import set_offline
-from tuiprobe.narration import announce_downloads, narrated
+from tuiprobe.narration import Detail, announce_downloads, narrated
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import plain, text_of
 from tuiprobe.plugins import MODELS, foreign_names, is_foreign
@@ -171,17 +172,30 @@ def dry_run(
     return next((one.exit_code for one in previews if one.exit_code), 0)
 
 
-def run_requests(
-    requests: Sequence[RunRequest], listed: bool, as_json: bool = False, debug: bool = False
-) -> int:
+class Shown(NamedTuple):
+    """What a command prints of its runs.
+
+    Attributes:
+        as_json: Results as JSON in place of summaries, and the decision in place of the comparison.
+        debug: The traceback of what failed.
+        detail: How much of the progress.
+    """
+
+    as_json: bool = False
+    debug: bool = False
+    detail: Detail = "usual"
+
+
+_USUAL = Shown()
+
+
+def run_requests(requests: Sequence[RunRequest], listed: bool, shown: Shown = _USUAL) -> int:
     """Runs every model; a failure does not stop the others.
 
     Args:
         requests: What to measure, where and how.
         listed: Whether a file lists the models.
-        as_json: Print the results as JSON in place of summaries, and the decision in place of the
-            comparison.
-        debug: Print the traceback of what failed.
+        shown: What is printed.
 
     Returns:
         The exit code: the first that is not 0. Of listed models, 130 if they were interrupted; a
@@ -190,8 +204,8 @@ def run_requests(
     if any(request.spec.offline for request in requests):
         set_offline()  # before a library is imported
     rank = current_rank()
-    with catching_signals(owner=True), narrated(rank) as listen:
-        models = _Models(requests, listed, listen, as_json, debug)
+    with catching_signals(owner=True), narrated(rank, shown.detail) as listen:
+        models = _Models(requests, listed, listen, shown)
         try:
             for request in () if listed else requests:
                 refuse_unreadable(vars(request.spec))  # before torch is imported
@@ -201,7 +215,7 @@ def run_requests(
             return INTERRUPTED
         except TuiprobeError as error:
             listen(Event("failed", str(error)))
-            if debug:
+            if shown.debug:
                 traceback.print_exception(error)
             return error.exit_code
 
@@ -215,21 +229,21 @@ class _Models:
         listed: Whether a file lists them: those without weights are then left out, and as many
             are loaded together as memory holds.
         listen: Receives all events.
-        as_json: Print the results as JSON.
-        debug: Print the traceback of what failed.
+        shown: What is printed.
         codes: The exit codes, in the order in which the runs ended.
         finished: Runs with results, in the order of the models.
         gaps: What was not measured, each with the reason.
+        cards: Of several models, their cards, which follow the decision.
     """
 
     requests: Sequence[RunRequest]
     listed: bool
     listen: Listener
-    as_json: bool
-    debug: bool
+    shown: Shown
     codes: list[int] = field(default_factory=list)
     finished: list[RunDir] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    cards: list[str] = field(default_factory=list)
     _reported: int = -1  # images, as progress of the stage
 
     def run(self) -> int:
@@ -254,9 +268,10 @@ class _Models:
 
             for outcome in run(together, listen=self._receive, failed=self._failed):
                 self.codes.append(outcome.exit_code)
-                _report(outcome, self.as_json, last=len(self.requests) == 1)
+                self._report(outcome)
                 outcomes.append(outcome)
         next_command = self._compare(outcomes)
+        print("\n".join(self.cards), end="", flush=True)
         if self.listed and current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
@@ -284,7 +299,7 @@ class _Models:
             if before is not None and not request.fresh:
                 self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
                 self.finished.append(before)
-                if self.as_json and current_rank().number == 0:
+                if self.shown.as_json and current_rank().number == 0:
                     print(_json_line(before), end="", flush=True)
             elif preset is not None and not preset.public and spec.checkpoint is None:
                 self.gaps.append(
@@ -298,9 +313,11 @@ class _Models:
         """Passes on an event, named if there are several runs, with one progress for all."""
         if event.kind == "progress":
             done = event.data["done"]
-            if done > self._reported or len(self.requests) == 1:
-                self._reported = done
+            if len(self.requests) == 1:
                 self.listen(event)
+            elif done > self._reported:
+                self._reported = done
+                self.listen(replace(event, data={**event.data, "answer": ""}))
             return
         if event.kind == "stage":
             self._reported = -1
@@ -315,8 +332,28 @@ class _Models:
         interrupted = reason.exit_code == INTERRUPTED
         self.gaps.append(f"{request.spec.model}: {'stopped before' if interrupted else reason}")
         self._receive(request, failure_event(reason))
-        if self.debug and not interrupted:
+        if self.shown.debug and not interrupted:
             traceback.print_exception(reason)
+
+    def _report(self, outcome: RunOutcome) -> None:
+        """Writes the reports of a finished run, and says where they are."""
+        from tuiprobe.report import write_reports
+
+        if outcome.merged:
+            card = write_reports(outcome.directory, terminal())
+            if self.shown.as_json:
+                print(_json_line(outcome.directory), end="", flush=True)
+            elif len(self.requests) > 1:
+                self.cards.append(card)
+            else:
+                print(card, end="", flush=True)
+        if len(self.requests) == 1:
+            stop_signals().finish()  # nothing is left to be stopped
+        if outcome.merged or outcome.waits or current_rank().local == 0:
+            of = " of an UNTRAINED network" if outcome.untrained else ""
+            path = outcome.directory.path
+            line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
+            print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
 
     def _compare(self, outcomes: list[RunOutcome]) -> str:
         """Writes and prints the table of all runs that have results, if there are two or more.
@@ -338,8 +375,9 @@ class _Models:
             return ""
         from tuiprobe.comparing.decision_section import write_decision
 
-        path, text, decision = write_decision(directories, self.requests[0].runs, self.gaps)
-        if self.as_json:
+        runs = self.requests[0].runs
+        path, text, decision = write_decision(directories, runs, self.gaps, terminal())
+        if self.shown.as_json:
             content = {"schema_version": 3, "decision": decision.model_dump(mode="json")}
             text = json.dumps(content, allow_nan=False) + "\n"
         stop_signals().finish()
@@ -347,29 +385,6 @@ class _Models:
         sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
         return decision.command if decision.take is None else ""
-
-
-def _report(outcome: RunOutcome, as_json: bool, last: bool) -> None:
-    """Writes the reports of a finished run, and prints where they are.
-
-    Args:
-        outcome: How the run ended.
-        as_json: Print the results as JSON in place of a summary.
-        last: Whether it is the only run, after which nothing is left to be stopped.
-    """
-    from tuiprobe.report import write_reports
-
-    if outcome.merged:
-        summary = write_reports(outcome.directory)
-        sys.stdout.write(_json_line(outcome.directory) if as_json else summary)
-        sys.stdout.flush()
-    if last:
-        stop_signals().finish()
-    if outcome.merged or outcome.waits or current_rank().local == 0:
-        of = " of an UNTRAINED network" if outcome.untrained else ""
-        path = outcome.directory.path
-        line = f"report{of}: {path / 'report.html'}" if outcome.merged else f"run{of}: {path}"
-        print(plain("; ".join(filter(None, (line, outcome.waits)))), file=sys.stderr)
 
 
 def _json_line(directory: RunDir) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.cli.output import terminal
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def label(
         print(json_text({**about, **asdict(state), "doubts": doubts}))
     else:
         verdict = state.sentence(names=True) if decision is None else decision.sentence
-        print(section_text(describe_labels(state, verdict)), end="")
+        print(section_text(describe_labels(state, verdict), terminal()), end="")
     if not headless and not state.decided:
         print(
             "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",

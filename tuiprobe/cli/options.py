@@ -32,6 +32,7 @@ def option_info(field: OptionField, default: str) -> OptionInfo:
     names = model_names if field.name == "model" else lambda: list(field.choices)
     info = typer.Option(
         field.flag,
+        *filter(None, (field.option.short,)),
         help=f"{field.help}  [default: {default}]" if default else field.help,
         metavar=field.metavar or None,
         show_default=False,

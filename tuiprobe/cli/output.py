@@ -10,10 +10,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from stat import S_ISREG
-from typing import TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from tuiprobe.errors import TuiprobeError, error_line
 
+if TYPE_CHECKING:
+    from tuiprobe.report.terminal import Terminal
+
+_LEAST: Final = 60
+"""Columns that a table has at least; a narrower terminal wraps its lines."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_READER = (errno.EPIPE, errno.EIO)
 """Errors of a pipe whose reader has ended, and of a terminal that is closed."""
@@ -101,6 +106,20 @@ def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
     error.end = error.start + 1
     character = error.object[error.start]
     return (_PLAINER.get(character) or codecs.backslashreplace_errors(error)[0]), error.end
+
+
+def terminal() -> Terminal:
+    """Returns the width of standard output, and whether it has colours; 100 columns of a pipe."""
+    from tuiprobe.report.terminal import WIDTH, Terminal
+
+    columns = terminal_width()
+    return Terminal(max(columns, _LEAST) if columns else WIDTH, has_colours(sys.stdout))
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Tells whether a stream is a terminal with colours that are not unwanted (`NO_COLOR`)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and stream.isatty()
 
 
 def terminal_width() -> int:

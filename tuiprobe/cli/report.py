@@ -46,7 +46,7 @@ def report(
         return
     if run is None:
         raise UsageError("name a run directory, or ask for --schema")
-    from tuiprobe.cli.output import print_file
+    from tuiprobe.cli.output import print_file, terminal
     from tuiprobe.plaintext import plain
     from tuiprobe.report.formats import FORMATS, WRITTEN, export, files_of, write_reports
     from tuiprobe.report.reading import read_report
@@ -56,7 +56,7 @@ def report(
     if not pictures and to is None:
         raise UsageError("--no-pictures makes copies without pictures: name their folder with --to")
     if format is None and to is None:
-        print(write_reports(directory), end="")
+        print(write_reports(directory, terminal()), end="")
         return
     content, chosen = read_report(directory), format or list(WRITTEN)
     if to == "-":

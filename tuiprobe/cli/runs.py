@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from tuiprobe.cli.options import of_run
-from tuiprobe.cli.output import terminal_width
+from tuiprobe.cli.output import terminal, terminal_width
 from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import TextColumn, json_text, plain, text_table
@@ -28,7 +28,10 @@ RUNS: Final = Path("runs")
 
 _MODEL: Final = 20
 _DATA: Final = 14
-"""Columns of the model and the data; longer ones are cut, and `--json` has them whole."""
+_BESIDE: Final = 46
+"""Columns of a terminal for the model, the data, and all that stands beside the name of the run.
+
+Longer texts are cut; a pipe and `--json` have them whole."""
 
 
 def runs(
@@ -81,10 +84,12 @@ def runs(
         print(json.dumps({"schema_version": 2, "runs": listed}, indent=1))
         return
     figures = [figure for figure in LISTED if figure.shown]
+    width = terminal_width()
     columns = [
-        *map(TextColumn, ("run", "model")),
+        TextColumn("run"),
+        TextColumn("model", drop=1),
         TextColumn("data", drop=6),
-        *(TextColumn(of.heading, right=True, drop=n) for n, of in enumerate(figures, 1)),
+        *(TextColumn(of.heading, right=True, drop=2 * n) for n, of in enumerate(figures)),
         TextColumn("state"),
         TextColumn("date", drop=7),
         TextColumn(""),
@@ -93,11 +98,15 @@ def runs(
     for view in views:
         about, detail = view.summary, "" if view.state == "done" else view.words
         changed = datetime.fromtimestamp(view.changed / 1e9).strftime("%Y-%m-%d %H:%M")
-        subject = (_cut(about.model, _MODEL), _cut(about.source or about.data, _DATA))
+        subject = [about.model or MISSING, about.source or about.data or MISSING]
+        name = view.name
+        if width:
+            name = _cut_within(name, max(width - _BESIDE, 12))
+            subject = [_cut(*pair) for pair in zip(subject, (_MODEL, _DATA), strict=True)]
         accuracies = (about.cell(figure.field) for figure in figures)
-        texts = (view.name, *subject, *accuracies, view.word, changed, detail)
+        texts = (name, *subject, *accuracies, view.word, changed, detail)
         cells.append([plain(text) for text in texts])
-    lines = text_table(columns, cells, terminal_width())
+    lines = text_table(columns, cells, width)
     print("".join(f"{line}\n" for line in lines), end="")
     if not views:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
@@ -109,8 +118,14 @@ def runs(
 
 
 def _cut(text: str, width: int) -> str:
-    shown = plain(text) or MISSING
+    shown = plain(text)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def _cut_within(text: str, width: int) -> str:
+    """Cuts a name that is too long near its beginning: names of runs differ at their end."""
+    shown = plain(text)
+    return shown if len(shown) <= width else f"{shown[:4]}…{shown[5 - width :]}"
 
 
 def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
@@ -212,7 +227,7 @@ def reprobe(
 
     with directory.locked(), directory.locked(MERGE_LOCK):
         report = reprobe(directory, probe or (), None if baseline is None else str(baseline))
-        print(write_reports(directory), end="")
+        print(write_reports(directory, terminal()), end="")
     if report.failures:
         raise RunError("; ".join(report.failures))
 

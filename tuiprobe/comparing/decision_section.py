@@ -19,7 +19,7 @@ from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
 from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.terminal import section_text
+from tuiprobe.report.terminal import PLAIN, Terminal, section_text
 from tuiprobe.results import Figure, NotRun, Report, is_known
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy
 from tuiprobe.results.headlines import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
@@ -255,7 +255,10 @@ def _figure(report: Report, id: str) -> Figure:
 
 
 def write_decision(
-    directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
+    directories: Sequence[RunDir],
+    place: Path,
+    gaps: Sequence[str] = (),
+    terminal: Terminal = PLAIN,
 ) -> tuple[Path, str, Decision]:
     """Decides between finished runs, and writes the decision as a file named by their keys.
 
@@ -265,6 +268,7 @@ def write_decision(
         directories: The runs.
         place: Folder of the file.
         gaps: Models that have no run, each with the reason.
+        terminal: What the text is printed to.
 
     Raises:
         DataError: If a run has no readable report.
@@ -278,4 +282,4 @@ def write_decision(
     if gaps:
         sections.append(Section(title="Not measured", headline=(), content=(bullets(gaps),)))
     file.write_text("\n".join(map(section_markdown, sections)))
-    return file.path, "".join(map(section_text, sections)), decision
+    return file.path, "".join(section_text(section, terminal) for section in sections), decision

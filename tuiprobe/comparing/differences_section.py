@@ -63,8 +63,8 @@ def describe_details(
     known = (*decision.notes, *(doubt.words for doubt in decision.doubts))
     sections = [describe(comparison, everything, known) for comparison in comparisons]
     reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
-    if len(reports) >= SEVERAL:
-        sections.append(describe_indicator(correlate(reports)))
+    if len(reports) >= SEVERAL and (correlations := correlate(reports)).runs:
+        sections.append(describe_indicator(correlations))
     return sections
 
 

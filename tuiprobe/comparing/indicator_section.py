@@ -34,12 +34,10 @@ _FIGURES: Final = (
 
 def describe_indicator(result: Correlations) -> Section:
     """Describes the correlations: charts, the encoders, the correlations, and what is left out."""
-    headline = "No run has an effective robustness that could be held against outlier figures."
-    if result.runs:
-        headline = (
-            f"{count_of(len(result.runs), 'encoder')}, effective robustness by {result.baseline} "
-            f"on {', '.join(result.target)} (x: {result.axis})."
-        )
+    headline = (
+        f"{count_of(len(result.runs), 'encoder')}, effective robustness by {result.baseline} "
+        f"on {', '.join(result.target)} (x: {result.axis})."
+    )
     return Section(
         title="Outlier figures against robustness",
         headline=(headline,),

@@ -20,9 +20,10 @@ from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.engine.running import LiveAnswers, Pace, RunningHeights, RunningTap, live_pace
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.workers import Source, reading_ahead
+from tuiprobe.results.accuracy import sentence
 from tuiprobe.run.counting import SetCount, count_images, published_shards
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import Ends, Event, Listener, StatusWriter, bounded
+from tuiprobe.run.status import Ends, Event, Listener, SetAnswers, StatusWriter, bounded
 from tuiprobe.run.view import RankView, read_ranks
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, ActivationSummary, TopK
@@ -173,6 +174,7 @@ class LiveView:
             "eta": max(
                 (status.eta for status in measuring if status.eta is not None), default=None
             ),
+            "answer": _answer_so_far(self._status.status.answers),
             **({} if self._ranks is None else {"ranks": len(measuring)}),
         }
 
@@ -345,3 +347,11 @@ class LiveThumbs:
             name, image = picture
             with self._pace.piece():
                 _write_thumbnail(self._directory, self._sets, name, image)
+
+
+def _answer_so_far(answers: Mapping[str, SetAnswers]) -> str:
+    """Returns how right the model is so far: without labels, or on the only labelled set."""
+    known = [known for name, of in answers.items() if (known := of.accuracy(name)) is not None]
+    estimates = [accuracy for accuracy in known if accuracy.evidence == "estimate"]
+    in_question = (estimates or known)[:1] if estimates or len(answers) == 1 else []
+    return "".join(sentence(accuracy, named=True) for accuracy in in_question)

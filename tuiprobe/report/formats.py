@@ -14,7 +14,7 @@ from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import read_report
 from tuiprobe.report.tables import free_name
-from tuiprobe.report.terminal import summary
+from tuiprobe.report.terminal import PLAIN, Terminal, summary
 from tuiprobe.results.report import Part, ProbeResult, Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
@@ -202,7 +202,7 @@ def export(
     return write_files(files, run, to, replace)
 
 
-def write_reports(directory: RunDir) -> str:
+def write_reports(directory: RunDir, terminal: Terminal = PLAIN) -> str:
     """Writes report.html, report.md, tables/*.csv and figures/*.svg of a run next to its results.
 
     Returns:
@@ -210,7 +210,7 @@ def write_reports(directory: RunDir) -> str:
     """
     report = read_report(directory)
     export(report, directory, WRITTEN, directory.path)
-    return summary(report, plain(shlex.quote(str(directory.path))))
+    return summary(report, plain(shlex.quote(str(directory.path))), terminal)
 
 
 def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> list[Path]:

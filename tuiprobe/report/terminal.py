@@ -1,4 +1,4 @@
-"""Plain text for a terminal, at most `WIDTH` columns wide: a section, a card, an ablation.
+"""Text for a terminal: a section, a card, an ablation. Prose is at most `WIDTH` columns wide.
 
 Charts, strips and folded tables are left out: pages and files have them.
 """
@@ -6,7 +6,7 @@ Charts, strips and folded tables are left out: pages and files have them.
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tuiprobe.numbers import MISSING, NO_BREAK, interval, unbroken
 from tuiprobe.plaintext import GAP, plain
@@ -23,6 +23,48 @@ WIDTH: Final = 100
 _INDENT: Final = 13
 """Columns of the titles of blocks of a card, left of their lines."""
 
+TextRole = Literal["title", "heading", "doubt", "warning"]
+_COLOURS: Final[dict[TextRole, str]] = {
+    "title": "1", "heading": "36", "doubt": "1;33", "warning": "33",
+}  # fmt: skip
+"""What each role looks like, as parameters of the escape sequence SGR: bold, cyan, yellow."""
+
+
+class Terminal(NamedTuple):
+    """What a text is printed to.
+
+    Attributes:
+        width: Columns of tables; prose takes no more than `WIDTH` of them.
+        colour: Whether roles are coloured.
+    """
+
+    width: int = WIDTH
+    colour: bool = False
+
+    def painted(self, text: str, role: TextRole) -> str:
+        """Returns a text, coloured by its role if the terminal has colours."""
+        return f"\x1b[{_COLOURS[role]}m{text}\x1b[0m" if self.colour and text else text
+
+    def wrapped(self, text: str, first: str = "", indent: str = "") -> list[str]:
+        """Returns a text as rows, the first behind `first` and the others behind `indent`."""
+        rows = textwrap.wrap(
+            unbroken(text),
+            min(self.width, WIDTH),
+            initial_indent=first,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+        )
+        rows = [row.replace(NO_BREAK, " ") for row in rows]
+        return rows or [first.rstrip()] * bool(first.strip())
+
+    def rows(self, text: str, role: TextRole) -> list[str]:
+        """Returns a text of one role as rows, indented from the second on."""
+        return [self.painted(row, role) for row in self.wrapped(text, "", "  ")]
+
+
+PLAIN: Final = Terminal()
+"""A file, or a pipe."""
+
 REPLACED: Final[dict[AblateMode, str]] = {
     "mean": "set to the mean of the first set",
     "zero": "set to zero",
@@ -31,18 +73,23 @@ REPLACED: Final[dict[AblateMode, str]] = {
 """What an ablated part is replaced by, in words."""
 
 
-def section_text(section: Section) -> str:
+def section_text(section: Section, terminal: Terminal = PLAIN) -> str:
     """Returns title, headline, prose and unfolded tables, each followed by an empty line."""
-    blocks = [[section.title, "=" * len(section.title)], _wrapped(line(section.headline))]
+    headline = [terminal.painted(row, "title") for row in terminal.wrapped(line(section.headline))]
+    title = terminal.painted(section.title, "heading")
+    blocks = [[title, "=" * len(section.title)], headline]
     for piece in section.content:
         if isinstance(piece, Heading):
-            blocks.append([line(piece.text), "-" * len(line(piece.text))])
+            heading = line(piece.text)
+            blocks.append([terminal.painted(heading, "heading"), "-" * len(heading)])
         elif isinstance(piece, Prose):
-            blocks.append(_wrapped(line(piece.text)))
+            blocks.append(terminal.wrapped(line(piece.text)))
         elif isinstance(piece, Bullets):
-            blocks.append([row for item in piece.items for row in _wrapped(line(item), "- ", "  ")])
+            items = (terminal.wrapped(line(item), "- ", "  ") for item in piece.items)
+            blocks.append([row for rows in items for row in rows])
         elif isinstance(piece, Table) and piece.reading and not piece.folded:
-            blocks.append([*_wrapped(line(piece.title)), *table_lines(piece)])
+            rows = table_lines(piece, terminal.width)
+            blocks.append([*terminal.wrapped(line(piece.title)), *rows])
     return "".join("\n".join(block) + "\n\n" for block in blocks if block)
 
 
@@ -113,11 +160,11 @@ def _words(text: str, width: int) -> list[str]:
     return [row.replace(NO_BREAK, " ") for row in rows]
 
 
-def summary(report: Report, run: str = "RUN") -> str:
+def summary(report: Report, run: str = "RUN", terminal: Terminal = PLAIN) -> str:
     """Returns title, warnings, card, next step and date of a report; `run` as for `next_step`."""
-    rows = _wrapped(plain(report.title).strip(), "", "  ")
+    rows = terminal.rows(plain(report.title).strip(), "title")
     for kind, text in report.remarks:
-        rows += _wrapped(plain(f"{kind}: {text}"), "", "  ")
+        rows += terminal.rows(plain(f"{kind}: {text}"), "doubt" if kind == "doubt" else "warning")
     lines = [
         (line(text), "" if number else block.title)
         for block in card(report)
@@ -127,7 +174,8 @@ def summary(report: Report, run: str = "RUN") -> str:
         lines.append((line(following), "Next"))
     lines.append((plain(provenance(report, verb="")), "Measured"))
     for text, heading in lines:
-        rows += _wrapped(text.strip(), f"{heading:<{_INDENT}}", " " * _INDENT)
+        first, *others = terminal.wrapped(text.strip(), f"{heading:<{_INDENT}}", " " * _INDENT)
+        rows += [terminal.painted(first[:_INDENT], "heading") + first[_INDENT:], *others]
     return "\n".join(rows) + "\n"
 
 
@@ -150,18 +198,3 @@ def ablation_lines(answer: TargetedAblation) -> list[str]:
         reasons.setdefault(skipped.reason, []).append(skipped.name)
     lines += [f"{', '.join(names)}: not run, because {why}" for why, names in reasons.items()]
     return [plain(text) for text in lines]
-
-
-def _wrapped(text: str, first: str = "", indent: str = "") -> list[str]:
-    """Returns a text as rows, the first behind `first` and the others behind `indent`."""
-    rows = textwrap.wrap(
-        unbroken(text),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    )
-    rows = [row.replace(NO_BREAK, " ") for row in rows]
-    if not rows and first.strip():
-        return [first.rstrip()]
-    return rows

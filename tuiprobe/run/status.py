@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tuiprobe.results.accuracy import Accuracy
     from tuiprobe.run.checked_arrays import CheckedArrays
 
 MOST_MESSAGES = 100
@@ -150,6 +151,23 @@ class SetAnswers(_Part):
         if (self.right or 0) + self.empty > self.images:
             raise ValueError("more right answers than images")
         return self
+
+    def accuracy(self, data: str) -> Accuracy | None:
+        """Returns how right a model is on this set so far; None before that is known."""
+        from tuiprobe.results.accuracy import Accuracy, accuracy_from
+        from tuiprobe.results.base import is_known
+        from tuiprobe.results.proportions import share_right
+
+        if self.right is not None:
+            figure = share_right(self.right, self.images, self.empty)
+            return accuracy_from(figure, data, "measured") if is_known(figure) else None
+        if self.value is None:
+            return None
+        return Accuracy(
+            data=data, value=self.value, low=self.low, high=self.high, range="estimates",
+            evidence="estimate" if self.calibrated else "confidence", n=self.estimated,
+            most_right=self.most_right,
+        )  # fmt: skip
 
 
 class Ends(_Part):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tuiprobe.results import Estimate, is_known
-from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import RunMark
 from tuiprobe.tui.widgets.forest import ForestRow, RangeEnds, accuracy_row
-
-if TYPE_CHECKING:
-    from tuiprobe.run.status import SetAnswers
 
 
 def set_rows(view: RunView) -> list[ForestRow]:
@@ -25,7 +20,8 @@ def set_rows(view: RunView) -> list[ForestRow]:
     answered: list[ForestRow] = []
     others: list[ForestRow] = []
     for name in dict.fromkeys([*results, *view.sets, *view.answers]):
-        accuracy = results.get(name) or live_accuracy(name, view.answers.get(name))
+        answers = view.answers.get(name)
+        accuracy = results.get(name) or (answers and answers.accuracy(name))
         if accuracy is None:
             others.append(_row_without_answers(name, view))
         elif accuracy.evidence == "measured":
@@ -36,24 +32,6 @@ def set_rows(view: RunView) -> list[ForestRow]:
         (row,) = unlabelled
         unlabelled = [replace(row, names=(f"your pictures ({row.names[0]})",))]
     return [*unlabelled, *answered, *others]
-
-
-def live_accuracy(name: str, answers: SetAnswers | None) -> Accuracy | None:
-    """Returns how right a model is on a set so far; None before that is known."""
-    if answers is None:
-        return None
-    if answers.right is not None:
-        from tuiprobe.results.proportions import share_right
-
-        figure = share_right(answers.right, answers.images, answers.empty)
-        return accuracy_from(figure, name, "measured") if is_known(figure) else None
-    if answers.value is None:
-        return None
-    return Accuracy(
-        data=name, value=answers.value, low=answers.low, high=answers.high, range="estimates",
-        evidence="estimate" if answers.calibrated else "confidence", n=answers.estimated,
-        most_right=answers.most_right,
-    )  # fmt: skip
 
 
 def _row_without_answers(name: str, view: RunView) -> ForestRow:
