@@ -186,6 +186,22 @@ def test_a_damaged_shard_is_left_out_where_the_run_is_stopped(run: RunDir, resum
     assert partial["data"][0]["measured"] == IMAGES - 2 * 4  # two shards are not there
 
 
+def test_a_stopped_run_leaves_out_probes_that_take_long_and_reprobe_makes_up_for_it(
+    run: RunDir, resume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuiprobe.engine.run._PARTIAL_SECONDS", 0)
+    resume((run.path / "cancel").touch)
+    left_out = {part["probe"] for part in results(run.path)["parts"] if part["not_run"]}
+    assert left_out == {part["probe"] for part in results(run.path)["parts"]}
+    remedies = {part["not_run"]["remedy"] for part in results(run.path)["parts"]}
+    assert all("tuiprobe reprobe" in remedy for remedy in remedies)
+    assert results(run.path)["data"][0]["measured"] == IMAGES - 4
+    assert run_cli(["reprobe", str(run.path)]) == 0
+    again = results(run.path)
+    assert again["partial"]
+    assert {part["probe"] for part in again["parts"] if not part["not_run"]} >= {"outliers"}
+
+
 def test_a_shard_of_another_fingerprint_is_refused_unless_mixed(run, again, resume, capsys):
     """As the run begins by the name of the library; by the shard as it merges."""
     first, second, *_ = shard_files(run.path)

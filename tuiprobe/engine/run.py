@@ -12,6 +12,8 @@ A run is a group of one.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
@@ -47,6 +49,9 @@ from tuiprobe.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.run.results import is_partial, write_results
 from tuiprobe.run.status import Event, Listener
 from tuiprobe.spec import FINAL_TAP
+
+_PARTIAL_SECONDS = 5.0
+"""After a stop no probe is begun later than this, also on a machine that is busy otherwise."""
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
@@ -351,7 +356,8 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
             measured = False
     with job.clock.stage("probe"):
         job.emit("stage", "probing", stage="probe")
-        report = make_report(directory, job.note_probes)
+        until = math.inf if measured else time.monotonic() + _PARTIAL_SECONDS
+        report = make_report(directory, job.note_probes, until)
         pictures = {name: report.pictured(name) for name in merged}
         for name in merged.keys() - {plan.suite.concept_set}:
             fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")

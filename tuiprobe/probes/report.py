@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -57,12 +59,21 @@ Progress = Callable[[int, int], object]
 
 _LONGEST_CAUSE = 500
 
+_STOPPED = NotRun(
+    reason="the run was stopped, and its report does not wait for this",
+    remedy="`tuiprobe reprobe RUN` computes it, and the same command resumes the run",
+)
+
 NAMED_NONFINITE = 3
 """Images with a representation that is not finite that a warning names."""
 
 
 @fixed_threads()
-def make_report(directory: RunDir, progress: Progress = lambda done, total: None) -> Report:
+def make_report(
+    directory: RunDir,
+    progress: Progress = lambda done, total: None,
+    until: float = math.inf,
+) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Beside the report, the values of single images are written to `per_image.safetensors`.
@@ -70,12 +81,13 @@ def make_report(directory: RunDir, progress: Progress = lambda done, total: None
     Args:
         directory: A run whose shards are merged, locked by the caller.
         progress: Is told before each probe how many of how many were asked.
+        until: Time of `time.monotonic` from which on no further probe is begun.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
     run = RunReader(directory)
-    report = _ask_all(run, progress)
+    report = _ask_all(run, progress, until)
     write_per_image(directory, run.plan.key, image_values(run))
     return report
 
@@ -135,7 +147,11 @@ def _timings_again(directory: RunDir, key: str) -> Timings:
     )
 
 
-def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> Report:
+def _ask_all(
+    run: RunReader,
+    progress: Progress = lambda done, total: None,
+    until: float = math.inf,
+) -> Report:
     """Runs every probe; one that raises an error loses only its own part of the report."""
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
@@ -146,7 +162,8 @@ def _ask_all(run: RunReader, progress: Progress = lambda done, total: None) -> R
     for done, probe in enumerate(order):
         progress(done, len(order))
         try:
-            results[probe.id] = _result(probe, run, results)
+            in_time = time.monotonic() < until
+            results[probe.id] = _result(probe, run, results) if in_time else _STOPPED
             parts[probe.id] = part(probe, results[probe.id], subject)
         except DamagedFileError:  # a file of the run
             raise
