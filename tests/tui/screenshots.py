@@ -135,7 +135,7 @@ async def runs() -> None:
         app.push_screen(RunsScreen(Path("runs")))
         await until(pilot, lambda: app.screen.query(RunTable))
         await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == len(MODELS), 60)
-        await pilot.press("down", "down", "space", "space")
+        await pilot.press("down", "down", "space", "down", "space")
         save(app, "runs")
 
 

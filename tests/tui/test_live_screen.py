@@ -29,6 +29,8 @@ from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import WatchThread
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.tabs.overview import OverviewTab
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.keyline import KeyLine
@@ -219,7 +221,7 @@ async def test_a_title_and_a_warning_are_drawn_anew_at_once_and_end_in_an_ellips
         await until(pilot, lambda: "─ 32 %" in content(app, "#place"))
         app.screen._timer.pause()  # no tick draws it
         await pilot.resize_terminal(60, 20)
-        await until(pilot, lambda: len(content(app, "#warning").rstrip()) <= 58)
+        await until(pilot, lambda: len(content(app, "#warning").rstrip()) <= 2 * 58)
         assert content(app, "#warning").endswith("…  (and 1 more: l)")
         assert len(content(app, "#place")) <= 58
 
@@ -459,9 +461,33 @@ async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None
         await until(pilot, lambda: "✓" in content(app, "#place"))
         photos = best_accuracy(known, "photos")
         assert isinstance(photos, Accuracy)
-        await until(pilot, lambda: with_range(photos) in answers(app)[0])
-        assert not any("57 % (38 to 76)" in line or "90.0 %" in line for line in answers(app))
-        assert "60.0 %" not in lines(app, ChannelBars)
+        await until(pilot, lambda: app.screen.query(OverviewTab))
+        await until(pilot, lambda: with_range(photos) in drawn(app))
+        assert "57 % (38 to 76)" not in drawn(app)
+        assert "90.0 % (87" not in drawn(app)
+        assert "60.0 %" not in drawn(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+
+
+async def test_at_the_end_of_several_models_stands_which_one_to_take(tmp_path: Path) -> None:
+    group = tmp_path / "group"
+    for name in ("a", "b"):
+        live_run(group / name)
+    app = TuiprobeApp(open_run=group)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query(ChannelBars))
+        for name in ("a", "b"):
+            assert not app.screen.query(OverviewTab)
+            write_run(group / name, with_target(), pictures=False)
+            say(group / name, "done", "a title", phase="done")
+        await until(pilot, lambda: app.screen.query(OverviewTab))
+        await until(pilot, lambda: "Which one?" in drawn(app))
+        assert "tuiprobe label" not in drawn(app)
+        blank = [line for line in drawn(app).splitlines() if not line.strip(" │")]
+        assert len(blank) <= 5
+        write_live(group / "a", 2)  # a later attempt
+        await until(pilot, lambda: not app.screen.query(OverviewTab))
 
 
 async def test_results_stand_until_a_later_attempt_answers(tmp_path: Path) -> None:

@@ -147,10 +147,9 @@ async def test_models_are_checked_marked_and_go_to_the_setup(app: TuiprobeApp) -
         assert "2 marked" in text(app, "#count")
         assert "☑ mini_clip " in table(app).render_line(2).text
         await until(pilot, lambda: len(app.asked) > 1)  # type: ignore[attr-defined]
-        await pilot.press("up", "space")
-        await pilot.press("up", "up", "enter")
+        await pilot.press("space", "enter")
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        assert len(app.screen._models) == 1
+        assert len(app.screen.setup.models) == 1
 
 
 async def test_a_download_tells_its_progress_its_failure_and_escape_stops_it(

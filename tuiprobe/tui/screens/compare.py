@@ -32,6 +32,7 @@ from tuiprobe.report.strings import line
 from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.accuracy import with_range
+from tuiprobe.results.section import Code
 from tuiprobe.run.pictures import Pictures, differing, read_pictures
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -238,6 +239,22 @@ def _difference_rows(
     ]
 
 
+def decision_text(decision: Decision, keys: str) -> Content:
+    """Returns the sentence, what weakens it, and what would decide it.
+
+    Args:
+        decision: The decision.
+        keys: The keys that label, in place of the command.
+    """
+    lines = [inert(decision.sentence, "bold")]
+    for text in beneath(decision):
+        shown = text
+        if not decision.answers_from:  # else the command reads labels that are there
+            shown = tuple(keys if isinstance(piece, Code) else piece for piece in text)
+        lines.append(inert(line(shown)))
+    return Content("\n").join(lines)
+
+
 class CompareScreen(FilteredScreen):
     """Which model to take, and the differences on the same images that this rests on.
 
@@ -312,7 +329,7 @@ class CompareScreen(FilteredScreen):
                 table.refresh()
             return
         self.compared = compared
-        decision.show(self._decision_text(compared.decision))
+        decision.show(decision_text(compared.decision, "b"))
         self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)
         self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [
@@ -334,12 +351,6 @@ class CompareScreen(FilteredScreen):
             else "no accuracy of the same labelled images"
         )
         self._show()
-
-    def _decision_text(self, decision: Decision) -> Content:
-        """Returns the sentence, what weakens it, and what would decide it."""
-        lines = [inert(decision.sentence, "bold")]
-        lines += [inert(line(text)) for text in beneath(decision)]
-        return Content("\n").join(lines)
 
     def _estimates_text(self, decision: Decision) -> Content:
         """Returns the estimates of the target, which order nothing."""

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Static
 
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
 from tuiprobe.request import shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView, logged_errors
@@ -21,15 +25,19 @@ from tuiprobe.tui.child import Engine
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, finished_group, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import FigureText, fitted, inert, inert_lines
 from tuiprobe.tui.widgets.answers import model_row
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.live_panels import LivePanels
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import LiveTap
+    from tuiprobe.tui.tabs.tab import RunResults
 
 FRAME_SECONDS = 0.2
+
+ROOMY = 30
+"""Lines of a window from which on a warning may take six of them, and below two."""
 
 SetAndTap = tuple[str, str]
 """Names of a set and of a tap."""
@@ -66,6 +74,7 @@ class LiveScreen(ProbeScreen):
         self._timer: Timer | None = None
         self._messages: tuple[object, ...] = ()
         self._other_states: tuple[object, ...] = ()  # what was shown of the other models
+        self._answer_asked = False
 
     def _new_watch(self, first: RunView | None = None) -> WatchThread:
         log = RunDir(self.root).log_file
@@ -156,6 +165,11 @@ class LiveScreen(ProbeScreen):
             return
         self.finish_reading()
         self._announce_end(view)
+        if self._answer_asked and view.going:  # a later attempt
+            self._hide_answer()
+        elif not self._answer_asked and self._ended_with_results(view):
+            self._answer_asked = True
+            self.app.read(self, self._read_answer, self._show_answer)
         end = self._full_end(view)
         ranks = progress.ranks_line(view.ranks, self.size.width - 2) if view.going else ""
         messages = (log, view.messages, ranks, end, view.state)
@@ -171,6 +185,53 @@ class LiveScreen(ProbeScreen):
         if changed or before is None or (view.beat, view.damage) != (before.beat, before.damage):
             self._taps = view.taps
             self._show_figures()
+
+    # The answer, in place of the live figures.
+
+    def _ended_with_results(self, view: RunView) -> bool:
+        """Returns whether the run has results, and no other one of its group goes on."""
+        others = [self._watch.other_views.get(run) for run in self._other_runs]
+        return view.final and all(other is not None and not other.going for other in others)
+
+    def _read_answer(self) -> tuple[RunResults, Content | None]:
+        """Reads the card of the run, and of a group that has all results which model to take."""
+        from tuiprobe.report.reading import read_report
+        from tuiprobe.tui.tabs.tab import RunResults
+
+        run, decision = RunDir(self.shown_run), None
+        if finished_group(self.root, self.app.has_running_engine):
+            from tuiprobe.comparing.decide import decide
+            from tuiprobe.comparing.runs import read_runs
+            from tuiprobe.tui.screens.compare import decision_text
+
+            decision = decision_text(decide(read_runs(self._members)), "Enter, then b")
+        return RunResults(run, read_report(run, results=())), decision
+
+    async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:
+        view = self._watch.latest
+        if isinstance(answer, TuiprobeError) or view is None or view.going:
+            return
+        from tuiprobe.tui.tabs.overview import OverviewTab
+
+        results, decision = answer
+        panels: list[Widget] = [OverviewTab(results)]
+        if decision is not None:
+            panel = FigureText(decision, classes="panel")
+            panel.border_title = "Which one?"
+            panels.insert(0, panel)
+        self.query_one("#body").display = False
+        self.set_focus(None)  # so that Enter shows the results
+        await self.mount(Vertical(*panels, id="answer"), after="#body")
+
+    def _hide_answer(self) -> None:
+        self._answer_asked = False
+        self.query("#answer").remove()
+        self.query_one("#body").display = True
+        self.query_one("ChannelBars").focus()
+
+    def on_block_view_opened(self) -> None:
+        """Goes to the results from a block of the card, too."""
+        self.action_results()
 
     def _end(self, view: RunView) -> str:
         """Returns how a run ended, with what to do; empty while it goes on."""
@@ -202,7 +263,7 @@ class LiveScreen(ProbeScreen):
 
     def _state_text(self, view: RunView, width: int) -> str:
         """Returns the line that says how the run stands, with its sign."""
-        name = self.shown_run.name
+        name = view.about.get("model") or self.shown_run.name
         if view.vanished:
             return f"✗ {name}: the run directory is gone; this view shows its last state"
         if view.state == "done":
@@ -215,7 +276,7 @@ class LiveScreen(ProbeScreen):
             elapsed = time.monotonic() - self._started
         elif status is not None and status.here and status.begun:
             elapsed = max(time.time() - status.begun, 0.0)
-        name, count = view.about.get("model") or name, len(self._members)
+        count = len(self._members)
         if count > 1:
             name = f"{name}, {self._member + 1} of {count} models"
         return progress.title(name, view, elapsed, width)
@@ -246,7 +307,8 @@ class LiveScreen(ProbeScreen):
         more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
         warning = f"! {warnings[-1]}" if warnings else ""
         end = self._full_end(view)
-        text = end or warning + more
+        room = (self.size.width - 2) * (2 if self.size.height < ROOMY else 6)
+        text = end or fitted(plain(warning), room - len(more)).rstrip() + more
         panel = self.query_one("#warning", Static)
         panel.update(inert(text))
         panel.display = bool(end or warning)
@@ -358,6 +420,7 @@ class LiveScreen(ProbeScreen):
 
     def _watch_member(self) -> None:
         self._watch.stop()
+        self._hide_answer()
         self._place, self._shown, self._messages, self._taps = None, None, (), {}
         self._watch, self.reading = self._new_watch(), True  # keys wait for how this one stands
         self._find_engine()

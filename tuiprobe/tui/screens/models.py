@@ -160,7 +160,6 @@ class ModelsScreen(FilteredScreen):
             if model.cached == "yes" and model.name not in self._checks:
                 self.action_doctor()
         self._show()
-        self.table.action_move(1)
 
     @on(RowTable.Chosen, "#models")
     def action_setup(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +36,12 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 SORTED = ("name", "model", "data", "changed", "state", "target", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
+TITLES = (
+    "run", "model", "set", "time", "state", "your pictures", "top-1", "shifts", "kurtosis",
+    "outcome",
+)  # fmt: skip
+ALWAYS = (0, 3, 4)
+"""Columns that stand there even where they are the same for all runs: run, time and state."""
 _DOWN = {"changed", "target", "accuracy", "shifts", "kurtosis"}
 _SECONDS = 2.0
 _REST = 10
@@ -47,26 +53,34 @@ _ROOMY, _CUT = 76, 20
 
 
 def columns_of(rows: Sequence[RunView], width: int) -> tuple[RowColumn, ...]:
-    """Returns the columns of these rows; only where little else fits is the name of a run cut."""
+    """Returns the columns of these rows; one that is the same in all or empty has no width.
 
-    def longest(texts: Iterable[str]) -> int:
-        return max(min(max(map(len, texts), default=0), _LONGEST), _MIN_NAME)
+    Where there is little room, the name is cut, and model, set, accuracy and time stay longest.
+    """
+    texts = [run_cells(row, "") for row in rows]
+    by_column = list(zip(*texts, strict=True)) or [()] * len(TITLES)
 
-    yours = max(len("your pictures"), *map(len, map(_on_target, rows)), 0)
+    def column(index: int, drop: int, least: int = 0, **more: Any) -> RowColumn:
+        cells = {*by_column[index]}
+        tells = not rows or (bool(cells - {MISSING, "-"}) and (len(cells) > 1 or len(rows) == 1))
+        needed = max(min(max(map(len, cells), default=0), _LONGEST), least, len(TITLES[index]))
+        return RowColumn(
+            TITLES[index], needed if tells or index in ALWAYS else 0, drop=drop, **more
+        )
+
+    name = max(max((len(row.short_name) for row in rows), default=0), _MIN_NAME) + 4
     on_yours = any(isinstance(row.summary.target, Accuracy) for row in rows)
-    name = longest(row.short_name for row in rows) + 4
-    model = longest(row.summary.model for row in rows)
     return (
-        RowColumn("run", name if width >= _ROOMY else min(name, _CUT), term="run"),
-        RowColumn("model", model, drop=2, term="representation"),
-        RowColumn("set", longest(row.summary.source for row in rows), drop=4, term="set"),
-        RowColumn("time", 11, drop=3),
-        RowColumn("state", 15, term="resume"),
-        RowColumn("your pictures", yours, right=True, drop=1 if on_yours else 5, term="estimate"),
-        RowColumn("top-1", 6, right=True, drop=7, term="top-1"),
-        RowColumn("shifts", 6, right=True, drop=6, term="top-1"),
-        RowColumn("kurtosis", 8, right=True, drop=8, term="kurtosis"),
-        RowColumn("outcome", 19, drop=9, term="outcome"),
+        RowColumn(TITLES[0], min(name, _LONGEST + 4 if width >= _ROOMY else _CUT), term="run"),
+        column(1, 2, _MIN_NAME, term="representation"),
+        column(2, 3, _MIN_NAME, term="set"),
+        column(3, 4, 11),
+        column(4, 0, term="resume"),
+        column(5, 1 if on_yours else 5, right=True, term="estimate"),
+        column(6, 7, 6, right=True, term="top-1"),
+        column(7, 6 if on_yours else 1, 6, right=True, term="top-1"),
+        column(8, 8, 8, right=True, term="kurtosis"),
+        column(9, 9, term="outcome"),
     )
 
 
@@ -281,7 +295,7 @@ class RunsScreen(FilteredScreen):
             del self._marked[row.path]
         else:
             self._marked[row.path] = None
-        self.table.action_move(1)
+        self.table.refresh()
         self._count(self.table.rows)
 
     def action_compare(self) -> None:

@@ -1,11 +1,11 @@
 """Shares of the fourth moment by channel: the leading ones as bars, the others as one line.
 
-The scale is absolute, from 0 to 1, with a mark at the even share 1 / C, so that two models can be
-told apart at a glance.
+The axis goes from 0 to the largest share, rounded up, and says so; the even share 1 / C is marked.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -69,6 +69,13 @@ class Channels:
     leads: NDArray[np.float64] | None = None
     above: NDArray[np.float64] | None = None
     outliers: frozenset[int] = frozenset()
+
+    @cached_property
+    def top(self) -> float:
+        """The end of the axis: the largest share, rounded up to 5 %, or to 1 % where it is less."""
+        largest = float(self.shares.max())
+        step = 0.05 if largest > 0.05 else 0.01
+        return max(math.ceil(largest / step), 1) * step
 
     @cached_property
     def ranking(self) -> list[int]:
@@ -146,8 +153,8 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
     def _fit(self) -> None:
         """Gives the bars the width that there is; a frame may be drawn before the size is told."""
         bars = self.size.width - HEAD - TAIL
-        if len(self.columns) == 1 or self.columns[1].width != bars:
-            self.columns = (RowColumn(" channel", HEAD - 1), RowColumn(axis(bars), bars), *COLUMNS)
+        scale = axis(bars, (0.0, self._channels.top if self._channels else 1.0))
+        self.columns = (RowColumn(" channel", HEAD - 1), RowColumn(scale, bars), *COLUMNS)
 
     def _move_cursor(self, row: int) -> None:
         super()._move_cursor(row)
@@ -163,7 +170,7 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
             number(None if values is None else float(values[channel]), "share", places=1)
             for values in (channels.shares, channels.above, channels.leads)
         )
-        drawn = bar(float(channels.shares[channel]), self.columns[1].width)
+        drawn = bar(float(channels.shares[channel]) / channels.top, self.columns[1].width)
         return [f"{cursor}{mark}{channel:>6}", drawn, *figures]
 
     def render_line(self, y: int) -> Strip:
@@ -187,7 +194,8 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
             return super()._coloured(text, style, row, width)
         room = self.columns[1].width
         bar_style = self.rich_style if row == self.current else style
-        even, end = HEAD + min(int(room / len(self._channels.shares)), room - 1), HEAD + room
+        share = 1 / len(self._channels.shares) / self._channels.top
+        even, end = HEAD + min(int(room * share), room - 1), HEAD + room
         mark = bar_style + Style(reverse=True) if text[even] == "█" else bar_style
         parts = (
             (text[:HEAD], style), (text[HEAD:even], bar_style), (EVEN, mark),

@@ -27,7 +27,8 @@ class RowColumn:
 
     Attributes:
         title: Heading.
-        width: Cells; of the first column the least, since it takes what is left.
+        width: Cells; of the first column the least, since it takes what is left. Another one
+            without width is not shown.
         right: Whether numbers are aligned to the right.
         drop: Columns with larger numbers are left out first where the table is too narrow;
             0 is always kept.
@@ -50,7 +51,7 @@ def visible_columns(columns: Sequence[RowColumn], width: int) -> list[int]:
     >>> visible_columns(two, 30), visible_columns(two, 12)
     ([0, 1], [0])
     """
-    visible = list(range(len(columns)))
+    visible = [i for i, column in enumerate(columns) if column.width or not i]
     while sum(columns[i].width + 1 for i in visible) - 1 > width:
         last = max(visible, key=lambda i: (columns[i].drop, i))
         if columns[last].drop == 0:
