@@ -329,7 +329,7 @@ class CompareScreen(FilteredScreen):
                 table.refresh()
             return
         self.compared = compared
-        decision.show(decision_text(compared.decision, "b"))
+        decision.show(decision_text(compared.decision, "press b"))
         self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)
         self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
         common = [

@@ -204,7 +204,7 @@ class LiveScreen(ProbeScreen):
             from tuiprobe.comparing.runs import read_runs
             from tuiprobe.tui.screens.compare import decision_text
 
-            decision = decision_text(decide(read_runs(self._members)), "Enter, then b")
+            decision = decision_text(decide(read_runs(self._members)), "press Enter, then b")
         return RunResults(run, read_report(run, results=())), decision
 
     async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:
