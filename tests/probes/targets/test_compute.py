@@ -96,8 +96,8 @@ def test_the_estimate_is_scaled_by_the_labelled_shifts():
     assert one.headline == one.scaled[0].accuracy
     lines = card(result)
     assert lines[0].startswith("street (900 images, no labels): about ")
-    assert "4 of 5 tested" in lines[0]
-    assert lines[-1].startswith("Tested on 3 sets")
+    assert "4 times in 5" in lines[0]
+    assert lines[-1].startswith("Off by ")
 
 
 def test_few_wrong_answers_and_no_shift_leave_the_estimate_as_it_is():

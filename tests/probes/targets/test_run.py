@@ -76,7 +76,7 @@ def test_the_card_states_estimate_and_error(run: Path) -> None:
     block = next(one for one in card(report) if one.block == "your images")
     first, *_, last = ("".join(str(piece) for piece in text) for text in block.lines)
     assert first.startswith("street (200 images, no labels): about ")
-    assert last.startswith("Tested on 5 sets whose labels are known")
+    assert last.startswith("Off by ")
     assert report.title.startswith("mini_clip on street: about ")
     rows = summary(report).split("Not known: ")[0].splitlines()
     assert len(rows) <= len(report.warnings) + 26  # five of them: how much may run unattended

@@ -68,7 +68,7 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
         return Section(
             title=self.title,
             headline=(sentence,),
-            card=((sentence,),) if result.stand_out else (),
+            card=(),
             content=(
                 bullets(_explanations(result)),
                 table(

@@ -106,15 +106,10 @@ def _confidence_line(result: Calibration) -> Iterator[Text]:
     before = _gaps((first_before, shifts_before), places)
     after = _gaps((first_after, shifts_after), places, bare="points" in before)
     if before and after and before != after:
-        worse = (
-            shifts_before is not None
-            and shifts_after is not None
-            and abs(shifts_after) > abs(shifts_before)
-        )
-        after += ": scaling made it worse" if worse else ""
-        yield (f"Confidence is {before}; after temperature scaling {after}.",)
+        yield (f"Confidence is on average {before}; after temperature scaling {after}.",)
     elif before or after:
-        yield (f"Confidence{'' if before else ' after temperature scaling'} is {before or after}.",)
+        scaled = "" if before else " after temperature scaling"
+        yield (f"Confidence{scaled} is on average {before or after}.",)
 
 
 def _mean(gaps: Sequence[float | None]) -> float | None:
@@ -133,7 +128,7 @@ def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = Fals
     words = []
     for gap, place in zip(gaps, places, strict=True):
         if gap is not None and abs(gap) < RIGHT:
-            words.append(f"on average right {place}")
+            words.append(f"right {place}")
         elif gap is not None:
             amount = number(abs(gap), "points", bare=bare)
             words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")

@@ -27,7 +27,7 @@ from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.directions.pruning import SEEDS
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, is_known
+from tuiprobe.results import Inapplicable, NotRun, is_known
 from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import (
     Chart,
@@ -72,7 +72,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         """Reads labels and representations of the concept images."""
         name = run.plan.concept_set
         if name is None:
-            return NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
+            return Inapplicable(reason="no concept set", remedy="pass --concepts broden:DIR")
         if name not in run.measured.sets:
             return NotRun(reason=f"no image of {name} was measured")
         return Inputs(run.head, _concept_set(run, name), run.spec.seed)
@@ -86,6 +86,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         return Section(
             title=self.title,
             headline=_headline(result),
+            card=(),
             content=(*_unique(result), *_leading(result)),
         )
 

@@ -90,6 +90,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
         return Section(
             title=self.title,
             headline=headline,
+            card=(),
             content=(
                 prose(
                     "Right singular vectors of the head (", Code(code=result.head),

@@ -120,7 +120,9 @@ def _as_rows(
 
 def _card(result: Linear) -> Iterator[Text]:
     """Yields what is known of the labels and of more of them."""
+    worth_fitting = result.in_use or not is_known(result.difference)
     if is_known(result.difference) and (result.difference.low or 0) > 0:
+        worth_fitting = True
         better = f" better on {result.data}, each image answered by a head fitted to the others."
         yield "A head fitted to these labels would be ", result.difference, better
     elif not (result.in_use or is_known(result.difference)):
@@ -129,7 +131,7 @@ def _card(result: Linear) -> Iterator[Text]:
                f" right on {result.data}: --head probe.")  # fmt: skip
     yield from _limits(result)
     gain = result.gain
-    if is_known(gain) and (gain.low or 0.0) > 0 and len(result.curve) > 1:
+    if worth_fitting and is_known(gain) and (gain.low or 0.0) > 0 and len(result.curve) > 1:
         half, whole = result.curve[-2:]
         yield (f"From {half.images:,} to {whole.images:,} labelled images a fitted head gained ",
                gain, ": more would help.")  # fmt: skip

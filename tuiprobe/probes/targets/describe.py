@@ -229,7 +229,7 @@ def _rests_on(target: TargetSet, labels: int) -> str:
     if target.bound is not None:
         return f". {tell} would tell."
     if not target.too_few_wrong:
-        return "; such ranges held the truth in about 4 of 5 tested cases."
+        return "; in tests, such ranges held the accuracy 4 times in 5."
     return (
         f". It rests on {count_of(target.wrong or 0, 'wrong answer')} in distribution; such "
         f"figures were {TOO_HIGH}. {tell} would tell."
@@ -258,16 +258,13 @@ def _left_out(errors: LeftOut) -> str:
     if not is_known(errors.mean_absolute) or not is_known(errors.worst):
         return "How wrong this is on a labelled shift is unknown: the run has none."
     direction = "too high" if errors.worst.value > 0 else "too low"
-    average, worst = (
-        numbers.number(abs(error.value), "points", 0.0, 0.1)
-        for error in (errors.mean_absolute, errors.worst)
-    )
+    average = numbers.number(abs(errors.mean_absolute.value), "points", 0.0, 0.1)
     if errors.shifts == 1:
-        return f"On the labelled shift {errors.worst_on} it was off by {worst}, {direction}."
+        return f"On the labelled shift {errors.worst_on} it was off by {average}, {direction}."
+    worst = numbers.number(abs(errors.worst.value), "points", 0.0, 0.1, bare=True)
     return (
-        f"Tested on {errors.shifts} sets whose labels are known, it was wrong by {average} on "
-        f"average, at worst {worst} ({errors.worst_on}, {direction}), and too high on "
-        f"{errors.too_high}."
+        f"Off by {average} on average on {errors.shifts} sets with labels ({errors.worst_on} "
+        f"{worst} {direction}; {errors.too_high} too high)."
     )
 
 
