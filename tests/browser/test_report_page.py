@@ -250,21 +250,11 @@ def test_axe_finds_no_violation(browser: Browser, folder: Path, name: str, dark:
             assert tab.value(AUDIT) == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(t, marks=() if n in (1, 2, 6) else pytest.mark.nightly)
-        for n, t in enumerate(EVIL)
-    ],
-    ids=range(len(EVIL)),
-)
-def test_a_hostile_name_in_every_place_stays_text(
-    browser: Browser, tmp_path: Path, text: str
-) -> None:
+def test_hostile_names_in_every_place_stay_text(browser: Browser, tmp_path: Path) -> None:
     from tests.report.test_hostile_fields import in_report
 
     file = tmp_path / "report.html"
-    file.write_text(html(in_report(text), {("val", 3): picture()}), "utf-8")
+    file.write_text(html(in_report(" ".join(EVIL)), {("val", 3): picture()}), "utf-8")
     assert file.stat().st_size < 3_000_000
     for tab in shown(browser, file, size=PHONE):
         tab.value(UNFOLD)

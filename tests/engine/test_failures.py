@@ -80,14 +80,3 @@ def test_a_device_and_layers_that_are_not_there_are_usage_errors(
         (["--layers", "nothing*"], "matches none of"),
     ):
         failing(2, message, small_job(pictures, tmp_path / "run", *arguments), capsys)
-
-
-def test_names_from_outside_are_shown_inert(pictures, tmp_path, capsys):
-    data = shutil.copytree(pictures, tmp_path / "data")
-    (data / "class0" / "\x1b[31m[bold]\u202eevil.png").write_bytes(b"")
-    assert run_cli(small_job(data, tmp_path / "run")) == 0
-    captured = capsys.readouterr()
-    assert "\\x1b[31m[bold]\\u202eevil.png" in captured.err
-    for text in (captured.out, captured.err, (tmp_path / "run" / "report.md").read_text()):
-        assert "\x1b" not in text
-        assert "\u202e" not in text

@@ -498,15 +498,16 @@ def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run, finished,
 # Names that are no text.
 
 
-def test_undecodable_names_of_images_cost_no_results(pictures, tmp_path, capsys):
+def test_hostile_and_undecodable_names_of_images_cost_no_results(pictures, tmp_path, capsys):
     data = shutil.copytree(pictures, tmp_path / "data")
     for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
         picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
-    (data / "class0" / os.fsdecode(b"not\xfd.png")).write_bytes(b"no image")
+    (data / "class0" / os.fsdecode(b"\x1b[31mnot\xfd.png")).write_bytes(b"no image")
     command = small_job(data, tmp_path / "run", "--max-unreadable", "0.5")
     assert run_cli(command) == 0
     (skipped,) = results(tmp_path / "run")["data"][0]["skipped"]
-    assert skipped["path"] == "class0/not\\udcfd.png"
+    assert skipped["path"] == "class0/\x1b[31mnot\\udcfd.png"
+    assert "\x1b" not in "".join(capsys.readouterr())
     os.utime(data / "class1")
     assert run_cli(command) == 0
     assert "resuming: 97 of 97" in capsys.readouterr().err

@@ -367,6 +367,8 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     page = Page(content).tags
     if name.endswith(".svg"):
         page = [(item.tag, {**item.attrib}) for item in ElementTree.fromstring(content).iter()]
+    links = [link for _, of in page for name in ("href", "src") if (link := of.get(name))]
+    assert all(link.startswith(("#", "tables/", "data:image/jpeg;base64,")) for link in links), name
     return [
         (
             tag,

@@ -1,4 +1,4 @@
-"""Terminal, JSON, page and Markdown give the same words and numbers of a run or comparison."""
+"""Terminal, JSON, page, notebook and Markdown give the same words and numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,13 +68,17 @@ def in_all(phrases: list[str], texts: dict[str, str]) -> None:
 
 
 def check_run(whole: Report) -> None:
-    """Asserts that the card of a report and its figures are the same in all four forms."""
+    """Asserts that the card of a report and its figures are the same in all forms."""
     read = Report.parse(whole.to_json().encode(), "results.json")
     texts = {
         "terminal": words(" ".join(row[13:] for row in summary(whole).splitlines())),
         "page": words_of_page(html(whole)),
         "markdown": words_of_markdown(markdown(whole)),
+        "notebook": words_of_page(whole._repr_html_()),
     }
+    printed: list[str] = []
+    whole._repr_pretty_(SimpleNamespace(text=printed.append), False)
+    assert "".join(printed) == summary(whole).rstrip("\n")
     in_all([line(text).replace("`", "") for block in card(read) for text in block.lines], texts)
     shown = {name: text for name, text in texts.items() if name != "terminal"}
     in_all([read.title], {"terminal": words(summary(whole)), **shown})

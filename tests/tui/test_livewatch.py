@@ -196,19 +196,6 @@ def test_a_hostile_status_is_told_keeps_the_last_figures_and_whole_files_are_sho
     assert (shot.state, shot.unreadable, shot.measured) == ("running", "", 900)
 
 
-def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("secret\n")
-    run = live_run(tmp_path / "run")
-    for name in ("log.txt", "status/0.json"):
-        (run / name).unlink()
-    (run / "log.txt").symlink_to(secret)
-    os.mkfifo(run / "status" / "0.json")
-    shot = Watch(run).look()
-    assert (bool(shot.unreadable), shot.measured) == (True, 0)
-    assert Tail(Entry(run, "log.txt")).lines() == ()
-
-
 def test_a_tail_holds_the_last_whole_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
     tail = Tail(Entry(tmp_path, "log"))
