@@ -264,25 +264,6 @@ def test_pictures_of_one_size_need_no_resize(
         tuiprobe.Encoder.from_module(Colors(), preprocess=to_tensor)
 
 
-def test_an_item_of_a_dataset_that_fails_is_skipped_and_listed(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    class Some(ImageFolder):  # type: ignore[misc]  # torchvision has no types
-        def __getitem__(self, place: int) -> Any:
-            if place == 5:
-                raise KeyError("corrupt")
-            return super().__getitem__(place)
-
-    report = tuiprobe.probe(
-        Colors(), Some(str(photos)), preprocess=preprocess, classes=NAMES, **ALIKE
-    )
-    (data,) = report.data
-    assert (data.measured, len(data.skipped)) == (3 * EACH - 1, 1)
-    assert "KeyError: 'corrupt' (test_own_model.py, line " in data.skipped[0].reason
-
-
 def test_models_that_are_not_what_they_seem_are_refused_or_said(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,25 +215,6 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     assert "not measured" not in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_one_failure_does_not_stop_the_others(
-    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "models.txt").write_text("mini_clip\nnonsense\nmini_supervised\n")
-
-    def load(model: str, **options: Any) -> Encoder:
-        if model == "mini_clip":
-            raise ZeroDivisionError("by a library")
-        return load_encoder(model, **options)
-
-    monkeypatch.setattr(f"{OPENING}.load_encoder", load)
-    assert probe() == 5
-    messages = capsys.readouterr().err
-    assert "not measured: mini_clip: the run failed with ZeroDivisionError: by a lib" in messages
-    assert "not measured: nonsense: there is no preset 'nonsense'" in messages
-    assert len(list((folder / "out").glob("mini_supervised-*/report.md"))) == 1
-
-
 def test_the_paper_with_empty_caches_measures_nothing_and_lists_every_gap(
     folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

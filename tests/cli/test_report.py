@@ -8,10 +8,7 @@ import pytest
 
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.content import table
 from tuiprobe.report.formats import RENDERED, json_schema
-from tuiprobe.report.tables import tables
-from tuiprobe.results.section import Section
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -48,17 +45,6 @@ def test_a_file_is_no_folder_to_write_to(run, tmp_path, capsys):
     assert "--format json --to - > " in capsys.readouterr().err
     (tmp_path / "v1.html").mkdir()
     assert run_cli(["report", str(run), "--to", str(tmp_path / "v1.html")]) == 0
-
-
-def test_what_is_missing_is_an_empty_cell():
-    missing = table("shifts", ["data", "shift", "images"], [["val", None, 3], ["-x", "-", None]])
-    part = report().parts[0]
-    section = Section(title="t", content=(missing,))
-    shown = report().model_copy(update={"parts": (part.model_copy(update={"section": section}),)})
-    text = tables(shown)["shifts"]
-    assert [line.split(",") for line in text.splitlines()[1:]] == [
-        ["val", "", "3"], ["'-x", "'-", ""]
-    ]  # fmt: skip
 
 
 def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch):

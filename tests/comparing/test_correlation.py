@@ -18,14 +18,12 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.indicator import Correlations, correlate, values_of
 from tuiprobe.comparing.indicator_section import describe_indicator
 from tuiprobe.comparing.runs import Run
-from tuiprobe.probes.base.confidence import Logits, mean_confidence
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure
-from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -192,26 +190,6 @@ def test_estimates_are_neither_signatures_nor_predictors() -> None:
     plain = rising(9)
     with_estimates = {name: estimated(report) for name, report in plain.items()}
     assert correlated(with_estimates) == correlated(plain)
-
-
-def test_confidence_is_the_largest_softmax() -> None:
-    rng = np.random.default_rng(0)
-    head = HeadArrays(rng.standard_normal((5, 8)).astype("f4"), rng.standard_normal(5).astype("f4"))
-    val = SetFeatures("val", rng.standard_normal((300, 8)).astype("f4"))
-    logits = val.features.astype("f8") @ head.weight.T + head.bias
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    scores = Logits(head, val).confidences()
-    assert mean_confidence(head, scores).value == pytest.approx(p.max(1).mean(), rel=1e-5)
-    unscaled = HeadArrays(head.weight, normalize=True)
-    assert "scale unknown" in mean_confidence(unscaled, scores).reason
-    cosine = HeadArrays(head.weight, normalize=True, logit_scale=30.0)
-    logits = logits - head.bias
-    logits = 30 * logits / np.linalg.norm(val.features.astype("f8"), axis=1, keepdims=True)
-    p = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = mean_confidence(cosine, Logits(cosine, val).confidences())
-    assert confidence.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
-    nothing = SetFeatures("val", val.features[:0])
-    assert "no image" in mean_confidence(head, Logits(head, nothing).confidences()).reason
 
 
 def planted() -> list[Run]:

@@ -124,10 +124,8 @@ def test_equal_models_are_told_apart_in_five_of_a_hundred_cases_at_most(models: 
     assert np.abs(errors).max() > joint_reach(models)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("models", "pools"), [(4, 200), pytest.param(10, 400, marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize(("models", "pools"), [(4, 200), (10, 400)])
 def test_levels_hold_for_paired_answers_of_equal_models(models: int, pools: int) -> None:
     """The same from answers to images: equal models, paired bootstrap, the decision itself."""
     rng, images = np.random.default_rng(7), 400

@@ -91,17 +91,6 @@ def test_copies_count_once_and_contradictions_not_at_all(tmp_path: Path) -> None
     assert (other.images, other.top1) == (79, first.top1)
 
 
-def test_a_class_of_one_image_is_wrong_and_contradictions_alone_have_no_head(
-    tmp_path: Path,
-) -> None:
-    two = np.flatnonzero(DIGITS.target < 2)[:40]
-    h, labels = DIGITS.data[two], DIGITS.target[two].copy()
-    labels[7] = 2
-    assert predicted(vectors(tmp_path / "one", h, labels))[7] != "2"
-    constant = vectors(tmp_path / "constant", np.ones((20, 8)), np.arange(20) % 2)
-    assert "images of two classes" in constant.why_not("robustness")
-
-
 def test_a_resume_fits_again_when_it_has_measured_more(tmp_path: Path) -> None:
     """The head is not in the key, but what it was fitted to is in its choice."""
     folder = tmp_path / "data"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import tuiprobe
 from tests.engine.conftest import write_pictures
 from tests.parts import part
 from tuiprobe import miniature
-from tuiprobe.cli.app import run_cli
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.run import run
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import UsageError
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.result import OutlierResult
@@ -28,7 +24,6 @@ from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Report, is_known
-from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import PlanRecord, read_plan
@@ -50,16 +45,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def probe(output: Path, model: str = "mini_clip", data: str = "miniature:val", **more: Any) -> Any:
     options = {"workers": 0, "threads": 1, "sample": 40, **more}
     return tuiprobe.probe(model, data, output=str(output), **options)
-
-
-def arrays_of(run: Path, sets: Iterable[str]) -> dict[str, np.ndarray]:
-    arrays = read_arrays(RunDir(run).statistics_file)[0]
-    arrays = {name: a for name, a in arrays.items() if name.split("/")[0] in sets}
-    for name in sets:
-        arrays |= {f"{name}/{k}": a for k, a in load_file(
-            RunDir(run).features_file(name).path
-        ).items()}  # fmt: skip
-    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -196,47 +181,12 @@ def test_own_classes_may_all_answer(tmp_path: Path) -> None:
     assert street.answers.tolist() == list(range(5))
 
 
-def test_labels_of_a_target_are_ignored(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "photos", 24)
-    write_pictures(tmp_path / "mine", 12, classes=4)
-    sources = (f"imagefolder:{tmp_path / 'photos'}", f"imagefolder:{tmp_path / 'mine'}")
-    report = probe(tmp_path / "run", MODEL, sources[0], target=(sources[1],), batch_size=4)
-    (_, mine) = report.data
-    assert (mine.name, mine.target, mine.labelled, mine.classes) == ("mine", True, False, 0)
-    assert read_plan(RunDir(tmp_path / "run")).sets[1].classes == ()
-    assert {sample.label for sample in read_samples(RunDir(tmp_path / "run"))["mine"].values()} == {
-        None
-    }
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> tuple[str, tuple[str, ...]]:
     for name, count in (("photos", 24), ("one", 20), ("other", 12)):
         write_pictures(tmp_path / name, count)
     data, *targets = (f"imagefolder:{tmp_path / name}" for name in ("photos", "one", "other"))
     return data, tuple(targets)
-
-
-def test_ranks_and_resuming_give_the_same_bits(photos, tmp_path, monkeypatch):
-    data, targets = photos
-    options = {"target": targets, "batch_size": 4}
-    whole = probe(tmp_path / "whole", MODEL, data, **options)
-    for rank in ("0", "1"):  # each in turn; the last finds all shards and merges
-        with monkeypatch.context() as patch:
-            for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
-                patch.setenv(name, value)
-            spec = make_spec(MODEL, data, {"workers": 0, "threads": 1, "sample": 40, **options})
-            run([RunRequest(spec=spec, output=tmp_path / "ranks")])
-    shared = Report.read(tmp_path / "ranks" / "results.json")
-    assert shared.without_timings() == whole.without_timings()
-    for shard in sorted((tmp_path / "whole" / "shards").glob("one-*"))[1::2]:
-        shard.unlink()
-    again = probe(tmp_path / "whole", MODEL, data, **options)
-    assert again.without_timings() == whole.without_timings()
-    sets = ("photos", "one", "other")
-    expected, result = arrays_of(tmp_path / "whole", sets), arrays_of(tmp_path / "ranks", sets)
-    assert expected.keys() == result.keys()
-    assert all(np.array_equal(a, result[name], equal_nan=True) for name, a in expected.items())
 
 
 def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_path):
@@ -255,13 +205,3 @@ def test_an_interrupted_run_with_only_targets_has_nothing_to_report(photos, tmp_
     [outcome] = run([request], listen=lambda _, event: cancel(event))
     assert not outcome.complete
     assert not (tmp_path / "run" / "results.json").exists()
-
-
-def test_a_bad_source_ends_the_run_before_the_first_image(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = ["--headless", "--data", "miniature:val", "--target", "imagefolder:nowhere"]
-    assert run_cli(words) == 4
-    assert "error: --target imagefolder:nowhere: " in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-    with pytest.raises(DataError, match="--target miniature: it has"):
-        probe(tmp_path / "run", target=("miniature",))

@@ -488,23 +488,6 @@ def test_a_run_of_normalised_vectors_withholds(tmp_path: Path, measure: Run) -> 
     assert withheld(read_report(outcome.directory)) == []
 
 
-def test_a_vector_that_is_lost_in_the_middle_withholds(tmp_path: Path, measure: Run) -> None:
-    x, _, weight, bias = vectors()
-    labels = np.random.default_rng(3).integers(0, 4, len(x))
-    x = (np.random.default_rng(4).normal(size=x.shape) + 3 * np.eye(4, 16)[labels]).astype(
-        np.float32
-    )
-    weight, bias = np.eye(4, 16, dtype=np.float32), np.zeros(4, np.float32)
-    np.save(tmp_path / "x.npy", np.delete(x, 150, axis=0))
-    np.savetxt(tmp_path / "y.txt", labels[:-1], fmt="%d")
-    save_file({"weight": weight, "bias": bias}, tmp_path / "head.safetensors")
-    options = {"labels": str(tmp_path / "y.txt"), "head": str(tmp_path / "head.safetensors")}
-    outcome = measure(tmp_path / "x.npy", **options)
-    (doubt,) = (of for of in read_report(outcome.directory).doubts if of.withholds)
-    assert doubt.id == "slip"
-    assert abs(doubt.figures["first"] - 151) < 5
-
-
 def test_labels_of_vectors_of_several_parts_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", vectors()[0])
     parts = ["train"] * 300 + ["test"] * 100

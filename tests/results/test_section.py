@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tuiprobe.results.section import Chart, Column, Section, Series, Table
+from tuiprobe.results.section import Chart, Column, Series, Table
 
 
 def points(**changes):
@@ -29,11 +29,6 @@ def test_a_series_has_one_value_a_point(changes):
 def test_numbers_of_a_chart_are_finite():
     with pytest.raises(ValidationError):
         points(y=(1.0, float("nan")))
-
-
-def test_a_kind_of_content_that_is_unknown_is_refused():
-    with pytest.raises(ValidationError, match="kind"):
-        Section.model_validate({"title": "t", "content": [{"kind": "script", "text": ["x"]}]})
 
 
 def test_ranges_hold_every_interval_and_bars_start_at_zero():

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.request import make_spec, shown_command
@@ -185,19 +184,3 @@ def test_a_shown_command_is_one_quoted_line() -> None:
     line = shown_command(["--data", "imagefolder:a b\nrm -rf /", "--model", "$(x)"])
     assert "\n" not in line
     assert "'$(x)'" in line
-
-
-@pytest.mark.slow
-def test_cancelling_ends_an_engine_that_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_pictures(tmp_path / "photos", 8)
-    monkeypatch.setenv("FAULT", "load:hang")
-    log = tmp_path / "run" / "log.txt"
-    model = ["--headless", "--model", "py:tests.engine.faulty:build", "--workers", "0"]
-    engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log.parent)
-    wait(lambda: log.exists() and "at load" in log.read_text())
-    engine.cancel()
-    wait(lambda: engine.exit_code() is not None)
-    assert engine.exit_code() == 130
-    assert "stopped by SIGTERM; what is measured is kept" in log.read_text()

@@ -84,19 +84,6 @@ async def test_the_dialog_lies_over_the_screen_it_belongs_to(finished: Path) -> 
         await until(pilot, lambda: app.screen is below)
 
 
-async def test_formats_without_a_file_are_said(
-    run: Path, copied: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(100, 30)) as pilot:
-        screen = await opened(pilot, app, run)
-        screen.chosen = {"svg"}
-        monkeypatch.setattr("tuiprobe.tui.screens.export.export", lambda *_: [])  # it has no chart
-        await pilot.press("enter")
-        await until(pilot, lambda: "nothing was written" in message(app))
-        assert copied == []
-
-
 async def test_what_went_wrong_is_told_whole(run: Path, tmp_path: Path, copied: list[str]) -> None:
     place = tmp_path / "file" / ("a long name " * 8).strip()
     (tmp_path / "file").write_text("")

@@ -197,8 +197,6 @@ def live(*keys: str, final: bool = False) -> Make:
             parts = ["about 57 %", *["▀▀"] * (app.size.height >= 36)]
             await until(pilot, lambda: all(part in drawn(app) for part in parts))
             await pilot.press(*keys)
-            if "l" in keys:
-                await until(pilot, lambda: "measuring 2000 images" in drawn(app))
             if "question_mark" in keys:
                 await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
@@ -265,7 +263,6 @@ MISSING = Wrong(option="data", reason=GONE, exit_code=4)
 ROWS = (image_set("rows", 1_000_000, "unlabelled", channels=512),)
 SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "overview": ((120, 40), results()),
-    "overview_small": ((80, 24), results()),
     "channels": ((120, 40), results("3", pictures=True)),
     "channels_small": ((60, 20), results("3")),
     "directions": ((120, 40), results("4")),
@@ -277,14 +274,11 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "compare": ((110, 36), compared()),
     "compare_all": ((110, 36), compared("f")),
     "label": ((120, 40), label(*"1" * 9, "s", "v")),
-    "label_small": ((80, 24), label(*"1" * 9)),
     "live": ((120, 40), live()),
-    "live_small": ((80, 24), live("l")),
     "live_smallest": ((60, 15), live("down")),
     "live_final": ((110, 36), live("down", final=True)),
     "live_help": ((100, 40), live("question_mark")),
     "models": ((110, 36), models()),
-    "models_small": ((80, 24), models("space")),
     "models_smallest": ((60, 20), models("end")),
     "setup": ((110, 36), setup()),
     "setup_small": ((80, 24), setup()),

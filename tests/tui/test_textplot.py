@@ -28,22 +28,6 @@ def line(*drawn: Series, ticks: tuple[str, ...] = ()) -> Chart:
     return Chart(id="c", title="title", x_label="x", y_label="y", series=drawn, ticks=ticks)
 
 
-def test_bars_stand_on_the_axis_and_keep_their_proportions() -> None:
-    chart = line(series("s", (0.0, 1.0), (1.0, 0.5), mark="bars"), ticks=("a", "b"))
-    assert as_text(plot(chart, 20, 10)).split("\n") == [
-        "y                   ",
-        "  1┤ ██████         ",
-        "   │ ██████         ",
-        "0.5┤ ██████         ",
-        "   │ ██████  ██████ ",
-        "   │ ██████  ██████ ",
-        "  0┤ ██████  ██████ ",
-        "   └────────────────",
-        "        a      b    ",
-        "                   x",
-    ]
-
-
 def test_a_single_point_has_its_name_beside_it_and_an_interval() -> None:
     cloud = series("cloud", (0.0, 1.0), (0.0, 1.0), mark="points", role="context")
     own = series("m\x1b[0m", (0.9,), (0.5,), (0.2,), (0.8,), mark="points")

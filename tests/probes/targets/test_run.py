@@ -17,9 +17,7 @@ from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.compute import Targets
-from tuiprobe.report.terminal import summary
 from tuiprobe.results import is_known
-from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
@@ -62,25 +60,6 @@ def test_the_range_holds_the_truth(run: Path) -> None:
     assert estimate.high is not None
     assert estimate.low <= truth <= estimate.high
     assert estimate.high - estimate.low < 0.45
-
-
-def test_checks_are_of_the_accuracies_that_the_report_gives(run: Path) -> None:
-    report = Report.read(run / "results.json")
-    measured = {one.data: one.top1 for one in part(report, Robustness).accuracies}
-    for one in part(report, Targets).checks:
-        assert one.measured == measured[one.data]
-
-
-def test_the_card_states_estimate_and_error(run: Path) -> None:
-    report = Report.read(run / "results.json")
-    block = next(one for one in card(report) if one.block == "your images")
-    first, *_, last = ("".join(str(piece) for piece in text) for text in block.lines)
-    assert first.startswith("street (200 images, no labels): about ")
-    assert last.startswith("Off by ")
-    assert report.title.startswith("mini_clip on street: about ")
-    rows = summary(report).split("Not known: ")[0].splitlines()
-    assert len(rows) <= len(report.warnings) + 26  # five of them: how much may run unattended
-    assert report.figure("target", "street") == part(report, Targets).targets[0].headline
 
 
 def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
@@ -135,14 +114,6 @@ def _effective(report: Report) -> tuple[EffectiveRobustness, float]:
     first = part(report, Robustness).headlines()[0]
     assert is_known(first.prediction)
     return first, first.prediction.value
-
-
-def test_scaling_calibrates_in_distribution(run: Path) -> None:
-    result = part(Report.read(run / "results.json"), Calibration)
-    first = result.sets[0]
-    assert is_known(first.before)
-    assert is_known(first.after)
-    assert first.after.value < first.before.value
 
 
 def test_every_picture_that_the_report_shows_is_kept(run: Path) -> None:
