@@ -93,14 +93,3 @@ def test_an_encoder_over_the_trees(
         assert round(top1.value * top1.n) == truth(trees, tmp_path / "run", name)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert [item["published"] for item in plan["sets"]] == list(ALL)
-
-
-def test_mistakes_end_with_their_codes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run_cli(["--headless", "--suite", "auto", "--data", "miniature"]) == 2
-    assert "leave out --data" in capsys.readouterr().err
-    (tmp_path / "x.toml").write_text('id = "py:os:getcwd"\n')
-    assert run_cli(["--headless", "--suite", "x.toml", "--model", "mini_clip"]) == 4
-    assert "x.toml: id: 'py:os:getcwd'" in capsys.readouterr().err

@@ -65,24 +65,6 @@ def test_without_strangers_the_built_in_probes_stand_in_their_order(install: Ins
         assert all(order.index(other) < order.index(one.id) for other in one.after)
 
 
-def test_a_strangers_probe_is_answered_told_and_written(install: Install, run: RunDir) -> None:
-    install(("length", "MeanLength"))
-    assert run_cli(["reprobe", str(run.path)]) == 0
-    report = Report.read(run.results_file.path)
-    assert [one.probe for one in report.parts] == [*BUILT_IN, "length"]
-    found = report.part(strangers.Length)
-    h = run.at("features/val/images.safetensors")
-    assert found is not None
-    assert h.exists()
-    assert found.width == 8
-    assert report.figure("length").value == found.length
-    text = markdown(report)
-    assert "## Mean length" in text
-    assert "The mean length is " in text
-    assert "lengths \\<b\\>say\\</b\\> little" in text
-    assert "lengths <b>say</b> little" in report.warnings
-
-
 def test_its_options_are_those_of_the_spec(install: Install, run: RunDir) -> None:
     install(("early", "Early"))
     spec = run.spec_file.read_json()
