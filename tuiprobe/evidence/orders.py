@@ -317,19 +317,21 @@ def _wins(level: float, more: int, less: int) -> bool:
 
 def _matched(name: str, given: _Trial, predicted: _Int64) -> Doubt | None:
     """Matches classes to rows by half of the images; returns it if the other half agrees."""
-    from scipy.optimize import linear_sum_assignment  # late: 0.1 s
-
     labels, counts = np.unique(given.labels, return_counts=True)
     if len(labels) <= 2 or counts.min() < LEAST_PER_CLASS:
         return None
     fitted = np.random.default_rng(0).permutation(len(given.labels)) % 2 == 0
+    judged = _Trial(given.answers[~fitted], given.labels[~fitted])
+    if 1 - float(judged.right.mean()) < LEAST_GAIN:
+        return None
+    from scipy.optimize import linear_sum_assignment  # late: 0.1 s
+
     places = np.searchsorted(labels, given.labels)
     counted = np.zeros((int(predicted.max()) + 1, len(labels)))
     np.add.at(counted, (predicted[fitted], places[fitted]), 1)
     rows, columns = linear_sum_assignment(counted, maximize=True)
     renamed = np.full(len(counted), -1, dtype=np.int64)
     renamed[rows] = labels[columns]
-    judged = _Trial(given.answers[~fitted], given.labels[~fitted])
     other = _Trial(renamed[predicted[~fitted]], judged.labels)
     gained = float(other.right.mean() - judged.right.mean())
     if gained < LEAST_GAIN or _p_of_gain(judged, other) >= ALPHA:
