@@ -90,6 +90,20 @@ def test_any_other_order_is_recognised_by_matching_classes() -> None:
     assert tried(answered[few], labels[few]) == []
 
 
+@pytest.mark.parametrize("classes", [4, 10])
+def test_permuted_columns_withhold_and_a_model_that_is_a_class_off_does_not(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, 400)
+    answers = np.where(rng.random(400) < 0.87, labels, rng.integers(0, classes, 400))
+    columns = np.roll(rng.permutation(np.roll(np.arange(classes), 1)), 1)
+    (doubt,) = tried(columns[answers], labels, NAMES[:classes], classes)
+    assert (doubt.case, doubt.withholds) == ("matched", True)
+    later = np.array([NAMES.index(name) for name in sorted(NAMES[:classes], key=lambda n: n[::-1])])
+    off = np.minimum(answers + 1, classes - 1)  # in an order of the classes that is not the rows'
+    (doubt,) = tried(later[off], later[labels], NAMES[:classes], classes)
+    assert not doubt.withholds
+
+
 def test_two_classes_that_are_exchanged_are_recognised() -> None:
     truth, answered = drawn(12, 0.98)
     labels = np.where(truth < 2, 1 - truth, truth)

@@ -379,6 +379,17 @@ def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
     assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
 
 
+def test_permuted_columns_of_probabilities_withhold(
+    street: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    answers, names = answers_of(truth, 0.87), sorted(set(truth.values()))
+    columns: dict[str, Any] = {"path": [*answers]}
+    for name, header in zip(names, [names[2], names[0], names[3], names[1]], strict=True):
+        columns[header] = [0.7 if of == name else 0.1 for of in answers.values()]
+    report = reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
+    assert withheld(report) == ["other-order"]
+
+
 def test_rounded_confidences_are_accepted(
     street: Path, truth: dict[str, str], tmp_path: Path
 ) -> None:

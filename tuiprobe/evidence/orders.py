@@ -48,8 +48,11 @@ ORDERS: Final[Mapping[OrderId, tuple[str, str]]] = {
 """What is said of another order that does better, and what is to be checked."""
 
 SORTED: Final[Collection[OrderId]] = ("reversed", "by name", "to name", "by number", "to number")
-"""Orders by which no honest model is much more often right. One that is a class off, or takes two
-classes for each other, may be."""
+"""Orders by which no honest model is much more often right. One that is a class off may be by other
+orders; then the last class has no row that finds it."""
+
+LEAST_FOUND: Final = 0.5
+"""Share of the images of each class that it changes which another order must find to withhold."""
 
 LEAST_TO_WITHHOLD: Final = 0.25
 """What such an order must gain, as a share of the images, to withhold decisions."""
@@ -227,15 +230,20 @@ def _described(name: str, order: OrderId, given: _Trial, trial: _Trial, about: s
     before, after = int((given.right & known).sum()), int(trial.right.sum())
     n = int(known.sum())
     way, remedy = ORDERS[order]
-    classes = int(np.unique(given.labels[known]).size)
+    size = np.bincount(given.labels[known])
+    found = np.bincount(given.labels[known], trial.right[known], len(size))
+    other = known & (given.answers != trial.answers)
+    moved = np.unique([given.answers[other], trial.answers[other]])
+    moved = moved[(moved >= 0) & (moved < len(size))]
+    found_all = bool((found[moved] >= LEAST_FOUND * size[moved]).all())
     return Doubt(
         id="other-order",
         case=order,
         data=name,
         sentence=f"{way}{about}, {wilson(after, n).point()} of {name} would be right, not "
         f"{wilson(before, n).point()}: check {remedy}",
-        withholds=order in SORTED
-        and classes >= FEWEST_CLASSES
+        withholds=(order in SORTED or (order not in ORIGINS and found_all))
+        and int(np.count_nonzero(size)) >= FEWEST_CLASSES
         and after - before >= LEAST_TO_WITHHOLD * n,
         figures={"right": before / n, "right_by_order": after / n, "pictures": n},
     )
