@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 FIGURES = HERE.parent / ".benchmarks"
 GPU = "gpu"  # needs a device: written by gpu_check.sh
 NETWORK = "install"  # downloads gigabytes: runs only when it is named
-ANSWERS = "labels"  # needs a folder of answers: runs only where it is given
+FOLDERS = {"labels": "answers", "photographs": "vectors"}  # run only where their folder is given
 SUBJECTS = sorted(
     module.name
     for module in pkgutil.iter_modules([str(HERE)])
@@ -59,13 +59,19 @@ def render(before: str = "") -> str:
     return "\n".join(parts)
 
 
-def measure(name: str, quick: bool, answers: Path | None) -> bool:
-    """Runs one subject and keeps its figures; says whether it succeeded."""
+def measure(name: str, quick: bool, folder: Path | None) -> bool:
+    """Runs one subject and keeps its figures; says whether it succeeded.
+
+    Args:
+        name: The subject.
+        quick: Whether figures may be rough.
+        folder: What it reads, if it is one of `FOLDERS`.
+    """
     print(f"\n{name}", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(FIGURES / f"{name}.json")]
     command += ["--quick"] * quick
-    if name == ANSWERS and answers:
-        command += ["--answers", str(answers.absolute())]
+    if folder is not None:
+        command += [f"--{FOLDERS[name]}", str(folder.absolute())]
     return subprocess.run(command, cwd=HERE.parent).returncode == 0
 
 
@@ -75,13 +81,15 @@ def main() -> int:
     parser.add_argument(
         "subjects", nargs="*", choices=[*SUBJECTS, []], help=f"default: all but {NETWORK}"
     )
-    parser.add_argument("--answers", type=Path, help=f"folder of answers, for {ANSWERS}")
+    for name, option in FOLDERS.items():
+        parser.add_argument(f"--{option}", type=Path, help=f"folder of {option}, for {name}")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; figures are rough")
     arguments = parser.parse_args()
     FIGURES.mkdir(exist_ok=True)
-    left_out = {NETWORK} if arguments.answers else {NETWORK, ANSWERS}
+    folders = {name: getattr(arguments, option) for name, option in FOLDERS.items()}
+    left_out = {NETWORK, *(name for name, folder in folders.items() if folder is None)}
     chosen = arguments.subjects or [name for name in SUBJECTS if name not in left_out]
-    failed = [name for name in chosen if not measure(name, arguments.quick, arguments.answers)]
+    failed = [name for name in chosen if not measure(name, arguments.quick, folders.get(name))]
     page = HERE / "RESULTS.md"
     page.write_text(render(page.read_text() if page.exists() else ""))
     print(f"\nwritten: {page}")

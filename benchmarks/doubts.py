@@ -1,21 +1,30 @@
-"""How often doubts accuse honest labels: 3,000 runs of two or three models, on arrays.
+"""How often doubts accuse what is honest: 3,000 runs of two or three models, on arrays.
 
 Every model answers what it sees, and every label is that of its picture. A run has labelled
 pictures in distribution, and 60 to 1,000 labelled pictures of a target in the order of a file, on
 which models are as often right. Weak ones are a fifth to two fifths of the way from guessing to
 always right.
+
+Another 1,500 have other things to be wrong: vectors of different pictures, ridge regressions on
+such vectors, and confidences written with two to six digits.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import process_time
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
+from benchmarks._common import command, machine, markdown
+from tuiprobe.datasets.input_tables import InputTable
+from tuiprobe.errors import DataError
+from tuiprobe.evidence.identity import Contents, copies, near_copies, shared_content
 from tuiprobe.evidence.labels import (
     LabelledPictures,
     answers_as_labels,
@@ -25,12 +34,17 @@ from tuiprobe.evidence.labels import (
 )
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.evidence.values import other_lengths
+from tuiprobe.models.loaders.answer_checks import class_of_confidence
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.proportions import wilson_bounds
+
+TITLE = "Doubts about honest runs"
 
 RUNS: Final = 500
 """Runs of each kind."""
 
+Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 
@@ -146,28 +160,98 @@ def honest_run(kind: str, seed: int) -> Iterator[Doubt]:
         )  # fmt: skip
 
 
-def main() -> None:
-    """Prints how many runs of each kind get a doubt, and how many are withheld by it."""
-    start = process_time()
-    print("| runs | withheld | noted |\n|---|---|---|")
-    every: Counter[str] = Counter()
-    for kind in KINDS:
+def _vectors(rng: np.random.Generator) -> tuple[Float32, Int64, int]:
+    """Returns vectors `[n, C]` of different pictures, their classes, and how many classes."""
+    classes, channels = int(rng.choice([2, 5, 10, 40])), int(rng.choice([32, 128, 512]))
+    labels = rng.integers(0, classes, int(rng.choice([200, 600, 1500])))
+    middles = rng.normal(size=(classes, channels)) * rng.uniform(0.2, 2)
+    scales = np.geomspace(1, rng.uniform(0.05, 1), channels)  # some directions vary most
+    vectors = (middles[labels] + rng.normal(size=(len(labels), channels))) * scales
+    return (vectors + rng.uniform(0, 3)).astype(np.float32), labels, classes
+
+
+def different_pictures(seed: int) -> Iterator[Doubt]:
+    """Yields the doubts about vectors and digests of different pictures."""
+    rng = np.random.default_rng([seed, 1])
+    vectors, labels, _ = _vectors(rng)
+    n = len(labels)
+    digests = rng.integers(0, 256, (n, 32), dtype=np.uint8)
+    first = Contents("val", "in distribution", digests[: n // 2], range(n // 2), {})
+    yield from shared_content([first, Contents("shift", "shift", digests[n // 2 :], range(n), {})])
+    yield from copies(first, labels[: n // 2])
+    yield from near_copies(first, vectors[: n // 2])
+
+
+def ridge_heads(seed: int) -> Iterator[Doubt]:
+    """Yields the doubts about a ridge regression on vectors of other pictures of the same kind.
+
+    Every second one is fitted to vectors of length 1, and given such.
+    """
+    rng = np.random.default_rng([seed, 2])
+    vectors, labels, classes = _vectors(rng)
+    if seed % 2:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    fitted, known = np.split(rng.permutation(len(labels)), 2)
+    x, onehot = vectors[fitted].astype(np.float64), np.eye(classes)[labels[fitted]]
+    centred = x - x.mean(axis=0)
+    gram = centred.T @ centred
+    penalty = np.linalg.eigvalsh(gram)[-1] * 10 ** rng.uniform(-6, 0)
+    weight = np.linalg.solve(gram + penalty * np.eye(len(gram)), centred.T @ onehot)
+    bias = onehot.mean(axis=0) - x.mean(axis=0) @ weight
+    head = weight.T.astype(np.float32), bias.astype(np.float32)
+    yield from other_lengths("val", vectors[known], *head, labels[known])
+
+
+def confidences(seed: int) -> Iterator[Doubt]:
+    """Yields a doubt where confidences of answers are refused; those of softmax, rounded."""
+    rng = np.random.default_rng([seed, 3])
+    classes, digits = int(rng.choice([2, 3, 10, 100, 1000])), int(rng.integers(2, 7))
+    logits = rng.normal(size=(300, classes)) * rng.uniform(0.1, 4)
+    shares = softmax(logits, axis=1)
+    rows = [(f"{share:.{digits}f}",) for share in shares.max(axis=1)]
+    table = InputTable("answers.csv", ("confidence",), rows, range(len(rows)), "")
+    answers = dict(enumerate(shares.argmax(axis=1).tolist()))
+    try:
+        class_of_confidence(table, "confidence", answers, classes, ())
+    except DataError as error:
+        yield Doubt(id="no-answer", sentence=str(error), withholds=True)
+
+
+OTHERS: Final = {
+    "different pictures": different_pictures,
+    "ridge heads on vectors": ridge_heads,
+    "rounded confidences": confidences,
+}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Counts runs of each kind with a doubt, and those that are withheld by one, by its id."""
+    runs, start = RUNS // 10 if quick else RUNS, process_time()
+    makers = {kind: partial(honest_run, kind) for kind in KINDS} | OTHERS
+    kinds = {}
+    for kind, doubts_of in makers.items():
         withheld: Counter[str] = Counter()
         noted: Counter[str] = Counter()
-        for seed in range(RUNS):
-            doubts = list(honest_run(kind, seed))
+        for seed in range(runs):
+            doubts = list(doubts_of(seed))
             withheld.update({doubt.id for doubt in doubts if doubt.withholds})
             noted.update({doubt.id for doubt in doubts if not doubt.withholds})
-        every.update(withheld)
-        cells = (
-            ", ".join(f"{id} {count}" for id, count in sorted(of.items())) or "0"
-            for of in (withheld, noted)
-        )
-        print(f"| {kind} ({RUNS}) | {' | '.join(cells)} |")
-    worst = max(every.values(), default=0)
-    print(f"\nmost often withheld: {worst} of {RUNS * len(KINDS):,}")
-    print(f"{process_time() - start:.0f} s of a processor")
+        kinds[kind] = {"runs": runs, "withheld": dict(withheld), "noted": dict(noted)}
+    return {"kinds": kinds, "seconds": process_time() - start, "machine": machine()}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Renders the counts of each kind."""
+
+    def counts(of: dict[str, int]) -> str:
+        return ", ".join(f"`{id}` {count}" for id, count in sorted(of.items())) or "0"
+
+    rows = [
+        [f"{kind} ({of['runs']:,})", counts(of["withheld"]), counts(of["noted"])]
+        for kind, of in figures["kinds"].items()
+    ]
+    return markdown(["runs", "withheld", "noted"], rows)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, run, table)

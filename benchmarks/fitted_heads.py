@@ -24,8 +24,8 @@ from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.intervals import paired_difference
-from tuiprobe.results import NotRun
-from tuiprobe.results.proportions import wilson_bounds
+from tuiprobe.results import NotRun, is_known
+from tuiprobe.results.proportions import wilson
 from tuiprobe.run.checked_arrays import HeadArrays
 
 TITLE = "Ranges of fitted heads"
@@ -110,8 +110,11 @@ def _rows(*encoders: np.ndarray) -> tuple[Float32, ...]:
     return tuple(encoder.astype(np.float32) for encoder in encoders)
 
 
-def drawn(world: World, size: int, draws: int) -> Iterator[list[tuple[Bool, float]]]:
-    """Yields for each draw and encoder which images are right without themselves, and the truth."""
+def drawn(world: World, size: int, draws: int) -> Iterator[list[tuple[Bool, int, float]]]:
+    """Yields for each draw and encoder which images are right without themselves, and the truth.
+
+    Between them stands how many images are alone in their class.
+    """
     classes = int(world.labels.max()) + 1
     for draw in range(draws):
         rng = np.random.default_rng([size, draw])
@@ -128,7 +131,7 @@ def drawn(world: World, size: int, draws: int) -> Iterator[list[tuple[Bool, floa
             images = SetFeatures("", features[chosen], labels, left_out=left_out)
             others = SetFeatures("", features[rest], world.labels[rest])
             truth = float(answered_right(head, others).mean())
-            found.append((answered_right(head, images), truth))
+            found.append((answered_right(head, images), images.unanswerable, truth))
         if len(found) == len(world.encoders):
             yield found
 
@@ -138,14 +141,17 @@ def coverage(world: World, size: int, draws: int) -> dict[str, Any]:
     held = np.zeros((len(FACTORS), 2))
     counts, bias, truths = np.zeros(2), [], []
     for found in drawn(world, size, draws):
-        for right, truth in found:
+        for right, single, truth in found:
             counts[0] += 1
             bias.append(right.mean() - truth)
             truths.append(truth)
             for i, factor in enumerate(FACTORS):
-                low, high = wilson_bounds(int(right.sum()), size, factor)
-                held[i, 0] += low <= truth <= high
-        for (first, one), (second, other) in combinations(found, 2):
+                share = wilson(int(right.sum()), size, factor, single)
+                assert is_known(share)
+                assert share.low is not None
+                assert share.high is not None
+                held[i, 0] += share.low <= truth <= share.high
+        for (first, _, one), (second, _, other) in combinations(found, 2):
             counts[1] += 1
             gained, lost = int((first & ~second).sum()), int((second & ~first).sum())
             for i, factor in enumerate(FACTORS):

@@ -27,6 +27,8 @@ from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
 
+TITLE: Final = "Estimates on photographs, drawings and sketches"
+
 FEW: Final = 300
 """Images that most heads are fitted to; the others of the domain are in distribution."""
 DECAY: Final = 1e-3

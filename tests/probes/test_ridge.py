@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier, RidgeCV
 
+from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.ridge import (
     MOST_LEVERAGE,
     POWERS,
@@ -14,6 +15,7 @@ from tuiprobe.probes.base.ridge import (
     fit_ridge,
 )
 from tuiprobe.results import NotRun
+from tuiprobe.results.proportions import wilson
 
 
 def world(
@@ -158,3 +160,13 @@ def test_images_that_do_not_vary_have_no_head() -> None:
     fit = fit_ridge(one, labels, 2)
     assert isinstance(fit, NotRun) or fit.remainders.min() >= 1 - MOST_LEVERAGE
     assert isinstance(fit_ridge(np.eye(20, 4, dtype="f4"), labels * 0, 2), NotRun)
+
+
+def test_images_that_are_alone_in_their_class_are_open_at_the_upper_end_of_a_range() -> None:
+    labels = np.array([0, 0, 1, 2, 2, 2, 3])
+    leaving = LeaveOneOut.of(labels, np.full(7, 0.5), 5)
+    images = SetFeatures("x", np.ones((7, 2), np.float32), labels, left_out=leaving)
+    assert (images.unanswerable, images.select(np.arange(4)).unanswerable) == (2, 1)
+    share = wilson(3, 7, images.reach, images.unanswerable)
+    assert share.value == 3 / 7
+    assert (share.low, share.high) == (wilson(3, 7, 1.35).low, wilson(5, 7, 1.35).high)

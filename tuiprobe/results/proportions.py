@@ -40,21 +40,25 @@ def wilson_bounds(hits: npt.ArrayLike, n: int, reach: float = 1.0) -> tuple[_Flo
     return np.where(p <= 0, 0, low), np.where(certain, 1, high)
 
 
-def wilson(hits: int, n: int, reach: float = 1.0) -> Figure:
+def wilson(hits: int, n: int, reach: float = 1.0, undecided: int = 0) -> Figure:
     """Returns a proportion with Wilson's interval; `NotRun` for n = 0.
 
-    `reach` is that of `wilson_bounds`.
+    Args:
+        hits: Number of hits.
+        n: Number of trials.
+        reach: As for `wilson_bounds`.
+        undecided: Misses that say nothing of further trials; at the upper end they are hits.
     """
     if n == 0:
         return NotRun(reason="no images")
-    low, high = wilson_bounds(hits, n, reach)
+    low, high = wilson_bounds(hits, n, reach)[0], wilson_bounds(hits + undecided, n, reach)[1]
     method = "Wilson" if reach == 1 else f"Wilson, {reach:g} times as wide"
     return Estimate(
         value=hits / n, low=float(low), high=float(high), unit="share", n=n, method=method
     )
 
 
-def share_right(right: int, n: int, unknown: int, reach: float = 1.0) -> Figure:
+def share_right(right: int, n: int, unknown: int, reach: float = 1.0, undecided: int = 0) -> Figure:
     """Returns the share of right answers among n images, some of which have no answer.
 
     These count as wrong up to `MOST_UNANSWERED` of all, and as unknown above.
@@ -64,10 +68,11 @@ def share_right(right: int, n: int, unknown: int, reach: float = 1.0) -> Figure:
         n: All images.
         unknown: Those without an answer.
         reach: As for `wilson_bounds`.
+        undecided: As for `wilson`.
     """
     if many_empty(unknown, n):
         return wilson_unknown(right, n, unknown, reach)
-    return wilson(right, n, reach)
+    return wilson(right, n, reach, undecided)
 
 
 def many_empty(unknown: int, n: int) -> bool:

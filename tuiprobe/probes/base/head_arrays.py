@@ -69,6 +69,11 @@ class SetFeatures:
         return 1.0 if self.left_out is None else LEFT_OUT_REACH
 
     @property
+    def unanswerable(self) -> int:
+        """Images that are answered by heads which have not seen their class."""
+        return 0 if self.left_out is None else int(self.left_out.single.sum())
+
+    @property
     def unlabelled(self) -> NotRun:
         """Why it has no labels, where it has none."""
         return self.unmatched or NotRun(reason=f"{self.name} has no labels")

@@ -47,12 +47,14 @@ class LeaveOneOut:
             class, of m images fitted to: `-shares / (m - 1)`. None where class counts differ by
             more than one.
         fitted: m.
+        single: bool [n], images whose class no other image has: no head without one answers it.
     """
 
     rows: Int64
     remainders: Float64
     shift: Float64 | None
     fitted: int
+    single: Bool
 
     @classmethod
     def of(cls, labels: Int64, remainders: Float64, classes: int) -> LeaveOneOut:
@@ -72,11 +74,16 @@ class LeaveOneOut:
         n = len(labels)
         balanced = present.min() > 1 and np.ptp(present) <= 1
         shift = -counts / (n * (n - 1)) if balanced else None
-        return cls(labels, remainders, shift, n)
+        return cls(labels, remainders, shift, n, counts[labels] == 1)
 
     def __getitem__(self, images: slice | Bool | Int64) -> LeaveOneOut:
         """Returns that of some of the images."""
-        return replace(self, rows=self.rows[images], remainders=self.remainders[images])
+        return replace(
+            self,
+            rows=self.rows[images],
+            remainders=self.remainders[images],
+            single=self.single[images],
+        )
 
     def correct(self, scores: Float32, span: slice, rows: Int64) -> None:
         """Turns the scores of a block of images into those of heads fitted without each, in place.

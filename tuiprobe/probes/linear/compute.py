@@ -143,7 +143,7 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
         images = replace(images, left_out=left_out)
     n = len(labels)
     right = answered_right(head, images) & images.features.any(axis=1)  # as accuracies count them
-    whole = wilson(int(right.sum()), n, images.reach)
+    whole = wilson(int(right.sum()), n, images.reach, images.unanswerable)
     curve, half = _curve(images, labelled.classes, seed)
     counts = np.bincount(labels)
     return Linear(

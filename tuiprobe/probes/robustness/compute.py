@@ -433,7 +433,8 @@ def _accuracy(
 
 
 def _share_right(right: int, n: int, usable: SetFeatures) -> Figure:
-    return share_right(right, n, n - len(usable.features), usable.reach)
+    unknown = n - len(usable.features)
+    return share_right(right, n, unknown, usable.reach, usable.unanswerable)
 
 
 def _top5(head: HeadArrays, usable: SetFeatures, n: int) -> Figure:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import Final
 
-from tuiprobe.numbers import number
-from tuiprobe.plaintext import listed
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.image_values import Temperatures, ranked_answers
@@ -21,7 +19,6 @@ from tuiprobe.probes.unattended.compute import (
     Ranked,
     Rule,
     SetRules,
-    TargetShares,
     Unattended,
     unattended,
 )
@@ -106,21 +103,17 @@ class RunsUnattended(Probe[Inputs, Unattended]):
 
     def describe(self, result: Unattended, subject: Subject) -> Section:
         """Describes what may run unattended, first in distribution."""
-        first, charts = result.sets[0], tuple(_curve(result))
+        first = result.sets[0]
         return Section(
             title=self.title,
             headline=_line(first),
-            card=(
-                _line(first),
-                *(_of_target(target) for target in result.targets if target.shares),
-            ),
-            pictures=tuple(chart.id for chart in charts),
+            card=(_line(first),),
             content=(
                 prose(NOTE),
                 *(prose(*line) for line in _order(result)),
                 _rules(result),
                 *_targets(result),
-                *charts,
+                *_curve(result),
             ),
         )
 
@@ -154,11 +147,11 @@ def _line(rules: SetRules) -> Text:
     first, *others = shown
     column = "confidence" if rules.column == "confidence" else "calibrated confidence"
     above = "" if first.threshold is None else f" ({column} above {words(first.threshold)})"
-    text: list[Value] = [first.share, " of the pictures of ", Code(code=rules.data), above]
+    text: list[Value] = [first.share, " of ", Code(code=rules.data), above]
     text.append(f" can be answered alone with at most {_percent(first.tolerated)} errors")
     for rule in others:
         text += [", ", rule.share, f" with at most {_percent(rule.tolerated)}"]
-    return (*text, " (with 95 % certainty, for pictures like these).")
+    return (*text, " (95 % certain, for pictures like these).")
 
 
 def _shown(rules: SetRules) -> list[Rule]:
@@ -173,13 +166,6 @@ def _shown(rules: SetRules) -> list[Rule]:
 
 def _percent(share: float) -> str:
     return f"{round(100 * share)} %"
-
-
-def _of_target(target: TargetShares) -> Text:
-    """Returns how many pictures of a target are above the thresholds, as one sentence."""
-    shown = [pair for pair in target.shares if pair[0] in SHOWN] or list(target.shares[:1])
-    shares = listed([number(share, "share") for _, share in shown])
-    return f"{shares} of ", Code(code=target.data), f" are above that: {NOT_KNOWN}."
 
 
 def _order(result: Unattended) -> Iterator[Text]:
