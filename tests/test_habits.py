@@ -83,3 +83,15 @@ def test_what_tests_share_is_annotated() -> None:
         or any(one.annotation is None for one in given if one.arg not in ("self", "cls"))
     ]
     assert missing == []
+
+
+def test_every_benchmark_has_a_title_of_its_own() -> None:
+    titles = [
+        re.findall(r'^TITLE(?:: Final)? = "(.+)"$', path.read_text(), re.MULTILINE)
+        for path in (ROOT / "benchmarks").glob("[!_]*.py")
+        if path.stem != "gpu"
+    ]
+    assert all(len(title) == 1 for title in titles)
+    assert len({*map(tuple, titles)}) == len(titles)
+    headings = re.findall(r"^## (.+)$", (ROOT / "benchmarks/RESULTS.md").read_text(), re.MULTILINE)
+    assert len({*headings}) == len(headings)

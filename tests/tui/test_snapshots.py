@@ -151,13 +151,13 @@ def candidate(directory: RunDir, target: str | None) -> Candidate:
         directory=directory, model=f"a {directory.path.name} model", target="photos",
         source="imagefolder:photos", notes=(), classes=("balloon", "lamp", EVIL, "airplane"),
         ids=np.arange(len(files)), answers=answers, confidences=np.full(len(files), 0.5),
-        ranking=np.full(len(files), 0.5),
+        ranking=np.linspace(0.99, 0.5, len(files)),
         digests={i: hashlib.sha256(file.read_bytes()).hexdigest() for i, file in enumerate(files)},
         paths={i: file.name for i, file in enumerate(files)},
     )  # fmt: skip
 
 
-def label(*keys: str) -> Make:
+def label(*keys: str, tolerated: float | None = None) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         patch.setattr(session, "read_candidate", candidate)
         Path("photos").mkdir()
@@ -165,13 +165,13 @@ def label(*keys: str) -> Make:
             shape = np.add.outer(np.arange(9) * 9, np.arange(36) * 4) + 7 * i
             pixels = np.stack([shape % 256, shape // 2 % 256, np.full_like(shape, 4 * i)], axis=2)
             Image.fromarray(pixels.astype(np.uint8)).save(f"photos/{i:02}.bmp")
-        runs = [RUN / "strong", RUN / "weak", RUN / "weaker"]
+        runs = [RUN / "strong", RUN / "weak", RUN / "weaker"][: None if tolerated is None else 1]
         for run in runs:
             RunDir(run).create("0" * 64)
         app = TuiprobeApp(runs=RUN)
 
         async def act(pilot: Pilot[None]) -> None:
-            app.push_screen(LabelScreen(runs))
+            app.push_screen(LabelScreen(runs, tolerated=tolerated))
             await until(pilot, lambda: app.screen.picture)
             for key in keys:
                 await pilot.press(key)
@@ -274,6 +274,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     "compare": ((110, 36), compared()),
     "compare_all": ((110, 36), compared("f")),
     "label": ((120, 40), label(*"1" * 9, "s", "v")),
+    "label_unattended": ((100, 30), label(*"1" * 9, tolerated=0.2)),
     "live": ((120, 40), live()),
     "live_smallest": ((60, 15), live("down")),
     "live_final": ((110, 36), live("down", final=True)),

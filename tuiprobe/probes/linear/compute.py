@@ -30,7 +30,7 @@ PARTS: Final = (16, 8, 4, 2)
 DRAWS: Final = 5
 """Subsets of each size; of large ones fewer."""
 
-MOST_DRAWN: Final = 20_000
+MOST_DRAWN: Final = 10_000
 """Images of all subsets of a size that have more than one: larger subsets differ little."""
 
 MOST_TESTED: Final = 10_000
