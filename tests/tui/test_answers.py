@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 from dataclasses import replace
@@ -37,7 +36,9 @@ def view_of(run: Path, planned: list[str], answered: list[str]) -> RunView:
     return RunView.read(RunDir(run), live=True)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(["a", "b", "concepts", "street"]))
+@pytest.mark.parametrize(
+    "order", [("a", "b", "concepts", "street"), ("street", "b", "a", "concepts")]
+)
 def test_the_mean_is_over_the_shifts_alone_whatever_the_order_of_sets(
     order: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def test_what_a_plan_claims_costs_nothing(run: RunDir, changes: dict[str, Any]) 
     assert result["shards/rows-*"] == "damaged"
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/proc/self/mem", "nowhere", "a\0b"])
+@pytest.mark.parametrize("path", ["/dev/zero", "a\0b"])
 @pytest.mark.slow
 def test_a_named_file_is_never_opened(run: RunDir, path: str) -> None:
     plan = json.loads(run.plan_file.read_text())
