@@ -84,7 +84,7 @@ def test_each_set_with_an_accuracy_is_explained_in_one_line(full: Report) -> Non
 
 def test_what_was_measured_is_open_where_no_accuracy_is_known(page: str) -> None:
     def opened(page: str) -> list[bool]:
-        folds = attributes(page.partition('id="s1"')[2], "details")
+        folds = attributes(page.partition("<h2>Evidence</h2>")[2], "details")
         return ["open" in fold for fold in folds]
 
     without = html(report())
@@ -95,15 +95,17 @@ def test_what_was_measured_is_open_where_no_accuracy_is_known(page: str) -> None
     assert ' class="lead' not in without
 
 
-def test_evidence_repeats_no_sentence_of_the_card() -> None:
-    sentence = "This line stands on the card once, whatever follows below it."
+def test_evidence_repeats_no_sentence_of_the_card_but_as_a_finding() -> None:
+    sentence = "This line stands on the card, and as the finding of its part."
     section = Section(
         title="Rows",
         headline=(sentence,),
         content=(Bullets(items=((sentence,), ("Something else.",))), Bullets(items=((sentence,),))),
     )
     page = html(with_section(section))
-    assert page.count(sentence) == 1
+    card, _, evidence = page.partition("<h2>Evidence</h2>")
+    assert card.count(sentence) == evidence.count(sentence) == 1
+    assert f"<summary><h3>Rows</h3><span>{sentence}</span></summary>" in evidence
     assert "Something else." in page
 
 

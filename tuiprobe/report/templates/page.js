@@ -1,5 +1,5 @@
 "use strict";
-// Sorts and filters tables, and names points of a figure. Without it the page says the same.
+// Sorts and filters tables, names points of a figure, enlarges pictures. Without it the page says the same.
 
 function sortByColumn(table) {
   const heads = [...table.tHead.rows[0].cells];
@@ -74,6 +74,28 @@ function nameThePoints(figure) {
   });
 }
 
+function enlarge(pictures) {
+  const dialog = document.createElement("dialog");
+  const large = document.createElement("img");
+  const name = document.createElement("p");
+  dialog.className = "large";
+  dialog.append(large, name);
+  dialog.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  for (const picture of pictures) {
+    const open = () => {
+      large.src = picture.src;
+      large.alt = picture.alt;
+      name.textContent = picture.parentElement.textContent.trim();
+      dialog.showModal();
+    };
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "button");
+    picture.addEventListener("click", open);
+    picture.addEventListener("keydown", event => { if (event.key === "Enter") open(); });
+  }
+}
+
 function unfold() {
   let place = location.hash && document.getElementById(location.hash.slice(1));
   for (; place; place = place.parentElement) if (place.tagName === "DETAILS") place.open = true;
@@ -86,6 +108,7 @@ for (const table of document.querySelectorAll("table.data")) {
 for (const figure of document.querySelectorAll("figure")) {
   if (figure.querySelector(".point")) nameThePoints(figure);
 }
+enlarge(document.querySelectorAll(".pictures img"));
 document.addEventListener("keydown", event => {
   if (event.key === "Escape") document.body.classList.add("quiet");
 });
