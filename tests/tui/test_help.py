@@ -67,7 +67,7 @@ async def shown_help(app: TuiprobeApp) -> str:
 
 @pytest.mark.asyncio
 @pytest.mark.slow
-async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> None:
+async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice() -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(Plain())
@@ -79,7 +79,7 @@ async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice() -> 
         terms = ("persistence", "kurtosis", "channel")
         places = [help_text.index(f"\n{term(id).short}") for id in terms]
         assert places == sorted(places)
-        assert places[-1] < help_text.index("Stop")
+        assert help_text.index("Stop") < places[0]
         assert help_text.count(term("kurtosis").short) == 1
         assert term("persistence").more in help_text
         assert "[red]x[/]\\x1b[31m\\n" in help_text

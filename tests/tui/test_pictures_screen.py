@@ -17,7 +17,7 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.section import SetPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
-from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
+from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PicturePanel, PictureScreen
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -54,7 +54,17 @@ async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
             f"{a.answer} · {b.answer}"
             for a, b in zip(leads.at(places), other.at(places), strict=True)
         ]
-        assert [picture.value for picture in shown(app)] == answers[:SHOWN]
+        assert sorted(picture.value for picture in shown(app)) == sorted(answers[:SHOWN])
+        names = [decision.models[0].model, chosen.other.model]
+        title = str(app.screen.query_one(PicturePanel).border_title)
+        assert title.endswith(" · ".join(names))  # in the order of the answers
+        for heading, of in app.screen.query_one(PictureGrid).groups:
+            for picture in of:
+                label = next((x[7:] for x in picture.about if x.startswith("label: ")), None)
+                pairs = zip(names, picture.value.split(" · "), strict=True)
+                right = [name for name, answer in pairs if answer == label]
+                alone = f"only {right[0]} is right" if right else "none is right"
+                assert heading == (alone if label is not None else "without a label")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen))
         about = str(app.screen.query_one("#enlarged-about", Static).render())

@@ -230,7 +230,8 @@ def models(*keys: str) -> Make:
 
 def setup(fields: dict[str, str] | None = None, **finds: Any) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
-        given = {"model": None, **fields} if fields and "embeddings" in fields else {}
+        is_vectors = "vectors:" in (fields or {}).get("data", "")
+        given = {"model": None, **(fields or {})} if is_vectors else {}
         answered(patch).set_preview(given, **finds)
         patch.setattr(ModelsScreen, "_list_all", lambda self: None)
         app = TuiprobeApp()
@@ -293,7 +294,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
     ),
     "setup_vectors": (
         (110, 36),
-        setup({"embeddings": "img_emb/*.npy"}, sets=ROWS),
+        setup({"data": "vectors:img_emb/*.npy"}, sets=ROWS),
     ),
 }  # fmt: skip
 

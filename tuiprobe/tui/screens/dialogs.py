@@ -238,7 +238,7 @@ def explanation(term: Term) -> Content:
 
 
 class HelpScreen(Dialog[None]):
-    """Terms and keys, over the screen they belong to.
+    """Keys and terms, over the screen they belong to.
 
     Args:
         terms: The terms at the cursor, in the order to show.
@@ -258,19 +258,19 @@ class HelpScreen(Dialog[None]):
         self._terms, self._keys, self._topic = tuple(terms), keys, topic
 
     def compose(self) -> ComposeResult:
-        """Lays out the terms above the keys."""
+        """Lays out the keys above the terms."""
         with VerticalScroll(id="help", classes="dialog") as scroll:
             if self._topic:
                 yield Static(inert(self._topic), id="topic")
-            if self._terms:
-                yield Static("at the cursor", classes="help-heading")
-            for term in self._terms:
-                yield Static(explanation(term), classes="help-term")
             yield Static("keys", classes="help-heading")
             with Grid(id="keys"):
                 for key, meaning in self._keys:
                     yield Static(inert(key), classes="help-key")
                     yield Static(inert(meaning), classes="help-meaning")
+            if self._terms:
+                yield Static("at the cursor", classes="help-heading")
+            for term in self._terms:
+                yield Static(explanation(term), classes="help-term")
         scroll.border_title = "help"
         scroll.border_subtitle = "esc closes"
 

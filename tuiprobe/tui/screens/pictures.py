@@ -22,7 +22,7 @@ from textual.widgets import Input
 from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, number
-from tuiprobe.plaintext import holds_all
+from tuiprobe.plaintext import holds_all, listed
 from tuiprobe.report.reading import picture_file
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
@@ -120,9 +120,13 @@ class PictureSets:
         answers = (pictures.at(places) for pictures in self._sets[row.data])
         for predictions in zip(*answers, strict=True):
             heading = f"called {predictions[0].answer}" if row.by_answer else row.name
+            if len(predictions) > 1 and not row.by_answer:
+                heading = self._who_is_right(predictions)
             groups.setdefault(heading, []).append(self._picture(predictions))
         more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
         title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
+        if len(self._models) > 1:  # whose answers stand below each picture
+            title += f" · {' · '.join(self._models)}"
         return title, list(groups.items()), inert_lines(self._right_counts(row))
 
     def _right_counts(self, row: PictureRow) -> Iterator[str]:
@@ -133,6 +137,17 @@ class PictureSets:
             if (truth >= 0).any():
                 right = int(((truth >= 0) & (truth == answer)).sum())
                 yield f"{model}: right on {right:,} of these {len(row.places):,}"
+
+    def _who_is_right(self, answers: Sequence[Prediction]) -> str:
+        """Returns which models answer a picture with its label."""
+        label = answers[0].label
+        if label is None:
+            return "without a label"
+        pairs = zip(self._models, answers, strict=False)
+        right = [model for model, one in pairs if one.answer == label]
+        if len(right) == 1:
+            return f"only {right[0]} is right"
+        return f"{listed(right)} are right" if right else "none is right"
 
     def _picture(self, answers: Sequence[Prediction]) -> Picture:
         """Returns a picture with what each model answers on it."""

@@ -20,8 +20,9 @@ def set_rows(view: RunView) -> list[ForestRow]:
     answered: list[ForestRow] = []
     others: list[ForestRow] = []
     for name in dict.fromkeys([*results, *view.sets, *view.answers]):
-        answers = view.answers.get(name)
-        accuracy = results.get(name) or (answers and answers.accuracy(name))
+        answers, accuracy = view.answers.get(name), results.get(name)
+        if accuracy is None and answers is not None:
+            accuracy = answers.accuracy(name)
         if accuracy is None:
             others.append(_row_without_answers(name, view))
         elif accuracy.evidence == "measured":
