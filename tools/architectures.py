@@ -171,17 +171,32 @@ def rows(specs: Sequence[str]) -> Iterator[ComparedArchitecture]:
                 os.environ["TORCH_HOME"] = before
 
 
+def summary(compared: Sequence[ComparedArchitecture]) -> Iterator[str]:
+    """Yields how many entries of each library are the same, with the largest differences."""
+    for library in dict.fromkeys(row.spec.partition(":")[0] for row in compared):
+        of_library = [row for row in compared if row.spec.startswith(library)]
+        same = [row for row in of_library if row.same]
+        logits, pixels = (
+            max((getattr(r, n) for r in same), default=0) for n in ("logits", "pixels")
+        )
+        yield (
+            f"{library}: {len(same)} of {len(of_library)} the same, logits within {logits:.1e} "
+            f"standard deviations, pixels within {pixels:.1e}"
+        )
+
+
 def main(words: Sequence[str]) -> int:
-    """Prints a row per model; returns 1 if one differs that is not refused."""
+    """Prints a row per model and a summary; returns 1 if one differs that is not refused."""
     os.environ["HF_HUB_OFFLINE"] = "1"
+    compared = []
     specs = [s for s in (*torchvision_specs(), *timm_specs()) if all(w in s for w in words)]
-    differ = 0
     for row in rows(specs):
         result = row.refused or row.error or f"logits {row.logits:.1e}, pixels {row.pixels:.1e}"
         print(f"{row.spec:60} {'same' if row.same else 'DIFFERS' * (not row.refused)} {result}")
         sys.stdout.flush()
-        differ += not row.same and not row.refused
-    return min(differ, 1)
+        compared.append(row)
+    print(*summary(compared), sep="\n")
+    return int(any(not row.same and not row.refused for row in compared))
 
 
 if __name__ == "__main__":

@@ -30,12 +30,16 @@ def test_some_architectures() -> None:
     assert [row for row in rows(FEW) if not row.same] == []
 
 
+REFUSED = {"torchvision:squeezenet1_0/IMAGENET1K_V1", "torchvision:squeezenet1_1/IMAGENET1K_V1"}
+"""They end in a ReLU behind their last convolution, so no linear layer answers over any h."""
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("specs", [torchvision_specs, timm_specs])
 def test_every_architecture(specs) -> None:
     compared = list(rows(specs()))
-    assert [row for row in compared if not row.same and not row.refused] == []
-    assert len([row for row in compared if row.refused]) < 0.1 * len(compared)
+    assert [row for row in compared if not row.same and row.spec not in REFUSED] == []
+    assert all(row.refused for row in compared if row.spec in REFUSED)
 
 
 @pytest.mark.parametrize("name", ["levit_128s", "efficientformer_l1"])

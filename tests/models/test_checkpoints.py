@@ -261,13 +261,14 @@ def names_beside(beside: dict[str, object], rows: int = 3) -> tuple[str, ...]:
 def test_names_of_classes_in_the_forms_of_training_code() -> None:
     names = ("cat", "dog", "cow")
     by_name, by_number = {"cow": 2, "cat": 0, "dog": 1}, {2: "cow", "0": "cat", 1: "dog"}
-    for beside in (
+    forms: tuple[dict[str, object], ...] = (
         {"class_to_idx": by_name},
         {"args": 3, "hyper_parameters": {"idx_to_class": by_number}},
         {"meta": {"dataset_meta": {"CLASSES": names}}},
         {"id2label": by_number, "label2id": by_name},
         {"classes": list(names), "class_names": ["a", "b"]},  # of other rows
-    ):
+    )
+    for beside in forms:
         assert names_beside(beside) == names
     nested: dict[str, object] = {"classes": names}
     nested["self"] = nested

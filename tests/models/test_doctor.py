@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -65,7 +66,7 @@ def test_names_that_contradict_those_beside_the_weights_are_refused(tmp_path: Pa
         Image.fromarray(miniature.render("val", 0)).save(tmp_path / folder / "0.png")
     state = timm.create_model("test_resnet", num_classes=2).state_dict()
     torch.save({"model": state, "classes": ["car", "bus"]}, tmp_path / "w.pt")
-    options = {"data": str(tmp_path), "checkpoint": tmp_path / "w.pt"}
+    options: dict[str, Any] = {"data": str(tmp_path), "checkpoint": tmp_path / "w.pt"}
     assert examine("timm:test_resnet", classes="car,bus", **options).checks
     with pytest.raises(UsageError, match=r"'bus', and classes of .* says 'car'"):
         examine("timm:test_resnet", classes="bus,car", **options)

@@ -289,6 +289,7 @@ def test_a_head_is_found_by_the_names_of_libraries(name: str, tmp_path: Path) ->
     state = {name: weight, name.replace("weight", "bias"): bias}
     head = read(path, state)
     assert torch.equal(head.weight, weight)
+    assert head.bias is not None
     assert torch.equal(head.bias, bias)
     for other in ("1.weight", "fc.1.weight"):  # of Sequential(Dropout or ReLU, Linear)
         with pytest.raises(WeightsError, match="behind a layer without weights"):
