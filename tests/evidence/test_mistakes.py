@@ -115,6 +115,19 @@ def test_answers_of_a_candidate_are_refused_as_labels(
     assert code == 0
 
 
+def test_answers_of_a_candidate_as_the_labels_of_a_run_decide_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "AB":
+        command = ["--headless", "--model", f"answers:{name}.csv", "--data", "photos"]
+        assert run_cli([*command, "--labels", "A.csv", "--output", f"runs/{name}"]) == 0
+    capsys.readouterr()
+    assert run_cli(["compare", "runs/A", "runs/B", "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert [(d["id"], d["withholds"]) for d in decision["doubts"]] == [("answers-as-labels", True)]
+    assert decision["verdict"] == "undecided"
+
+
 def test_labels_of_other_pictures_with_the_same_names_decide_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

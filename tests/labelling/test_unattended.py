@@ -163,14 +163,15 @@ def test_labels_in_doubt_certify_nothing(label_runs: list[Path], tmp_path: Path)
     assert promised() == {None}
 
 
-def test_files_of_labels_beside_runs_are_no_runs(
+def test_files_beside_runs_are_no_runs(
     label_runs: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_cli(["label", *map(str, label_runs), *STREET, "--answers-from", "miniature"]) == 0
+    (label_runs[0].parent / "comparison-0123abcd.md").write_text("# Decision\n")
     names = sorted(map(str, label_runs[0].parent.iterdir()))
-    assert len(names) == len(label_runs) + 2
+    assert len(names) == len(label_runs) + 3
     capsys.readouterr()
     assert run_cli(["label", *names, *STREET, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["candidates"]) == len(label_runs)
     assert run_cli(["compare", *names, "--json"]) == 0
-    assert run_cli(["compare", *names[:3]]) == 2
+    assert run_cli(["compare", names[0], *[name for name in names if not Path(name).is_dir()]]) == 2

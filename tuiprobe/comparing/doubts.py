@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from tuiprobe.comparing.image_doubts import image_doubts
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import other_pictures, pairing_of
+from tuiprobe.files import unless_damaged
 from tuiprobe.plaintext import listed
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.doubt import Doubt, ordered
+from tuiprobe.run.records import read_spec
 
 NAMED = 4
 """Models that a doubt names."""
@@ -50,7 +53,7 @@ def decision_doubts(
     if isinstance(labels, LabelEvidence):
         yield from labels.status.doubts
     if answered is not None:
-        yield from _labels_of_a_model(answered, [runs[n].report.model.name for n in answered.runs])
+        yield from _labels_of_a_model(answered, [runs[n] for n in answered.runs])
     first = runs[order[0]]
     matched = () if answered is None else answered.runs  # their pictures are the same
     images = [
@@ -73,15 +76,23 @@ def _of_models(doubts: Iterable[tuple[Doubt, str]], everybody: int) -> Iterator[
         yield doubt.model_copy(update={"sentence": about + sentence})
 
 
-def _labels_of_a_model(answered: AnsweredPictures, names: Sequence[str]) -> Iterator[Doubt]:
+def _labels_of_a_model(answered: AnsweredPictures, runs: Sequence[Run]) -> Iterator[Doubt]:
     """Yields the doubt that labels are the answers of a model; wrong answers count as different."""
-    from tuiprobe.evidence.labels import LabelledPictures, answers_as_labels  # needs scipy
+    from tuiprobe.evidence.labels import (  # needs scipy
+        LabelledPictures,
+        answers_as_labels,
+        every_answer,
+    )
 
+    names = [run.report.model.name for run in runs]
     models, n = answered.right.shape
     wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
     answers = np.where(answered.right, 0, wrong)
     labels = LabelledPictures(answered.data, answers, np.zeros(n, dtype=np.int64))
-    yield from answers_as_labels(labels, None, names)
+    specs = [unless_damaged(partial(read_spec, run.directory)) for run in runs]
+    of_table = any(spec is not None and spec.labels for spec in specs)
+    exact = list(every_answer(labels, names)) if of_table else []
+    yield from exact or answers_as_labels(labels, None, names)
 
 
 def gate_doubts(

@@ -40,6 +40,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _CHANGED: Final = "{} was changed by another program: start labelling again"
 _NAME = re.compile(r"labels-(.+)\.csv")
+_COMPARISON = re.compile(r"comparison-[0-9a-f]{8}\.md")
 
 
 @dataclass(frozen=True)
@@ -382,19 +383,23 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
 
 
 def run_paths(paths: Iterable[Path], fewest: int = 1) -> list[Path]:
-    """Returns paths without the files of labels beside run directories, which `runs/*` names too.
+    """Returns paths without files that lie beside run directories, which `runs/*` names too.
+
+    These are labels and comparisons.
 
     Raises:
         UsageError: If fewer than `fewest` are left.
     """
-    runs = [path for path in paths if not (path.is_file() and _is_label_file(path))]
+    runs = [path for path in paths if not (path.is_file() and _is_beside_runs(path))]
     if len(runs) < fewest:
         raise UsageError(f"name {count_of(fewest, 'run directory', 'run directories')} or more")
     return runs
 
 
-def _is_label_file(path: Path) -> bool:
-    if path.name.startswith("labels-") and path.name.endswith(".questions.json"):
+def _is_beside_runs(path: Path) -> bool:
+    if _COMPARISON.fullmatch(path.name) or (
+        path.name.startswith("labels-") and path.name.endswith(".questions.json")
+    ):
         return True
     if not _NAME.fullmatch(path.name):
         return False
