@@ -108,7 +108,7 @@ def test_numbers_as_class_names_say_what_labels_count_from(
 
 
 REFUSED: dict[str, tuple[str, Any, str]] = {
-    "one more": ("l.csv", column([*TRUTH, 1]), "7 labels for 6 rows.*header, call it label"),
+    "one more": ("l.csv", column([*TRUTH, 1]), "7 labels for 6 rows.*header, remove it"),
     "one less": ("l.csv", column(TRUTH[1:]), "5 labels for 6 rows"),
     "an unknown header": ("l.csv", column(TRUTH, "truth"), "7 labels for 6 rows"),
     "a header in a text": ("l.txt", column(TRUTH, "label"), "7 labels for 6 rows"),

@@ -169,7 +169,7 @@ def _positions(
         further = f", which holds {count_of(more, 'other id')}" if more else ""
         return positions, f"joined by the column {name}{further}"
     if count != rows:
-        hint = "; if its first line is a header, call it label" if count == rows + 1 else ""
+        hint = "; if its first line is a header, remove it" if count == rows + 1 else ""
         raise DataError(f"{path} holds {count:,} labels for {rows:,} rows{hint}")
     if column.ids is None:
         return np.arange(rows, dtype=np.int64), "by position"
