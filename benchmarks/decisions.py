@@ -73,7 +73,9 @@ def draw(
     single = np.sqrt(1 - SHARED) * rng.standard_normal((models, pictures), dtype=np.float32)
     right = hard + single < thresholds[:, None]
     none = np.full(pictures, -1)
-    return AnsweredPictures("set", tuple(range(models)), right, none, (), (1.0,) * models)
+    return AnsweredPictures(
+        ("set",) * models, tuple(range(models)), right, none, (), (1.0,) * models
+    )
 
 
 def count(world: World, models: int, pictures: int, draws: int) -> Count:

@@ -19,14 +19,13 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from benchmarks._common import command, machine, markdown
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import LEFT_OUT_REACH, SetFeatures, answered_right
+from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
-from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
+from tuiprobe.probes.base.ridge import fit_ridge
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.proportions import wilson
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.results.proportions import LEFT_OUT_REACH, wilson
 
 TITLE = "Ranges of fitted heads"
 FACTORS = (1.0, 1.15, LEFT_OUT_REACH, 1.5)
@@ -123,12 +122,10 @@ def drawn(world: World, size: int, draws: int) -> Iterator[list[tuple[Bool, int,
         found = []
         for features in world.encoders:
             labels = world.labels[chosen]
-            fit = fit_ridge(features[chosen], labels, classes)
-            if isinstance(fit, NotRun):
+            fitted = fit_head(SetFeatures("", features[chosen], labels), classes)
+            if isinstance(fitted, NotRun):
                 break
-            head = HeadArrays(fit.weight.astype(np.float32), fit.bias.astype(np.float32))
-            left_out = LeaveOneOut.of(labels, fit.remainders, classes)
-            images = SetFeatures("", features[chosen], labels, left_out=left_out)
+            head, images = fitted
             others = SetFeatures("", features[rest], world.labels[rest])
             truth = float(answered_right(head, others).mean())
             found.append((answered_right(head, images), images.unanswerable, truth))

@@ -12,7 +12,6 @@ half of the classes removed, and with half of them five times as frequent as the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,9 +19,8 @@ import numpy as np
 import torch
 
 from benchmarks._common import command, markdown
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right
+from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head
 from tuiprobe.probes.base.inputs import Float32, Int64
-from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -135,15 +133,13 @@ def heads(
     them; the mean of each class, by cosine; and logistic regression.
     """
     labels = np.asarray(images.labels)
-    fit = _ridge(images)
-    left_out = LeaveOneOut.of(labels, fit.remainders, int(labels.max()) + 1)
-    yield f"{name}, ridge, all images", _arrays(fit), replace(images, left_out=left_out)
+    yield f"{name}, ridge, all images", *_ridge(images)
     shuffled = rng.permutation(labels.size)
     for count in (100, FEW):
         known = images.select(np.sort(shuffled[count:]))
         yield (
             f"{name}, ridge, {count} images",
-            _arrays(_ridge(images.select(shuffled[:count]))),
+            _ridge(images.select(shuffled[:count]))[0],
             known,
         )
     few, known = images.select(shuffled[:FEW]), images.select(np.sort(shuffled[FEW:]))
@@ -151,16 +147,10 @@ def heads(
     yield f"{name}, logistic, {FEW} images", _logistic(few), known
 
 
-def _ridge(images: SetFeatures) -> RidgeFit:
-    labels = np.asarray(images.labels)
-    fit = fit_ridge(images.features, labels, int(labels.max()) + 1)
-    assert not isinstance(fit, NotRun)
-    return fit
-
-
-def _arrays(fit: RidgeFit) -> HeadArrays:
-    weight, bias = fit.weight.astype(np.float32), fit.bias.astype(np.float32)
-    return HeadArrays(weight, bias, regression=True)
+def _ridge(images: SetFeatures) -> tuple[HeadArrays, SetFeatures]:
+    fitted = fit_head(images, int(np.asarray(images.labels).max()) + 1)
+    assert not isinstance(fitted, NotRun)
+    return fitted
 
 
 def _class_means(images: SetFeatures) -> HeadArrays:

@@ -19,8 +19,7 @@ from tuiprobe.labelling.betting import Bools, Floats
 from tuiprobe.labelling.certificate import Certificate
 from tuiprobe.labelling.survey import NOBODY, Pool
 from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit
-from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.unattended.compute import (
     LEFT_OUT_LEVEL,
     LEVEL,
@@ -28,7 +27,7 @@ from tuiprobe.probes.unattended.compute import (
     above_thresholds,
     last_passed,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.results import NotRun
 
 TITLE = "How much may run unattended"
 SEED: Final = 61
@@ -88,13 +87,9 @@ def gaussian_classes(n: int, rng: Rng, centres: Floats) -> SetFeatures:
 def fitted_head(n: int, rng: Rng, centres: Floats, others: SetFeatures) -> tuple[Answers, Answers]:
     """Fits a head to n pictures; returns its answers on each without it, and on new pictures."""
     images = gaussian_classes(n, rng, centres)
-    labels = np.asarray(images.labels)
-    fit = fit_ridge(images.features, labels, CLASSES)
-    assert isinstance(fit, RidgeFit)
-    weight, bias = fit.weight.astype(np.float32), fit.bias.astype(np.float32)
-    head = HeadArrays(weight, bias, regression=True)
-    left_out = LeaveOneOut.of(labels, fit.remainders, CLASSES)
-    images = SetFeatures("val", images.features, labels, left_out=left_out)
+    fitted = fit_head(images, CLASSES)
+    assert not isinstance(fitted, NotRun)
+    head, images = fitted
     source = cross_fit(head, images, images)
     assert isinstance(source, CrossFitted)
     scores = (Logits(head, of).confidences(source.pooled) for of in (images, others))

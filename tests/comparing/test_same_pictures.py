@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -13,17 +14,27 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from sklearn.linear_model import Ridge
 
 import tuiprobe
 from tests.comparing.test_not_compared import CLASSES, answer, paint
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
-from tuiprobe.comparing.decision_section import write_decision
+from tuiprobe.comparing.decision_section import describe_decision, write_decision
 from tuiprobe.comparing.differences import compare_runs
+from tuiprobe.comparing.page import compare_page
 from tuiprobe.comparing.runs import read_runs
-from tuiprobe.results import is_known
+from tuiprobe.comparing.same_pictures import shared_pictures
+from tuiprobe.numbers import NORMAL_95
+from tuiprobe.probes.base.ridge import fit_ridge
+from tuiprobe.probes.intervals import paired_difference
+from tuiprobe.results import NotRun, is_known
+from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.pictures import differing
+from tuiprobe.tui.screens.compare import Compared
+from tuiprobe.tui.screens.pictures import PictureSets
 
 ROWS = 90
 
@@ -114,7 +125,7 @@ def test_pictures_of_another_folder_are_the_same_by_content(
         printed = capsys.readouterr().out
         if form == ["--json"]:
             content = json.loads(printed)["decision"]
-            assert (content["evidence"], content["question"]) == ("pictures", "elsewhere")
+            assert (content["evidence"], content["question"]) == ("pictures", "photos")
         else:
             assert "60 labelled pictures" in " ".join(printed.split())
             assert "found least often" in " ".join(printed.split())
@@ -182,3 +193,91 @@ def test_class_folders_of_a_target_are_the_next_step(
     labelled = decided(*runs)
     assert (labelled.evidence, labelled.verdict) == ("labels", "best")
     assert labelled.answers_from == ""
+
+
+@pytest.mark.slow
+def test_pictures_that_differ_are_shown_of_runs_with_other_rows(
+    root: Path, labels: NDArray[np.int64]
+) -> None:
+    """One run lost two rows, the other has them in another order."""
+    turned = np.random.default_rng(1).permutation(ROWS)
+    paths = [
+        vectors(root, "h", 0.9, labels, order=np.arange(ROWS), lost=[7, 8]),
+        vectors(root, "ii", 0.4, labels, order=turned),
+    ]
+    runs = read_runs(paths)
+    ((name, (first, second)),) = shared_pictures(runs).items()
+    pairs = list(zip(first.at(first.everything()), second.at(second.everything()), strict=True))
+    assert len(pairs) == ROWS - 2
+    assert all(one.path == other.path and one.label == other.label for one, other in pairs)
+    places = differing([first, second])
+    assert len(places) == sum(one.answer != other.answer for one, other in pairs) > 0
+    assert all(one.answer != other.answer for one, other in zip(
+        first.at(places), second.at(places), strict=True
+    ))  # fmt: skip
+    decision = decide(runs)
+    page = compare_page(runs, decision, []).replace("\xa0", " ")
+    assert f"Where they differ, {len(places)} of {ROWS - 2}" in page
+    (row,) = Compared.read(paths).rows
+    assert (row.data, row.differ) == (name, len(places))
+    rows = {of.name: of for of in PictureSets(paths, data=name).rows}
+    assert len(rows["models differ"].places) == len(places)
+
+
+@pytest.mark.slow
+def test_heads_fitted_to_the_labels_decide_where_one_run_has_no_head_that_answers(
+    root: Path, labels: NDArray[np.int64]
+) -> None:
+    """The right answers are those of explicit refits without each row."""
+    paths = [vectors(root, "kk", 0.9, labels), vectors(root, "lll", 0.5, labels)]
+    first, second = read_runs(paths)
+    right = []
+    for run, path in zip((first, second), paths, strict=True):
+        x = np.load(path.parent / "x.npy")
+        fit = fit_ridge(x, labels, 3)
+        assert not isinstance(fit, NotRun)
+        answers = []
+        for i in range(ROWS):
+            others = np.arange(ROWS) != i
+            ridge = Ridge(alpha=fit.penalty, solver="svd")
+            ridge.fit(x[others], np.eye(3)[labels[others]])
+            answers.append(ridge.predict(x[i : i + 1]).argmax() == labels[i])
+        right.append(np.array(answers))
+        assert run.images["rows"].values["linear"].tolist() == answers
+    own = decide([first, second])
+    assert not own.fitted
+    images = replace(second.images["rows"], values={"linear": right[1]}, answers=None)
+    decision = decide([first, second._replace(images={"rows": images})])
+    assert (decision.evidence, decision.fitted, decision.not_compared) == ("pictures", True, ())
+    right = [right[row.place] for row in decision.models]
+    gained, lost = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    expected, change = paired_difference(gained, lost, ROWS, 1.35 * NORMAL_95), decision.models[1]
+    assert is_known(change.difference)
+    assert (change.difference.low, change.difference.high) == pytest.approx(
+        (expected.low, expected.high)
+    )
+    for row, answers in zip(decision.models, right, strict=True):
+        assert not isinstance(row.accuracy, NotRun)
+        assert row.balanced is not None
+        assert row.least_found is not None
+        assert row.accuracy.value == pytest.approx(answers.mean())
+    table = describe_decision(decision, [first, second]).content[1]
+    assert isinstance(table, Table)
+    assert {"labels", "measured", "balanced"} <= {column.id for column in table.columns}
+
+
+def test_pictures_that_a_sample_left_out_are_named_with_the_option_that_measures_them(
+    root: Path,
+) -> None:
+    photos = paint(root / "many", 3)
+    runs = []
+    for n, name in enumerate(("one-many", "two-many")):
+        table = answer(root / f"{name}.csv", {"many": photos}, 0.6, n)
+        runs.append(root / "runs" / name)
+        tuiprobe.probe(
+            f"answers:{table}", photos, output=runs[-1], classes=list(CLASSES), progress=False,
+            sample=40,
+        )  # fmt: skip
+    decision = decided(*runs)
+    assert (decision.verdict, decision.pictures, decision.unmeasured) == ("undecided", 40, 20)
+    assert "--sample 0" in decision.sentence

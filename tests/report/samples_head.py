@@ -8,7 +8,7 @@ import numpy as np
 from tests.report.samples import report
 from tuiprobe.catalog.effective_robustness import bundled
 from tuiprobe.probes.ablation.compute import ChannelAblations, Chosen, ablate_channels
-from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.calibration.compute import Calibration, probe_calibration
 from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
@@ -17,7 +17,7 @@ from tuiprobe.probes.linear.compute import Labelled, Linear, linear_accuracy
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, probe_robustness
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
 from tuiprobe.probes.unattended.compute import Ranked, Unattended, unattended
-from tuiprobe.results import Report
+from tuiprobe.results import NotRun, Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -57,10 +57,10 @@ def linear() -> Linear:
     rng = np.random.default_rng(0)
     noise = rng.normal(size=item.features.shape)
     noisy = replace(item, features=(item.features + noise).astype(np.float32))
-    labelled = Labelled(noisy, 8, 400, [replace(noisy, name="v2")], in_use=(head, noisy))
-    result = linear_accuracy(labelled, 0)
-    assert isinstance(result, Linear)
-    return result
+    fitted = fit_head(noisy, 8)
+    assert not isinstance(fitted, NotRun)
+    labelled = Labelled(*fitted, 400, [replace(noisy, name="v2")], other=(head, noisy))
+    return linear_accuracy(labelled, 0)
 
 
 def unattended_answers() -> Unattended:

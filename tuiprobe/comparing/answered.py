@@ -1,26 +1,41 @@
 """The labelled pictures in question of several runs, and which run is right on each of them.
 
 Pictures are matched by content, stored vectors by their id column, or else by row number. Runs are
-compared on the pictures that all of them answer.
+compared on the pictures that all of them answer; where not all have a head that does, by heads
+fitted to the labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.comparing.runs import Run
-from tuiprobe.comparing.same_pictures import MatchedBy, MeasuredSet, SharedRows, pictures_groups
+from tuiprobe.comparing.same_pictures import (
+    CommonRows,
+    MatchedBy,
+    MeasuredSet,
+    common_rows,
+    pictures_groups,
+)
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.results import Estimate, Frozen
 from tuiprobe.results.accuracy import sets_in_question
 from tuiprobe.results.base import Count
+from tuiprobe.results.proportions import LEFT_OUT_REACH
+from tuiprobe.results.section import PerImage
 from tuiprobe.run.head_file import class_name, read_head
+from tuiprobe.run.records import read_plan
+from tuiprobe.run.samples import read_samples
+
+_KINDS: Final[tuple[PerImage, ...]] = ("correct", "linear")
+"""Whose answers are compared: those of the heads in use, else of heads fitted to the labels."""
 
 
 class FoundClass(Frozen):
@@ -47,29 +62,38 @@ class AnsweredPictures:
     """The same labelled pictures, and which of several runs is right on each.
 
     Attributes:
-        data: Name of the set in the first of the runs.
+        sets: Name of the set in each of the runs, `[M]`.
         runs: Index of each run among those that are compared, `[M]`.
         right: bool `[M, n]`.
         classes: int64 `[n]`, index of the class of each label in `names`; -1 where not known.
         names: Names of the classes that occur.
         widening: Factor of each run on the ranges of its accuracy, `[M]`; see `Answers.widening`.
         paired_by: How the pictures were matched.
+        headless: Which of `runs` have no head that answers. Where any has none, heads fitted to the
+            labels answer for all, each picture without it.
         left_out: Pictures of any of these runs that are not among the `n`.
+        unmeasured: Further pictures that all runs found, of which they measured a sample.
     """
 
-    data: str
+    sets: tuple[str, ...]
     runs: tuple[int, ...]
     right: NDArray[np.bool_]
     classes: Int64
     names: tuple[str, ...]
     widening: tuple[float, ...]
     paired_by: MatchedBy = "contents"
+    headless: tuple[int, ...] = ()
     left_out: int = 0
+    unmeasured: int = 0
 
     @property
     def pictures(self) -> int:
         """Number of pictures."""
         return int(self.right.shape[1])
+
+    def data(self, run: int) -> str:
+        """Returns what a run calls the set."""
+        return self.sets[self.runs.index(run)]
 
     def lead(self, first: int, second: int, reach: float = NORMAL_95) -> Estimate:
         """Returns the accuracy of one model minus that of another, by Bonett and Price.
@@ -152,55 +176,57 @@ def _error_of_mean(variance: NDArray[np.float64], counts: Int64) -> float:
 def answered_pictures(runs: Sequence[Run]) -> AnsweredPictures | None:
     """Returns the labelled pictures in question that most runs answer; None without two runs."""
     asked = {n: of for n, run in enumerate(runs) if (of := _asked(run)) is not None}
-    group = pictures_groups(asked)[0] if asked else []
-    return _together(group, asked) if len(group) > 1 else None
+    answering = (
+        (kind, [n for n in group if kind in asked[n].values.values])
+        for kind in _KINDS
+        for group in pictures_groups(asked)
+    )
+    kind, group = max(answering, key=lambda of: len(of[1]), default=("correct", []))
+    return _together(group, asked, kind) if len(group) > 1 else None
 
 
 def _asked(run: Run) -> MeasuredSet | None:
-    """Returns the labelled set in question of a run that knows which of its answers are right."""
+    """Returns the labelled set in question of a run."""
     for data in sets_in_question(run.report.data):
         values = run.images.get(data.name)
-        if data.labelled and values is not None and "correct" in values.values and len(values.ids):
+        if data.labelled and values is not None and len(values.ids):
             return MeasuredSet(run, data.name)
     return None
 
 
-def _together(group: Sequence[int], asked: Mapping[int, MeasuredSet]) -> AnsweredPictures:
+def _together(
+    group: Sequence[int], asked: Mapping[int, MeasuredSet], kind: PerImage
+) -> AnsweredPictures:
     """Returns the pictures of a group of runs, whose first one is matched with each other."""
-    first, *others = (asked[n] for n in group)
-    n = len(first.values.ids)
-    places = np.full((len(group), n), -1)
-    places[0] = np.arange(n)
-    by: list[MatchedBy] = []
-    for place, other in zip(places[1:], others, strict=True):
-        shared = first.shared(other)
-        assert isinstance(shared, SharedRows)  # or they were no group
-        place[shared.first] = shared.second
-        by.append(shared.by)
-    usable = np.asarray((places >= 0).all(axis=0), dtype=bool)
-    sets = [asked[number].values for number in group]
-    right = np.stack([
-        values.values["correct"][place[usable]].astype(bool)
-        for values, place in zip(sets, places, strict=True)
-    ])  # fmt: skip
-    classes, names = _classes(first, usable)
+    common = common_rows([asked[n] for n in group])
+    assert isinstance(common, CommonRows)  # or they were no group
+    sets = [asked[n].values for n in group]
+    right = np.stack([of.values[kind][rows] for of, rows in zip(sets, common.rows, strict=True)])
+    usable = np.isfinite(right).all(axis=0)
+    rows = common.rows[:, usable]
+    fitted = kind == "linear"
+    classes, names = (_labels if fitted else _classes)(asked[group[0]], rows[0])
     return AnsweredPictures(
-        data=first.name,
+        sets=tuple(asked[n].name for n in group),
         runs=tuple(group),
-        right=right,
+        right=right[:, usable].astype(bool),
         classes=classes,
         names=names,
-        widening=tuple(of.answers.widening if of.answers else 1.0 for of in sets),
-        paired_by="rows" if "rows" in by else by[0],
-        left_out=max(len(of.ids) for of in sets) - int(usable.sum()),
+        widening=tuple(
+            LEFT_OUT_REACH if fitted else of.answers.widening if of.answers else 1.0 for of in sets
+        ),
+        paired_by=common.by,
+        headless=tuple(n for n in group if fitted and "correct" not in asked[n].values.values),
+        left_out=max(len(of.ids) for of in sets) - rows.shape[1],
+        unmeasured=min(_unmeasured(asked[n]) for n in group),
     )
 
 
-def _classes(asked: MeasuredSet, usable: NDArray[np.bool_]) -> tuple[Int64, tuple[str, ...]]:
+def _classes(asked: MeasuredSet, usable: Int64) -> tuple[Int64, tuple[str, ...]]:
     """Returns the class of each usable picture by its label, and the names of the classes."""
     answers = asked.values.answers
     if answers is None or (answers.truth[usable] < 0).all():
-        return np.full(int(usable.sum()), -1), ()
+        return np.full(len(usable), -1), ()
     truth = answers.truth[usable]
     rows = np.unique(truth[truth >= 0])
     try:
@@ -209,3 +235,25 @@ def _classes(asked: MeasuredSet, usable: NDArray[np.bool_]) -> tuple[Int64, tupl
         names = ()
     classes = np.where(truth < 0, -1, np.searchsorted(rows, truth.clip(min=rows[0])))
     return classes, tuple(class_name(names, row) for row in rows.tolist())
+
+
+def _unmeasured(asked: MeasuredSet) -> int:
+    """Returns how many pictures of a set its run found and did not measure."""
+    try:
+        record = next(of for of in read_plan(asked.run.directory).sets if of.name == asked.name)
+    except TuiprobeError:
+        return 0
+    return record.found - record.planned
+
+
+def _labels(asked: MeasuredSet, usable: Int64) -> tuple[Int64, tuple[str, ...]]:
+    """Returns the same where no head answers with these classes."""
+    directory = asked.run.directory
+    try:
+        samples = read_samples(directory)[asked.name]
+        record = next(of for of in read_plan(directory).sets if of.name == asked.name)
+    except TuiprobeError:
+        return np.full(len(usable), -1), ()
+    labels = np.array([samples[i].label for i in asked.values.ids[usable].tolist()], np.int64)
+    rows, classes = np.unique(labels, return_inverse=True)
+    return classes, tuple(record.classes[row] for row in rows.tolist())

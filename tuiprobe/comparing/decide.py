@@ -104,7 +104,7 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
                 place=n,
                 model=runs[n].report.model.name,
                 run=plain(str(runs[n].directory.path)),
-                accuracy=_accuracy(runs, n, data, labels),
+                accuracy=_accuracy(runs, n, data, labels, answered),
                 standing=order.standings.get(n, "not compared"),
                 difference=order.leads.get(n, NOT_COMPARED if number else REFERENCE),
                 at_least=order.at_least.get(n),
@@ -116,10 +116,12 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
         fields = label_fields(runs, order, data, labels)
     else:
         fields = {
-            "question": answered.data,
+            "question": answered.data(order.order[0]),
             "pictures": answered.pictures,
             "left_out": answered.left_out,
+            "unmeasured": answered.unmeasured,
             "paired_by": answered.paired_by,
+            "fitted": bool(answered.headless),
             "more": order.more,
         }
     notes = [*_pictures_notes(answered, models), *weakening(runs, labels)]
@@ -147,7 +149,8 @@ def _evidence(
     chosen = _Evidence("none", ModelOrder("undecided", [*range(len(runs))], {}, {}))
     if answered is not None:
         order = order_by_pictures(runs, answered)
-        chosen = _Evidence("pictures", order, (answered.data,), (), answered)
+        name = answered.data(order.order[0])
+        chosen = _Evidence("pictures", order, (name,), (), answered)
     elif by_shifts is not None:
         chosen = _Evidence("shifts", by_shifts, shifts, shifts)
     if isinstance(labels, LabelEvidence):
@@ -214,6 +217,9 @@ def _pictures_notes(
         left = count_of(answered.left_out, "labelled picture")
         yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
     names = {row.place: row.model for row in models}
+    if answered.headless:
+        silent = listed([names[n] for n in answered.headless], NAMED)
+        yield f"no head of {silent} answers: all are compared by heads fitted to these labels"
     widened = zip(answered.runs, answered.widening, strict=True)
     fitted = [names[n] for n, widening in widened if widening != 1]
     if 0 < len(fitted) < len(answered.runs):
@@ -249,8 +255,13 @@ def _accuracy(
     place: int,
     target: SetSummary | None,
     labels: LabelEvidence | NotRun | None,
+    answered: AnsweredPictures | None,
 ) -> Accuracy | NotRun:
     """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
+    if answered is not None and answered.headless and place in answered.runs:
+        fitted = runs[place].report.figure_or_absent("linear")
+        if is_known(fitted):
+            return accuracy_from(fitted, answered.data(place), "measured")
     known = best_accuracy(runs[place].report, None if target is None else target.name)
     if isinstance(labels, LabelEvidence) and place in labels.places:
         by_labels = labels.status.candidates[labels.places[place]].accuracy

@@ -24,7 +24,8 @@ class DecidedModel(Frozen):
         place: Its place among the runs as they were given, from 0.
         model: Its name, which no other one has.
         run: Its run directory as it was named; empty where that is not known.
-        accuracy: On the pictures in question, or else in distribution, by its best evidence.
+        accuracy: On the pictures in question, or else in distribution, by its best evidence; where
+            fitted heads are compared, that of the fitted head.
         standing: `take` it; `as good` as the best within `MARGIN`; `behind` the reference by the
             range of the difference; `not the best`, without a range that says behind whom; by
             labels `at most 2 points better` than the one to take; `undecided`; `not compared`.
@@ -64,11 +65,14 @@ class Decision(Frozen):
         models: In order. The first one is to be taken, or leads; it is the reference of all
             differences. Without evidence in the order in which they were given.
         target: The target set that all models have and that could be labelled; empty without one.
-        question: By labelled pictures, the set that they are of; else empty.
+        question: By labelled pictures, the set that they are of in the first model; else empty.
         pictures: Pictures of the target that can be labelled, or labelled pictures that all models
             answer.
         left_out: Labelled pictures that not all models answer.
+        unmeasured: Further labelled pictures that all runs found: `--sample 0` measures them.
         paired_by: By labelled pictures, how they were matched between the runs; else None.
+        fitted: By labelled pictures, whether heads fitted to their labels answer, since not all
+            models have a head that does.
         labels: Pictures of the target that are labelled.
         shifts: The labelled shifts that the mean is of.
         command: What to type to decide it by labels, or to find stronger evidence; empty where
@@ -95,7 +99,9 @@ class Decision(Frozen):
     question: str = ""
     pictures: Count = 0
     left_out: Count = 0
+    unmeasured: Count = 0
     paired_by: MatchedBy | None = None
+    fitted: bool = False
     labels: Count = 0
     shifts: tuple[str, ...] = ()
     command: str = ""

@@ -92,17 +92,20 @@ def _models(decision: Decision, runs: Sequence[Run]) -> SectionContent:
         TableColumn("largest_loss", "largest loss", [_loss(run.report) for run in runs]),
         TableColumn("images_per_second", "speed", [_speed(row) for row in decision.models]),
     ]
-    models = decision.models
+    models, heads = decision.models, ", fitted heads" if decision.fitted else ""
+    in_use = ("in distribution", "{}, in distribution")
+    if decision.fitted:
+        in_use = ("heads in use", "on {}, heads in use")
     columns = [
         TableColumn("model", "model", [row.model for row in models]),
         TableColumn("standing", "decision", [row.standing for row in models]),
         TableColumn("difference", lead, [_lead(row) for row in models]),
-        *accuracy_columns(runs, known, "labels", ("on your pictures", "on {}")),
+        *accuracy_columns(runs, known, "labels", (f"on your pictures{heads}", f"on {{}}{heads}")),
         TableColumn("balanced", "balanced accuracy", [_balanced(row) for row in models]),
         TableColumn(
             "least_found", "class found least often", [_least_found(row) for row in models]
         ),
-        *accuracy_columns(runs, known, "measured", ("in distribution", "{}, in distribution")),
+        *accuracy_columns(runs, known, "measured", in_use),
         *mean_columns(runs, "mean of shifts"),
         *(() if many else costs),
         *accuracy_columns(runs, known, "estimate", ("your pictures, estimated", "{}, estimated")),
@@ -117,9 +120,11 @@ def _known(decision: Decision, model: DecidedModel, run: Run) -> dict[Evidence, 
     """Returns the accuracies of a model by their evidence; labelled pictures are the user's."""
     report = run.report
     first = best_accuracy(report, report.data[0].name if report.data else None)
-    known = {of.evidence: of for of in (model.accuracy, first) if not isinstance(of, NotRun)}
+    known = {of.evidence: of for of in (first, model.accuracy) if not isinstance(of, NotRun)}
     if decision.evidence == "pictures" and "measured" in known:
         known["labels"] = known.pop("measured")
+    if decision.fitted and not isinstance(first, NotRun):
+        known["measured"] = first
     return known
 
 

@@ -84,11 +84,15 @@ def _labels_of_a_model(answered: AnsweredPictures, runs: Sequence[Run]) -> Itera
         every_answer,
     )
 
+    own = [row for row, widening in enumerate(answered.widening) if widening == 1]  # not fitted
+    if not own:
+        return
+    runs, right = [runs[row] for row in own], answered.right[own]
     names = [run.report.model.name for run in runs]
-    models, n = answered.right.shape
+    models, n = right.shape
     wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
-    answers = np.where(answered.right, 0, wrong)
-    labels = LabelledPictures(answered.data, answers, np.zeros(n, dtype=np.int64))
+    answers = np.where(right, 0, wrong)
+    labels = LabelledPictures(answered.sets[0], answers, np.zeros(n, dtype=np.int64))
     specs = [unless_damaged(partial(read_spec, run.directory)) for run in runs]
     of_table = any(spec is not None and spec.labels for spec in specs)
     exact = list(every_answer(labels, names)) if of_table else []

@@ -12,6 +12,7 @@ from tuiprobe.comparing.differences import Comparison
 from tuiprobe.comparing.differences_section import describe_details
 from tuiprobe.comparing.forest import paired_chart, paired_rows
 from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.html import sections_html
@@ -19,7 +20,7 @@ from tuiprobe.report.label_page import small_jpeg
 from tuiprobe.results import TopImage
 from tuiprobe.results.section import SectionContent, Strip, StripEnd, Table
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
+from tuiprobe.run.pictures import Pictures, Places, differing
 
 SHOWN: Final = 8
 """Pictures on which models differ that a page shows."""
@@ -40,13 +41,13 @@ def compare_page(
         everything: Whether all other figures of each pair are listed.
     """
     decided = describe_decision(decision, runs)
-    ordered = [runs[row.place] for row in decision.models]
     evidence: list[SectionContent] = []
     if chart := paired_chart(paired_rows(decision, comparisons), decision.models[0].model):
         evidence.append(chart)
     small: dict[tuple[str, int], bytes] = {}
-    if (shared := _first_shared(decision, ordered)) is not None:
-        strip, small = _strip(*shared, [row.model for row in decision.models])
+    compared = [row for row in decision.models if row.standing != "not compared"]
+    if (shared := _first_shared(decision, [runs[row.place] for row in compared])) is not None:
+        strip, small = _strip(*shared, [row.model for row in compared])
         evidence.append(strip)
     at = next(i for i, piece in enumerate(decided.content) if isinstance(piece, Table)) + 1
     content = (*decided.content[:at], *evidence, *decided.content[at:])
@@ -60,15 +61,11 @@ def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Picture
 
     With it the places of the images on which they differ; None where they differ on none.
     """
-    sets = []
     with suppress(TuiprobeError):  # the decision and the figures need none of it
-        sets = [read_pictures(run.directory, run.images) for run in runs]
-    for name in (decision.target, decision.question, *decision.shifts):
-        if sets and all(name in of for of in sets):
-            shared = [of[name] for of in sets]
-            with suppress(TuiprobeError):
-                if (places := differing(shared)).size:
-                    return shared, places
+        shared = shared_pictures(runs)
+        for name in (decision.target, decision.question, *decision.shifts):
+            if name in shared and (places := differing(shared[name])).size:
+                return shared[name], places
     return None
 
 

@@ -17,12 +17,13 @@ from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.results import NotRun, SetSummary, is_known
+from tuiprobe.results.accuracy import sets_in_question
 from tuiprobe.results.headlines import MEAN_SHIFT
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name
 from tuiprobe.run.per_image import OTHER_IMAGES, SetValues
-from tuiprobe.run.pictures import read_digests
+from tuiprobe.run.pictures import Pictures, read_digests, read_pictures
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.samples import read_samples, row_name
 
@@ -90,6 +91,62 @@ class MeasuredSet(NamedTuple):
         if isinstance(shared, SharedRows) and len(shared.first) < FEWEST_SHARED * most:
             return OTHER_IMAGES
         return shared
+
+
+class CommonRows(NamedTuple):
+    """Rows of the pictures that several sets hold, in the order of the first set.
+
+    Attributes:
+        rows: int64 `[M, n]`, rows in the values of each set.
+        by: How they were matched.
+    """
+
+    rows: NDArray[np.int64]
+    by: MatchedBy
+
+
+def common_rows(sets: Sequence[MeasuredSet]) -> CommonRows | NotRun:
+    """Returns the rows of the pictures that all sets hold, or why one holds others than the first.
+
+    Args:
+        sets: Each as one run measured it.
+    """
+    first, *others = sets
+    rows = np.full((len(sets), len(first.values.ids)), -1)
+    rows[0] = np.arange(rows.shape[1])
+    by: MatchedBy = "contents"
+    for row, other in zip(rows[1:], others, strict=True):
+        shared = first.shared(other)
+        if isinstance(shared, NotRun):
+            return shared
+        row[shared.first] = shared.second
+        by = "rows" if "rows" in (by, shared.by) else shared.by
+    return CommonRows(rows[:, (rows >= 0).all(axis=0)], by)
+
+
+def shared_pictures(runs: Sequence[Run]) -> dict[str, list[Pictures]]:
+    """Returns the pictures that all runs hold as each of them answers them, by set of the first.
+
+    They are of sets of one name, and of the only labelled set of each run, whatever it is called;
+    in the order of the first run.
+
+    Raises:
+        DamagedFileError: If a file of a run is missing or damaged.
+    """
+    answers = [read_pictures(run.directory, run.images) for run in runs]
+    alone = [[data.name for data in sets_in_question(run.report.data)] for run in runs]
+    shared = {}
+    for name in answers[0]:
+        names = [name] * len(runs)
+        if all(len(of) == 1 for of in alone) and alone[0] == [name]:
+            names = [of for (of,) in alone]
+        if not all(of in by_set for of, by_set in zip(names, answers, strict=True)):
+            continue
+        common = common_rows([MeasuredSet(*of) for of in zip(runs, names, strict=True)])
+        if isinstance(common, CommonRows):
+            of_each = zip(names, answers, common.rows, strict=True)
+            shared[name] = [by_set[of].select(rows) for of, by_set, rows in of_each]
+    return shared
 
 
 def pictures_groups(sets: Mapping[int, MeasuredSet]) -> list[list[int]]:

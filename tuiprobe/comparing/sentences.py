@@ -24,6 +24,9 @@ RISK: Final = "risk at most 5 %"
 _LEAST_SAID: Final = 0.001
 """A lead that may be smaller than this is not said: the risk stands in its place."""
 
+_ROUNDED_TO_ZERO: Final = 0.005
+"""A range from below this needs a decimal place to be read as one that does not hold 0."""
+
 
 def sentence(decision: Decision, runs: Sequence[Run]) -> str:
     """Returns a decision in one sentence."""
@@ -32,6 +35,7 @@ def sentence(decision: Decision, runs: Sequence[Run]) -> str:
     if decision.evidence == "labels":
         return _by_labels(decision, decision.take, _chosen(decision, runs))
     like = " and others like them" if decision.evidence == "pictures" else ""  # they are a sample
+    like += _fitted(decision)
     words = f"best on {by(decision)}{like}{_lead(decision)}"
     if decision.verdict == "within":
         words = (
@@ -62,6 +66,7 @@ def _undecided(decision: Decision) -> str:
     text = f"Undecided between {listed([row.model for row in undecided], NAMED)} on {by(decision)}"
     if decision.evidence != "pictures":
         return f"{text}."
+    text += _fitted(decision)
     lead = undecided[1].difference
     if is_known(lead):
         pair = f"{models[0].model} leads {undecided[1].model} by "
@@ -70,15 +75,26 @@ def _undecided(decision: Decision) -> str:
     return f"{text}{_more(decision)}."
 
 
+def _fitted(decision: Decision) -> str:
+    return " with heads fitted to their labels" if decision.fitted else ""
+
+
 def _more(decision: Decision) -> str:
     """Returns how many more labelled pictures would decide, in words; empty if that is unknown."""
     if decision.pictures < FEWEST_PICTURES:
-        return f"; fewer than {FEWEST_PICTURES} decide nothing"
+        return f"; fewer than {FEWEST_PICTURES} decide nothing{_unmeasured(decision)}"
     if decision.close:
         return f"; more pictures hardly would tell: they are within {MARGIN_POINTS} of each other"
-    if decision.more is None:
+    known = decision.more is not None
+    more = f"; about {_rounded(decision.more or 0):,} more like them would tell" if known else ""
+    return more + _unmeasured(decision)
+
+
+def _unmeasured(decision: Decision) -> str:
+    """Returns how many labelled pictures were not measured, and the option that measures them."""
+    if not decision.unmeasured:
         return ""
-    return f"; about {_rounded(decision.more):,} more like them would tell"
+    return f"; {decision.unmeasured:,} of {decision.question} are not measured yet: --sample 0"
 
 
 def _rounded(count: int) -> int:
@@ -120,8 +136,9 @@ def _lead(decision: Decision) -> str:
     lead: Figure = nearest.difference
     if not is_known(lead):
         return ""
-    if ends_of(lead)[0] > 0:
-        return f", {lead.with_interval()} ahead of {nearest.model}"
+    if (low := ends_of(lead)[0]) >= _LEAST_SAID:
+        shown = lead.with_interval(places=1 if low < _ROUNDED_TO_ZERO else None)
+        return f", {shown} ahead of {nearest.model}"
     if nearest.at_least is not None and nearest.at_least >= _LEAST_SAID:
         return f", at least {_rounded_down(nearest.at_least)} points ahead of {nearest.model}"
     return f" ({RISK} that {nearest.model} is better)"

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from tuiprobe.evidence.identity import Contents, counted_once, near_copies
 from tuiprobe.files import DIGEST_BYTES, DamagedFileError
-from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.base.inputs import ShardSums, TapArrays
 from tuiprobe.probes.base.ridge import LeaveOneOut
 from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
-from tuiprobe.results import Fingerprint, NotRun, SetSummary, Skipped
+from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
@@ -298,6 +298,20 @@ class RunReader:
         answers = self.head_file.answers.get(fitted.data)
         images = SetFeatures(fitted.data, arrays["features"], labels, answers, ids=arrays["ids"])
         return self._left_out(images, fitted)
+
+    @cached_property
+    def fitted_to_labels(self) -> tuple[HeadArrays, SetFeatures] | NotRun:
+        """A head fitted to the labels in distribution, and these images; the head in use if it is.
+
+        Each image is to be answered without it.
+        """
+        fitted, name = self.fitted_images, self.id_and_shifts[0].name
+        if fitted is not None and isinstance(self.head, HeadArrays):
+            return self.head, fitted
+        if not self.id_and_shifts[0].labelled:
+            return Inapplicable(reason=f"{name} has no labels")
+        record = next(record for record in self.sets if record.name == name)
+        return fit_head(self.distinct_images(name), len(record.classes))
 
     def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:
         """Returns the images that the head was fitted to, to be answered without each."""

@@ -13,6 +13,12 @@ from tuiprobe.results.base import Estimate, Figure, NotRun
 
 _Float64 = npt.NDArray[np.float64]
 
+LEFT_OUT_REACH: Final = 1.35
+"""How much wider ranges are of images that a head was fitted to, each answered without it.
+
+Such a share varies more about the accuracy of the head fitted to all than a binomial one does: its
+standard deviation is 1.1 to 1.35 times as large (docs/heads.md).
+"""
 
 MOST_UNANSWERED: Final = 0.05
 """Share of images without an answer that count as wrong; where more have none, it is not known."""

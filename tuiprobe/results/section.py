@@ -369,9 +369,9 @@ class Section(Frozen):
         return self
 
 
-PerImage = Literal["correct", "kurtosis", "confidence"]
+PerImage = Literal["correct", "kurtosis", "confidence", "linear"]
 """The values that a run keeps of each image: whether the head is right, kurtosis of the final
-representation, largest softmax probability."""
+representation, largest softmax probability, whether a head fitted to the other labels is right."""
 
 
 class BaselineLine(Frozen):

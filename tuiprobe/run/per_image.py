@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -30,7 +30,9 @@ OTHER_CONTENTS: Final = NotRun(reason="images of other contents")
 
 _LISTED: Final = "samples/"
 _CONTENTS: Final = "contents/"
-_KINDS: Final[dict[PerImage, str]] = {"correct": "u1", "kurtosis": "f4", "confidence": "f4"}
+_KINDS: Final[dict[PerImage, str]] = {
+    "correct": "u1", "kurtosis": "f4", "confidence": "f4", "linear": "f4",
+}  # fmt: skip
 _MOST_WIDENING: Final = 100.0
 _ANSWERS: Final = {"answer": "i4", "second": "i4", "truth": "i4", "confidence": "f8"}
 _UNCALIBRATED: Final = "uncalibrated"
@@ -69,6 +71,12 @@ class Answers:
     uncalibrated: NDArray[np.float64] | None = None
     temperature: float | None = None
 
+    def select(self, images: NDArray[np.int64]) -> Answers:
+        """Returns the answers on some of the images."""
+        columns = {part: getattr(self, part)[images] for part in _ANSWERS}
+        uncalibrated = None if self.uncalibrated is None else self.uncalibrated[images]
+        return replace(self, uncalibrated=uncalibrated, **columns)
+
     @property
     def ranking(self) -> NDArray[np.float64]:
         """The confidence that orders images: the model's own, else the calibrated one."""
@@ -97,6 +105,12 @@ class SetValues:
     ids: NDArray[np.int64]
     values: Mapping[PerImage, NDArray[Any]]
     answers: Answers | None = None
+
+    def select(self, images: NDArray[np.int64]) -> SetValues:
+        """Returns the set with some of its images, whose list has no digest."""
+        values = {kind: array[images] for kind, array in self.values.items()}
+        answers = None if self.answers is None else self.answers.select(images)
+        return SetValues("", "", self.ids[images], values, answers)
 
     def differs_from(self, other: SetValues) -> NotRun | None:
         """Returns why the images of two runs are not the same; None where they are."""

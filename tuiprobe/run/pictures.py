@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import UsageError
 from tuiprobe.results.report import Report
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
@@ -43,7 +43,8 @@ class Pictures:
     Attributes:
         directory: The run.
         record: The set.
-        values: What the run keeps of each image; its ids are ascending.
+        values: What the run keeps of each image; its ids are ascending, or in the order of another
+            run.
         samples: Samples of the set by id.
         names: The class of each row of the head.
     """
@@ -72,6 +73,10 @@ class Pictures:
         if self.record.files:
             return {}
         return read_digests(self.directory, self.record)
+
+    def select(self, places: Places) -> Pictures:
+        """Returns the set with some of its images, in that order."""
+        return replace(self, values=self.values.select(places))
 
     def at(self, places: Places) -> list[Prediction]:
         """Returns images at some places, in that order."""
@@ -216,15 +221,9 @@ def differing(sets: Sequence[Pictures]) -> Places:
     """Returns the images on which models differ, those first that the first model is most sure of.
 
     Args:
-        sets: The same images as each model answers them.
-
-    Raises:
-        DataError: If the images are not the same; says what differs.
+        sets: The same images as each model answers them, in one order.
     """
     first = sets[0]
-    for other in sets[1:]:
-        if difference := other.values.differs_from(first.values):
-            raise DataError(f"{first.record.name}: {difference.reason}")
     if any(of.values.answers is None for of in sets):
         return np.empty(0, dtype=np.int64)
     names = [

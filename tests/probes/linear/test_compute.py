@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge
 
-from tuiprobe.probes.base.head_arrays import SetFeatures
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.base.ridge import fit_ridge
 from tuiprobe.probes.linear.compute import DRAWS, Labelled, Linear, linear_accuracy, stratified
 from tuiprobe.results import NotRun, is_known
@@ -21,8 +21,9 @@ DATA, TARGET = (array[_ORDER] for array in load_digits(return_X_y=True))
 
 
 def digits(n: int, **more: Any) -> Labelled:
-    images = SetFeatures("val", DATA[:n].astype("f4"), TARGET[:n], ids=np.arange(n))
-    return Labelled(images, 10, n, **more)
+    fitted = fit_head(SetFeatures("val", DATA[:n].astype("f4"), TARGET[:n], ids=np.arange(n)), 10)
+    assert not isinstance(fitted, NotRun)
+    return Labelled(*fitted, n, **more)
 
 
 def refits(n: int) -> np.ndarray:
@@ -38,9 +39,7 @@ def refits(n: int) -> np.ndarray:
 
 
 def made(labelled: Labelled, seed: int = 0) -> Linear:
-    result = linear_accuracy(labelled, seed)
-    assert isinstance(result, Linear)
-    return result
+    return linear_accuracy(labelled, seed)
 
 
 def test_each_image_is_answered_by_a_head_fitted_to_the_others() -> None:
@@ -82,7 +81,7 @@ def test_it_is_compared_with_the_head_in_use_on_the_same_images() -> None:
     labelled = digits(300)
     weight = np.random.default_rng(0).normal(size=(10, 64)).astype("f4")
     other = HeadArrays(weight)
-    result = made(digits(300, in_use=(other, labelled.images)))
+    result = made(digits(300, other=(other, labelled.images)))
     right = (labelled.images.features @ weight.T).argmax(1) == labelled.images.labels
     accuracy = result.sets[0].accuracy
     assert is_known(result.difference)
@@ -110,4 +109,4 @@ def test_few_images_have_no_curve_and_say_so() -> None:
     assert len(result.curve) == 1
     assert not is_known(result.gain)
     constant = SetFeatures("val", np.ones((20, 3), "f4"), np.arange(20) % 2)
-    assert isinstance(linear_accuracy(Labelled(constant, 2, 20), 0), NotRun)
+    assert isinstance(fit_head(constant, 2), NotRun)

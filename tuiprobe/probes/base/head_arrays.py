@@ -8,20 +8,13 @@ from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
-from tuiprobe.probes.base.ridge import LeaveOneOut
+from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.results import Inapplicable, NotRun
+from tuiprobe.results.proportions import LEFT_OUT_REACH
 from tuiprobe.run.checked_arrays import HeadArrays
 
 LOGIT_ROWS = 2048
 """Images whose logits are in memory at once."""
-
-LEFT_OUT_REACH = 1.35
-"""How much wider ranges are of images that a head was fitted to, each answered without it.
-
-Such a share varies more about the accuracy of the head fitted to all than a binomial one does: its
-standard deviation is 1.1 to 1.35 times as large (docs/heads.md).
-"""
-
 
 FITTED_TO_THEM = Inapplicable(reason="the head was fitted to these images as they are")
 """Why representations of images that a head was fitted to are not changed."""
@@ -81,6 +74,24 @@ class SetFeatures:
     def classes_of_rows(self, rows: int) -> Int64:
         """Returns the class that each of K rows of a head answers for, int64 [K]; -1 for none."""
         return np.arange(rows) if self.answers is None else np.asarray(self.answers)
+
+
+def fit_head(images: SetFeatures, classes: int) -> tuple[HeadArrays, SetFeatures] | NotRun:
+    """Fits a head to labelled images.
+
+    Args:
+        images: Their labels are rows of the head.
+        classes: Rows of the head.
+
+    Returns:
+        The head, and the images, each to be answered without it; or why there is no head.
+    """
+    labels = np.asarray(images.labels)
+    fit = fit_ridge(images.features, labels, classes)
+    if isinstance(fit, NotRun):
+        return fit
+    head = HeadArrays(fit.weight.astype(np.float32), fit.bias.astype(np.float32), regression=True)
+    return head, replace(images, left_out=LeaveOneOut.of(labels, fit.remainders, classes))
 
 
 def finite_and_nonzero(images: SetFeatures) -> Bool:
@@ -239,6 +250,11 @@ def answered_right(head: HeadArrays, images: SetFeatures) -> Bool:
     for span, logits in logit_blocks(head, images, scaled=False):
         right[span] = answers[logits.argmax(axis=1)] == labels[span]
     return right
+
+
+def right_counted(head: HeadArrays, images: SetFeatures) -> Bool:
+    """Returns the same as accuracies count it: a representation of zeros is wrong."""
+    return answered_right(head, images) & images.features.any(axis=1)
 
 
 def hits(head: HeadArrays, images: SetFeatures) -> int:

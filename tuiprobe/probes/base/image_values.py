@@ -21,6 +21,7 @@ from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     answered_right,
     finite_and_nonzero,
+    right_counted,
     usable_images,
 )
 from tuiprobe.probes.base.row_statistics import blocks, has_kurtosis, shares_and_kurtosis
@@ -35,8 +36,9 @@ def image_values(run: RunReader) -> ImageValues:
     """Returns the values of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
-    of images. Images whose representation is not finite are not among them; one whose
-    representation has length 0 in float32 is wrong, and has no confidence.
+    of images, and in distribution the right answers of a head fitted to the labels. Images whose
+    representation is not finite are not among them; one whose representation has length 0 in
+    float32 is wrong, and has no confidence.
     """
     data, temperatures = {data.name: data for data in run.data}, Temperatures(run)
     return {
@@ -68,6 +70,8 @@ def _of_set(
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
                 answers = replace(answers, uncalibrated=values["confidence"][order])
+    if features.name == run.id_and_shifts[0].name and not alone:
+        values |= _fitted_right(run, ids, values)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
@@ -77,6 +81,19 @@ def _of_set(
         values={kind: array[order] for kind, array in values.items()},
         answers=answers,
     )
+
+
+def _fitted_right(
+    run: RunReader, ids: NDArray[np.int64], values: dict[PerImage, NDArray[Any]]
+) -> dict[PerImage, NDArray[Any]]:
+    """Returns which of the images with these ids a head fitted to the labels answers rightly."""
+    if isinstance(run.fitted_to_labels, NotRun):
+        return {}
+    head, images = run.fitted_to_labels
+    if head is run.head:
+        return {"linear": values["correct"]} if "correct" in values else {}
+    right = dict(zip(np.asarray(images.ids).tolist(), right_counted(head, images), strict=True))
+    return {"linear": np.array([right.get(id, np.nan) for id in ids.tolist()])}
 
 
 def has_confidence(run: RunReader) -> bool:

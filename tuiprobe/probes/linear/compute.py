@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.head_arrays import (
-    LEFT_OUT_REACH,
     SetFeatures,
     answered_right,
+    fit_head,
+    right_counted,
 )
 from tuiprobe.probes.base.inputs import Bool, Float64, Int64
-from tuiprobe.probes.base.ridge import LeaveOneOut, RidgeFit, fit_ridge
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import Estimate, Figure, Inapplicable, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
-from tuiprobe.results.proportions import wilson
+from tuiprobe.results.proportions import LEFT_OUT_REACH, wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -107,44 +107,37 @@ class Labelled:
     """What a head is fitted to, and what it answers besides.
 
     Attributes:
-        images: Distinct labelled images of the in-distribution set; labels are rows of the head.
-        classes: Rows of the head.
+        head: Fitted to the images.
+        images: Distinct labelled images of the in-distribution set, to be answered without each;
+            labels are rows of the head.
         found: Images of the source.
         shifts: Labelled sets whose labels are rows of the head, with the rows that may answer.
-        fitted: The head in use, where it was fitted to these images; `images.left_out` is set then.
-        in_use: The head in use and the same images as it answers them, where it is another one.
+        in_use: Whether it is the head that answers in this run.
+        other: The head in use and the same images as it answers them, where it is another one.
         train: Whether the images are a train part.
     """
 
+    head: HeadArrays
     images: SetFeatures
-    classes: int
     found: int
     shifts: Sequence[SetFeatures] = ()
-    fitted: HeadArrays | None = None
-    in_use: tuple[HeadArrays, SetFeatures] | None = None
+    in_use: bool = False
+    other: tuple[HeadArrays, SetFeatures] | None = None
     train: bool = False
 
 
-def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
-    """Fits a head to all images, and others to subsets of them.
+def linear_accuracy(labelled: Labelled, seed: int) -> Linear:
+    """Says how right the head fitted to all images is, and fits others to subsets of them.
 
     Args:
-        labelled: The images.
+        labelled: The head and the images.
         seed: Seed of the subsets.
     """
-    images, head = labelled.images, labelled.fitted
+    images, head = labelled.images, labelled.head
     labels = np.asarray(images.labels)
-    if head is None:
-        fit = fit_ridge(images.features, labels, labelled.classes)
-        if isinstance(fit, NotRun):
-            return fit
-        head = _arrays(fit)
-        left_out = LeaveOneOut.of(labels, fit.remainders, labelled.classes)
-        images = replace(images, left_out=left_out)
-    n = len(labels)
-    right = answered_right(head, images) & images.features.any(axis=1)  # as accuracies count them
+    n, right = len(labels), right_counted(head, images)
     whole = wilson(int(right.sum()), n, images.reach, images.unanswerable)
-    curve, half = _curve(images, labelled.classes, seed)
+    curve, half = _curve(images, len(head.weight), seed)
     counts = np.bincount(labels)
     return Linear(
         data=images.name,
@@ -153,7 +146,7 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
         classes=int((counts > 0).sum()),
         single=int((counts == 1).sum()),
         largest=float(counts.max() / n),
-        in_use=labelled.fitted is not None,
+        in_use=labelled.in_use,
         train=labelled.train,
         sets=(
             LinearAccuracy(data=images.name, images=n, accuracy=whole),
@@ -161,13 +154,8 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear | NotRun:
         ),
         curve=(*curve, CurvePoint(images=n, accuracy=whole)),
         gain=_gain(right, half),
-        difference=_difference(right, labelled.in_use),
+        difference=_difference(right, labelled.other),
     )
-
-
-def _arrays(fit: RidgeFit) -> HeadArrays:
-    weight, bias = fit.weight.astype(np.float32), fit.bias.astype(np.float32)
-    return HeadArrays(weight, bias, regression=True)
 
 
 def _on_shift(head: HeadArrays, shift: SetFeatures) -> LinearAccuracy:
@@ -192,14 +180,14 @@ def _curve(images: SetFeatures, classes: int, seed: int) -> tuple[list[CurvePoin
         for draw in range(min(DRAWS, max(1, MOST_DRAWN * parts // n))):
             rng = np.random.default_rng([seed, parts, draw])
             chosen = stratified(labels, parts, rng)
-            fit = fit_ridge(images.features[chosen], labels[chosen], classes)
+            fit = fit_head(images.select(chosen), classes)
             rest = np.flatnonzero(~chosen)
             if isinstance(fit, NotRun) or not rest.size:
                 continue
             if rest.size > MOST_TESTED:
                 rest = np.sort(rng.choice(rest, MOST_TESTED, replace=False))
             others = SetFeatures(images.name, images.features[rest], labels[rest])
-            right[rest] += answered_right(_arrays(fit), others)
+            right[rest] += answered_right(fit[0], others)
             tested[rest] += 1
             fitted.append(int(chosen.sum()))
         if not fitted:
@@ -245,13 +233,13 @@ def _gain(right: Bool, half: Float64) -> Figure:
     return Estimate(value=value, low=low, high=high, unit="points", n=n, method=method)
 
 
-def _difference(right: Bool, in_use: tuple[HeadArrays, SetFeatures] | None) -> Figure:
+def _difference(right: Bool, other: tuple[HeadArrays, SetFeatures] | None) -> Figure:
     """Returns how much more often the fitted head is right than another one, on the same images."""
-    if in_use is None:
+    if other is None:
         return SAME_HEAD
-    head, images = in_use
+    head, images = other
     if images.labels is None:
         return images.unlabelled
-    other = answered_right(head, images) & images.features.any(axis=1)
-    gained, lost = int((right & ~other).sum()), int((other & ~right).sum())
+    theirs = right_counted(head, images)
+    gained, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
     return paired_difference(gained, lost, len(right), LEFT_OUT_REACH * NORMAL_95)

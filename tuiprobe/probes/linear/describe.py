@@ -14,7 +14,7 @@ from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.linear.compute import Labelled, Linear, LinearAccuracy, linear_accuracy
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import Inapplicable, NotRun, is_known
+from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import columns
 from tuiprobe.results.headlines import LABELS_CURVE
 from tuiprobe.results.section import Chart, Code, Section, SectionContent, Text
@@ -46,34 +46,30 @@ class FittedHead(Probe[Inputs, Linear]):
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads labelled representations, and the head in use."""
         first, *shifts = run.id_and_shifts
-        if not first.labelled:
-            return Inapplicable(reason=f"{first.name} has no labels")
-        names = {record.name: tuple(record.classes) for record in run.sets}
-        classes = names[first.name]
-        fitted = run.fitted_images
-        in_use, head, images = None, None, run.distinct_images(first.name)
-        if isinstance(run.head, HeadArrays):
+        fitted = run.fitted_to_labels
+        if isinstance(fitted, NotRun):
+            return fitted
+        head, images = fitted
+        in_use, other = head is run.head, None
+        if isinstance(run.head, HeadArrays) and not in_use:
             answered = run.head_sets[0]
-            if fitted is not None:
-                head, images = run.head, fitted
-                classes = tuple(run.head_file.classes)
-            else:
-                same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
-                in_use = run.head, answered.select(np.argsort(np.asarray(answered.ids))[same])
+            same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
+            other = run.head, answered.select(np.argsort(np.asarray(answered.ids))[same])
+        names = {record.name: tuple(record.classes) for record in run.sets}
         row = {name: number for number, name in enumerate(names[first.name])}
         others = [
             _as_rows(run, data.name, names[data.name], row)
             for data in shifts
-            if data.labelled and set(names[data.name]) <= row.keys() and head is None
+            if data.labelled and set(names[data.name]) <= row.keys() and not in_use
         ]
         record = next(record for record in run.sets if record.name == first.name)
         kept = run.head_file.fitted
         train = kept is not None and kept.tested is not None
-        labelled = Labelled(images, len(classes), record.found, others, head, in_use, train)
+        labelled = Labelled(head, images, record.found, others, in_use, other, train)
         return Inputs(labelled, run.spec.seed)
 
-    def compute(self, inputs: Inputs, options: Options) -> Linear | NotRun:
-        """Fits the heads."""
+    def compute(self, inputs: Inputs, options: Options) -> Linear:
+        """Fits the heads of the curve."""
         return linear_accuracy(inputs.labelled, inputs.seed)
 
     def describe(self, result: Linear, subject: Subject) -> Section:

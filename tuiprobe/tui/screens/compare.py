@@ -25,6 +25,7 @@ from tuiprobe.comparing.differences_section import headline_name, kind, overlap_
 from tuiprobe.comparing.forest import paired_rows
 from tuiprobe.comparing.label_evidence import label_evidence
 from tuiprobe.comparing.runs import Run, read_runs
+from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, interval
 from tuiprobe.plaintext import holds_all, plain
@@ -33,7 +34,7 @@ from tuiprobe.request import shown_command
 from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.accuracy import with_range
 from tuiprobe.results.section import Code
-from tuiprobe.run.pictures import Pictures, differing, read_pictures
+from tuiprobe.run.pictures import Pictures, differing
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
@@ -205,19 +206,20 @@ def _difference_rows(
     decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
 ) -> list[DifferenceRow]:
     """Returns the paired differences, then the target, each with the pictures that differ."""
-    sets: list[dict[str, Pictures]] = [{} for _ in decision.models]
-    with suppress(TuiprobeError):  # the decision and the figures need none of it
-        ordered = [runs[row.place] for row in decision.models]
-        sets = [read_pictures(run.directory, run.images) for run in ordered]
-    pictures = dict(zip((row.model for row in decision.models), sets, strict=True))
     by_name = {row.model: row for row in decision.models}
     first, *others = by_name
+    pictures: dict[str, dict[str, list[Pictures]]] = {}
+    for other in others:
+        with suppress(TuiprobeError):  # the decision and the figures need none of it
+            both = [runs[by_name[name].place] for name in (first, other)]
+            pictures[other] = shared_pictures(both)
+    sets = {name for shared in pictures.values() for name in shared}
     paired = paired_rows(decision, comparisons)
     over = {"labels": decision.target, "pictures": decision.question}.get(
         decision.evidence, (*decision.shifts, "")[0]
     )
     wanted: list[tuple[str, str, Figure, str]] = [
-        (row.name, row.model, row.difference, row.name if row.name in sets[0] else over)
+        (row.name, row.model, row.difference, row.name if row.name in sets else over)
         for row in paired
     ]
     shown = {data for *_, data in wanted}
@@ -226,12 +228,10 @@ def _difference_rows(
         wanted += [(decision.target, other, missing, decision.target) for other in others]
 
     def differ(name: str, other: str, data: str) -> int | None:
-        if name not in sets[0] and decision.evidence == "shifts":
+        if name not in sets and decision.evidence == "shifts":
             return None  # a mean over several sets
-        both = [pictures[model].get(data) for model in (first, other)]
-        with suppress(TuiprobeError):  # other images
-            return len(differing([one for one in both if one is not None])) if all(both) else None
-        return None
+        both = pictures.get(other, {}).get(data)
+        return None if both is None else len(differing(both))
 
     return [
         DifferenceRow(name, by_name[model], figure, data, differ(name, model, data))

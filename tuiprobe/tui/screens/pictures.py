@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input
 
+from tuiprobe.comparing.runs import read_run
+from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, number
@@ -64,9 +65,8 @@ def picture_rows(sets: Sequence[Pictures]) -> Iterator[PictureRow]:
     """
     first, data = sets[0], sets[0].record.name
     if len(sets) > 1:
-        with suppress(TuiprobeError):  # other images
-            places = differing(sets)
-            yield PictureRow(data, "models differ", f"{len(places):,}", places)
+        places = differing(sets)
+        yield PictureRow(data, "models differ", f"{len(places):,}", places)
     classes = first.by_class()
     if classes:
         wrong = first.wrong()
@@ -96,10 +96,11 @@ class PictureSets:
 
     def __init__(self, runs: Sequence[Path], models: Sequence[str] = (), data: str = "") -> None:
         self._run, self._models = RunDir(runs[0]), list(models)
-        answers = [read_pictures(RunDir(run)) for run in runs]
-        names = [name for name in answers[0] if all(name in by_set for by_set in answers)]
-        names.sort(key=lambda name: name != data)
-        self._sets = {name: [by_set[name] for by_set in answers] for name in names}
+        if len(runs) == 1:
+            sets = {name: [of] for name, of in read_pictures(self._run).items()}
+        else:
+            sets = shared_pictures([read_run(RunDir(run)) for run in runs])
+        self._sets = {name: sets[name] for name in sorted(sets, key=lambda name: name != data)}
         self._originals = {
             name: Originals(sets[0].record.source) for name, sets in self._sets.items()
         }
