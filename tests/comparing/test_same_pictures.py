@@ -231,7 +231,7 @@ def test_heads_fitted_to_the_labels_decide_where_one_run_has_no_head_that_answer
     """The right answers are those of explicit refits without each row."""
     paths = [vectors(root, "kk", 0.9, labels), vectors(root, "lll", 0.5, labels)]
     first, second = read_runs(paths)
-    right = []
+    right: list[NDArray[np.bool_]] = []
     for run, path in zip((first, second), paths, strict=True):
         x = np.load(path.parent / "x.npy")
         fit = fit_ridge(x, labels, 3)
@@ -256,11 +256,11 @@ def test_heads_fitted_to_the_labels_decide_where_one_run_has_no_head_that_answer
     assert (change.difference.low, change.difference.high) == pytest.approx(
         (expected.low, expected.high)
     )
-    for row, answers in zip(decision.models, right, strict=True):
+    for row, each in zip(decision.models, right, strict=True):
         assert not isinstance(row.accuracy, NotRun)
         assert row.balanced is not None
         assert row.least_found is not None
-        assert row.accuracy.value == pytest.approx(answers.mean())
+        assert row.accuracy.value == pytest.approx(each.mean())
     table = describe_decision(decision, [first, second]).content[1]
     assert isinstance(table, Table)
     assert {"labels", "measured", "balanced"} <= {column.id for column in table.columns}

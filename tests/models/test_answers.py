@@ -22,6 +22,7 @@ from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.models.registry import LOADERS
+from tuiprobe.probes.targets.class_mix import bound_accuracy
 from tuiprobe.report.reading import read_report
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.subject import NO_REPRESENTATION
@@ -235,6 +236,29 @@ def test_answers_without_confidences_have_neither_calibration_nor_estimates(worl
     assert np.isnan(answers.confidence).all()
     assert {of.confidence for of in report.predictions()} == {None}
     assert set(answers.second) == {-1}
+
+
+def test_answers_without_confidences_have_the_bound_by_class_mix_and_no_estimate(folder):
+    rows = []
+    for name, classes in (("labelled", ["a", "b", "c", "d"]), ("street", [""])):
+        for n in range(160):
+            label = classes[n % len(classes)]
+            path = folder / name / label / f"{n}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (n, len(name), 0)).save(path)
+            rows.append([name, f"{label}/{n}.png" if label else path.name, label or "a"])
+    with (folder / "mix.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["set", "path", "class"], *rows])
+    report = tuiprobe.probe(
+        f"answers:{folder / 'mix.csv'}", folder / "labelled", target=str(folder / "street"),
+        classes=list("abcd"), sample=0, output=folder / "mixed", progress=False,
+    )  # fmt: skip
+    bound, estimate = (report.figure(f"target.{id}") for id in ("most_right", "uncalibrated"))
+    assert bound.value == pytest.approx(bound_accuracy(*np.array([[40] * 4, [160, 0, 0, 0]]))[0])
+    assert 0.25 < bound.value < 0.6
+    assert isinstance(estimate, NotRun)
+    assert estimate.remedy
+    assert not any(of.data == "street" for of in report.accuracies)
 
 
 @pytest.mark.parametrize("columns", ["class", "confidence", "nine", "seven", "four", "tenths"])

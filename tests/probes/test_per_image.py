@@ -106,7 +106,7 @@ def test_what_is_not_known_is_not_kept(tmp_path: Path) -> None:
     found = read_per_image(a_run(tmp_path / "linear"))
     assert found["plain"].values.keys() == {"kurtosis", "confidence"}
     cosines = read_per_image(a_run(tmp_path / "cosines", normalize=True))
-    assert cosines["val"].values.keys() == {"correct", "kurtosis"}  # the scale is unknown
+    assert cosines["val"].values.keys() == {"correct", "kurtosis", "linear"}  # no scale
 
 
 def test_images_are_known_by_their_list_not_by_their_folder(tmp_path: Path) -> None:

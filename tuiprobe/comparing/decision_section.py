@@ -44,8 +44,11 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
     """
     ordered = [runs[row.place] for row in decision.models]
     reports = [run.report for run in ordered]
-    models = [row.model for row in decision.models]
-    curves = labels_chart(models, reports, folded=decision.evidence != "pictures")
+    same = [row for row in decision.models if row.standing != "not compared"]
+    curves = labels_chart(
+        [row.model for row in same], [runs[row.place].report for row in same],
+        folded=decision.evidence != "pictures",
+    )  # fmt: skip
     return Section(
         title="Decision",
         headline=(decision.sentence,),

@@ -19,8 +19,7 @@ from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.options import probe_options, with_options
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import BUILT_IN, PROBES, registry
-from tuiprobe.probes.base.confidence import scale_known
-from tuiprobe.probes.base.image_values import image_values
+from tuiprobe.probes.base.image_values import NO_CONFIDENCES, has_confidence, image_values
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.base.short_paths import without_folders
 from tuiprobe.probes.base.vector_forms import vector_notes
@@ -88,8 +87,14 @@ def make_report(
     """
     run = RunReader(directory)
     report = _ask_all(run, progress, until)
-    write_per_image(directory, run.plan.key, image_values(run))
+    write_per_image(directory, run.plan.key, image_values(run, fitted=_is_fitted(report)))
     return report
+
+
+def _is_fitted(report: Report) -> bool:
+    """Returns whether a head was fitted to the labels."""
+    part = report.part_of("linear")
+    return part is not None and part.not_run is None
 
 
 @fixed_threads()
@@ -117,7 +122,7 @@ def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> 
         run.spec = replace(run.spec, probe=tuple(with_options(run.spec.probe, options)))
     timings = _timings_again(directory, run.plan.key)
     report = _ask_all(run).model_copy(update={"timings": timings})
-    images = image_values(run)
+    images = image_values(run, fitted=_is_fitted(report))
     withdraw_results(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
@@ -235,11 +240,8 @@ def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
         return None
     if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
         return NO_REPRESENTATION
-    unsure = isinstance(run.head, HeadArrays) and not scale_known(run.head)
-    if unsure and probe.id in ("targets", "calibration"):
-        remedy = "give a column confidence, or one of probabilities for each class"
-        return NotRun(reason="the answers have no confidences", remedy=remedy)
-    return None
+    unsure = isinstance(run.head, HeadArrays) and not has_confidence(run)
+    return NO_CONFIDENCES if unsure and probe.id == "calibration" else None
 
 
 def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:

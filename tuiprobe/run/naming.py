@@ -151,7 +151,7 @@ def _words(name: str, text: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return "" if value is None else str(value).strip(",")  # names between commas end in one
+    return "" if value is None else str(value).removeprefix("imagefolder:").strip(",")
 
 
 def _directories(runs: Sequence[NamedRun]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,24 +31,38 @@ from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.per_image import Answers, ConfidenceColumn, ImageValues, SetValues, list_digest
 
+NO_CONFIDENCES: Final = NotRun(
+    reason="the answers have no confidences",
+    remedy="give a column confidence, or one of probabilities for each class",
+)
 
-def image_values(run: RunReader) -> ImageValues:
+
+def image_values(run: RunReader, *, fitted: bool = False) -> ImageValues:
     """Returns the values of single images of a run whose shards are merged.
 
     Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
     of images, and in distribution the right answers of a head fitted to the labels. Images whose
     representation is not finite are not among them; one whose representation has length 0 in
     float32 is wrong, and has no confidence.
+
+    Args:
+        run: A run whose shards are merged.
+        fitted: Whether a head was fitted to the labels by now, whose answers are then among them.
     """
     data, temperatures = {data.name: data for data in run.data}, Temperatures(run)
+    first = run.id_and_shifts[0].name if fitted else None
     return {
-        images.name: _of_set(run, data[images.name], images, temperatures)
+        images.name: _of_set(run, data[images.name], images, temperatures, images.name == first)
         for images in run.answered_sets
     }
 
 
 def _of_set(
-    run: RunReader, data: SetSummary, features: SetFeatures, temperatures: Temperatures
+    run: RunReader,
+    data: SetSummary,
+    features: SetFeatures,
+    temperatures: Temperatures,
+    fitted: bool,
 ) -> SetValues:
     ids = np.asarray(features.ids)
     order, samples = np.argsort(ids), run.samples[features.name]
@@ -70,7 +84,7 @@ def _of_set(
                 values["confidence"] = np.full(len(ids), np.nan)
                 values["confidence"][counted] = logits.confidences().confidence
                 answers = replace(answers, uncalibrated=values["confidence"][order])
-    if features.name == run.id_and_shifts[0].name and not alone:
+    if fitted:
         values |= _fitted_right(run, ids, values)
     contents = run.measured.sets[features.name].contents or ""
     listed = [samples[i] for i in ids[order].tolist()]
@@ -130,7 +144,7 @@ def ranked_answers(
     """
     assert isinstance(run.head, HeadArrays)
     if not has_confidence(run):
-        return NotRun(reason="its answers have no confidences")
+        return NO_CONFIDENCES
     temperature = 1.0 if scale_known(run.head) else temperatures.of(images)
     if temperature is None:
         return NotRun(reason="its scale is not known, and no temperature could be fitted")

@@ -273,6 +273,7 @@ class Images:
         targets: Sets without labels.
         names: Class name of each row of the head.
         listed: Sample id of each image, int64 [n], and its path, by name of the target set.
+        no_confidences: Why answers have no confidences, so that nothing is estimated from them.
     """
 
     first: SetFeatures
@@ -280,6 +281,7 @@ class Images:
     targets: Sequence[SetFeatures]
     names: Sequence[str] = ()
     listed: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(default_factory=dict)
+    no_confidences: NotRun | None = None
 
 
 def estimate_targets(head: HeadArrays, images: Images) -> Targets:
@@ -296,6 +298,8 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
 
     def fitted(masked: SetFeatures) -> CrossFitted | NotRun:
         """Cross-fits once per class mask; the first fit and the last one are kept."""
+        if images.no_confidences is not None:
+            return images.no_confidences
         answers = masked.answers
         key = b"" if answers is None else np.asarray(answers, dtype=np.int64).tobytes()
         if key not in fits:
@@ -405,7 +409,7 @@ def _target(
     elif isinstance(source, NotRun):
         value = mean_confidence(head, scores)
         fields = {
-            "uncalibrated": value,
+            "uncalibrated": images.no_confidences or value,
             "labels": labels_needed(scores.confidence, value.value) if is_known(value) else None,
         }
     else:

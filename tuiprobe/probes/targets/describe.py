@@ -8,6 +8,7 @@ from typing import Final, get_args
 from tuiprobe import numbers
 from tuiprobe.plaintext import count_of, listed
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.image_values import NO_CONFIDENCES, has_confidence
 from tuiprobe.probes.content import answered, heading, prose, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
@@ -65,6 +66,10 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             return NotRun(reason="no target set", remedy=remedy)
         first, *shifts = run.head_sets
         names = run.head_file.classes
+        if not has_confidence(run):
+            return run.head, Images(
+                first, shifts, run.target_sets, names, no_confidences=NO_CONFIDENCES
+            )
         listed = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
