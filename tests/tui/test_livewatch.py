@@ -214,12 +214,11 @@ def test_a_tail_holds_the_last_whole_lines_of_a_file(tmp_path: Path) -> None:
     assert len(tail.lines()) == 2000
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, MemoryError, RecursionError])
 def test_a_thread_that_cannot_read_says_so_and_goes_on(
-    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> NoReturn:
-        raise error
+        raise MemoryError
 
     run = live_run(tmp_path)
     monkeypatch.setattr(livewatch, "read_live", fail)

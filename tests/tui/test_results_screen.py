@@ -557,7 +557,7 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(160, 50)) as pilot:
         counts = []
-        for _ in range(6):
+        for _ in range(4):
             await to_tab(pilot, app, "channels")
             counts.append(kept())
             app.pop_screen()

@@ -223,9 +223,6 @@ def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> N
         assert state(tmp_path).words == "running, waits for shards of rank 1"
 
 
-# Its words on the screens.
-
-
 # The screens.
 
 
