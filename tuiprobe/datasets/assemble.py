@@ -125,8 +125,8 @@ def with_options(suite: Suite, spec: RunSpec) -> Suite:
         DataError: If a file that an option names cannot be used, or does not fit a set.
     """
     if spec.labels and len(suite.sets) > 1:
-        sets = f"{suite.source} has {len(suite.sets)}; name your pictures by --data"
-        cause = f"belongs to one set of images, and {sets}"
+        several = f"{suite.source} has {len(suite.sets)}; name your pictures by --data"
+        cause = f"belongs to one set of images, and {several}"
         raise OptionError("labels", cause, f"--labels {cause}")
     names = written_classes(spec.classes) if spec.labels and spec.classes else ()
     sets = {
