@@ -167,10 +167,11 @@ def near_copies(
     norms = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(norms > 0, norms, 1)[:, None]
     near = np.zeros(len(rows), dtype=np.bool_)
-    for start in range(0, len(rows), 1024):
-        span = slice(start, start + 1024)
-        close = unit[span] @ unit.T > NEAR
-        near[span] = (close & (kind[span, None] != kind[None])).any(axis=1)
+    for start in range(0, len(rows), 1024):  # each pair once
+        close = unit[start : start + 1024] @ unit[start:].T > NEAR
+        first, second = (start + place for place in np.nonzero(close))
+        other = kind[first] != kind[second]
+        near[first[other]] = near[second[other]] = True
     if near.sum() <= MOST_NEAR * len(rows):
         return
     yield Doubt(
