@@ -84,15 +84,20 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
         mark="points", role="reference",
     )  # fmt: skip
     of_sets = any(row.name != rows[0].name for row in rows)
+    names = [row.model for row in rows]  # a name that is too long is cut at its end
+    if len(models) == 1:
+        names = [row.name for row in rows]
+    elif of_sets:
+        names = [f"{row.model} · {row.name}" for row in rows]
     single = " Sets: each interval is 95 % by itself." if of_sets else ""
     return Chart(
         id="paired",
         title=f"Leads of {reference} on the same pictures",
         x_label="",
-        y_label=f"lead of {reference}, points",
+        y_label="lead, points",
         series=(*drawn, zero),
         y_unit="points",
-        ticks=tuple(row.name if len(models) == 1 else f"{row.name} · {row.model}" for row in rows),
+        ticks=tuple(names),
         note=f"{rows[0].name}: ranges of all pairs hold together with 95 %.{single} All are of the "
         "same images for both models.",
         across=True,

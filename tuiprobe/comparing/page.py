@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -24,6 +25,9 @@ from tuiprobe.run.pictures import Pictures, Places, differing
 
 SHOWN: Final = 8
 """Pictures on which models differ that a page shows."""
+
+_EACH: Final = 4
+"""Models up to which the answer of each stands below a picture; of more, how many gave which."""
 
 
 def compare_page(
@@ -86,7 +90,8 @@ def _strip(
     )
     captions = tuple(_answers(answers) for answers in zip(*shown, strict=True))
     count = f"{len(places):,} of {len(first.values.ids):,}"
-    end = StripEnd(label=f"answers of {' · '.join(models)}", images=images, captions=captions)
+    whose = " · ".join(models) if len(models) <= _EACH else f"{len(models)} models"
+    end = StripEnd(label=f"answers of {whose}", images=images, captions=captions)
     strip = Strip(
         id="differ", title=(f"Where they differ, {count}",), data=first.record.name, ends=(end,)
     )
@@ -94,6 +99,9 @@ def _strip(
 
 
 def _answers(answers: Sequence[Prediction]) -> str:
-    """Returns each model's answer on one picture, and its label where there is one."""
-    text = " · ".join(one.answer or "none" for one in answers)
+    """Returns the answers on one picture, and its label where there is one."""
+    words = [one.answer or "none" for one in answers]
+    text = " · ".join(words)
+    if len(words) > _EACH:
+        text = ", ".join(f"{count} {word}" for word, count in Counter(words).most_common())
     return text if answers[0].label is None else f"{text} (label {answers[0].label})"
