@@ -50,8 +50,8 @@ def resuming_arguments(path: Path) -> list[str]:
     from tuiprobe.spec import kind_of, run_option
 
     specs = [RunDir(run).spec_json() for run in runs_of(path)]
+    words, *_ = [headless_arguments(spec) for spec in specs]  # refuses what is no spec
     spec, models = specs[0], [spec["model"] for spec in specs]
-    words = headless_arguments(spec)
     if len(specs) > 1:
         if any({**other, "model": models[0]} != spec for other in specs):
             raise UsageError(f"its runs differ in more than their models: resume each in {path}")
