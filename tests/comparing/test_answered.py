@@ -168,6 +168,16 @@ def test_the_factor_of_a_fitted_head_widens_every_range() -> None:
     assert not any("fitted" in note for note in decide(plain).notes)
 
 
+def test_labels_are_not_called_the_answers_of_a_head_that_was_fitted_to_them() -> None:
+    first, second = of((True, False, 150), (True, True, 250))
+    own, other = answering("a", first), answering("b", second)
+    assert [doubt.id for doubt in decide([own, other]).doubts]
+    answers = own.images["val"].answers
+    assert answers is not None
+    fitted = answering("a", first, answers=replace(answers, widening=1.35))
+    assert decide([fitted, other]).doubts == ()
+
+
 def width(change: Estimate) -> float:
     assert change.low is not None
     assert change.high is not None
