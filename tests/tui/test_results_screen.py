@@ -127,7 +127,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: text_of(app, "#place").endswith("  DEMONSTRATION"))
         assert len(text_of(app, "#place")) == 58
 
-        await pilot.resize_terminal(80, 24)  # low: a line each of what there is no room for
+        await pilot.resize_terminal(80, 20)  # low: a line each of what there is no room for
         inside = next(view for view in blocks if view.block.block == "inside")
         await until(pilot, lambda: inside.outer_size.height == 1)
         for view in blocks[1:]:
