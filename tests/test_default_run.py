@@ -63,7 +63,7 @@ def test_the_default_goes_through_every_part(default_run) -> None:
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
     assert " right on val, " in done.stdout
-    assert len(done.stdout.splitlines()) <= 32
+    assert len(done.stdout.splitlines()) <= 22
     assert sum(len(block.lines) for block in card(report)) <= 18  # title and warning: 20 lines
     text = (directory / "report.md").read_text()
     assert text.startswith("# ")
