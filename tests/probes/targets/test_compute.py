@@ -62,7 +62,7 @@ def by_rule(own, expected, shifts, prior):
         max(r[0] - k_of(shifts[:i] + shifts[i + 1 :]) * (r[0] - r[1]), 0.1) - r[2]
         for i, r in enumerate(shifts)
     ]
-    half = (1.34 if left else 2.4) * (0.05 + 0.1 * max(k * (own - expected), 0))
+    half = (1.34 if left else 2.8) * (0.05 + 0.1 * max(k * (own - expected), 0))
     if len(left) >= 2:
         half = max(half, 1.6 * np.mean(np.abs(left)))
     return own - k * (own - expected), k, half, left
@@ -141,7 +141,7 @@ def test_a_second_opinion_outside_the_range_is_said():
     assert one.opinions_differ == (not shown.low <= second.value <= shown.high)
     closer = one.model_copy(update={"scaled": (one.scaled[0], one.scaled[0])})
     far = one.scaled[1].model_copy(
-        update={"accuracy": one.scaled[0].accuracy.model_copy(update={"value": first + 0.3})}
+        update={"accuracy": one.scaled[0].accuracy.model_copy(update={"value": first + 0.4})}
     )
     parted = one.model_copy(update={"scaled": (one.scaled[0], far)})
     assert not closer.opinions_differ

@@ -99,7 +99,10 @@ def test_confidence_and_the_worst_class_follow_from_the_files(run: Path) -> None
     assert card.card is not None
     confidence, worst = ("".join(map(str, text)) for text in card.card)
     gap = hand.gap("val")
-    assert f"is {abs(100 * gap):.1f} points too {'high' if gap > 0 else 'low'}" in confidence
+    assert (
+        f"is on average {abs(100 * gap):.1f} points too {'high' if gap > 0 else 'low'}"
+        in confidence
+    )
     result = part(report, Calibration)
     shift = next(one for one in result.classes if f" on {one.data}, " in worst)
     label = CLASSES.index(shift.worst[0].name)

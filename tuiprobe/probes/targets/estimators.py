@@ -187,7 +187,7 @@ FLOOR: Final = 0.05
 SLOPE: Final = 0.1
 """Half of an 80 % range grows with the scaled drop: `FLOOR + SLOPE * drop`, times one of these."""
 WITH_SHIFTS: Final = 1.34
-WITHOUT_SHIFTS: Final = 2.4
+WITHOUT_SHIFTS: Final = 2.8
 FEW_WRONG_ANSWERS: Final = 2.0
 """For an estimate that rests on few wrong answers and no labelled shift, and so is not scaled."""
 NOISE: Final = 0.2
@@ -258,7 +258,7 @@ def half_width(drop: float, errors: Sequence[float] = ()) -> float:
         errors: Errors of the left-out shifts; none where the run has no labelled shift.
 
     >>> round(half_width(0.2), 4), round(half_width(0.2, [0.1, -0.1]), 4)
-    (0.168, 0.16)
+    (0.196, 0.16)
     """
     half = (WITH_SHIFTS if errors else WITHOUT_SHIFTS) * (FLOOR + SLOPE * max(drop, 0.0))
     if len(errors) < CHECKED_FROM:
