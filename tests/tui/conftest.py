@@ -57,7 +57,7 @@ def forgotten() -> Iterator[None]:
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 40) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 120) -> None:
     """Waits until a condition holds and the screen shows it; a widget may not be there yet."""
     deadline = time.monotonic() + seconds
     while not _holds(condition):

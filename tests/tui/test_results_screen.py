@@ -16,7 +16,7 @@ import pytest
 from rich.segment import Segment
 from textual.widgets import Input, Static, Tabs
 
-from tests.engine.fake_run import FakeSet
+from tests.engine.fake_run import FakeSet, vouch
 from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import data_sets, model
 from tests.tui.conftest import drawn as drawn_screen
@@ -185,6 +185,7 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
     run = write_run(tmp_path / "run", hostile)
     whole = {"model": "mini_clip", "data": "/home/me/my photos", "sample": 5000}
     RunDir(run).spec_file.write_json(whole)
+    vouch(RunDir(run))
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await to_tab(pilot, app, "channels")
@@ -200,6 +201,7 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
         await pilot.press("escape")
         spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}  # of another version
         RunDir(run).spec_file.write_json(spec)
+        vouch(RunDir(run))
         await pilot.press("c")
         await until(pilot, lambda: len(app._notifications) > 0)
         assert len(copied) == 1
