@@ -19,7 +19,8 @@ import tuiprobe
 from tests.engine.colors import encoder_of, to_tensor
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.runs import read_runs
+from tuiprobe.comparing.notes import weakening
+from tuiprobe.comparing.runs import read_run, read_runs
 from tuiprobe.models.heads import Head
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.probes.targets.class_mix import bound_accuracy
@@ -259,6 +260,9 @@ def test_answers_without_confidences_have_the_bound_by_class_mix_and_no_estimate
     assert isinstance(estimate, NotRun)
     assert estimate.remedy
     assert not any(of.data == "street" for of in report.accuracies)
+    run = read_run(RunDir(folder / "mixed"))
+    notes = list(weakening([run, run], None))
+    assert [note for note in notes if note.startswith("right on street are at most")]
 
 
 @pytest.mark.parametrize("columns", ["class", "confidence", "nine", "seven", "four", "tenths"])

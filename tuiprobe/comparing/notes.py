@@ -8,8 +8,8 @@ from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS
-from tuiprobe.results import NotRun, Report
-from tuiprobe.results.accuracy import among_few
+from tuiprobe.results import NotRun, Report, is_known
+from tuiprobe.results.accuracy import MOST_RIGHT, among_few, if_same_mix
 
 NAMED = 4
 """Models that a note names."""
@@ -36,6 +36,7 @@ def weakening(
         if among_few(of)
     ]
     yield from by_models(few, len(runs))
+    yield from by_models(_bounds(reports), len(runs))
     yield from by_models(_types(reports), len(runs))
     known = {text for text, _ in warnings}
     yield from (note for note in label_notes(reports, labels) if note not in known)
@@ -43,6 +44,15 @@ def weakening(
         if labels.status.verdict == "contradictory":
             yield f"the labels of {labels.status.target} contradict each other"
         yield from labels.status.remarks()
+
+
+def _bounds(reports: Sequence[Report]) -> Iterator[tuple[str, Report]]:
+    """Yields what the mix of classes bounds on sets where nothing was measured or estimated."""
+    for report in reports:
+        known = {of.data for of in report.accuracies}
+        for bound in (named for part in report.parts for named in part.figures):
+            if bound.id == MOST_RIGHT and bound.data not in known and is_known(bound.figure):
+                yield f"right on {bound.data} are {if_same_mix(bound.figure.value)}", report
 
 
 def _types(reports: Sequence[Report]) -> list[tuple[str, Report]]:
