@@ -227,10 +227,20 @@ def test_paper_has_no_heading_alone_and_no_table_that_is_cut(
 
 def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -> None:
     for tab in shown(browser, folder / "report.html", script=False):
+        tab.value(UNFOLD)  # a browser does so without a script
         said = tab.text()
         for words in ("Your images", "Highest channels on val", "How to reproduce"):
             assert words in said
         assert "arrow keys" not in said  # offers nothing that does not work
+
+
+def test_a_picture_is_enlarged_on_a_click(browser: Browser, folder: Path) -> None:
+    for tab in shown(browser, folder / "report.html"):
+        tab.value(UNFOLD)
+        tab.value("document.querySelector('.pictures img').click()")
+        assert tab.value("document.querySelector('dialog.large[open] img').naturalWidth") > 0
+        tab.value("document.querySelector('dialog.large').click()")
+        assert tab.value("document.querySelectorAll('dialog[open]').length") == 0
 
 
 AUDIT = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(

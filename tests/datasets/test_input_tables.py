@@ -111,10 +111,7 @@ def test_a_list_and_a_file_of_labels_say_what_they_do_not_use(tmp_path: Path) ->
     words = "l.csv: not used: columns site (new 4, old 3), weight"
     assert load_dataset(f"csv:{file}").notes == (words,)
     images = labelled(load_dataset(f"imagefolder:{tmp_path / 'pets'}"), file)
-    assert images.notes == (
-        "labels are those of l.csv",
-        f"{words}; 2 rows of other pictures",
-    )
+    assert images.notes == (f"{words}; 2 rows of other pictures",)
 
 
 def test_a_table_of_answers_says_what_it_does_not_use(

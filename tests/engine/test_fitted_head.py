@@ -175,29 +175,38 @@ def test_the_card_says_how_each_was_answered_and_of_how_few(tmp_path: Path) -> N
     assert "too few to judge" in line
 
 
-def test_a_list_with_parts_is_fitted_to_train_and_judged_by_test(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["list", "folders", "folders without test"])
+def test_parts_are_fitted_to_train_and_judged_by_test(tmp_path: Path, form: str) -> None:
     rows = ["path,label,split"]
+    order, parts = ("train", "test", "val"), {}
     for i in range(60):
-        rng = np.random.default_rng(i)
-        Image.fromarray(rng.integers(0, 128 + 127 * (i % 2), (48, 48, 3), np.uint8)).save(
-            tmp_path / f"{i:02}.png"
-        )
-        rows.append(f"{i:02}.png,c{i % 2},{('train', 'test', 'val')[i // 20]}")
-    (tmp_path / "list.csv").write_text("\n".join(rows))
+        split = order[i // 20] if form != "folders without test" else ("train", "val")[i // 20 == 1]
+        path = f"{i:02}.png" if form == "list" else f"{split}/c{i % 2}/{i:02}.png"
+        parts[path] = split
+        rng, file = np.random.default_rng(i), tmp_path / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 128 + 127 * (i % 2), (48, 48, 3), np.uint8)).save(file)
+        rows.append(f"{path},c{i % 2},{split}")
+    if form == "list":
+        (tmp_path / "data" / "list.csv").write_text("\n".join(rows))
     report = tuiprobe.probe(
-        "mini_supervised", f"csv:{tmp_path}/list.csv", output=str(tmp_path / "run"), sample=0,
+        "mini_supervised", f"csv:{tmp_path}/data/list.csv" if form == "list" else tmp_path / "data",
+        output=str(tmp_path / "run"), sample=0,
         head="probe", batch_size=10, threads=1, workers=0,
     )  # fmt: skip
     fitted = read_head(RunDir(tmp_path / "run")).fitted
-    assert fitted.ids.tolist() == [*range(20), *range(40, 60)]
-    assert fitted.tested.tolist() == list(range(20, 40))
+    names, judged = sorted(parts), "val" if form == "folders without test" else "test"
+    judged_ids = [n for n, name in enumerate(names) if parts[name] == judged]
+    assert fitted.ids.tolist() == [n for n in range(60) if n not in judged_ids]
+    assert fitted.tested.tolist() == judged_ids
+    true = np.array([int(name[-5]) % 2 for name in names])
     features = load_file(next((tmp_path / "run" / "features").iterdir()) / "images.safetensors")
     of_test = np.isin(features["ids"], np.asarray(fitted.tested))
     stored = load_file(tmp_path / "run" / "head.safetensors")
     answers = (features["features"] @ stored["weight"].T + stored["bias"]).argmax(1)
     accuracy = part(report, Robustness).accuracies[0]
-    right = (answers == features["ids"] % 2)[of_test]
+    right = (answers == true[features["ids"]])[of_test]
     assert (accuracy.images, accuracy.left_out) == (20, False)
     assert accuracy.top1.value == right.mean()
     assert accuracy.top1.method == "Wilson"
-    assert sorted(predicted(report)) == list(range(20, 40))
+    assert sorted(predicted(report)) == judged_ids

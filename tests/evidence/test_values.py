@@ -28,6 +28,7 @@ from torchvision.datasets import ImageFolder
 import tuiprobe
 from tests.vectors.conftest import Run, measure
 from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.hugging_face import HuggingFaceSet
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.python_images import PythonImages
@@ -157,7 +158,7 @@ def test_a_mask_and_numbers_of_no_image_are_refused(street: Path, sampler: list[
 
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("split", ("train", "val")), ("Fold", ("0", "1")), ("is_valid", ("False", "True")),
+    [("split", ("train", "holdout")), ("Fold", ("0", "1")), ("is_valid", ("False", "True")),
      ("usage", ("Training", "PublicTest")), ("set", ("train", "val")),
      ("cv_fold", ("0", "1")), ("train", ("1", "0")), ("data_set", ("tr", "va"))],
 )  # fmt: skip
@@ -219,6 +220,10 @@ def test_metadata_and_folders_of_several_parts_are_refused(
     file.unlink()
     for part in ("train", "test"):
         copytree(street, tmp_path / part)
+    with pytest.raises(DataError, match="give one of these folders"):  # its head is not fitted
+        tuiprobe.probe("mini_clip", tmp_path, output=tmp_path / "run", progress=False)
+    (tmp_path / "train").rename(tmp_path / "val")
+    (tmp_path / "test").rename(tmp_path / "holdout")
     with pytest.raises(DataError, match="give one of these folders"):
         _ = load_dataset(f"imagefolder:{tmp_path}").classes
 
@@ -238,8 +243,11 @@ def test_rows_of_hugging_face_of_several_parts_are_refused(tmp_path: Path, stree
     )
     rows = datasets.Dataset.from_dict(content, features=features)
     rows.to_parquet(tmp_path / "x.parquet")
+    both = load_dataset(f"parquet:{tmp_path / 'x.parquet'}")
+    assert isinstance(both, HuggingFaceSet)
+    assert both.tested == [False] * 12 + [True] * 4  # for a head that is fitted
     with pytest.raises(DataError, match=r"split \(train 12, test 4\)"):
-        load_dataset(f"parquet:{tmp_path / 'x.parquet'}")
+        tuiprobe.probe("mini_clip", both.source, output=tmp_path / "run", progress=False)
     chosen = load_dataset(f"parquet:{tmp_path / 'x.parquet'}@split=test")
     assert len(chosen.samples) == len(load_dataset(chosen.source).samples) == 4
     with pytest.raises(DataError, match=r"rows.filter"):

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.datasets.content import Content, read_file, stamp_file
-from tuiprobe.datasets.input_tables import is_part_column, refuse_several_parts
+from tuiprobe.datasets.input_tables import (
+    SPLIT_COLUMNS,
+    SeveralPartsError,
+    is_part_column,
+    refuse_several_parts,
+    tested_parts,
+)
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
@@ -55,11 +61,11 @@ class HuggingFaceSet:
             raise DataError(f"{self.source} has no column of images (columns: {columns})")
         if len(self._rows) == 0:
             raise DataError(f"{self.source} has no rows")
+        self.tested: list[bool] | None = None
+        self.several_parts: SeveralPartsError | None = None
         for part in self._rows.column_names:
             if is_part_column(part, ("0",)):  # no other column is read for this
-                counts = Counter(map(str, self._rows.select_columns([part])[:][part]))
-                if is_part_column(part, counts):
-                    refuse_several_parts(source, part, counts, _CHOOSE_PART)
+                self._find_parts(part)
         self._image = column
         self._encoded = self._rows.select_columns([column]).cast_column(
             column, library.Image(decode=False)
@@ -67,6 +73,18 @@ class HuggingFaceSet:
         kind = str(getattr(self._rows.features.get("label"), "dtype", ""))
         known = kind.startswith(("int", "uint", "string", "large_string"))
         self._label = "label" if known else _column(self._rows, library.ClassLabel)
+
+    def _find_parts(self, column: str) -> None:
+        """Notes which rows a head is tested on; refuses other parts of the data."""
+        parts = list(map(str, self._rows.select_columns([column])[:][column]))
+        if not is_part_column(column, {*parts}):
+            return
+        try:
+            refuse_several_parts(self.source, column, Counter(parts), _CHOOSE_PART)
+        except SeveralPartsError as error:
+            self.tested, self.several_parts = tested_parts(parts), error
+            if self.tested is None or column.casefold() not in SPLIT_COLUMNS:
+                raise
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -11,7 +11,12 @@ from pathlib import Path
 from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
-from tuiprobe.datasets.input_tables import SeveralPartsError, is_part_column, refuse_several_parts
+from tuiprobe.datasets.input_tables import (
+    SeveralPartsError,
+    is_part_column,
+    refuse_several_parts,
+    tested_parts,
+)
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
@@ -31,7 +36,8 @@ _RUN = frozenset(("key", "spec.json"))
 class ImageFolder(ImageFiles):
     """Every image below a directory.
 
-    The first folder of a path is the class. If all folder names are whole numbers, labels
+    The first folder of a path is the class, or the second one where the first is train, val or
+    test. If all folder names are whole numbers, labels
     follow numeric order ("1, 2, 10", not "1, 10, 2"), as ImageNet-V2 is laid out. Images directly
     in the root make the whole set unlabelled. Names that start with a dot are skipped, and so are
     run directories below the root, whose thumbnails are no images of the set. Links are followed; a
@@ -93,11 +99,31 @@ class ImageFolder(ImageFiles):
     def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
         if any("/" not in path for path in self._paths):
             return (), None
-        folders = [path.split("/", 1)[0] for path in self._paths]
-        if is_part_column("", folders):
-            remedy = "give one of these folders as data"
-            refuse_several_parts(self.source, "of folders", Counter(folders), remedy)
-        return by_class(folders)
+        if self.several_parts is None:
+            return by_class([path.split("/", 1)[0] for path in self._paths])
+        if self.tested is None or any(path.count("/") < 2 for path in self._paths):
+            raise self.several_parts
+        return by_class([path.split("/", 2)[1] for path in self._paths])
+
+    @cached_property
+    def several_parts(self) -> SeveralPartsError | None:
+        """The error that the first folders are parts of the data, such as training and test."""
+        parts = [path.split("/", 1)[0] for path in self._paths]
+        if not is_part_column("", parts):
+            return None
+        remedy = "give one of these folders as data"
+        try:
+            refuse_several_parts(self.source, "of folders", Counter(parts), remedy)
+        except SeveralPartsError as error:
+            return error
+        return None
+
+    @cached_property
+    def tested(self) -> list[bool] | None:
+        """Which images a head is tested on, where the first folders are parts of the data."""
+        if self.several_parts is None:
+            return None
+        return tested_parts([path.split("/", 1)[0] for path in self._paths])
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -32,9 +32,15 @@ PART_COLUMNS: Final = ("split", "splits", "subset", "fold", "folds", "kfold", "p
                        "usage")  # fmt: skip
 """Last words in names of a column that says to which part of the data a row belongs."""
 
+SPLIT_COLUMNS: Final = ("split", "subset")
+"""Names of a column whose parts a head may be fitted to and tested on."""
+
 _PARTS: Final = frozenset(("train", "training", "trn", "tr", "val", "valid", "validation", "va",
                            "dev", "test", "testing", "te", "publictest", "privatetest",
                            "holdout"))  # fmt: skip
+_TRAIN: Final = frozenset(("train", "training"))
+_VALIDATION: Final = frozenset(("val", "valid", "validation", "dev"))
+_TEST: Final = frozenset(("test", "testing"))
 _FLAGS: Final = frozenset(("0", "1", "true", "false", "yes", "no"))
 
 _INDEX: Final = re.compile(r"|index|unnamed: \d+|level_\d+|__index_level_\d+__", re.IGNORECASE)
@@ -99,6 +105,24 @@ def is_part_column(name: str, values: Collection[str]) -> bool:
     in_name = re.split(r"[\W_]+", name.strip().casefold())
     flag = bool(_PARTS & set(in_name)) and bool(words) and words <= _FLAGS  # is_valid, train
     return in_name[-1] in PART_COLUMNS or flag or (bool(words) and words <= _PARTS)
+
+
+def tested_parts(parts: Sequence[str]) -> list[bool] | None:
+    """Returns which images a head is tested on, where all others are what it is fitted to.
+
+    Those are the ones of a test part, or without one of the validation part.
+
+    >>> tested_parts(["train", "Test", "val"]), tested_parts(["train", "val"])
+    ([False, True, False], [False, True])
+    >>> tested_parts(["train", "x"]), tested_parts(["test", "test"])
+    (None, None)
+    """
+    folded = [part.strip().casefold() for part in parts]
+    named = {*folded}
+    tested = named & _TEST or (named & _VALIDATION if named & _TRAIN else set())
+    if not tested or named == tested or not named <= _TRAIN | _VALIDATION | _TEST:
+        return None
+    return [part in tested for part in folded]
 
 
 def refuse_several_parts(source: object, name: str, counts: Mapping[str, int], remedy: str) -> None:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
 from tuiprobe.datasets.input_tables import (
     PATH_COLUMNS,
+    SPLIT_COLUMNS,
     InputTable,
     SeveralPartsError,
     chosen_part,
     read_table,
+    tested_parts,
 )
 from tuiprobe.datasets.labels import LABEL_COLUMNS, label_column, numbered
 from tuiprobe.datasets.registry import DataSource
@@ -25,12 +26,6 @@ from tuiprobe.datasets.sample import Sample, samples_of
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain
-
-SPLIT_COLUMNS: Final = ("split", "subset")
-"""Names of a column that says which part of a data set each image is of."""
-
-_FITTED: Final = frozenset(("train", "training", "val", "valid", "validation", "dev"))
-_TESTED: Final = frozenset(("test", "testing"))
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class Listing:
             rows: The rows that count.
         """
         parts = self.table.column(self.table.find(*SPLIT_COLUMNS))
-        return _tested([parts[row] for row in rows])
+        return tested_parts([parts[row] for row in rows])
 
 
 def read_listing(file: Path, part: tuple[str, str] | None = None) -> Listing:
@@ -120,22 +115,9 @@ def read_listing(file: Path, part: tuple[str, str] | None = None) -> Listing:
         path = paths[labels.index("")]
         raise DataError(f"{file}: {plain(path)} has no label and others have: give all or none")
     split = table.find(*SPLIT_COLUMNS) if part is None else table.find(part[0].lower())
-    if part is None and _tested(table.column(split)) is None:
+    if part is None and tested_parts(table.column(split)) is None:
         split = None
     return Listing(file, paths, labels, table, (named_by, column, split))
-
-
-def _tested(parts: Sequence[str]) -> list[bool] | None:
-    """Returns which images are of a test part, where all others are of a train or validation part.
-
-    >>> _tested(["train", "Test", "val"]), _tested(["train", "x"]), _tested(["test", "test"])
-    ([False, True, False], None, None)
-    """
-    folded = [part.lower() for part in parts]
-    named = set(folded)
-    if not named <= _FITTED | _TESTED or not named & _FITTED or not named & _TESTED:
-        return None
-    return [part in _TESTED for part in folded]
 
 
 class ListedFiles(ImageFiles):
@@ -246,7 +228,8 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     if len(images.classes) > 1:
         remarks.insert(0, f"labels are those of {plain(file.name)}, not those of {images.source}")
     relabelled = Relabelled(images, classes, values.tolist(), remarks)
-    relabelled.tested, relabelled.several_parts = tested, several_parts
+    if several_parts is not None:
+        relabelled.tested, relabelled.several_parts = tested, several_parts
     return relabelled
 
 

@@ -74,26 +74,19 @@ function nameThePoints(figure) {
   });
 }
 
-function enlarge(pictures) {
+function enlarge(picture) {
   const dialog = document.createElement("dialog");
   const large = document.createElement("img");
   const name = document.createElement("p");
+  large.src = picture.src;
+  large.alt = picture.alt;
+  name.textContent = picture.parentElement.textContent.trim();
   dialog.className = "large";
   dialog.append(large, name);
   dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
-  for (const picture of pictures) {
-    const open = () => {
-      large.src = picture.src;
-      large.alt = picture.alt;
-      name.textContent = picture.parentElement.textContent.trim();
-      dialog.showModal();
-    };
-    picture.tabIndex = 0;
-    picture.setAttribute("role", "button");
-    picture.addEventListener("click", open);
-    picture.addEventListener("keydown", event => { if (event.key === "Enter") open(); });
-  }
+  dialog.showModal();
 }
 
 function unfold() {
@@ -108,7 +101,12 @@ for (const table of document.querySelectorAll("table.data")) {
 for (const figure of document.querySelectorAll("figure")) {
   if (figure.querySelector(".point")) nameThePoints(figure);
 }
-enlarge(document.querySelectorAll(".pictures img"));
+for (const picture of document.querySelectorAll(".pictures img")) {
+  picture.tabIndex = 0;
+  picture.setAttribute("role", "button");
+  picture.addEventListener("click", () => enlarge(picture));
+  picture.addEventListener("keydown", event => { if (event.key === "Enter") enlarge(picture); });
+}
 document.addEventListener("keydown", event => {
   if (event.key === "Escape") document.body.classList.add("quiet");
 });
