@@ -13,6 +13,7 @@ from tuiprobe.datasets.input_tables import (
     SPLIT_COLUMNS,
     SeveralPartsError,
     is_part_column,
+    parts_note,
     refuse_several_parts,
     tested_parts,
 )
@@ -117,7 +118,8 @@ class HuggingFaceSet:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the rows were read."""
-        return () if self.classes else ("no column of known class labels: unlabelled",)
+        unlabelled = () if self.classes else ("no column of known class labels: unlabelled",)
+        return (*unlabelled, *parts_note(self.name, self.tested))
 
     def stamp(self, sample: Sample) -> Stamp:
         """Returns the size of a row's image, with size and times of the files of the rows."""

@@ -14,6 +14,7 @@ from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.input_tables import (
     SeveralPartsError,
     is_part_column,
+    parts_note,
     refuse_several_parts,
     tested_parts,
 )
@@ -133,7 +134,7 @@ class ImageFolder(ImageFiles):
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on how the folder was read."""
-        notes = [*self.remarks]
+        notes = [*self.remarks, *parts_note(self.name, self.tested)]
         flat = [path for path in self._paths if "/" not in path]
         if 0 < len(flat) < len(self._paths):
             more = f" and {len(flat) - 1:,} more lie" if len(flat) > 1 else " lies"

@@ -125,6 +125,17 @@ def tested_parts(parts: Sequence[str]) -> list[bool] | None:
     return [part in tested for part in folded]
 
 
+def parts_note(name: str, tested: Sequence[bool] | None) -> list[str]:
+    """Returns what the parts of the data are used for; nothing where there are none."""
+    if tested is None:
+        return []
+    n = sum(tested)
+    return [
+        f"{plain(name)}: --head probe is fitted to its train part ({len(tested) - n:,}) and "
+        f"judged by its test part ({n:,}); with another head choose one part"
+    ]
+
+
 def refuse_several_parts(source: object, name: str, counts: Mapping[str, int], remedy: str) -> None:
     """Refuses pictures of several parts of the data, such as of training and test.
 

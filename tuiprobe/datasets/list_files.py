@@ -17,6 +17,7 @@ from tuiprobe.datasets.input_tables import (
     InputTable,
     SeveralPartsError,
     chosen_part,
+    parts_note,
     read_table,
     tested_parts,
 )
@@ -144,7 +145,7 @@ class ListedFiles(ImageFiles):
         self.tested, self.several_parts = listing.tested(order), listing.several_parts(order)
         if self.several_parts is not None and self.tested is None:
             raise self.several_parts
-        self.notes = (*listing.remarks(), *_parts(file, self.tested))
+        self.notes = (*listing.remarks(), *parts_note(file.name, self.tested))
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] | None = None
         if listing.labels is not None:
@@ -224,24 +225,13 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     texts = [listing.labels[row] for row in rows]
     values, classes = numbered(file, texts, names)
     others = len(at) - len(at.keys() & set(keys))
-    remarks = [*listing.remarks(others), *_parts(file, tested)]
+    remarks = [*listing.remarks(others), *parts_note(file.name, tested)]
     if len(images.classes) > 1:
         remarks.insert(0, f"labels are those of {plain(file.name)}, not those of {images.source}")
     relabelled = Relabelled(images, classes, values.tolist(), remarks)
     if several_parts is not None:
         relabelled.tested, relabelled.several_parts = tested, several_parts
     return relabelled
-
-
-def _parts(file: Path, tested: Sequence[bool] | None) -> list[str]:
-    """Returns what the parts of a table are used for; nothing where it names none."""
-    if tested is None:
-        return []
-    n = sum(tested)
-    return [
-        f"{plain(file.name)}: --head probe is fitted to its train part ({len(tested) - n:,}) and "
-        f"judged by its test part ({n:,}); with another head choose one part"
-    ]
 
 
 def open_csv(text: str, base: Path | None = None) -> ListedFiles:
