@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ import typer.main
 
 from tests.prepared import Prepared
 from tests.settled import settled
-from tuiprobe.engine.stopping import SIGNALS
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Compiled files are kept even where the environment forbids it: otherwise each process that a test
@@ -28,6 +26,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ.setdefault("NO_COLOR", "1")
+os.environ.pop("COLUMNS", None)  # set by pytest-xdist; tests of widths set it
 # Read when torch is imported. A thread that spins for another one keeps it from its core where two
 # test processes share two cores: the same run takes twice the time. No figure depends on it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -39,15 +38,6 @@ def one_command_line() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
         yield
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """Restores the handlers that a finished run, whose process would end, leaves behind."""
-    before = [(number, signal.getsignal(number)) for number in SIGNALS]
-    yield
-    for number, handler in before:
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

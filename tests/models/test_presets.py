@@ -97,9 +97,10 @@ def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, Tensor
         for module in (from_open_clip, from_timm):
             monkeypatch.setattr(module, "read_checkpoint", lambda path: Checkpoint(state))
         monkeypatch.setattr(info, "state_digest", lambda state: "no numbers")
+        monkeypatch.setattr(info, "initial_norms", lambda state: 0)
         create = open_clip.create_model
         monkeypatch.setattr(open_clip, "create_model", partial(create, device="meta"))
-        monkeypatch.setattr(from_timm, "classifier_head", lambda layer: None)
+        monkeypatch.setattr(from_timm, "classifier_of_file", lambda *layer_and_file: None)
         monkeypatch.setattr(from_timm, "_answers", lambda *layer_and_features: True)
         with torch.device("meta"):
             return load_encoder(spec, checkpoint="w.pt", device="meta")

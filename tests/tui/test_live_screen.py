@@ -383,7 +383,7 @@ async def test_r_resumes_all_models_of_a_group_that_was_opened_again(
     app = TuiprobeApp(open_run=group)
     monkeypatch.setattr(app, "resume", lambda run, then: resumed.append(run))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: app.screen.check_action("resume", ()))
+        await until(pilot, lambda: "r" in app.screen.active_bindings)
         await pilot.press("r")
         await until(pilot, lambda: resumed)
     assert resumed == [group]

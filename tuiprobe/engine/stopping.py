@@ -217,8 +217,9 @@ def catching_signals(owner: bool = False) -> Iterator[Signals]:
             yield signals
     finally:
         _current = None
+        program = previous[signal.SIGTERM] is not signal.SIG_DFL  # it set handlers at its start
         for number, handler in previous.items():
-            signal.signal(number, signal.SIG_IGN if signals.finished else handler)
+            signal.signal(number, signal.SIG_IGN if signals.finished and program else handler)
 
 
 @contextmanager

@@ -92,6 +92,10 @@ def classifier_head(layer: nn.Linear) -> Head:
     return Head(weight, bias, classes, source=source)
 
 
+READ_AS_DROPOUT = "read as behind a dropout, not a ReLU"
+"""What is said of a classifier behind a layer that its file does not tell, where it matters."""
+
+
 def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tensor) -> Head:
     """Returns the classifier of a model whose weights come from a file, with its names there.
 
@@ -100,16 +104,12 @@ def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tenso
         file: The file.
         source: Its name in messages.
         h: Representations `[n, width]`; they tell whether a ReLU before the layer would matter.
-
-    Raises:
-        WeightsError: If a layer without weights is before it, and a ReLU there would matter.
     """
     head = with_names(classifier_head(layer), file.beside, source)
     if not file.behind:
         return head
-    if bool((h < 0).any()):
-        raise _ambiguous(file.behind, source)
-    return replace(head, source=f"{head.source}, {file.behind} read as behind a dropout or ReLU")
+    read_as = READ_AS_DROPOUT if bool((h < 0).any()) else "read as behind a dropout or ReLU"
+    return replace(head, source=f"{head.source}, {file.behind} {read_as}")
 
 
 def _ambiguous(layer: str, source: str) -> WeightsError:
