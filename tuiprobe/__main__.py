@@ -28,7 +28,8 @@ def main() -> None:
 
         code = printing(_run)
     except KeyboardInterrupt:  # SIGINT while libraries are imported
-        code = INTERRUPTED
+        # Python would end itself by the signal where the interrupt passed an `exec` of a text.
+        _stopped(signal.SIGINT, None)
     gc.freeze()  # a second less of looking for garbage among what ends with the process
     sys.exit(code)
 

@@ -117,7 +117,10 @@ def test_a_signal_while_libraries_are_imported_ends_the_program(
     assert any(line.split()[-1] == imported for line in process.stderr)
     process.send_signal(number)
     rest = process.communicate(timeout=120)[1]
-    assert (process.returncode, "Traceback" in rest) == (130, False)
+    # Rarely Python ends itself by SIGINT, which shells report as 130 too.
+    codes = (130, -number) if number == signal.SIGINT else (130,)
+    assert process.returncode in codes
+    assert "Traceback" not in rest
     assert not (tmp_path / "run").exists()
 
 

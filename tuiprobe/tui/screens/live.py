@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -169,7 +171,8 @@ class LiveScreen(ProbeScreen):
             self._hide_answer()
         elif not self._answer_asked and self._ended_with_results(view):
             self._answer_asked = True
-            self.app.read(self, self._read_answer, self._show_answer)
+            load = partial(self._read_answer, self.app.has_running_engine)
+            self.app.read(self, load, self._show_answer)
         end = self._full_end(view)
         ranks = progress.ranks_line(view.ranks, self.size.width - 2) if view.going else ""
         messages = (log, view.messages, ranks, end, view.state)
@@ -193,13 +196,16 @@ class LiveScreen(ProbeScreen):
         others = [self._watch.other_views.get(run) for run in self._other_runs]
         return view.final and all(other is not None and not other.going for other in others)
 
-    def _read_answer(self) -> tuple[RunResults, Content | None]:
-        """Reads the card of the run, and of a group that has all results which model to take."""
+    def _read_answer(self, has_engine: Callable[[Path], bool]) -> tuple[RunResults, Content | None]:
+        """Reads the card of the run, and of a group that has all results which model to take.
+
+        It runs in a thread, where a screen that was left has no app.
+        """
         from tuiprobe.report.reading import read_report
         from tuiprobe.tui.tabs.tab import RunResults
 
         run, decision = RunDir(self.shown_run), None
-        if finished_group(self.root, self.app.has_running_engine):
+        if finished_group(self.root, has_engine):
             from tuiprobe.comparing.decide import decide
             from tuiprobe.comparing.runs import read_runs
             from tuiprobe.tui.screens.compare import decision_text
