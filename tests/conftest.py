@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import typer.main
 
 from tests.prepared import Prepared
 from tests.settled import settled
+from tuiprobe.engine.stopping import SIGNALS
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Compiled files are kept even where the environment forbids it: otherwise each process that a test
@@ -38,6 +40,15 @@ def one_command_line() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
         yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Restores the handlers that a program, which would end, leaves behind."""
+    before = [(number, signal.getsignal(number)) for number in SIGNALS]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
