@@ -8,8 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-INTERRUPTED = 130
-"""Exit code of a program that was asked to stop."""
+from tuiprobe.errors import INTERRUPTED
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
 
         code = printing(_run)
     except KeyboardInterrupt:  # SIGINT while libraries are imported
-        # Python would end itself by the signal where the interrupt passed an `exec` of a text.
+        # Sooner than Python, which may end itself by the signal in place of the exit code.
         _stopped(signal.SIGINT, None)
     gc.freeze()  # a second less of looking for garbage among what ends with the process
     sys.exit(code)

@@ -6,6 +6,9 @@ Exit codes are part of the interface: 0 done, 1 a gate tripped, 2 usage, 3 weigh
 
 from collections.abc import Iterable
 
+INTERRUPTED = 130
+"""Exit code of a program that was asked to stop."""
+
 _MARK = "error: "
 
 

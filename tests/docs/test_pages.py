@@ -12,8 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.docs.blocks import PAGES, ROOT, name
-from tuiprobe.engine.stopping import INTERRUPTED
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import INTERRUPTED, TuiprobeError
 from tuiprobe.report.formats import json_schema
 
 

@@ -17,14 +17,13 @@ from tuiprobe.cli.output import terminal
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import (
-    INTERRUPTED,
     RESUMABLE,
     Interrupted,
     catching_signals,
     failure_event,
     stop_signals,
 )
-from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import INTERRUPTED, DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import expand_home, read_regular
 from tuiprobe.limits import MODELS_BYTES
 from tuiprobe.models.loaders.published_weights import set_offline

@@ -240,7 +240,7 @@ def _classes(asked: MeasuredSet, usable: Int64) -> tuple[Int64, tuple[str, ...]]
 def _unmeasured(asked: MeasuredSet) -> int:
     """Returns how many pictures of a set its run found and did not measure."""
     try:
-        record = next(of for of in read_plan(asked.run.directory).sets if of.name == asked.name)
+        record = read_plan(asked.run.directory).set_named(asked.name)
     except TuiprobeError:
         return 0
     return record.found - record.planned
@@ -251,7 +251,7 @@ def _labels(asked: MeasuredSet, usable: Int64) -> tuple[Int64, tuple[str, ...]]:
     directory = asked.run.directory
     try:
         samples = read_samples(directory)[asked.name]
-        record = next(of for of in read_plan(directory).sets if of.name == asked.name)
+        record = read_plan(directory).set_named(asked.name)
     except TuiprobeError:
         return np.full(len(usable), -1), ()
     labels = np.array([samples[i].label for i in asked.values.ids[usable].tolist()], np.int64)

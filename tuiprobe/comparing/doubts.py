@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -14,11 +13,9 @@ from tuiprobe.comparing.image_doubts import image_doubts
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import other_pictures, pairing_of
-from tuiprobe.files import unless_damaged
 from tuiprobe.plaintext import listed
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.doubt import Doubt, ordered
-from tuiprobe.run.records import read_spec
 
 NAMED = 4
 """Models that a doubt names."""
@@ -93,8 +90,7 @@ def _labels_of_a_model(answered: AnsweredPictures, runs: Sequence[Run]) -> Itera
     wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
     answers = np.where(right, 0, wrong)
     labels = LabelledPictures(answered.sets[0], answers, np.zeros(n, dtype=np.int64))
-    specs = [unless_damaged(partial(read_spec, run.directory)) for run in runs]
-    of_table = any(spec is not None and spec.labels for spec in specs)
+    of_table = any(run.report.spec.get("labels") for run in runs)
     exact = list(every_answer(labels, names)) if of_table else []
     yield from exact or answers_as_labels(labels, None, names)
 

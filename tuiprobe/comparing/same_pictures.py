@@ -280,7 +280,7 @@ def _listed(of: MeasuredSet) -> _Listed:
 def _read_listed(run: Path, name: str, changed: int, ids: bytes) -> _Listed:
     """Reads what a run says of samples; `changed` is another value whenever that may be."""
     directory = RunDir(run)
-    record = next(record for record in read_plan(directory).sets if record.name == name)
+    record = read_plan(directory).set_named(name)
     samples, numbers = read_samples(directory)[name], np.frombuffer(ids, np.int64).tolist()
     digests = {} if record.files else read_digests(directory, record)
     names, labels = zip(*((samples[i].path, samples[i].label) for i in numbers), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from tuiprobe.datasets.input_tables import (
     SeveralPartsError,
     is_part_column,
     parts_note,
-    refuse_several_parts,
+    several_parts,
     tested_parts,
 )
 from tuiprobe.datasets.labels import by_class
@@ -78,14 +77,10 @@ class HuggingFaceSet:
     def _find_parts(self, column: str) -> None:
         """Notes which rows a head is tested on; refuses other parts of the data."""
         parts = list(map(str, self._rows.select_columns([column])[:][column]))
-        if not is_part_column(column, {*parts}):
-            return
-        try:
-            refuse_several_parts(self.source, column, Counter(parts), _CHOOSE_PART)
-        except SeveralPartsError as error:
+        if error := several_parts(self.source, column, parts, _CHOOSE_PART):
             self.tested, self.several_parts = tested_parts(parts), error
             if self.tested is None or column.casefold() not in SPLIT_COLUMNS:
-                raise
+                raise error
 
     @property
     def classes(self) -> tuple[str, ...]:

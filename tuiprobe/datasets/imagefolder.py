@@ -13,9 +13,8 @@ from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.input_tables import (
     SeveralPartsError,
-    is_part_column,
     parts_note,
-    refuse_several_parts,
+    several_parts,
     tested_parts,
 )
 from tuiprobe.datasets.labels import by_class
@@ -38,11 +37,11 @@ class ImageFolder(ImageFiles):
     """Every image below a directory.
 
     The first folder of a path is the class, or the second one where the first is train, val or
-    test. If all folder names are whole numbers, labels
-    follow numeric order ("1, 2, 10", not "1, 10, 2"), as ImageNet-V2 is laid out. Images directly
-    in the root make the whole set unlabelled. Names that start with a dot are skipped, and so are
-    run directories below the root, whose thumbnails are no images of the set. Links are followed; a
-    folder that links back to one of its parents is visited once.
+    test. If all folder names are whole numbers, labels follow numeric order ("1, 2, 10", not
+    "1, 10, 2"), as ImageNet-V2 is laid out. Images directly in the root make the whole set
+    unlabelled. Names that start with a dot are skipped, and so are run directories below the root,
+    whose thumbnails are no images of the set. Links are followed; a folder that links back to one
+    of its parents is visited once.
 
     Args:
         root: Directory to read.
@@ -98,33 +97,30 @@ class ImageFolder(ImageFiles):
 
     @cached_property
     def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
-        if any("/" not in path for path in self._paths):
+        if not self._first_folders:
             return (), None
         if self.several_parts is None:
-            return by_class([path.split("/", 1)[0] for path in self._paths])
+            return by_class(self._first_folders)
         if self.tested is None or any(path.count("/") < 2 for path in self._paths):
             raise self.several_parts
         return by_class([path.split("/", 2)[1] for path in self._paths])
 
     @cached_property
+    def _first_folders(self) -> list[str]:
+        """The first folder of each image; none if an image lies in the root."""
+        folders = [path.partition("/") for path in self._paths]
+        return [folder for folder, slash, _ in folders] if all(s for _, s, _ in folders) else []
+
+    @cached_property
     def several_parts(self) -> SeveralPartsError | None:
         """The error that the first folders are parts of the data, such as training and test."""
-        parts = [path.split("/", 1)[0] for path in self._paths]
-        if not is_part_column("", parts):
-            return None
         remedy = "give one of these folders as data"
-        try:
-            refuse_several_parts(self.source, "of folders", Counter(parts), remedy)
-        except SeveralPartsError as error:
-            return error
-        return None
+        return several_parts(self.source, "of folders", self._first_folders, remedy)
 
     @cached_property
     def tested(self) -> list[bool] | None:
         """Which images a head is tested on, where the first folders are parts of the data."""
-        if self.several_parts is None:
-            return None
-        return tested_parts([path.split("/", 1)[0] for path in self._paths])
+        return None if self.several_parts is None else tested_parts(self._first_folders)
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

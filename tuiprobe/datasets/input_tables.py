@@ -136,25 +136,29 @@ def parts_note(name: str, tested: Sequence[bool] | None) -> list[str]:
     ]
 
 
-def refuse_several_parts(source: object, name: str, counts: Mapping[str, int], remedy: str) -> None:
-    """Refuses pictures of several parts of the data, such as of training and test.
+def several_parts(
+    source: object, name: str, cells: Collection[str], remedy: str
+) -> SeveralPartsError | None:
+    """Returns the error that pictures are of several parts of the data, such as training and test.
 
     Args:
         source: The table.
-        name: The column of parts.
-        counts: How many of the pictures belong to each part.
+        name: The column.
+        cells: Its cell for each picture.
         remedy: How to choose one.
 
-    Raises:
-        SeveralPartsError: If they belong to more than one.
+    Returns:
+        The error; None if it is no column of parts, or all are of one.
     """
-    if len(counts) > 1:
-        most = dict(Counter(counts).most_common(_MOST_VALUES))
-        words, more = _column_words(name, most), "" if len(counts) == len(most) else ", …"
-        raise SeveralPartsError(
-            f"{source}: column {words[:-1]}{more}) has several parts, and a figure would be of all "
-            f"of them together; {remedy}"
-        )
+    counts = Counter(cells)
+    if len(counts) < 2 or not is_part_column(name, counts):
+        return None
+    most = dict(counts.most_common(_MOST_VALUES))
+    words, more = _column_words(name, most), "" if len(counts) == len(most) else ", …"
+    return SeveralPartsError(
+        f"{source}: column {words[:-1]}{more}) has several parts, and a figure would be of all "
+        f"of them together; {remedy}"
+    )
 
 
 def _column_words(name: str, values: Mapping[str, int]) -> str:
@@ -211,25 +215,34 @@ class InputTable:
         cells = self.column(name) if _INDEX.fullmatch(name) else []
         return bool(cells) and all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
 
-    def refuse_several_parts(
+    def several_parts(
         self, remedy: str, rows: Collection[int] | None = None, used: Collection[str | None] = ()
-    ) -> None:
-        """Refuses rows of several parts of the data.
+    ) -> SeveralPartsError | None:
+        """Returns the error that rows are of several parts of the data; None if they are not.
 
         Args:
             remedy: How to choose one.
             rows: The rows that count; None for all.
             used: Names of columns that mean something else.
-
-        Raises:
-            SeveralPartsError: If a column of parts has several values in these rows; says how many.
         """
         for name in self.header:
             if name not in used:
                 cells = self.column(name)
                 cells = cells if rows is None else [cells[row] for row in rows]
-                if is_part_column(name, set(cells)):
-                    refuse_several_parts(self.source, name, Counter(cells), remedy)
+                if error := several_parts(self.source, name, cells, remedy):
+                    return error
+        return None
+
+    def refuse_several_parts(
+        self, remedy: str, rows: Collection[int] | None = None, used: Collection[str | None] = ()
+    ) -> None:
+        """Refuses rows of several parts of the data; the arguments are those of `several_parts`.
+
+        Raises:
+            SeveralPartsError: If a column of parts has several values in these rows; says how many.
+        """
+        if error := self.several_parts(remedy, rows, used):
+            raise error
 
     def part(self, column: str, value: str) -> InputTable:
         """Returns the rows that have a value in a column.

@@ -66,11 +66,7 @@ class Listing:
             f"choose one as data, such as csv:{self.file.name}@split=test with its column and "
             "value, or remove the column if all are meant"
         )
-        try:
-            self.table.refuse_several_parts(remedy, rows, self.used[:2])
-        except SeveralPartsError as error:
-            return error
-        return None
+        return self.table.several_parts(remedy, rows, self.used[:2])
 
     def tested(self, rows: Sequence[int]) -> list[bool] | None:
         """Returns which of some rows are of a test part; None unless it has both parts of a fit.

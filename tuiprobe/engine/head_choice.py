@@ -36,7 +36,7 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
 from tuiprobe.models.checks.data_checks import check_labels
-from tuiprobe.models.heads import READ_AS_DROPOUT, Head, head_from_file
+from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import TextTower, read_templates
 from tuiprobe.plaintext import listed, plain
@@ -256,12 +256,9 @@ def _classifier(
     _refuse_misread(spec, suite, given, count, f"{head.source} has {count:,} rows")
     of = f"{plain(spec.checkpoint or spec.model)} ({head.source})"
     choice = _of_rows("classifier", _among(head, written, spec, of), given, labels)
-    note = _assumed(of, labels) if not given and _is_assumed(head, encoder) else ""
-    if READ_AS_DROPOUT in head.source:
-        note = (
-            f"{of}: with another layer there answers would differ; py:FILE.py:NAME loads it as is"
-        )
-    return replace(choice, note=note)
+    assumed = _assumed(of, labels) if not given and _is_assumed(head, encoder) else ""
+    read_as = f"{of}: {head.note}" if head.note else ""
+    return replace(choice, note="; ".join(filter(None, (read_as, assumed))))
 
 
 def _among(head: Head, written: Sequence[str], spec: RunSpec, of: str) -> Head:

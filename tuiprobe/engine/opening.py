@@ -30,8 +30,8 @@ from tuiprobe.engine.machine import (
 from tuiprobe.engine.plan import Plan, list_images, make_plan, option_files
 from tuiprobe.engine.resume import ShardReader, refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank
-from tuiprobe.engine.stopping import INTERRUPTED, Interrupted, StopRequest, failure_event
-from tuiprobe.errors import RunError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.engine.stopping import Interrupted, StopRequest, failure_event
+from tuiprobe.errors import INTERRUPTED, RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import unless_damaged
 from tuiprobe.models import Encoder
 from tuiprobe.models.checks.trial import first_pictures

@@ -20,13 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
-from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.errors import INTERRUPTED, RunError, TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plugins import in_code
 from tuiprobe.run.status import Event
-
-INTERRUPTED = 130
-"""Exit code of a run that was asked to stop."""
 
 RESUMABLE = "what is measured is kept, and the same command resumes"
 

@@ -101,7 +101,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
     name = _target(reader, target)
     if isinstance(reader.head, NotRun):
         raise NoCandidateError(f"{path} has no head, so it gives no answers: {reader.head.why}")
-    record = next(record for record in reader.sets if record.name == name)
+    record = reader.plan.set_named(name)
     if record.files:
         raise NoCandidateError(f"{path} measured no images: there is no picture to label")
     pictures = read_per_image(directory).get(name)

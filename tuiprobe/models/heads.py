@@ -47,6 +47,7 @@ class Head:
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
         names_from: What beside the weights names the rows; empty if nothing does.
+        note: What a user must know of how the file was read; empty if nothing.
         regression: Whether scores are those of a regression on one-hot labels.
         fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to; None where
             that is not known.
@@ -62,6 +63,7 @@ class Head:
     logit_bias: float = 0.0
     named: bool = False
     names_from: str = ""
+    note: str = ""
     regression: bool = False
     fitted_to: NDArray[np.uint8] | None = None
 
@@ -92,10 +94,6 @@ def classifier_head(layer: nn.Linear) -> Head:
     return Head(weight, bias, classes, source=source)
 
 
-READ_AS_DROPOUT = "read as behind a dropout, not a ReLU"
-"""What is said of a classifier behind a layer that its file does not tell, where it matters."""
-
-
 def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tensor) -> Head:
     """Returns the classifier of a model whose weights come from a file, with its names there.
 
@@ -108,8 +106,11 @@ def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tenso
     head = with_names(classifier_head(layer), file.beside, source)
     if not file.behind:
         return head
-    read_as = READ_AS_DROPOUT if bool((h < 0).any()) else "read as behind a dropout or ReLU"
-    return replace(head, source=f"{head.source}, {file.behind} {read_as}")
+    matters = bool((h < 0).any())
+    read_as = "a dropout, not a ReLU" if matters else "a dropout or ReLU"
+    note = "with another layer there answers would differ; py:FILE.py:NAME loads it as is"
+    source = f"{head.source}, {file.behind} read as behind {read_as}"
+    return replace(head, source=source, note=note if matters else "")
 
 
 def _ambiguous(layer: str, source: str) -> WeightsError:

@@ -153,7 +153,7 @@ class RunReader:
         final = tap.name == FINAL_TAP
         images = len(self._features[data.name]["ids"]) if final else None
         samples = self.samples[data.name]
-        record = next(record for record in self.sets if record.name == data.name)
+        record = self.plan.set_named(data.name)
         fields = tap_statistics(self._statistics, record, tap, samples, images)
         features = self._finite[data.name]
         if final:
@@ -310,7 +310,7 @@ class RunReader:
             return self.head, fitted
         if not self.id_and_shifts[0].labelled:
             return Inapplicable(reason=f"{name} has no labels")
-        record = next(record for record in self.sets if record.name == name)
+        record = self.plan.set_named(name)
         return fit_head(self.distinct_images(name), len(record.classes))
 
     def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:

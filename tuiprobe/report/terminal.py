@@ -55,7 +55,9 @@ class Terminal(NamedTuple):
             break_on_hyphens=False,
         )
         rows = [row.replace(NO_BREAK, " ") for row in rows]
-        return rows or [first.rstrip()] * bool(first.strip())
+        if not rows and first.strip():
+            return [first.rstrip()]
+        return rows
 
     def rows(self, text: str, role: TextRole) -> list[str]:
         """Returns a text of one role as rows, indented from the second on."""

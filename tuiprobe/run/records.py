@@ -124,6 +124,10 @@ class PlanRecord(Record):
     files: ByName[FileRecord] = Field(default_factory=dict)
     signature: Annotated[tuple[Real, ...], Field(max_length=64)] = ()
 
+    def set_named(self, name: str) -> SetRecord:
+        """Returns the set of a name, which there must be."""
+        return next(record for record in self.sets if record.name == name)
+
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
         taps, sets = [tap.name for tap in self.taps], [record.name for record in self.sets]

@@ -62,7 +62,7 @@ class FittedHead(Probe[Inputs, Linear]):
             for data in shifts
             if data.labelled and set(names[data.name]) <= row.keys() and not in_use
         ]
-        record = next(record for record in run.sets if record.name == first.name)
+        record = run.plan.set_named(first.name)
         kept = run.head_file.fitted
         train = kept is not None and kept.tested is not None
         labelled = Labelled(head, images, record.found, others, in_use, other, train)
