@@ -13,10 +13,9 @@ OPTIONS = """\
 # Options, commands and exit codes
 
 `tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. `--help`
-shows the options in bold. `tuiprobe.probe(model, data, **options)` takes the same options in
-Python: `--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column
-says what another value changes: the measurement, answers from the same measurement, last bits of
-figures, or nothing.
+shows the options in bold. `tuiprobe.probe` in Python has the same options: `--batch-size 8` is
+`batch_size=8`, and a repeatable option takes a list. The last column says what another value
+changes: the measurement, answers from the same measurement, last bits of figures, or nothing.
 """
 
 HELP = """
@@ -59,12 +58,11 @@ CODES = (
 )
 
 MORE_CODES = """
-A closed pipe (`| head -1`) changes no exit code. Text is printed in the encoding of the terminal or
-of `PYTHONIOENCODING`, with characters that it lacks replaced; a page or a file on stdout is UTF-8.
+An undecided comparison ends with 0. A closed pipe (`| head -1`) changes no exit code. Text has the
+encoding of the terminal; a page or a file on stdout is UTF-8.
 
-Of several models in one command, those that can run do; the exit code is that of the first that
-did not. Of a list (`--models`), missing weights count only if no model has any, and an interruption
-counts before a failure.
+With several models, each one that can run does; the exit code is that of the first that failed.
+With `--models`, missing weights count only if no model has any.
 
 In Python errors are subclasses of `tuiprobe.errors.TuiprobeError`: `UsageError` (2),
 `WeightsError` (3), `DataError` (4) and `RunError` (5). An interruption is a `KeyboardInterrupt`.

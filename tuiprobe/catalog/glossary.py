@@ -18,23 +18,19 @@ HEADER = """\
 
 ## How to read the card
 
-Every run ends with a card. Its title is the best answer that the run has: what labels measured on
-your images, else an estimate, else measured accuracies, else what stands out inside. Up to five
-blocks follow, then **Next**: what to do now.
+Every run ends with a summary, the *card*. Its title is the best answer: what labels measured on
+your images, else an estimate, else measured accuracies. Up to five blocks follow, then **Next**:
+what to do now.
 
-- *Your images* are the set without labels, or the labelled images if the run has one set of them.
-- *Under shifts* needs two or more sets with labels, *Inside* none.
-- A range in parentheses is a 95 % interval over images. That of "about ... % right" is the 80 %
-  range of such estimates; that of the difference from models of equal accuracy takes in how far
-  single models scatter.
-- "among these 5 classes (33 % among all 1,000)": the set has fewer classes than the head, and
-  answers were chosen among its own. `--answers-among all` makes the second figure the headline.
-- A figure that cannot be computed is missing with its reason, and is never a zero.
+- *Your images* are the set without labels, or the labelled images if there is only one such set.
+- A range in parentheses has 95 % over images; that of "about ... % right" has 80 % over estimates.
+- "among these 5 classes (33 % among all 1,000)": the set has fewer classes than the head, and the
+  answers were chosen among them. `--answers-among all` makes the second figure the headline.
+- A figure that cannot be computed is missing, with its reason. It is never a zero.
 
 ## Terms
 
-`?` on a screen explains the terms at the cursor. Italics say what a term does not say. This page
-is made by `python -m tuiprobe.catalog.glossary`.
+`?` on a screen explains the terms at the cursor. Italics say what does not follow from a term.
 """
 
 
