@@ -18,14 +18,14 @@ fi
 cp -r tests benchmarks csrc pyproject.toml "$site"
 export PYTHONPATH="$site"
 cd "$site"
-"$python" -m pytest -q -p no:cacheprovider tests/gpu
+"$python" -m pytest -q -p no:cacheprovider tests/gpu -k "not host"
 if command -v nvdisasm >/dev/null; then
   "$python" -m benchmarks.cuda_static
 fi
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do
     compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$python" -m pytest -q -p no:cacheprovider tests/gpu -k "maps or finite or top_k"
+      "$python" -m pytest -q -p no:cacheprovider tests/gpu -k "not host and (maps or finite or top_k)"
   done
 fi
 "$python" -m benchmarks.gpu --json "$site/gpu.json" | tee "$site/gpu.md"

@@ -1,4 +1,4 @@
-"""Builds the C++ tests with sanitizers, once for all test processes."""
+"""Builds the C++ tests, once for all test processes."""
 
 from __future__ import annotations
 
@@ -36,8 +36,3 @@ def built(*targets: str) -> Path:
         run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)
         run("cmake", "--build", str(folder), "--parallel", "2", "--target", *targets)
     return folder / "tests" / "csrc"
-
-
-@pytest.fixture(scope="session")
-def build() -> Path:
-    return built("all")

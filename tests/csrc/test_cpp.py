@@ -8,10 +8,12 @@ import pytest
 
 from tests.csrc.conftest import ROOT, built, run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),  # the first run builds
-]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1200)]  # building takes minutes
+
+
+@pytest.fixture(scope="session")
+def build():
+    return built("test_monoids", "test_update", "test_cuda_address")
 
 
 def test_monoids(build):
@@ -34,21 +36,11 @@ def racing():
     return built("test_cuda_thread") / "test_cuda_thread"
 
 
-@pytest.mark.nightly
 def test_cuda_kernels_on_the_host_have_no_race(racing):
     run(racing)
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize(
-    "bug",
-    [
-        *(f"b{number}" for number in range(1, 7)),
-        "w1",
-        "exchange",
-        "atomic",
-    ],
-)
+@pytest.mark.parametrize("bug", ["b1", "b2", "b3", "b4", "b5", "b6", "w1", "exchange", "atomic"])
 def test_sown_bugs_are_noticed(racing, bug):
     first = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
     result = subprocess.run([racing, bug], capture_output=True, text=True, timeout=900, env=first)
@@ -59,7 +51,6 @@ def test_sown_bugs_are_noticed(racing, bug):
 CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64-static"
 
 
-@pytest.mark.nightly
 @pytest.mark.skipif(not shutil.which(CROSS) or not shutil.which(EMULATOR), reason="no cross tools")
 def test_update_on_aarch64(tmp_path):
     """The NEON loops; packages g++-aarch64-linux-gnu and qemu-user-static."""

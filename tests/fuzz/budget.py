@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))
 TOTAL_SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "8"))
 
-SHARES = {"readers": 0.4, "resume": 0.2, "sources": 0.4}
-"""What part of the time each fuzzer has."""
+SHARES = {"runs": 0.3, "resumed": 0.2}
+"""What part of the time a target has; the others have equal parts of the rest."""
 
 
-def seconds(of: str) -> float:
-    """Returns how long a fuzzer of `SHARES` may take."""
-    return TOTAL_SECONDS * SHARES[of]
+def seconds(target: str, targets: Collection[str], total: float = TOTAL_SECONDS) -> float:
+    """Returns how long one of some targets is attacked."""
+    shared = {name: SHARES[name] for name in targets if name in SHARES}
+    rest = (1 - sum(shared.values())) / max(1, len(targets) - len(shared))
+    return total * shared.get(target, rest)
 
 
 def seeds(seconds: float, seed: int = SEED) -> Iterator[int]:

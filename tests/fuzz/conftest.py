@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.test_readers import make_template
+from tests.fuzz.runs import make_template
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def damaged_array(draw: random.Random, array: np.ndarray) -> np.ndarray:
     if not array.size:
         return array.reshape(*array.shape, 1)
     flat = array.reshape(-1)
-    some = draw.sample(range(flat.size), draw.randint(1, min(3, flat.size)))
+    some = [draw.randrange(flat.size) for _ in range(draw.randint(1, 3))]
     if kind == 7:
         some = list(range(flat.size))
     if array.dtype.kind == "f":

@@ -2,8 +2,8 @@
 
     python -m tests.fuzz.guided SECONDS SEED FOLDER [TARGET ...]
 
-Attacks each reader of `tests.fuzz.targets` for an equal part of the time, in a process of its own
-with limited memory. Anything but an answer or one of the package's own errors, and any input that
+Attacks each reader of `tests.fuzz.targets` for a part of the time, in a process of its own with
+limited memory. Anything but an answer or one of the package's own errors, and any input that
 takes seconds, is kept in FOLDER with its traceback, once for each place in the code; it ends with 1
 then.
 atheris (`pip install -e '.[fuzz]'`) exists for CPython on Linux and macOS.
@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.fuzz.budget import limit_memory
+from tests.fuzz.budget import seconds as part_of
 
 MEMORY = 2**30
 """What all inputs of one target together may ask for beyond what is there when they begin."""
@@ -99,8 +100,9 @@ def main(seconds: float, seed: int, folder: Path, wanted: list[str]) -> int:
     from tests.fuzz.targets import TARGETS
 
     finds = 0
-    for target in wanted or list(TARGETS):
-        each = seconds / (len(wanted) or len(TARGETS))
+    wanted = wanted or list(TARGETS)
+    for target in wanted:
+        each = part_of(target, wanted, seconds)
         words = [sys.executable, "-m", "tests.fuzz.guided", "--one", target, f"{each:.0f}",
                  str(seed), str(folder)]  # fmt: skip
         done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -124,13 +124,6 @@ def mutated_tree(tree: Any, draws: random.Random) -> Any:
     return tree
 
 
-def mutated_json(content: bytes, draws: random.Random) -> bytes:
-    """Returns a JSON text changed as a tree, or (one time in three) as bytes."""
-    if draws.randrange(3) == 0:
-        return mutated(content, draws)
-    return json.dumps(mutated_tree(json.loads(content), draws)).encode()
-
-
 def _nodes(tree: Any) -> list[tuple[Any, Any]]:
     """Returns parent and key of every node but the root."""
     results: list[tuple[Any, Any]] = []

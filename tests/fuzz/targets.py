@@ -7,15 +7,12 @@ valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
 from __future__ import annotations
 
 import io
-import json
 import random
 import tarfile
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,53 +21,27 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tests.datasets.broden_tree import write_tree
-from tests.engine.fake_run import vouch
-from tests.fuzz.damage import damaged_arrays, damaged_json
+from tests.engine.conftest import small_job, write_pictures
 from tests.fuzz.decisions import Decisions
-from tests.fuzz.mutate import mutated_tree
+from tests.fuzz.runs import make_template, read_damaged, resume_damaged
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
-from tests.fuzz.test_readers import ask_about_ranks, make_template
 from tuiprobe.catalog.class_names import read_classes
+from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.headless import read_models
-from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.decision_section import describe_decision
-from tuiprobe.comparing.differences import compare
-from tuiprobe.comparing.differences_section import describe
-from tuiprobe.comparing.runs import Run as Compared
-from tuiprobe.comparing.runs import with_names
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import read_listing
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.datasets.vectors.vector_files import open_matrix
-from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.checkpoints import read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.probes.base.short_paths import without_folders
-from tuiprobe.probes.report import make_report
-from tuiprobe.report import read_report
-from tuiprobe.report.formats import RENDERED, files_of
-from tuiprobe.report.reading import pictures
-from tuiprobe.report.terminal import summary
-from tuiprobe.results import Report
-from tuiprobe.results.section import Section
-from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_head
-from tuiprobe.run.listing import as_json, list_runs
-from tuiprobe.run.per_image import read_per_image
-from tuiprobe.run.records import read_plan, read_spec
-from tuiprobe.run.results import read_summary
-from tuiprobe.run.verify import verify
-from tuiprobe.run.view import RunView
 from tuiprobe.torchfiles.pickles import PickleReader
-from tuiprobe.tui.widgets.thumbnail import read_picture
 
 Ask = Callable[[bytes], object]
 
-DRAWS = tuple(random.Random(seed).randbytes(64) for seed in range(40))
+DRAWS = tuple(random.Random(seed).randbytes(256) for seed in range(40))
 """Seeds of the targets of decisions."""
 
 
@@ -177,7 +148,7 @@ def weights(place: Path) -> Target:
         (place / "tiny.pt").write_bytes(saved(state))
         return load_encoder("timm:test_vit", checkpoint=place / "tiny.pt")
 
-    return Target(DRAWS[:4], ask)
+    return Target(DRAWS, ask)
 
 
 def pickles(place: Path) -> Target:
@@ -330,148 +301,27 @@ def vectors(place: Path) -> Target:
     )
 
 
-class Run:
-    """A finished run, of which one file at a time is damaged and made whole again."""
+def runs(place: Path) -> Target:
+    """A finished run, of which one file at a time is damaged, and all its readers."""
+    template = make_template(place / "template")
 
-    def __init__(self, place: Path) -> None:
-        make_template(place / "runs")
-        self.path = place / "runs/run"
-        self.directory = RunDir(self.path)
-        self.root = place / "runs"
-        names = (path for path in self.path.rglob("*") if path.is_file())
-        self.files = {name.relative_to(self.path).as_posix(): name.read_bytes() for name in names}
-
-    def with_file(self, name: str, content: bytes, read: Callable[[], object]) -> object:
-        (self.path / name).write_bytes(content)
-        vouch(self.directory)
-        try:
-            return read()
-        finally:
-            for item in (name, "manifest.json"):
-                (self.path / item).write_bytes(self.files[item])
-
-
-def decided(runs: list[Compared]) -> Section:
-    """Decides between runs, and describes the decision."""
-    return describe_decision(decide(runs), runs)
-
-
-def reports(place: Path) -> Target:
-    """Everything that renders a report, of damaged trees with a checksum that fits."""
-    run = Run(place)
-    tree = json.loads(run.files["results.json"])
-    whole = Report.parse(run.files["results.json"], "whole")
-
-    renderers: list[Callable[[Report], object]] = [
-        *(partial(files_of, run=None, formats=[form]) for form in RENDERED),
-        partial(without_folders, places=("imagefolder:/data/val",)),
-        summary,
-        lambda report: describe(compare(report, whole), everything=True),
-        lambda report: decided(
-            with_names([Compared(each, {}, run.directory) for each in (whole, report)])
-        ),
-    ]
-
-    def ask(content: bytes) -> object:
-        draw = Decisions(content)
-        render = draw.choice(renderers)
-        damaged = json.dumps(mutated_tree(tree, draw))
-        return render(Report.parse(damaged.encode(), "x"))
+    def ask(content: bytes) -> None:
+        read_damaged(Decisions(content), template, place)
 
     return Target(DRAWS, ask)
 
 
-RECORDS = (
-    "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
-    "results.json", "summary.json", "status/0.json", "status/0.safetensors", "log.txt",
-    "baseline.csv", "thumbs/val/5.jpg", "head.safetensors",
-)  # fmt: skip
+def resumed(place: Path) -> Target:
+    """A run of which one file is damaged and some are gone, and the command that made it."""
+    write_pictures(place / "data", 12)
+    finished, again = (
+        [*small_job(place / "data", place / name), "--offline"] for name in ("finished", "again")
+    )
+    with redirect_stdout(io.StringIO()):
+        assert run_cli(finished) == 0
 
-
-def look(run: Run, name: str) -> None:
-    """Asks the readers of a record, each of which may refuse it."""
-    kept = run.directory
-    watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
-    readers: dict[str, list[Callable[[], object]]] = {
-        "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: ask_about_ranks(kept), lambda: read_plan(kept), lambda: verify(kept)],
-        "results.json": [
-            lambda: read_report(kept), lambda: listed(run),
-            lambda: pictures(Report.read(kept.results_file.path), kept),
-        ],
-        "status/0.json": [lambda: ask_about_ranks(kept), *watched],
-        "thumbs/val/5.jpg": [lambda: read_picture(kept.thumbnail_file("val", 5), 4, 4)],
-        "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
-        "head.safetensors": [  # its header is read before its checksum is compared
-            lambda: read_arrays(kept.head_file), lambda: read_unsealed(kept.head_file, 2**20),
-        ],
-        **dict.fromkeys(("key", "log.txt", "status/0.safetensors"), watched),
-    }  # fmt: skip
-    for read in readers.get(name, [lambda: verify(kept)]):
-        with suppress(TuiprobeError):
-            read()
-
-
-def watch(run: Run) -> None:
-    RunView.read(run.directory, RunView.read(run.directory, live=True), live=True)
-
-
-def listed(run: Run) -> str:
-    return json.dumps([as_json(row) for row in list_runs(run.root)])
-
-
-def records(place: Path) -> Target:
-    """Records of a run: a first byte below their number is followed by any content of one."""
-    run = Run(place)
-    texts = [name for name in RECORDS if name.endswith((".json", ".jsonl"))]
-
-    def ask(content: bytes) -> object:
-        if content and content[0] < len(RECORDS):
-            name, damaged = RECORDS[content[0]], content[1:]
-        else:
-            draw = Decisions(content[1:])
-            name = draw.choice(texts)
-            lines = run.files[name].splitlines() if name.endswith(".jsonl") else [run.files[name]]
-            at = draw.randrange(len(lines))
-            lines[at] = damaged_json(draw, lines[at])
-            damaged = b"\n".join(lines) + b"\n"
-        return run.with_file(name, damaged, lambda: look(run, name))
-
-    whole = [bytes([i]) + run.files[name] for i, name in enumerate(RECORDS)]
-    short = [seed for seed in whole if len(seed) < 20_000]
-    return Target((*short, *(b"\xff" + draw for draw in DRAWS)), ask)
-
-
-ARRAYS = (
-    "statistics.safetensors", "features/val/images.safetensors", "head.safetensors",
-    "concepts.safetensors", "per_image.safetensors", "plan.json", "measured.json",
-)  # fmt: skip
-
-
-def arrays(place: Path) -> Target:
-    """Probes over damaged arrays with a checksum that fits."""
-    run = Run(place)
-    whole = {
-        name: read_arrays(run.directory.at(name)) for name in ARRAYS if not name.endswith("json")
-    }
-
-    def ask(content: bytes) -> object:
-        draw = Decisions(content)
-        name = draw.choice(ARRAYS)
-        if name.endswith("json"):
-            damaged = damaged_json(draw, run.files[name])
-            return run.with_file(name, damaged, read)
-        write_arrays(run.directory.at(name), *damaged_arrays(draw, *whole[name]))
-        return run.with_file(name, (run.path / name).read_bytes(), read)
-
-    def read() -> object:
-        verify(run.directory)
-        for reader in (read_per_image, read_head):
-            with suppress(TuiprobeError):
-                reader(run.directory)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return make_report(run.directory)
+    def ask(content: bytes) -> None:
+        resume_damaged(Decisions(content), place / "finished", place / "again", again)
 
     return Target(DRAWS, ask)
 
@@ -500,8 +350,10 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "lists": lists,
     "specs": specs,
     "vectors": vectors,
-    "reports": reports,
-    "records": records,
-    "arrays": arrays,
     "caches": caches,
+    "runs": runs,
+    "resumed": resumed,
 }
+
+OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "lists", "vectors", "caches")
+"""Targets that take each of their seeds."""

@@ -17,7 +17,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.engine.fake_run import PRINT, vouch
-from tests.fuzz.test_readers import ask_about_ranks
+from tests.fuzz.runs import ask_about_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.registry import meant_source

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.test_readers import make_template
+from tests.fuzz.runs import make_template
 from tuiprobe.cli.app import run_cli
 
 NAMES = [
