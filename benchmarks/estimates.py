@@ -45,7 +45,7 @@ from tuiprobe.probes.targets.estimators import (
     scaled_by,
 )
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
 TITLE = "Accuracy without labels: constants and coverage"

@@ -23,7 +23,7 @@ from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_he
 from tuiprobe.probes.base.inputs import Float32, Int64
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 TITLE: Final = "Estimates on photographs, drawings and sketches"
 

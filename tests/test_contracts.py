@@ -25,7 +25,7 @@ def imported(code: str) -> set[str]:
     [
         (
             "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.tui.start,"
-            "tuiprobe.catalog.effective_robustness, tuiprobe.catalog.presets,"
+            "tuiprobe.catalog.effective_robustness, tuiprobe.catalog.published_models,"
             "tuiprobe.catalog.published_models",
             set(),
         ),

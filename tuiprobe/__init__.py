@@ -332,7 +332,7 @@ def _take_labels(
     from pathlib import Path
 
     from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
-    from tuiprobe.report.renewal import renew_labelled
+    from tuiprobe.report.formats import renew_labelled
 
     if answers is not None:
         import_answers(labelling, Path(answers), trust)

@@ -3,8 +3,7 @@
 import pytest
 
 from tuiprobe.catalog.accuracies import published_row, rows
-from tuiprobe.catalog.presets import presets
-from tuiprobe.catalog.published_models import all_published, published
+from tuiprobe.catalog.published_models import all_published, presets, published
 
 
 def test_all_rows_are_there() -> None:

@@ -12,7 +12,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from tuiprobe.catalog import model_list
 from tuiprobe.catalog.model_list import download_words, list_models, missing_weights
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.models.loaders.published_weights import with_sizes
 from tuiprobe.narration import announce_downloads
 from tuiprobe.request import make_spec

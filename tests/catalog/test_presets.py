@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from tuiprobe.catalog.presets import NORMALIZATIONS, presets
-from tuiprobe.catalog.published_models import all_published
+from tuiprobe.catalog.published_models import NORMALIZATIONS, all_published, presets
 
 BACKBONES = {"RN50": 1024, "RN101": 512, "ViT-B/32": 512, "ViT-B/16": 512, "ViT-L/14": 768}
 

@@ -8,7 +8,7 @@ import pytest
 from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.results import Part
-from tuiprobe.results.headlines import MEAN_SHIFT, TARGET
+from tuiprobe.results.figures import MEAN_SHIFT, TARGET
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results

@@ -17,7 +17,7 @@ from tuiprobe.files import Entry
 from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.labelling.session import open_labelling
 from tuiprobe.miniature import world
-from tuiprobe.report import read_report, renewal
+from tuiprobe.report import formats, read_report
 from tuiprobe.report.formats import export
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import MERGE_LOCK
@@ -75,7 +75,7 @@ def test_labels_renew_the_reports_of_every_candidate_once(label_runs, capsys, mo
     assert run_cli(command(label_runs, "--target", "street", "--json")) == 0
     assert {run: files(run) for run in label_runs} == before  # nothing was labelled
     renewed = []
-    monkeypatch.setattr(renewal, "export", lambda *a: renewed.append(a[1].path) or export(*a))
+    monkeypatch.setattr(formats, "export", lambda *a: renewed.append(a[1].path) or export(*a))
     labels = ("--target", "street", "--answers-from", "miniature", "--json")
     capsys.readouterr()
     assert run_cli(command(label_runs, *labels)) == 0
@@ -132,10 +132,10 @@ def test_a_stop_while_a_summary_is_renewed_leaves_a_run_that_reads(
 
     with monkeypatch.context() as patch:
         patch.setattr(Entry, "write_bytes", until)
-        assert renewal.renew_labelled([run])
+        assert formats.renew_labelled([run])
     assert read_report(run).title
     assert summary(run).title
-    assert renewal.renew_labelled([run]) == []
+    assert formats.renew_labelled([run]) == []
     assert read_summary(run).title == read_report(run).title
 
 

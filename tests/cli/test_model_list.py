@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tuiprobe import miniature
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.cli.app import run_cli
 from tuiprobe.cli.headless import paper_models, read_models
 from tuiprobe.engine.machine import BYTES_A_PARAMETER, FILE_SIZES, SHARE_OF_MEMORY, affordable

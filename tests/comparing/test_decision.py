@@ -21,7 +21,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.results import Estimate, Part, is_known
-from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
+from tuiprobe.results.figures import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.section import Bullets, MeanOf, NamedFigure, Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import SetValues

@@ -13,7 +13,7 @@ from tuiprobe.comparing.runs import read_run
 from tuiprobe.probes.report import make_report
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, Part, is_known
-from tuiprobe.results.headlines import TARGET
+from tuiprobe.results.figures import TARGET
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.results import write_results
 

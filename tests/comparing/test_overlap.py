@@ -14,7 +14,7 @@ from tuiprobe.comparing.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import RANDOM, Concepts, probe_concepts
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
 

@@ -37,7 +37,7 @@ from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, Report
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.status import Event, StatusWriter, read_status

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor
 
-from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
+from tuiprobe.catalog.published_models import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models import info
 from tuiprobe.models.checks.encoder_checks import built_activations

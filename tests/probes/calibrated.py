@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 Array = np.ndarray[Any, Any]
 

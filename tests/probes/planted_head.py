@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 CLASSES, CHANNELS = 12, 30
 

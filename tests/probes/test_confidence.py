@@ -17,7 +17,7 @@ from tuiprobe.probes.base.confidence import (
 from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def drawn(chances, seed=0):

@@ -18,7 +18,7 @@ from tuiprobe.probes.robustness.compute import Baseline, Baselines, Robustness, 
 from tuiprobe.probes.targets.compute import Images, Targets, estimate_targets
 from tuiprobe.probes.unattended.compute import Ranked, Unattended, unattended
 from tuiprobe.results import NotRun, Report
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def one_hot(classes: int = 8, channels: int = 24, n: int = 200) -> tuple[HeadArrays, SetFeatures]:

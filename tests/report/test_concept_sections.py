@@ -14,7 +14,7 @@ from tuiprobe.probes.concepts.compute import Concepts, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.report.tables import tables
 from tuiprobe.results.report import Report
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def concept_set(n: int = 400) -> ConceptSet:

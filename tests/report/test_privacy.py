@@ -12,7 +12,7 @@ from tests.report.samples import model, report
 from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.miniature import weights
-from tuiprobe.probes.base.short_paths import without_folders
+from tuiprobe.probes.report import without_folders
 from tuiprobe.report.formats import RENDERED, export, write_reports
 from tuiprobe.results import Report, SetSummary, Skipped
 from tuiprobe.run.directory import RunDir

@@ -24,7 +24,7 @@ from tuiprobe.report.markdown import model_card
 from tuiprobe.results import Estimate, NotRun, Part, Report, SetSummary
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
-from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.figures import LABELLED
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import read_per_image

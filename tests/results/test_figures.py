@@ -13,8 +13,15 @@ from tuiprobe.catalog.glossary import terms
 from tuiprobe.probes import registry
 from tuiprobe.results import Estimate, Figure, NotRun, ProbeResult
 from tuiprobe.results.base import Frozen
-from tuiprobe.results.figures import FIGURES, Fig, columns, declared, named_figures
-from tuiprobe.results.headlines import HEADLINES, LISTED
+from tuiprobe.results.figures import (
+    FIGURES,
+    HEADLINES,
+    LISTED,
+    Fig,
+    columns,
+    declared,
+    named_figures,
+)
 
 
 class Ends(Frozen):

@@ -12,7 +12,7 @@ from tuiprobe.comparing.inference import second_minus_first
 from tuiprobe.report.formats import json_schema
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.base import Frozen, Share, in_unit
-from tuiprobe.results.headlines import BY_ID
+from tuiprobe.results.figures import BY_ID
 
 UNITS = {
     "labelled": "share",

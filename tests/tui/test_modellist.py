@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from tuiprobe.catalog.model_list import list_models
-from tuiprobe.catalog.presets import ListedModel
+from tuiprobe.catalog.published_models import ListedModel
 from tuiprobe.tui import modellist
 
 

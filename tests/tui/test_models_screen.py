@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
 from tuiprobe.catalog import published_models as catalog
-from tuiprobe.catalog.presets import ListedModel
+from tuiprobe.catalog.published_models import ListedModel
 from tuiprobe.files import process_lives
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp

@@ -12,9 +12,16 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.presets import ListedModel, Preset, presets
 from tuiprobe.catalog.published import robustness_of
-from tuiprobe.catalog.published_models import Published, all_published, published, right_spec
+from tuiprobe.catalog.published_models import (
+    ListedModel,
+    Preset,
+    Published,
+    all_published,
+    presets,
+    published,
+    right_spec,
+)
 from tuiprobe.plaintext import holds_all
 
 _OPEN_CLIP_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

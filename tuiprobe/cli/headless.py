@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.cli.output import terminal
 from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.engine.shards import current_rank

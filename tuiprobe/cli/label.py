@@ -100,8 +100,8 @@ def label(
     from tuiprobe.labelling.standing import describe_labels, label_status
     from tuiprobe.labelling.unattended import tolerated_share
     from tuiprobe.plaintext import json_text, plain
+    from tuiprobe.report.formats import renew_labelled
     from tuiprobe.report.label_page import write_label_page
-    from tuiprobe.report.renewal import renew_labelled
     from tuiprobe.report.terminal import section_text
     from tuiprobe.results.doubt import checked_trust
     from tuiprobe.tui.start import has_terminal

@@ -14,8 +14,8 @@ from tuiprobe.numbers import MISSING, interval, number
 from tuiprobe.plaintext import TextColumn, text_table
 
 if TYPE_CHECKING:
-    from tuiprobe.catalog.presets import ListedModel
     from tuiprobe.catalog.published import PublishedRow
+    from tuiprobe.catalog.published_models import ListedModel
 
 PRINTED = ("standard", "zero_shot")
 """Baselines of the printed table; JSON holds all."""
@@ -45,7 +45,7 @@ def models(
         _published(words or [], as_json=as_json)
         return
     from tuiprobe.catalog.model_list import list_models, of_package
-    from tuiprobe.catalog.presets import similar_models
+    from tuiprobe.catalog.published_models import similar_models
     from tuiprobe.models.registry import foreign_models
     from tuiprobe.plaintext import plain
 

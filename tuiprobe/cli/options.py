@@ -21,8 +21,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
 
 def model_names() -> list[str]:
     """Returns completions for a model: names that a shell inserts without quoting."""
-    from tuiprobe.catalog.presets import presets
-    from tuiprobe.catalog.published_models import all_published
+    from tuiprobe.catalog.published_models import all_published, presets
 
     return [name for name in (*presets(), *all_published()) if _HARMLESS.fullmatch(name)]
 

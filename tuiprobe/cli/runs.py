@@ -61,7 +61,7 @@ def runs(
     """
     from tuiprobe.files import reading
     from tuiprobe.report.reading import views_with_labels
-    from tuiprobe.results.headlines import LISTED
+    from tuiprobe.results.figures import LISTED
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.listing import SORTS, command_of_run, list_runs
     from tuiprobe.run.listing import as_json as plain_view

@@ -18,9 +18,7 @@ from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.doubts import decision_doubts
 from tuiprobe.comparing.inference import joint_reach
-from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
-from tuiprobe.comparing.not_compared import left_out, without_evidence
-from tuiprobe.comparing.notes import NAMED, weakening
+from tuiprobe.comparing.notes import NAMED, LabelEvidence, label_evidence, weakening
 from tuiprobe.comparing.orders import (
     BEATEN,
     FEWEST_PICTURES,
@@ -30,7 +28,12 @@ from tuiprobe.comparing.orders import (
     order_by_shifts,
 )
 from tuiprobe.comparing.runs import Run, same_measurements
-from tuiprobe.comparing.same_pictures import MeasuredSet, pictures_groups
+from tuiprobe.comparing.same_pictures import (
+    MeasuredSet,
+    left_out,
+    pictures_groups,
+    without_evidence,
+)
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.comparing.to_label import label_fields, target_set
 from tuiprobe.plaintext import count_of, listed, plain

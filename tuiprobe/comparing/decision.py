@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from tuiprobe.comparing.answered import FoundClass
-from tuiprobe.comparing.not_compared import NotCompared
 from tuiprobe.comparing.orders import Standing, Verdict
-from tuiprobe.comparing.same_pictures import MatchedBy
+from tuiprobe.comparing.same_pictures import MatchedBy, NotCompared
 from tuiprobe.plaintext import listed
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun
 from tuiprobe.results.accuracy import Accuracy

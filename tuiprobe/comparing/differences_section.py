@@ -15,7 +15,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import listed
 from tuiprobe.probes.content import bullets, heading, prose, table
 from tuiprobe.results import Figure, is_known
-from tuiprobe.results.headlines import BY_RANK, LABELLED
+from tuiprobe.results.figures import BY_RANK, LABELLED
 from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
 
 MOST_NAMES: Final = 24

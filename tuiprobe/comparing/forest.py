@@ -9,7 +9,7 @@ from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import Comparison
 from tuiprobe.probes.content import series
 from tuiprobe.results import Estimate, Frozen, Report, is_known
-from tuiprobe.results.headlines import LABELS_CURVE
+from tuiprobe.results.figures import LABELS_CURVE
 from tuiprobe.results.section import Chart, Series, SeriesRole
 
 MOST_ROWS: Final = 40

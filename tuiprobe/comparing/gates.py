@@ -21,7 +21,7 @@ from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
-from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.results.figures import HEADLINES
 
 _GATE = re.compile(
     r"\s*(?:(?P<place>[^\"]+):)?\s*"

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.comparing.notes import reservations
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.inputs import Float64

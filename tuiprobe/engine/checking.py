@@ -37,7 +37,7 @@ from tuiprobe.plaintext import listed, plain
 from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import TYPES, Check
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import check_sentence, read_preflight, write_preflight
 from tuiprobe.run.status import Event, Listener

@@ -29,7 +29,7 @@ from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import long_head
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE, FittedImages, HeadFile, read_head, write_head
 from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS

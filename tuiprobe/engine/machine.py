@@ -17,8 +17,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from tuiprobe.catalog.model_list import cached_file
-from tuiprobe.catalog.presets import presets
-from tuiprobe.catalog.published_models import published
+from tuiprobe.catalog.published_models import presets, published
 from tuiprobe.engine.shards import Rank
 from tuiprobe.errors import UsageError
 from tuiprobe.limits import available_memory

@@ -24,7 +24,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.arrays import CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples

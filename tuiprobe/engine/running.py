@@ -20,7 +20,7 @@ from tuiprobe.probes.outliers.heights import scan_heights
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.status import LiveTap, SetAnswers
 from tuiprobe.stats import SampleSummary
 

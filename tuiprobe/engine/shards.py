@@ -26,8 +26,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.layout import Ids, layout_of
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DIGEST_BYTES, Entry
-from tuiprobe.run.arrays import Arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.arrays import Arrays, CheckedArrays
 from tuiprobe.run.counting import ShardPlace
 from tuiprobe.run.records import SetRecord
 from tuiprobe.spec import FINAL_TAP

@@ -23,7 +23,7 @@ from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, se
 from tuiprobe.results.base import Count, Many, Share
 from tuiprobe.results.card import title
 from tuiprobe.results.doubt import Doubt, ordered
-from tuiprobe.results.headlines import LABELLED
+from tuiprobe.results.figures import LABELLED
 from tuiprobe.results.section import Code, Range, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import MANIFEST

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.imagenet import imagenet_names
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.published_weights import sha256, unpublished

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.presets import Preset, presets
-from tuiprobe.catalog.published_models import all_published, right_spec
+from tuiprobe.catalog.published_models import Preset, all_published, presets, right_spec
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo

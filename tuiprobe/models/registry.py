@@ -17,7 +17,7 @@ from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
 if TYPE_CHECKING:
     import torch
 
-    from tuiprobe.catalog.presets import Preset
+    from tuiprobe.catalog.published_models import Preset
     from tuiprobe.models.encoder import Encoder
 
 

@@ -18,7 +18,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Doubt]:

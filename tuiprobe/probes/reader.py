@@ -22,8 +22,7 @@ from tuiprobe.probes.base.ridge import LeaveOneOut
 from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.run.arrays import Arrays
-from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays
+from tuiprobe.run.arrays import Arrays, CheckedArrays, HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import FittedImages, HeadFile, read_head
 from tuiprobe.run.measurements import ROW_SAMPLE, Labels, read_features, read_labels, tap_statistics

@@ -1,19 +1,25 @@
-"""From a run directory to its report: every probe is asked, from files only."""
+"""From a run directory to its report: every probe is asked, from files only.
+
+Reports hold the last part of each path; `spec.json` and `plan.json` hold whole paths.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from tuiprobe import __version__, limits
+from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.options import probe_options, with_options
@@ -21,7 +27,6 @@ from tuiprobe.plugins import in_words
 from tuiprobe.probes import BUILT_IN, PROBES, registry
 from tuiprobe.probes.base.image_values import NO_CONFIDENCES, has_confidence, image_values
 from tuiprobe.probes.base.row_statistics import fixed_threads
-from tuiprobe.probes.base.short_paths import without_folders
 from tuiprobe.probes.base.vector_forms import vector_notes
 from tuiprobe.probes.doubts import run_doubts
 from tuiprobe.probes.protocol import Probe, Subject
@@ -41,7 +46,7 @@ from tuiprobe.results import (
 from tuiprobe.results.card import title
 from tuiprobe.results.doubt import ordered
 from tuiprobe.results.subject import NO_REPRESENTATION
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
@@ -52,7 +57,77 @@ from tuiprobe.run.records import (
     write_spec,
 )
 from tuiprobe.run.results import withdraw_results, write_results
-from tuiprobe.spec import content_key
+from tuiprobe.spec import content_key, path_options
+
+_PATTERN: Final = re.compile(r"[*?\[{]")
+
+
+def without_folders(report: Report, places: Iterable[str]) -> Report:
+    """Returns the report with the last part of each path, in every text that it holds.
+
+    Args:
+        report: Of a run as it was specified and planned.
+        places: Further paths and data sources of the run.
+    """
+    fields = report.model_dump(mode="json")
+    paths = [text for name in path_options() for text in _texts(fields["spec"].get(name))]
+    paths += [data["source"] for data in fields["data"]]
+    if report.model.weights.kind in ("checkpoint", "unknown", "answers"):
+        paths.append(report.model.weights.source)
+    shorter = {text: last_part(text) for text in paths}
+    for text in (*places, *paths, *_texts(fields["spec"])):
+        for folder in _folders(text):
+            shorter |= {f"{folder}/": "", folder: Path(folder).name}
+    replace = _replacement({text: short for text, short in shorter.items() if text != short})
+    return Report.model_validate(_changed(fields, replace))
+
+
+def _folders(text: str) -> Iterator[str]:
+    """Yields the folder of each absolute path in an option or a data source.
+
+    >>> list(_folders("torchvision:CIFAR10:/home/me/data:test")), list(_folders("open_clip:a/b"))
+    (['/home/me'], [])
+    """
+    for part in re.split(r"[:=](?=[/~])", text):
+        for path in {part, str(Path(part).expanduser())} if part.startswith(("/", "~/")) else ():
+            folder = str(Path(_PATTERN.split(path)[0] + "x").parent)
+            if folder not in ("/", "~"):
+                yield folder
+
+
+def _replacement(shorter: Mapping[str, str]) -> Callable[[str], str]:
+    """Returns a function that shortens paths in a text, neither within words nor longer paths."""
+    # Longest first, so that a folder goes before the folder that it lies in.
+    ordered = sorted(shorter, key=len, reverse=True)
+    ends = {
+        text: re.escape(text) + ("" if text.endswith("/") else r"(?![\w-])") for text in ordered
+    }
+    absolute = "|".join(ends[text] for text in ordered if text.startswith(("/", "~")))
+    relative = "|".join(ends[text] for text in ordered if not text.startswith(("/", "~")))
+    patterns = [rf"(?<![\w.-])(?=[/~])(?:{absolute})"] if absolute else []
+    patterns += [rf"(?<![\w./-])(?:{relative})"] if relative else []
+    if not patterns:
+        return lambda text: text
+    replace = re.compile("|".join(patterns)).sub
+    return lambda text: replace(lambda match: shorter[match[0]], text) if "/" in text else text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Returns plain data with every text changed."""
+    if isinstance(value, dict):
+        return {name: _changed(item, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_changed(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
+
 
 Progress = Callable[[int, int], object]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tuiprobe.errors import RunError, UsageError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import read_report
@@ -18,6 +18,8 @@ from tuiprobe.report.terminal import PLAIN, Terminal, summary
 from tuiprobe.results.report import Part, ProbeResult, Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import MERGE_LOCK
+from tuiprobe.run.results import write_summary
 
 Files = dict[str, str]
 """Text by path relative to the destination."""
@@ -262,3 +264,25 @@ def _other(file: Path, content: bytes) -> bool:
         return False
     except OSError as error:
         raise RunError(f"cannot read {plain(str(file))}: {error.strerror}") from error
+
+
+def renew_labelled(runs: Iterable[RunDir]) -> list[str]:
+    """Writes summary and reports of runs again, with the labels beside them.
+
+    `results.json` stays as it is. `predictions.csv` is written again where a run has one.
+
+    Returns:
+        Why a run keeps its old reports, a sentence each: another process writes it, or the
+        operating system refuses.
+    """
+    reasons = []
+    for run in runs:
+        try:
+            with run.locked(MERGE_LOCK):
+                report = read_report(run)
+                write_summary(run, report)
+                with_predictions = run.at("predictions.csv").exists()
+                export(report, run, WRITTEN + ("predictions",) * with_predictions, run.path)
+        except TuiprobeError as error:
+            reasons.append(f"the reports of {plain(str(run.path))} do not show the labels: {error}")
+    return reasons

@@ -27,7 +27,7 @@ from tuiprobe.report.tables import table_files
 from tuiprobe.results import Report, is_known
 from tuiprobe.results.accuracy import range_of
 from tuiprobe.results.card import card, data_rows, left_out, not_run, sets_line, subject_rows
-from tuiprobe.results.headlines import BY_ID
+from tuiprobe.results.figures import BY_ID
 from tuiprobe.results.reproduce import (
     command,
     command_note,

@@ -13,7 +13,7 @@ from tuiprobe.catalog.imagenet import set_contents
 from tuiprobe.numbers import number
 from tuiprobe.results.base import Frozen, Many, is_known
 from tuiprobe.results.doubt import Doubt, stopping
-from tuiprobe.results.headlines import LABELLED, TARGET, TOP1
+from tuiprobe.results.figures import LABELLED, TARGET, TOP1
 from tuiprobe.results.report import Part, Report
 from tuiprobe.results.section import (
     Block,

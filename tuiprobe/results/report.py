@@ -27,7 +27,7 @@ from tuiprobe.results.base import (
     mistake,
 )
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.results.headlines import BY_ID
+from tuiprobe.results.figures import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
 
@@ -257,7 +257,7 @@ class Report(Frozen):
         """Returns a headline figure; None where this report does not name it.
 
         Args:
-            id: Its id, see `results/headlines.py`.
+            id: Its id, see `results/figures.py`.
             data: Name of the set; None for the first that has a value, or else the first.
         """
         matching = [

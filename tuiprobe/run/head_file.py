@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import DIGEST_BYTES, parse_json
 from tuiprobe.results import NotRun
-from tuiprobe.run.arrays import Arrays, write_arrays
-from tuiprobe.run.checked_arrays import MOST_COUNTED, CheckedArrays, HeadArrays, below
+from tuiprobe.run.arrays import MOST_COUNTED, Arrays, CheckedArrays, HeadArrays, below, write_arrays
 from tuiprobe.run.directory import RunDir
 
 LARGEST_WEIGHT = 1e15

@@ -15,7 +15,7 @@ from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.request import command_of
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy
-from tuiprobe.results.headlines import LISTED
+from tuiprobe.results.figures import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.naming import NamedRun, listed_names

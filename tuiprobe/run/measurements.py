@@ -15,8 +15,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from tuiprobe.run.arrays import Arrays, write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.arrays import Arrays, CheckedArrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, TapRecord
 from tuiprobe.run.samples import SampleRecord

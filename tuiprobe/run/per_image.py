@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.results.base import NotRun
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.arrays import Arrays, write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays, below
+from tuiprobe.run.arrays import Arrays, CheckedArrays, below, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
 from tuiprobe.plaintext import count_of, listed, matches

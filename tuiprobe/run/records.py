@@ -317,7 +317,7 @@ class ShardFile:
         Raises:
             DamagedFileError: If its arrays do not say it.
         """
-        from tuiprobe.run.checked_arrays import CheckedArrays  # loads numpy
+        from tuiprobe.run.arrays import CheckedArrays  # loads numpy
 
         checked = CheckedArrays(self.entry, self.arrays)
         images = checked.shaped("images", "i8", None)

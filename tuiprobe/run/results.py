@@ -19,7 +19,7 @@ from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.accuracy import Accuracy, cell, on_your_pictures
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun, is_known
-from tuiprobe.results.headlines import LISTED
+from tuiprobe.results.figures import LISTED
 from tuiprobe.results.report import ABSENT, MOST_SETS, Report
 from tuiprobe.results.subject import Representation
 from tuiprobe.run.arrays import checksum_of

@@ -14,8 +14,7 @@ from tuiprobe import limits
 from tuiprobe.files import parse_json
 from tuiprobe.plaintext import encodable
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.arrays import CheckedArrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tuiprobe.results.accuracy import Accuracy
-    from tuiprobe.run.checked_arrays import CheckedArrays
+    from tuiprobe.run.arrays import CheckedArrays
 
 MOST_MESSAGES = 100
 """Messages, and names of unreadable images, that a status holds: the last ones."""
@@ -423,7 +423,7 @@ def read_taps(run: RunDir, rank: int, status: Status) -> Iterator[tuple[tuple[st
     Raises:
         DamagedFileError: If the arrays are invalid, or not one value per channel.
     """
-    from tuiprobe.run.checked_arrays import CheckedArrays  # loads numpy
+    from tuiprobe.run.arrays import CheckedArrays  # loads numpy
 
     file = run.status_file(rank, "safetensors")
     arrays = _unless_missing(lambda: read_unsealed(file, limits.STATUS_ARRAY_BYTES)[0]) or {}

@@ -19,10 +19,14 @@ threads (one mutex each), but not with a forked child, which is refused.
 
 from tuiprobe.stats._accumulators import (
     ActivationStats,
+    ActivationSummary,
     ChannelMoments,
     ChannelStats,
     ChannelTopK,
+    Moments,
     SampleMoments,
+    SampleSummary,
+    TopK,
 )
 from tuiprobe.stats._average_precision import average_precision
 from tuiprobe.stats._native import (
@@ -33,7 +37,6 @@ from tuiprobe.stats._native import (
     statistics_path,
     supported_instruction_sets,
 )
-from tuiprobe.stats._summaries import ActivationSummary, Moments, SampleSummary, TopK
 
 __all__ = [
     "ActivationStats",

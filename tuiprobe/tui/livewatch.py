@@ -49,7 +49,7 @@ def load_readers() -> None:
     get a module without its content.
     """
     import tuiprobe.report.reading
-    import tuiprobe.run.checked_arrays
+    import tuiprobe.run.arrays
     import tuiprobe.run.results
     import tuiprobe.run.status  # noqa: F401
 

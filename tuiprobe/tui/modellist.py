@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.binding import Binding, BindingType
 
-from tuiprobe.catalog.presets import ListedModel, presets
+from tuiprobe.catalog.published_models import ListedModel, presets
 from tuiprobe.numbers import number, short_count
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.tui.text import fitted

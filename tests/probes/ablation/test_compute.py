@@ -17,7 +17,7 @@ from tuiprobe.probes.base.confidence import Logits
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def describe(result):

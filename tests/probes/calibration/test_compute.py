@@ -14,7 +14,7 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.strings import line
 from tuiprobe.results import is_known
 from tuiprobe.results.section import Chart, Strip
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 NAMES = tuple(f"kind {i}" for i in range(10))
 

@@ -10,7 +10,7 @@ from tuiprobe.probes.concepts.compute import CURVE, precision_of, probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet, split_up
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.results import NotRun
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 WIDTH = 16
 

@@ -15,7 +15,7 @@ from tuiprobe.probes.directions.describe import PrivilegedDirections
 from tuiprobe.probes.directions.pruning import CURVE_IMAGES, random_rotations
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.strings import line
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def accuracy(logits, labels):

@@ -14,7 +14,7 @@ from tuiprobe.probes.base.ridge import fit_ridge
 from tuiprobe.probes.linear.compute import DRAWS, Labelled, Linear, linear_accuracy, stratified
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.proportions import wilson
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 _ORDER = np.random.default_rng(1).permutation(1797)
 DATA, TARGET = (array[_ORDER] for array in load_digits(return_X_y=True))

@@ -11,7 +11,7 @@ from tuiprobe.catalog.effective_robustness import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 CLASSES = 20
 

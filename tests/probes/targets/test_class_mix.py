@@ -23,7 +23,7 @@ from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import MOST_RIGHT, accuracies
 from tuiprobe.results.proportions import wilson
 from tuiprobe.results.subject import SetSummary
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 NAMES = tuple(f"kind {i}" for i in range(10))
 

@@ -13,9 +13,9 @@ from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ExpectedAccuracy
 from tuiprobe.report.strings import line
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.headlines import TARGET
+from tuiprobe.results.figures import TARGET
 from tuiprobe.results.section import Chart, Prose
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 NAMES = tuple(f"kind {i}" for i in range(10))
 

@@ -11,7 +11,7 @@ from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, cross_fit, on_cla
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.targets.estimators import estimates, thresholded
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 def expected(first, target, by=None):

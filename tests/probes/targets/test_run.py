@@ -19,7 +19,7 @@ from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow

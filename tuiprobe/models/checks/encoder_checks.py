@@ -11,8 +11,7 @@ from functools import partial
 
 import torch
 
-from tuiprobe.catalog.presets import NORMALIZATIONS, presets
-from tuiprobe.catalog.published_models import published
+from tuiprobe.catalog.published_models import NORMALIZATIONS, presets, published
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import measured_normalisation, pooling_of

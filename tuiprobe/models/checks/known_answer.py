@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
-from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.checks.encoder_checks import built_activations, expected_activation
 from tuiprobe.models.encoder import Encoder

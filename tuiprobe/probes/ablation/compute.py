@@ -31,7 +31,7 @@ from tuiprobe.results.base import Channel, Frozen, Many, PerChannel, Points, Rea
 from tuiprobe.results.figures import Fig
 from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 Mode = Literal["zero", "mean"]
 Why = Literal["outlier", "offset"]

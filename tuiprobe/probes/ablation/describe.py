@@ -23,7 +23,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import columns, declared, named_figures
 from tuiprobe.results.section import Code, Section, Value
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.proportions import wilson_bounds
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest
 

@@ -25,7 +25,7 @@ from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest
 from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 BINS = 15
 UNKNOWN_SCALE = NotRun(reason="logit scale unknown")

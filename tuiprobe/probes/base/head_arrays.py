@@ -11,7 +11,7 @@ from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.results.proportions import LEFT_OUT_REACH
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 LOGIT_ROWS = 2048
 """Images whose logits are in memory at once."""

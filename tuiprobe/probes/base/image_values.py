@@ -28,7 +28,7 @@ from tuiprobe.probes.base.row_statistics import blocks, has_kurtosis, shares_and
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.per_image import Answers, ConfidenceColumn, ImageValues, SetValues, list_digest
 
 NO_CONFIDENCES: Final = NotRun(

@@ -26,7 +26,7 @@ from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import AnsweredImage
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.head_file import class_name
 
 

@@ -29,7 +29,7 @@ from tuiprobe.results.section import (
     Strip,
     Text,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 BY_CHANCE: Final = (
     "Classes are ordered by the upper end of the interval of their change. Without any change, "

@@ -28,7 +28,7 @@ from tuiprobe.results.base import Count, Counted, Frozen, Many, Real
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.stats import average_precision
 
 Family = Literal[

@@ -42,7 +42,7 @@ from tuiprobe.results.section import (
     Strong,
     Text,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from tuiprobe.results.base import (
 )
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.report import ProbeResult
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 
 class Direction(Frozen):

@@ -26,7 +26,7 @@ from tuiprobe.results.section import (
     Table,
     Text,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""

@@ -29,7 +29,7 @@ from tuiprobe.results.base import (
     Share,
 )
 from tuiprobe.results.proportions import wilson
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 Order = Literal[
     "importance",

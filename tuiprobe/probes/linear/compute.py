@@ -22,7 +22,7 @@ from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.figures import FIGURES, Fig
 from tuiprobe.results.proportions import LEFT_OUT_REACH, wilson
 from tuiprobe.results.report import ProbeResult
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 PARTS: Final = (16, 8, 4, 2)
 """The curve has heads fitted to one of so many images, then that fitted to all."""

@@ -15,10 +15,9 @@ from tuiprobe.probes.linear.compute import Labelled, Linear, LinearAccuracy, lin
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.figures import columns
-from tuiprobe.results.headlines import LABELS_CURVE
+from tuiprobe.results.figures import LABELS_CURVE, columns
 from tuiprobe.results.section import Chart, Code, Section, SectionContent, Text
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 NOTE = (
     "Ridge regression on the representation; exact copies count once. Each image is answered by a "

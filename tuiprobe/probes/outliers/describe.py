@@ -28,8 +28,15 @@ from tuiprobe.probes.outliers.rules import HEAVY
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Figure, Model, NotRun, is_known
-from tuiprobe.results.figures import Fig, column, columns, named_figures
-from tuiprobe.results.headlines import HEIGHT, OFFSET, PERSISTENCE
+from tuiprobe.results.figures import (
+    HEIGHT,
+    OFFSET,
+    PERSISTENCE,
+    Fig,
+    column,
+    columns,
+    named_figures,
+)
 from tuiprobe.results.section import (
     Chart,
     Code,

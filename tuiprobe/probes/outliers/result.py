@@ -22,8 +22,7 @@ from tuiprobe.results.base import (
     Share,
     in_unit,
 )
-from tuiprobe.results.figures import FIGURES, Fig
-from tuiprobe.results.headlines import KURTOSIS, OFFSET, PERSISTENCE
+from tuiprobe.results.figures import FIGURES, KURTOSIS, OFFSET, PERSISTENCE, Fig
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 

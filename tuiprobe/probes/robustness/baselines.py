@@ -31,8 +31,7 @@ from tuiprobe.catalog.effective_robustness import (
     on_classes_of_shift,
 )
 from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_model, kind_of, peers
-from tuiprobe.catalog.presets import presets
-from tuiprobe.catalog.published_models import right_spec
+from tuiprobe.catalog.published_models import presets, right_spec
 from tuiprobe.datasets.input_tables import parse_csv
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError

@@ -28,11 +28,10 @@ from tuiprobe.probes.base.head_arrays import (
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from
 from tuiprobe.results.base import ByName, Count, Frozen, Many, Points, Real, Share
-from tuiprobe.results.figures import FIGURES, Fig
-from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
+from tuiprobe.results.figures import EFFECTIVE, FIGURES, MEAN_SHIFT, TOP1, Fig
 from tuiprobe.results.proportions import many_empty, mean_share, share_right
 from tuiprobe.results.report import ProbeResult
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.head_file import OUTSIDE
 
 

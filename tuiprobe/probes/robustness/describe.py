@@ -35,8 +35,7 @@ from tuiprobe.probes.robustness.compute import (
 from tuiprobe.probes.robustness.scatter import scatter
 from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.accuracy import among_few, sentence
-from tuiprobe.results.figures import columns, named_figures
-from tuiprobe.results.headlines import EFFECTIVE
+from tuiprobe.results.figures import EFFECTIVE, columns, named_figures
 from tuiprobe.results.section import (
     BaselineLine,
     Code,
@@ -47,7 +46,7 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 AXES = {
     "imagenet": "full validation set",

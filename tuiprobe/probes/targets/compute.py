@@ -38,12 +38,11 @@ from tuiprobe.probes.targets.estimators import (
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.accuracy import Accuracy, Evidence, accuracy_from, with_bound
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
-from tuiprobe.results.figures import FIGURES, Fig
-from tuiprobe.results.headlines import TARGET_ERROR
+from tuiprobe.results.figures import FIGURES, TARGET_ERROR, Fig
 from tuiprobe.results.proportions import wilson
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import AnsweredImage
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.head_file import class_name
 
 

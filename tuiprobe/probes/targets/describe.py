@@ -17,8 +17,7 @@ from tuiprobe.probes.targets.compute import Images, LeftOut, Targets, TargetSet,
 from tuiprobe.probes.targets.estimators import ESTIMATORS, HEADLINE, Estimator
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import if_same_mix, sentence
-from tuiprobe.results.figures import Fig, column, columns, named_figures
-from tuiprobe.results.headlines import TARGET
+from tuiprobe.results.figures import TARGET, Fig, column, columns, named_figures
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -31,7 +30,7 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.arrays import HeadArrays
 
 UNCALIBRATED = Fig(
     "target.uncalibrated", "average confidence, not calibrated", "average-confidence",

@@ -145,7 +145,7 @@ class LabelScreen(ProbeScreen):
 
     def _renew(self) -> None:
         """Writes reports again, once a label has changed; one that is being written has it."""
-        from tuiprobe.report.renewal import renew_labelled
+        from tuiprobe.report.formats import renew_labelled
 
         if self._changed:
             renew_labelled(map(RunDir, self.runs))

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
-from tuiprobe.catalog.presets import ListedModel, similar_models
+from tuiprobe.catalog.published_models import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python
