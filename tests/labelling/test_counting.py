@@ -14,7 +14,7 @@ from tests.labelling.test_session import answer, truth
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.differences import compare_runs
-from tuiprobe.comparing.notes import label_evidence
+from tuiprobe.comparing.label_evidence import label_evidence
 from tuiprobe.comparing.runs import read_run, read_runs
 from tuiprobe.labelling.candidates import read_candidate
 from tuiprobe.labelling.report_part import TargetLabels, with_labels

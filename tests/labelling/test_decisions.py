@@ -13,7 +13,7 @@ from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
-from tuiprobe.comparing.notes import LabelEvidence, label_evidence
+from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.session import open_labelling
 from tuiprobe.labelling.standing import label_status

@@ -59,7 +59,7 @@ def compare(
     from tuiprobe.comparing.doubts import gate_doubts
     from tuiprobe.comparing.gates import parse_gate, tripped
     from tuiprobe.comparing.indicator import SEVERAL
-    from tuiprobe.comparing.notes import label_evidence
+    from tuiprobe.comparing.label_evidence import label_evidence
     from tuiprobe.comparing.runs import read_runs
     from tuiprobe.labelling.label_log import run_paths
     from tuiprobe.plaintext import listed, plain

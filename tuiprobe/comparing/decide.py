@@ -18,7 +18,8 @@ from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.doubts import decision_doubts
 from tuiprobe.comparing.inference import joint_reach
-from tuiprobe.comparing.notes import NAMED, LabelEvidence, label_evidence, weakening
+from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
+from tuiprobe.comparing.notes import NAMED, weakening
 from tuiprobe.comparing.orders import (
     BEATEN,
     FEWEST_PICTURES,

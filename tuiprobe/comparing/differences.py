@@ -15,7 +15,8 @@ from pydantic import Field
 
 from tuiprobe.comparing.image_doubts import image_doubts
 from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
-from tuiprobe.comparing.notes import LabelEvidence, label_notes, model_notes, subject_notes
+from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.notes import label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import pairing_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tuiprobe.comparing.notes import LabelEvidence
+from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.plaintext import listed
 from tuiprobe.probes import LABELS

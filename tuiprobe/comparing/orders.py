@@ -14,7 +14,7 @@ from tuiprobe.comparing.inference import (
     reaching,
     second_minus_first,
 )
-from tuiprobe.comparing.notes import LabelEvidence
+from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import means_of_shifts, pairing_of, shifts_groups
 from tuiprobe.labelling.contest import MARGIN

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tuiprobe.comparing.notes import LabelEvidence
+from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.orders import VERDICTS, ModelOrder
 from tuiprobe.comparing.runs import Run
 from tuiprobe.errors import TuiprobeError

@@ -23,7 +23,7 @@ from tuiprobe.comparing.decision_section import beneath
 from tuiprobe.comparing.differences import Comparison, Difference, compare_runs
 from tuiprobe.comparing.differences_section import headline_name, kind, overlap_line
 from tuiprobe.comparing.forest import paired_rows
-from tuiprobe.comparing.notes import label_evidence
+from tuiprobe.comparing.label_evidence import label_evidence
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.errors import TuiprobeError
