@@ -78,16 +78,6 @@ def test_the_default_goes_through_every_part(default_run) -> None:
     assert list((directory / "thumbs" / "val").glob("*.jpg"))
 
 
-def figures(report: Report) -> dict:
-    """Returns everything measured, without what names the source."""
-    result: dict[str, Any] = {p.probe: p.result for p in report.parts}
-    for name in ("effective", "not_run", "forecast"):  # what belongs depends on the source
-        del result["robustness"][name]
-    result |= {"model": report.model, "fingerprint": report.fingerprint}
-    result["data"] = [dataset.model_dump(exclude={"source", "images"}) for dataset in report.data]
-    return result
-
-
 ALIKE: dict[str, Any] = {"sample": 40, "workers": 0, "threads": 1}
 
 
@@ -105,16 +95,6 @@ def test_command_line_and_python_agree(tmp_path, run, monkeypatch):
     assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
         built_in.without_timings()
     )
-
-
-@pytest.mark.nightly
-def test_exported_files_give_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **ALIKE)
-    exported = miniature.export(tmp_path / "files", sets=("val",), layouts=("imagefolder",))
-    source = f"imagefolder:{exported / 'imagefolder' / 'val'}"
-    files = tuiprobe.probe("mini_clip", source, output="dir", **ALIKE)
-    assert figures(files) == figures(built_in)
 
 
 def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> None:

@@ -36,7 +36,7 @@ EVIL = (
     '=HYPERLINK("http://e.example", "x")',
     r"$\frac{1$ \input{/etc/passwd}",
     "\x1b[31m\x1b]8;;http://e.example\x07\u202eevil\u2066\u200f",
-    "W" * 10_000,
+    "W" * 1_000,
 )
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import tuiprobe
-from tests.datasets.trees import write_folders, write_images
+from tests.datasets.trees import write_folders
 from tests.plugin.conftest import register
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.assemble import user_spec
@@ -16,7 +15,6 @@ from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.options import OptionError
 from tuiprobe.request import command_of, make_spec
-from tuiprobe.run.directory import RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -156,15 +154,3 @@ def test_a_suite_names_folders_below_its_own(place: Path) -> None:
         file.write_text(f'id = "{name}"\n')
         with pytest.raises(DataError, match=message):
             load_suite(f"suite:{file}")
-
-
-def test_a_run_of_a_folder_is_the_run_of_its_source(place: Path) -> None:
-    write_folders(place / "val", ["cat", "dog"], ".png")
-    write_images(place / "photos", "flat.png")
-    first, second = (
-        tuiprobe.probe("mini_clip", data, target=(target,), output="runs/a")
-        for data, target in (("./val", "photos"), ("imagefolder:val", "imagefolder:photos"))
-    )
-    assert first.key == second.key
-    spec = RunDir(place / "runs" / "a").spec_json()
-    assert (spec["data"], spec["target"]) == ("imagefolder:val", ["imagefolder:photos"])

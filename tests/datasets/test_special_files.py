@@ -11,6 +11,7 @@ import pytest
 
 from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_images, write_objectnet, write_tar
+from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
@@ -18,6 +19,9 @@ from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.limits import IMAGE_BYTES
+from tuiprobe.models.heads import head_from_file
+from tuiprobe.models.loaders.checkpoints import read_checkpoint
+from tuiprobe.models.prompt_heads import read_templates
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +73,11 @@ READERS: dict[str, Callable[[Path], object]] = {
     ),
     "tars/x.tar": lambda path: load_suite(f"webdataset:{path}"),
     "tars/classnames.txt": lambda path: load_suite(f"webdataset:{path.parent}"),
+    "w.pt": read_checkpoint,
+    "w.safetensors": read_checkpoint,
+    "h.pt": lambda path: head_from_file(path, width=3),
+    "names.txt": read_classes,
+    "templates.txt": read_templates,
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from sklearn.metrics import average_precision_score
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
 from tests.engine.conftest import small_job
 from tests.parts import part
-from tools.broden import write_broden
 from tuiprobe import probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
-from tuiprobe.miniature.profiles import PROFILES
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.results.report import Report
@@ -215,21 +212,3 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
         read_labels(directory)
     write_arrays(directory.concepts_file, {**arrays, "ids": arrays["ids"] + 1}, metadata)
     assert run_cli(["reprobe", str(directory.path)]) == 4
-
-
-@pytest.mark.slow
-@pytest.mark.nightly
-def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(tmp_path, monkeypatch):
-    # a smaller set of concepts, so that all of it can be exported and measured
-    monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
-    write_broden(tmp_path / "broden", list(range(320)))
-    options: Any = {"sample": 8, "concept_sample": 0, "workers": 0, "threads": 1}
-    results = [
-        probe("mini_clip", "miniature:val", output=str(tmp_path / name), concepts=source, **options)
-        for name, source in (("a", "miniature"), ("b", f"broden:{tmp_path / 'broden'}"))
-    ]
-    built_in, files = (concepts_of(report) for report in results)
-    assert built_in.tried >= 5
-    assert built_in.data == "concepts"
-    same = {"data": "", "digest": ""}
-    assert built_in.model_copy(update=same) == files.model_copy(update=same)

@@ -553,22 +553,6 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(harm, run, resu
         assert not (run.path / "manifest.json").exists()
 
 
-def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
-    finished, again, tmp_path, monkeypatch, capsys
-):
-    for rank, words in (
-        (1, "waits for shards of ranks 0 and 2"),
-        (0, "waits for shards of rank 2"),
-    ):
-        as_rank(monkeypatch, rank, 3)
-        assert again() == 0
-        assert words in capsys.readouterr().err
-        assert not (tmp_path / "run" / "results.json").exists()
-    as_rank(monkeypatch, 2, 3)
-    assert again() == 0
-    assert results(tmp_path / "run") == results(finished)
-
-
 def test_a_run_that_another_process_is_writing_is_left_alone(run, again, capsys):
     before = {path: path.read_bytes() for path in shard_files(run.path)}
     for lock in ("lock", "lock-1"):
@@ -583,19 +567,3 @@ def test_a_run_that_another_process_is_writing_is_left_alone(run, again, capsys)
     assert again("--fresh") == 0
     assert "resuming" not in capsys.readouterr().err
     assert run.at("log.txt").read_text() == "said before"
-
-
-@pytest.mark.parametrize("key", ["my house key", "a" * 64])
-def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(key, again, tmp_path, capsys):
-    place = tmp_path / "run"
-    place.mkdir()
-    (place / "key").write_text(key)
-    (place / "thesis.tex").write_text("precious")
-    for more in ([], ["--fresh"]):
-        assert again(*more) == 4
-        err = capsys.readouterr().err
-        assert "no run directory" in err or "holds another run" in err
-        assert err.count("\n") <= 2
-    assert run_cli(["runs", "run", "--root", str(tmp_path), "--delete", "--yes"]) == 4
-    assert "is no run directory" in capsys.readouterr().err
-    assert sorted(path.name for path in place.iterdir()) == ["key", "thesis.tex"]

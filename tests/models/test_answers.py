@@ -318,18 +318,6 @@ def test_probabilities_of_all_classes_are_those_of_the_run(world, folder):
     np.testing.assert_array_equal(values.answers.classes[shares.argmax(1)], values.answers.answer)
 
 
-def test_a_parquet_table_is_read_like_csv(world, folder):
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
-    rows = answers_on_val(world)
-    columns: dict[str, list[Any]] = {n: [row[n] for row in rows] for n in ("path", "class")}
-    columns["confidence"] = [float(row["confidence"]) for row in rows]
-    parquet.write_table(pyarrow.table(columns), folder / "a.parquet")
-    report = measured(folder / "a.parquet", world, folder / "run")
-    assert report.figure("top1", "val") == read_report(RunDir(world / "run0")).figure("top1", "val")
-
-
 def bad_tables() -> Iterator[tuple[str, Callable[[list[str]], object], str]]:
     yield "missing", lambda lines: lines.pop(5), "has no answer on"
     yield "double", lambda lines: lines.append(lines[5]), "line 122"

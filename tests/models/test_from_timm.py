@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.checks.encoder_checks import check_encoder
-from tuiprobe.models.fetch import fetch
 from tuiprobe.models.load import load_encoder
 
 
@@ -127,31 +125,6 @@ def test_unknown_names_and_missing_weights(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("vit_giant_patch14_224", "vit_giant_patch14_224.untrained"):
         with pytest.raises(WeightsError, match=r"random ones.*FILE, or take one .*vit_"):
             load_encoder(f"timm:{name}")
-
-
-def test_an_unreachable_hub_is_asked_once_and_nothing_is_built(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    requests = []
-
-    def unreachable(repository: str, name: str, **options: object) -> str:
-        requests.append((repository, name, options.get("local_files_only")))
-        raise LocalEntryNotFoundError("no network")
-
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(timm, "create_model", None)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
-    with pytest.raises(WeightsError, match=r"no network.*tuiprobe fetch timm:resnet18\.a1_in1k"):
-        load_encoder("timm:resnet18.a1_in1k")
-    with pytest.raises(WeightsError, match=r"tuiprobe fetch timm:resnet18\.a1_in1k\)") as error:
-        fetch("timm:resnet18.a1_in1k")
-    assert str(error.value).count("are not available") == 1
-    with pytest.raises(WeightsError, match="tuiprobe fetch timm:hf-hub:me/mine"):
-        load_encoder("timm:hf-hub:me/mine")
-    repository = "timm/resnet18.a1_in1k"
-    once = [(repository, "model.safetensors", False), (repository, "pytorch_model.bin", True)]
-    assert requests[:4] == once * 2
-    assert [local for *_, local in requests[4:]] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(

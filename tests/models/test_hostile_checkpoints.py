@@ -1,7 +1,6 @@
 """Checkpoints that were made or broken to deceive: refused in a sentence, in time and memory."""
 
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -14,11 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.models import hostile
-from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
-from tuiprobe.models.heads import head_from_file
+from tuiprobe.errors import WeightsError
 from tuiprobe.models.loaders.checkpoints import load_into, read_checkpoint
-from tuiprobe.models.prompt_heads import read_templates
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -212,33 +208,6 @@ def test_whole_numbers_keep_their_values() -> None:
     for bad in (torch.tensor(7.5), torch.tensor(float("nan")), torch.tensor(7j)):
         with pytest.raises(WeightsError, match=r"1\.num_batches_tracked is .*, int64 in the model"):
             load_into(norm(), {**state, "1.num_batches_tracked": bad}, source="w", target="net")
-
-
-READERS: list[tuple[Callable[[Path], object], int]] = [
-    (read_checkpoint, 3),
-    (lambda path: head_from_file(path, width=3), 3),
-    (read_classes, 2),
-    (read_templates, 2),
-]
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.timeout(20)
-def test_special_files_are_named_and_never_waited_for(suffix: str, tmp_path: Path) -> None:
-    pipe, folder = tmp_path / f"pipe{suffix}", tmp_path / f"folder{suffix}"
-    os.mkfifo(pipe)
-    folder.mkdir()
-    device = tmp_path / f"device{suffix}"
-    device.symlink_to("/dev/zero")
-    for path, kind in ((pipe, "a named pipe"), (folder, "a directory"), (device, "a device")):
-        for read, code in READERS:
-            with pytest.raises(TuiprobeError, match=kind) as error:
-                read(path)
-            assert error.value.exit_code == code
-    with (tmp_path / "c.txt").open("wb") as file:
-        file.truncate(2**40)
-    with pytest.raises(UsageError, match="above the limit"):
-        read_classes(tmp_path / "c.txt")
 
 
 def test_safetensors_that_lie_are_refused(tmp_path: Path) -> None:

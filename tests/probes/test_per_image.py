@@ -11,7 +11,6 @@ import pytest
 from scipy import optimize, special, stats
 
 from tests.engine.fake_run import FakeSet, vouch, write_run
-from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.ablation.targeted import Question, ablate
 from tuiprobe.probes.report import make_report
 from tuiprobe.run.directory import RunDir
@@ -24,7 +23,6 @@ from tuiprobe.run.per_image import (
 )
 from tuiprobe.run.results import write_results
 from tuiprobe.run.samples import SampleRecord
-from tuiprobe.run.verify import verify
 
 N, C, K = 60, 8, 5
 
@@ -149,23 +147,3 @@ def test_samples_without_sizes_and_contents_are_known_by_their_source() -> None:
     assert list_digest(rows, "digest", "a.npy") == list_digest(rows, "digest", "b.npy")
     files = [replace(one, size=9) for one in rows]
     assert list_digest(files, "", "/a") == list_digest(files, "", "/b")
-
-
-def test_damage_is_noticed_and_earlier_runs_have_none(tmp_path: Path) -> None:
-    run = a_run(tmp_path / "run")
-    states = {one.file: one.state for one in verify(run)}
-    assert states["per_image.safetensors"] == "whole"
-    content = bytearray(run.per_image_file.path.read_bytes())
-    content[-1] ^= 1
-    run.per_image_file.path.write_bytes(content)
-    with pytest.raises(DamagedFileError):
-        read_per_image(run)
-    states = {one.file: one.state for one in verify(run)}
-    assert states["per_image.safetensors"] == "damaged"
-    run.per_image_file.unlink()
-    with pytest.raises(DamagedFileError, match="is missing, and manifest"):
-        read_per_image(run)
-    states = {one.file: one.state for one in verify(run)}
-    assert states["per_image.safetensors"] == "missing"
-    run.at("manifest.json").unlink()
-    assert read_per_image(run) == {}

@@ -7,9 +7,7 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -85,33 +83,6 @@ def test_only_the_job_that_publishes_may_do_more_than_read() -> None:
     assert {JOBS[job]["environment"] for job in publishing} == {"pypi"}
     assert "secrets." not in str(WORKFLOWS)
     assert "password" not in str([JOBS[job] for job in publishing])
-
-
-def jobs_before(workflow: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yields the jobs that must succeed before this one, those of called workflows included."""
-    needed = JOBS[workflow, name].get("needs", [])
-    for before in [needed] if isinstance(needed, str) else needed:
-        yield JOBS[workflow, before]
-        if called := JOBS[workflow, before].get("uses"):
-            yield from WORKFLOWS[Path(called).stem]["jobs"].values()
-        yield from jobs_before(workflow, before)
-
-
-def uploads(jobs: Iterable[dict[str, Any]]) -> list[str]:
-    """Lists the names of the artifacts that these jobs upload."""
-    steps = [step for job in jobs for step in job.get("steps", ())]
-    return [s["with"]["name"] for s in steps if "upload-artifact" in s.get("uses", "")]
-
-
-def test_linux_is_published_without_a_machine_for_macos() -> None:
-    linux, macos = (list(jobs_before("release", job)) for job in ("publish", "publish-macos"))
-    assert "macos" not in str(linux)
-    assert JOBS["release", "publish"] in macos  # it adds to what was published
-    kinds = {name.partition("$")[0] for name in uploads(linux) if name.startswith("dist-")}
-    assert kinds == {"dist-sdist", "dist-", "dist-cuda-"}
-    download = JOBS["release", "publish-macos"]["steps"][0]
-    assert download["with"]["name"] in uploads(macos)
-    assert not download["with"]["name"].startswith("dist-")  # the pattern of the other job
 
 
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-01-31\n\n### Added\n"

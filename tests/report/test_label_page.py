@@ -16,23 +16,13 @@ from skimage import data
 
 from tests.report.label_samples import CLASSES, MODELS, noise, painted
 from tests.report.test_formats import Page
+from tests.report.test_hostile_fields import EVIL, HOSTILES
 from tuiprobe.errors import UsageError
 from tuiprobe.labelling.handed_out import batch_of
 from tuiprobe.plaintext import plain
 from tuiprobe.report.label_page import LARGEST, SIDE, label_page, small_jpeg, write_label_page
 
-HOSTILE = (
-    "</script><script>window.evil = 1</script>",
-    "<!--<script>",
-    '"><img src="http://e.example/x" onerror="window.evil = 1">',
-    "]]>&lt;b&gt;&amp;",
-    '=HYPERLINK("http://e.example", "x")',
-    "+1", "-1", "@x", "'quoted", 'a "b", c',
-    "line\u2028separator\u2029s and\nbreaks\r",
-    "\x1b[31m\x1b]8;;http://e.example\x07\u202eevil\u2066\u200f",
-    "caf\udce9",
-    "__proto__", "W" * 2_000,
-)  # fmt: skip
+HOSTILE = (*HOSTILES, EVIL, "<!--<script>", "line\u2028separator", "caf\udce9", "__proto__")
 
 
 def data_of(page: str) -> dict[str, Any]:

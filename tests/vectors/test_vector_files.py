@@ -17,12 +17,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from tests.vectors.conftest import Run, planted
+from tests.vectors.conftest import planted
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.datasets.vectors.row_set import RowSet
 from tuiprobe.errors import DataError, TuiprobeError
-from tuiprobe.run.arrays import read_arrays
 
 Writer = Callable[[Path, NDArray[Any]], str]
 
@@ -112,21 +111,6 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, write: Writer, dtype: 
         result = vectors.values(start, stop)
         assert result.dtype == expected.dtype
         assert np.array_equal(result, expected[start:stop])
-
-
-def test_formats_give_the_same_run(tmp_path: Path, measure: Run) -> None:
-    x = planted(300, 24, dtype="float16")
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    first = measure(npy(tmp_path / "a", x), "first").directory
-    second = measure(parquet_lists(tmp_path / "b", x), "second").directory
-    assert first.read_key() == second.read_key()
-    plain, other = (read_arrays(run.statistics_file)[0] for run in (first, second))
-    assert plain.keys() == other.keys()
-    assert all(plain[name].tobytes() == other[name].tobytes() for name in plain)
-    features = [read_arrays(run.features_file("rows"))[0]["features"] for run in (first, second)]
-    assert np.array_equal(features[0], x.astype(np.float32))
-    assert np.array_equal(features[0], features[1])
 
 
 def test_bfloat16_is_widened(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ CLASSES = miniature.class_names()
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the default run of 200 images a set, without concepts."""
+    """Returns the default run of 150 images a set, without concepts."""
     output = tmp_path_factory.mktemp("targets") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
         probe(
-            "mini_clip", "miniature", output=output, sample=200, concepts="none", threads=1
+            "mini_clip", "miniature", output=output, sample=150, concepts="none", threads=1
         )  # fmt: skip
     return output
 
