@@ -39,10 +39,12 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs import section
 from tuiprobe.tui.tabs.overview import BlockView
-from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable
+from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable, WrappedTable
 from tuiprobe.tui.text import FigureText
+from tuiprobe.tui.widgets.bars import BarsView
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
+from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.thumbnail import PictureView
 
@@ -300,8 +302,12 @@ async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: 
         assert table.subject is not None
         assert table.subject.number == 133
         panel = screen.tab.query_one(SubjectPanel)
-        assert str(panel.border_title).startswith("133")
-        assert any(one.chart.id == "heights" for one in screen.tab.query(ChartView))
+        assert str(panel.border_title) == "channel 133 (val)"
+        bars = [screen.query_one(BarsView).render_line(y).text for y in range(4)]
+        assert bars[1].split() == ["0", "3.75", "7.5", "11.3", "15"]  # the highest is 14
+        assert [one.split()[::2] for one in bars[2:]] == [["133", "14"], ["17", "4"]]
+        assert [one.count("█") > 20 for one in bars[2:]] == [True, False]
+        assert "heights" not in {one.chart.id for one in screen.tab.query(ChartView)}
 
         await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
         main = screen.tab.query_one(".main")
@@ -412,6 +418,8 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
         table = screen.query_one(SubjectTable)
         everything = [plain(EVIL), "grass", "dog"]
         assert names() == everything
+        title = str(screen.tab.query_one(SubjectPanel).border_title).replace("\\[", "[")
+        assert title == f"{plain(EVIL)} (scene), direction 3 (broden)"
         assert table.has_focus
         assert "\x1b" not in drawn_screen(app)
         grid = screen.tab.query_one(SubjectPanel).pictures
@@ -518,6 +526,31 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         await pilot.press("escape")
         assert app.screen is screen
         assert isinstance(app.focused, SubjectTable)
+
+
+async def test_a_tab_scrolls_as_a_whole_and_cuts_no_figure_that_has_room(finished: Path) -> None:
+    app = TuiprobeApp(open_run=finished)
+    async with app.run_test(size=(60, 15)) as pilot:
+        screen = await to_tab(pilot, app, "directions")
+        first, second = screen.tab.query(SubjectTable)
+        assert first.size.height == len(first.rows) + 1
+        bottom = app.screen.query_one(KeyLine).region.y
+        for table in (second, first):  # the row at the cursor is in sight
+            table.focus()
+            await pilot.press("end")
+            await until(pilot, lambda: 0 < table.region.y + len(table.rows) < bottom)  # noqa: B023
+            assert not table.show_vertical_scrollbar or not table.scrollbar_size_vertical
+        await to_tab(pilot, app, "channels")  # sets are columns: figures alone, where they fit
+        (shown,) = screen.tab.query(WrappedTable)
+        rows = str(shown.content).splitlines()
+        assert rows[0].startswith("without ranges")
+        assert "val" in rows[1]
+        assert plain(EVIL).split()[0][:5] in rows[1]
+        await pilot.resize_terminal(200, 24)
+        await until(pilot, lambda: "without ranges" not in str(shown.content))
+        await to_tab(pilot, app, "directions")
+        await until(pilot, lambda: "channels of largest weight" in second.render_line(0).text)
+        assert "…" not in second.render_line(0).text
 
 
 async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: Path) -> None:

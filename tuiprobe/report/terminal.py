@@ -96,27 +96,37 @@ def section_text(section: Section, terminal: Terminal = PLAIN) -> str:
 
 
 def table_lines(table: Table, width: int = WIDTH) -> list[str]:
-    """Returns a table as aligned lines, at most `width` columns wide.
-
-    Until it fits, titles of the widest columns are wrapped, then their cells; between words, and
-    never inside a range. Where that is not enough, each row becomes a list of its cells.
+    """Returns a table as aligned lines; where it does not fit, each row as a list of its cells.
 
     Args:
         table: The table; columns in which no row says anything are left out.
         width: Columns of the terminal.
     """
+    titles, rows = _filled(table)
+    return aligned_lines(table, width) or (_records(titles, rows, width) if titles else [])
+
+
+def _filled(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Returns titles and cells of the columns in which some row says anything."""
     cells = [
         [unbroken(line((cell,))) for cell in row]
         for row in cells_of(table.rows[: table.shown], table.columns)
     ]
     told = [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", MISSING}]
-    if not told:
-        return []
     titles = [line(table.columns[i].title) for i in told]
-    rows = [[row[i] for i in told] for row in cells]
-    widths = _widths(titles, rows, width - len(GAP) * (len(told) - 1))
+    return titles, [[row[i] for i in told] for row in cells]
+
+
+def aligned_lines(table: Table, width: int) -> list[str]:
+    """Returns a table as aligned lines, at most `width` columns wide; none where it does not fit.
+
+    Until it fits, titles of the widest columns are wrapped, then their cells; between words, and
+    never inside a range.
+    """
+    titles, rows = _filled(table)
+    widths = _widths(titles, rows, width - len(GAP) * (len(titles) - 1)) if titles else []
     if not widths:
-        return _records(titles, rows, width)
+        return []
     lines: list[list[str]] = []
     for row in (titles, *rows):
         wrapped = [_words(cell, w) or [""] for cell, w in zip(row, widths, strict=True)]

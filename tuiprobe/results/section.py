@@ -118,6 +118,16 @@ class RowSubject(Frozen):
     layer: str = ""
     centred: bool = False
 
+    @property
+    def words(self) -> str:
+        """Names it for people.
+
+        >>> RowSubject(kind="direction", number=3, centred=True).words
+        'direction 3, centred'
+        """
+        layer = f" of {self.layer}" if self.layer else ""
+        return f"{self.kind} {self.number}{layer}{', centred' if self.centred else ''}"
+
 
 class Column(Frozen):
     """A column of a table.

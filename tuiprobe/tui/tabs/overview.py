@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -16,17 +16,15 @@ from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.numbers import number
-from tuiprobe.plaintext import plain
 from tuiprobe.report.strings import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.accuracy import Accuracy
-from tuiprobe.results.base import places_of
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, Text
 from tuiprobe.tui.tabs.tab import ResultTab
-from tuiprobe.tui.text import fitted, inert, wrapped
-from tuiprobe.tui.widgets.bars import bar
+from tuiprobe.tui.text import inert, wrapped
+from tuiprobe.tui.widgets.bars import bar_lines
 from tuiprobe.tui.widgets.forest import Forest, accuracy_row
 
 ALWAYS_OPEN: frozenset[Block] = frozenset({"your images", "shifts"})
@@ -34,9 +32,6 @@ ALWAYS_OPEN: frozenset[Block] = frozenset({"your images", "shifts"})
 
 SET_TERMS = ("top-1", "estimate", "interval", "set", "shift")
 """Terms of the accuracies of sets."""
-
-BARS = 5
-"""Channels that the open block inside draws."""
 
 
 class BlockView(Static, can_focus=True):
@@ -166,20 +161,6 @@ def answer_warnings(report: Report) -> list[str]:
     doubts = [doubt.words for doubt in report.doubts]
     known = [section.warnings for section in sections if section is not None]
     return [*doubts, *(warning for warnings in known for warning in warnings)]
-
-
-def bar_lines(chart: Chart, width: int) -> Iterator[str]:
-    """Yields the first bars of a chart, one a line, with their values."""
-    bars = next((series for series in chart.series if series.mark == "bars"), None)
-    if bars is None:
-        return
-    largest = max(bars.y, default=0.0) or 1.0
-    yield fitted(f"{plain(chart.title)}: {plain(chart.y_label)}", width)
-    values, room = bars.y[:BARS], max(width - 18, 1)
-    places = places_of(values, chart.y_unit)
-    for name, value in zip(chart.ticks, values, strict=False):
-        text = number(value, chart.y_unit, places=places)
-        yield f"{plain(name):>6} {bar(value / largest, room)} {text}"
 
 
 def _without_ranges(text: Text) -> Text:

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content as Styled
+from textual.geometry import Region
 from textual.widget import Widget
 from textual.widgets import Collapsible, Input, Static
 
@@ -22,7 +23,7 @@ from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.page_layout import LISTED_ROWS
 from tuiprobe.report.strings import line
-from tuiprobe.report.terminal import ablation_lines, table_lines
+from tuiprobe.report.terminal import ablation_lines, aligned_lines, table_lines
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Bullets,
@@ -42,7 +43,8 @@ from tuiprobe.tui.child import ask
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
-from tuiprobe.tui.text import FigureText, inert, inert_lines
+from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
+from tuiprobe.tui.widgets.bars import BarsView
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from tuiprobe.tui.screens.pictures import PictureSets
 
 WIDEST = 30
-"""Cells of a column at most."""
+"""Cells of a title or text at most, where there is no room for all; figures are never cut."""
 
 
 class WrappedTable(Static):
@@ -69,10 +71,22 @@ class WrappedTable(Static):
         """Draws for the new width."""
         rows, title = self._table.rows, line(self._table.title)
         lines = [title] if title else []
-        lines += table_lines(self._table, max(self.size.width, 1))
+        aligned = aligned_lines(self._table, self.size.width)
+        if not aligned and (aligned := aligned_lines(_points(self._table), self.size.width)):
+            lines.append("without ranges, which need a wider window:")
+        lines += aligned or table_lines(self._table, max(self.size.width, 1))
         if len(rows) > LISTED_ROWS:
             lines.append(f"and {len(rows) - LISTED_ROWS:,} more: e exports them")
         self.update(inert_lines(lines))
+
+
+def _points(table: Table) -> Table:
+    """Returns a table with figures alone, where their ranges have no room."""
+    rows = [
+        tuple(cell.point() if isinstance(cell, Estimate) else cell for cell in row)
+        for row in table.rows
+    ]
+    return table.model_copy(update={"rows": tuple(rows)})
 
 
 class SubjectTable(RowTable[int]):
@@ -88,15 +102,46 @@ class SubjectTable(RowTable[int]):
         filled = [
             i for i in range(len(table.columns)) if {row[i] for row in self._texts} - {"", "-"}
         ]  # columns in which some row says anything
+        self._filled = filled
         super().__init__(
-            _columns(table, self._texts, filled), self._cells, empty="no row matches",
+            self._columns(WIDEST), self._cells, empty="no row matches",
             sorts_down=(False,) * len(filled),
         )  # fmt: skip
-        self._filled = filled
         self.show_rows(range(len(table.rows)))
+
+    def on_resize(self) -> None:
+        """Cuts no title and no cell where there is room for all of them."""
+        natural = self._columns(self.size.width)
+        fits = sum(column.width + 1 for column in natural) <= self.size.width + 1
+        self.columns = natural if fits else self._columns(WIDEST)
+        super().on_resize()
+
+    def _columns(self, widest: int) -> list[RowColumn]:
+        columns = []
+        for index, i in enumerate(self._filled):
+            column = self.section_table.columns[i]
+            title = line(column.title)
+            cells = max(cell_len(row[i]) for row in self._texts)
+            right = all(
+                isinstance(row[i], int | float | Estimate) for row in self.section_table.rows
+            )
+            width = max(cells if right else min(cells, widest), min(cell_len(title), widest))
+            terms = (term.id for term in (named(title), *mentioned(title)) if term)
+            term = column.term or next(terms, "")
+            columns.append(RowColumn(title, width, right and index > 0, drop=index, term=term))
+        return columns
 
     def _cells(self, row: int) -> list[str]:
         return [self._texts[row][i] for i in self._filled]
+
+    def _move_cursor(self, row: int) -> None:
+        """Moves the cursor, and keeps it in sight in the tab too, which scrolls as a whole."""
+        super()._move_cursor(row)
+        tab = next((one for one in self.ancestors if isinstance(one, VerticalScroll)), None)
+        if tab is not None and self.has_focus:
+            top = self.region.y - tab.region.y + tab.scroll_offset.y
+            at = top + 1 + self.cursor - self.scroll_offset.y
+            tab.scroll_to_region(Region(0, at, 1, 1), animate=False)
 
     @property
     def subject(self) -> RowSubject | None:
@@ -104,6 +149,16 @@ class SubjectTable(RowTable[int]):
         if self.current is None or not self.section_table.subjects:
             return None
         return next(iter(self.section_table.subjects[self.current]), None)
+
+    @property
+    def subject_title(self) -> str:
+        """What the row under the cursor is about: `sky (scene), direction 11`, `channel 12`."""
+        if self.current is None or self.subject is None:
+            return ""
+        ids = [column.id for column in self.section_table.columns]
+        cells = dict(zip(ids, self._texts[self.current], strict=True))
+        concept = f"{cells['concept']} ({cells['category']}), " if "concept" in cells else ""
+        return f"{concept}{self.subject.words}"
 
     @property
     def pictures(self) -> tuple[str, str]:
@@ -157,15 +212,18 @@ class SubjectPanel(PicturePanel):
 
         Args:
             subject: The channel or direction.
-            title: Its row in a few words.
+            title: Its name for people.
             table: The table of that row, which is not repeated.
         """
         if subject != self.subject or not self._about:
             self._about = [*self.results.about_subject(subject, table)]
             self.subject = subject
         offer = Styled("" if subject is None else OFFER)
-        groups = self.results.picture_groups(self.results.strip(subject))
-        self.show(title, groups, Styled("\n").join([offer, *self._about]))
+        strip = self.results.strip(subject)
+        title = f"{title} ({strip.data})" if strip is not None else title
+        self.show(
+            title, self.results.picture_groups(strip), Styled("\n").join([offer, *self._about])
+        )
 
     @work(exclusive=True, group="ablation")
     async def ablate(self, *mode: str) -> None:
@@ -247,13 +305,14 @@ class SectionTab(ResultTab):
     BINDINGS: ClassVar[list[BindingType]] = KEYS["section"]
     SCOPED_CSS = False
     DEFAULT_CSS = """
-    SectionTab VerticalScroll { padding: 0 1; }
+    SectionTab .main > VerticalScroll { scrollbar-size-vertical: 1; }
+    SectionTab .main > VerticalScroll > .panel { height: auto; }
     SectionTab Static { height: auto; margin: 0 0 1 0; }
     SectionTab .section-heading { color: $secondary; text-style: bold; }
     SectionTab .section-headline { text-style: bold; }
     SectionTab ChartView { height: 18; margin: 0 0 1 0; }
-    SectionTab VerticalScroll PictureGrid { height: 12; }
-    SectionTab SubjectTable { margin: 0 0 1 0; }
+    SectionTab .main PictureGrid { height: 11; scrollbar-size-vertical: 0; }
+    SectionTab SubjectTable { margin: 0 0 1 0; scrollbar-size-vertical: 0; }
     SectionTab Collapsible { padding: 0; background: $background; border-top: none; }
     SectionTab CollapsibleTitle { margin: 0; padding: 0; }
     """
@@ -269,23 +328,34 @@ class SectionTab(ResultTab):
 
     def compose(self) -> ComposeResult:
         """Lays the sections out; a filter stands above, pictures beside rows that can be opened."""
-        with Vertical(classes="main panel") as main:
-            main.border_title = inert(" · ".join(section.title for section in self._sections))
+        with Vertical(classes="main"):
             filter = Input(placeholder="/ filters the rows of tables", classes="filter")
             filter.display = False
             yield filter
             with VerticalScroll(can_focus=True):
                 for section in self._sections:
-                    if section.headline:
-                        yield FigureText(_text(section.headline), classes="section-headline")
-                    pieces = [*section.content]
-                    pieces.sort(key=lambda of: not (isinstance(of, Table) and of.subjects))
-                    for piece in pieces:  # rows that can be opened come first
-                        yield from self._widgets(piece)
+                    with Vertical(classes="panel") as panel:
+                        panel.border_title = inert(section.title)
+                        yield from self._content(section)
         if self._tables:
             yield SubjectPanel(self.results)
         elif self._is_of_sets:
             yield SetPanel(self.results.run.path)
+
+    def _content(self, section: Section) -> Iterator[Widget]:
+        """Yields headline and content, first rows that can be opened, below their bars."""
+        if section.headline:
+            yield FigureText(_text(section.headline), classes="section-headline")
+        bars = [
+            piece
+            for piece in section.content
+            if isinstance(piece, Chart) and _of_rows(piece, section)
+        ]
+        yield from map(BarsView, bars)
+        pieces = [piece for piece in section.content if piece not in bars]
+        pieces.sort(key=lambda of: not (isinstance(of, Table) and of.subjects))
+        for piece in pieces:
+            yield from self._widgets(piece)
 
     def _widgets(self, piece: SectionContent) -> Iterator[Widget]:
         if isinstance(piece, Heading):
@@ -300,8 +370,11 @@ class SectionTab(ResultTab):
                 yield FigureText(_text(piece.title))
             table = SubjectTable(piece) if has_pictures else WrappedTable(piece)
             if isinstance(table, SubjectTable):
-                table.styles.height = min(len(piece.rows), piece.shown or LISTED_ROWS) + 1
+                shown = min(len(piece.rows), piece.shown or LISTED_ROWS)
+                table.styles.height = shown + 1
             yield _folded(table, line(piece.title) or piece.id.replace("_", " "), piece.folded)
+            if isinstance(table, SubjectTable) and shown < len(piece.rows):
+                yield FigureText(inert(f"{len(piece.rows) - shown:,} more: end, or / filters", DIM))
         elif isinstance(piece, Chart):
             chart = ChartView(piece)
             chart.add_class("panel")
@@ -329,8 +402,8 @@ class SectionTab(ResultTab):
         for panel in self.query(SetPanel):
             panel.show_set(*table.pictures)
         if self.query(SubjectPanel):
-            row = ", ".join(list(table.current_cells().values())[:2])
-            self.query_one(SubjectPanel).show_row(table.subject, row, table.section_table)
+            of = (table.subject, table.subject_title, table.section_table)
+            self.query_one(SubjectPanel).show_row(*of)
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -404,6 +477,14 @@ def _text(text: Text) -> Styled:
     return inert(unbroken(line(text)))
 
 
+def _of_rows(chart: Chart, section: Section) -> bool:
+    """Returns whether a chart has a bar for each row of a table whose rows can be opened."""
+    bars = any(series.mark == "bars" for series in chart.series)
+    tables = (piece for piece in section.content if isinstance(piece, Table) and piece.subjects)
+    names = ({line((row[0],)) for row in table.rows} for table in tables)
+    return bars and any(rows == {*chart.ticks} for rows in names)
+
+
 def is_of_sets(table: Table) -> bool:
     """Returns whether each row is about a set of images."""
     return not table.subjects and bool(table.columns) and table.columns[0].id == "data"
@@ -412,19 +493,6 @@ def is_of_sets(table: Table) -> bool:
 def _folded(widget: Widget, title: str, folded: bool) -> Widget:
     """Returns a widget, or its title, which Enter opens."""
     return Collapsible(widget, title=plain(title), collapsed=True) if folded else widget
-
-
-def _columns(table: Table, cells: list[list[str]], filled: list[int]) -> list[RowColumn]:
-    columns = []
-    for index, i in enumerate(filled):
-        column = table.columns[i]
-        title = line(column.title)
-        width = min(max(cell_len(title), *(cell_len(row[i]) for row in cells)), WIDEST)
-        right = all(isinstance(row[i], int | float | Estimate) for row in table.rows)
-        terms = (term.id for term in (named(title), *mentioned(title)) if term)
-        term = column.term or next(terms, "")
-        columns.append(RowColumn(title, width, right and index > 0, drop=index, term=term))
-    return columns
 
 
 def _sort_key(value: Value) -> tuple[bool, float, str]:

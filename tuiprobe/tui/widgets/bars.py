@@ -1,6 +1,6 @@
-"""Shares of the fourth moment by channel: the leading ones as bars, the others as one line.
+"""Channels as bars: their shares while a run goes on, and what a chart of results says of them.
 
-The axis goes from 0 to the largest share, rounded up, and says so; the even share 1 / C is marked.
+The axis goes from 0 to the largest value, rounded up, and says so.
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
+from textual.widgets import Static
 
 from tuiprobe.numbers import number
-from tuiprobe.tui.text import fitted
+from tuiprobe.plaintext import plain
+from tuiprobe.results.base import places_of
+from tuiprobe.tui.text import fitted, inert_lines
 from tuiprobe.tui.widgets.forest import axis
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tuiprobe.results.section import Chart
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 EVEN = "┊"
@@ -37,6 +43,8 @@ HEAD = 9
 TAIL = sum(column.width + 1 for column in COLUMNS)
 MIN_ROWS, MAX_ROWS = 3, 12
 NO_FIGURES = "no figures yet"
+BARS = 5
+"""Bars of a chart of results."""
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
 
@@ -50,6 +58,54 @@ def bar(value: float, width: int) -> str:
     eighths = round(max(0.0, min(value, 1.0)) * width * 8)
     rest = EIGHTHS[eighths % 8] if eighths % 8 else ""
     return "█" * (eighths // 8) + rest
+
+
+def axis_end(largest: float) -> float:
+    """Returns where an axis from 0 ends: the largest value, rounded up to half of its decimal.
+
+    >>> axis_end(0.521), axis_end(5.72), axis_end(0.0)
+    (0.55, 6.0, 1.0)
+    """
+    step = 10.0 ** math.floor(math.log10(largest)) / 2 if largest > 0 else 1.0
+    return max(math.ceil(round(largest / step, 6)), 1) * step
+
+
+def bar_lines(chart: Chart, width: int) -> list[str]:
+    """Returns the first bars of a chart under their axis, one a line, with their values."""
+    bars = next((series for series in chart.series if series.mark == "bars"), None)
+    if bars is None:
+        return []
+    values, names = bars.y[:BARS], [plain(name) for name in chart.ticks[:BARS]]
+    places, end = places_of(values, chart.y_unit), axis_end(max(bars.y, default=0.0))
+    texts = [number(value, chart.y_unit, places=places) for value in values]
+    head, tail = max(map(cell_len, names), default=0), max(map(len, texts), default=0)
+    room = max(width - head - tail - 2, 1)
+    return [
+        fitted(f"{plain(chart.title)}: {plain(chart.y_label)}", width).rstrip(),
+        f"{'':{head}} {axis(room, (0.0, end), chart.y_unit)}",
+        *(
+            f"{name:>{head}} {fitted(bar(value / end, room), room)} {text:>{tail}}"
+            for name, value, text in zip(names, values, texts, strict=False)
+        ),
+    ]
+
+
+class BarsView(Static):
+    """The first bars of a chart, drawn for the width there is.
+
+    Args:
+        chart: The chart.
+    """
+
+    DEFAULT_CSS = "BarsView { color: $primary; }"
+
+    def __init__(self, chart: Chart) -> None:
+        super().__init__("", markup=False)
+        self.chart = chart
+
+    def on_resize(self) -> None:
+        """Draws for the new width."""
+        self.update(inert_lines(bar_lines(self.chart, self.size.width)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +128,8 @@ class Channels:
 
     @cached_property
     def top(self) -> float:
-        """The end of the axis: the largest share, rounded up to 5 %, or to 1 % where it is less."""
-        largest = float(self.shares.max())
-        step = 0.05 if largest > 0.05 else 0.01
-        return max(math.ceil(largest / step), 1) * step
+        """The end of the axis."""
+        return axis_end(float(self.shares.max()))
 
     @cached_property
     def ranking(self) -> list[int]:

@@ -87,8 +87,9 @@ def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share"
     cells = [" "] * width
     for part in (0.0, 1.0, 0.5, 0.25, 0.75):
         value = first + part * (last - first)
-        share, coarse = unit == "share", last - first >= ROOMY
-        text = number(value, unit, signed=not share, bare=not share, places=0 if coarse else 1)
+        points, coarse = unit == "points", last - first >= ROOMY
+        places = None if unit == "none" else 0 if coarse else 1
+        text = number(value, unit, signed=points, bare=points, places=places)
         text = text if value else "0"
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
