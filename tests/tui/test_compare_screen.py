@@ -223,7 +223,7 @@ async def test_what_cannot_be_compared_is_told(runs: list[Path], tmp_path: Path)
         await pilot.press("f")
         assert "figures of channels" in text_of(app, "#common")
         app.push_screen(CompareScreen([runs[0], tmp_path]))  # no run
-        await until(pilot, lambda: str(tmp_path) in text_of(app, "#decision"))
+        await until(pilot, lambda: str(tmp_path) in str(app.screen.query_one("#reading").content))
         await pilot.press("y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
 

@@ -21,7 +21,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import with_ids
 from tuiprobe.tui.progress import title_warning
-from tuiprobe.tui.text import fitted
+from tuiprobe.tui.text import fitted, inert_lines
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -92,7 +92,7 @@ class ProbeScreen(Screen[None]):
     ids of the terms at their cursor (`explained_at`). One that shows a run has `shown_run`.
 
     Attributes:
-        reading: Whether it is empty until something is read; keys pressed meanwhile wait.
+        reading: Whether it is covered until something is read; keys pressed meanwhile wait.
     """
 
     app: EngineApp
@@ -117,6 +117,8 @@ class ProbeScreen(Screen[None]):
             id="too-small",
         )
         yield from self.compose_body()
+        if self.reading:
+            yield Static("reading…", id="reading", markup=False)
         yield KeyLine()
 
     def _add_classes_of_size(self) -> None:
@@ -154,8 +156,15 @@ class ProbeScreen(Screen[None]):
     def _show_running(self) -> None:
         self.app.show_running(self)
 
-    def finish_reading(self) -> None:
-        """Takes keys from now on, first those that were pressed while it was reading."""
+    def finish_reading(self, error: str = "") -> None:
+        """Shows what was read, and takes keys, first those that were pressed meanwhile.
+
+        Args:
+            error: Why it cannot be read, which is shown in its place; empty where it was.
+        """
+        for cover in self.query("#reading").results(Static):
+            cover.update(inert_lines([error, "", "esc goes back"]))
+            cover.display = bool(error)
         if self.reading:
             self.reading = False
             self.app.call_next(self.app.release_keys, self)
@@ -170,10 +179,6 @@ class OpeningScreen(ProbeScreen):
     """What is shown until the first screen is there."""
 
     reading = True
-
-    def compose_body(self) -> ComposeResult:
-        """Shows that a run is read."""
-        yield Static("reading…", id="reading", markup=False)
 
 
 class FilteredScreen(ProbeScreen):

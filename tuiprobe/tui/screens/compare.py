@@ -291,7 +291,7 @@ class CompareScreen(FilteredScreen):
         with Vertical(id="body"):
             with VerticalScroll(id="decided", classes="panel", can_focus=False) as decided:
                 decided.border_title = "Which one?"
-                yield FigureText("reading results…", id="decision")
+                yield FigureText(id="decision")
             with Vertical(classes="panel", id="differences"):
                 yield Input(
                     placeholder="/ filters: words of figure, set, layer or model",
@@ -320,14 +320,11 @@ class CompareScreen(FilteredScreen):
         return self.query_one(CompareTable)
 
     def _arrived(self, compared: Compared | TuiprobeError) -> None:
-        decision = self.query_one("#decision", FigureText)
-        self.finish_reading()
         if isinstance(compared, TuiprobeError):
-            decision.show(inert(str(compared), "$error"))
-            for table in self.query(RowTable):
-                table.empty = "nothing to compare: esc goes back"
-                table.refresh()
+            self.finish_reading(str(compared))
             return
+        self.finish_reading()
+        decision = self.query_one("#decision", FigureText)
         self.compared = compared
         decision.show(decision_text(compared.decision, "press b"))
         self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)

@@ -213,8 +213,8 @@ class PicturesScreen(FilteredScreen):
             with Vertical(id="queries", classes="panel"):
                 yield Input(placeholder="/ filters sets and classes", classes="filter")
                 yield RowTable[PictureRow](
-                    COLUMNS, lambda row: [row.name, row.data, row.count], empty="reading…",
-                    id="sets",
+                    COLUMNS, lambda row: [row.name, row.data, row.count],
+                    empty="no answers: the run has no class names", id="sets",
                 )  # fmt: skip
             yield PicturePanel(classes="panel")
 
@@ -224,13 +224,10 @@ class PicturesScreen(FilteredScreen):
         self.app.read(self, load, self._arrived)
 
     def _arrived(self, pictures: PictureSets | TuiprobeError) -> None:
-        self.finish_reading()
-        self.table.empty = "no answers: the run has no class names"
         if isinstance(pictures, TuiprobeError):
-            self.table.empty = str(pictures)
-            self.notify(str(pictures), severity="error", markup=False)
-            self.table.refresh()
+            self.finish_reading(str(pictures))
             return
+        self.finish_reading()
         self._pictures = pictures
         self._show()
         self.table.show_rows(self.table.rows, pictures.row_index(self._data, self._words))

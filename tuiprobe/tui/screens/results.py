@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
@@ -28,7 +28,6 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView, OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab, SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -101,7 +100,6 @@ class ResultsScreen(ProbeScreen):
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
     DEFAULT_CSS = """
-    ResultsScreen #body { layers: default reading; }
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen Tabs { height: 1; }
     ResultsScreen Tabs Underline { display: none; }
@@ -119,8 +117,7 @@ class ResultsScreen(ProbeScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lays out the place for the tabs, which appear when the results are read."""
-        with Container(id="body"):
-            yield Static("reading…", id="reading", markup=False)
+        yield Container(id="body")
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
@@ -133,15 +130,13 @@ class ResultsScreen(ProbeScreen):
         self.app.read(self, load, self._arrived)
 
     async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
-        reading = self.query_one("#reading", Static)
         if isinstance(results, TuiprobeError):
-            reading.update(inert_lines([str(results), "", "esc goes back"]))
-            self.finish_reading()
+            self.finish_reading(str(results))
             return
         self.results, self._tabs = results
         bar = Tabs(*(Tab(name, id=name) for name in self._tabs))
         bar.can_focus = False
-        await self.query_one("#body").mount_all([bar, ContentSwitcher()], before=reading)
+        await self.query_one("#body").mount_all([bar, ContentSwitcher()])
         if self.alive:  # else left meanwhile
             self.on_resize()
 
@@ -175,7 +170,6 @@ class ResultsScreen(ProbeScreen):
     def _uncover(self) -> None:
         """Shows the first part once it is laid out."""
         if self.alive and self.results is not None:
-            self.query("#reading").remove()
             self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
             self.finish_reading()
 
