@@ -427,7 +427,7 @@ def test_an_early_skip_delays_a_decision_by_few_labels() -> None:
         runs = [list(run) for guess, run in groupby(guesses) if guess is not None]
         still = max(still, *map(len, runs))
     assert max(delays) <= 12  # up to 318 where a skipped picture waited until nothing else was left
-    assert still <= 10  # "roughly N more" stood still for hundreds
+    assert still <= 10  # "about N more" stood still for hundreds
 
 
 def test_gaps_in_batches_do_not_flatter_anybody() -> None:

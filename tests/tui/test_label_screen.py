@@ -93,7 +93,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         await pressed(pilot, screen, "u")
         assert screen.picture == skipped
         assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE]
-        assert "label street · 3 labelled" in drawn(app)
+        assert "label street · 3 labels" in drawn(app)
         fourth = screen.picture
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))

@@ -17,7 +17,7 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.section import SetPanel, SubjectTable
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
-from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PicturePanel, PictureScreen
+from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -50,21 +50,27 @@ async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
             for model in (decision.models[0], chosen.other)
         )
         places = differing([leads, other])
+        models = (decision.models[0], chosen.other)
+        signs = [app.mark(label_runs[model.place]).sign for model in models]
+        names = [f"{sign} {one.model}" for sign, one in zip(signs, models, strict=True)]
         answers = [
-            f"{a.answer} · {b.answer}"
-            for a, b in zip(leads.at(places), other.at(places), strict=True)
+            tuple(
+                f"{sign} {one.answer}{' ✓' if one.answer == one.label else ''}"
+                for sign, one in zip(signs, pair, strict=True)  # which model said which
+            )
+            for pair in zip(leads.at(places), other.at(places), strict=True)
         ]
-        assert sorted(picture.value for picture in shown(app)) == sorted(answers[:SHOWN])
-        names = [decision.models[0].model, chosen.other.model]
-        title = str(app.screen.query_one(PicturePanel).border_title)
-        assert title.endswith(" · ".join(names))  # in the order of the answers
-        for heading, of in app.screen.query_one(PictureGrid).groups:
+        assert sorted(picture.values for picture in shown(app)) == sorted(answers[:SHOWN])
+        grid = app.screen.query_one(PictureGrid)
+        headings = [heading for heading, _ in grid.groups]
+        assert headings[:2] == [f"only {name} is right" for name in names]
+        assert [one.strip() for one in grid.render_line(0).text.split("is right")[:2]] == [
+            heading.removesuffix(" is right") for heading in headings[:2]
+        ]  # side by side
+        for heading, of in grid.groups:
             for picture in of:
-                label = next((x[7:] for x in picture.about if x.startswith("label: ")), None)
-                pairs = zip(names, picture.value.split(" · "), strict=True)
-                right = [name for name, answer in pairs if answer == label]
-                alone = f"only {right[0]} is right" if right else "none is right"
-                assert heading == (alone if label is not None else "without a label")
+                right = [at for at, text in enumerate(picture.values) if text.endswith("✓")]
+                assert heading == (headings[right[0]] if right else "none is right")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen))
         about = str(app.screen.query_one("#enlarged-about", Static).render())

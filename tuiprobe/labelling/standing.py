@@ -162,7 +162,7 @@ class LabelStatus:
         if self.more is None:
             return ""
         left = self.pictures - self.labelled
-        return f"{'roughly' if self.more < left else 'at most'} {self.more:,} more"
+        return f"{'about' if self.more < left else 'at most'} {self.more:,} more"
 
     def sentence(self, names: bool = False) -> str:
         """Returns the decision in words.
@@ -193,9 +193,9 @@ class LabelStatus:
         }[verdict]
 
     def headline(self) -> str:
-        """Returns target, labels and roughly how many more there are to come."""
-        more = f" · {self.forecast}" if self.forecast else ""
-        return f"label {self.target} · {self.labelled:,} labelled{more}"
+        """Returns target, labels and about how many more there are to come."""
+        more = f", {self.forecast}" if self.forecast else ""
+        return f"label {self.target} · {count_of(self.labelled, 'label')}{more}"
 
     def remarks(self) -> list[str]:
         """Returns remarks for the labeller, one sentence each."""

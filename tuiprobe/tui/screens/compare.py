@@ -17,6 +17,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.decision_section import beneath
@@ -251,7 +252,8 @@ def decision_text(decision: Decision, keys: str) -> Content:
         shown = text
         if not decision.answers_from:  # else the command reads labels that are there
             shown = tuple(keys if isinstance(piece, Code) else piece for piece in text)
-        lines.append(inert(line(shown)))
+        if "demonstration" not in {term.id for term in mentioned(line(text))}:  # in the title
+            lines.append(inert(line(shown)))
     return Content("\n").join(lines)
 
 

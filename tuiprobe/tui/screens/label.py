@@ -30,12 +30,11 @@ from tuiprobe.labelling.standing import (
     difference_words,
     label_status,
 )
-from tuiprobe.numbers import MISSING, NO_BREAK, percent_done
+from tuiprobe.numbers import MISSING, NO_BREAK
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
-from tuiprobe.tui.progress import progress_bar
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
@@ -50,9 +49,6 @@ LARGEST = 600
 
 READING_SECONDS, CLOSE_SECONDS = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
-
-PROGRESS = 12
-"""Cells of the line that says how far a decision is."""
 
 LabelChange = Callable[[Labelling], object]
 
@@ -404,10 +400,6 @@ def _verdict(state: LabelStatus, named: bool) -> Iterator[Content]:
     for doubt in state.doubts:  # one of them tells whose answers the labels are
         if named or doubt.id != "answers-as-labels":
             yield inert(doubt.words, "$warning")
-    if len(state.candidates) > 1 and state.verdict not in FINAL:
-        words = "to a decision" if state.verdict == "open" else "to the best"
-        part = percent_done(state.progress)
-        yield Content(f"{words} {progress_bar(state.progress, PROGRESS)} {part}")
 
 
 def candidate_rows(state: LabelStatus, named: bool) -> list[ForestRow]:

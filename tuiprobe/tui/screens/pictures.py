@@ -34,6 +34,7 @@ from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureGroups, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
+ONLY = "only {} is right"
 SHOWN = 60
 """Pictures of a row that are shown at most."""
 
@@ -87,7 +88,7 @@ class PictureSets:
 
     Args:
         runs: The run directories.
-        models: What their models are called.
+        models: What their models are called, behind their signs.
         data: The set whose rows come first; empty for the first set.
 
     Raises:
@@ -117,18 +118,19 @@ class PictureSets:
     def shown(self, row: PictureRow) -> tuple[str, PictureGroups, Content]:
         """Returns the title of a row, its pictures, and how many of them each model has right."""
         places = row.places[:SHOWN]
-        groups: dict[str, list[Picture]] = {}
+        several = len(self._models) > 1
+        groups: dict[str, list[Picture]] = {ONLY.format(model): [] for model in self._models}
         answers = (pictures.at(places) for pictures in self._sets[row.data])
         for predictions in zip(*answers, strict=True):
             heading = f"called {predictions[0].answer}" if row.by_answer else row.name
-            if len(predictions) > 1 and not row.by_answer:
-                heading = self._who_is_right(predictions)
+            if several:
+                called = f"{self._models[0]}: {predictions[0].answer}"
+                heading = called if row.by_answer else self._who_is_right(predictions)
             groups.setdefault(heading, []).append(self._picture(predictions))
         more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
         title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
-        if len(self._models) > 1:  # whose answers stand below each picture
-            title += f" · {' · '.join(self._models)}"
-        return title, list(groups.items()), inert_lines(self._right_counts(row))
+        filled = [(heading, pictures) for heading, pictures in groups.items() if pictures]
+        return title, filled, inert_lines(self._right_counts(row))
 
     def _right_counts(self, row: PictureRow) -> Iterator[str]:
         """Yields how many of the pictures each model has right, where labels are."""
@@ -143,19 +145,23 @@ class PictureSets:
         """Returns which models answer a picture with its label."""
         label = answers[0].label
         if label is None:
-            return "without a label"
+            return f"{listed(self._models)} differ, no label tells who is right"
         pairs = zip(self._models, answers, strict=False)
         right = [model for model, one in pairs if one.answer == label]
         if len(right) == 1:
-            return f"only {right[0]} is right"
+            return ONLY.format(right[0])
         return f"{listed(right)} are right" if right else "none is right"
 
     def _picture(self, answers: Sequence[Prediction]) -> Picture:
         """Returns a picture with what each model answers on it."""
         first = answers[0]
-        value = " · ".join(one.answer or MISSING for one in answers)
-        if len(answers) == 1 and first.confidence is not None:
-            value += f" {number(first.confidence, 'share')}"
+        values = [one.answer or MISSING for one in answers]
+        if len(answers) > 1:
+            signs = [model.partition(" ")[0] for model in self._models]
+            right = [" ✓" if one.answer == one.label else "" for one in answers]
+            values = [*map("{} {}{}".format, signs, values, right)]
+        elif first.confidence is not None:
+            values[0] += f" {number(first.confidence, 'share')}"
         about = [
             f"{model}: {one.answer or MISSING}, {number(one.confidence, 'share')}"
             for model, one in zip(self._models, answers, strict=False)
@@ -165,7 +171,7 @@ class PictureSets:
         return Picture(
             picture_file(self._run, first.set, first.id),
             first.path or f"id {first.id}",
-            value,
+            tuple(values),
             opened if first.path and first.digest else None,
             tuple(about),
         )
@@ -220,7 +226,9 @@ class PicturesScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Reads the answers in a thread."""
-        load = partial(PictureSets, self.runs, self.models, self._data)
+        pairs = zip(self.runs, self.models, strict=False)
+        models = [f"{self.app.mark(run).sign} {model}" for run, model in pairs]
+        load = partial(PictureSets, self.runs, models, self._data)
         self.app.read(self, load, self._arrived)
 
     def _arrived(self, pictures: PictureSets | TuiprobeError) -> None:
@@ -244,7 +252,7 @@ class PicturesScreen(FilteredScreen):
         if row is None or self._pictures is None:
             panel.show("", [], Content())
         else:
-            panel.show(*self._pictures.shown(row))
+            panel.show(*self._pictures.shown(row), paired=len(self.models) > 1)
 
     @on(RowTable.Chosen, "#sets")
     def _chosen(self) -> None:

@@ -77,7 +77,7 @@ class RunResults:
                     Picture(
                         picture_file(self.run, strip.data, image.sample_id),
                         image.path if image.path is not None else f"id {image.sample_id}",
-                        text,
+                        (text,),
                     )
                     for image, text in end.captioned(PICTURES)
                 ],

@@ -247,7 +247,7 @@ class LivePanels(Vertical):
             ("#other", ends.other, "opposite end" if ends.crosses else "weakest"),
         ):
             pictures = [
-                Picture(file, f"id {image}", number(value, signed=True))
+                Picture(file, f"id {image}", (number(value, signed=True),))
                 for image, value in images
                 if (file := picture_file(RunDir(view.path), name, image)) and file.exists()
             ]

@@ -44,15 +44,15 @@ class Picture:
 
     Attributes:
         file: What the run keeps of it.
-        name: The second line below it, its path.
-        value: The first line below it.
+        name: The last line below it, its path.
+        values: The lines before that: a value, or what each model answers.
         original: Opens the image where it came from; None where only `file` is at hand.
         about: Further lines below the picture when it is large.
     """
 
     file: Entry | None
     name: str
-    value: str
+    values: tuple[str, ...]
     original: Callable[[], Image] | None = None
     about: tuple[str, ...] = ()
 
@@ -70,6 +70,8 @@ PictureGroups = list[tuple[str, list[Picture]]]
 
 class PictureGrid(ScrollView, can_focus=True):
     """Rows of pictures under a heading each, as many a row as fit, with a cursor.
+
+    Two headings may stand side by side. Words below a picture take the room beside it.
 
     Args:
         groups: Headings with their pictures.
@@ -103,7 +105,8 @@ class PictureGrid(ScrollView, can_focus=True):
         self.groups = groups or []
         self._pictures: list[tuple[str, Picture]] = []  # each with its heading
         self._regions: list[Region] = []
-        self._headings: dict[int, str] = {}  # by line
+        self._headings: dict[int, list[str]] = {}  # by line, from left to right
+        self._paired = False
         self._strips: dict[int, list[Strip]] = {}
         self._unopened: list[int] = []  # originals to open
         self._cursor = 0
@@ -113,10 +116,11 @@ class PictureGrid(ScrollView, can_focus=True):
         """The picture under the cursor; None where there is none."""
         return self._pictures[self._cursor][1] if self._pictures else None
 
-    def show(self, groups: PictureGroups) -> None:
-        """Shows other pictures."""
+    def show(self, groups: PictureGroups, paired: bool = False) -> None:
+        """Shows other pictures, two headings side by side if they are a pair."""
         if groups != self.groups:
             self.groups, self._cursor, self._strips, self._unopened = groups, 0, {}, []
+            self._paired = paired
             self.on_resize()
             self.scroll_home(animate=False)
 
@@ -126,15 +130,24 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Puts as many pictures into a row as fit."""
-        columns = max((self.scrollable_content_region.width + 2) // (WIDTH + 2), 1)
+        width = self.scrollable_content_region.width
+        sides = 2 if self._paired and width >= 2 * (WIDTH + 2) else 1
+        side = width // sides
+        columns = max((side + 2) // (WIDTH + 2), 1)
+        across = max((side + 2) // columns, WIDTH + 2)
         self._pictures, self._regions, self._headings, top = [], [], {}, 0
-        for heading, pictures in self.groups:
-            self._headings[top] = plain(heading)
-            for i, picture in enumerate(pictures):
-                self._pictures.append((heading, picture))
-                x, y = i % columns * (WIDTH + 2), top + 1 + i // columns * (HEIGHT + 2)
-                self._regions.append(Region(x, y, WIDTH, HEIGHT + 2))
-            top = self._regions[-1].bottom if pictures else top + 1
+        for first in range(0, len(self.groups), sides):
+            pair = self.groups[first : first + sides]
+            self._headings[top] = [plain(heading) for heading, _ in pair]
+            bottom = top + 1
+            for left, (heading, pictures) in enumerate(pair):
+                for i, picture in enumerate(pictures):
+                    height = HEIGHT + len(picture.values) + 1
+                    x, y = left * side + i % columns * across, top + 1 + i // columns * height
+                    self._pictures.append((heading, picture))
+                    self._regions.append(Region(x, y, across - 2, height))
+                    bottom = max(bottom, y + height)
+            top = bottom
         self.virtual_size = Size(0, top)
         self.refresh()
 
@@ -185,22 +198,28 @@ class PictureGrid(ScrollView, can_focus=True):
         width, y = self.scrollable_content_region.width, y + self.scroll_offset.y
         if y in self._headings:
             style = self.get_component_rich_style("pictures--heading")
-            return Strip([Segment(fitted(self._headings[y], width), style)], width)
+            headings = self._headings[y]
+            side = width // len(headings)
+            text = "".join(fitted(heading, side - 1) + " " for heading in headings)
+            return Strip([Segment(fitted(text, width), style)], width)
         parts, plain_style = [], self.rich_style  # which looks through all widgets around this one
+        end = 0
         for index, region in enumerate(self._regions):
             line = y - region.y
             if not 0 <= line < region.height:
                 continue
+            parts.append(Strip.blank(region.x - end, plain_style))
+            end = region.right
             if line < HEIGHT:
-                parts.append(self._picture(index)[line])
+                strip = self._picture(index)[line]
+                parts.append(strip.adjust_cell_length(region.width, plain_style))
             else:
                 picture, style = self._pictures[index][1], plain_style
-                text = plain(picture.value if line == HEIGHT else picture.name)
+                text = plain((*picture.values, picture.name)[line - HEIGHT])
                 if self.has_focus and index == self._cursor:
                     text = f"▸ {text}" if line == HEIGHT else text
                     style = self.get_component_rich_style("pictures--cursor")
-                parts.append(Strip([Segment(fitted(text, WIDTH), style)], WIDTH))
-            parts.append(Strip.blank(2, plain_style))
+                parts.append(Strip([Segment(fitted(text, region.width), style)], region.width))
         return Strip.join(parts).adjust_cell_length(width, plain_style)
 
     def move_cursor(self, index: int) -> None:
@@ -211,8 +230,11 @@ class PictureGrid(ScrollView, can_focus=True):
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        """Puts the cursor on the picture before or after."""
-        self.move_cursor(self._cursor + by)
+        """Puts the cursor on the picture before or after, as one reads."""
+        order = sorted(range(len(self._regions)), key=lambda i: self._regions[i][1::-1])
+        if order:
+            at = max(0, min(order.index(self._cursor) + by, len(order) - 1))
+            self.move_cursor(order[at])
 
     def action_row(self, by: int) -> None:
         """Puts the cursor into the row above or below, which may be of another heading."""
@@ -266,16 +288,17 @@ class PicturePanel(Vertical):
         """The pictures."""
         return self.query_one(PictureGrid)
 
-    def show(self, title: str, groups: PictureGroups, about: Content) -> None:
+    def show(self, title: str, groups: PictureGroups, about: Content, paired: bool = False) -> None:
         """Shows other pictures.
 
         Args:
             title: What they are; may come from outside.
             groups: Headings with their pictures.
             about: Words about them.
+            paired: Whether two headings stand side by side.
         """
         self.border_title = inert(title)
-        self.pictures.show(groups)
+        self.pictures.show(groups, paired)
         self.show_about(about)
 
     def show_about(self, about: Content) -> None:
@@ -331,7 +354,8 @@ class PictureScreen(ModalScreen[int]):
 
     def _show(self) -> None:
         heading, picture = self._pictures[self._index]
-        self._about = [f"{heading}: {picture.value}", *picture.about, picture.name]
+        values = picture.about or picture.values[:1]
+        self._about = [f"{heading}: {values[0]}", *values[1:], picture.name]
         self.query_one("#enlarged-about", Static).update(inert_lines(self._about))
         self._open(picture)
         frame = self.query_one("#enlarged")
