@@ -269,6 +269,7 @@ class RunSpec:
         Option(
             "Share of unreadable images above which the run stops.",
             MACHINE,
+            changes="nothing",
             ge=0,
             le=1,
             fits="images",
@@ -311,6 +312,7 @@ class RunSpec:
         Option(
             "How the encoder of the vectors was trained.",
             EMBEDDINGS,
+            changes="answers",
             fits="vectors",
             term="training",
         ),
@@ -392,6 +394,7 @@ class RunSpec:
         Option(
             "Refuse an encoder without trained weights (exit 3).",
             MACHINE,
+            changes="nothing",
             fits="images",
         ),
     ] = False

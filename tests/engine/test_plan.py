@@ -13,7 +13,7 @@ from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.errors import DataError
 from tuiprobe.models.load import load_encoder
 from tuiprobe.request import RunRequest
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import RunSpec, run_options
 
 
 def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
@@ -25,15 +25,26 @@ def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
     return make_plan(request, encoder, suite=suite, order=order, stamps=stamps)
 
 
+OTHER_SOURCES = {
+    "model", "checkpoint", "data", "target", "concepts", "concept_sample", "labels", "embeddings",
+    "target_embeddings", "id_column", "representation",
+}  # fmt: skip
+"""Options that name what is measured; its content goes into the key."""
+
+
 def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_checkpoint, pictures):
     plain = plan_of(small_checkpoint, pictures)
-    changes: list[dict[str, Any]] = [
-        {}, {"sample": 50}, {"seed": 1}, {"batch_size": 16}, {"layers": ("layer1",)},
-        {"dtype": "bfloat16"}, {"top_k": 8},
-    ]  # fmt: skip
-    keys = [plan_of(small_checkpoint, pictures, **change).key for change in changes]
-    assert keys[0] == plain.key == plan_of(small_checkpoint, pictures, threads=1, workers=3).key
-    assert len(set(keys)) == len(changes)
+    changes: dict[str, Any] = {
+        "sample": 50, "seed": 1, "batch_size": 16, "shard_batches": 2, "layers": ("layer1",),
+        "tokens": "mean", "dtype": "bfloat16", "top_k": 8,
+    }  # fmt: skip
+    measured = {option.name for option in run_options() if option.option.changes == "measurement"}
+    assert measured == changes.keys() | OTHER_SOURCES
+    del changes["tokens"]  # which a network of maps refuses
+    keys = [plan_of(small_checkpoint, pictures, **dict([change])).key for change in changes.items()]
+    assert len({plain.key, *keys}) == 1 + len(changes)
+    others = {"threads": 1, "workers": 3, "max_unreadable": 0.5, "require_weights": True}
+    assert plan_of(small_checkpoint, pictures, **others).key == plain.key
 
     def order(plan: Plan) -> list[int]:
         return [int(i) for s in plan.shards[pictures.name] for b in s.batches for i in b]

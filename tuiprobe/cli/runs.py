@@ -96,7 +96,9 @@ def runs(
     ]
     cells = []
     for view in views:
-        about, detail = view.summary, "" if view.state == "done" else view.words
+        about = view.summary
+        detail = f"in doubt: {', '.join(about.doubts)}" if about.doubts else ""
+        detail = detail if view.state == "done" else view.words
         changed = datetime.fromtimestamp(view.changed / 1e9).strftime("%Y-%m-%d %H:%M")
         subject = [about.model or MISSING, about.source or about.data or MISSING]
         name = view.name

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -169,8 +170,8 @@ def statistics_device(device: str) -> str:
     return device if device.startswith("cuda") else "cpu"
 
 
-LIBRARIES = ("numpy", "open_clip_torch", "pillow", "timm", "torchvision")
-"""Libraries beside torch that decode, preprocess, build networks or compute figures."""
+LIBRARIES = ("numpy", "open_clip_torch", "pillow", "timm", "torchvision", "transformers")
+"""Libraries, besides torch, that decode, preprocess, build networks or compute figures."""
 
 _INSTRUCTIONS = (
     "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
@@ -213,10 +214,16 @@ def current_fingerprint(
             "onednn": next((os.environ[name] for name in _LIMITS if name in os.environ), "")
             or instructions,
             "blas": _blas(),
-            **{name: version(name) for name in LIBRARIES},
+            **dict(_versions()),
         },
         processor=model,
     )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # of an extra
+            yield name, version(name)
 
 
 def has_bfloat16(device: str) -> bool:

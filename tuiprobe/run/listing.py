@@ -138,6 +138,7 @@ def as_json(view: RunView) -> dict[str, Any]:
         "representation": about.kind,
         "images": about.images,
         "outcome": about.outcome or None,
+        "doubts": list(about.doubts),
         "command": command,
         **{f.field: getattr(about, f.field).model_dump(mode="json") for f in LISTED},
     }

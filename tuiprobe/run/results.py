@@ -40,6 +40,7 @@ from tuiprobe.run.manifest import (
     write_record,
 )
 from tuiprobe.run.records import read_measured
+from tuiprobe.spec import DoubtId
 
 _NOTHING: Final = NotRun(reason="not measured")
 _NO_RESULTS: Final = NotRun(reason="no results yet")
@@ -101,6 +102,7 @@ class Summary(Frozen):
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.
         accuracies: The best accuracy of each set, the user's pictures first.
+        doubts: Ids of the doubts that stop a decision by these figures.
     """
 
     title: str
@@ -118,6 +120,7 @@ class Summary(Frozen):
     accuracy: Figure
     shifts: Figure
     accuracies: Annotated[tuple[Accuracy, ...], Field(max_length=MOST_SETS)]
+    doubts: tuple[DoubtId, ...] = ()
 
     @classmethod
     def absent(cls, title: str = "", model: str = "", data: str = "", images: int = 0) -> "Summary":
@@ -209,6 +212,7 @@ def summary_of(report: Report) -> Summary:
         outcome=report.fact("outcome"),
         target=on_your_pictures(report),
         accuracies=report.accuracies,
+        doubts=tuple(dict.fromkeys(doubt.id for doubt in report.doubts if doubt.stops)),
         **figures,
     )
 

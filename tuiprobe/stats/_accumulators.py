@@ -1,4 +1,4 @@
-"""Results of the accumulators: frozen records of NumPy arrays on the CPU."""
+"""The accumulators, thin wrappers of one native class, and their results: NumPy arrays."""
 
 from __future__ import annotations
 
