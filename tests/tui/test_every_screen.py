@@ -16,7 +16,7 @@ from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.compare import CompareScreen
-from tuiprobe.tui.screens.dialogs import HelpScreen, PickerScreen
+from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.live import LiveScreen
@@ -39,7 +39,6 @@ SCREENS: dict[str, Callable[[Path], Screen]] = {
     "label": lambda runs: LabelScreen([runs / "a", runs / "b"]),
     "pictures": lambda runs: PicturesScreen([runs / "a"]),
     "results": lambda runs: ResultsScreen(runs / "a"),
-    "picker": lambda runs: PickerScreen(runs),
 }
 
 

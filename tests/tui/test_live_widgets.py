@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import product
 
 import numpy as np
@@ -159,3 +161,15 @@ async def test_channel_numbers_stand_in_every_frame_while_the_bars_change(
             await pilot.pause()
             assert bars.size.width == width  # no bar to scroll takes a cell
             assert "    13" in bars.render_line(1).text, (width, height)
+
+
+def test_outlier_channels_are_found_without_scipy() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from types import SimpleNamespace\n"
+        "from tuiprobe.tui.widgets.live_panels import outliers_of\n"
+        "tap = SimpleNamespace(above=np.array([1.0, 0.2]), scanned=64)\n"
+        "print(sorted(outliers_of(tap)), 'scipy' in sys.modules)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[0] False\n"

@@ -1,4 +1,4 @@
-"""The setup of a run: fields, preview, picker, and the start of an engine."""
+"""The setup of a run: fields, preview, and the start of an engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.runsetup import FIELDS, Setup
-from tuiprobe.tui.screens.dialogs import Folders, PickerScreen
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.form import Suggestions
@@ -315,49 +314,6 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
         await pilot.press("ctrl+l")
         await until(pilot, lambda: known(app))
         assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
-
-
-async def test_the_picker_walks_folders_and_takes_one(
-    asked: ChildAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "photos" / "[red]cats\x1b[2J").mkdir(parents=True)
-    (tmp_path / "photos" / ".hidden").mkdir()
-    (tmp_path / "photos" / "sets.toml").write_text("")
-    monkeypatch.chdir(tmp_path)
-    app = opened(tmp_path)
-
-    async def picker() -> Folders:
-        await until(pilot, lambda: is_setup(app))
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(app.screen, PickerScreen))
-        return app.screen.query_one(Folders)
-
-    async with app.run_test(size=(120, 40)) as pilot:
-        tree = await picker()
-        await until(pilot, lambda: len(tree.root.children) == 1)
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: len(tree.root.children[0].children) == 2)
-        labels = {str(node.label) for node in tree.root.children[0].children}
-        assert {"[red]cats\\x1b[2J", "sets.toml"} <= labels
-        await pilot.press("space")
-        await until(pilot, lambda: is_setup(app))
-        chosen = f"imagefolder:{tmp_path}/photos"
-        assert app.screen.query_one("#data", Input).value == chosen
-        await until(pilot, lambda: pair(asked, "--data", chosen))
-        await picker()
-        app.screen.query_one(Input).focus()
-        app.screen.query_one(Input).value = "~nobody-of-this-name/x"
-        await pilot.press("enter")
-        await until(pilot, lambda: any("no such file" in one.message for one in app._notifications))
-        app.screen.query_one(Input).value = str(tmp_path / "photos" / "sets.toml")
-        await pilot.press("enter")
-        await until(pilot, lambda: is_setup(app))
-        assert app.screen.query_one("#data", Input).value.startswith("suite:")
-        tree = await picker()
-        await pilot.press("backspace")
-        await until(pilot, lambda: Path(tree.path) == tmp_path.parent)
-        await pilot.press("escape")
-        await until(pilot, lambda: is_setup(app))
 
 
 async def test_the_start_does_what_the_command_says_or_says_why_not(

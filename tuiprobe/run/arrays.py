@@ -18,9 +18,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tuiprobe.files import (
     UNFIT,
     DamagedFileError,
@@ -378,6 +375,8 @@ class CheckedArrays:
 
     def holds(self, name: str, kind: str) -> bool:
         """Returns whether the file has an array of this name and type."""
+        import numpy as np
+
         return name in self.arrays and self.arrays[name].dtype == np.dtype(kind)
 
     def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
@@ -391,6 +390,8 @@ class CheckedArrays:
         Raises:
             DamagedFileError: If it is missing, or of another type or shape.
         """
+        import numpy as np
+
         array = self.arrays.get(name)
         if array is None:
             raise self.damaged(f"{name} is missing")
@@ -407,6 +408,8 @@ class CheckedArrays:
 
     def in_range(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
         """Returns an array as `shaped` does; also checks that its finite values are in range."""
+        import numpy as np
+
         array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
             largest = np.abs(array).max()
@@ -418,6 +421,8 @@ class CheckedArrays:
 
     def finite(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
         """Returns an array as `in_range` does; also checks that it is finite and not empty."""
+        import numpy as np
+
         array = self.in_range(name, kind, *shape)
         if not array.size or not np.isfinite(array).all():
             raise self.damaged(f"{name} is empty, or holds what is not finite")
@@ -432,6 +437,8 @@ class CheckedArrays:
 
     def ids(self, name: str, known: Container[int], *shape: int | None) -> NDArray[Any]:
         """Returns an array of sample ids of the set; -1 stands for no image."""
+        import numpy as np
+
         array = self.in_range(name, "i8", *shape)
         lost = [i for i in np.unique(array).tolist() if i != -1 and i not in known]
         if lost:

@@ -64,7 +64,6 @@ _KEYS: dict[str, list[BindingType]] = {
     ],
     "setup": [
         Binding("r", "run", "start", show=False, tooltip="Start the run, or go on with it"),
-        Binding("ctrl+o,o", "pick", "pick images", tooltip="Pick a folder or file of images"),
         Binding("ctrl+l,t", "trial", "load", tooltip="Load the model now, downloading its weights"),
         Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
         Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),

@@ -159,7 +159,7 @@ class Setup:
         """Returns the errors by option, as far as the texts alone show them."""
         problems = {}
         if not self.data:
-            problems["data"] = "name a data set; ctrl+o picks a folder"
+            problems["data"] = "name a data set; → completes a path"
         if not (self.models or self.of_vectors):
             problems[COMMAND] = "name a model: --model"
         for name in self.used_options:
@@ -268,16 +268,3 @@ def _safe(text: str) -> str:
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
     """
     return safe_name(text)[-48:].strip("-.")
-
-
-def source_of(path: Path) -> str:
-    """Returns the data source for a picked file or folder.
-
-    >>> source_of(Path("/data/sets.toml"))
-    'suite:/data/sets.toml'
-    """
-    if path.suffix == ".toml":
-        return f"suite:{path}"
-    if path.suffix == ".tar":
-        return f"webdataset:{path}"
-    return f"imagefolder:{path}"

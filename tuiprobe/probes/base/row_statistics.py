@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import scipy.linalg  # noqa: F401  its BLAS is another one than numpy's, and is limited once loaded
 from threadpoolctl import threadpool_limits
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, flatten_summary
@@ -26,6 +25,8 @@ def fixed_threads() -> Iterator[None]:
     Without it they take as many as the machine has cores, or as `OMP_NUM_THREADS` says, which
     torchrun sets to 1.
     """
+    import scipy.linalg  # noqa: F401  its BLAS is another one than numpy's, limited once loaded
+
     with threadpool_limits(limits=BLAS_THREADS, user_api="blas"):
         yield
 

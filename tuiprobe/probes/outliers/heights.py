@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special  # importing scipy.stats takes half a second
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.row_statistics import BLOCK_VALUES
@@ -185,6 +184,8 @@ def median_ranks(n: int) -> tuple[int, int] | None:
     >>> median_ranks(64), median_ranks(5)
     ((23, 40), None)
     """
+    from scipy import special  # late: screens ask for outliers alone, and it takes 20 MB
+
     above = int(np.ceil(special.bdtrik(0.025, n, 0.5))) if n else 0
     low = above - 1 if above > 0 and special.bdtr(above - 1, n, 0.5) >= 0.025 else above
     return (low - 1, n - low) if low >= 1 else None

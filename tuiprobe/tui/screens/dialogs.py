@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
@@ -14,14 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 
 from tuiprobe.catalog import glossary
 from tuiprobe.catalog.glossary import Term
-from tuiprobe.files import expand_home
-from tuiprobe.plaintext import holds_all, plain
+from tuiprobe.plaintext import holds_all
 from tuiprobe.tui.text import inert, inert_lines
-from tuiprobe.tui.widgets.keyline import KeyLine
 
 T = TypeVar("T")
 
@@ -129,87 +125,6 @@ class ChoiceScreen(Dialog[str | None]):
         names = self.query_one(OptionList)
         move = names.action_cursor_down if by > 0 else names.action_cursor_up
         move()
-
-
-class Folders(DirectoryTree):
-    """A directory tree without hidden entries, whose names are inert."""
-
-    ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "screen.take", "take", tooltip="Take the folder or file under the cursor"),
-    ]
-    ICON_NODE = "▸ "
-    ICON_NODE_EXPANDED = "▾ "
-    ICON_FILE = "  "
-
-    def process_label(self, label: object) -> Text:
-        """Returns a name as inert text."""
-        return Text(plain(str(label)))
-
-    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Leaves hidden files and folders out."""
-        return [path for path in paths if not path.name.startswith(".")]
-
-
-class PickerScreen(Dialog[Path | None]):
-    """Pick a folder of images or a file: Enter opens a folder, space takes what is marked.
-
-    Args:
-        start: Folder to begin at.
-    """
-
-    AUTO_FOCUS = "Folders"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("backspace", "parent", "parent folder", tooltip="Go to the folder above"),
-        Binding("escape", "dismiss(None)", "cancel", tooltip="Close without a choice"),
-        Binding("question_mark,f1", "app.help", "help", tooltip="Terms, and keys of this dialog"),
-    ]
-
-    def __init__(self, start: Path) -> None:
-        super().__init__()
-        self._start = start
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of what may be picked."""
-        return ("set",)
-
-    def compose(self) -> ComposeResult:
-        """Lays out the path and the tree."""
-        with Vertical(classes="dialog") as box:
-            yield Input(str(self._start), placeholder="a path; Enter goes there", compact=True)
-            yield Folders(self._start)
-            yield KeyLine()
-        box.border_title = "pick images: a folder, a .tar or a suite's .toml"
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        path = expand_home(event.value)
-        if path.is_dir():
-            self._show(path)
-        elif path.is_file():
-            self.dismiss(path.absolute())
-        else:
-            self.notify("no such file or folder", severity="warning", markup=False)
-
-    @on(DirectoryTree.FileSelected)
-    def _selected(self, event: DirectoryTree.FileSelected) -> None:
-        self.dismiss(event.path.absolute())
-
-    def action_take(self) -> None:
-        """Chooses the folder or file under the cursor."""
-        node = self.query_one(Folders).cursor_node
-        if node is not None and node.data is not None:
-            self.dismiss(node.data.path.absolute())
-
-    def action_parent(self) -> None:
-        """Goes to the folder above."""
-        self._show(Path(self.query_one(Folders).path).absolute().parent)
-
-    def _show(self, path: Path) -> None:
-        tree = self.query_one(Folders)
-        tree.path = path
-        self.query_one(Input).value = str(path)
-        tree.focus()
 
 
 def explained_at(screen: Screen[Any]) -> tuple[Term, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -17,7 +16,6 @@ from textual.widgets import Button, Input, OptionList, Static
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.request import shown_command
-from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ProcessOutput, ask
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.progress import title_warning
@@ -272,16 +270,6 @@ class SetupScreen(ProbeScreen):
         """Scrolls what the form means."""
         panel = self.query_one("#meaning")
         panel.scroll_relative(y=pages * max(panel.size.height - 1, 1), animate=False)
-
-    def action_pick(self) -> None:
-        """Opens the file picker."""
-        from tuiprobe.tui.screens.dialogs import PickerScreen
-
-        self.app.push_screen(PickerScreen(Path.cwd()), self._picked)
-
-    def _picked(self, path: Path | None) -> None:
-        if path is not None:
-            self.query_one("#data", Input).value = runsetup.source_of(path)
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#run")

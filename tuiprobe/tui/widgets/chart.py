@@ -1,4 +1,4 @@
-"""A chart as a widget: zoom, pan, and a cursor that names points; redrawn only on a change."""
+"""A chart as a widget, with a cursor that names points; redrawn only on a change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from tuiprobe.results.section import Chart
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.textplot import PlotLine, PlottedPoint, Viewport, plot, points
+from tuiprobe.tui.widgets.textplot import PlotLine, PlottedPoint, plot, points
 
 _KINDS = ("main", "second", "third", "control", "reference", "context", "axis", "text", "cursor")
 
@@ -27,13 +27,6 @@ class ChartView(Widget, can_focus=True):
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"chart--{kind}" for kind in _KINDS}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("plus,equals_sign", "zoom(0.7)", "zoom", key_display="+ -", tooltip="Zoom in"),
-        Binding("minus", "zoom(1.4)", "zoom out", show=False, tooltip="Zoom out"),
-        Binding("left", "pan(-0.2, 0)", "left", show=False, tooltip="Move the view to the left"),
-        Binding("right", "pan(0.2, 0)", "right", show=False, tooltip="Move the view to the right"),
-        Binding("up", "pan(0, 0.2)", "up", show=False, tooltip="Move the view up"),
-        Binding("down", "pan(0, -0.2)", "down", show=False, tooltip="Move the view down"),
-        Binding("0", "reset", "whole", show=False, tooltip="The whole chart again"),
         Binding("n", "point(1)", "point", tooltip="Name the next point"),
         Binding("enter", "choose", "pictures", tooltip="What is behind the named point: pictures"),
         Binding("N", "point(-1)", "point before", show=False, tooltip="Name the point before"),
@@ -67,7 +60,6 @@ class ChartView(Widget, can_focus=True):
     def __init__(self, chart: Chart) -> None:
         super().__init__()
         self.chart = chart
-        self.view: Viewport | None = None
         self.point: int | None = None
         self.border_title = inert(chart.title)
         self._lines: list[PlotLine] = []
@@ -77,23 +69,8 @@ class ChartView(Widget, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        self._lines = plot(self.chart, *self.size, self.view, self.point)
+        self._lines = plot(self.chart, *self.size, self.point)
         self.refresh()
-
-    def action_zoom(self, factor: float) -> None:
-        """Shows a part around the named point, or else around the middle, or more around it."""
-        self.view = (self.view or Viewport.full(self.chart)).zoomed(factor, self.named)
-        self._draw()
-
-    def action_pan(self, across: float, up: float) -> None:
-        """Moves the view."""
-        self.view = (self.view or Viewport.full(self.chart)).moved(across, up)
-        self._draw()
-
-    def action_reset(self) -> None:
-        """Shows the whole chart and names no point."""
-        self.view = self.point = None
-        self._draw()
 
     def action_point(self, by: int) -> None:
         """Names the next point."""

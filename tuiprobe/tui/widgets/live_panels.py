@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.widgets import Static
 
 from tuiprobe.numbers import interval, number
-from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.tui.text import DIM, FigureText, fitted, inert, wrapped
+from tuiprobe.tui.text import DIM, FigureText, inert, wrapped
 from tuiprobe.tui.widgets.answers import has_shifts, set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
 from tuiprobe.tui.widgets.forest import Forest, ForestRow
@@ -31,71 +27,7 @@ if TYPE_CHECKING:
 ANSWERS = ("estimate", "average-confidence", "top-1", "interval", "n", "set", "shift")
 """Terms of the answers."""
 
-SHADES = "·░▒▓█"
-
-
-def shade(kurtosis: float | None, largest: float) -> str:
-    """Returns the shade of a layer: the root of its excess over 3 against the largest one's.
-
-    >>> shade(3.0, 71.0), shade(71.0, 71.0), shade(None, 71.0)
-    ('░', '█', '·')
-    """
-    if kurtosis is None:
-        return SHADES[0]
-    part = math.sqrt(max(kurtosis - 3, 0.0) / max(largest - 3, 1e-9))
-    return SHADES[1 + min(round(part * 3), 3)]
-
-
-def strip_line(values: Sequence[float | None], selected: int, width: int) -> str:
-    """Returns the layers as shades, the selected one in brackets; a window of them if too many.
-
-    >>> strip_line([3.0, 20.0, 71.0], 1, 20)
-    ' ░[▓]█              '
-    """
-    largest = max((value for value in values if value is not None), default=3.0)
-    room = max((width - 2) // 2, 1)
-    start = max(0, min(selected - room // 2, len(values) - room))
-    layers = range(start, min(start + room, len(values)))
-    gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in layers]
-    last = "]" if selected == start + len(layers) - 1 else ""
-    shades = "".join(g + shade(values[i], largest) for g, i in zip(gaps, layers, strict=True))
-    return fitted(shades + last, width)
-
-
-class LayerStrip(Static):
-    """Layers in the order of the network: shades, then the selected layer's name and kurtosis."""
-
-    ALLOW_SELECT = False
-    DEFAULT_CSS = "LayerStrip { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
-
-    def __init__(self) -> None:
-        super().__init__("", markup=False)
-        self._names: list[str] = []
-        self._values: list[float | None] = []
-        self._selected = 0
-
-    def show(self, names: list[str], values: list[float | None], selected: int) -> None:
-        """Shows other figures in place."""
-        self._names, self._values, self._selected = names, values, selected
-        self.on_resize()
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the strip."""
-        return ("tap", "kurtosis")
-
-    def on_resize(self) -> None:
-        """Draws for the width there is."""
-        if not self._names:
-            return
-        room = min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
-        place = f"layer {self._selected + 1} of {len(self._names)}"
-        words = f"{plain(self._names[self._selected])} · {place}"
-        shades = strip_line(self._values, self._selected, room)
-        line = Content.assemble((shades, "$primary"), (words, "$foreground 70%"))
-        self.update(line, layout=False)
-
-
-QUESTION = "inside: do the same few channels dominate every image?"
+QUESTION = "do the same few channels dominate every image?"
 MIN_CHANNELS = 5
 """Lines that the channels take at least, with their border."""
 BORDER = 2
@@ -136,7 +68,6 @@ class LivePanels(Vertical):
             yield Forest[ForestRow](lambda row: row, ("set", "right so far", "evidence"), ANSWERS)
         with Vertical(id="channels", classes="panel"):
             yield ChannelBars()
-            yield LayerStrip()
         with Horizontal(id="pictures"):
             yield PictureGrid(id="strongest", classes="panel")
             yield PictureGrid(id="other", classes="panel")
@@ -147,7 +78,6 @@ class LivePanels(Vertical):
             return
         self.query_one("#answers").border_title = "so far"
         self.query_one("#channels").border_title = QUESTION
-        self.query_one(LayerStrip).display = False
         self._arrange()
 
     def show(
@@ -184,21 +114,17 @@ class LivePanels(Vertical):
         if place is None:
             text = "Enter shows the channels of the results" if view.final else NO_FIGURES
             self.query_one(ChannelBars).clear(text)
-            self.query_one(LayerStrip).display = False
             panel.border_title, panel.border_subtitle = QUESTION, ""
         else:
             tap, (set_name, tap_name) = figures[place], place
             even = number(1 / len(tap.shares), "share")
-            panel.border_title = inert(f"{QUESTION} · {set_name} · {tap_name}")
+            layer = f" ({taps.index(tap_name) + 1} of {len(taps)})" if len(taps) > 1 else ""
+            panel.border_title = inert(f"{set_name} · {tap_name}{layer} · {QUESTION}")
             kurtosis = interval(tap.kurtosis, tap.low, tap.high)
             panel.border_subtitle = f"kurtosis {kurtosis} · ┊ {even} if all were equal"
             self.query_one(ChannelBars).show(
                 Channels(tap_name, tap.shares, tap.leads, tap.above, outliers_of(tap))
             )
-            layers = self.query_one(LayerStrip)
-            layers.display = len(taps) > 1
-            values = [figures[set_name, name].kurtosis for name in taps]
-            layers.show(taps, values, taps.index(tap_name))
         self._arrange()
 
     def on_resize(self) -> None:
@@ -211,11 +137,11 @@ class LivePanels(Vertical):
         total = self.size.height
         if not total:
             return
-        bars, layers = self.query_one(ChannelBars), self.query_one(LayerStrip)
+        bars = self.query_one(ChannelBars)
         answers = min(self._answers_height() + BORDER, total)
         if total - answers < MIN_CHANNELS:
             answers = total
-        lines = BORDER + bars.full_height + int(layers.display)
+        lines = BORDER + bars.full_height
         left = total - answers
         pictures = PICTURES if left - lines >= PICTURES and self._show_pictures() else 0
         heights = {"answers": answers, "channels": left - pictures, "pictures": pictures}

@@ -50,17 +50,6 @@ class Viewport:
         low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
         return cls(*chart.x_range(), low, high)
 
-    def zoomed(self, factor: float, at: PlottedPoint | None = None) -> Viewport:
-        """Returns the view of a part around a point, or else around the middle."""
-        across, up = (self.right - self.left) / 2, (self.top - self.bottom) / 2
-        x, y = (at.x, at.y) if at is not None else (self.left + across, self.bottom + up)
-        return Viewport(x - factor * across, x + factor * across, y - factor * up, y + factor * up)
-
-    def moved(self, across: float, up: float) -> Viewport:
-        """Returns the view beside this one, by parts of its size."""
-        x, y = across * (self.right - self.left), up * (self.top - self.bottom)
-        return Viewport(self.left + x, self.right + x, self.bottom + y, self.top + y)
-
 
 def _has_ends(series: Series) -> bool:
     """Returns whether the intervals of a series are drawn; those of companions would hide it."""
@@ -134,7 +123,6 @@ def plot(
     chart: Chart,
     width: int,
     height: int,
-    view: Viewport | None = None,
     cursor: int | None = None,
 ) -> list[PlotLine]:
     """Draws a chart into `height` lines of `width` cells; nothing where that is too small.
@@ -143,12 +131,11 @@ def plot(
         chart: What to draw.
         width: Cells.
         height: Lines, legend and axes included.
-        view: The part that is drawn; None for all of it.
         cursor: Which of `points` is named; None for none.
     """
     if width < MIN_SIZE[0] or height < MIN_SIZE[1] or not chart.series:
         return []
-    view = view or Viewport.full(chart)
+    view = Viewport.full(chart)
     at = points(chart)[cursor] if cursor is not None else None
     cursor_line = [[(fitted(at.words, width), "cursor")]] if at is not None else []
     legend = cursor_line + _legend(chart, width, max(height // 4, 1) - len(cursor_line))
