@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tuiprobe.numbers import MISSING, as_written, ends, interval, number, same_places
+from tuiprobe.numbers import MISSING, as_written, ends, interval, number, same_decimals
 
 MINUS = "\N{MINUS SIGN}"
 UNITS = ("share", "points", "dB", "none", "ms")
@@ -113,10 +113,10 @@ def test_the_numbers_of_a_column_have_the_same_places_up_to_three_digits(
     values: list[float],
 ) -> None:
     cells = [(value, value - 0.01, value + 0.01) for value in values]
-    shared = same_places(cells, "share")
-    texts = [interval(*cell, "share", places=shared).partition(" ")[0] for cell in cells]
-    places = {len(text.partition(".")[2]) for text in texts if text.lstrip(MINUS) != "100"}
-    assert len(places) <= 1
+    shared = same_decimals(cells, "share")
+    texts = [interval(*cell, "share", decimals=shared).partition(" ")[0] for cell in cells]
+    decimals = {len(text.partition(".")[2]) for text in texts if text.lstrip(MINUS) != "100"}
+    assert len(decimals) <= 1
 
 
 @given(st.floats(0, 1), st.floats(1e-6, 1), st.sampled_from(["share", "points", "none"]))

@@ -46,7 +46,7 @@ def number(
     *,
     signed: bool = False,
     bare: bool = False,
-    places: int | None = None,
+    decimals: int | None = None,
 ) -> str:
     """Returns a number with its unit, with the digits that its interval allows.
 
@@ -58,7 +58,7 @@ def number(
         high: Upper end.
         signed: Whether a positive number gets a plus sign.
         bare: Whether the unit is left out, because a heading says it.
-        places: Decimal places, up to three digits; None for those that the interval allows.
+        decimals: Decimal places, up to three digits; None for those that the interval allows.
 
     >>> number(0.932), number(0.9, "share"), number(0.54321, "share", 0.49, 0.59)
     ('0.932', '90.0 %', '54 %')
@@ -71,7 +71,7 @@ def number(
     """
     if value is None or not isfinite(value):
         return MISSING
-    text = _bare(value, unit, _decimals(value, unit, low, high, places), signed)
+    text = _bare(value, unit, _decimals(value, unit, low, high, decimals), signed)
     if bare:
         return text
     singular = unit == "points" and text.lstrip(f"+{_MINUS}") == "1"
@@ -86,7 +86,7 @@ def interval(
     *,
     signed: bool = False,
     bare: bool = False,
-    places: int | None = None,
+    decimals: int | None = None,
     outward: bool = False,
 ) -> str:
     """Returns a number with its unit and its interval; arguments as for `number` and `ends`.
@@ -98,8 +98,8 @@ def interval(
     >>> interval(0.62, 0.378, 0.871, "share", outward=True), interval(1, 1, 1, outward=True)
     ('37 to 88 %', '1')
     """
-    text = number(value, unit, low, high, signed=signed, bare=bare, places=places)
-    between = ends(value, low, high, unit, signed=signed, places=places, outward=outward)
+    text = number(value, unit, low, high, signed=signed, bare=bare, decimals=decimals)
+    between = ends(value, low, high, unit, signed=signed, decimals=decimals, outward=outward)
     if between and outward:
         return between if bare else between + suffix(unit)
     return f"{text} ({between})" if between else text
@@ -112,7 +112,7 @@ def ends(
     unit: str = "none",
     *,
     signed: bool = False,
-    places: int | None = None,
+    decimals: int | None = None,
     outward: bool = False,
     joined: str = " to ",
 ) -> str:
@@ -126,7 +126,7 @@ def ends(
         high: Upper end.
         unit: Of all of them.
         signed: Whether positive ends get a plus sign.
-        places: Decimal places.
+        decimals: Decimal places.
         outward: Whether the lower end is rounded down and the upper one up, as of what is proven.
         joined: What stands between the ends.
 
@@ -137,24 +137,24 @@ def ends(
     """
     if value is None or not isfinite(value) or not _half(low, high):
         return ""
-    places = _decimals(value, unit, low, high, places)
-    if outward and low is not None and high is not None and places is not None:
-        low, high = -_rounded_up(-low, unit, places), _rounded_up(high, unit, places)
-    return joined.join(_bare(end, unit, places, signed) for end in (low, high) if end is not None)
+    decimals = _decimals(value, unit, low, high, decimals)
+    if outward and low is not None and high is not None and decimals is not None:
+        low, high = -_rounded_up(-low, unit, decimals), _rounded_up(high, unit, decimals)
+    return joined.join(_bare(end, unit, decimals, signed) for end in (low, high) if end is not None)
 
 
-def same_places(column: Iterable[Span], unit: str = "none") -> int | None:
+def same_decimals(column: Iterable[Span], unit: str = "none") -> int | None:
     """Returns the decimal places that all numbers of a column are written with.
 
-    These are the places of the most precise number, as far as three digits go.
+    These are the decimals of the most precise number, as far as three digits go.
 
     Args:
         column: Value, low end and high end of each; ends are None without an interval.
         unit: Of all of them.
 
-    >>> same_places([(0.7, None, None), (0.657, None, None), (210.0, None, None)])
+    >>> same_decimals([(0.7, None, None), (0.657, None, None), (210.0, None, None)])
     3
-    >>> same_places([(0.54, 0.49, 0.59), (0.932, 0.921, 0.943)], "share")
+    >>> same_decimals([(0.54, 0.49, 0.59), (0.932, 0.921, 0.943)], "share")
     1
     """
     if unit == "count":
@@ -242,16 +242,16 @@ def _decimals(
     unit: str,
     low: float | None,
     high: float | None,
-    places: int | None = None,
+    decimals: int | None = None,
 ) -> int | None:
     """Returns the decimal places that an interval allows; None without an interval.
 
-    Places that are given come first.
+    `decimals` comes first.
 
     Half its width gets two digits where it begins with 1, 2 or 3, and else one; whole counts none.
     """
-    if places is not None:
-        return None if isinstance(value, int) else places
+    if decimals is not None:
+        return None if isinstance(value, int) else decimals
     half = as_written(_half(low, high) or 0.0, unit)
     if half <= 0 or not isfinite(half):
         return None
@@ -261,11 +261,11 @@ def _decimals(
     return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
 
 
-def _rounded_up(value: float, unit: str, places: int) -> float:
-    """Returns the smallest number of so many places, and of three digits, that is no smaller."""
+def _rounded_up(value: float, unit: str, decimals: int) -> float:
+    """Returns the smallest number of so many decimals, and of three digits, that is no smaller."""
     scaled = as_written(value, unit)
-    most = _MOST_DIGITS - 1 - floor(log10(abs(scaled))) if scaled else places
-    step = as_written(10.0 ** min(places, most), unit)
+    most = _MOST_DIGITS - 1 - floor(log10(abs(scaled))) if scaled else decimals
+    step = as_written(10.0 ** min(decimals, most), unit)
     return ceil(value * step - 1e-9) / step
 
 
@@ -286,12 +286,12 @@ def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
 
 def _rounded(value: float, decimals: int | None, sign: str) -> str:
     """Returns a value with three digits at most; without an interval no zeros end it."""
-    rounded, places = value, 0
+    rounded, count = value, 0
     for _ in range(2):  # rounding may add a digit: 9.996 is 10.0
-        places = _MOST_DIGITS - 1 - (floor(log10(abs(rounded))) if rounded else 0)
-        places = places if decimals is None else min(places, decimals)
-        step = 10.0**places
+        count = _MOST_DIGITS - 1 - (floor(log10(abs(rounded))) if rounded else 0)
+        count = count if decimals is None else min(count, decimals)
+        step = 10.0**count
         rounded = copysign(floor(abs(value) * step + 0.5 + 1e-9) / step, value)  # half goes up
-    places = max(places, 0)
-    text = f"{rounded:{sign},.{places}f}" if rounded else f"{0:.{places}f}"
-    return text.rstrip("0").rstrip(".") if decimals is None and places else text
+    count = max(count, 0)
+    text = f"{rounded:{sign},.{count}f}" if rounded else f"{0:.{count}f}"
+    return text.rstrip("0").rstrip(".") if decimals is None and count else text

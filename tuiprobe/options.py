@@ -390,8 +390,8 @@ def probe_options(
     known = installed_probes() if probes is None else probes
     given: dict[str, dict[str, list[str]]] = {}
     for text in texts:
-        place, equals, value = text.partition("=")
-        probe, dot, key = place.rpartition(".")
+        name, equals, value = text.partition("=")
+        probe, dot, key = name.rpartition(".")
         if not (equals and dot and probe and key):
             raise UsageError(f"--probe {text}: write ID.KEY=VALUE")
         refuse_unknown(f"--probe {text}: no probe with options is called", probe, known)

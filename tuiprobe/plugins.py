@@ -201,12 +201,12 @@ def in_words(error: BaseException) -> str:
 
 def in_code(error: BaseException) -> str:
     """Describes an error of foreign code in one line, with the last line of that code."""
-    places = [
+    frames = [
         f"{Path(frame.f_code.co_filename).name}, line {line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not _LIBRARIES.search(frame.f_code.co_filename)
     ]
-    return in_words(error) + (f" ({places[-1]})" if places else "")
+    return in_words(error) + (f" ({frames[-1]})" if frames else "")
 
 
 _LIBRARIES = re.compile(

@@ -203,7 +203,7 @@ def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(
     file.write_text(tab.value(CSV), "utf-8")
     answers = import_answers(labelling, file)
     assert (answers.new, answers.skipped, answers.blank) == (2, 2, 1)
-    assert list(labelling.survey.skipped) == [picture.place for picture in pictures[1:3]]
+    assert list(labelling.survey.skipped) == [picture.index for picture in pictures[1:3]]
     labelling.close()
     words = "document.querySelector('#skip').textContent"
     tab = tabs(written(tmp_path, 5))  # the page after this: the skipped ones come first
@@ -215,7 +215,7 @@ def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(
     labelling = painted(tmp_path)
     answers = import_answers(labelling, file)
     assert (answers.new, answers.unsure, answers.blank) == (2, 1, 2)
-    assert labelling.survey.labels[pictures[1].place] == NOT_SURE
+    assert labelling.survey.labels[pictures[1].index] == NOT_SURE
     labelling.close()
 
 

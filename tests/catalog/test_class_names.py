@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.class_names import (
+    index_of_each,
     joined_classes,
     match_classes,
-    place_of_each,
     read_classes,
     written_classes,
 )
@@ -27,9 +27,9 @@ def test_imagenets_classes_are_known_by_every_name_and_by_id() -> None:
     for rows in (NAMES, IDS):
         places = match_classes(list(folders), rows).known
         assert dict(zip(folders, places, strict=True)) == folders
-    assert match_classes(IDS, NAMES).places == tuple(range(1000))
+    assert match_classes(IDS, NAMES).indices == tuple(range(1000))
     few = match_classes(["n01440764", "dog_house"], ["cat", "dog house", "tench"])
-    assert few.places == (2, 1)
+    assert few.indices == (2, 1)
 
 
 def test_what_has_no_row_several_rows_or_one_twice_is_listed() -> None:
@@ -44,7 +44,7 @@ def test_what_has_no_row_several_rows_or_one_twice_is_listed() -> None:
         "x",
     ]
     matched = match_classes(classes, NAMES)
-    assert matched.places is None
+    assert matched.indices is None
     first, *rest = matched.problems().split("; ")
     assert first.startswith("'great_white_shrak' is not a class of the head (great white shark")
     assert rest[:3] == [
@@ -61,18 +61,18 @@ def test_what_has_no_row_several_rows_or_one_twice_is_listed() -> None:
 
 
 def test_a_list_in_another_order_is_matched_by_name_or_refused() -> None:
-    assert place_of_each(["n01440764", "n01443537"], ["goldfish", "tench"]) == (1, 0)
-    assert place_of_each(IDS[:3], [f"Klasse {i}" for i in range(1000)]) == (0, 1, 2)
-    assert place_of_each(["cat", "cow", "dog"], ["cat", "cow", "hound"]) == (0, 1, 2)
+    assert index_of_each(["n01440764", "n01443537"], ["goldfish", "tench"]) == (1, 0)
+    assert index_of_each(IDS[:3], [f"Klasse {i}" for i in range(1000)]) == (0, 1, 2)
+    assert index_of_each(["cat", "cow", "dog"], ["cat", "cow", "hound"]) == (0, 1, 2)
     for names, problem in (
         (["cat", "dgo", "cow"], r"'dog' is not a class of --classes"),
         (["cat", "cow"], r"holds 2 class names for 3 classes .*: 'dog' is not a class of --cl"),
         (["x", "y"], "holds 2 class names for 3 classes of the data; give one a class"),
     ):
         with pytest.raises(UsageError, match=problem):
-            place_of_each(["cat", "cow", "dog"], names)
+            index_of_each(["cat", "cow", "dog"], names)
     with pytest.raises(UsageError, match="'n03773504' is 2 classes of --classes"):
-        place_of_each(IDS, sorted(NAMES))  # two of them are called missile
+        index_of_each(IDS, sorted(NAMES))  # two of them are called missile
 
 
 def test_names_are_read_from_a_file_or_between_commas(tmp_path: Path) -> None:

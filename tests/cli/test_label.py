@@ -120,7 +120,7 @@ def test_a_stop_while_a_summary_is_renewed_leaves_a_run_that_reads(
 ):
     labelling = open_labelling(label_runs, "street")
     picture = labelling.following()
-    labelling.label(picture.place, "(none of these)")
+    labelling.label(picture.index, "(none of these)")
     labelling.close()
     run, publish, calls = RunDir(label_runs[0]), Entry.write_bytes, []
 

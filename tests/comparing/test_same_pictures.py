@@ -221,7 +221,7 @@ def test_pictures_that_differ_are_shown_of_runs_with_other_rows(
     (row,) = Compared.read(paths).rows
     assert (row.data, row.differ) == (name, len(places))
     rows = {of.name: of for of in PictureSets(paths, data=name).rows}
-    assert len(rows["models differ"].places) == len(places)
+    assert len(rows["models differ"].indices) == len(places)
 
 
 @pytest.mark.slow

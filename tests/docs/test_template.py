@@ -28,7 +28,7 @@ LINE = BuiltIn("Lengths", "tuiprobe.probes.lengths:Lengths")
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns the file of the template, once it and its line are there."""
     page = ROOT / "CONTRIBUTING.md"
-    assert f'`"lengths": BuiltIn("{LINE.title}", "{LINE.place}"),`' in page.read_text("utf-8")
+    assert f'`"lengths": BuiltIn("{LINE.title}", "{LINE.import_path}"),`' in page.read_text("utf-8")
     (text,) = (block.text for block in blocks(page) if block.language == "py")
     file = tmp_path / "probes/lengths/__init__.py"
     file.parent.mkdir(parents=True)
@@ -37,9 +37,9 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tuiprobe.probes, "__path__", [*tuiprobe.probes.__path__, str(tmp_path / "probes")]
     )
     monkeypatch.setitem(BUILT_IN, "lengths", LINE)
-    places = {id: probe.place for id, probe in BUILT_IN.items()}
+    paths = {id: probe.import_path for id, probe in BUILT_IN.items()}
     monkeypatch.setattr(
-        tuiprobe.probes, "PROBES", plugins.Registry(PROBE_GROUP, "probe", type, places)
+        tuiprobe.probes, "PROBES", plugins.Registry(PROBE_GROUP, "probe", type, paths)
     )
     registry.cache_clear()
     return file

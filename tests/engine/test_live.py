@@ -113,7 +113,7 @@ def test_readers_count_what_the_rank_itself_counts(tmp_path: Path) -> None:
         }
     )
     for shard in (*val, r[0]):  # of an earlier attempt
-        run.shard_file(*shard.place).write_bytes(b"")
+        run.shard_file(*shard.id).write_bytes(b"")
     writer = StatusWriter(run)
     writer.begin()
     view = LiveView(run, writer, plans, lambda event: None)

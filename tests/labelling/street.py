@@ -66,6 +66,6 @@ def labelled(runs: list[Path], most: int = 500) -> Labelling:
     while labelling.decided.verdict != "best" and len(labelling.survey.labels) < most:
         picture = labelling.following()
         assert picture is not None
-        labelling.label(picture.place, name_of(picture.place))
+        labelling.label(picture.index, name_of(picture.index))
     labelling.close()
     return labelling

@@ -81,7 +81,7 @@ def test_a_decision_that_further_questions_take_back_says_so(street_folder: Path
     while pair.decided.verdict == "open":
         picture = pair.following()
         assert picture is not None
-        pair.label(picture.place, name_of(picture.place))
+        pair.label(picture.index, name_of(picture.index))
     pair.close()
     before = label_status(pair)
     assert (before.asked, before.winner, before.reopened) == (4, 0, False)
@@ -130,7 +130,7 @@ def test_a_class_that_the_first_question_had_not_is_taken(
     labelling = open_labelling(runs[2:], "street")  # one of them answers as one of the first does
     picture = labelling.following()
     assert picture is not None
-    labelling.label(picture.place, "zebra")
+    labelling.label(picture.index, "zebra")
     labelling.undo()
     labelling.close()
     assert len(labelling.survey.labels) == 3
@@ -167,4 +167,4 @@ def test_the_difference_is_narrowed_by_pictures_that_did_not_agree(street_folder
     survey, order = labelling.survey, labelling.matched.pool.order
     assert isinstance(survey, Contest)
     left = [p for p in order.tolist() if survey.stage[p] != 0 and p not in survey.labels]
-    assert [picture.place for picture in labelling.upcoming(500)] == left
+    assert [picture.index for picture in labelling.upcoming(500)] == left

@@ -37,7 +37,7 @@ def answer(labelling: Labelling, count: int, label: str | None = None) -> None:
     for _ in range(count):
         picture = labelling.following()
         assert picture is not None
-        labelling.label(picture.place, truth(labelling, picture.place) if label is None else label)
+        labelling.label(picture.index, truth(labelling, picture.index) if label is None else label)
 
 
 def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
@@ -97,10 +97,10 @@ def test_nobody_is_favoured_while_labelling(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs, "photos")
     answers = labelling.matched.answers
     upcoming = labelling.upcoming(PICTURES)
-    assert sorted(picture.place for picture in upcoming) == list(range(PICTURES))
+    assert sorted(picture.index for picture in upcoming) == list(range(PICTURES))
     first = 0
     for picture in upcoming:
-        own = [labelling.matched.classes[number] for number in answers[:, picture.place]]
+        own = [labelling.matched.classes[number] for number in answers[:, picture.index]]
         assert sorted(picture.choices) == sorted(set(own))
         first += len(picture.choices) > 1 and picture.choices[0] == own[0]
     differ = sum(len(picture.choices) > 1 for picture in upcoming)
@@ -205,7 +205,7 @@ def test_a_mistyped_class_has_near_names(label_runs: list[Path]) -> None:
 
 def test_a_table_goes_out_and_its_answers_come_back(label_runs: list[Path], tmp_path: Path) -> None:
     labelling, table = open_labelling(label_runs, "photos"), tmp_path / "todo.csv"
-    places = [picture.place for picture in labelling.upcoming(8)]
+    places = [picture.index for picture in labelling.upcoming(8)]
     head, *rows = todo_text(labelling, 8).splitlines()
     filled = [
         row.replace(",,", f",{truth(labelling, place)},", 1)
@@ -261,7 +261,7 @@ def test_a_second_skip_counts_in_a_list_that_was_written_after_the_first_was_rea
 
     head, *rows = todo_text(labelling, 6).splitlines()
     assert all(row.endswith(",") for row in rows)
-    places = [picture.place for picture in labelling.upcoming(6)]
+    places = [picture.index for picture in labelling.upcoming(6)]
     answers = returned(rows, {1: True, 3: True})
     assert answers == ImportedAnswers(new=2, repeated=0, skipped=2, unsure=0, blank=2)
     for again in (rows, sorted(rows, key=lambda row: rows.index(row) in (1, 3))):
@@ -285,12 +285,12 @@ def test_a_picture_that_is_skipped_twice_is_unsure(label_runs: list[Path]) -> No
     first = labelling.following()
     assert first is not None
     assert not first.skipped
-    labelling.label(first.place, "")
+    labelling.label(first.index, "")
     answer(labelling, 5)
     again = labelling.following()
     assert again is not None
-    assert (again.place, again.skipped) == (first.place, True)
-    labelling.label(again.place, "")
+    assert (again.index, again.skipped) == (first.index, True)
+    labelling.label(again.index, "")
     assert [row.line.label for row in labelling.counted][::6] == ["", UNSURE]
     state = label_status(labelling)
     assert (state.labelled, state.unsure, state.skipped) == (6, 1, 0)

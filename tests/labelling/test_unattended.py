@@ -43,14 +43,14 @@ def test_walk_and_ties_follow_from_the_pictures_alone(label_runs: list[Path]) ->
     confidence = {row.digest: row.confidence for row in rows if row.set == "street"}
     ranked = sorted(range(len(digests)), key=lambda i: (-confidence[digests[i]], key(b"tie", i)))
     walk = sorted(ranked[:start], key=lambda i: key(b"alone", i))
-    assert labelling.following().place == walk[0]
-    assert [picture.place for picture in labelling.upcoming(3)] == walk[:3]
+    assert labelling.following().index == walk[0]
+    assert [picture.index for picture in labelling.upcoming(3)] == walk[:3]
 
 
 def test_every_further_question_takes_more(label_runs: list[Path]) -> None:
     first = open_labelling(label_runs[:1], "street", tolerated=0.2)
     picture = first.following()
-    first.label(picture.place, truth(first, picture.place))
+    first.label(picture.index, truth(first, picture.index))
     first.close()
     needed = []
     for run, tolerated in ((0, 0.2), (0, 0.1), (1, 0.2), (0, 0.2)):
@@ -78,7 +78,7 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
         rows = list(csv.DictReader(file))
     labelling = open_labelling(label_runs[:1], "street", tolerated=0.3)
     for row in rows:
-        row["class"] = truth(labelling, labelling.matched.places[row["sha256"]])
+        row["class"] = truth(labelling, labelling.matched.index_of[row["sha256"]])
     with todo.open("w", newline="") as file:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
@@ -115,13 +115,13 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
 def test_skipped_pictures_count_as_wrong_until_they_are_answered(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs[:1], "street", tolerated=0.3)
     skipped = labelling.following()
-    labelling.label(skipped.place, "")
+    labelling.label(skipped.index, "")
     assert label_status(labelling).skipped == 1
     for _ in range(4):
         picture = labelling.following()
-        assert picture.place != skipped.place
-        labelling.label(picture.place, truth(labelling, picture.place))
-    assert labelling.following().place == skipped.place
+        assert picture.index != skipped.index
+        labelling.label(picture.index, truth(labelling, picture.index))
+    assert labelling.following().index == skipped.index
     labelling.close()
     again = open_labelling(label_runs[:1], "street", tolerated=0.3)
     assert again.certificate.state == labelling.certificate.state

@@ -83,7 +83,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         assert first.choices[0] in text_of(screen, "#choices").splitlines()[0]
         await pressed(pilot, screen, "1")
         assert labels(label_runs) == [first.choices[0]]
-        assert screen.picture.place != first.place
+        assert screen.picture.index != first.index
         await pressed(pilot, screen, "n", "s", "9")  # no candidate has a ninth answer
         skipped = screen.picture
         await pressed(pilot, screen, "k")
@@ -121,10 +121,10 @@ async def test_a_picture_that_comes_back_says_that_skipping_it_again_is_unsure(
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, label_runs)
-        first = screen.picture.place
+        first = screen.picture.index
         assert "k skip again: unsure" not in text_of(screen, "#choices")
         await pressed(pilot, screen, "k", *"nnnnn")
-        assert screen.picture.place == first
+        assert screen.picture.index == first
         assert "k skip again: unsure" in text_of(screen, "#choices")
         await pressed(pilot, screen, "k")
         assert labels(label_runs) == ["", *[NONE_OF_THESE] * 5, UNSURE]
@@ -193,7 +193,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
         await pilot.press("v")
         await until(pilot, lambda: all(name in drawn(app) for name in models))
         answers = {
-            name: screen._labelling.matched.classes[row[picture.place]]
+            name: screen._labelling.matched.classes[row[picture.index]]
             for name, row in zip(models, screen._labelling.matched.answers, strict=True)
         }
         assert all(f"{name} {answer}" in so_far(screen) for name, answer in answers.items())

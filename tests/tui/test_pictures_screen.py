@@ -44,7 +44,7 @@ async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         assert row(app).data == chosen.data
-        assert len(row(app).places) == chosen.differ
+        assert len(row(app).indices) == chosen.differ
         leads, other = (
             read_pictures(RunDir(label_runs[model.place]))[chosen.data]
             for model in (decision.models[0], chosen.other)
@@ -89,7 +89,7 @@ async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(
         await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         rows = app.screen.table.rows
         assert [r.name for r in rows[:2]] == ["wrong", "least sure"]
-        assert len(rows[0].places) == len(of.wrong())
+        assert len(rows[0].indices) == len(of.wrong())
         worst = next(r for r in rows if r.by_answer)
         await pilot.press("slash", *worst.name, "enter")
         await until(pilot, lambda: row(app).name == worst.name)

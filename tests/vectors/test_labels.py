@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.vectors.conftest import planted
-from tuiprobe.catalog.class_names import place_of_each
+from tuiprobe.catalog.class_names import index_of_each
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import RowLabels, read_labels
 from tuiprobe.engine.opening import plan_run
@@ -189,7 +189,7 @@ def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
     result = labels_of(tmp_path, "l.txt", column(["ant", "bee"] * 3), names=names)
     assert result.values.tolist() == [0, 2] * 3
     with pytest.raises(UsageError, match="'crane' is 2 classes of --classes: name it n02012849"):
-        place_of_each(["ant", "crane"], names)
+        index_of_each(["ant", "crane"], names)
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -149,11 +149,11 @@ class ClassMatches:
         return tuple(rows[0] if len(rows) == 1 else None for rows in self.candidates)
 
     @property
-    def places(self) -> tuple[int, ...] | None:
+    def indices(self) -> tuple[int, ...] | None:
         """The row of each class, if every class has one of its own."""
-        places = tuple(place for place in self.known if place is not None)
-        one_to_one = len(places) == len(self.classes) == len(set(places))
-        return places if one_to_one else None
+        indices = tuple(index for index in self.known if index is not None)
+        one_to_one = len(indices) == len(self.classes) == len(set(indices))
+        return indices if one_to_one else None
 
     def problems(self, of: str = "the head") -> str:
         """Lists the classes that have no row, several rows, or the row of another class.
@@ -202,9 +202,9 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
     Case and separators do not count. Classes of ImageNet are known by synset id and by every name
     that ImageNet gives them, whichever of them the data and the head use.
 
-    >>> match_classes(["Dog", "cat"], ["cat", "dog"]).places
+    >>> match_classes(["Dog", "cat"], ["cat", "dog"]).indices
     (1, 0)
-    >>> match_classes(["n01440764", "great_white_shark"], ["white shark", "tench"]).places
+    >>> match_classes(["n01440764", "great_white_shark"], ["white shark", "tench"]).indices
     (1, 0)
     >>> print(match_classes(["dgo", "cat"], ["cat", "dog"]).problems())
     'dgo' is not a class of the head
@@ -226,8 +226,8 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
 
     def by_meaning(name: str) -> list[int]:
         meaning = possible_labels(name)
-        places = sorted({place for label in meaning for place in labelled.get(label, ())})
-        return [place for place in places if meanings[place] == meaning] or places
+        indices = sorted({index for label in meaning for index in labelled.get(label, ())})
+        return [index for index in indices if meanings[index] == meaning] or indices
 
     # In ImageNet "cardigan" is a dog too, so that an equal name alone does not tell.
     steps = (by_meaning, by_name) if imagenet else (by_name, by_meaning)
@@ -262,7 +262,7 @@ def of_imagenet(rows: Sequence[str]) -> bool:
     return imagenet_labels(rows) == tuple(range(len(imagenet_wnids())))
 
 
-def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+def index_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
     """Returns, for each class of a data set, its index in a user's list of names.
 
     Matches by name or ImageNet class, by the number of numbered folders (a string sort gives 0, 1,
@@ -275,17 +275,17 @@ def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
     Raises:
         UsageError: If the list does not fit the classes.
 
-    >>> place_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
+    >>> index_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
     (0, 1, 10, 2)
-    >>> place_of_each(["cat", "dog"], ["dog", "cat"]), place_of_each(["a", "b"], ["x", "y"])
+    >>> index_of_each(["cat", "dog"], ["dog", "cat"]), index_of_each(["a", "b"], ["x", "y"])
     ((1, 0), (0, 1))
     """
     matched = match_classes(classes, names)
-    if matched.places is not None:
-        return matched.places
+    if matched.indices is not None:
+        return matched.indices
     order = _in_order(classes, names)
     if order is not None and all(
-        place in (None, at) for place, at in zip(matched.known, order, strict=True)
+        index in (None, at) for index, at in zip(matched.known, order, strict=True)
     ):
         unique = all(len(rows) <= 1 for rows in matched.candidates)
         if unique or imagenet_labels(classes) is not None:
@@ -297,7 +297,7 @@ def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
 
 
 def _in_order(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns the place of each class by its label alone; None if the numbers do not fit."""
+    """Returns the index of each class by its label alone; None if the numbers do not fit."""
     labels = imagenet_labels(classes)
     if labels is not None and len(names) == len(imagenet_wnids()):
         return labels

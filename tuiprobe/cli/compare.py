@@ -133,7 +133,7 @@ def _json(runs: list[Run], decision: Decision, reference: int, pairs: dict[int, 
     from tuiprobe.comparing.indicator import SEVERAL, correlate
 
     paths = [str(run.directory.path) for run in runs]
-    reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
+    reports = [runs[index].report for index in sorted(row.place for row in decision.models)]
     correlations = correlate(reports) if len(reports) >= SEVERAL else None
     content: dict[str, Any] = {
         "schema_version": 3,

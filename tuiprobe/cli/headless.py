@@ -84,19 +84,19 @@ def read_models(path: str) -> tuple[ModelLine, ...]:
 def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
     foreign = foreign_names(MODELS)
     for number, line in enumerate(lines, start=1):
-        place = f"{file}, line {number}"
+        where = f"{file}, line {number}"
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:
-            raise UsageError(f"{place}: {error}") from error
+            raise UsageError(f"{where}: {error}") from error
         if not words:
             continue
         model, *others = words
         key, _, checkpoint = others[0].partition("=") if others else ("", "", "")
         if not model or len(others) > 1 or (others and (key != "checkpoint" or not checkpoint)):
-            raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
+            raise UsageError(f"{where}: write MODEL or MODEL checkpoint=FILE")
         if is_foreign(model, foreign):
-            raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
+            raise UsageError(f"{where}: {model!r} runs code; name it by --model yourself")
         base = file.absolute().parent
         yield model, str(base / expand_home(checkpoint)) if checkpoint else None
 

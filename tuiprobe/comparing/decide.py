@@ -67,16 +67,16 @@ def decide(runs: Sequence[Run], target: str | None = None, trust: Collection[str
     same = same_measurements(runs)
     if not same:
         return _decide(runs, target, trust)
-    places = [n for n in range(len(runs)) if n not in same]
-    decision = _decide([runs[n] for n in places], target, trust)
+    indices = [n for n in range(len(runs)) if n not in same]
+    decision = _decide([runs[n] for n in indices], target, trust)
     again = tuple(
         left_out(runs, n, "same measurement", f"the same as {runs[first].report.model.name}")
         for n, first in same.items()
     )
-    others = (of.model_copy(update={"place": places[of.place]}) for of in decision.not_compared)
+    others = (of.model_copy(update={"place": indices[of.place]}) for of in decision.not_compared)
     changes: dict[str, Any] = {
         "models": tuple(
-            row.model_copy(update={"place": places[row.place]}) for row in decision.models
+            row.model_copy(update={"place": indices[row.place]}) for row in decision.models
         ),
         "not_compared": (*again, *others),
     }
@@ -89,7 +89,7 @@ def decide(runs: Sequence[Run], target: str | None = None, trust: Collection[str
         for n, first in same.items()
     )
     changes["doubts"] = ordered((*decision.doubts, *doubts), trust)
-    if len(places) == 1:
+    if len(indices) == 1:
         changes["sentence"] = "Nothing to compare: all runs are the same measurement."
     return decision.model_copy(update=changes)
 
@@ -179,7 +179,7 @@ def _on_the_same_pictures(
         target: The target set; the first set of each run counts where that has none.
 
     Returns:
-        Their places, and the name of the set.
+        Their indices, and the name of the set.
     """
     sets = {}
     for n, run in enumerate(runs):
@@ -256,19 +256,19 @@ def _balanced_note(answered: AnsweredPictures, first: DecidedModel, other: Decid
 
 def _accuracy(
     runs: Sequence[Run],
-    place: int,
+    index: int,
     target: SetSummary | None,
     labels: LabelEvidence | NotRun | None,
     answered: AnsweredPictures | None,
 ) -> Accuracy | NotRun:
     """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
-    if answered is not None and answered.headless and place in answered.runs:
-        fitted = runs[place].report.figure_or_absent("linear")
+    if answered is not None and answered.headless and index in answered.runs:
+        fitted = runs[index].report.figure_or_absent("linear")
         if is_known(fitted):
-            return accuracy_from(fitted, answered.data(place), "measured")
-    known = best_accuracy(runs[place].report, None if target is None else target.name)
-    if isinstance(labels, LabelEvidence) and place in labels.places:
-        by_labels = labels.status.candidates[labels.places[place]].accuracy
+            return accuracy_from(fitted, answered.data(index), "measured")
+    known = best_accuracy(runs[index].report, None if target is None else target.name)
+    if isinstance(labels, LabelEvidence) and index in labels.candidate_of:
+        by_labels = labels.status.candidates[labels.candidate_of[index]].accuracy
         name, figure = labels.status.target, by_labels.figure
         if is_known(figure):
             among = (0, 0) if isinstance(known, NotRun) else (known.classes, known.of_classes)

@@ -20,7 +20,7 @@ class DecidedModel(Frozen):
     """One of the models of a decision.
 
     Attributes:
-        place: Its place among the runs as they were given, from 0.
+        place: Index of its run among those compared, from 0.
         model: Its name, which no other one has.
         run: Its run directory as it was named; empty where that is not known.
         accuracy: On the pictures in question, or else in distribution, by its best evidence; where

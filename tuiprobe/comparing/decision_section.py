@@ -115,13 +115,13 @@ def _set_names(groups: Sequence[Sequence[MeasuredSet]]) -> list[str]:
     firsts = [group[0] for group in groups]
     names = [of.name for of in firsts]
     for alike in {name for name in names if names.count(name) > 1}:
-        places = [n for n, name in enumerate(names) if name == alike]
-        data = [of.summary for of in (firsts[n] for n in places)]
+        indices = [n for n, name in enumerate(names) if name == alike]
+        data = [of.summary for of in (firsts[n] for n in indices)]
         counts = [f"{alike} ({0 if of is None else of.measured:,})" for of in data]
         others = [alike, f"other {alike}"]
-        models = [f"{alike} of {firsts[n].run.report.model.name}" for n in places]
-        telling = (texts for texts in (counts, others) if len({*texts}) == len(places))
-        for n, text in zip(places, next(telling, models), strict=True):
+        models = [f"{alike} of {firsts[n].run.report.model.name}" for n in indices]
+        telling = (texts for texts in (counts, others) if len({*texts}) == len(indices))
+        for n, text in zip(indices, next(telling, models), strict=True):
             names[n] = text
     return names
 
@@ -362,7 +362,7 @@ def _figure(report: Report, id: str) -> Figure:
 
 def write_decision(
     directories: Sequence[RunDir],
-    place: Path,
+    folder: Path,
     gaps: Sequence[str] = (),
     terminal: Terminal = PLAIN,
 ) -> tuple[Path, str, Decision]:
@@ -372,7 +372,7 @@ def write_decision(
 
     Args:
         directories: The runs.
-        place: Folder of the file.
+        folder: Folder of the file.
         gaps: Models that have no run, each with the reason.
         terminal: What the text is printed to.
 
@@ -382,7 +382,7 @@ def write_decision(
     """
     runs = read_runs([directory.path for directory in directories])
     keys = "".join(sorted(run.report.key for run in runs))
-    file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
+    file = Entry(folder, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
     decision = decide(runs)
     sections = [describe_decision(decision, runs)]
     if gaps:

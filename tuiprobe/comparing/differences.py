@@ -25,7 +25,7 @@ from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.figures import HEADLINES, LABELLED
 from tuiprobe.results.section import NamedFigure
 
-FigurePlace = tuple[str, str, str, str]
+FigureKey = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
 
 ESTIMATES: Final = NotRun(
@@ -125,8 +125,8 @@ def compare_runs(
 
     Args:
         runs: The runs.
-        first: Place of the one that the other is compared with.
-        second: Place of the other.
+        first: Index of the one that the other is compared with.
+        second: Index of the other.
         labels: What labels say of all of them; see `tuiprobe.comparing.runs.label_evidence`.
     """
     known: Mapping[str, Figure] | NotRun | None = None
@@ -156,17 +156,15 @@ def compare(
     models = first.model.name, second.model.name
     same_kind = first.model.representation == second.model.representation
     of_first, of_second = (
-        _figures_by_place(report, all_blocks=same_kind) for report in (first, second)
+        _figures_by_key(report, all_blocks=same_kind) for report in (first, second)
     )
     places = [{(data, place) for _, data, place, _ in figures} for figures in (of_first, of_second)]
-    common = {
-        place: (of_first[place], of_second[place]) for place in of_first if place in of_second
-    }
+    common = {key: (of_first[key], of_second[key]) for key in of_first if key in of_second}
     lone = [
         (named.id, named.data)
         for figures, others in ((of_first, of_second), (of_second, of_first))
-        for place, named in figures.items()
-        if place not in others and not named.inner
+        for key, named in figures.items()
+        if key not in others and not named.inner
     ]
     known = {} if isinstance(labels, NotRun) or labels is None else labels
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
@@ -190,7 +188,7 @@ def compare(
     )
 
 
-def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, NamedFigure]:
+def _figures_by_key(report: Report, all_blocks: bool) -> dict[FigureKey, NamedFigure]:
     """Returns the figures of a report; only those about answers unless `all_blocks`."""
     of_any_kind = {fig.headline for fig in HEADLINES if not fig.within_kind}
     return {
@@ -202,13 +200,13 @@ def _figures_by_place(report: Report, all_blocks: bool) -> dict[FigurePlace, Nam
 
 
 def _differences(
-    figures: Mapping[FigurePlace, tuple[NamedFigure, NamedFigure]],
+    figures: Mapping[FigureKey, tuple[NamedFigure, NamedFigure]],
     models: tuple[str, str],
     pairing: Pairing,
     labels: Mapping[str, Figure],
 ) -> Iterator[Difference]:
     """Yields the difference of each figure; differences of estimates are withheld."""
-    for place, (first, second) in figures.items():
+    for key, (first, second) in figures.items():
         paired = None
         if first.id == LABELLED.id:
             change = paired = labels.get(first.data, NO_BOUNDS)
@@ -218,7 +216,7 @@ def _differences(
             paired = pairing.second_minus_first(first, second)
             change = paired or second_minus_first(first.figure, second.figure, models)
         yield Difference(
-            probe=place[0],
+            probe=key[0],
             data=first.data,
             place=first.place,
             id=first.id,

@@ -62,7 +62,7 @@ def describe_details(
     """
     known = (*decision.notes, *(doubt.words for doubt in decision.doubts))
     sections = [describe(comparison, everything, known) for comparison in comparisons]
-    reports = [runs[place].report for place in sorted(row.place for row in decision.models)]
+    reports = [runs[index].report for index in sorted(row.place for row in decision.models)]
     if len(reports) >= SEVERAL and (correlations := correlate(reports)).runs:
         sections.append(describe_indicator(correlations))
     return sections

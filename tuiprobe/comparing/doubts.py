@@ -39,7 +39,7 @@ def equal_answers(runs: Sequence[Run]) -> Iterator[Doubt]:
         ]
         if equal:
             noted |= {first, *equal}
-            names = [runs[place].report.model.name for place in (first, *equal)]
+            names = [runs[index].report.model.name for index in (first, *equal)]
             count = _shared(run, runs[equal[0]], answers[first], answers[equal[0]])
             text = f"all answers equal, on {count:,} pictures: {listed(names, _NAMED)}"
             yield Doubt(id="equal-answers", sentence=text, figures={"pictures": count})
@@ -56,12 +56,12 @@ def _answers(run: Run) -> Mapping[str, str]:
         if values.answers is not None:
             rows = values.answers.classes.tolist()
             by_row = {row: class_name(names, row) for row in rows}
-            found, places = np.unique(values.answers.answer, return_inverse=True)
+            found, inverse = np.unique(values.answers.answer, return_inverse=True)
             texts = [by_row.get(row, "") for row in found.tolist()]
             order = sorted(range(len(texts)), key=texts.__getitem__)
             rank = np.argsort(order)
             content = "\0".join(sorted(texts)).encode("utf-8", "backslashreplace")
-            digests[data] = sha256(content + rank[places].astype("<i4").tobytes()).hexdigest()
+            digests[data] = sha256(content + rank[inverse].astype("<i4").tobytes()).hexdigest()
     return digests
 
 
@@ -93,7 +93,7 @@ def decision_doubts(
 
     Args:
         runs: The runs.
-        order: Places of those that are compared, first the one that the others are compared with.
+        order: Indices of those that are compared, first the one that the others are compared with.
         sets: The sets that it rests on.
         labels: What labels say of the runs.
         answered: The labelled pictures on which they are compared.
@@ -157,18 +157,18 @@ def _labels_of_a_model(answered: AnsweredPictures, runs: Sequence[Run]) -> Itera
 
 
 def gate_doubts(
-    runs: Sequence[Run], place: int, gate: Gate, unpaired: bool, trust: Collection[str] = ()
+    runs: Sequence[Run], index: int, gate: Gate, unpaired: bool, trust: Collection[str] = ()
 ) -> list[Doubt]:
     """Returns the doubts that keep a gate between the first run and another one from passing.
 
     Args:
         runs: The runs.
-        place: Place of the other one.
+        index: Index of the other one.
         gate: The gate.
         unpaired: Whether other pictures are meant.
         trust: Ids of doubts that the user overrules.
     """
-    pair = runs[0], runs[place]
+    pair = runs[0], runs[index]
     names = [run.report.model.name for run in pair]
     doubts = [
         doubt.model_copy(update={"sentence": f"{name}: {doubt.sentence}"})
@@ -191,11 +191,11 @@ def gate_doubts(
 
 def _sets_of(gate: Gate, report: Report) -> set[str]:
     """Returns the sets of a report that a gate is about; the first one of a finding."""
-    place = gate.place.partition("/")[0]
+    data = gate.where.partition("/")[0]
     sets: set[str] = set()
     for part in report.parts:
         for named in part.figures:
-            if named.id == gate.name and place in ("", named.data) and not named.inner:
+            if named.id == gate.name and data in ("", named.data) and not named.inner:
                 sets |= {named.data} if named.mean_of is None else {*named.mean_of.sets}
-        sets |= {of.data for of in part.sets if of.id == gate.name and place in ("", of.data)}
-    return sets or {place or (report.data[0].name if report.data else "")}
+        sets |= {of.data for of in part.sets if of.id == gate.name and data in ("", of.data)}
+    return sets or {data or (report.data[0].name if report.data else "")}

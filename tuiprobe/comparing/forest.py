@@ -57,7 +57,7 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
         if row.data != decision.question
     ]
     if len(on_sets) <= MOST_ROWS:
-        order = {row.name: place for place, row in reversed(list(enumerate(on_sets)))}
+        order = {row.name: index for index, row in reversed(list(enumerate(on_sets)))}
         rows += sorted(on_sets, key=lambda row: order[row.name])
     return tuple(rows)
 
@@ -76,8 +76,10 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
     if len(models) > len(_ROLES):
         marked = [("difference", list(range(len(rows))))]
     drawn = [
-        series(name, [rows[i].difference for i in places], role, "points", list(map(float, places)))
-        for role, (name, places) in zip(_ROLES, marked, strict=False)
+        series(
+            name, [rows[i].difference for i in indices], role, "points", list(map(float, indices))
+        )
+        for role, (name, indices) in zip(_ROLES, marked, strict=False)
     ]
     zero = Series(
         name="no difference", x=tuple(map(float, range(len(rows)))), y=(0.0,) * len(rows),

@@ -2,7 +2,7 @@
 
 `FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second minus
 first, and each reason names both models. `FIGURE.low` and `FIGURE.high` are the ends of that
-difference's interval. A place in front, `SET:` or `SET/LAYER:`, says where; without one the gate
+difference's interval. A set in front, `SET:` or `SET/LAYER:`, says where; without one the gate
 holds for all sets and for the final representation. `outcome differs` asks for a finding in a
 word, `channels differ` for a set of things that were found. Headline figures may be named by their
 human names in quotes: `"mean of shifts" < -0.01`.
@@ -24,7 +24,7 @@ from tuiprobe.results import is_known
 from tuiprobe.results.figures import HEADLINES
 
 _GATE = re.compile(
-    r"\s*(?:(?P<place>[^\"]+):)?\s*"
+    r"\s*(?:(?P<where>[^\"]+):)?\s*"
     r"(?:(?P<name>[A-Za-z_][\w.]*)|\"(?P<quoted>[^\"]+)\"(?P<end>\.low|\.high)?)\s*"
     r"(?:(?P<differs>differs?)|(?P<sign><=|>=|<|>)\s*(?P<value>[-+0-9.eE]+))\s*"
 )
@@ -39,7 +39,7 @@ class Gate:
 
     Attributes:
         text: As the user wrote it.
-        place: Set, or set and layer; empty for all sets.
+        where: Set, or set and layer; empty for all sets.
         name: Name of the figure.
         end: `value`, `low` or `high` of the difference.
         sign: How it is compared; empty for `differs`.
@@ -48,7 +48,7 @@ class Gate:
     """
 
     text: str
-    place: str
+    where: str
     name: str
     end: str
     sign: str
@@ -90,8 +90,8 @@ def parse_gate(text: str) -> Gate:
         stem, _, last = name.rpartition(".")
         if last in ("low", "high") and stem:
             name, end = stem, last
-    place, sign = (match["place"] or "").strip(), match["sign"] or ""
-    return Gate(text.strip(), place, name, end, sign, limit, headline=bool(match["quoted"]))
+    where, sign = (match["where"] or "").strip(), match["sign"] or ""
+    return Gate(text.strip(), where, name, end, sign, limit, headline=bool(match["quoted"]))
 
 
 def tripped(gate: Gate, comparison: Comparison) -> list[str]:
@@ -101,12 +101,12 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     compared is no pass.
 
     Raises:
-        UsageError: No figure of both reports has this name, or none at this place; or a share is
+        UsageError: No figure of both reports has this name, or none of this set; or a share is
             compared with a number of 1 or more.
     """
     first, second = comparison.models
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
-        if gate.place:
+        if gate.where:
             raise UsageError(
                 plain(f"--fail-if {gate.text!r}: {gate.name} is of the run, not of a set")
             )
@@ -116,15 +116,15 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
         return [plain(f"{fact.name}: {second} {of_second}, {first} {of_first}")]
     overlaps = [overlap for overlap in comparison.overlaps if overlap.id == gate.name]
     if not gate.sign and overlaps:
-        named = [o for o in overlaps if gate.place in ("", o.data, f"{o.data}/{o.place}")]
+        named = [o for o in overlaps if gate.where in ("", o.data, f"{o.data}/{o.place}")]
         if not named:
-            places = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
+            known = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
             raise UsageError(
-                plain(f"--fail-if {gate.text!r}: {gate.name} are known of {', '.join(places)}")
+                plain(f"--fail-if {gate.text!r}: {gate.name} are known of {', '.join(known)}")
             )
         return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
     rows = [row for row in comparison.differences if _names(gate, row)]
-    if gate.headline and not gate.place:
+    if gate.headline and not gate.where:
         rows = [row for row in rows if row.headline is not None]
     if not rows:
         figures = sorted({row.id for row in comparison.differences})
@@ -150,7 +150,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
             )
         )
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]
-    if not gate.place and not gate.headline:
+    if not gate.where and not gate.headline:
         reasons += [
             plain(
                 f"{data}: only one of {first} and {second} has {gate.name}; name the sets to "
@@ -176,10 +176,10 @@ def _names(gate: Gate, row: Difference) -> bool:
     """Returns whether a gate names this figure."""
     if gate.name != row.id:
         return False
-    if not gate.place:
+    if not gate.where:
         return not row.inner
-    return gate.place in (row.data, f"{row.data}/{row.place}") and (
-        "/" in gate.place or not row.inner
+    return gate.where in (row.data, f"{row.data}/{row.place}") and (
+        "/" in gate.where or not row.inner
     )
 
 

@@ -303,8 +303,8 @@ def _fisher(rho: float, n: int, freedom: int, method: str) -> Figure:
 
 
 def _centred_ranks(values: Float64) -> Float64:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # equal values share their mean rank
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # equal values share their mean rank
     return np.asarray(ranks - ranks.mean(), dtype=np.float64)
 
 

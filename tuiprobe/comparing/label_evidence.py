@@ -28,19 +28,19 @@ class LabelEvidence:
     Attributes:
         labelling: Their labelling.
         status: What it decides.
-        places: Place among the candidates of each run that the labels are of, by its place.
+        candidate_of: Index of the candidate by index of its run, of the runs that were labelled.
     """
 
     labelling: Labelling
     status: LabelStatus
-    places: Mapping[int, int]
+    candidate_of: Mapping[int, int]
 
     def first_minus_second(self, first: int, second: int) -> Figure:
         """Returns the accuracy of the first run minus that of the second, with its bounds."""
-        if not {first, second} <= {*self.places}:
+        if not {first, second} <= {*self.candidate_of}:
             return NotRun(reason="the labels are not of both runs")
         value, low, high = self.labelling.first_minus_second(
-            self.places[first], self.places[second]
+            self.candidate_of[first], self.candidate_of[second]
         )
         if low > high:
             return NotRun(reason="labels contradict each other")
@@ -76,21 +76,22 @@ def label_evidence(
             paths = tuple(runs[n].directory.path for n in some)
             if states[0] and (evidence := _evidence(paths, name, states, tuple(trust))) is not None:
                 return replace(
-                    evidence, places=dict(zip(some, evidence.places.values(), strict=True))
+                    evidence,
+                    candidate_of=dict(zip(some, evidence.candidate_of.values(), strict=True)),
                 )
     except TuiprobeError as error:
         return NotRun(reason=str(error))
     return None
 
 
-def _on_one_target(runs: Sequence[Run], places: Sequence[int], target: str) -> Sequence[int]:
+def _on_one_target(runs: Sequence[Run], indices: Sequence[int], target: str) -> Sequence[int]:
     """Returns the runs that measured the pictures of the first one; all if it is alone with them.
 
     What keeps these from being labelled together is then said of them all.
     """
-    sets = [(n, MeasuredSet(runs[n], target)) for n in places]
+    sets = [(n, MeasuredSet(runs[n], target)) for n in indices]
     same = [n for n, of in sets if sets[0][1].differs_from(of) is None]
-    return same if len(same) > 1 else places
+    return same if len(same) > 1 else indices
 
 
 @lru_cache(maxsize=64)
@@ -109,5 +110,5 @@ def _evidence(
     if not status.labelled:
         return None
     candidates = [candidate.directory.path for candidate in labelling.matched.candidates]
-    places = {place: candidates.index(path) for place, path in enumerate(paths)}
-    return LabelEvidence(labelling, status, places)
+    candidate_of = {index: candidates.index(path) for index, path in enumerate(paths)}
+    return LabelEvidence(labelling, status, candidate_of)

@@ -78,10 +78,10 @@ class ModelOrder(NamedTuple):
 def order_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> ModelOrder:
     """Orders the runs of a labelled target: the leader first, then by difference."""
     status = labels.status
-    candidates = {n: status.candidates[place] for n, place in labels.places.items()}
+    candidates = {n: status.candidates[candidate] for n, candidate in labels.candidate_of.items()}
     verdict = VERDICTS.get(status.verdict, "undecided")
     leader = status.leader if status.winner is None else status.winner
-    first = next(n for n, place in labels.places.items() if place == leader)
+    first = next(n for n, candidate in labels.candidate_of.items() if candidate == leader)
     if verdict == "equal":
         equal = [n for n in candidates if not candidates[n].dropped]
         first = cheapest(runs, equal, otherwise=first)
@@ -91,11 +91,11 @@ def order_by_labels(runs: Sequence[Run], labels: LabelEvidence) -> ModelOrder:
     standings |= {n: _beaten(leads[n]) for n in others if candidates[n].dropped}
     standings[first] = "undecided" if verdict == "undecided" else "take"
 
-    def place(n: int) -> tuple[bool, float]:
+    def rank(n: int) -> tuple[bool, float]:
         lead = leads[n]
         return candidates[n].dropped, lead.value if is_known(lead) else 0.0
 
-    return ModelOrder(verdict, [first, *sorted(others, key=place)], standings, leads)
+    return ModelOrder(verdict, [first, *sorted(others, key=rank)], standings, leads)
 
 
 def order_by_pictures(runs: Sequence[Run], answered: AnsweredPictures) -> ModelOrder:
@@ -215,19 +215,19 @@ def _best_means(runs: Sequence[Run]) -> dict[int, NamedFigure]:
     return {n: means[n] for n in sorted(most, key=lambda n: (-value(n), n))}
 
 
-def cheapest(runs: Sequence[Run], places: Sequence[int], otherwise: int) -> int:
+def cheapest(runs: Sequence[Run], indices: Sequence[int], otherwise: int) -> int:
     """Returns the index of the cheapest of some runs, or `otherwise` where costs are not known.
 
     Models cost their time per image if all were measured on one device, and else their parameters.
     """
-    reports = {n: runs[n].report for n in places}
+    reports = {n: runs[n].report for n in indices}
     if not costs_known(reports.values()):
         return otherwise
     devices = {report.fingerprint.device for report in reports.values()}
     speeds = {n: report.timings.images_per_second for n, report in reports.items()}
     if len(devices) == 1 and all(speeds.values()):
-        return max(places, key=lambda n: speeds[n] or 0.0)
-    return min(places, key=lambda n: reports[n].model.parameters)
+        return max(indices, key=lambda n: speeds[n] or 0.0)
+    return min(indices, key=lambda n: reports[n].model.parameters)
 
 
 def costs_known(reports: Iterable[Report]) -> bool:

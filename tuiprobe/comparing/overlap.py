@@ -53,9 +53,9 @@ def overlaps(first: Report, second: Report) -> Iterator[Overlap]:
         {(named.id, named.data, named.place): named for part in report.parts for named in part.sets}
         for report in (first, second)
     )
-    for place in dict.fromkeys((*of_first, *of_second)):
-        a, b = of_first.get(place), of_second.get(place)
-        either = a or of_second[place]
+    for key in dict.fromkeys((*of_first, *of_second)):
+        a, b = of_first.get(key), of_second.get(key)
+        either = a or of_second[key]
         overlap = Overlap(id=either.id, name=either.name, data=either.data, place=either.place)
         if a is None or b is None:
             without = first if a is None else second

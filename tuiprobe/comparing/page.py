@@ -21,7 +21,7 @@ from tuiprobe.report.label_page import small_jpeg
 from tuiprobe.results import TopImage
 from tuiprobe.results.section import SectionContent, Strip, StripEnd, Table
 from tuiprobe.results.subject import Prediction
-from tuiprobe.run.pictures import Pictures, Places, differing
+from tuiprobe.run.pictures import Indices, Pictures, differing
 
 SHOWN: Final = 8
 """Pictures on which models differ that a page shows."""
@@ -60,25 +60,25 @@ def compare_page(
     return sections_html(decision.sentence.removesuffix("."), [first], details, small)
 
 
-def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Places] | None:
+def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Indices] | None:
     """Returns the target, the labelled set or the first shift as each model answers it.
 
-    With it the places of the images on which they differ; None where they differ on none.
+    With it the indices of the images on which they differ; None where they differ on none.
     """
     with suppress(TuiprobeError):  # the decision and the figures need none of it
         shared = shared_pictures(runs)
         for name in (decision.target, decision.question, *decision.shifts):
-            if name in shared and (places := differing(shared[name])).size:
-                return shared[name], places
+            if name in shared and (indices := differing(shared[name])).size:
+                return shared[name], indices
     return None
 
 
 def _strip(
-    sets: Sequence[Pictures], places: Places, models: Sequence[str]
+    sets: Sequence[Pictures], indices: Indices, models: Sequence[str]
 ) -> tuple[Strip, dict[tuple[str, int], bytes]]:
     """Returns the pictures on which models differ with each one's answer, and what can be shown."""
     first = sets[0]
-    shown = [of.at(places[:SHOWN]) for of in sets]
+    shown = [of.at(indices[:SHOWN]) for of in sets]
     originals, small = Originals(first.record.source), {}
     for picture in shown[0]:
         with suppress(TuiprobeError):  # moved since: its name is shown
@@ -89,7 +89,7 @@ def _strip(
         for p in shown[0]
     )
     captions = tuple(_answers(answers) for answers in zip(*shown, strict=True))
-    count = f"{len(places):,} of {len(first.values.ids):,}"
+    count = f"{len(indices):,} of {len(first.values.ids):,}"
     whose = " · ".join(models) if len(models) <= _EACH else f"{len(models)} models"
     end = StripEnd(label=f"answers of {whose}", images=images, captions=captions)
     strip = Strip(

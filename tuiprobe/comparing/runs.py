@@ -86,15 +86,15 @@ def with_names(runs: Sequence[Run]) -> list[Run]:
 
 
 def same_measurements(runs: Sequence[Run]) -> dict[int, int]:
-    """Returns the places of runs that are an earlier one again, each with the place of that.
+    """Returns the indices of runs that are an earlier one again, each with the index of that.
 
     A copied directory is the same measurement: its results began and ended at the same moments.
     """
     same: dict[int, int] = {}
-    for place, run in enumerate(runs):
-        for earlier in range(place):
+    for index, run in enumerate(runs):
+        for earlier in range(index):
             if earlier not in same and _same(runs[earlier], run):
-                same[place] = earlier
+                same[index] = earlier
                 break
     return same
 

@@ -158,23 +158,23 @@ def pictures_groups(sets: Mapping[int, MeasuredSet]) -> list[list[int]]:
     """Groups runs by the pictures of one set each.
 
     Args:
-        sets: A set by place of its run.
+        sets: A set by index of its run.
 
     Returns:
-        The places of each group, in their order; the largest group first.
+        The indices of each group, in their order; the largest group first.
     """
     groups: list[list[int]] = []
-    for place, of in sets.items():
+    for index, of in sets.items():
         same = (group for group in groups if sets[group[0]].differs_from(of) is None)
         if (group := next(same, None)) is not None:
-            group.append(place)
+            group.append(index)
         else:
-            groups.append([place])
+            groups.append([index])
     return sorted(groups, key=len, reverse=True)
 
 
 def means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
-    """Returns the mean over labelled shifts of each run that has one, by its place."""
+    """Returns the mean over labelled shifts of each run that has one, by its index."""
     means = ((n, run.report.headline(MEAN_SHIFT.id)) for n, run in enumerate(runs))
     return {n: mean for n, mean in means if mean is not None and is_known(mean.figure)}
 
@@ -245,8 +245,8 @@ def _matched(first: MeasuredSet, other: MeasuredSet) -> SharedRows | NotRun:
         keys, by = (one.rows, two.rows), "rows"
     else:
         return OTHER_IMAGES
-    place = {key: row for row, key in enumerate(keys[0])}
-    pairs = [(place[key], row) for row, key in enumerate(keys[1]) if key in place]
+    row_of = {key: row for row, key in enumerate(keys[0])}
+    pairs = [(row_of[key], row) for row, key in enumerate(keys[1]) if key in row_of]
     if any(one.labels[a] != two.labels[b] for a, b in pairs):
         return OTHER_LABELS
     rows = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
@@ -317,7 +317,7 @@ class NotCompared(Frozen):
     """A run that a decision leaves out.
 
     Attributes:
-        place: Its place among the runs as they were given, from 0.
+        place: Index of its run among those given, from 0.
         model: Its name; the directory of what is the same measurement.
         run: Its run directory as it was named.
         reason: Why.
@@ -331,27 +331,27 @@ class NotCompared(Frozen):
     words: str
 
 
-def left_out(runs: Sequence[Run], place: int, reason: Reason, words: str) -> NotCompared:
+def left_out(runs: Sequence[Run], index: int, reason: Reason, words: str) -> NotCompared:
     """Returns one of several runs as one that is left out."""
-    run = runs[place]
+    run = runs[index]
     directory = plain(str(run.directory.path))
     name = directory if reason == "same measurement" else run.report.model.name
-    return NotCompared(place=place, model=name, run=directory, reason=reason, words=words)
+    return NotCompared(place=index, model=name, run=directory, reason=reason, words=words)
 
 
 def without_evidence(
-    runs: Sequence[Run], places: Iterable[int], reference: int, sets: Sequence[str]
+    runs: Sequence[Run], indices: Iterable[int], reference: int, sets: Sequence[str]
 ) -> tuple[NotCompared, ...]:
     """Returns why runs have no evidence that compares with that of another run.
 
     Args:
         runs: The runs.
-        places: Places of those that have none.
-        reference: Place of the run that leads.
+        indices: Indices of those that have none.
+        reference: Index of the run that leads.
         sets: The sets that its evidence is of.
     """
     return tuple(
-        left_out(runs, place, *_reason(runs[place], runs[reference], sets)) for place in places
+        left_out(runs, index, *_reason(runs[index], runs[reference], sets)) for index in indices
     )
 
 

@@ -25,7 +25,7 @@ _LEAST_SAID: Final = 0.001
 """A lead that may be smaller than this is not said: the risk stands in its place."""
 
 _ROUNDED_TO_ZERO: Final = 0.005
-"""A range from below this needs a decimal place to be read as one that does not hold 0."""
+"""A range from below this needs a decimal to be read as one that does not hold 0."""
 
 
 def sentence(decision: Decision, runs: Sequence[Run]) -> str:
@@ -137,7 +137,7 @@ def _lead(decision: Decision) -> str:
     if not is_known(lead):
         return ""
     if (low := ends_of(lead)[0]) >= _LEAST_SAID:
-        shown = lead.with_interval(places=1 if low < _ROUNDED_TO_ZERO else None)
+        shown = lead.with_interval(decimals=1 if low < _ROUNDED_TO_ZERO else None)
         return f", {shown} ahead of {nearest.model}"
     if nearest.at_least is not None and nearest.at_least >= _LEAST_SAID:
         return f", at least {_rounded_down(nearest.at_least)} points ahead of {nearest.model}"
@@ -150,9 +150,9 @@ def _rounded_down(share: float) -> str:
     >>> _rounded_down(0.0039), _rounded_down(0.0512)
     ('0.39', '5.1')
     """
-    places = max(0, 1 - floor(log10(share)) - 2)
-    step = 10.0**places
-    return f"{floor(100 * share * step + 1e-9) / step:.{places}f}"
+    decimals = max(0, 1 - floor(log10(share)) - 2)
+    step = 10.0**decimals
+    return f"{floor(100 * share * step + 1e-9) / step:.{decimals}f}"
 
 
 def _among(decision: Decision, runs: Sequence[Run]) -> str:

@@ -56,7 +56,7 @@ def label_fields(
         fields |= {"pictures": status.pictures, "labels": status.labelled}
         if status.verdict in VERDICTS:
             return fields
-        fields["more"], worth = status.more, [runs[n] for n in labels.places]
+        fields["more"], worth = status.more, [runs[n] for n in labels.candidate_of]
     else:
         unbeaten = ("undecided", "as good", "take")
         still = [n for n in order.order if order.standings.get(n) in unbeaten]

@@ -61,7 +61,7 @@ class Broden(ListedImages):
         self.categories = tuple(n for n in index.header if n not in _NOT_CATEGORIES)
         if not self.categories:
             raise DataError(f"{index.source}: there is no column of a category")
-        self.concepts, self._place = _read_labels(labels, frozenset(self.categories))
+        self.concepts, self._index_of = _read_labels(labels, frozenset(self.categories))
         columns = [index.header.index(category) for category in self.categories]
         self.rows = [
             replace(row, cells=tuple(row.cells[column] for column in columns))
@@ -105,10 +105,10 @@ class Broden(ListedImages):
         for category, cell in zip(self.categories, row.cells, strict=True):
             for entry in _entries(cell):
                 if _is_number(entry):
-                    shares[self._place[int(entry)]] = 1
+                    shares[self._index_of[int(entry)]] = 1
                 else:
-                    places, parts = self._map(entry, row, category)
-                    np.maximum.at(shares, places, parts)
+                    indices, parts = self._map(entry, row, category)
+                    np.maximum.at(shares, indices, parts)
         present = np.flatnonzero(shares)
         return Annotation(
             concepts=present.astype(np.int32),
@@ -134,16 +134,18 @@ class Broden(ListedImages):
         counts[0] = 0
         present = np.flatnonzero(counts)
         self._refuse_unknown(present, f"{path}: a pixel has")
-        return self._place[present], (counts[present] / np.float32(numbers.size)).astype(np.float32)
+        return self._index_of[present], (counts[present] / np.float32(numbers.size)).astype(
+            np.float32
+        )
 
     def _refuse_unknown(self, numbers: NDArray[np.int64], where: str) -> None:
-        known = numbers < self._place.size
-        known[known] = self._place[numbers[known]] >= 0
+        known = numbers < self._index_of.size
+        known[known] = self._index_of[numbers[known]] >= 0
         if not known.all():
             strange = int(numbers[~known][0])
             raise DataError(
                 f"{where} label number {strange}, which is not in label.csv "
-                f"(its numbers end at {self._place.size - 1})"
+                f"(its numbers end at {self._index_of.size - 1})"
             )
 
     def _check_entries(self, path: str | Path, row: ImageRow) -> None:
@@ -192,9 +194,9 @@ def _read_labels(
             concepts[number] = Concept(named["name"], category)
     if not concepts:
         raise DataError(f"{table.source} names no concept")
-    place = np.full(max(concepts) + 1, -1, dtype=np.int32)
-    place[list(concepts)] = np.arange(len(concepts))
-    return tuple(concepts.values()), place
+    index_of = np.full(max(concepts) + 1, -1, dtype=np.int32)
+    index_of[list(concepts)] = np.arange(len(concepts))
+    return tuple(concepts.values()), index_of
 
 
 def _main_category(text: str, categories: frozenset[str], where: str) -> str:

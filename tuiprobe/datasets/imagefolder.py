@@ -62,7 +62,7 @@ class ImageFolder(ImageFiles):
         self.source = f"imagefolder:{self.folder}"
         self._list_images(self._walk(), self.folder)
 
-    def _list_images(self, files: Iterable[str], place: Path | str) -> None:
+    def _list_images(self, files: Iterable[str], root: Path | str) -> None:
         """Keeps the paths of images; counts other files."""
         self.remarks: list[str] = []
         self.ignored: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class ImageFolder(ImageFiles):
             content = "it is empty"
             if self.ignored:
                 content = f"only files with other extensions: {_listed(self.ignored)}"
-            raise DataError(f"imagefolder: no image below {place} ({content})")
+            raise DataError(f"imagefolder: no image below {root} ({content})")
 
     @property
     def name(self) -> str:

@@ -178,8 +178,8 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     rank = np.arange(len(ids)) - np.repeat(starts, counts)
     jitter = hash_ids(by_class, seed + 1) / 2.0**64
-    place = (rank + jitter) / np.repeat(counts, counts)
-    return by_class[np.lexsort((by_class, place))].astype(np.int64)
+    turn = (rank + jitter) / np.repeat(counts, counts)
+    return by_class[np.lexsort((by_class, turn))].astype(np.int64)
 
 
 def hash_ids(values: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

@@ -67,9 +67,9 @@ class ObjectNet(ImageFiles):
         self._labels = {name: label for label, name in enumerate(present)}
         self.classes = tuple(names[name] for name in present)
         answers = [-1] * IMAGENET_CLASSES
-        for place, name in reversed(list(enumerate(present))):  # the first one wins
+        for index, name in reversed(list(enumerate(present))):  # the first one wins
             for label in imagenet[name]:
-                answers[label] = place
+                answers[label] = index
         self.imagenet = tuple(answers)
         self._missing = len(imagenet) - len(present)
 

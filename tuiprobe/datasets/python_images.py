@@ -99,26 +99,26 @@ class PythonImages:
         self._labelled, self._prefix = labelled, prefix
         if len(self.items) == 0:
             raise DataError(f"{self.source} holds no image")
-        place, first = self._first_readable()
-        if first.digest() != self._read(place)[0].digest():
+        index, first = self._first_readable()
+        if first.digest() != self._read(index)[0].digest():
             raise DataError(
-                f"{self._nth(place)} differs each time it is read, as its transform draws at "
+                f"{self._nth(index)} differs each time it is read, as its transform draws at "
                 "random: give the data with that of validation"
             )
-        self._of_files = isinstance(self._item(place)[0], str | os.PathLike)
+        self._of_files = isinstance(self._item(index)[0], str | os.PathLike)
         self.tensor_size = None if first.prepared is None else tuple(first.prepared.shape[1:])
 
     def _first_readable(self) -> tuple[int, Content]:
-        """Returns the first image that can be read, and its place.
+        """Returns the first image that can be read, and its index.
 
         Raises:
             UsageError: If it is no image.
             DataError: If none of the first can be read; says why the first of all cannot.
         """
         failure: TuiprobeError | None = None
-        for place in range(min(len(self.items), _TRIED)):
+        for index in range(min(len(self.items), _TRIED)):
             try:
-                return place, self._read(place)[0]
+                return index, self._read(index)[0]
             except (UnreadableImageError, UsageError) as error:
                 failure = failure or error
         assert failure is not None, "there is an image"
@@ -132,32 +132,32 @@ class PythonImages:
         """
         if not self._labelled:
             return None
-        places = range(len(self.items))
+        indices = range(len(self.items))
         listed, unread = labels_of(self.items), set[int]()
         if listed is None or any(
-            _label(listed[i]) != _label(self._label_at(i, listed[i])) for i in (0, places[-1])
+            _label(listed[i]) != _label(self._label_at(i, listed[i])) for i in (0, indices[-1])
         ):
-            listed = [self._label_at(i, _UNREAD) for i in places]  # reads every image once
-            unread = {i for i in places if listed[i] is _UNREAD}
-        labels = [None if i in unread else _label(listed[i]) for i in places]
+            listed = [self._label_at(i, _UNREAD) for i in indices]  # reads every image once
+            unread = {i for i in indices if listed[i] is _UNREAD}
+        labels = [None if i in unread else _label(listed[i]) for i in indices]
         known = [label for label in labels if label is not None]
         if known and len(known) < len(labels) - len(unread):
-            place = next(i for i in places if labels[i] is None and i not in unread)
+            index = next(i for i in indices if labels[i] is None and i not in unread)
             raise DataError(
-                f"{self._nth(place)} has no label and others have: give all of them labels, or none"
+                f"{self._nth(index)} has no label and others have: give all of them labels, or none"
             )
         if NO_LABEL in labels:
-            place = labels.index(NO_LABEL)
+            index = labels.index(NO_LABEL)
             raise DataError(
-                f"{self._nth(place)} has the label {_described(listed[place])}: give the number of "
+                f"{self._nth(index)} has the label {_described(listed[index])}: give the number of "
                 "its class, from 0, or its name"
             )
         return labels if known else None
 
-    def _label_at(self, place: int, otherwise: Any) -> Any:
+    def _label_at(self, index: int, otherwise: Any) -> Any:
         """Returns the label of an image; `otherwise` if the image cannot be read."""
         try:
-            image, label = self._item(place)
+            image, label = self._item(index)
             return otherwise if image is None else label
         except UnreadableImageError:
             return otherwise
@@ -186,14 +186,14 @@ class PythonImages:
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """All images, by number."""
-        places = {name: label for label, name in enumerate(self.classes)}
+        number_of = {name: label for label, name in enumerate(self.classes)}
         labels: Sequence[int | str | None] = self._labels or [None] * len(self.items)
         samples = []
         for i, label in enumerate(labels):
             file = self._file(i)
             path = f"{self._prefix}{i:0{_DIGITS}d}"
             path += f"/{Path(file).name}" if file is not None else ""
-            samples.append(Sample(i, path, places[label] if isinstance(label, str) else label))
+            samples.append(Sample(i, path, number_of[label] if isinstance(label, str) else label))
         return tuple(samples)
 
     @property
@@ -213,9 +213,9 @@ class PythonImages:
         file = self._file(sample.id)
         return Stamp(None, None) if file is None else stamp_file(file)
 
-    def _file(self, place: int) -> str | None:
+    def _file(self, index: int) -> str | None:
         """Returns the path that stands for an image; None if images are no files."""
-        image = self._item(place)[0] if self._of_files else None
+        image = self._item(index)[0] if self._of_files else None
         return os.fspath(image) if isinstance(image, str | os.PathLike) else None
 
     def read(self, sample: Sample) -> Content:
@@ -239,24 +239,24 @@ class PythonImages:
             )
         return content
 
-    def _read(self, place: int) -> tuple[Content, int | str | None]:
-        image, label = self._item(place)
+    def _read(self, index: int) -> tuple[Content, int | str | None]:
+        image, label = self._item(index)
         try:
             content = _content(image)
         except Exception as error:  # an opened image may be cut
-            raise UnreadableImageError(f"{self._nth(place)}: {in_words(error)}") from error
+            raise UnreadableImageError(f"{self._nth(index)}: {in_words(error)}") from error
         if content is None:
-            raise UsageError(f"{self._nth(place)} is no image ({_described(image)}): {_IMAGES}")
+            raise UsageError(f"{self._nth(index)} is no image ({_described(image)}): {_IMAGES}")
         return content, _label(label)
 
-    def _item(self, place: int) -> tuple[Any, Any]:
+    def _item(self, index: int) -> tuple[Any, Any]:
         try:
-            return _pair(self.items[place])
+            return _pair(self.items[index])
         except Exception as error:  # the user's code may raise anything
-            raise UnreadableImageError(f"{self._nth(place)}: {in_code(error)}") from error
+            raise UnreadableImageError(f"{self._nth(index)}: {in_code(error)}") from error
 
-    def _nth(self, place: int) -> str:
-        return f"image {place} of {self.source}"
+    def _nth(self, index: int) -> str:
+        return f"image {index} of {self.source}"
 
 
 def python_images(data: object, name: str, labelled: bool = True) -> Dataset:

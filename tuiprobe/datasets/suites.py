@@ -128,8 +128,8 @@ def discover(root: Path) -> dict[str, str]:
     if not root.is_dir():
         raise DataError(f"{ROOT_VARIABLE}: {root} is not a folder")
     sources = {}
-    for name, places in USUAL.items():
-        folder = next((p for p in _candidates(root, places) if _fits(name, p)), None)
+    for name, patterns in USUAL.items():
+        folder = next((p for p in _candidates(root, patterns) if _fits(name, p)), None)
         if folder is not None:
             kind = {"concepts": "broden", "objectnet": "objectnet"}.get(name, "imagefolder")
             sources[name] = f"{kind}:{folder}"
@@ -141,10 +141,10 @@ def discover(root: Path) -> dict[str, str]:
     return sources
 
 
-def _candidates(root: Path, places: tuple[str, ...]) -> Iterator[Path]:
-    for place in places:
+def _candidates(root: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+    for pattern in patterns:
         paths = [root]
-        for part in place.split("/"):
+        for part in pattern.split("/"):
             paths = [c for path in paths for c in _folders(path) if c.name.lower() == part]
         yield from paths
 
@@ -210,7 +210,7 @@ def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
         return
     names = imagenet_names() if of_imagenet else prompt_names(first.classes)
     matched = match_classes(shift.classes, names)
-    if matched.places is None:
+    if matched.indices is None:
         known = "ImageNet" if of_imagenet else first.source
         raise DataError(f"{where}: {matched.problems(known)}")
 

@@ -231,19 +231,19 @@ def _unmatched_classes(plan: Plan, choice: HeadChoice) -> Iterator[Check]:
         if answers is None:
             why = unmatched(plan.suite, choice, choice.classes, name)
             yield replace(check, detail=f"no accuracy: {why.reason}", fix=why.remedy)
-        elif choice.in_label_order and (others := _by_place(dataset.classes, choice, answers)):
+        elif choice.in_label_order and (others := _by_position(dataset.classes, choice, answers)):
             fix = "make sure that these are the same classes"
             yield replace(check, detail=others, fix=fix)
 
 
-def _by_place(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
+def _by_position(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np.int64]) -> str:
     """Lists classes without a match in --classes, where other classes are matched by name."""
     known = match_classes(classes, choice.classes).known
     row_of = dict(zip(answers.tolist(), range(len(answers)), strict=True))
     others = [
         f"{plain(classes[i][:80])} = {plain(choice.classes[row_of[i]][:80])}"
-        for i, place in enumerate(known)
-        if place is None
+        for i, index in enumerate(known)
+        if index is None
     ]
     if not others or len(others) == len(known):
         return ""

@@ -85,17 +85,17 @@ def decode_batches(
         preprocesses: Of each encoder, what converts an RGB image to a float32 tensor `[3, H, W]`.
         workers: Worker processes; 0 for none.
     """
-    places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
+    images = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
     lengths = [len(batch) for shard in shards for batch in shard.batches]
     ends = np.cumsum(lengths).tolist()
 
     def name(index: int) -> str:
-        set_name, sample_id = places[index]
+        set_name, sample_id = images[index]
         return f"{datasets[set_name].samples[sample_id].path} of {set_name}"
 
     source = Source(
         batches=[range(end - length, end) for length, end in zip(lengths, ends, strict=True)],
-        read=lambda index: _read(*places[index], datasets, stamps, preprocesses),
+        read=lambda index: _read(*images[index], datasets, stamps, preprocesses),
         collate=partial(_collate, len(preprocesses)),
         name=name,
     )

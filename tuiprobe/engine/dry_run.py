@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tuiprobe.catalog.class_names import place_of_each, read_classes, read_lines
+from tuiprobe.catalog.class_names import index_of_each, read_classes, read_lines
 from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
 from tuiprobe.catalog.model_list import missing_weights
 from tuiprobe.datasets import Suite
@@ -247,7 +247,7 @@ def _prompts(findings: _Findings) -> tuple[int, int]:
         written = findings.tried("classes", lambda: read_classes(given), usage) or ()
         names = len(written)
         if names and classes:
-            findings.tried("classes", lambda: place_of_each(classes, written), usage)
+            findings.tried("classes", lambda: index_of_each(classes, written), usage)
     return names, templates
 
 

@@ -49,7 +49,7 @@ class Extraction:
         self, job: Job, live: LiveView, missing: Sequence[Shard] = (), unreadable: int = 0
     ) -> None:
         self.job, self._plan, self._live = job, job.plan, live
-        self.left = {shard.place: shard for shard in missing}
+        self.left = {shard.id: shard for shard in missing}
         self.stopped = False
         self._pieces = 1  # forward passes per batch; grows when memory runs out
         self._unreadable_before = unreadable
@@ -57,7 +57,7 @@ class Extraction:
 
     def needs(self, shard: Shard) -> bool:
         """Returns whether it still has to measure a shard."""
-        return shard.place in self.left
+        return shard.id in self.left
 
     def begin_pass(self) -> None:
         """Begins a pass; speed and time left are those of the missing shards."""
@@ -133,16 +133,16 @@ class Extraction:
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         arrays["lost"] = torch.cat(current.lost).numpy()
         file = ShardFile(
-            entry=self._plan.directory.shard_file(*shard.place),
+            entry=self._plan.directory.shard_file(*shard.id),
             arrays=arrays,
             fingerprint=self.job.reader.fingerprint,
             skipped=tuple(current.skipped),
             size=shard.size,
             pieces=self._pieces,
         )
-        write_shard(file, shard.place, self._plan.set_keys[shard.set_name])
+        write_shard(file, shard.id, self._plan.set_keys[shard.set_name])
         self._live.end_shard(current.features, current.ids)
-        del self.left[shard.place]
+        del self.left[shard.id]
 
     def _count_unreadable(self, set_name: str, sample: Sample, reason: str) -> None:
         """Counts an unreadable image, once however often it is tried."""
@@ -311,8 +311,8 @@ def sampled_rows(x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int
     """
     if x.ndim == 2:
         return x
-    places = x.movedim(channel_dim, -1)
-    shape = places.shape[1:-1]
+    channels_last = x.movedim(channel_dim, -1)
+    shape = channels_last.shape[1:-1]
     chosen = (hash_ids(ids.cpu().numpy(), seed) % np.uint64(np.prod(shape))).astype(np.int64)
     index = [torch.from_numpy(i).to(x.device) for i in np.unravel_index(chosen, shape)]
-    return places[(torch.arange(len(x), device=x.device), *index)]
+    return channels_last[(torch.arange(len(x), device=x.device), *index)]

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import (
+    index_of_each,
     match_classes,
     of_imagenet,
-    place_of_each,
     refuse_other_names,
     spelled_out,
     written_classes,
@@ -198,7 +198,7 @@ def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
     """Returns the choice of a head that is fitted to labels; `given` are names of the user."""
     names = prompt_names(labels)
     if given:
-        names = tuple(given[place] for place in place_of_each(labels, given))
+        names = tuple(given[index] for index in index_of_each(labels, given))
     return HeadChoice(kind="probe", classes=names, requested=True)
 
 
@@ -280,9 +280,9 @@ def _among(head: Head, written: Sequence[str], spec: RunSpec, of: str) -> Head:
     if not of_imagenet(head.classes):
         raise UsageError(f"{names} {count:,} rows of {of}")
     matched = match_classes(written, head.classes)
-    if matched.places is None:
+    if matched.indices is None:
         raise UsageError(f"{names} {count:,} classes of {of}: {matched.problems()}")
-    rows = list(matched.places)
+    rows = list(matched.indices)
     return replace(
         head,
         weight=head.weight[rows],
@@ -355,7 +355,7 @@ def _refuse_misread(
     first = suite.in_distribution
     if given and first.classes:
         _refuse_levels(first, given)
-        place_of_each(first.classes, given)  # raises if they do not fit
+        index_of_each(first.classes, given)  # raises if they do not fit
 
 
 def _refuse_origins(
@@ -373,7 +373,7 @@ def _refuse_origins(
             return
         if not used or used[0] == 0 or used[-1] > rows:
             continue
-        if match_classes([str(i) for i in used], given).places is not None:
+        if match_classes([str(i) for i in used], given).indices is not None:
             continue
         source = plain(spec.labels or dataset.source)
         folders = bool(getattr(dataset, "class_folders", False))
@@ -398,7 +398,7 @@ def _refuse_levels(dataset: Dataset, names: Sequence[str]) -> None:
         if check.status == "fail":
             raise DataError(f"{plain(dataset.source)}: {check.detail}; {check.fix}")
     deeper = deeper_folders(dataset) if len(dataset.classes) == 1 else []
-    if any(place is not None for place in match_classes(deeper, names).known):
+    if any(index is not None for index in match_classes(deeper, names).known):
         folder = plain(dataset.classes[0])
         raise DataError(
             f"{plain(dataset.source)} holds one folder, {folder}, and the classes are below it "
@@ -425,7 +425,7 @@ def class_of_each_row(
     by_row = choice.head is not None and _by_row(dataset.classes, choice.head)
     if by_row or (choice.in_label_order and choice.kind != "probe"):
         with suppress(UsageError):  # sets may have different classes
-            return _inverted(place_of_each(dataset.classes, rows), len(rows))
+            return _inverted(index_of_each(dataset.classes, rows), len(rows))
     return answers_for(dataset.classes, rows, suite.imagenet.get(name))
 
 
@@ -458,13 +458,13 @@ def answers_for(
     if imagenet is not None and thousand:
         return np.array(imagenet, dtype=np.int64)
     labels = imagenet_labels(classes) if thousand else None
-    places = labels or match_classes(classes, rows).places
-    return None if places is None else _inverted(places, len(rows))
+    indices = labels or match_classes(classes, rows).indices
+    return None if indices is None else _inverted(indices, len(rows))
 
 
-def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
+def _inverted(indices: Sequence[int], rows: int) -> NDArray[np.int64]:
     answers = np.full(rows, -1, dtype=np.int64)
-    answers[list(places)] = np.arange(len(places))
+    answers[list(indices)] = np.arange(len(indices))
     return answers
 
 
@@ -481,7 +481,7 @@ def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) 
     if any(matched.candidates):
         return NotRun(reason=matched.problems(), remedy=f"rename these folders of {name}")
     inner = match_classes(deeper_folders(dataset), rows)
-    below = [inner.classes[i] for i, place in enumerate(inner.known) if place is not None]
+    below = [inner.classes[i] for i, index in enumerate(inner.known) if index is not None]
     if below:
         remedy = f"the folders below them are ({listed(below, 5)}): move these up"
     else:

@@ -91,7 +91,7 @@ class LiveView:
         """Starts a shard, perhaps not for the first time, with the statistics of each tap."""
         self._shard, self._stats = shard, stats
         self._within = 0
-        self._published.discard(shard.place)
+        self._published.discard(shard.id)
         self._heights = dict(self._finished)
         if self._answers is not None:
             self._answers.begin_shard()
@@ -152,7 +152,7 @@ class LiveView:
             self._thumbs.begin(self._ends_of)
         self._finished = dict(self._heights)
         self._stats = {}
-        self._published.add(self._shard.place)
+        self._published.add(self._shard.id)
         self._left -= self._shard.size
         self._before, self._within = self._before + self._within, 0
         self._status.update(shard=None, images=0, ends=self._ends_of)
@@ -164,7 +164,7 @@ class LiveView:
             self._published |= published_shards(self._directory)
             self._ranks, _ = read_ranks(self._directory, self._ranks, trusting=True)
             others = (r for r in self._ranks if r.runs and r.number != self._status.rank)
-            measuring += [rank.status for rank in others if rank.status.place is not None]
+            measuring += [rank.status for rank in others if rank.status.shard_id is not None]
         count = count_images(self._sets, self._published, measuring)
         return {
             "unit": "images",

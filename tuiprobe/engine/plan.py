@@ -257,13 +257,13 @@ def _identified(
     if not is_foreign(encoder.loader, foreign_names(MODELS)):
         return of(())
     trial = signature(encoder)
-    places = [output] if output is not None else sorted(prefix.parent.glob(f"{prefix.name}-*"))
-    for place in places:
+    paths = [output] if output is not None else sorted(prefix.parent.glob(f"{prefix.name}-*"))
+    for path in paths:
         with suppress(DamagedFileError, DataError):
-            before = read_plan(RunDir(place))
+            before = read_plan(RunDir(path))
             if agree(trial, before.signature, encoder.dtype):
                 earlier = of(before.signature)
-                if earlier[0] == before.key and earlier[1].path == place:
+                if earlier[0] == before.key and earlier[1].path == path:
                     return earlier
     if not agree(trial, signature(encoder), encoder.dtype):
         raise WeightsError(

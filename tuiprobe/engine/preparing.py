@@ -53,7 +53,7 @@ def prepare(job: Job) -> Extraction:
     directory.cancel_file.unlink()
     job.status.begin()
     sweep(directory.path)
-    of_rank = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    of_rank = {shard.id for shard in plan.rank.share(plan.all_shards)}
     inventory = check_shards(job.reader, plan.all_shards, job.listen, of_rank)
     is_changed = new or compare_contents(plan, inventory.published, job.listen)
     if plan.rank.number == 0 and (replaced := replaced_answers(plan)):
@@ -70,7 +70,7 @@ def prepare(job: Job) -> Extraction:
     _emit_warnings(job)
     with job.clock.stage("preflight"):
         preflight(plan, job.listen)
-    published = {shard.place for shard in inventory.published}
+    published = {shard.id for shard in inventory.published}
     job.resumed = resumed = count_images(plan.set_counts, published, ()).done
     if resumed:
         done = f"{resumed} of {plan.images} {plan.unit}"
@@ -139,9 +139,9 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
         return None
     job.status.update(unanswered="")
     answers = LiveAnswers(plan.suite, file.head, file.answers)
-    of_rank = {shard.place for shard in plan.rank.share(plan.all_shards)}
+    of_rank = {shard.id for shard in plan.rank.share(plan.all_shards)}
     for shard in inventory.published:
-        if shard.place in of_rank:
+        if shard.id in of_rank:
             with suppress(UnusableShardError):  # merging says so
                 arrays = job.reader.read(shard).arrays
                 answers.count(shard.set_name, [arrays["features"]], [arrays["ids"]])
@@ -181,9 +181,9 @@ def _annotations(plan: Plan, dataset: ConceptDataset, listen: Listener) -> Label
             range(first, min(first + _TOGETHER, len(samples)))
             for first in range(0, len(samples), _TOGETHER)
         ],
-        read=lambda place: dataset.annotation(samples[place]),
+        read=lambda index: dataset.annotation(samples[index]),
         collate=list,
-        name=lambda place: f"the labels of {samples[place].path}",
+        name=lambda index: f"the labels of {samples[index].path}",
     )
     with reading_ahead(source, choose_workers(plan.spec.workers, len(ids))) as batches:
         annotations = [annotation for batch in batches for annotation in batch]
@@ -193,14 +193,14 @@ def _annotations(plan: Plan, dataset: ConceptDataset, listen: Listener) -> Label
     annotated = np.zeros((len(ids), len(dataset.categories)), dtype=bool)
     for row, image in enumerate(annotations):
         annotated[row, list(image.annotated)] = True
-    place = {category: g for g, category in enumerate(dataset.categories)}
+    number_of = {category: g for g, category in enumerate(dataset.categories)}
     shape = len(ids), len(dataset.concepts)
     return Labels(
         ids=ids,
         shares=scipy.sparse.csr_array((shares, concepts, ends), shape=shape),
         annotated=annotated,
         train=np.array([image.train for image in annotations], dtype=bool),
-        category_of=np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
+        category_of=np.array([number_of[c.category] for c in dataset.concepts], dtype=np.int64),
         names=unique_names(dataset.concepts),
         categories=tuple(dataset.categories),
         digest=dataset.digest,

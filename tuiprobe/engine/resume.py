@@ -25,7 +25,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import CheckedArrays
-from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.counting import ShardId
 from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
 from tuiprobe.run.samples import listed_samples
 from tuiprobe.run.status import Event, Listener
@@ -73,7 +73,7 @@ class ShardReader:
         """
         planned, key = shard.ids, self.plan.set_keys[shard.set_name]
         try:
-            file = read_shard(self.plan.directory, *shard.place, key, with_arrays=with_arrays)
+            file = read_shard(self.plan.directory, *shard.id, key, with_arrays=with_arrays)
             skipped = [i for i, _ in file.skipped]
             if len(set(skipped)) != len(skipped) or not np.isin(skipped, planned).all():
                 raise file.entry.damaged("it skipped other images")
@@ -135,7 +135,7 @@ def check_shards(
     reader: ShardReader,
     shards: Sequence[Shard],
     listen: Listener,
-    of_rank: Collection[ShardPlace] | None = None,
+    of_rank: Collection[ShardId] | None = None,
 ) -> Inventory:
     """Checks every published shard, and deletes those of this rank that cannot be used.
 
@@ -154,8 +154,8 @@ def check_shards(
     """
     missing, published, unreadable = [], [], 0
     for shard in shards:
-        is_of_rank = of_rank is None or shard.place in of_rank
-        file = reader.plan.directory.shard_file(*shard.place)
+        is_of_rank = of_rank is None or shard.id in of_rank
+        file = reader.plan.directory.shard_file(*shard.id)
         if not file.exists():
             if is_of_rank:
                 missing.append(shard)
@@ -190,7 +190,7 @@ def compare_contents(plan: Plan, published: Sequence[Shard], listen: Listener) -
     """
     recorded, before = _recorded(plan)
     doubtful = {
-        shard.place: units
+        shard.id: units
         for shard in published
         if (units := _doubtful(plan, shard, recorded.get(shard.set_name, {}), before))
     }
@@ -200,7 +200,7 @@ def compare_contents(plan: Plan, published: Sequence[Shard], listen: Listener) -
         listen(Event("stage", message, {"stage": "compare"}))
     with ThreadPoolExecutor(_READERS) as readers:
         for shard in published:
-            _compare(plan, shard, doubtful.get(shard.place, []), readers)
+            _compare(plan, shard, doubtful.get(shard.id, []), readers)
     return recorded != plan.stamps or before != record_of(plan)
 
 
@@ -273,7 +273,7 @@ def _doubtful(
 def _compare(plan: Plan, shard: Shard, units: Sequence[Ids], readers: ThreadPoolExecutor) -> None:
     try:
         key = plan.set_keys[shard.set_name]
-        measured = read_shard(plan.directory, *shard.place, key).digests() if units else {}
+        measured = read_shard(plan.directory, *shard.id, key).digests() if units else {}
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
     digest = plan.layouts[shard.set_name].digest

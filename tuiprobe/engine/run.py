@@ -173,7 +173,7 @@ def _images_and_batches(plan: Plan) -> tuple[object, ...]:
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
     stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
     shards = tuple(
-        (*shard.place, tuple(map(len, shard.batches)), shard.ids.tobytes())
+        (*shard.id, tuple(map(len, shard.batches)), shard.ids.tobytes())
         for shard in plan.all_shards
     )
     answers = plan.model.weights.digest if plan.encoder.with_answers is not None else ""
@@ -306,16 +306,16 @@ def _others_missing(plan: Plan) -> str:
     Raises:
         RunError: If shards of this rank are missing.
     """
-    published, places = published_shards(plan.directory), [shard.place for shard in plan.all_shards]
+    published, ids = published_shards(plan.directory), [shard.id for shard in plan.all_shards]
     missing = ranks_missing(plan.set_counts, published, plan.rank.world)
     if plan.rank.number in missing:
         lost = f"shards of this process are gone from {plan.directory.path}"
         raise RunError(f"{lost}; {_AGAIN}")
     if not missing:
         return ""
-    count = sum(place in published for place in places)
+    count = sum(id in published for id in ids)
     return (
-        f"{count} of {len(places)} shards are there; the last rank merges (waits for shards of "
+        f"{count} of {len(ids)} shards are there; the last rank merges (waits for shards of "
         f"{named_ranks(missing)})"
     )
 
@@ -384,7 +384,7 @@ def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
     shards = job.plan.all_shards
     if not measured:
         published = published_shards(job.plan.directory)
-        shards = [shard for shard in shards if shard.place in published]
+        shards = [shard for shard in shards if shard.id in published]
 
     def merged() -> dict[str, MergedSet]:
         return {
@@ -404,6 +404,6 @@ def _merge(job: Job, measured: bool) -> tuple[dict[str, MergedSet], bool]:
         measured = not again.stopped
     if not measured:
         job.emit("warning", "merged without the shards that must be measured again")
-        left = {shard.place for shard in unusable.missing}
-        shards = [shard for shard in shards if shard.place not in left]
+        left = {shard.id for shard in unusable.missing}
+        shards = [shard for shard in shards if shard.id not in left]
     return merged(), measured

@@ -27,7 +27,7 @@ from tuiprobe.datasets.layout import Ids, layout_of
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DIGEST_BYTES, Entry
 from tuiprobe.run.arrays import Arrays, CheckedArrays
-from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.counting import ShardId
 from tuiprobe.run.records import SetRecord
 from tuiprobe.spec import FINAL_TAP
 
@@ -54,7 +54,7 @@ class Shard:
     start: int
 
     @property
-    def place(self) -> ShardPlace:
+    def id(self) -> ShardId:
         """Set and number."""
         return self.set_name, self.number
 

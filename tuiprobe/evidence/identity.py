@@ -88,7 +88,7 @@ def shared_content(sets: Sequence[Contents]) -> Iterator[Doubt]:
 
 
 def _blame(role: PictureRole) -> int:
-    """Returns the place of a role; of a head's images and others, the others are in doubt."""
+    """Returns the rank of a role; of a head's images and others, the others are in doubt."""
     return ("fitted", "in distribution", "shift", "target").index(role)
 
 
@@ -169,7 +169,7 @@ def near_copies(
     near = np.zeros(len(rows), dtype=np.bool_)
     for start in range(0, len(rows), 1024):  # each pair once
         close = unit[start : start + 1024] @ unit[start:].T > NEAR
-        first, second = (start + place for place in np.nonzero(close))
+        first, second = (start + index for index in np.nonzero(close))
         other = kind[first] != kind[second]
         near[first[other]] = near[second[other]] = True
     if near.sum() <= MOST_NEAR * len(rows):

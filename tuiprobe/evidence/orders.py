@@ -81,7 +81,7 @@ class LabelledAnswers:
         rows: int64 `[n]`, the row of the head that answers each image, where all rows may.
         classes: int64 `[K]`, the class that each row answers for; -1 for none.
         labels: int64 `[n]`, the class of each image.
-        ids: int64 `[n]`, number of each image in its set: its place in a folder or a file.
+        ids: int64 `[n]`, number of each image in its set: its index in a folder or a file.
         numbered: Whether the names of its classes are numbers.
     """
 
@@ -177,18 +177,18 @@ def row_orders(names: Sequence[str]) -> dict[OrderId, _Int64]:
     >>> {order: rows.tolist() for order, rows in row_orders(["b", "a", "c"]).items()}
     {'reversed': [2, 1, 0], 'by name': [1, 0, 2], 'one up': [1, 2, -1], 'one down': [-1, 0, 1]}
     """
-    places = np.arange(len(names))
+    indices = np.arange(len(names))
     by_name, by_number = (
         np.array(sorted(range(len(names)), key=key), dtype=np.int64)
         for key in (lambda i: names[i], lambda i: _natural(names[i]))
     )
-    up, down = places + 1, places - 1
+    up, down = indices + 1, indices - 1
     up[-1:] = -1
     orders: dict[OrderId, _Int64] = {
-        "reversed": places[::-1], "by name": by_name, "to name": np.argsort(by_name),
+        "reversed": indices[::-1], "by name": by_name, "to name": np.argsort(by_name),
         "by number": by_number, "to number": np.argsort(by_number), "one up": up, "one down": down,
     }  # fmt: skip
-    distinct = {places.tobytes()}
+    distinct = {indices.tobytes()}
     chosen: dict[OrderId, _Int64] = {}
     for order, rows in orders.items():
         if rows.tobytes() not in distinct:
@@ -334,9 +334,9 @@ def _matched(name: str, given: _Trial, predicted: _Int64) -> Doubt | None:
         return None
     from scipy.optimize import linear_sum_assignment  # late: 0.1 s
 
-    places = np.searchsorted(labels, given.labels)
+    classes = np.searchsorted(labels, given.labels)
     counted = np.zeros((int(predicted.max()) + 1, len(labels)))
-    np.add.at(counted, (predicted[fitted], places[fitted]), 1)
+    np.add.at(counted, (predicted[fitted], classes[fitted]), 1)
     rows, columns = linear_sum_assignment(counted, maximize=True)
     renamed = np.full(len(counted), -1, dtype=np.int64)
     renamed[rows] = labels[columns]

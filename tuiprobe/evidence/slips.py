@@ -37,14 +37,14 @@ class RowOrder(NamedTuple):
         of: What the order is of, in words.
         answers: int64 `[M, n]`, what each candidate answers; below 0 for none.
         labels: int64 `[n]`, a class; below 0 for none.
-        places: int64 `[n]`, ascending number of each row; rows are neighbours if these are.
+        numbers: int64 `[n]`, ascending number of each row; rows are neighbours if these are.
     """
 
     data: str
     of: str
     answers: _Int64
     labels: _Int64
-    places: _Int64
+    numbers: _Int64
 
 
 class _Block(NamedTuple):
@@ -72,7 +72,7 @@ def slips(orders: Sequence[RowOrder]) -> Iterator[Doubt]:
         n = block.stop - block.start
         answers, labels = order.answers[block.candidate], order.labels
         before = int(((answers == labels) & (labels >= 0))[rows].sum())
-        first, last = order.places[block.start] + 1, order.places[block.stop - 1] + 1
+        first, last = order.numbers[block.start] + 1, order.numbers[block.stop - 1] + 1
         size = abs(block.shift)
         step = f"{count_of(size, 'row')} {'later' if block.shift > 0 else 'earlier'}"
         in_sequence = _in_sequence(order)
@@ -94,10 +94,10 @@ def slips(orders: Sequence[RowOrder]) -> Iterator[Doubt]:
         )  # fmt: skip
 
 
-def _neighbours(places: _Int64, shift: int) -> _Int64:
-    """Returns the row that lies so many places further on, int64 `[n]`; -1 for none."""
-    at = np.searchsorted(places, places + shift).clip(max=len(places) - 1)
-    return np.where(places[at] == places + shift, at, -1)
+def _neighbours(numbers: _Int64, shift: int) -> _Int64:
+    """Returns the row whose number is larger by `shift`, int64 `[n]`; -1 for none."""
+    at = np.searchsorted(numbers, numbers + shift).clip(max=len(numbers) - 1)
+    return np.where(numbers[at] == numbers + shift, at, -1)
 
 
 def _gains(answers: _Int64, labels: _Int64, neighbours: _Int64) -> NDArray[np.int8]:
@@ -128,7 +128,7 @@ def _largest(order: RowOrder) -> _Block | None:
     """Returns the block with the largest gain among those that are long and gain enough."""
     best: _Block | None = None
     for shift in SHIFTS if len(order.labels) >= FEWEST_ROWS else ():
-        neighbours = _neighbours(order.places, shift)
+        neighbours = _neighbours(order.numbers, shift)
         for candidate, answers in enumerate(order.answers):
             gain, start, stop = _best_block(_gains(answers, order.labels, neighbours))
             n = stop - start
@@ -143,7 +143,7 @@ def _random_gain(order: RowOrder, gain: int, tests: int) -> bool:
     n, candidates = len(order.labels), len(order.answers)
     rng = np.random.default_rng(0)
     left = round(tests / LEVEL) - 1
-    neighbours = [_neighbours(order.places, shift) for shift in SHIFTS]
+    neighbours = [_neighbours(order.numbers, shift) for shift in SHIFTS]
     while left > 0:
         draws = min(left, max(1, _ROWS_AT_ONCE // n))
         rows = rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)

@@ -126,7 +126,7 @@ class Certificate(Survey):
     Attributes:
         ranked: int64 `[N]`, the pictures by confidence, highest first.
         prefixes: By size; of equal ones one.
-        start: Place of the first one that is tested; None where none is large enough.
+        start: Index of the first one that is tested; None where none is large enough.
         needed: Log of the stake that certifies.
     """
 
@@ -163,7 +163,7 @@ class Certificate(Survey):
         easier = [prefix for prefix in self.prefixes if prefix.guess < self.tolerated]
         peak = max(easier, key=evidence, default=self.prefixes[0])
         least = max(peak.size / _FIRST_OF_PEAK, 1 / self.tolerated)
-        large = (place for place, prefix in enumerate(self.prefixes) if prefix.size >= least)
+        large = (index for index, prefix in enumerate(self.prefixes) if prefix.size >= least)
         return next(large, None)
 
     def add(self, picture: int, label: int) -> None:
@@ -213,27 +213,27 @@ class Certificate(Survey):
 
     @property
     def open(self) -> int | None:
-        """Place of the first prefix of the chain that is not certified; None if all are."""
+        """Index of the first prefix of the chain that is not certified; None if all are."""
         bets = enumerate(self.bets)
-        waiting = (place for place, bet in bets if not self._passes(bet))
+        waiting = (index for index, bet in bets if not self._passes(bet))
         if self.start is None:
             return None
-        return next((place for place in waiting if place >= self.start), None)
+        return next((index for index in waiting if index >= self.start), None)
 
     @property
     def certified(self) -> int | None:
-        """Place of the largest certified prefix: by bets, or by what labels prove; None if none."""
+        """Index of the largest certified prefix: by bets, or by what labels prove; None if none."""
         if self.start is None:
             return None
         end = len(self.prefixes) if self.open is None else self.open
-        proven = [place for place, bet in enumerate(self.bets) if bet.proven]
+        proven = [index for index, bet in enumerate(self.bets) if bet.proven]
         return max([*proven, *range(self.start, end)], default=None)
 
     @property
     def unattended(self) -> Ints:
         """The certified pictures, int64 `[n]`, by confidence."""
-        place = self.certified
-        return self.ranked[: 0 if place is None else self.prefixes[place].size]
+        index = self.certified
+        return self.ranked[: 0 if index is None else self.prefixes[index].size]
 
     def following(self, narrow: bool = False) -> int | None:
         """Returns the picture to label next; None where labels certify no more.
@@ -243,13 +243,13 @@ class Certificate(Survey):
         Args:
             narrow: Has no meaning here; see `Contest.following`.
         """
-        place = self.open
-        if place is None:
+        index = self.open
+        if index is None:
             return None
-        walk, bet, labels = self.prefixes[place].walk, self.bets[place], len(self.labels)
+        walk, bet, labels = self.prefixes[index].walk, self.bets[index], len(self.labels)
         again = self._asked_again(walk)
         if bet.refuted:  # unless pictures that were skipped are right
-            open_again = bet.wrong - len(again) <= self.prefixes[place].limit
+            open_again = bet.wrong - len(again) <= self.prefixes[index].limit
             return next(iter(again), None) if open_again else None
         due = (picture for picture in again if labels - self.skipped[picture] >= AGAIN_AFTER)
         return next(chain(due, self.unseen(walk), again), None)
@@ -269,18 +269,18 @@ class Certificate(Survey):
             count: At most so many.
             narrow: Has no meaning here.
         """
-        place = self.open
-        if place is None or self.following() is None:
+        index = self.open
+        if index is None or self.following() is None:
             return []
-        again = self._asked_again(self.prefixes[place].walk)
+        again = self._asked_again(self.prefixes[index].walk)
         return list(islice(chain(again, self._expected()), count))
 
     def _expected(self) -> Iterator[int]:
         """Yields unseen pictures of the walk, as if labels were what confidences say."""
         trial = copy(self)
         trial._wrong, trial._listed = self._wrong.copy(), self._listed.copy()
-        while (place := trial.open) is not None and not trial.bets[place].refuted:
-            walk = trial.prefixes[place].walk
+        while (index := trial.open) is not None and not trial.bets[index].refuted:
+            walk = trial.prefixes[index].walk
             picture = int(walk[trial._listed[walk].argmin()])
             yield picture
             trial._settle(picture, 1 - float(self.pool.confidences[0, picture]))
@@ -316,14 +316,14 @@ class Certificate(Survey):
 
     def _outlook(self) -> tuple[Outlook, tuple[int, int] | None]:
         """Returns what more labels can do, and roughly how many the next 5 % of pictures take."""
-        place = self.open
-        if place is None:
+        index = self.open
+        if index is None:
             return "impossible" if self.start is None else "complete", None
         if self.following() is None:
             return "ended", None
-        if place + 1 == len(self.prefixes):
+        if index + 1 == len(self.prefixes):
             return "open", None
-        prefix, bet = self.prefixes[place + 1], self.bets[place + 1]
+        prefix, bet = self.prefixes[index + 1], self.bets[index + 1]
         labelled = prefix.walk[self._listed[prefix.walk]]
         expected = float((1 - self.pool.confidences[0, labelled]).sum())
         r, e = prefix.guess * (bet.wrong + 2) / (expected + 2), self.tolerated

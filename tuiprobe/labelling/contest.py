@@ -111,7 +111,7 @@ class Contest(Survey):
         pictures = dict.fromkeys(self.asked_again[:count])
         while len(pictures) < count:
             agreeing = (labels + len(pictures)) % _AGREED_EVERY == _AGREED_EVERY - 1
-            picture = next((place for place in turns[agreeing] if place not in pictures), None)
+            picture = next((index for index in turns[agreeing] if index not in pictures), None)
             if picture is None:
                 break
             pictures[picture] = None
@@ -131,7 +131,7 @@ class Contest(Survey):
         """Adds the label of a picture, and drops candidates that it decides against.
 
         Args:
-            picture: Its place in the pool.
+            picture: Its index in the pool.
             label: Number of a class, `NOBODY` or `NOT_SURE`.
         """
         super().add(picture, label)

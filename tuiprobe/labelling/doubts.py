@@ -49,15 +49,15 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
     if not n:
         return
     rows = [row for row in labelling.counted if row.label is not None]
-    places = np.array([row.place for row in rows])
+    indices = np.array([row.picture for row in rows])
     labels = np.array([row.label for row in rows])
     sure = labels != NOT_SURE
-    labelled = _labelled(matched, places[sure], labels[sure])
+    labelled = _labelled(matched, indices[sure], labels[sure])
     yield from answers_as_labels(labelled, _in_distribution(matched), labelling.models)
-    yield from _slipped(labelling, places, labels)
+    yield from _slipped(labelling, indices, labels)
     if n < FEWEST_LABELS:
         return
-    orders = _orders(matched, labelling.leader, places[sure], labels[sure])
+    orders = _orders(matched, labelling.leader, indices[sure], labels[sure])
     yield from orders
     best = max(labelling.accuracies(), key=lambda of: (of.known, of.value or of.low))
     if best.known and not orders:
@@ -80,7 +80,7 @@ def refuse_doubted(
     Args:
         labelling: The session.
         path: The table.
-        rows: Place in the pool and class of each row that is of a picture of it, in order; the
+        rows: Index in the pool and class of each row that is of a picture of it, in order; the
             class is empty where there is none.
         trust: Ids of doubts that the user overrules.
 
@@ -88,17 +88,17 @@ def refuse_doubted(
         UsageError: If there is such a doubt; says what overrules it.
     """
     matched, names = labelling.matched, labelling.models
-    places = np.array([place for place, _ in rows], dtype=np.int64)
+    indices = np.array([index for index, _ in rows], dtype=np.int64)
     labels = np.array(
         [matched.number(label, str(path)) if label else NOT_SURE for _, label in rows],
         dtype=np.int64,
     )
     sure = labels != NOT_SURE
-    labelled = _labelled(matched, places[sure], labels[sure])
+    labelled = _labelled(matched, indices[sure], labels[sure])
     digest = sha256(path.read_bytes()).hexdigest()
     tables = [read_plan(run.directory).model.weights.digest for run in matched.candidates]
-    answers = matched.answers[:, places]
-    lists = [RowOrder(labelled.data, path.name, answers, labels, np.arange(len(places)))]
+    answers = matched.answers[:, indices]
+    lists = [RowOrder(labelled.data, path.name, answers, labels, np.arange(len(indices)))]
     doubts = [
         *(
             same_table(labelled.data, name, len(rows))
@@ -112,32 +112,32 @@ def refuse_doubted(
         raise UsageError(f"{plain(str(path))}: {plain(doubt.words)}; no label was taken")
 
 
-def _labelled(matched: Matched, places: Ints, labels: Ints) -> LabelledPictures:
-    return LabelledPictures(matched.source_run.target, matched.answers[:, places], labels)
+def _labelled(matched: Matched, indices: Ints, labels: Ints) -> LabelledPictures:
+    return LabelledPictures(matched.source_run.target, matched.answers[:, indices], labels)
 
 
-def _slipped(labelling: Labelling, places: Ints, labels: Ints) -> Iterator[Doubt]:
+def _slipped(labelling: Labelling, indices: Ints, labels: Ints) -> Iterator[Doubt]:
     """Yields slips along the order of the labels, and along that of the pictures."""
     matched = labelling.matched
-    data, by_id = matched.source_run.target, np.argsort(places)
+    data, by_id = matched.source_run.target, np.argsort(indices)
     answers, ids = matched.answers, matched.ids
     yield from slips(
         [
-            RowOrder(data, "the labels", answers[:, places], labels, np.arange(len(places))),
-            RowOrder(data, data, answers[:, places[by_id]], labels[by_id], ids[places[by_id]]),
+            RowOrder(data, "the labels", answers[:, indices], labels, np.arange(len(indices))),
+            RowOrder(data, data, answers[:, indices[by_id]], labels[by_id], ids[indices[by_id]]),
         ]
     )
 
 
-def _orders(matched: Matched, candidate: int, places: Ints, labels: Ints) -> tuple[Doubt, ...]:
+def _orders(matched: Matched, candidate: int, indices: Ints, labels: Ints) -> tuple[Doubt, ...]:
     """Returns whether names in another order fit the answers of a candidate better."""
     known = labels >= 0
     images = LabelledAnswers(
         name=matched.source_run.target,
-        rows=matched.answers[candidate, places[known]],
+        rows=matched.answers[candidate, indices[known]],
         classes=np.arange(len(matched.classes)),
         labels=labels[known],
-        ids=matched.ids[places[known]],
+        ids=matched.ids[indices[known]],
     )
     return other_orders([images], matched.classes)
 

@@ -156,31 +156,31 @@ def import_answers(
     matched = labelling.matched
     rows, not_used = _read_answers(matched, path)
     _refuse_incomplete(path, rows)
-    labels = {row.place: row.line.label for row in labelling.counted if row.line.label}
-    places: list[int] = []
+    labels = {row.picture: row.line.label for row in labelling.counted if row.line.label}
+    indices: list[int] = []
     for row in rows:
         if not row.digest:
             raise matched.no_picture(row.name, row.where)
-        place = matched.places.get(row.digest)
-        if place is None:
+        index = matched.index_of.get(row.digest)
+        if index is None:
             raise UsageError(f"{row.where} is about a picture that these runs did not measure")
         if row.label:
             matched.number(row.label, row.where)
-            if labels.setdefault(place, row.label) != row.label:
+            if labels.setdefault(index, row.label) != row.label:
                 raise UsageError(
-                    f"{row.where} says {row.label}, but an earlier label says {labels[place]}"
+                    f"{row.where} says {row.label}, but an earlier label says {labels[index]}"
                 )
-        places.append(place)
-    listed_rows = [(place, row.label) for place, row in zip(places, rows, strict=True)]
+        indices.append(index)
+    listed_rows = [(index, row.label) for index, row in zip(indices, rows, strict=True)]
     refuse_doubted(labelling, path, listed_rows, trust)
     last = max((n for n, row in enumerate(rows) if row.label), default=-1)
     new = repeated = skipped = unsure = 0
-    for place, row in zip(places[: last + 1], rows, strict=False):
-        again = place in labelling.survey.skipped
-        if place in labelling.survey.labels:
+    for index, row in zip(indices[: last + 1], rows, strict=False):
+        again = index in labelling.survey.skipped
+        if index in labelling.survey.labels:
             repeated += bool(row.label)
         elif row.label or row.skipped or not again:
-            labelling.label(place, row.label)
+            labelling.label(index, row.label)
             new += bool(row.label)
             unsure += not row.label and again
             skipped += not row.label and not again
@@ -254,16 +254,16 @@ def label_known(
         DataError: If none has.
     """
     digests = labelling.matched.digests
-    known = [place for place, digest in enumerate(digests) if digest in classes]
+    known = [index for index, digest in enumerate(digests) if digest in classes]
     if not known:
         raise DataError(
             f"{plain(source)} holds none of the {len(digests):,} pictures of these runs, which are "
             "told by their bytes: give the files that were measured, not resized or saved again"
         )
     if len(known) < len(digests):
-        for place in known:
-            if place not in labelling.survey.labels:
-                labelling.label(place, classes[digests[place]])
+        for index in known:
+            if index not in labelling.survey.labels:
+                labelling.label(index, classes[digests[index]])
         return (
             f"{plain(source)} has labels of {len(known):,} of {len(digests):,} pictures: all of "
             "them are taken, and the others are left to label"
@@ -271,7 +271,7 @@ def label_known(
     while (picture := labelling.following()) is not None:
         if labelling.ended and not after_decision:
             break
-        labelling.label(picture.place, classes[picture.digest])
+        labelling.label(picture.index, classes[picture.digest])
     return ""
 
 
@@ -332,8 +332,8 @@ def _labels_of_table(labelling: Labelling, path: Path, trust: Collection[str]) -
             matched.number(row.label, row.where)
             if (before := labels.setdefault(row.digest, row.label)) != row.label:
                 raise UsageError(f"{row.where} says {row.label}, but an earlier line says {before}")
-    of_pool = [row for row in known if row.digest in matched.places]
-    listed_rows = [(matched.places[row.digest], row.label) for row in of_pool]
+    of_pool = [row for row in known if row.digest in matched.index_of]
+    listed_rows = [(matched.index_of[row.digest], row.label) for row in of_pool]
     refuse_doubted(labelling, path, listed_rows, trust)
     empty = sum(not row.label for row in known)
     words = replace(not_used, empty=empty, others=len(others)).in_words()

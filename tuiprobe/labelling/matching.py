@@ -69,9 +69,9 @@ class Matched:
         return self.candidates[0]
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """The place of each picture, by its SHA-256."""
-        return {digest: place for place, digest in enumerate(self.digests)}
+    def index_of(self) -> dict[str, int]:
+        """The index of each picture, by its SHA-256."""
+        return {digest: index for index, digest in enumerate(self.digests)}
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -173,22 +173,22 @@ def match(candidates: Sequence[Candidate]) -> Matched:
     ids, doubles = _distinct(first)
     for other in candidates[1:]:
         _distinct(other)
-    rows = []  # of each candidate, for each picture of the first one; -1 where it has none
+    found = []  # rows of each candidate, for each picture of the first one; -1 where it has none
     for candidate in candidates:
         row_of: dict[str, int] = {}
         for row, sample in enumerate(candidate.ids.tolist()):
             row_of.setdefault(candidate.digests[sample], row)
-        rows.append([row_of.get(first.digests[sample], -1) for sample in ids])
-    places = np.array(rows)
-    usable = (places >= 0).all(axis=0)
+        found.append([row_of.get(first.digests[sample], -1) for sample in ids])
+    rows = np.array(found)
+    usable = (rows >= 0).all(axis=0)
     if not usable.any():
         raise DataError(f"{first.directory.path} has no readable picture in {first.target}")
     answers, confidences, ranking = [], [], []
-    for candidate, place in zip(candidates, places[:, usable], strict=True):
+    for candidate, row in zip(candidates, rows[:, usable], strict=True):
         number = np.array([classes.index(name) for name in candidate.classes], dtype=np.int64)
-        answers.append(number[candidate.answers[place]])
-        confidences.append(candidate.confidences[place])
-        ranking.append(candidate.ranking[place])
+        answers.append(number[candidate.answers[row]])
+        confidences.append(candidate.confidences[row])
+        ranking.append(candidate.ranking[row])
     chosen = np.array(ids, dtype=np.int64)[usable]
     return Matched(
         candidates=tuple(candidates),
@@ -251,13 +251,13 @@ class CountedLabel(NamedTuple):
     """A label of a picture that candidates answer.
 
     Attributes:
-        place: Place of the picture in the pool.
+        picture: Index of the picture in the pool.
         label: Number of a class, `NOBODY` or `NOT_SURE`; None where the picture was listed and not
             answered.
         line: Its line in the file of labels.
     """
 
-    place: int
+    picture: int
     label: int | None
     line: LabelLine
 
@@ -288,16 +288,16 @@ def counted_labels(files: LabelFiles, matched: Matched) -> list[CountedLabel]:
     rows: list[CountedLabel] = []
     first: dict[int, tuple[int, LabelLine]] = {}
     for number, line in enumerate(files.lines(), 2):
-        place = matched.places.get(line.digest)
-        if place is None:
+        index = matched.index_of.get(line.digest)
+        if index is None:
             continue
         if not line.label:
-            rows.append(CountedLabel(place, None, line))
+            rows.append(CountedLabel(index, None, line))
             continue
         label = matched.number(line.label, f"{files.csv} line {number}")
-        if place not in first:
-            rows.append(CountedLabel(place, label, line))
-        before, earlier = first.setdefault(place, (number, line))
+        if index not in first:
+            rows.append(CountedLabel(index, label, line))
+        before, earlier = first.setdefault(index, (number, line))
         if earlier.label != line.label:
             raise UsageError(
                 f"{files.csv} labels one picture twice: line {before} says that "

@@ -276,8 +276,8 @@ def certified_by_digest(path: Path, target: str) -> dict[str, float]:
         for tolerated in sorted(asked, reverse=True):
             labelling = open_labelling([path], target, asking=False, tolerated=tolerated)
             assert labelling.certificate is not None
-            for place in labelling.certificate.unattended.tolist():
-                certified[matched.digests[place]] = tolerated
+            for index in labelling.certificate.unattended.tolist():
+                certified[matched.digests[index]] = tolerated
     except TuiprobeError:
         return {}
     return certified

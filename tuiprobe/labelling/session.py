@@ -50,7 +50,7 @@ class PictureToLabel:
     """A picture to label.
 
     Attributes:
-        place: Its place in the pool.
+        index: Its index in the pool.
         name: Its path in its set.
         digest: Its SHA-256.
         choices: The classes that candidates answer, in an order that says nothing about who
@@ -58,7 +58,7 @@ class PictureToLabel:
         skipped: Whether it was skipped before: skipped again it is unsure.
     """
 
-    place: int
+    index: int
     name: str
     digest: str
     choices: tuple[str, ...]
@@ -72,8 +72,8 @@ class LabelDecision:
     Attributes:
         labels: Number of labels.
         verdict: The verdict.
-        winner: Place of the candidate that it is about; None if it is about none.
-        dropped: Places of the candidates that are dropped.
+        winner: Index of the candidate that it is about; None if it is about none.
+        dropped: Indices of the candidates that are dropped.
     """
 
     labels: int
@@ -211,11 +211,11 @@ class Labelling:
             surveys[self.certificate] = None
         if row.label is None:
             for survey in surveys:
-                survey.skip(row.place)
+                survey.skip(row.picture)
             return
         before = self.decided
         for survey in surveys:
-            survey.add(row.place, row.label)
+            survey.add(row.picture, row.label)
         if replace(self.decided, labels=before.labels) != before:
             self.decisions.append(self.decided)
 
@@ -240,7 +240,7 @@ class Labelling:
 
     @property
     def leader(self) -> int:
-        """Place of the candidate that is ahead, of several the first."""
+        """Index of the candidate that is ahead, of several the first."""
         return self.survey.leader
 
     def accuracies(self) -> list[LabelledAccuracy]:
@@ -318,8 +318,8 @@ class Labelling:
 
     def following(self) -> PictureToLabel | None:
         """Returns the picture to label next; None if there is none left."""
-        place = self._asking.following(self.narrow)
-        return None if place is None else self._picture(place)
+        index = self._asking.following(self.narrow)
+        return None if index is None else self._picture(index)
 
     def upcoming(self, count: int) -> list[PictureToLabel]:
         """Returns the pictures of the next list or page, those first that were skipped.
@@ -327,36 +327,36 @@ class Labelling:
         Args:
             count: At most so many.
         """
-        return [self._picture(place) for place in self._asking.upcoming(count, self.narrow)]
+        return [self._picture(index) for index in self._asking.upcoming(count, self.narrow)]
 
-    def _picture(self, place: int) -> PictureToLabel:
-        matched, digest = self.matched, self.matched.digests[place]
-        answers = sorted(set(matched.answers[:, place].tolist()))
+    def _picture(self, index: int) -> PictureToLabel:
+        matched, digest = self.matched, self.matched.digests[index]
+        answers = sorted(set(matched.answers[:, index].tolist()))
         mixed = np.random.default_rng(int(digest[:16], 16)).permutation(answers)
         choices = tuple(matched.classes[answer] for answer in mixed.tolist())
-        skipped = place in self.survey.skipped
-        return PictureToLabel(place, matched.paths[place], digest, choices, skipped)
+        skipped = index in self.survey.skipped
+        return PictureToLabel(index, matched.paths[index], digest, choices, skipped)
 
     @cached_property
     def originals(self) -> Originals:
         """The pictures where they came from."""
         return Originals(self.matched.source_run.source)
 
-    def image(self, place: int) -> Image:
+    def image(self, index: int) -> Image:
         """Returns a picture, RGB; errors as for `Originals.open`.
 
         Args:
-            place: Its place in the pool.
+            index: Its index in the pool.
         """
-        return self.originals.open(self.matched.paths[place], self.matched.digests[place])
+        return self.originals.open(self.matched.paths[index], self.matched.digests[index])
 
     # Answers.
 
-    def label(self, place: int, label: str) -> None:
+    def label(self, index: int, label: str) -> None:
         """Labels a picture; the label is on disk when this returns.
 
         Args:
-            place: Place of the picture in the pool.
+            index: Index of the picture in the pool.
             label: A class of the runs, `NONE_OF_THESE` or `UNSURE`; empty to skip the picture,
                 which is `UNSURE` for one that was skipped before.
 
@@ -364,10 +364,10 @@ class Labelling:
             UsageError: If it is none of these, or the picture is labelled.
             RunError: If the operating system refuses to write.
         """
-        digest, path = self.matched.digests[place], plain(self.matched.paths[place])
-        if place in self.survey.labels:
+        digest, path = self.matched.digests[index], plain(self.matched.paths[index])
+        if index in self.survey.labels:
             raise UsageError(f"{path} is labelled already")
-        if not label and place in self.survey.skipped:
+        if not label and index in self.survey.skipped:
             label = UNSURE
         if label:
             self.matched.number(label, path)
@@ -385,7 +385,7 @@ class Labelling:
             if labelling is not None:
                 matched = labelling.matched
                 number = matched.number(label, path) if label else None
-                labelling._count(CountedLabel(matched.places[digest], number, line))
+                labelling._count(CountedLabel(matched.index_of[digest], number, line))
 
     def undo(self) -> None:
         """Takes the last label back, on disk too.
@@ -412,7 +412,7 @@ class Labelling:
         if not self.counted:
             return None
         matched, row = self.matched, self.counted[-1]
-        names = (matched.classes[answer] for answer in matched.answers[:, row.place].tolist())
+        names = (matched.classes[answer] for answer in matched.answers[:, row.picture].tolist())
         answers = dict(zip(self.letters, names, strict=True)) if row.line.label else {}
         return LastLabel(row.line.label, answers)
 
@@ -423,8 +423,10 @@ class Labelling:
         """The letter of each candidate, in an order that the user did not choose."""
         digests = [sha256(digest.encode()).digest() for digest in self.matched.answers_digests]
         mixed = sorted(range(len(digests)), key=digests.__getitem__)
-        places = [mixed.index(candidate) for candidate in range(len(digests))]
-        return tuple(chr(ord("A") + place) if place < 26 else f"A{place}" for place in places)
+        positions = [mixed.index(candidate) for candidate in range(len(digests))]
+        return tuple(
+            chr(ord("A") + position) if position < 26 else f"A{position}" for position in positions
+        )
 
     @property
     def models(self) -> list[str]:

@@ -108,8 +108,8 @@ class LabelStatus:
             where it was.
         reopened: Whether it would be decided if nobody had asked about further candidates.
         verdict: What is decided; `enough` where one run alone is known to 5 points.
-        winner: Place of the candidate that it is about.
-        leader: Place of the candidate that is ahead.
+        winner: Index of the candidate that it is about.
+        leader: Index of the candidate that is ahead.
         progress: Part of the way to the next decision, from 0 to 1.
         more: Roughly how many more labels that takes, at most all that are left; None while it is
             not known.
@@ -241,16 +241,16 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
     if isinstance(survey, Contest):
         progress, more = survey.progress, survey.labels_left
     candidates = []
-    for place, accuracy in enumerate(labelling.accuracies()):
-        compared = isinstance(survey, Contest) and place != leader
+    for index, accuracy in enumerate(labelling.accuracies()):
+        compared = isinstance(survey, Contest) and index != leader
         candidates.append(
             CandidateStatus(
-                letter=labelling.letters[place],
-                model=labelling.models[place],
-                run=matched.candidates[place].directory.path.name,
+                letter=labelling.letters[index],
+                model=labelling.models[index],
+                run=matched.candidates[index].directory.path.name,
                 accuracy=accuracy,
-                dropped=place in decided.dropped and not withheld,
-                difference=labelling.first_minus_second(leader, place) if compared else None,
+                dropped=index in decided.dropped and not withheld,
+                difference=labelling.first_minus_second(leader, index) if compared else None,
             )
         )
     return LabelStatus(
@@ -359,17 +359,17 @@ def describe_labels(state: LabelStatus, verdict: str) -> Section:
 
 def _candidates(state: LabelStatus) -> SectionContent:
     """Returns the table of several candidates, the leader first."""
-    order = sorted(range(len(state.candidates)), key=lambda place: place != state.leader)
+    order = sorted(range(len(state.candidates)), key=lambda index: index != state.leader)
     columns: list[ColumnOf] = [
         "model", "decision", ("right", "right on all pictures"),
         ("difference", f"{state.candidates[state.leader].model} minus it"),
     ]  # fmt: skip
     rows: list[list[Value]] = []
-    for place in order:
-        row = state.candidates[place]
+    for index in order:
+        row = state.candidates[index]
         known = row.difference is not None and state.labelled
         standing = {"best": "the best", "within": f"within {MARGIN_POINTS} of the best"}
-        decision = standing.get(state.verdict) if place == state.winner else None
+        decision = standing.get(state.verdict) if index == state.winner else None
         rows.append(
             [
                 row.model,

@@ -213,7 +213,7 @@ class Survey:
         """Adds the label of a picture that has none.
 
         Args:
-            picture: Its place in the pool.
+            picture: Its index in the pool.
             label: Number of a class, `NOBODY` or `NOT_SURE`.
         """
         self.labels[picture] = self._labels[picture] = label

@@ -77,14 +77,14 @@ _JUNK = (
 _TAILS = ("stock photo", "for sale", "hd wallpaper", "free download", "high quality", "buy now")
 _SHAPES = (
     "a {style} of a {thing}",
-    "a {style} of a {thing} {place}",
-    "a {thing} {place}",
+    "a {style} of a {thing} {scene}",
+    "a {thing} {scene}",
     "{thing}",
     "{style} of the {thing}",
     "my {thing}",
     "a {thing} and a {other}",
     "a {thing} next to a {other}",
-    "{place} a {thing}",
+    "{scene} a {thing}",
     "{thing} {style} {tail}",
 )
 WRONG, JUNK = 0.04, 0.04
@@ -127,7 +127,7 @@ def caption(scene: Scene, draws: Draws) -> str:
     return shape.format(
         thing=thing,
         style=draws.pick(_STYLE_WORDS[scene.style]),
-        place=draws.pick(_SCENE_WORDS[scene.scene]),
+        scene=draws.pick(_SCENE_WORDS[scene.scene]),
         other=_noun(scene.figures[1].label, draws) if seen else "",
         tail=draws.pick(_TAILS),
     )

@@ -136,7 +136,7 @@ def draw_map(scene: Scene) -> Canvas:
     return canvas
 
 
-def _place(figure: SceneFigure) -> NDArray[np.int64]:
+def _position(figure: SceneFigure) -> NDArray[np.int64]:
     """Returns the corners of all parts in eighths of a map pixel, int64 `[corners, 2]`."""
     p = _OUTLINES[figure.label].points
     x, y = p[:, 0], p[:, 1]
@@ -150,14 +150,14 @@ def _place(figure: SceneFigure) -> NDArray[np.int64]:
     scale = figure.size * MAP / 2
     column = (cos * u - sin * v) * scale + (1 + figure.x) * MAP / 2
     row = (sin * u + cos * v) * scale + (1 + figure.y) * MAP / 2
-    place: NDArray[np.int64] = np.rint(np.stack([column, row], axis=1) * UNIT).astype(np.int64)
-    return place
+    position: NDArray[np.int64] = np.rint(np.stack([column, row], axis=1) * UNIT).astype(np.int64)
+    return position
 
 
 def _draw_figure(figure: SceneFigure, canvas: Canvas) -> None:
     shape = _OUTLINES[figure.label]
     parts = OBJECTS[figure.label].parts
-    box = _stamp(canvas, _place(figure), shape.ends, shape.owner)
+    box = _stamp(canvas, _position(figure), shape.ends, shape.owner)
     paint = _paint(figure)
     for part in parts:
         color, delta = paint[part.role]

@@ -119,7 +119,7 @@ def _pixels(picture: FloatImage) -> FloatImage:
 
 
 def _painting(picture: FloatImage, draws: Draws) -> FloatImage:
-    """Returns the picture in strokes: blocks of three pixels look up a jittered place."""
+    """Returns the picture in strokes: blocks of three pixels look up a jittered position."""
     jitter = draws.bytes(2, SIZE // 3 + 1, SIZE // 3 + 1).astype(np.intp) * 7 // 256 - 3
     jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
     rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)

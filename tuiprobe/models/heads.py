@@ -260,14 +260,14 @@ def _name_of_weight(state: Checkpoint, path: Path) -> str:
         raise WeightsError(
             f"{path} holds no head, or several layers; expected one of {', '.join(_WEIGHTS)}"
         )
-    if found[0]["place"] not in (None, "0"):
+    if found[0]["index"] not in (None, "0"):
         raise _ambiguous(found[0]["layer"], str(path))
     return found[0][0]
 
 
 _LAYER = re.compile(
     r"(?P<layer>(.*\.)?(?P<name>heads\.head|head\.fc|fc|head|classifier|linear|last_linear)?"
-    r"\.?(?P<place>\d+)?)\.weight"
+    r"\.?(?P<index>\d+)?)\.weight"
 )
 """Names of a last layer in libraries and training code, also as part of a Sequential."""
 

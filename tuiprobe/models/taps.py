@@ -62,7 +62,7 @@ _SCRIPTED = "it is TorchScript, which takes no hooks: pass the module that it wa
 
 @dataclass(frozen=True)
 class Tap:
-    """A place in the encoder where activations are read.
+    """A point in the encoder where activations are read.
 
     Attributes:
         name: Module name relative to the vision tower, or `embedding`.

@@ -29,12 +29,12 @@ class BuiltIn(NamedTuple):
 
     Attributes:
         title: Heads its section and its tab.
-        place: Import string of its class.
+        import_path: Import string of its class.
         needs: What it needs of model and data.
     """
 
     title: str
-    place: str
+    import_path: str
     needs: tuple[Need, ...] = ()
 
 
@@ -85,7 +85,7 @@ LABELS = "labels"
 _ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 
 PROBES = plugins.Registry(
-    PROBE_GROUP, "probe", type, {id: probe.place for id, probe in BUILT_IN.items()}
+    PROBE_GROUP, "probe", type, {id: probe.import_path for id, probe in BUILT_IN.items()}
 )
 """Every probe by its id."""
 

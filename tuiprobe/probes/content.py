@@ -100,7 +100,7 @@ def series(
 
     Args:
         name: For the legend.
-        figures: One per place; those that could not be computed are left out.
+        figures: One per set and place; those that could not be computed are left out.
         role: What it stands for.
         mark: How it is drawn.
         x: Where each figure stands; None for its index.

@@ -315,13 +315,13 @@ class RunReader:
     def _left_out(self, images: SetFeatures, fitted: FittedImages) -> SetFeatures:
         """Returns the images that the head was fitted to, to be answered without each."""
         ids = np.asarray(images.ids)
-        place = np.searchsorted(fitted.ids, ids).clip(max=len(fitted.ids) - 1)
-        chosen = fitted.ids[place] == ids
+        index = np.searchsorted(fitted.ids, ids).clip(max=len(fitted.ids) - 1)
+        chosen = fitted.ids[index] == ids
         if int(chosen.sum()) != len(fitted.ids):
             raise self.directory.head_file.damaged("it was fitted to images that the run lacks")
         assert isinstance(self.head, HeadArrays)
         rows = len(self.head.weight)
-        left_out = LeaveOneOut.of(fitted.rows, fitted.remainders, rows)[place[chosen]]
+        left_out = LeaveOneOut.of(fitted.rows, fitted.remainders, rows)[index[chosen]]
         return replace(images.select(chosen), left_out=left_out)
 
     @cached_property

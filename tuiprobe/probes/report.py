@@ -62,12 +62,12 @@ from tuiprobe.spec import content_key, path_options
 _PATTERN: Final = re.compile(r"[*?\[{]")
 
 
-def without_folders(report: Report, places: Iterable[str]) -> Report:
+def without_folders(report: Report, sources: Iterable[str]) -> Report:
     """Returns the report with the last part of each path, in every text that it holds.
 
     Args:
         report: Of a run as it was specified and planned.
-        places: Further paths and data sources of the run.
+        sources: Further paths and data sources of the run.
     """
     fields = report.model_dump(mode="json")
     paths = [text for name in path_options() for text in _texts(fields["spec"].get(name))]
@@ -75,7 +75,7 @@ def without_folders(report: Report, places: Iterable[str]) -> Report:
     if report.model.weights.kind in ("checkpoint", "unknown", "answers"):
         paths.append(report.model.weights.source)
     shorter = {text: last_part(text) for text in paths}
-    for text in (*places, *paths, *_texts(fields["spec"])):
+    for text in (*sources, *paths, *_texts(fields["spec"])):
         for folder in _folders(text):
             shorter |= {f"{folder}/": "", folder: Path(folder).name}
     replace = _replacement({text: short for text, short in shorter.items() if text != short})
@@ -281,8 +281,8 @@ def _ask_all(
             f"{run.directory.path} gives texts, lists or numbers that no report takes: "
             f"{error.errors()[0]['msg']}"
         ) from error
-    places = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
-    return without_folders(report, places)
+    sources = (str(run.directory.path.absolute()), *(planned.source for planned in run.plan.sets))
+    return without_folders(report, sources)
 
 
 def _result(
@@ -320,19 +320,19 @@ def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
 
 
 def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:
-    """Returns the cause of an error and its place in the code, which names no folder."""
+    """Returns the cause of an error and its line in the code, which names no folder."""
     package = type(probe).__module__.partition(".")[0]
-    places = [
+    frames = [
         f"{frame.f_globals.get('__name__')}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-    in_package = [place for place in places if place.startswith(package)]
+    in_package = [frame for frame in frames if frame.startswith(package)]
     remedy = f"please report this bug of {PROBES.package_of(probe.id) or 'tuiprobe'}"
     if isinstance(error, ValidationError):
         causes = {detail["type"] for detail in error.errors(include_input=False, include_url=False)}
         if causes & {"string_too_long", "too_long", "finite_number"}:
             remedy = "the run holds texts, lists or numbers that no report takes"
-    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(in_package or places)[-1]})"
+    cause = f"{in_words(error)[:_LONGEST_CAUSE]} (at {(in_package or frames)[-1]})"
     return Failed(reason=f"the probe {probe.id} failed with {cause}", remedy=remedy)
 
 

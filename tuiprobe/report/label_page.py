@@ -84,7 +84,7 @@ def label_page(labelling: Labelling, pictures: list[PictureToLabel]) -> str:
                 "sha256": picture.digest,
                 "skipped": SKIPPED_ONCE if picture.skipped else "",
                 "choices": [numbers[name] for name in picture.choices],
-                "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.place))).decode(),
+                "jpeg": base64.b64encode(small_jpeg(labelling.image(picture.index))).decode(),
             }
             for picture in pictures
         ],

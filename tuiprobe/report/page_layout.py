@@ -181,8 +181,8 @@ class PageState:
 
 def opening_pieces(content: Sequence[SectionContent]) -> int:
     """Returns the number of pieces that open a section: those before the second of its parts."""
-    places = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
-    return next(places, len(content))
+    headings = (i for i, piece in enumerate(content) if i and isinstance(piece, Heading))
+    return next(headings, len(content))
 
 
 def _visible(piece: SectionContent) -> bool:
@@ -199,7 +199,7 @@ def _visible(piece: SectionContent) -> bool:
 def _figures_folded(
     content: Sequence[SectionContent], all_of_them: bool = False
 ) -> list[SectionContent | list[Chart]]:
-    """Returns pieces with the figures that are folded as one list, at the place of the first."""
+    """Returns pieces with the figures that are folded as one list, where the first stands."""
     charts = (piece for piece in content if isinstance(piece, Chart))
     folded = [chart for chart in charts if chart.folded or all_of_them]
     arranged: list[SectionContent | list[Chart]] = []

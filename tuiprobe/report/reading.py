@@ -128,13 +128,13 @@ def _with_rules(report: Report, rows: Iterable[Prediction]) -> Iterator[Predicti
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
     """Returns the small pictures that the sections show, by set and sample id."""
-    places = [(data.name, id) for data in report.data for id in sorted(report.pictured(data.name))]
+    shown = [(data.name, id) for data in report.data for id in sorted(report.pictured(data.name))]
     contents: dict[tuple[str, int], bytes] = {}
-    for place in places:
-        file = picture_file(run, *place)
+    for picture in shown:
+        file = picture_file(run, *picture)
         with suppress(DamagedFileError):
             if file is not None:
-                contents[place] = file.read_bytes(LARGEST)
+                contents[picture] = file.read_bytes(LARGEST)
     return contents
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Estimate, NotRun, TopImage
-from tuiprobe.results.base import places_of
+from tuiprobe.results.base import decimals_of
 from tuiprobe.results.section import Code, Column, Strong, Text, Value
 
 NAMED_IMAGES = 5
@@ -39,7 +39,7 @@ def value_text(value: Value) -> str:
 def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list[list[Value]]:
     """Returns the rows of a table with numbers as text and a dash for None.
 
-    Those of one unit in a column have as many decimal places; plain numbers are in its unit.
+    Those of one unit in a column have as many decimals; plain numbers are in its unit.
     Figures without a unit that have intervals may be of different things, and keep their digits.
 
     >>> columns = Column(id="a", title=("a",)), Column(id="b", title=("b",), unit="share")
@@ -56,12 +56,12 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 of_unit.setdefault(column.unit, {})[at] = value
         for unit, values in of_unit.items():
-            places = places_of(values.values(), unit)
+            decimals = decimals_of(values.values(), unit)
             for at, each in values.items():
                 if isinstance(each, Estimate):
-                    texts[at] = each.with_interval(places=places)
+                    texts[at] = each.with_interval(decimals=decimals)
                 else:
-                    texts[at] = number(each, unit, places=places)
+                    texts[at] = number(each, unit, decimals=decimals)
         cells.append(texts)
     return list(map(list, zip(*cells, strict=True)))
 

@@ -197,12 +197,12 @@ def _points(root: Element, series: Series, frame: _Frame, chart: Chart) -> None:
         if series.low:
             ends = frame.y(series.low[i]), frame.y(series.high[i])
             _segment(root, f"stem {series.role}", (frame.x(x),) * 2, ends)
-        place = root
+        parent = root
         if series.names:
-            place = inside(root, "g", class_="point", role="img")
+            parent = inside(root, "g", class_="point", role="img")
             at = f"{number(x, chart.x_unit)}, {number(y, chart.y_unit)}"
-            inside(place, "title", f"{_cut(series.names[i], _LONGEST)}: {at}")
-        _marker(place, series.role, frame.x(x), frame.y(y))
+            inside(parent, "title", f"{_cut(series.names[i], _LONGEST)}: {at}")
+        _marker(parent, series.role, frame.x(x), frame.y(y))
     if series.labelled:
         x, y = frame.x(series.x[0]) - 8, frame.y(series.y[0]) + 4
         _text(root, _cut(series.name, _LETTERS), x, y, "label", "end")
@@ -212,7 +212,7 @@ _NAMES, _ROW = 240, 18
 
 
 def rows(chart: Chart) -> Element:
-    """Returns a chart whose named places stand below each other, such as a forest plot."""
+    """Returns a chart whose named rows stand below each other, such as a forest plot."""
     low, high = chart.y_range()
     pad = 0.04 * (high - low)
     longest = max(map(len, chart.ticks), default=0)

@@ -107,24 +107,24 @@ def figure_cells(figure: Figure) -> CsvRow:
 
 def _table(table: Table) -> str:
     """Returns a table as CSV, one row per figure; a row with several gets a `column` column."""
-    places = [
+    figures = [
         i
         for i in range(len(table.columns))
         if any(isinstance(row[i], Estimate | NotRun) for row in table.rows)
     ]
-    others = [i for i in range(len(table.columns)) if i not in places]
+    others = [i for i in range(len(table.columns)) if i not in figures]
     header = [table.columns[i].id for i in others]
-    if not places:
+    if not figures:
         return _csv(header, ([_cell(row[i]) for i in others] for row in table.rows))
-    header += [*(["figure"] if len(places) > 1 else []), *FIGURE]
-    return _csv(header, _long(table, others, places))
+    header += [*(["figure"] if len(figures) > 1 else []), *FIGURE]
+    return _csv(header, _long(table, others, figures))
 
 
-def _long(table: Table, others: list[int], places: list[int]) -> Iterator[CsvRow]:
+def _long(table: Table, others: list[int], figures: list[int]) -> Iterator[CsvRow]:
     for row in table.rows:
         about = [_cell(row[i]) for i in others]
-        for i in places:
-            name: CsvRow = [table.columns[i].id] if len(places) > 1 else []
+        for i in figures:
+            name: CsvRow = [table.columns[i].id] if len(figures) > 1 else []
             if (cells := _figure_cells(row[i], table.columns[i].unit)) is not None:
                 yield [*about, *name, *cells]
 
@@ -151,5 +151,5 @@ def _cell(value: Value) -> str | int | float | bool | None:
 def _figures(report: Report) -> Iterator[CsvRow]:
     for part in report.parts:
         for named in part.figures:
-            place = (named.data, named.place, named.id, named.name)
-            yield [part.probe, *place, *figure_cells(named.figure)]
+            about = (named.data, named.place, named.id, named.name)
+            yield [part.probe, *about, *figure_cells(named.figure)]

@@ -213,7 +213,7 @@ def at_most(most_right: float) -> str:
     >>> at_most(0.301)
     'at most 31 %'
     """
-    return f"at most {numbers.number(ceil(100 * most_right - 1e-9) / 100, 'share', places=0)}"
+    return f"at most {numbers.number(ceil(100 * most_right - 1e-9) / 100, 'share', decimals=0)}"
 
 
 def if_same_mix(most_right: float) -> str:
@@ -330,7 +330,7 @@ WORDS: Final[dict[Evidence, str]] = {
 
 
 def with_range(accuracy: Accuracy) -> str:
-    """Returns value, range and bound alone, where the place says what they are of.
+    """Returns value, range and bound alone, where the context says what they are of.
 
     >>> known = {"data": "a", "value": 0.56, "low": 0.37, "high": 0.75, "n": 500}
     >>> with_range(Accuracy(**known, range="estimates", evidence="estimate", most_right=0.306))

@@ -82,7 +82,7 @@ PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_f
 
 
 def mistake(error: ValidationError, default: str) -> str:
-    """Returns the place of the first mistake, `default` for all of it, and its cause."""
+    """Returns the path of the first mistake, `default` for all of it, and its cause."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200] or default
     return f"{where}: {first['msg'][:200]}"
@@ -147,22 +147,22 @@ class Estimate(Frozen):
         """Whether the truth is certain to lie between the ends, which are then rounded outward."""
         return self.method == PROVEN
 
-    def with_interval(self, signed: bool = False, places: int | None = None) -> str:
+    def with_interval(self, signed: bool = False, decimals: int | None = None) -> str:
         """Returns value and interval for people, as `numbers.interval` writes them.
 
         Args:
             signed: Whether positive numbers get a plus sign.
-            places: Decimal places instead of those that the interval allows.
+            decimals: Decimal places instead of those that the interval allows.
 
         >>> Estimate(value=8.213, low=8.16, high=8.27, n=500, method="bootstrap").with_interval()
         '8.21 (8.16 to 8.27)'
         """
         return numbers.interval(
-            self.value, self.low, self.high, self.unit, signed=signed, places=places,
+            self.value, self.low, self.high, self.unit, signed=signed, decimals=decimals,
             outward=self.proven,
         )  # fmt: skip
 
-    def point(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
+    def point(self, signed: bool = False, bare: bool = False, decimals: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
 
         It is the interval where that is proven, since it has no value then.
@@ -170,15 +170,15 @@ class Estimate(Frozen):
         Args:
             signed: Whether a positive value gets a plus sign.
             bare: Whether the unit is left out.
-            places: Decimal places instead of these, which a column shares.
+            decimals: Decimal places instead of these, which a column shares.
         """
         if self.proven:
             return numbers.interval(
                 self.value, self.low, self.high, self.unit, signed=signed, bare=bare,
-                places=places, outward=True,
+                decimals=decimals, outward=True,
             )  # fmt: skip
         return numbers.number(
-            self.value, self.unit, self.low, self.high, signed=signed, bare=bare, places=places
+            self.value, self.unit, self.low, self.high, signed=signed, bare=bare, decimals=decimals
         )
 
     def ends(self, signed: bool = False) -> str:
@@ -238,7 +238,7 @@ class NotRun(Frozen):
         """
         return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
-    def point(self, signed: bool = False, bare: bool = False, places: int | None = None) -> str:
+    def point(self, signed: bool = False, bare: bool = False, decimals: int | None = None) -> str:
         """Returns the text in place of a number."""
         return numbers.MISSING
 
@@ -314,7 +314,7 @@ def is_known(figure: Figure) -> TypeIs[Estimate]:
     return isinstance(figure, Estimate)
 
 
-def places_of(column: Iterable[Figure | float], unit: str = "none") -> int | None:
+def decimals_of(column: Iterable[Figure | float], unit: str = "none") -> int | None:
     """Returns the decimal places that the numbers of a column share; others are left out.
 
     Args:
@@ -322,7 +322,7 @@ def places_of(column: Iterable[Figure | float], unit: str = "none") -> int | Non
         unit: Of the plain numbers.
 
     >>> known = [Estimate(value=v, low=None, high=None, n=1, method="m") for v in (4.4, 5.72)]
-    >>> [figure.point(places=places_of(known)) for figure in known]
+    >>> [figure.point(decimals=decimals_of(known)) for figure in known]
     ['4.40', '5.72']
     """
     spans: list[numbers.Span] = []
@@ -331,4 +331,4 @@ def places_of(column: Iterable[Figure | float], unit: str = "none") -> int | Non
             spans, unit = [*spans, (cell.value, cell.low, cell.high)], cell.unit
         elif not isinstance(cell, NotRun):
             spans.append((cell, None, None))
-    return numbers.same_places(spans, unit)
+    return numbers.same_decimals(spans, unit)

@@ -388,9 +388,9 @@ class Report(Frozen):
         ) from why
 
 
-def _above(place: str) -> Callable[..., Any]:
+def _above(import_path: str) -> Callable[..., Any]:
     """Returns a function, as `module:name`, of a package that stands above this one."""
-    module, _, name = place.partition(":")
+    module, _, name = import_path.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
 

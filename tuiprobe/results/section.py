@@ -108,7 +108,7 @@ class RowSubject(Frozen):
 
     Attributes:
         kind: A channel of a layer, or a direction of the head.
-        number: Its index; of a direction the place by singular value.
+        number: Its index; of a direction the rank by singular value.
         layer: Inner layer of a channel; empty for the final representation.
         centred: Whether a direction is one of the class weights minus their mean.
     """
@@ -235,10 +235,10 @@ class Chart(Frozen):
         series: What is drawn.
         x_unit: What numbers along x count.
         y_unit: What numbers along y count.
-        ticks: Names of the places along x; empty where x is a number.
+        ticks: Names of the positions along x; empty where x is a number.
         note: What a reader must know to read it.
         folded: Whether a page may hide it until it is asked for.
-        across: Whether the named places stand below each other and values run across, as in a
+        across: Whether the named positions stand below each other and values run across, as in a
             forest plot; screens draw it upright.
     """
 
@@ -260,7 +260,7 @@ class Chart(Frozen):
         return sorted(self.series, key=lambda series: _BACK_TO_FRONT.index(series.role))
 
     def x_range(self) -> tuple[float, float]:
-        """Returns the smallest and largest x; bars get half a place on either side.
+        """Returns the smallest and largest x; bars get half a position on either side.
 
         >>> points = Series(name="s", x=(0, 4), y=(1, 2))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).x_range()
@@ -274,7 +274,7 @@ class Chart(Frozen):
     def y_range(self) -> tuple[float, float]:
         """Returns the smallest and largest y, intervals included; bars start at zero.
 
-        Shares of named places are drawn from 0 to 100 %: one run can be held against another.
+        Shares of named positions are drawn from 0 to 100 %: one run can be held against another.
 
         >>> points = Series(name="s", x=(0,), y=(1,), low=(0.5,), high=(3.0,))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()

@@ -65,7 +65,7 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
         members[name] = {**described, "data_offsets": (start, end)}
         content.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     head = _encoded(members, {**metadata, _MEMBER: blank})
-    offset = _place(head, blank)
+    offset = _offset(head, blank)
     before, after = head[:offset], head[offset + len(blank) :]
     digest = hashlib.sha256(before + after)
     for piece in content:
@@ -85,7 +85,7 @@ def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     return len(header).to_bytes(_HEADER_LENGTH_BYTES, "little") + header
 
 
-def _place(head: bytes, checksum: str) -> int:
+def _offset(head: bytes, checksum: str) -> int:
     """Returns the offset of the checksum in a file; quotes in other texts are escaped.
 
     Raises:
@@ -165,7 +165,7 @@ class Header(NamedTuple):
     """What a safetensors file says of itself.
 
     Attributes:
-        arrays: Place and type of each array by name, in the order of the file.
+        arrays: Span and type of each array by name, in the order of the file.
         metadata: Texts by name.
         content: The bytes before the arrays.
         end: Size of the file.
@@ -271,7 +271,7 @@ def _verify(entry: Entry, header: Header, arrays: memoryview) -> str:
     stored = _stored_checksum(entry, header)
     mismatch = entry.damaged("its checksum does not match its content")
     try:
-        offset = _place(header.content, stored)
+        offset = _offset(header.content, stored)
     except ValueError as error:  # nothing that `write_arrays` has written
         raise mismatch from error
     digest = hashlib.sha256(header.content[:offset])

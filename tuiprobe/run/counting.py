@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CACHED = 10_000
 _NAMED = 8
 
-ShardPlace = tuple[str, int]
+ShardId = tuple[str, int]
 """Set and number of a shard."""
 
 
@@ -77,7 +77,7 @@ class ImageCount:
 
 
 def count_images(
-    sets: Sequence[SetCount], published: Collection[ShardPlace], running: Iterable[Status]
+    sets: Sequence[SetCount], published: Collection[ShardId], running: Iterable[Status]
 ) -> ImageCount:
     """Counts the images of published shards and of those under way, none twice.
 
@@ -91,12 +91,12 @@ def count_images(
     for name, number in published:
         if name in planned:
             done[name] += planned[name].size(number)
-    under_way: dict[ShardPlace, int] = {}
+    under_way: dict[ShardId, int] = {}
     for status in running:
-        place = status.place
-        if place is not None and place[0] in planned and place not in published:
-            most = min(status.images, planned[place[0]].size(place[1]))
-            under_way[place] = max(under_way.get(place, 0), most)
+        id = status.shard_id
+        if id is not None and id[0] in planned and id not in published:
+            most = min(status.images, planned[id[0]].size(id[1]))
+            under_way[id] = max(under_way.get(id, 0), most)
     for (name, _), images in under_way.items():
         done[name] += images
     return ImageCount(
@@ -120,18 +120,18 @@ def set_counts(run: RunDir) -> tuple[SetCount, ...]:
     return () if written is None else _set_counts(run.plan_file, written)
 
 
-def published_shards(run: RunDir) -> set[ShardPlace]:
+def published_shards(run: RunDir) -> set[ShardId]:
     """Returns set and number of each shard that has a file; reads none of them."""
-    places = set()
+    ids = set()
     for name in run.names("shards"):
-        place, _, suffix = name.rpartition(".")
-        set_name, _, number = place.rpartition("-")
+        stem, _, suffix = name.rpartition(".")
+        set_name, _, number = stem.rpartition("-")
         if suffix == "safetensors" and set_name and number.isdecimal() and number.isascii():
-            places.add((set_name, int(number[:18])))
-    return places
+            ids.add((set_name, int(number[:18])))
+    return ids
 
 
-def in_turns(sets: Sequence[SetCount]) -> Iterator[ShardPlace]:
+def in_turns(sets: Sequence[SetCount]) -> Iterator[ShardId]:
     """Yields the first shard of every set, then the second, and so on: the order of measuring.
 
     So every set has figures after its first shard, however many images the others have.
@@ -148,7 +148,7 @@ def in_turns(sets: Sequence[SetCount]) -> Iterator[ShardPlace]:
 
 
 def ranks_missing(
-    sets: Sequence[SetCount], published: Collection[ShardPlace], world: int
+    sets: Sequence[SetCount], published: Collection[ShardId], world: int
 ) -> tuple[int, ...]:
     """Returns the ranks that own shards which are not published.
 
@@ -158,8 +158,8 @@ def ranks_missing(
         world: Number of ranks: the shards of all sets, as `in_turns` yields them, go round.
     """
     missing: set[int] = set()
-    for index, place in enumerate(islice(in_turns(sets), limits.SHARDS)):
-        if place not in published:
+    for index, id in enumerate(islice(in_turns(sets), limits.SHARDS)):
+        if id not in published:
             missing.add(index % world)
             if len(missing) == world:
                 break

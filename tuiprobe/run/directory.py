@@ -246,7 +246,7 @@ class RunDir:
             yield
 
     def refuse_no_run(self) -> None:
-        """Refuses a place that is no run, neither here nor copied without its key.
+        """Refuses a directory that is no run, neither here nor copied without its key.
 
         Raises:
             DamagedFileError: If there is no key and no `results.json`, or no permission to look.

@@ -192,7 +192,9 @@ def read_labels(directory: RunDir) -> Labels:
         raise checked.damaged("shares holds what is no share")
     return Labels(
         ids=ids,
-        shares=scipy.sparse.csr_array((shares, *_places(checked, n, k, shares.size)), shape=(n, k)),
+        shares=scipy.sparse.csr_array(
+            (shares, *_indices(checked, n, k, shares.size)), shape=(n, k)
+        ),
         annotated=checked.shaped("annotated", "u1", n, g) != 0,
         train=checked.shaped("train", "u1", n) != 0,
         category_of=_below(checked, "category_of", checked.shaped("category_of", "i8", k), g),
@@ -203,7 +205,7 @@ def read_labels(directory: RunDir) -> Labels:
     )
 
 
-def _places(
+def _indices(
     checked: CheckedArrays, n: int, k: int, count: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Returns the concept of each share, and where the shares of each image begin.

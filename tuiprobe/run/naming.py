@@ -59,8 +59,8 @@ def distinct_names(runs: Sequence[NamedRun]) -> list[str]:
     names: list[str] = []
     words: list[list[_Word]] = [[] for _ in runs]
     models = _models(runs)
-    for places in _equal(models, range(len(runs))):
-        _tell_apart(runs, words, places, _aspects())
+    for indices in _equal(models, range(len(runs))):
+        _tell_apart(runs, words, indices, _aspects())
     for model, of in zip(models, words, strict=True):
         name = f"{model} ({', '.join(word.text for word in of)})" if of else model
         if len(of) == 1 and of[0].is_directory:
@@ -94,27 +94,27 @@ _Aspect = Callable[[Sequence[NamedRun]], list[str]]
 """Returns what runs are in one aspect, in words; one that differs has another word."""
 
 
-def _equal(texts: Sequence[str], places: Iterable[int]) -> list[list[int]]:
-    """Returns the places of two or more equal texts."""
+def _equal(texts: Sequence[str], indices: Iterable[int]) -> list[list[int]]:
+    """Returns the indices of two or more equal texts."""
     equal: dict[str, list[int]] = {}
-    for text, place in zip(texts, places, strict=True):
-        equal.setdefault(text, []).append(place)
+    for text, index in zip(texts, indices, strict=True):
+        equal.setdefault(text, []).append(index)
     return [group for group in equal.values() if len(group) > 1]
 
 
 def _tell_apart(
     runs: Sequence[NamedRun],
     words: Sequence[list[_Word]],
-    places: Sequence[int],
+    indices: Sequence[int],
     aspects: Sequence[_Aspect],
 ) -> None:
-    """Adds the first word in which the runs at some places differ; then again to equal ones."""
+    """Adds the first word in which the runs of some indices differ; then again to equal ones."""
     for number, aspect in enumerate(aspects):
-        texts = aspect([runs[place] for place in places])
+        texts = aspect([runs[index] for index in indices])
         if len({*texts}) > 1:
-            for text, place in zip(texts, places, strict=True):
-                words[place].append(_Word(text, aspect in (_directories, _paths)))
-            for group in _equal(texts, places):
+            for text, index in zip(texts, indices, strict=True):
+                words[index].append(_Word(text, aspect in (_directories, _paths)))
+            for group in _equal(texts, indices):
                 _tell_apart(runs, words, group, aspects[number + 1 :])
             return
 

@@ -24,8 +24,8 @@ from tuiprobe.run.per_image import Answers, ImageValues, SetValues, read_per_ima
 from tuiprobe.run.records import SetRecord, read_plan, read_shard
 from tuiprobe.run.samples import SampleRecord, read_samples
 
-Places = NDArray[np.int64]
-"""Places of images in the columns of their `Pictures`."""
+Indices = NDArray[np.int64]
+"""Indices of images in the columns of their `Pictures`."""
 
 
 class ClassAnswers(NamedTuple):
@@ -74,17 +74,17 @@ class Pictures:
             return {}
         return read_digests(self.directory, self.record)
 
-    def select(self, places: Places) -> Pictures:
+    def select(self, indices: Indices) -> Pictures:
         """Returns the set with some of its images, in that order."""
-        return replace(self, values=self.values.select(places))
+        return replace(self, values=self.values.select(indices))
 
-    def at(self, places: Places) -> list[Prediction]:
-        """Returns images at some places, in that order."""
-        return [self._prediction(place) for place in places.tolist()]
+    def at(self, indices: Indices) -> list[Prediction]:
+        """Returns images at some indices, in that order."""
+        return [self._prediction(index) for index in indices.tolist()]
 
-    def _prediction(self, place: int) -> Prediction:
-        answers, id = self.answers, int(self.values.ids[place])
-        rows = [int(of[place]) for of in (answers.truth, answers.answer, answers.second)]
+    def _prediction(self, index: int) -> Prediction:
+        answers, id = self.answers, int(self.values.ids[index])
+        rows = [int(of[index]) for of in (answers.truth, answers.answer, answers.second)]
         label, answer, second = (None if r < 0 else class_name(self.names, r) for r in rows)
         return Prediction(
             set=self.record.name,
@@ -93,8 +93,8 @@ class Pictures:
             digest=self.digests.get(id, ""),
             label=label or self._set_name(self.samples[id].label),
             answer=answer,
-            confidence=_known(answers.uncalibrated, place),
-            calibrated=_known(answers.calibrated, place),
+            confidence=_known(answers.uncalibrated, index),
+            calibrated=_known(answers.calibrated, index),
             second=second,
         )
 
@@ -104,11 +104,11 @@ class Pictures:
             return None
         return self.record.classes[label] if label < len(self.record.classes) else f"class {label}"
 
-    def everything(self) -> Places:
-        """Returns the places of all images."""
+    def everything(self) -> Indices:
+        """Returns the indices of all images."""
         return np.arange(len(self.values.ids))
 
-    def wrong(self, label: str | None = None, answer: str | None = None) -> Places:
+    def wrong(self, label: str | None = None, answer: str | None = None) -> Indices:
         """Returns the images that the model answers wrongly, most sure first.
 
         Args:
@@ -122,13 +122,13 @@ class Pictures:
                 wrong &= np.isin(row, self._rows(name))
         return self._most_sure_first(np.flatnonzero(wrong))
 
-    def answered(self, answer: str) -> Places:
+    def answered(self, answer: str) -> Indices:
         """Returns the images that are answered as a class, most sure first."""
         return self._most_sure_first(
             np.flatnonzero(np.isin(self.answers.answer, self._rows(answer)))
         )
 
-    def least_sure(self) -> Places:
+    def least_sure(self) -> Indices:
         """Returns the images with an answer, least sure first; ties by sample id."""
         answers = np.flatnonzero(self.answers.answer >= 0)
         return answers[np.argsort(self.answers.ranking[answers], kind="stable")]
@@ -156,13 +156,13 @@ class Pictures:
         rows = self.answers.classes.tolist()
         return [row for row in rows if class_name(self.names, row) == name]
 
-    def _most_sure_first(self, places: Places) -> Places:
-        return places[np.argsort(-self.answers.ranking[places], kind="stable")]
+    def _most_sure_first(self, indices: Indices) -> Indices:
+        return indices[np.argsort(-self.answers.ranking[indices], kind="stable")]
 
 
-def _known(values: NDArray[np.float64] | None, place: int) -> float | None:
+def _known(values: NDArray[np.float64] | None, index: int) -> float | None:
     """Returns the value of an image, where there are values and it has one."""
-    return None if values is None or math.isnan(values[place]) else float(values[place])
+    return None if values is None or math.isnan(values[index]) else float(values[index])
 
 
 def read_pictures(directory: RunDir, known: ImageValues | None = None) -> dict[str, Pictures]:
@@ -217,7 +217,7 @@ def read_digests(directory: RunDir, record: SetRecord, *, partial: bool = False)
     return digests
 
 
-def differing(sets: Sequence[Pictures]) -> Places:
+def differing(sets: Sequence[Pictures]) -> Indices:
     """Returns the images on which models differ, those first that the first model is most sure of.
 
     Args:
@@ -232,5 +232,5 @@ def differing(sets: Sequence[Pictures]) -> Places:
     ]
     differ = np.any([name != names[0] for name in names], axis=0)
     by_confidence = first.least_sure()[::-1]
-    places: Places = by_confidence[differ[by_confidence]]
-    return places
+    indices: Indices = by_confidence[differ[by_confidence]]
+    return indices

@@ -24,7 +24,7 @@ from tuiprobe.results.base import ByName, Count, Many, Real, Record, mistake
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
-from tuiprobe.run.counting import ShardPlace
+from tuiprobe.run.counting import ShardId
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import (
     exists_in_run,
@@ -293,7 +293,7 @@ def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class ShardFile:
-    """The file of a shard, which has a checksum of its own and no place in the manifest.
+    """The file of a shard, which has a checksum of its own and is not in the manifest.
 
     Attributes:
         entry: The file.
@@ -325,17 +325,17 @@ class ShardFile:
         return {i: row.tobytes() for i, row in zip(images.tolist(), rows, strict=True)}
 
 
-def write_shard(shard: ShardFile, place: ShardPlace, key: str) -> None:
+def write_shard(shard: ShardFile, id: ShardId, key: str) -> None:
     """Publishes a shard, which is final after that.
 
     Args:
         shard: What it holds.
-        place: Its set and number.
+        id: Its set and number.
         key: Key of the set.
     """
     metadata = {
         "key": key,
-        "place": f"{place[0]} {place[1]}",
+        "place": f"{id[0]} {id[1]}",
         "fingerprint": shard.fingerprint.model_dump_json(),
         "pieces": str(shard.pieces),
         "skipped": json.dumps(shard.skipped),

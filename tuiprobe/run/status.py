@@ -266,7 +266,7 @@ class Status(_Part):
     ] = {}
 
     @property
-    def place(self) -> tuple[str, int] | None:
+    def shard_id(self) -> tuple[str, int] | None:
         """Set and number of the shard that is measured."""
         return None if self.set is None or self.shard is None else (self.set, self.shard)
 
@@ -370,15 +370,15 @@ class StatusWriter:
         from safetensors.numpy import save as encode_tensors
 
         arrays: Arrays = {}
-        for place, tap in taps.items():
-            name = "/".join(place)
+        for tap_key, tap in taps.items():
+            name = "/".join(tap_key)
             for kind in ("shares", "leads", "above"):
                 if (array := getattr(tap, kind)) is not None:
                     arrays[f"{name}/{kind}"] = array
         if arrays:
             file = self._run.status_file(self.rank, "safetensors")
             file.replace(encode_tensors(arrays))
-        self.update(taps={"/".join(place): tap for place, tap in taps.items()})
+        self.update(taps={"/".join(tap_key): tap for tap_key, tap in taps.items()})
 
     def _enter(self, phase: Phase, message: str) -> None:
         none = {"shard": None, "images": 0, "rate": 0.0, "eta": None, "built": 0, "to_build": 0}

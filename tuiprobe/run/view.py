@@ -297,7 +297,7 @@ class RunView:
         status = self.furthest
         if status is not None and status.phase in ("head", "probe") and status.to_build:
             return status.built, status.to_build, status.rate, status.eta
-        running = [rank.status for rank in self.ranks if rank.runs and rank.status.place]
+        running = [rank.status for rank in self.ranks if rank.runs and rank.status.shard_id]
         eta = max((status.eta for status in running if status.eta is not None), default=None)
         return self.measured, self.planned, sum(status.rate for status in running), eta
 
@@ -369,15 +369,15 @@ class RunView:
             return {}
         taps: dict[tuple[str, str], LiveTap] = {}
         for rank in self.ranks:
-            for place, tap in rank.taps.items():
-                if tap.n > (taps[place].n if place in taps else 0):
-                    taps[place] = tap
+            for key, tap in rank.taps.items():
+                if tap.n > (taps[key].n if key in taps else 0):
+                    taps[key] = tap
         return taps
 
     @property
     def ends(self) -> dict[tuple[str, int], Ends]:
         """Images at both ends by set and channel, of the first rank that has them."""
-        return {place: end for rank in reversed(self.ranks) for place, end in rank.ends.items()}
+        return {key: end for rank in reversed(self.ranks) for key, end in rank.ends.items()}
 
 
 def read_ranks(

@@ -74,22 +74,22 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Stat
     key = torch.where(rows.isfinite(), -rows if smallest else rows, -torch.inf) + 0.0
     # Images of equal id are one image.
     ids, of_image = torch.unique(ids, return_inverse=True)
-    best, positions = _best_of_each_id(key, of_image, len(ids))
+    best, lowest = _best_of_each_id(key, of_image, len(ids))
     ranked = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
     n = min(k, len(ids))
     channels = rows.shape[2]
     values = torch.full((channels, k), torch.nan, dtype=torch.float32)
     sample_ids = torch.full((channels, k), -1, dtype=torch.int64)
-    places = torch.full((channels, k), -1, dtype=torch.int32)
+    positions = torch.full((channels, k), -1, dtype=torch.int32)
     top, index = ranked.values[:n].T.cpu(), ranked.indices[:n].T.cpu()
     given = top > -torch.inf
     values[:, :n] = torch.where(given, -top if smallest else top, torch.nan).float() + 0.0
     sample_ids[:, :n] = torch.where(given, ids.cpu()[index], -1)
-    chosen = positions.cpu().gather(0, index.T).T
-    places[:, :n] = torch.where(given, chosen, -1).int()
+    chosen = lowest.cpu().gather(0, index.T).T
+    positions[:, :n] = torch.where(given, chosen, -1).int()
     return {
         name: np.ascontiguousarray(t.numpy().ravel())
-        for name, t in {"values": values, "sample_ids": sample_ids, "positions": places}.items()
+        for name, t in {"values": values, "sample_ids": sample_ids, "positions": positions}.items()
     }
 
 
@@ -103,8 +103,8 @@ def _best_of_each_id(
     best = torch.full((count, channels), -torch.inf, dtype=key.dtype, device=key.device)
     best.scatter_reduce_(0, where, highest, "amax")
     # Take the first of equal positions; max() does not guarantee that.
-    places_along = torch.arange(width, device=key.device)[None, :, None]
-    first = torch.where(key == best[of_image][:, None], places_along, width).amin(1)
+    positions_along = torch.arange(width, device=key.device)[None, :, None]
+    first = torch.where(key == best[of_image][:, None], positions_along, width).amin(1)
     positions = torch.full((count, channels), width, dtype=first.dtype, device=key.device)
     return best, positions.scatter_reduce_(0, where, first, "amin")
 
@@ -121,9 +121,9 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> StateArrays:
     shares = torch.where(counted[:, None], shares, 0.0)
     self_share = (shares * shares).sum(-1)
     # The first of equal shares, which argmax does not guarantee.
-    places = torch.arange(shares.shape[-1], device=shares.device)
+    positions = torch.arange(shares.shape[-1], device=shares.device)
     is_best = shares == shares.amax(-1, keepdim=True)
-    first = torch.where(is_best, places, shares.shape[-1]).amin(-1)
+    first = torch.where(is_best, positions, shares.shape[-1]).amin(-1)
     leading = torch.where(counted, first, -1)
     squares = (rows * rows).sum(-1)[finite_rows]
     bins = (2 * squares.log2()).floor() + 32

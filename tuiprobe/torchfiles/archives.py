@@ -148,7 +148,7 @@ class _ZipFile(TorchFile):
         return state
 
     def offset(self, storage: Storage) -> int:
-        """Returns the place of an entry's content, by its local header."""
+        """Returns the offset of an entry's content, by its local header."""
         entry = self._archive.getinfo(f"{self._root}data/{storage.key}")
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.nbytes:
             raise ValueError(f"tensor data {storage.key} of the archive are cut short")
@@ -192,21 +192,21 @@ class _LegacyFile(TorchFile):
         keys = reader.read(head)
         if not isinstance(keys, list) or set(keys) != reader.storages.keys():
             raise ValueError("it does not list the data of its tensors")
-        self._places: dict[str, int] = {}
-        place = head.tell()
+        self._offsets: dict[str, int] = {}
+        offset = head.tell()
         for key in keys:
-            self._places[key] = place + 8
-            place += 8 + reader.storages[key].nbytes
-        if place > size:
+            self._offsets[key] = offset + 8
+            offset += 8 + reader.storages[key].nbytes
+        if offset > size:
             raise ValueError("tensor data are cut short")
 
     def offset(self, storage: Storage) -> int:
-        """Returns the place that the order of the data gives."""
-        return self._places[storage.key]
+        """Returns the offset that follows from the order of the data."""
+        return self._offsets[storage.key]
 
     def data(self, storage: Storage) -> Tensor:
         """Reads the data after their number of elements; this format has no checksums."""
-        self._file.seek(self._places[storage.key] - 8)
+        self._file.seek(self._offsets[storage.key] - 8)
         (count,) = struct.unpack("<q", self._file.read(8))
         if count != storage.count:
             raise ValueError("the size of a tensor's data is stated twice, with two values")

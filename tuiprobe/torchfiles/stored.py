@@ -163,7 +163,7 @@ _MARKS = ("neg", "conj")
 """Marks of a tensor whose values are not its data."""
 
 _MARKS_AT = {"_rebuild_tensor_v2": 6, "_rebuild_tensor_v3": 7}
-"""Place of the marks among the arguments, by function."""
+"""Index of the marks among the arguments, by function."""
 
 _MAPPINGS = ("collections.OrderedDict", "collections.Counter", "collections.defaultdict")
 _TYPED_LISTS = (

@@ -194,13 +194,13 @@ class Watched(ObservedModel):
         home = next(self.model.parameters(), torch.empty(0)).device
         seen = torch.zeros(1, dtype=torch.int64, device=home)
         try:
-            place: Callable[[Any], RemovableHandle] = self.model.register_forward_pre_hook
-            self._hooks.append(Hook(self, number, ROOT, seen, place))
+            hook: Callable[[Any], RemovableHandle] = self.model.register_forward_pre_hook
+            self._hooks.append(Hook(self, number, ROOT, seen, hook))
             for index, layer in enumerate(self.layers):
-                place = layer.module.register_forward_hook
-                self._hooks.append(Hook(self, number, index, seen, place))
-            place = self.model.register_forward_hook
-            self._hooks.append(Hook(self, number, END, seen, place))
+                hook = layer.module.register_forward_hook
+                self._hooks.append(Hook(self, number, index, seen, hook))
+            hook = self.model.register_forward_hook
+            self._hooks.append(Hook(self, number, END, seen, hook))
         except BaseException as error:
             self._remove()
             if self._live is not None:

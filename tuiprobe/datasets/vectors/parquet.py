@@ -321,13 +321,13 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
                 f"{path} has no column {column!r}; its columns are {first_names(columns)}"
             )
         names: list[str] = []
-        places = np.asarray(rows, dtype=np.int64)
+        wanted = np.asarray(rows, dtype=np.int64)
         start = 0
         for batch in opened.iter_batches(_MOST_ROWS, columns=[column]):
-            if not len(places) or start > places[-1]:
+            if not len(wanted) or start > wanted[-1]:
                 break
             stop = start + batch.num_rows
-            here = places[(places >= start) & (places < stop)] - start
+            here = wanted[(wanted >= start) & (wanted < stop)] - start
             values = batch.column(0).take(pyarrow.array(here)) if len(here) else []
             names += [str(value.as_py())[:NAME_LENGTH] for value in values]
             start = stop

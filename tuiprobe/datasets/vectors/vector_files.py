@@ -130,7 +130,7 @@ def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     tensor = tensors[chosen]
     rows, channels = refuse_shape(path, [int(n) for n in tensor["shape"]], chosen)
     dtype = _refuse_type(f"{path} ({chosen})", _SAFETENSORS.get(tensor["dtype"], tensor["dtype"]))
-    first, last = (int(place) for place in tensor["data_offsets"])
+    first, last = (int(offset) for offset in tensor["data_offsets"])
     if first < 0 or last - first != rows * channels * FLOATS[dtype].itemsize:
         raise DataError(f"{path} is damaged: the header of {chosen} contradicts itself")
     offset = 8 + int(length) + first

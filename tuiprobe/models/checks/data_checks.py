@@ -107,8 +107,8 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     """
     counts = np.zeros(256, dtype=np.int64)
     deep: list[str] = []
-    for place, sample in enumerate(samples[:_MOST_TRIED]):
-        if place == _FIRST and not deep:
+    for index, sample in enumerate(samples[:_MOST_TRIED]):
+        if index == _FIRST and not deep:
             break
         try:
             content = images.read(sample)

@@ -157,7 +157,7 @@ def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) ->
     if head is not None and head.names_from and len(rows) == len(known):
         refuse_other_names(rows, known, "--classes", head.names_from)
     matched = match_classes(folders, rows)
-    if matched.places is not None or len(rows) in (0, len(folders)):
+    if matched.indices is not None or len(rows) in (0, len(folders)):
         return []
     if all(map(str.isdigit, rows)) or all(map(str.isdigit, folders)):
         return []

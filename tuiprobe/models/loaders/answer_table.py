@@ -178,21 +178,21 @@ class AnswerTable:
         for row, name in enumerate(self.answers):
             if not name:
                 continue
-            place = number[name]
-            if values[row, place] < values[row].max():
+            column = number[name]
+            if values[row, column] < values[row].max():
                 raise DataError(
                     f"{self.where(row)}: class is {plain(name)}, and another class has a higher "
                     "probability"
                 )
-            if (values[row] >= values[row, place]).sum() > 1:
-                values[row, place] = np.nextafter(values[row].max(), np.float32(np.inf))
+            if (values[row] >= values[row, column]).sum() > 1:
+                values[row, column] = np.nextafter(values[row].max(), np.float32(np.inf))
         return values
 
     def _numbers(self, classes: Sequence[str]) -> dict[str, int]:
         """Returns the number of each class that is named, which may be written otherwise."""
         names = tuple(dict.fromkeys((*self.names, *filter(None, self.answers))))
-        place = {name: number for number, name in enumerate(classes)}
-        others = [name for name in names if name not in place]
+        column_of = {name: number for number, name in enumerate(classes)}
+        others = [name for name in names if name not in column_of]
         matched = match_classes(others, classes)
         for name, number in zip(others, matched.known, strict=True):
             if number is None:
@@ -200,8 +200,8 @@ class AnswerTable:
                 where = self.where(answers.index(name)) if name in answers else self.table.source
                 near = near_names(name, classes)
                 raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
-            place[name] = number
-        return place
+            column_of[name] = number
+        return column_of
 
     def _of_confidences(
         self, number: Mapping[str, int], k: int, of_class: int | None
@@ -302,18 +302,18 @@ class AnswerTable:
             cell = cell.lower() if self.named_by == "sha256" else cell
             if sets and sets[row] not in suite.sets:
                 continue  # of a set that this run leaves out
-            places = known.get(cell) or known.get(path_key(cell), [])
-            places = [p for p in places if not sets or p[0] == sets[row]]
-            if not places:
+            matches = known.get(cell) or known.get(path_key(cell), [])
+            matches = [p for p in matches if not sets or p[0] == sets[row]]
+            if not matches:
                 near = near_names(cell, known)
                 raise DataError(f"{self.where(row)}: there is no picture {plain(cell)!r}{near}")
-            names = {name for name, _ in places}
+            names = {name for name, _ in matches}
             if len(names) > 1 and self.named_by != "sha256":
                 raise DataError(
                     f"{self.where(row)}: {plain(cell)!r} is in {len(names)} sets; name them in a "
                     "column set"
                 )
-            for name, i in places:
+            for name, i in matches:
                 before = rows[name].setdefault(i, row)
                 if before != row and not self._same_content(before, row):
                     raise DataError(

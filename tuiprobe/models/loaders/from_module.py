@@ -94,16 +94,16 @@ def parts_of_module(
     module = unwrapped_module(module)
     kind = _kind(module)
     transform, info, images = _preprocessing(module, preprocess, kind)
-    place = next((name for name, layer in module.named_modules() if layer is head), None)
+    path = next((name for name, layer in module.named_modules() if layer is head), None)
     copied = _copy(module, kind)
     vectors = ModuleOutput(copied)
     output, layers = _trial(vectors, images, kind)
     if head is not None:
-        layers = [cast(nn.Linear, copied.get_submodule(place))] if place else []
+        layers = [cast(nn.Linear, copied.get_submodule(path))] if path else []
     layer = joined_classifier(layers, sum(layer.in_features for layer in layers))
     forward: Callable[[Tensor], Tensor]
     # Where h is read is part of what is measured.
-    where, outputs = "" if head is None else f" before {place}" if place else " output", ""
+    where, outputs = "" if head is None else f" before {path}" if path else " output", ""
     if layer is not None:
         width, forward = layer.in_features, BeforeLayers(copied, layers)
     else:

@@ -286,7 +286,7 @@ class TextSide(nn.Module):
         self.model = model
         custom = isinstance(model, open_clip.CustomTextCLIP)
         tower = model.text if custom else model
-        self._place = "model.text." if custom else "model."
+        self._prefix = "model.text." if custom else "model."
         self.lengths = _lengths(tower) if custom or isinstance(model, open_clip.CLIP) else None
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -299,12 +299,12 @@ class TextSide(nn.Module):
         tokens = tokens.to(next(self.parameters()).device)
         if self.lengths is None:
             return self.forward(tokens).float()
-        length, place = tokens.shape[1], self._place
+        length, prefix = tokens.shape[1], self._prefix
         cut = {
-            f"{place}positional_embedding": self.get_parameter(f"{place}positional_embedding")[
+            f"{prefix}positional_embedding": self.get_parameter(f"{prefix}positional_embedding")[
                 :length
             ],
-            f"{place}attn_mask": self.get_buffer(f"{place}attn_mask")[:length, :length],
+            f"{prefix}attn_mask": self.get_buffer(f"{prefix}attn_mask")[:length, :length],
         }
         embeddings: Tensor = torch.func.functional_call(self, cut, (tokens,))
         return embeddings.float()

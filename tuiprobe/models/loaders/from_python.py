@@ -28,19 +28,19 @@ def load(request: ModelRequest) -> Encoder:
         UsageError: If there is no such name, or it stands for something else.
         RunError: If the user's code fails.
     """
-    place, _, name = request.rest.rpartition(":")
-    if not place or not name:
+    source, _, name = request.rest.rpartition(":")
+    if not source or not name:
         raise UsageError(
             f"{request.name!r} names no object of a file; write py:FILE.py:NAME or py:MODULE:NAME"
         )
-    file = expand_home(place) if place.endswith(".py") else None
+    file = expand_home(source) if source.endswith(".py") else None
     folder = Path.cwd() if file is None else file.absolute().parent
     sys.path.insert(0, str(folder))  # as `python FILE` does
     try:
-        module = importlib.import_module(place) if file is None else _run(file)
+        module = importlib.import_module(source) if file is None else _run(file)
         names = [public for public in vars(module) if not public.startswith("_")]
         if not hasattr(module, name):
-            raise UsageError(f"{place} has no {name!r}{near_names(name, names)}")
+            raise UsageError(f"{source} has no {name!r}{near_names(name, names)}")
         model = getattr(module, name)
         if isinstance(model, type):
             raise UsageError(f"{request.name} is a class; name an object of it with its weights")
@@ -50,7 +50,7 @@ def load(request: ModelRequest) -> Encoder:
     except TuiprobeError:
         raise
     except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise UsageError(f"cannot import {place!r} for {request.name}: {error}") from error
+        raise UsageError(f"cannot import {source!r} for {request.name}: {error}") from error
     except (Exception, SystemExit) as error:  # a script may end itself
         raise RunError(f"{request.name} failed: {in_words(error)}") from error
     finally:

@@ -221,7 +221,7 @@ def _check_name(name: TimmName, *, random: bool) -> None:
 
 def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo, Checkpoint]:
     """Returns the model with its weights, what they are, and the file; it is empty without one."""
-    kind, _, place = name.architecture.partition(":")
+    kind, _, source = name.architecture.partition(":")
     if request.checkpoint is not None:
         return _from_file(request, name, request.checkpoint, "checkpoint", str(request.checkpoint))
     if request.untrained:
@@ -232,9 +232,9 @@ def _model(request: ModelRequest, name: TimmName) -> tuple[Any, WeightsInfo, Che
             Checkpoint({}),
         )
     if kind == "local-dir":
-        return _from_file(request, name, _in_folder(Path(place)), "checkpoint", str(Path(place)))
+        return _from_file(request, name, _in_folder(Path(source)), "checkpoint", str(Path(source)))
     if kind == "hf-hub":
-        return _from_file(request, name, _in_repository(place), "pretrained", place)
+        return _from_file(request, name, _in_repository(source), "pretrained", source)
     spec = f"timm:{name.architecture}"
     check_reachable(spec)
     resolve(lambda: _fetch_weights(name.architecture), name=spec)

@@ -53,9 +53,9 @@ def load(request: ModelRequest) -> Encoder:
         WeightsError: If files are missing, do not fit, or would run code.
     """
     library = _library()
-    folder, place = _located(request.name, request.rest)
-    architecture = _architecture(folder, place)
-    _check_weights(folder, place)
+    folder, where = _located(request.name, request.rest)
+    architecture = _architecture(folder, where)
+    _check_weights(folder, where)
     dual = architecture in _DUAL
     options = {"dtype": torch.float32, "output_loading_info": True, **_AS_DATA}
     pickles = [] if _has_safetensors(folder) else sorted(folder.glob(_PICKLES))
@@ -73,22 +73,22 @@ def load(request: ModelRequest) -> Encoder:
                 model, report = auto.from_pretrained(folder, use_safetensors=True, **options)
             processor = library.AutoImageProcessor.from_pretrained(folder, **_AS_DATA)
     except Exception as error:  # A third-party configuration can fail in any way.
-        raise WeightsError(f"{place} cannot be loaded: {first_line(error)}") from error
+        raise WeightsError(f"{where} cannot be loaded: {first_line(error)}") from error
     problems = {kind: sorted(map(str, names)) for kind, names in report.items() if names}
     if problems:
         causes = (f"{kind.replace('_', ' ')} {first_names(n)}" for kind, n in problems.items())
-        raise WeightsError(f"the weights of {place} do not fit {architecture}: {'; '.join(causes)}")
+        raise WeightsError(f"the weights of {where} do not fit {architecture}: {'; '.join(causes)}")
     parts = parts_of_module(model, preprocess=processor)
     if dual:
-        parts |= _dual_parts(parts["module"], folder, place)
+        parts |= _dual_parts(parts["module"], folder, where)
     elif parts["classifier"] is None:
-        raise UsageError(f"{place} ends in no linear classifier; its h is not defined")
+        raise UsageError(f"{where} ends in no linear classifier; its h is not defined")
     kind = "checkpoint" if _is_local(request.rest) else "pretrained"
-    source = f"image processor of {place}: {parts['preprocessing'].source}"
+    source = f"image processor of {where}: {parts['preprocessing'].source}"
     parts |= {
         "name": request.name,
         "architecture": architecture,
-        "weights": parts["weights"].model_copy(update={"kind": kind, "source": place}),
+        "weights": parts["weights"].model_copy(update={"kind": kind, "source": where}),
         "preprocessing": parts["preprocessing"].model_copy(update={"source": source}),
         "loader": "transformers",
     }
@@ -139,7 +139,7 @@ def _located(spec: str, rest: str) -> tuple[Path, str]:
     return folder if _has_safetensors(folder) else cached((_PICKLES,)), rest
 
 
-def _architecture(folder: Path, place: str) -> str:
+def _architecture(folder: Path, where: str) -> str:
     """Returns the class of a checkpoint, whose configuration runs no code.
 
     Raises:
@@ -162,18 +162,18 @@ def _architecture(folder: Path, place: str) -> str:
             )
     config = contents.get("config.json")
     if config is None:
-        step = f"{place} holds no config.json; it is no checkpoint of transformers"
+        step = f"{where} holds no config.json; it is no checkpoint of transformers"
         raise WeightsError(step_for(folder) or step)
     if contents.keys().isdisjoint(_PROCESSORS):
         raise WeightsError(
-            f"{place} holds no preprocessor_config.json, so what its images go through is not "
+            f"{where} holds no preprocessor_config.json, so what its images go through is not "
             "known: save the image processor into it (processor.save_pretrained)"
         )
     named = config.get("architectures") if isinstance(config, dict) else None
     architecture = str(named[0]) if isinstance(named, list) and named else "no named model"
     if architecture not in _DUAL and "ForImageClassification" not in architecture:
         raise UsageError(
-            f"{place} is {architecture}; image classifiers, CLIP, SigLIP and SigLIP 2 of one input "
+            f"{where} is {architecture}; image classifiers, CLIP, SigLIP and SigLIP 2 of one input "
             "size are loaded by name. In Python, pass any other model to tuiprobe.probe"
         )
     return architecture
@@ -204,19 +204,19 @@ def _class(library: Any, architecture: str) -> Any:
     return built
 
 
-def _check_weights(folder: Path, place: str) -> None:
+def _check_weights(folder: Path, where: str) -> None:
     """Refuses a checkpoint without weights that are read, and damaged ones of the hub's cache."""
     files = [*folder.glob("model*.safetensors"), *folder.glob(_PICKLES)]
     if not files or not (_has_safetensors(folder) or any(f.suffix == ".bin" for f in files)):
         raise WeightsError(
-            f"{place} holds no {_WEIGHTS[0]}, nor {_PICKLES}: load the model where you trust it, "
+            f"{where} holds no {_WEIGHTS[0]}, nor {_PICKLES}: load the model where you trust it, "
             "and save it again with save_pretrained"
         )
     for file in files:
         verified(file)
 
 
-def _dual_parts(model: Any, folder: Path, place: str) -> dict[str, Any]:
+def _dual_parts(model: Any, folder: Path, where: str) -> dict[str, Any]:
     """Returns the arguments of `Encoder` that a model with a text tower changes."""
     clip = hasattr(model, "visual_projection")
     tower = model.vision_model
@@ -226,7 +226,7 @@ def _dual_parts(model: Any, folder: Path, place: str) -> dict[str, Any]:
         "extra_taps": {PRE_PROJECTION: DerivedTap(tower.post_layernorm, _unchanged)}
         if clip
         else {},
-        "text": _text_tower(model, folder, place, clip),
+        "text": _text_tower(model, folder, where, clip),
     }
 
 
@@ -235,7 +235,7 @@ def _unchanged(output: object) -> Tensor:
     return output
 
 
-def _text_tower(model: Any, folder: Path, place: str, clip: bool) -> TextTower:
+def _text_tower(model: Any, folder: Path, where: str, clip: bool) -> TextTower:
     config = model.config.text_config
     made: list[Any] = []
 
@@ -246,7 +246,7 @@ def _text_tower(model: Any, folder: Path, place: str, clip: bool) -> TextTower:
                     tokenizer = _library().AutoTokenizer.from_pretrained(folder, **_AS_DATA)
             except Exception as error:
                 raise WeightsError(
-                    f"the tokenizer of {place} cannot be loaded ({first_line(error)}); pass --head "
+                    f"the tokenizer of {where} cannot be loaded ({first_line(error)}); pass --head "
                     "FILE"
                 ) from error
             made.append(tokenizer)
@@ -271,7 +271,7 @@ def _text_tower(model: Any, folder: Path, place: str, clip: bool) -> TextTower:
         return ends.argmax(dim=1) + 1  # as the library pools; 2 stands in old configurations
 
     scale, bias = trained_scale(model)
-    tokenizer = f"tokenizer of {place}"
+    tokenizer = f"tokenizer of {where}"
     if clip and config.vocab_size == _CLIP_VOCABULARY:
         tokenizer = "CLIP's byte-pair tokenizer"
     elif not clip:
@@ -301,8 +301,8 @@ def _canonical(prompt: str) -> str:
 def _fetch(spec: str, rest: str) -> list[Path]:
     """Caches the files of a repository."""
     _library()
-    folder, place = _located(spec, rest)
-    _check_weights(folder, place)
+    folder, where = _located(spec, rest)
+    _check_weights(folder, where)
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 

@@ -61,11 +61,11 @@ def locate(request: ModelRequest) -> OpenClipSource:
         UsageError: If the architecture or the activation is unknown.
         WeightsError: If no weights are named, or they need another activation.
     """
-    kind, _, place = request.rest.partition(":")
+    kind, _, where = request.rest.partition(":")
     if kind == "local-dir":
-        return _from_folder(request.rest, Path(place))
+        return _from_folder(request.rest, Path(where))
     if kind == "hf-hub":
-        return _from_hub(request.rest, place)
+        return _from_hub(request.rest, where)
     return _from_registry(request)
 
 
@@ -148,8 +148,8 @@ def _from_folder(model_name: str, folder: Path) -> OpenClipSource:
         raise WeightsError(f"{folder} holds no {CONFIG_FILE}; it is no open_clip model folder")
 
     def preference(file: Path) -> tuple[int, bool, str]:
-        place = _FILES.index(file.name) if file.name in _FILES else len(_FILES)
-        return place, file.suffix != ".safetensors", file.name
+        rank = _FILES.index(file.name) if file.name in _FILES else len(_FILES)
+        return rank, file.suffix != ".safetensors", file.name
 
     def find() -> Path:
         files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES]

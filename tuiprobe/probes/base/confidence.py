@@ -107,7 +107,7 @@ class Logits:
         self._cached = list(self._computed()) if small else None
 
     def blocks(self) -> Iterator[tuple[slice, Float32]]:
-        """Yields blocks of logits less the highest of each image, with their places; read only."""
+        """Yields blocks of logits less the highest of each image, with their indices; read only."""
         yield from self._computed() if self._cached is None else self._cached
 
     def _computed(self) -> Iterator[tuple[slice, Float32]]:

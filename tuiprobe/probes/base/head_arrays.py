@@ -277,7 +277,7 @@ def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> tuple[int, int]:
     """Counts the images whose class is among the answers of the k highest rows.
 
     Returns:
-        The images on which it is, and those on which a tie over the last of the k places hides
+        The images on which it is, and those on which a tie over the last of the k answers hides
         whether it is, as where a table holds one answer for each image.
     """
     answers, labels = answers_of(images, head.weight.shape[0]), np.asarray(images.labels)

@@ -199,19 +199,19 @@ def _answers(
         logits: Of the images whose representation has a length.
         images: All images.
         temperature: Of the probabilities; None where none was fitted.
-        order: Places of the images, in the order that is wanted.
+        order: Indices of the images, in the order that is wanted.
         run: Their run.
     """
     table = run.plan.model.representation == "none"
-    places, n = np.flatnonzero(finite_and_nonzero(images)), len(images.features)
+    usable, n = np.flatnonzero(finite_and_nonzero(images)), len(images.features)
     numbers, first = np.unique(logits.classes, return_index=True)
     rows = logits.rows[first].astype(np.int32)  # the first row of each class
     answer, second, truth = (np.full(n, -1, dtype=np.int32) for _ in range(3))
     confidence = np.full(n, np.nan)
     scores = logits.confidences(1.0 if temperature is None else temperature)
-    answer[places] = rows[np.searchsorted(numbers, scores.answer)]
+    answer[usable] = rows[np.searchsorted(numbers, scores.answer)]
     if has_confidence(run):
-        confidence[places] = scores.confidence
+        confidence[usable] = scores.confidence
     for span, block in logits.blocks():
         answered = logits.classes == scores.answer[span, None]
         others = np.where(answered, -np.inf, block)
@@ -219,7 +219,7 @@ def _answers(
         none = answered.all(axis=1)
         if table:  # it does not tell equal classes apart
             none |= (others == others.max(axis=1, keepdims=True)).sum(axis=1) > 1
-        second[places[span]] = np.where(none, -1, rows[next_row])
+        second[usable[span]] = np.where(none, -1, rows[next_row])
     if images.labels is not None:
         at = np.searchsorted(numbers, images.labels).clip(max=numbers.size - 1)
         truth = np.where(numbers[at] == images.labels, rows[at], -1).astype(np.int32)

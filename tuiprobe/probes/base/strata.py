@@ -24,7 +24,7 @@ _STEPS = 60
 
 
 def by_confidence(confidence: Float64) -> list[Int64]:
-    """Returns the places of the pictures of each stratum, of lowest confidence first."""
+    """Returns the indices of the pictures of each stratum, of lowest confidence first."""
     return np.array_split(np.argsort(confidence, kind="stable"), STRATA)
 
 

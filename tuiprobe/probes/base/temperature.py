@@ -55,7 +55,7 @@ def fit_temperature(
     """Returns the temperature that minimises the negative log-likelihood of the labels.
 
     Args:
-        blocks: Yields logits with the highest of each image at 0, with their places.
+        blocks: Yields logits with the highest of each image at 0, with their indices.
         labels: [n].
         classes: [K'], the class of each row.
         counted: [n], the images that count; None for all.

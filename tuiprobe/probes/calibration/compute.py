@@ -224,7 +224,7 @@ def probe_calibration(
 def _wrong_answers(
     logits: Logits, scores: Confidences, names: Sequence[str], name: str | None
 ) -> list[tuple[int, str]]:
-    """Returns places of wrongly answered images and their answers, most sure first.
+    """Returns indices of wrongly answered images and their answers, most sure first.
 
     Args:
         logits: Of a labelled set.
@@ -237,8 +237,8 @@ def _wrong_answers(
     labels = np.searchsorted(classes, np.asarray(logits.set.labels))
     answers = np.searchsorted(classes, scores.answer)
     is_class = np.array([name in (None, each) for each in called])
-    places = np.flatnonzero(is_class[labels] & (answers != labels))
-    surest = places[np.argsort(-scores.confidence[places], kind="stable")][:PICTURES]
+    mistakes = np.flatnonzero(is_class[labels] & (answers != labels))
+    surest = mistakes[np.argsort(-scores.confidence[mistakes], kind="stable")][:PICTURES]
     return [(int(row), called[answers[row]]) for row in surest]
 
 

@@ -100,11 +100,11 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 def _confidence_line(result: Calibration) -> Iterator[Text]:
     """Yields how far confidence is off in distribution and over the shifts, before and after."""
     first, *shifts = result.sets
-    places = f"on {first.data}", f"over {count_of(len(shifts), 'shift')}"
+    sets = f"on {first.data}", f"over {count_of(len(shifts), 'shift')}"
     first_before, shifts_before = first.gap_before, _mean([row.gap_before for row in shifts])
     first_after, shifts_after = first.gap, _mean([row.gap for row in shifts])
-    before = _gaps((first_before, shifts_before), places)
-    after = _gaps((first_after, shifts_after), places, bare="points" in before)
+    before = _gaps((first_before, shifts_before), sets)
+    after = _gaps((first_after, shifts_after), sets, bare="points" in before)
     if before and after and before != after:
         yield (f"Confidence is on average {before}; after temperature scaling {after}.",)
     elif before or after:
@@ -117,21 +117,21 @@ def _mean(gaps: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _gaps(gaps: Sequence[float | None], places: Sequence[str], bare: bool = False) -> str:
-    """Returns by how much confidence is too high or too low at each place; empty if unknown.
+def _gaps(gaps: Sequence[float | None], sets: Sequence[str], bare: bool = False) -> str:
+    """Returns by how much confidence is too high or too low on each set; empty if unknown.
 
     Args:
         gaps: Mean confidence less accuracy; None where it is not known.
-        places: Of each gap.
+        sets: Of each gap.
         bare: Whether the unit was named before; else the first number has it.
     """
     words = []
-    for gap, place in zip(gaps, places, strict=True):
+    for gap, where in zip(gaps, sets, strict=True):
         if gap is not None and abs(gap) < RIGHT:
-            words.append(f"right {place}")
+            words.append(f"right {where}")
         elif gap is not None:
             amount = number(abs(gap), "points", bare=bare)
-            words.append(f"{amount} too {'high' if gap > 0 else 'low'} {place}")
+            words.append(f"{amount} too {'high' if gap > 0 else 'low'} {where}")
             bare = True
     return ", ".join(words)
 

@@ -271,7 +271,7 @@ class DirectionConcepts(Frozen):
     """The concepts that a leading direction separates best.
 
     Attributes:
-        index: Its place by singular value, or by variance for principal components.
+        index: Its rank by singular value, or by variance for principal components.
         concepts: Best first.
         largest: Images with the largest projection on it, largest first.
         smallest: Images with the smallest projection on it, smallest first.

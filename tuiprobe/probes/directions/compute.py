@@ -33,7 +33,7 @@ class Direction(Frozen):
     """One privileged direction: a right singular vector of the head.
 
     Attributes:
-        index: Place by singular value, from 0.
+        index: Rank by singular value, from 0.
         singular_value: s_i.
         importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
         outlier_share: Part of the direction's squared length on the outlier channels; None

@@ -176,10 +176,10 @@ def _leading(basis: Basis) -> Table:
 
 def _importances(basis: Basis) -> Chart:
     """Returns the share of the importance of every direction, in the order of singular values."""
-    places, total = range(len(basis.importances)), sum(basis.importances)
+    indices, total = range(len(basis.importances)), sum(basis.importances)
     bars = Series(
         name="share of the importance",
-        x=tuple(float(i) for i in places),
+        x=tuple(float(i) for i in indices),
         y=tuple(importance / (total or 1.0) for importance in basis.importances),
         mark="bars",
     )
@@ -190,7 +190,7 @@ def _importances(basis: Basis) -> Chart:
         y_label="share of the importance",
         series=(bars,),
         y_unit="share",
-        ticks=tuple(str(i) for i in places),
+        ticks=tuple(str(i) for i in indices),
         note=f"All together {number(total)}; shares are of this sum.",
     )
 

@@ -244,7 +244,7 @@ def _carried(mix: ClassMix, data: str) -> str:
     """Returns which classes are answered more often than they are labels in distribution."""
     names = [f"“{shares.name}”" for shares in mix.carriers]
     answers, labels = (
-        numbers.number(sum(shares), "share", places=0)
+        numbers.number(sum(shares), "share", decimals=0)
         for shares in zip(*((of.answers, of.labels) for of in mix.carriers), strict=True)
     )
     return f"{answers} of the answers on {data} are {listed(names)}, in distribution {labels}"

@@ -122,7 +122,7 @@ class _Cells:
     """
 
     def __init__(self, scores: Float64, right: Bool, others: Float64, most: int) -> None:
-        values, place = np.unique(scores, return_inverse=True)
+        values, inverse = np.unique(scores, return_inverse=True)
         cell = np.arange(values.size) * min(most, values.size) // values.size
         first = np.flatnonzero(np.diff(cell, prepend=-1))
         last = np.append(first[1:], values.size) - 1
@@ -130,7 +130,7 @@ class _Cells:
         self._under = np.searchsorted(ranked, values[first], side="left") / others.size
         self._within = np.searchsorted(ranked, values[last], side="right") / others.size
         self.counts = np.stack(
-            [np.bincount(cell[place[kind]], minlength=first.size) for kind in (right, ~right)]
+            [np.bincount(cell[inverse[kind]], minlength=first.size) for kind in (right, ~right)]
         )
 
     def below(self, weights: Float64, wrong: Float64) -> Float64:

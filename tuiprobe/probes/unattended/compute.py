@@ -195,8 +195,8 @@ def above_thresholds(confidence: Float64, right: Bool) -> list[Above]:
     wrong = np.concatenate([[0], np.cumsum(~right[order])])
     tested = []
     for step in range(1, STEPS):
-        if place := floor(step * n / STEPS + 0.5):
-            threshold = float(ranked[place - 1])
+        if rank := floor(step * n / STEPS + 0.5):
+            threshold = float(ranked[rank - 1])
             images = int(np.searchsorted(-ranked, -threshold))
             tested.append(Above(threshold, images, int(wrong[images])))
     return [*tested, Above(None, n, int(wrong[n]))]

@@ -218,7 +218,7 @@ class LabelScreen(ProbeScreen):
         if picture is None:
             return LabelView(state, last, None)
         try:
-            image = labelling.image(picture.place)
+            image = labelling.image(picture.index)
         except TuiprobeError as error:
             return LabelView(state, last, picture, reason=str(error))
         image.thumbnail((LARGEST, LARGEST))
@@ -314,7 +314,7 @@ class LabelScreen(ProbeScreen):
         """Gives the picture on the screen a label."""
         picture = self.picture
         if picture is not None and label is not None:
-            self._start_change(lambda labelling: labelling.label(picture.place, label))
+            self._start_change(lambda labelling: labelling.label(picture.index, label))
 
     def action_choose(self, number: int) -> None:
         """Takes the answer of this number."""

@@ -27,7 +27,7 @@ from tuiprobe.plaintext import holds_all, listed
 from tuiprobe.report.reading import picture_file
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.pictures import Pictures, Places, differing, read_pictures
+from tuiprobe.run.pictures import Indices, Pictures, differing, read_pictures
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert_lines
@@ -47,14 +47,14 @@ class PictureRow:
         data: The set.
         name: What they share, such as their class.
         count: How many there are, or how many of them are right.
-        places: The pictures.
+        indices: The pictures.
         by_answer: Whether they are of one class, and shown by what they are called.
     """
 
     data: str
     name: str
     count: str
-    places: Places
+    indices: Indices
     by_answer: bool = False
 
 
@@ -66,8 +66,8 @@ def picture_rows(sets: Sequence[Pictures]) -> Iterator[PictureRow]:
     """
     first, data = sets[0], sets[0].record.name
     if len(sets) > 1:
-        places = differing(sets)
-        yield PictureRow(data, "models differ", f"{len(places):,}", places)
+        indices = differing(sets)
+        yield PictureRow(data, "models differ", f"{len(indices):,}", indices)
     classes = first.by_class()
     if classes:
         wrong = first.wrong()
@@ -117,18 +117,18 @@ class PictureSets:
 
     def shown(self, row: PictureRow) -> tuple[str, PictureGroups, Content]:
         """Returns the title of a row, its pictures, and how many of them each model has right."""
-        places = row.places[:SHOWN]
+        indices = row.indices[:SHOWN]
         several = len(self._models) > 1
         groups: dict[str, list[Picture]] = {ONLY.format(model): [] for model in self._models}
-        answers = (pictures.at(places) for pictures in self._sets[row.data])
+        answers = (pictures.at(indices) for pictures in self._sets[row.data])
         for predictions in zip(*answers, strict=True):
             heading = f"called {predictions[0].answer}" if row.by_answer else row.name
             if several:
                 called = f"{self._models[0]}: {predictions[0].answer}"
                 heading = called if row.by_answer else self._who_is_right(predictions)
             groups.setdefault(heading, []).append(self._picture(predictions))
-        more = f", {SHOWN} of them shown" if len(row.places) > SHOWN else ""
-        title = f"{row.data}, {row.name}: {len(row.places):,} pictures{more}"
+        more = f", {SHOWN} of them shown" if len(row.indices) > SHOWN else ""
+        title = f"{row.data}, {row.name}: {len(row.indices):,} pictures{more}"
         filled = [(heading, pictures) for heading, pictures in groups.items() if pictures]
         return title, filled, inert_lines(self._right_counts(row))
 
@@ -136,10 +136,10 @@ class PictureSets:
         """Yields how many of the pictures each model has right, where labels are."""
         for model, pictures in zip(self._models, self._sets[row.data], strict=False):
             answers = pictures.answers
-            truth, answer = (values[row.places] for values in (answers.truth, answers.answer))
+            truth, answer = (values[row.indices] for values in (answers.truth, answers.answer))
             if (truth >= 0).any():
                 right = int(((truth >= 0) & (truth == answer)).sum())
-                yield f"{model}: right on {right:,} of these {len(row.places):,}"
+                yield f"{model}: right on {right:,} of these {len(row.indices):,}"
 
     def _who_is_right(self, answers: Sequence[Prediction]) -> str:
         """Returns which models answer a picture with its label."""

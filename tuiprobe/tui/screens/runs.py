@@ -21,7 +21,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
-from tuiprobe.results.base import places_of
+from tuiprobe.results.base import decimals_of
 from tuiprobe.run.deletion import delete_run, left_files_line
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import SORTS, list_runs, matches
@@ -106,9 +106,9 @@ def run_cells(
         f"{changed:%m-%d %H:%M}" if changed.year == this_year else f"{changed:%Y-%m-%d}",
         f"{sign(row)} {row.word}{part}".rstrip(),
         _on_target(row),
-        row.summary.accuracy.point(places=accuracy),
-        row.summary.shifts.point(places=shifts),
-        row.summary.kurtosis.point(places=kurtosis),
+        row.summary.accuracy.point(decimals=accuracy),
+        row.summary.shifts.point(decimals=shifts),
+        row.summary.kurtosis.point(decimals=kurtosis),
         row.summary.outcome or "-",
     ]
 
@@ -253,7 +253,7 @@ class RunsScreen(FilteredScreen):
             *((row.summary.accuracy, row.summary.shifts, row.summary.kurtosis) for row in rows),
             strict=True,
         )
-        self._decimals = tuple(map(places_of, columns)) or (None, None, None)
+        self._decimals = tuple(map(decimals_of, columns)) or (None, None, None)
         self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.empty = (
             "No run matches. esc clears the filter."

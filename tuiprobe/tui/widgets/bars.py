@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.results.base import places_of
+from tuiprobe.results.base import decimals_of
 from tuiprobe.tui.text import fitted, inert_lines
 from tuiprobe.tui.widgets.forest import axis
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
@@ -76,8 +76,8 @@ def bar_lines(chart: Chart, width: int) -> list[str]:
     if bars is None:
         return []
     values, names = bars.y[:BARS], [plain(name) for name in chart.ticks[:BARS]]
-    places, end = places_of(values, chart.y_unit), axis_end(max(bars.y, default=0.0))
-    texts = [number(value, chart.y_unit, places=places) for value in values]
+    decimals, end = decimals_of(values, chart.y_unit), axis_end(max(bars.y, default=0.0))
+    texts = [number(value, chart.y_unit, decimals=decimals) for value in values]
     head, tail = max(map(cell_len, names), default=0), max(map(len, texts), default=0)
     room = max(width - head - tail - 2, 1)
     return [
@@ -221,7 +221,7 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         cursor = "▸" if channel == self.channel else " "
         mark = "▲" if channel in channels.outliers else " "
         figures = (
-            number(None if values is None else float(values[channel]), "share", places=1)
+            number(None if values is None else float(values[channel]), "share", decimals=1)
             for values in (channels.shares, channels.above, channels.leads)
         )
         drawn = bar(float(channels.shares[channel]) / channels.top, self.columns[1].width)
@@ -238,7 +238,7 @@ class ChannelBars(RowTable[int], inherit_bindings=False):
         elif channels is not None and y == shown + 1 and shown < len(channels.shares):
             rest = float(channels.shares.sum() - channels.shares[list(self.rows)].sum())
             others = len(channels.shares) - shown
-            text = f"   … {others:,} more, together {number(rest, 'share', places=1)}"
+            text = f"   … {others:,} more, together {number(rest, 'share', decimals=1)}"
         style = self.get_component_rich_style("bars--dim")
         return Strip([Segment(fitted(text, self.size.width), style)], self.size.width)
 

@@ -88,8 +88,8 @@ def axis(width: int, ends: tuple[float, float] = (0.0, 1.0), unit: str = "share"
     for part in (0.0, 1.0, 0.5, 0.25, 0.75):
         value = first + part * (last - first)
         points, coarse = unit == "points", last - first >= ROOMY
-        places = None if unit == "none" else 0 if coarse else 1
-        text = number(value, unit, signed=points, bare=points, places=places)
+        decimals = None if unit == "none" else 0 if coarse else 1
+        text = number(value, unit, signed=points, bare=points, decimals=decimals)
         text = text if value else "0"
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if not "".join(cells[max(start - 1, 0) : start + len(text) + 1]).strip():
