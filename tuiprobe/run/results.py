@@ -128,7 +128,7 @@ class Summary(Frozen):
         title, model, data = (encodable(text)[:LONGEST_TEXT] for text in (title, model, data))
         return cls(
             title=title, partial=True, model=model, data=data, source=data, kind=None,
-            images=images, planned=0, outcome="", accuracies=(),
+            images=images, planned=0, outcome="", accuracies=(), doubts=(),
             **{figure.field: _NO_RESULTS for figure in LISTED},
         )  # fmt: skip
 
