@@ -153,7 +153,7 @@ def _kind(mode: int) -> str:
 
 
 def similar_folder(missing: Path) -> Path | None:
-    """Returns the folder that a path without a folder probably means; None if none is similar.
+    """Returns the folder that a path without a folder probably means.
 
     It differs in the first part of the path that is missing; what follows is kept if it is there.
     """
@@ -299,7 +299,7 @@ class Entry:
         return self.status() is not None
 
     def modified(self) -> int | None:
-        """Returns its modification time in nanoseconds; None if there is no such file."""
+        """Returns its modification time in nanoseconds."""
         status = self.status()
         return None if status is None else status.st_mtime_ns
 

@@ -128,7 +128,7 @@ _DROPPABLE = ("inactive_file", "active_file", "slab_reclaimable")
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Returns how many bytes can be allocated without swapping; None if nothing says so.
+    """Returns how many bytes can be allocated without swapping.
 
     Args:
         root: Where `proc` is, and the mounted control groups.

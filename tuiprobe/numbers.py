@@ -23,7 +23,7 @@ SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
 """What is written behind a number; other units stand there themselves, as in 36.4 dB."""
 
 Span: TypeAlias = "tuple[float | None, float | None, float | None]"
-"""A value, and the ends of its interval; None where there is none."""
+"""A value, and the ends of its interval."""
 
 _MINUS = "\N{MINUS SIGN}"
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"

@@ -180,14 +180,14 @@ class OptionField:
 
     @property
     def shown_default(self) -> str:
-        """The default in words; empty if there is nothing to say about it."""
+        """The default in words."""
         if self.option.unset:
             return self.option.unset
         nothing = self.required or self.default is None or self.many or self.kind is bool
         return "" if nothing else str(self.default)
 
     def problem(self, text: str) -> str:
-        """Returns why `text` is not a valid value, in one sentence; empty if it is valid."""
+        """Returns why `text` is not a valid value, in one sentence."""
         if self.choices and text not in self.choices:
             return f"give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):

@@ -131,7 +131,7 @@ def encodable(text: str) -> str:
 
 
 def undecodable(text: str) -> str:
-    r"""Returns the bytes of a file name that are not UTF-8, in words; empty if there are none.
+    r"""Returns the bytes of a file name that are not UTF-8, in words.
 
     >>> undecodable("caf\udce9"), undecodable("Löwe")
     ('the byte 0xe9', '')

@@ -107,7 +107,7 @@ class Registry(Generic[Plugin]):
         return tuple(self._builtin)
 
     def builtin(self, name: str) -> Plugin | None:
-        """Returns a built-in part; None if there is none of that name.
+        """Returns a built-in part.
 
         Use only this for a name that does not come from the user's own command line: it never runs
         code of another package.
@@ -121,7 +121,7 @@ class Registry(Generic[Plugin]):
         return part
 
     def get(self, name: str) -> Plugin | None:
-        """Returns the part with this name, built-in ones first; None if there is none.
+        """Returns the part with this name, built-in ones first.
 
         Raises:
             UsageError: If several packages register the name.

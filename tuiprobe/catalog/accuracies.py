@@ -44,7 +44,7 @@ _PRETRAININGS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelAccuracies:
-    """Accuracies of one model, as fractions; None where its table has no figure.
+    """Accuracies of one model, as fractions.
 
     Attributes:
         table: `open_clip`, `timm` or `testbed`.

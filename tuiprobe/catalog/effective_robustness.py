@@ -195,7 +195,7 @@ def family_of_row(row: ModelAccuracies) -> str:
 
 
 def mean_of(target: Sequence[str], shifts: Mapping[str, float | None]) -> float | None:
-    """Returns the mean accuracy over the target shifts; None if one is missing."""
+    """Returns the mean accuracy over the target shifts."""
     values = [shifts.get(shift) for shift in target]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) and known else None
@@ -312,7 +312,7 @@ def effective_robustness(
     shifts: Mapping[str, float | None],
     images: Mapping[str, int] = IMAGES,
 ) -> RobustnessByBaseline | None:
-    """Returns the ER of a model with its two intervals; None if an accuracy is missing.
+    """Returns the ER of a model with its two intervals.
 
     Args:
         line: The baseline.

@@ -49,7 +49,7 @@ def imagenet_templates() -> tuple[str, ...]:
 
 
 def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns the ImageNet-1k label of each class of a data set; None if it is not ImageNet's.
+    """Returns the ImageNet-1k label of each class of a data set.
 
     Accepts WordNet ids, a subset of them (ImageNet-A and -R), and the numbered folders of
     ImageNet-V2 in any order (a string sort gives 0, 1, 10, 100, 101). Also accepts 1,000 names in

@@ -36,9 +36,9 @@ class Missing:
 
     Attributes:
         model: The model, as the user typed it.
-        tower: Bytes of its image tower in float32, the least that its file holds; None if unknown.
+        tower: Bytes of its image tower in float32, the least that its file holds.
         weights: Where the weights are.
-        size: Bytes of their file, if somebody asked; None if unknown.
+        size: Bytes of their file, if somebody asked.
     """
 
     model: str
@@ -54,7 +54,7 @@ def hub_cache() -> Path:
 
 
 def cached_file(model: Published) -> Path | None:
-    """Returns the file with the weights of a model; None if it is not cached."""
+    """Returns the file with the weights of a model."""
     if model.repository:
         root = hub_cache() / hub_folder(model)
         try:
@@ -115,7 +115,7 @@ def _at_hub(model: str) -> Published | None:
 
 
 def download_words(missing: Sequence[Missing]) -> str:
-    """Describes the downloads in one sentence; empty without any."""
+    """Describes the downloads in one sentence."""
     if not missing:
         return ""
     names = ", ".join(model.model for model in missing)

@@ -40,9 +40,9 @@ class PublishedRow:
 
     Attributes:
         row: Published accuracies.
-        robustness: Effective robustness by baseline; None where an accuracy is missing. By
+        robustness: Effective robustness by baseline. By
             `zero_shot` without the models of the row's own pretraining set.
-        forecast: Accuracy under shift expected of its peers; None where there are none.
+        forecast: Accuracy under shift expected of its peers.
     """
 
     row: ModelAccuracies
@@ -77,13 +77,13 @@ def entries(words: Sequence[str] = ()) -> list[PublishedRow]:
 
 
 def robustness_of(row: ModelAccuracies, baseline: str) -> RobustnessByBaseline | None:
-    """Returns the effective robustness of a row; None if an accuracy is missing."""
+    """Returns the effective robustness of a row."""
     line = bundled(baseline, without=row.pretraining if baseline == ZERO_SHOT else "")
     return effective_robustness(line, row.imagenet, row.shifts)
 
 
 def forecast_of(row: ModelAccuracies) -> ShiftForecast | None:
-    """Returns the forecast by the peers of a row; None if it has none at its accuracy.
+    """Returns the forecast by the peers of a row.
 
     >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
     True

@@ -37,7 +37,7 @@ class Preset:
         training: `zero-shot`, `captions`, `finetuned` or `supervised`.
         loader: Name of its loader, as `open_clip`.
         architecture: The library's name for it.
-        tag: Of the published weights; None where no public checkpoint exists.
+        tag: Of the published weights.
         width: Channels of the representation.
         parameters: Number of parameters of the vision tower.
         activation: `gelu`, `quickgelu` or `relu`, that the weights were trained with.
@@ -93,7 +93,7 @@ class ListedModel:
         preset: The preset, with what the catalog knows of it; None for the libraries' models.
         cached: `yes`, `no`, or `none` where no public weights exist.
         parameters: In millions; None if unknown without loading the library.
-        imagenet: Published accuracy on ImageNet; None where there is none.
+        imagenet: Published accuracy on ImageNet.
         robustness: Published effective robustness by the `standard` baseline.
         extrapolated: Whether this accuracy is outside the range of that baseline.
     """
@@ -176,7 +176,7 @@ def all_published() -> dict[str, Published]:
 
 
 def published(spec: str) -> Published | None:
-    """Returns the model of a spec, with or without an activation suffix; None if there is none."""
+    """Returns the model of a spec, with or without an activation suffix."""
     return all_published().get(spec.partition("@")[0])
 
 
@@ -206,7 +206,7 @@ def generated_with(file: Path = FILE) -> dict[str, str]:
 
 
 def listed_on(file: Path = FILE) -> str:
-    """Returns the day on which a list was generated, as `2026-11-25`; empty if it has none."""
+    """Returns the day on which a list was generated, as `2026-11-25`."""
     return next((part for part in _head(file) if _DAY.fullmatch(part)), "")
 
 

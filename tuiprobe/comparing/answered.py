@@ -124,7 +124,7 @@ class AnsweredPictures:
         return int(self._by_class(None).argmax())
 
     def balanced(self, model: int) -> Estimate | None:
-        """Returns the mean of a model's recalls over the classes; None without classes."""
+        """Returns the mean of a model's recalls over the classes."""
         if not self.names:
             return None
         right, counts = self._by_class(self.right[model]), self._by_class(None)

@@ -36,7 +36,7 @@ class DecidedModel(Frozen):
         balanced_difference: Balanced accuracy of the reference minus that of this model; ranges as
             of `difference`.
         least_found: On labelled pictures, the class that it finds least often.
-        images_per_second: Speed while the run was measured; None where that is not known.
+        images_per_second: Speed while the run was measured.
     """
 
     place: Count
@@ -63,7 +63,7 @@ class Decision(Frozen):
             `shifts`; else `none`.
         models: In order. The first one is to be taken, or leads; it is the reference of all
             differences. Without evidence in the order in which they were given.
-        target: The target set that all models have and that could be labelled; empty without one.
+        target: The target set that all models have and that could be labelled.
         question: By labelled pictures, the set that they are of in the first model; else empty.
         pictures: Pictures of the target that can be labelled, or labelled pictures that all models
             answer.

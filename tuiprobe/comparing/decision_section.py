@@ -50,7 +50,7 @@ class TableColumn(NamedTuple):
     Attributes:
         id: Its id, which no other column has.
         heading: Its heading.
-        cells: A cell for each run; None where the run has no figure of these pictures.
+        cells: A cell for each run.
     """
 
     id: str

@@ -77,7 +77,7 @@ class Difference(Frozen):
 
 
 class FactPair(Frozen):
-    """A finding of one word in both reports; empty where a report has none."""
+    """A finding of one word in both reports."""
 
     id: str
     name: str
@@ -109,7 +109,7 @@ class Comparison(Frozen):
     of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
 
     def fact(self, id: str) -> FactPair | None:
-        """Returns a finding by its id; None where neither report has it."""
+        """Returns a finding by its id."""
         return next((fact for fact in self.facts if fact.id == id), None)
 
     def headlines(self) -> tuple[Difference, ...]:

@@ -63,7 +63,7 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
 
 
 def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
-    """Returns the paired differences to one model as a chart; None without any.
+    """Returns the paired differences to one model as a chart.
 
     Args:
         rows: The differences.
@@ -133,7 +133,7 @@ _CURVES: Final[tuple[SeriesRole, ...]] = ("main", "second", "third")
 
 
 def _curve(report: Report) -> Chart | None:
-    """Returns the chart of accuracy by the number of labels; None without one."""
+    """Returns the chart of accuracy by the number of labels."""
     sections = [part.section for part in report.parts if part.section is not None]
     pieces = [piece for section in sections for piece in section.content]
     charts = (piece for piece in pieces if isinstance(piece, Chart) and piece.id == LABELS_CURVE)

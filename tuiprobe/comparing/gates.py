@@ -95,7 +95,7 @@ def parse_gate(text: str) -> Gate:
 
 
 def tripped(gate: Gate, comparison: Comparison) -> list[str]:
-    """Returns the reasons why a gate trips, one sentence each; empty where it does not.
+    """Returns the reasons why a gate trips, one sentence each.
 
     A set that has the figure in one report only trips a gate for all sets: what cannot be
     compared is no pass.
@@ -184,7 +184,7 @@ def _names(gate: Gate, row: Difference) -> bool:
 
 
 def _reason(gate: Gate, row: Difference, models: str) -> str:
-    """Returns why a gate trips by a figure; empty where it does not.
+    """Returns why a gate trips by a figure.
 
     Args:
         gate: The gate.

@@ -109,7 +109,7 @@ class Correlations(Frozen):
     """Outlier figures of several runs against their effective robustness.
 
     Attributes:
-        baseline: Baseline of effective robustness; empty where no run has any.
+        baseline: Baseline of effective robustness.
         target: The shifts.
         axis: The x axis of the baseline.
         runs: One run for each encoder.

@@ -141,14 +141,14 @@ class Pairing:
     _drawn: dict[tuple[PerImage, str], _Resampled] = field(default_factory=dict)
 
     def why_not(self, name: str) -> NotRun | None:
-        """Returns why a set cannot be paired; None where it can."""
+        """Returns why a set cannot be paired."""
         first, second = self.first.get(name), self.second.get(name)
         if first is None or second is None:
             return NO_VALUES
         return None if name in self.rows else first.differs_from(second)
 
     def second_minus_first(self, first: NamedFigure, second: NamedFigure) -> Estimate | None:
-        """Returns second minus first with its paired interval; None where it cannot be paired."""
+        """Returns second minus first with its paired interval."""
         about = first.mean_of
         if about is None or second.mean_of != about or not about.sets:
             return None

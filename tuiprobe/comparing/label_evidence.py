@@ -51,7 +51,7 @@ class LabelEvidence:
 def label_evidence(
     runs: Sequence[Run], target: str | None = None, trust: Collection[str] = ()
 ) -> LabelEvidence | NotRun | None:
-    """Returns the evidence of labels for some runs, or why there is none; None without labels.
+    """Returns the evidence of labels for some runs, or why there is none.
 
     It is of the runs on the same target, two or more of them.
 

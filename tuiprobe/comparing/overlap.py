@@ -20,7 +20,7 @@ class Overlap(Frozen):
         name: Name of the kind, for people.
         data: Set of images.
         place: What else they are of.
-        not_comparable: Why members of the two runs do not mean the same; None where they do.
+        not_comparable: Why members of the two runs do not mean the same.
         shared: Found by both runs.
         first_only: Found by the first run only.
         second_only: Found by the second run only.
@@ -89,7 +89,7 @@ def _counted(overlap: Overlap, first: NamedSet, second: NamedSet) -> Overlap:
 def _difference_of_basis(
     first: Mapping[str, str | None], second: Mapping[str, str | None]
 ) -> NotRun | None:
-    """Returns why members of two sets are not comparable; None where they are."""
+    """Returns why members of two sets are not comparable."""
     for aspect in dict.fromkeys((*first, *second)):
         if first.get(aspect) is None or second.get(aspect) is None:
             return NotRun(reason=f"a report does not say its {aspect}")

@@ -58,7 +58,7 @@ class MeasuredSet(NamedTuple):
 
     @property
     def summary(self) -> SetSummary | None:
-        """What its report says of the set; None if it has no such set."""
+        """What its report says of the set."""
         return next((data for data in self.run.report.data if data.name == self.name), None)
 
     @property
@@ -67,7 +67,7 @@ class MeasuredSet(NamedTuple):
         return self.run.images[self.name]
 
     def differs_from(self, other: MeasuredSet) -> NotRun | None:
-        """Returns why its pictures are not those of another set; None where they are the same.
+        """Returns why its pictures are not those of another set.
 
         Where no values of single images are kept, name, source and number of images decide.
         """
@@ -261,7 +261,7 @@ class _Listed:
         rows: Sample ids as text.
         names: Their names.
         contents: SHA-256 of each picture, and which copy of it this is; empty for stored vectors.
-        labels: Class name of each label; empty without one.
+        labels: Class name of each label.
         is_stored: Whether they are stored vectors.
         is_named: Whether an id column names them.
         planned: Number of samples of the set.

@@ -77,7 +77,7 @@ def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:
 
 
 def concept_dataset(suite: Suite) -> ConceptDataset | None:
-    """Returns the opened concept set of a suite; None if it has none."""
+    """Returns the opened concept set of a suite."""
     if suite.concept_set is None:
         return None
     return cast(ConceptDataset, suite.sets[suite.concept_set])  # put there by with_concepts

@@ -39,7 +39,7 @@ class Dataset(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names by label; empty if there are none."""
+        """Class names by label."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class WrappedDataset:
 
     @property
     def as_numbered(self) -> Sequence[str] | None:
-        """Paths in the order in which other programs number them; None where that is not known."""
+        """Paths in the order in which other programs number them."""
         return getattr(self.images, "as_numbered", None)
 
     @property
@@ -83,7 +83,7 @@ class WrappedDataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names by label; empty if there are none."""
+        """Class names by label."""
         return self.images.classes
 
     @property
@@ -120,7 +120,7 @@ class Suite:
             `tuiprobe.catalog.accuracies.SHIFTS`. Other sets have no entry.
         imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 if it
             has none. Only for sets whose class names do not show this (ObjectNet).
-        concepts: Source of the suite's concept set; None if it names none.
+        concepts: Source of the suite's concept set.
         notes: Remarks for readers of the report, beyond the notes of each set.
         concept_set: Name of the set in `sets` that has concepts, once that source is opened. It
             is measured like the others, but only the concept probe reads it.

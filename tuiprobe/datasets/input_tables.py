@@ -66,7 +66,7 @@ class NotUsed:
     others: int = 0
 
     def in_words(self) -> str:
-        """Returns the counts in words; empty where everything is used.
+        """Returns the counts in words.
 
         >>> NotUsed({"split": {"train": 800, "test": 200}, "x": {}}, 3, 1).in_words()
         'not used: columns split (train 800, test 200), x; 3 empty answers; 1 row of other pictures'
@@ -190,7 +190,7 @@ class InputTable:
         return f"{self.source} {kind} {self.numbers[row]}"
 
     def find(self, *names: str) -> str | None:
-        """Returns the column that has the first of some names, in any case; None without one.
+        """Returns the column that has the first of some names, in any case.
 
         Raises:
             DataError: If two columns have it.

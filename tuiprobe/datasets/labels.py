@@ -77,7 +77,7 @@ class _Column:
 
     Attributes:
         labels: One text or number a row.
-        ids: The row's id beside each label; None if the file has no column of ids.
+        ids: The row's id beside each label.
         ids_name: Name of that column.
         table: The table; None for other files.
         used: Its columns that are read.
@@ -106,8 +106,7 @@ def read_labels(
         names: Class names in label order; empty for the sorted names of the labels, or for the
             numbers themselves.
         id_column: Name of the column of ids of the vectors, which a CSV file may have too.
-        ids: Returns the vectors' ids, to which those of a CSV file are joined; None if they have
-            none.
+        ids: Returns the vectors' ids, to which those of a CSV file are joined.
 
     Raises:
         DataError: If the file cannot be read, does not hold one label a row, leaves open which
@@ -335,7 +334,7 @@ def _csv(path: Path, id_column: str | None) -> _Column:
 
 
 def label_column(table: InputTable, *first: str) -> str | None:
-    """Returns the name of the column of labels; None without one.
+    """Returns the name of the column of labels.
 
     Args:
         table: The table.

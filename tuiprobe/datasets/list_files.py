@@ -36,7 +36,7 @@ class Listing:
     Attributes:
         file: The table.
         paths: The path of each image, as it is written.
-        labels: The label of each; None without a column of labels.
+        labels: The label of each.
         table: The table.
         used: Names of the columns that are read: of paths, of labels and of parts.
     """

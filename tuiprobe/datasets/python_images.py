@@ -67,7 +67,7 @@ class PythonImages:
             its Dataset count that it draws. Or images and labels as two arrays.
         name: Name of the set; None for that of the class.
         labelled: Whether labels are read; a target set has none.
-        source: Name of the set on the command line; None where it has none.
+        source: Name of the set on the command line.
         prefix: What the paths of its images begin with.
 
     Attributes:
@@ -126,7 +126,7 @@ class PythonImages:
 
     @cached_property
     def _labels(self) -> list[int | str | None] | None:
-        """The label of each image, a number or a name; None if no image has one.
+        """The label of each image, a number or a name.
 
         Where it comes with an image that cannot be read, it is None.
         """
@@ -214,7 +214,7 @@ class PythonImages:
         return Stamp(None, None) if file is None else stamp_file(file)
 
     def _file(self, index: int) -> str | None:
-        """Returns the path that stands for an image; None if images are no files."""
+        """Returns the path that stands for an image."""
         image = self._item(index)[0] if self._of_files else None
         return os.fspath(image) if isinstance(image, str | os.PathLike) else None
 
@@ -366,7 +366,7 @@ def _label(label: Any) -> int | str | None:
 
 
 def _content(image: Any) -> Content | None:
-    """Returns the measured form of an image; None if it is none."""
+    """Returns the measured form of an image."""
     nothing = Stamp(None, None)
     if isinstance(image, str | os.PathLike):
         return read_file(os.fspath(image))
@@ -403,7 +403,7 @@ def _described(thing: Any) -> str:
 
 
 def labels_of(rows: Any) -> list[Any] | None:
-    """Returns the labels that a Dataset lists, without reading an image; None if it lists none."""
+    """Returns the labels that a Dataset lists, without reading an image."""
     if isinstance(rows, Subset):
         labels = labels_of(rows.dataset)
         return None if labels is None else [labels[int(i)] for i in rows.indices]

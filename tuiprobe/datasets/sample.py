@@ -20,7 +20,7 @@ class Sample:
     Attributes:
         id: Rank of `path` among all paths of its data set in byte order.
         path: Path relative to the root of the data set, with forward slashes.
-        label: Index into the data set's `classes`; None if the data have no labels.
+        label: Index into the data set's `classes`.
     """
 
     id: int
@@ -39,7 +39,7 @@ class Stamp:
     """A cheap substitute for the content of an image: if the content changed, the stamp differs.
 
     Attributes:
-        size: Bytes of the file or member; None if there is no file. Part of a run's key.
+        size: Bytes of the file or member. Part of a run's key.
         changed: Time of the last change, or a digest; None if only reading the image can show a
             change.
     """

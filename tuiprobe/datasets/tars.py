@@ -47,7 +47,7 @@ class TarMember:
         name: Its name in the tar.
         offset: First byte of its content in the tar.
         size: Bytes.
-        label: Text of the image's class member; None if there is none.
+        label: Text of the image's class member.
     """
 
     name: str
@@ -225,7 +225,7 @@ def _label(file: IO[bytes], member: tarfile.TarInfo, source: str) -> str:
 
 
 def _label_in_json(file: IO[bytes], member: tarfile.TarInfo) -> str:
-    """Returns the class that a `.json` member states; empty if it states none."""
+    """Returns the class that a `.json` member states."""
     if member.size > _JSON_BYTES:
         return ""
     file.seek(member.offset_data)

@@ -165,7 +165,7 @@ def _class_names_near(source: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _folders(names: list[str]) -> list[str | None]:
-    """Returns each name's first folder below the common ones; None if there is none.
+    """Returns each name's first folder below the common ones.
 
     >>> _folders(["r/n01/a.jpg", "r/n02/b.jpg"])
     ['n01', 'n02']

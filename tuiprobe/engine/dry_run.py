@@ -77,7 +77,7 @@ class _Findings:
     Attributes:
         spec: What is asked.
         wrong: What is wrong, by option; one for each.
-        suite: The sets; None where they are not known.
+        suite: The sets.
     """
 
     spec: RunSpec
@@ -334,7 +334,7 @@ def _directory(
 
 
 def _earlier(request: RunRequest) -> RunDir | None:
-    """Returns the latest run that the same measurements were begun in; None without one."""
+    """Returns the latest run that the same measurements were begun in."""
     for run, before in recorded_runs(request.runs, lambda run: run.key_file):
         changed = {o.name for o in differing_options(request.spec, before, "measurement", "bits")}
         if changed <= _SEPARATELY_KEYED:
@@ -343,7 +343,7 @@ def _earlier(request: RunRequest) -> RunDir | None:
 
 
 def _types(request: RunRequest) -> str:
-    """Returns what the latest run of the same encoder found about types; empty if nothing."""
+    """Returns what the latest run of the same encoder found about types."""
     of_encoder = attrgetter("model", "checkpoint", "dtype")
     runs = recorded_runs(request.runs, lambda run: run.preflight_file)
     for run, before in islice(runs, _LATEST):

@@ -273,7 +273,7 @@ class TapMeasure:
         return {name: tensor.numpy() for name, tensor in state.items()}
 
     def rows(self) -> NDArray[np.float32] | None:
-        """Returns float32 `[m, C]`, one position of each of the first images; None if none."""
+        """Returns float32 `[m, C]`, one position of each of the first images."""
         return torch.cat(self._rows).cpu().numpy() if self._rows else None
 
 

@@ -232,7 +232,7 @@ def _shift_name_heads(
 
 
 def _unbuilt(plan: Plan, names: tuple[str, ...], interrupted: bool) -> NotRun | None:
-    """Returns why no zero-shot head of some names is built now; None if it may be."""
+    """Returns why no zero-shot head of some names is built now."""
     left = plan.encoder.prompts_left(names, plan.head.templates)
     if left and interrupted:
         return NotRun(reason="stopped before the head was built", remedy=_RESUMES)

@@ -54,7 +54,7 @@ class LiveView:
         sets: The planned sets.
         listen: Receives progress; of several ranks, that of all.
         pictured: Data sets by set name, to make thumbnails from.
-        answers: Counts what the head answers; None if there is no head yet.
+        answers: Counts what the head answers.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
         device: What the user asked for; `auto` takes the device of an earlier attempt, else CUDA,
             else MPS, else the CPU.
         rank: This process; ranks of one machine take its GPUs in turn.
-        before: Device of an earlier attempt at the same run; None without one.
+        before: Device of an earlier attempt at the same run.
 
     Raises:
         OptionError: If this machine has no such device.
@@ -108,7 +108,7 @@ def _earlier_device(before: str | None, rank: Rank) -> str | None:
 
 
 def free_memory(device: str) -> int | None:
-    """Returns the free memory of host or device, whichever is less; None if unknown.
+    """Returns the free memory of host or device, whichever is less.
 
     Args:
         device: Torch device, as `choose_device` returns it.
@@ -127,7 +127,7 @@ def affordable(requests: Sequence[RunRequest], available: int | None) -> list[li
 
     Args:
         requests: What to measure, where and how.
-        available: Bytes that can be allocated; None if nothing says so.
+        available: Bytes that can be allocated.
 
     Returns:
         Groups. A model stays alone if its size is not known, every model if `available` is None.

@@ -145,7 +145,7 @@ class RunOutcome:
         merged: Whether this process wrote the results.
         resumed: Number of images that an earlier attempt had measured.
         untrained: Whether the encoder has random weights.
-        waits: Which shards of other ranks are missing before anyone can merge; empty if none.
+        waits: Which shards of other ranks are missing before anyone can merge.
         failures: Why probes failed, one sentence each; the other results hold.
     """
 
@@ -221,7 +221,7 @@ def open_run(
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:
-    """Returns the spec of an earlier attempt in a directory; None without one."""
+    """Returns the spec of an earlier attempt in a directory."""
     return None if output is None else unless_damaged(partial(read_spec, RunDir(output)))
 
 
@@ -231,7 +231,7 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     Args:
         spec: As the user gave it.
         rank: This process.
-        before: The spec of an earlier attempt in the same directory; None without one.
+        before: The spec of an earlier attempt in the same directory.
 
     Raises:
         UsageError: If this machine has no such device.

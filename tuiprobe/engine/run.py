@@ -301,7 +301,7 @@ def finish(run: Extraction) -> RunOutcome:
 
 
 def _others_missing(plan: Plan) -> str:
-    """Returns a sentence on the missing shards of other ranks; empty if none is missing.
+    """Returns a sentence on the missing shards of other ranks.
 
     Raises:
         RunError: If shards of this rank are missing.

@@ -97,7 +97,7 @@ def counted_once(digests: NDArray[np.uint8], labels: NDArray[np.int64] | None) -
 
     Args:
         digests: uint8 `[n, 32]`, SHA-256 of each picture.
-        labels: int64 `[n]`; None without labels.
+        labels: int64 `[n]`.
 
     >>> digests = np.repeat([[1], [1], [2], [3], [3]], 32, axis=1).astype(np.uint8)
     >>> counted_once(digests, np.array([0, 0, 1, 1, 0])).tolist()
@@ -120,7 +120,7 @@ def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Dou
 
     Args:
         pictures: The set.
-        labels: int64 `[n]`; None without labels.
+        labels: int64 `[n]`.
     """
     n = len(pictures.digests)
     different = int(counted_once(pictures.digests, None).sum())

@@ -93,10 +93,8 @@ class CertificateStatus:
         guess: Pictures of the largest prefix with a tolerated share of errors, if every confidence
             is right.
         outlook: What more labels can do.
-        more: Roughly how many more labels the next 5 % of the pictures take, at least and at most;
-            None where that is not known.
-        taken_back: A certified prefix that labels refuted later, and how many of it are wrong; None
-            without one.
+        more: Roughly how many more labels the next 5 % of the pictures take, at least and at most.
+        taken_back: A certified prefix that labels refuted later, and how many of it are wrong.
         questions: Further questions on these pictures, where this is one; 0 for the first.
     """
 
@@ -126,7 +124,7 @@ class Certificate(Survey):
     Attributes:
         ranked: int64 `[N]`, the pictures by confidence, highest first.
         prefixes: By size; of equal ones one.
-        start: Index of the first one that is tested; None where none is large enough.
+        start: Index of the first one that is tested.
         needed: Log of the stake that certifies.
     """
 
@@ -213,7 +211,7 @@ class Certificate(Survey):
 
     @property
     def open(self) -> int | None:
-        """Index of the first prefix of the chain that is not certified; None if all are."""
+        """Index of the first prefix of the chain that is not certified."""
         bets = enumerate(self.bets)
         waiting = (index for index, bet in bets if not self._passes(bet))
         if self.start is None:
@@ -222,7 +220,7 @@ class Certificate(Survey):
 
     @property
     def certified(self) -> int | None:
-        """Index of the largest certified prefix: by bets, or by what labels prove; None if none."""
+        """Index of the largest certified prefix: by bets, or by what labels prove."""
         if self.start is None:
             return None
         end = len(self.prefixes) if self.open is None else self.open
@@ -236,7 +234,7 @@ class Certificate(Survey):
         return self.ranked[: 0 if index is None else self.prefixes[index].size]
 
     def following(self, narrow: bool = False) -> int | None:
-        """Returns the picture to label next; None where labels certify no more.
+        """Returns the picture to label next.
 
         A skipped picture comes back after four more answers, or where nothing else is left.
 

@@ -50,7 +50,7 @@ class Contest(Survey):
             start, k where they came to agree at the k-th label that dropped a candidate.
         drops: Number of such labels.
         verdict: What is decided.
-        winner: The candidate that it is about; None if it is about none.
+        winner: The candidate that it is about.
         needed: Log of the stake that drops a candidate.
         bounding: Log of the stake that bounds a difference.
     """
@@ -84,7 +84,7 @@ class Contest(Survey):
         return np.flatnonzero(~self.dropped).tolist()
 
     def following(self, narrow: bool = False) -> int | None:
-        """Returns the picture to label next; None if there is none left.
+        """Returns the picture to label next.
 
         A skipped picture comes back after four more answers, on a turn on which candidates differ:
         on any turn it would take the place of pictures on which they agree.

@@ -248,7 +248,7 @@ def label_known(
         after_decision: Whether to go on after the decision.
 
     Returns:
-        How many pictures have labels; empty if all do.
+        How many pictures have labels.
 
     Raises:
         DataError: If none has.

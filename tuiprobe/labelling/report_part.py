@@ -161,7 +161,7 @@ def with_labels(report: Report, directory: RunDir) -> Report:
 
 
 def label_file_states(folder: Path) -> tuple[object, ...]:
-    """Returns a state that changes with the labels in a folder of runs; empty without labels."""
+    """Returns a state that changes with the labels in a folder of runs."""
     names = label_targets(folder)
     if not names:
         return ()
@@ -172,7 +172,7 @@ def label_file_states(folder: Path) -> tuple[object, ...]:
 def labels_state(
     directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = label_file_states
 ) -> tuple[object, ...]:
-    """Returns a state that changes with a run and the labels beside it; empty without labels.
+    """Returns a state that changes with a run and the labels beside it.
 
     Args:
         directory: The run.

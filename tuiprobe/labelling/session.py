@@ -72,7 +72,7 @@ class LabelDecision:
     Attributes:
         labels: Number of labels.
         verdict: The verdict.
-        winner: Index of the candidate that it is about; None if it is about none.
+        winner: Index of the candidate that it is about.
         dropped: Indices of the candidates that are dropped.
     """
 
@@ -317,7 +317,7 @@ class Labelling:
         return "every picture is labelled"
 
     def following(self) -> PictureToLabel | None:
-        """Returns the picture to label next; None if there is none left."""
+        """Returns the picture to label next."""
         index = self._asking.following(self.narrow)
         return None if index is None else self._picture(index)
 
@@ -474,7 +474,7 @@ def open_labelling(
 
 
 def _only_target(runs: Sequence[Path]) -> str | None:
-    """Returns the only target set that all runs have; None where they share none.
+    """Returns the only target set that all runs have.
 
     Raises:
         DataError: If they share several; says what to type.

@@ -68,7 +68,7 @@ class AnswerLabels:
         right: How many it is right on.
         low: Lower end of the 95 % range of the share that is right: no unsure one is.
         high: Upper end: all of them are.
-        instead: The class of most of the others; empty if there are none.
+        instead: The class of most of the others.
         times: How many are of it.
     """
 

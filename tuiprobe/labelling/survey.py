@@ -359,7 +359,7 @@ class StratifiedSample(Survey):
         return BlockSample(self.sequence, pictures, self._labels[pictures])
 
     def following(self, narrow: bool = False) -> int | None:
-        """Returns the picture to label next; None if there is none left.
+        """Returns the picture to label next.
 
         Args:
             narrow: Has no meaning for one candidate; see `Contest.following`.

@@ -51,9 +51,9 @@ class Encoder:
         dtype: Floating point type of its computation.
         memory_format: How images, and so the maps made of them, lie in memory.
         loader: Name of the loader, such as `open_clip` or `py`.
-        tag: Tag of the pretrained weights; None if there is none.
-        text: Text tower of a CLIP; None if there is none.
-        classifier: The model's own head; None if there is none.
+        tag: Tag of the pretrained weights.
+        text: Text tower of a CLIP.
+        classifier: The model's own head.
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
         with_answers: Returns a suite with answers in place of its pictures, given the sample ids to
@@ -205,7 +205,7 @@ class Encoder:
         cache: Path | None = None,
         progress: PromptProgress | None = None,
     ) -> Head | None:
-        """Returns the linear head over h; None if the model cannot provide one.
+        """Returns the linear head over h.
 
         A CLIP builds a zero-shot head from class names and templates (its own by default). Any
         other model returns its classifier.

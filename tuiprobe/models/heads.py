@@ -37,7 +37,7 @@ class Head:
 
     Attributes:
         weight: W, float32 `[classes, width]`.
-        bias: float32 `[classes]`; None if there is none.
+        bias: float32 `[classes]`.
         classes: Class names, in the order of the rows.
         templates: Prompt templates of a zero-shot head; empty otherwise.
         normalize: Whether logits are `W h / |h|` (zero-shot) or `W h + bias`.
@@ -46,11 +46,10 @@ class Head:
             parameter. None if unknown, and for classifiers.
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
-        names_from: What beside the weights names the rows; empty if nothing does.
-        note: What a user must know of how the file was read; empty if nothing.
+        names_from: What beside the weights names the rows.
+        note: What a user must know of how the file was read.
         regression: Whether scores are those of a regression on one-hot labels.
-        fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to; None where
-            that is not known.
+        fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to.
     """
 
     weight: Tensor
@@ -311,7 +310,7 @@ _NUMBERS = ("float16", "float32", "float64", "int32", "int64")
 
 
 def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:
-    """Returns a tensor of one finite number; None if the file has none of that name."""
+    """Returns a tensor of one finite number."""
     if name not in state:
         return None
     value = _float32(state[name], name, path)

@@ -48,7 +48,7 @@ class TextTower:
         context_length: Tokens per prompt.
         tokenizer: Name of the tokenizer, for the report.
         templates: Default prompt templates.
-        logit_scale: exp of the trained logit scale; None if the model has none.
+        logit_scale: exp of the trained logit scale.
         logit_bias: The trained logit bias (SigLIP); 0 if the model has none.
     """
 
@@ -140,7 +140,7 @@ class PromptHead:
         return entry.path
 
     def fetched(self, width: int) -> Head | None:
-        """Returns a kept head, of this machine or a copied one; None if there is none.
+        """Returns a kept head, of this machine or a copied one.
 
         Its last bits are those of the machine that built it.
 
@@ -252,7 +252,7 @@ def _stored(entry: Entry, rows: int) -> Tensor | None:
 
 
 def _weight(data: bytes, rows: int) -> Tensor | None:
-    """Returns the finite float32 weight `[rows, width]` in a file; None if it holds none."""
+    """Returns the finite float32 weight `[rows, width]` in a file."""
     try:
         weight = load(data).get("weight")
     except (SafetensorError, KeyError):  # KeyError: a dtype unknown to torch

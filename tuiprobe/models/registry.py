@@ -82,7 +82,7 @@ LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
 
 
 def near_names(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """Returns the end of a sentence that asks for names like a wrong one; empty without any.
+    """Returns the end of a sentence that asks for names like a wrong one.
 
     >>> near_names("resnet5O", ["resnet50", "vit"])
     '; did you mean resnet50?'

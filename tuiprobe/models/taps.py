@@ -119,7 +119,7 @@ class TapContext:
     Attributes:
         tower: The module that holds all others.
         batch: Images in the batch.
-        image: Height and width of the input; None if it is no image.
+        image: Height and width of the input.
         tokens: Number of patches, and of class and register tokens, of a vision transformer.
         batch_dim: Dimension of the batch in 3-D outputs; None if it is the one of that size.
         channel_dim: Dimension of the channels, 1 or -1, where a module does not fix it; None if it

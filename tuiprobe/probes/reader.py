@@ -71,7 +71,7 @@ class RunReader:
 
     @cached_property
     def baseline(self) -> str | None:
-        """The user's CSV of baseline models; None if there is none."""
+        """The user's CSV of baseline models."""
         return read_baseline(self.directory)
 
     @cached_property
@@ -288,7 +288,7 @@ class RunReader:
 
     @property
     def fitted_images(self) -> SetFeatures | None:
-        """The images that the head was fitted to, to be answered without each; None without any."""
+        """The images that the head was fitted to, to be answered without each."""
         fitted = self.head_file.fitted
         if fitted is None:
             return None

@@ -310,7 +310,7 @@ def _result(
 
 
 def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
-    """Returns why a probe cannot run on a table of answers; None if it can."""
+    """Returns why a probe cannot run on a table of answers."""
     if run.plan.model.representation != "none":
         return None
     if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:

@@ -23,7 +23,7 @@ FIGURES = ["probe", "data", "place", "figure", "name", *FIGURE]
 
 
 def tables(report: Report) -> dict[str, str]:
-    """Returns CSV text by table name; numbers in full precision, empty where there is none."""
+    """Returns CSV text by table name; numbers in full precision."""
     counts = ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"]
     data: list[CsvRow] = [
         (d.name, d.source, d.images, d.measured, len(d.skipped), d.nonfinite, d.classes)
@@ -98,7 +98,7 @@ def _csv(header: list[str], rows: Iterable[CsvRow]) -> str:
 
 
 def figure_cells(figure: Figure) -> CsvRow:
-    """Returns a figure under the columns `FIGURE`; empty where there is none."""
+    """Returns a figure under the columns `FIGURE`."""
     if not is_known(figure):
         return [None, None, None, None, None, None, figure.reason]
     unit = None if figure.unit == "none" else figure.unit
@@ -130,7 +130,7 @@ def _long(table: Table, others: list[int], figures: list[int]) -> Iterator[CsvRo
 
 
 def _figure_cells(value: Value, unit: str) -> CsvRow | None:
-    """Returns the cells of a value in a column of figures; None where there is nothing to write."""
+    """Returns the cells of a value in a column of figures."""
     if isinstance(value, Estimate | NotRun):
         return figure_cells(value)
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -52,7 +52,7 @@ class Accuracy(Frozen):
         data: Name of the set.
         value: Share of images that are right; of `confidence` the mean confidence instead. None
             where labels prove a range and nothing estimates a value within it.
-        low: Lower end of the range; None without one.
+        low: Lower end of the range.
         high: Upper end.
         range: What the range is.
         evidence: What it rests on.
@@ -153,7 +153,7 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
 
 
 def range_of(named: NamedFigure) -> str:
-    """Returns the kind of a named figure's range in words; empty without a range."""
+    """Returns the kind of a named figure's range in words."""
     if not is_known(named.figure) or named.figure.low is None:
         return ""
     if named.id not in EVIDENCE:

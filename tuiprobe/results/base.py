@@ -182,7 +182,7 @@ class Estimate(Frozen):
         )
 
     def ends(self, signed: bool = False) -> str:
-        """Returns the ends of the interval for people, such as `92.1 to 94.3`; empty without one.
+        """Returns the ends of the interval for people, such as `92.1 to 94.3`.
 
         Args:
             signed: Whether positive ends get a plus sign.
@@ -205,7 +205,7 @@ class NotRun(Frozen):
 
     Attributes:
         reason: why.
-        remedy: What would make it available; empty if nothing would.
+        remedy: What would make it available.
 
     >>> NotRun(reason="one channel only").reason
     'one channel only'

@@ -164,7 +164,7 @@ class Report(Frozen):
 
     @cached_property
     def directory(self) -> Path | None:
-        """The run directory that it was read from; None where that is not known."""
+        """The run directory that it was read from."""
         return None
 
     def read_from(self, directory: Path) -> "Report":
@@ -185,11 +185,11 @@ class Report(Frozen):
         return "\n".join(lines)
 
     def part_of(self, probe: str) -> Part | None:
-        """Returns the part of a probe, as plain data; None where it is not in this report."""
+        """Returns the part of a probe, as plain data."""
         return next((part for part in self.parts if part.probe == probe), None)
 
     def part(self, kind: type[_Result]) -> _Result | None:
-        """Returns the result of a probe with its type; None where there is none.
+        """Returns the result of a probe with its type.
 
         Args:
             kind: The probe's result type.
@@ -254,7 +254,7 @@ class Report(Frozen):
         return ABSENT.model_copy(update={"remedy": f"{id} is known of {', '.join(sets)}"})
 
     def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
-        """Returns a headline figure; None where this report does not name it.
+        """Returns a headline figure.
 
         Args:
             id: Its id, see `results/figures.py`.

@@ -54,7 +54,7 @@ def command(report: Report) -> str:
 
 
 def command_note(report: Report) -> str:
-    """Returns a note on the command, such as that paths are cut; empty without one."""
+    """Returns a note on the command, such as that paths are cut."""
     try:
         command_of(report.spec)
     except OptionError:
@@ -67,7 +67,7 @@ def command_note(report: Report) -> str:
 
 
 def next_step(report: Report, run: str = "RUN") -> Text:
-    """Returns the next step, with its command; empty where nothing follows from the report.
+    """Returns the next step, with its command.
 
     Args:
         report: The report.

@@ -18,7 +18,7 @@ class TopImage(Frozen):
 
     Attributes:
         sample_id: Id in the run's sample list.
-        path: Relative path in the data set; None where the caller knew none.
+        path: Relative path in the data set.
         value: Value of the channel.
         position: Row within the image (0 where an image has one row).
     """
@@ -34,7 +34,7 @@ class AnsweredImage(Frozen):
 
     Attributes:
         sample_id: Id in the run's sample list.
-        path: Relative path in the data set; None where the run knows none.
+        path: Relative path in the data set.
         answer: The class that it was taken for.
         confidence: Of that answer, after temperature scaling where there is a temperature.
     """
@@ -349,7 +349,7 @@ class Section(Frozen):
 
     Attributes:
         title: Heading of the section and the tab.
-        headline: The answer in one line; empty if there is none.
+        headline: The answer in one line.
         clause: The answer as the title of the report, behind the model's name; may be empty. The
             title is that of the first block of the card that has one.
         clause_on: The set that the clause is about, where the title names it first.

@@ -50,7 +50,7 @@ def head_kind(
     """Returns the kind of head that a run has, or why it has none.
 
     Args:
-        asked: The option `--head`; None where it was not given.
+        asked: The option `--head`.
         model: Name of the model, for the reason.
         text: Whether the model has a text tower.
         classifier: Whether it has a classifier that answers with a class of the images, or whose
@@ -170,8 +170,8 @@ class SetSummary(Frozen):
         source: As the user typed it.
         images: Number of images in the source, or in the requested sample.
         measured: Images that went through the encoder.
-        sampled: Images whose representations are kept, a seeded sample of those measured; None if
-            all are. Figures that need representations say this n.
+        sampled: Images whose representations are stored, a seeded sample of those measured.
+            Figures that need representations say this n.
         skipped: Images that could not be read.
         nonfinite: Measured images whose final representation is not finite; they are left out of
             every figure of the final representation.
@@ -248,7 +248,7 @@ class Check:
         name: What was checked.
         status: `pass`, `warn` (cannot be confirmed), `fail` or `skip`.
         detail: What was found.
-        fix: What to do; empty if nothing.
+        fix: What to do.
         data: The set it concerns; None for the encoder.
         cause: What is wrong if it failed: the encoder, the images, or their labels.
     """
@@ -270,8 +270,8 @@ class Prediction:
         id: Sample id.
         path: Path or name within the set.
         digest: SHA-256 of its content; empty for a stored vector.
-        label: Class of its label; None without one.
-        answer: Class that the model answers; None without an answer.
+        label: Class of its label.
+        answer: Class that the model answers.
         confidence: Probability of that class as the model says it, where it tells its scale.
         calibrated: The same after the temperature scaling that was fitted in distribution, where
             one was.

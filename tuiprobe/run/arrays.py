@@ -362,7 +362,7 @@ class CheckedArrays:
         return CheckedArrays(self._file, below(self.arrays, prefix))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Returns a list of texts in the metadata after checking it; empty where it has none."""
+        """Returns a list of texts in the metadata after checking it."""
         try:
             texts = parse_json(self.metadata.get(name, "[]"))
         except ValueError as error:

@@ -79,14 +79,13 @@ class HeadFile:
         answers: The class of each row in each set, by set.
         unmatched: Why no row of the head fits a labelled set, by set.
         shift_heads: The head of a shift's own class names, or why it is missing, by set.
-        classes: The class name of each row; empty where the file has none.
+        classes: The class name of each row.
         templates: Prompt templates, of a zero-shot head.
         choice: Digest of the choice that the head was built for, and of the images that it was
-            fitted to; empty without a head.
+            fitted to.
         digest: SHA-256 of the head with names and templates, or of why there is none; of a file.
         fitted: The images that the head was fitted to; None for a head that comes from elsewhere.
-        fitted_to: uint8 [m, 32], SHA-256 of the images that a head of another run was fitted to;
-            None where that is not known.
+        fitted_to: uint8 [m, 32], SHA-256 of the images that a head of another run was fitted to.
     """
 
     head: HeadArrays | NotRun

@@ -105,7 +105,7 @@ def note_holder(descriptor: int, process: int) -> None:
 
 
 def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
-    """Returns the inodes of all locked files of this machine; None if unknown."""
+    """Returns the inodes of all locked files of this machine."""
     try:
         lines = path.read_text().splitlines()
         return frozenset(line.split()[5].rpartition(":")[2] for line in lines if "->" not in line)

@@ -50,7 +50,7 @@ Manifest = Mapping[str, str]
 
 
 def read_manifest(root: Path) -> Manifest | None:
-    """Returns the manifest of a run directory; None if there is none.
+    """Returns the manifest of a run directory.
 
     Raises:
         DamagedFileError: If it cannot be read, or is no manifest.

@@ -58,7 +58,7 @@ class Answers:
             answers vary more than those of a head that was made without these images.
         uncalibrated: float64 [n], probability of the answer at the model's own scale; None where
             that is not known, and in files of earlier versions.
-        temperature: What logits were divided by for `confidence`; None where none was fitted.
+        temperature: What logits were divided by for `confidence`.
     """
 
     classes: NDArray[np.int32]
@@ -112,7 +112,7 @@ class SetValues:
         return SetValues("", "", self.ids[images], values, answers)
 
     def differs_from(self, other: SetValues) -> NotRun | None:
-        """Returns why the images of two runs are not the same; None where they are."""
+        """Returns why the images of two runs are not the same."""
         if not np.array_equal(self.ids, other.ids):
             return OTHER_COUNTED
         if self.samples != other.samples:

@@ -80,7 +80,7 @@ class SetRecord(Record):
     """One set of images as planned.
 
     Attributes:
-        shard_images: Images of each shard but the last; None where nothing is planned.
+        shard_images: Images of each shard but the last.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
         key: The key in its shards.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
@@ -111,7 +111,7 @@ class PlanRecord(Record):
         model: The encoder.
         taps: All measured taps, the final representation first.
         sets: The sets of images, the in-distribution one first.
-        concept_set: Name of the set with concepts; None if there is none.
+        concept_set: Name of the set with concepts.
         files: The files that options name, by option.
         signature: What the forward pass of code that is not tuiprobe's computes; else empty.
     """
@@ -153,7 +153,7 @@ class MeasuredRecord(Record):
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
         read: Number of samples that were read.
-        contents: Digest of the contents of all images read; None where there are none.
+        contents: Digest of the contents of all images read.
         lost: Number of them that are not finite and were left out of features and statistics.
         lost_ids: The first of these.
     """
@@ -242,7 +242,7 @@ def write_baseline(directory: RunDir, text: str) -> None:
 
 
 def read_baseline(directory: RunDir) -> str | None:
-    """Returns the text of the user's CSV in a run; None if there is none."""
+    """Returns the text of the user's CSV in a run."""
     file = directory.baseline_file
     if not exists_in_run(file):
         return None
@@ -255,7 +255,7 @@ def write_preflight(directory: RunDir, checks: list[Check]) -> None:
 
 
 def read_preflight(directory: RunDir) -> tuple[Check, ...]:
-    """Returns the checks of a run's preflight; empty if there was none.
+    """Returns the checks of a run's preflight.
 
     Raises:
         DamagedFileError: If the file is damaged.

@@ -92,10 +92,10 @@ class Summary(Frozen):
         model: Name of the model.
         data: Names of the sets.
         source: The source, as the user typed it.
-        kind: Kind of the representation; None without results.
+        kind: Kind of the representation.
         images: Measured images, over all sets.
         planned: Images to measure, over all sets.
-        outcome: Outcome on outlier features; empty without one.
+        outcome: Outcome on outlier features.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
         target: Accuracy on the user's pictures by the best evidence.

@@ -99,9 +99,8 @@ class LiveTap(_Part):
         scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
             is too small for heights.
         shares: float64 `[C]`, mean share of each channel in the fourth moment.
-        leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
-        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6;
-            None if none was scanned.
+        leads: float64 `[C]`, fraction of images that a channel leads.
+        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6.
     """
 
     kurtosis: _Number | None = None
@@ -125,7 +124,7 @@ class SetAnswers(_Part):
 
     Attributes:
         images: Images with a finite representation.
-        right: Right answers; None where there are no labels.
+        right: Right answers.
         empty: Images without an answer.
         value: Estimated accuracy of a set without labels; None before there is one.
         low: Lower end of its range.
@@ -231,7 +230,7 @@ class Status(_Part):
         shard: Number of the shard that it measures; None between shards.
         images: Images of that shard that are measured or skipped.
         rate: Images per second; what else is counted while the head is built.
-        eta: Seconds until this rank has measured its shards, or built the head; None if unknown.
+        eta: Seconds until this rank has measured its shards, or built the head.
         built: Classes or images that the head is built from so far.
         to_build: All of them; 0 if no head is built.
         answers: What the head answers so far, by set.
@@ -399,7 +398,7 @@ def _now() -> float:
 
 
 def read_status(run: RunDir, rank: int) -> Status | None:
-    """Returns the status of a rank; None if it has none.
+    """Returns the status of a rank.
 
     Raises:
         DamagedFileError: If the file holds anything else.

@@ -126,7 +126,7 @@ class RunView:
         summary: Model, data and key figures; without results only what was asked.
         sets: Progress by set, in the order of measuring.
         about: Model, data and kind of the weights as planned; empty for a list.
-        damage: Why the status of a rank cannot be read; empty if all can.
+        damage: Why the status of a rank cannot be read.
         ranks: All ranks that have a readable status, by number.
     """
 
@@ -400,7 +400,7 @@ def read_ranks(
         now: The reader's clock.
 
     Returns:
-        The ranks, and why the status of another one cannot be read; empty if all can.
+        The ranks, and why the status of another one cannot be read.
     """
     from tuiprobe.run.status import read_status, read_taps  # loads pydantic
 
@@ -566,7 +566,7 @@ def _without_key(view: RunView, directory: RunDir, starting: bool) -> RunView:
 
 
 def _last_end(ranks: Iterable[RankView]) -> RankView | None:
-    """Returns the rank that tells how the last attempt ended; None if none does."""
+    """Returns the rank that tells how the last attempt ended."""
     from tuiprobe.run.status import ENDS
 
     ranks = tuple(ranks)
@@ -598,7 +598,7 @@ def _waits(
 
 
 def _error(directory: RunDir) -> str:
-    """Returns the error with which the last engine of the log ended; empty without one."""
+    """Returns the error with which the last engine of the log ended."""
     try:
         with directory.log_file.open() as stream:
             stream.seek(max(os.fstat(stream.fileno()).st_size - _TAIL, 0))

@@ -35,7 +35,7 @@ class LayerFigures:
         kurtosis: Mean over images of the kurtosis over channels, with its 95 % interval.
         random_rotation: Kurtosis that a random rotation of the channels would leave.
         persistence: Whether the same channels are large in every image, from 0 to 1.
-        leading: Channel of the largest share in the fourth moment; None without images.
+        leading: Channel of the largest share in the fourth moment.
         share: Its mean share, from 0 to 1.
         outlier_channels: Outlier channels by the rule of the outlier probe, highest first, from a
             sample of one row an image; a reason where the rule does not apply.

@@ -67,7 +67,7 @@ def batch_of(x: Tensor, model: nn.Module, batch_dim: int | None) -> InputBatch |
         x: Images `[B, …]` or vectors `[B, C]`, or tokens: `[B, T, C]`, whole numbers `[B, T]`, or
             either with the first two dimensions exchanged.
         model: The model.
-        batch_dim: Dimension of the batch in tokens; None if it was not named.
+        batch_dim: Dimension of the batch in tokens.
     """
     if not x.ndim:
         return None
@@ -224,7 +224,7 @@ class WatchOptions:
     Attributes:
         every: Of how many calls of the model one is measured; None for 1, or 10 of many layers.
         k: Images kept per channel and end.
-        batch_dim: Dimension of the batch in tokens; None if it was not named.
+        batch_dim: Dimension of the batch in tokens.
         channel_dim: Dimension of the channels where a module does not fix it; None likewise.
 
     Raises:
@@ -292,7 +292,7 @@ class Layer:
         Args:
             x: The output.
             model: The model that holds the layer.
-            batch: What entered the model; None if that is not known.
+            batch: What entered the model.
         """
         assert self.kind is not None
         shape = None

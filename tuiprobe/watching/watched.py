@@ -301,7 +301,7 @@ class Watched(ObservedModel):
 
     @property
     def output(self) -> Path | None:
-        """The run directory of the block; None without one."""
+        """The run directory of the block."""
         return None if self._live is None else self._live.path
 
     def gather(self, group: Any = None) -> Watched:

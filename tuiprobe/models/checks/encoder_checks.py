@@ -95,7 +95,7 @@ _FEW_ZEROS = 0.1
 
 
 def expected_activation(encoder: Encoder) -> str | None:
-    """Returns the activation of the weights (`gelu`, `quickgelu`, `relu`); None if unknown."""
+    """Returns the activation of the weights (`gelu`, `quickgelu`, `relu`)."""
     preset = presets().get(encoder.name)
     if preset is not None and preset.public:
         return preset.activation

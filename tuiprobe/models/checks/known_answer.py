@@ -218,7 +218,7 @@ def activation(module: nn.Module, kind: str | None) -> Iterator[None]:
 
 
 def published_accuracy(encoder: Encoder) -> float | None:
-    """Returns the published ImageNet accuracy of an encoder; None if there is none.
+    """Returns the published ImageNet accuracy of an encoder.
 
     Only published weights have one: a user's own file may differ from the tag it names.
     """

@@ -28,7 +28,7 @@ class PublishedForm:
     Attributes:
         family: Pattern of the architecture's and tokenizer's names, in any case.
         pad: Token of the padding; None if the tower does not see it.
-        end: Token at the end of a prompt; None if there is none.
+        end: Token at the end of a prompt.
         punctuation: Whether punctuation is kept. All families have lower case.
         sources: Where this is stated.
     """

@@ -215,7 +215,7 @@ def check_types(
     Args:
         encoder: The encoder, on a device that multiplies in bfloat16.
         images: Preprocessed images `[n, 3, H, W]`; they are timed by `TIMED_IMAGES`.
-        answers: Returns the answers to representations `[n, C]`; None without a head.
+        answers: Returns the answers to representations `[n, C]`.
         compare: Whether these are images of the data, so that differences mean something.
 
     Returns:
@@ -328,7 +328,7 @@ def first_tensors(encoder: Encoder, dataset: Dataset, samples: Sequence[Sample])
         samples: Its images, in the order in which they are measured.
 
     Returns:
-        `[n, 3, H, W]`, n at most `images_of_trial`; None if none of them can be read.
+        `[n, 3, H, W]`, n at most `images_of_trial`.
 
     Raises:
         DataError: If the preprocessing fails, or gives tensors of two sizes.

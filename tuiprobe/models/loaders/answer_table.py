@@ -133,7 +133,7 @@ class AnswerTable:
 
     @cached_property
     def confidence(self) -> str:
-        """The column of confidences; empty without one."""
+        """The column of confidences."""
         known = (name for name in _CONFIDENCES if name in self.table.header)
         return next((name for name in known if any(self.column(name))), "")
 

@@ -40,7 +40,7 @@ class Checkpoint(StateDict):
             there are not several.
         beside: Entries that are no weights, as data; see `unwrap`.
         behind: Classifier that follows a layer without weights, which the file does not tell: a
-            dropout, or a function; empty where there is none.
+            dropout, or a function.
     """
 
     def __init__(

@@ -323,7 +323,7 @@ def _classifier(
     width: int,
     module: nn.Module,
 ) -> Head | None:
-    """Returns the head with the names of its rows by the user or the module; None without head.
+    """Returns the head with the names of its rows by the user or the module.
 
     Raises:
         UsageError: If it does not fit the representation, or the names do not fit it.

@@ -141,7 +141,7 @@ def load(request: ModelRequest) -> Encoder:
 
 
 def _linear(model: Any, h: Tensor, features: Any) -> nn.Linear | None:
-    """Returns the classifier as a linear layer over h; None if it is none.
+    """Returns the classifier as a linear layer over h.
 
     Batch normalisation before a linear layer is part of it. Several layers answer by the mean of
     their logits: each of its part of h, or all of the same.

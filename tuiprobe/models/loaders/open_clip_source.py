@@ -35,10 +35,10 @@ class OpenClipSource:
         config: open_clip's model configuration.
         preprocess: Preprocessing of the weights; empty if unknown.
         preprocess_source: Source of the preprocessing.
-        weights: Returns the file with the weights; None if there are none.
+        weights: Returns the file with the weights.
         weights_source: Display name of the weights.
         published: Whether the weights are published; else they are those of a user's folder.
-        tag: Pretrained tag; None if there is none.
+        tag: Pretrained tag.
         activation: `gelu` or `quickgelu` if the user asks for one, else empty.
     """
 

@@ -75,7 +75,7 @@ class Confidences:
         answer: int64 [n], the class of the highest row.
         confidence: float64 [n], the probability of that class.
         entropy: float64 [n], of the probabilities of the classes, in nats.
-        right: bool [n], whether the answer is the label; None without labels. An image whose
+        right: bool [n], whether the answer is the label. An image whose
             representation is zero counts as wrong.
     """
 

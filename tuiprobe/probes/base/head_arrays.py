@@ -28,14 +28,14 @@ class SetFeatures:
         name: Name of the set.
         features: float32 [n, C].
         labels: int64 [n], the class of each image: a row of the head, or where `answers` says
-            otherwise one of its numbers; None if unlabelled.
+            otherwise one of its numbers.
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
             not answer. With `[0, -1, 0, 1]`, rows 0 and 2 both answer class 0, as on ObjectNet, and
             row 1 never answers, as on ImageNet-A and -R. None where row and class are the same.
         unmatched: Why no row answers for the classes of a labelled set, whose labels are None then.
         left_out: Where the head was fitted to these images: what turns its scores into those of
             the heads fitted without each. The representations must then be as they were.
-        ids: int64 [n], sample ids; None where they are not needed.
+        ids: int64 [n], sample ids.
     """
 
     name: str

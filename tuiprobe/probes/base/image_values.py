@@ -174,7 +174,7 @@ class Temperatures:
         self._by_classes: dict[bytes, float | None] = {}
 
     def of(self, images: SetFeatures) -> float | None:
-        """Returns the temperature for the classes of a set; None where none can be fitted."""
+        """Returns the temperature for the classes of a set."""
         run, head = self._run, self._run.head
         if not isinstance(head, HeadArrays) or not run.head_sets:
             return None
@@ -198,7 +198,7 @@ def _answers(
     Args:
         logits: Of the images whose representation has a length.
         images: All images.
-        temperature: Of the probabilities; None where none was fitted.
+        temperature: Of the probabilities.
         order: Indices of the images, in the order that is wanted.
         run: Their run.
     """

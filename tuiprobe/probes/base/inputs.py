@@ -41,14 +41,14 @@ class TapArrays:
         set: Name of the data set.
         tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
         kind: `vector` (one row an image), `token` or `map` (many rows an image).
-        tokens: Which token rows were counted; None where there are no tokens.
+        tokens: Which token rows were counted.
         channels: Width C.
         statistics: The fields of `ActivationSummary` as `flatten_summary` names them.
         final: Whether this is the final representation.
         rows: float32, [n, C] all final representations, or at inner taps [m, C], a seeded sample
             of one position per image, at most 4,096 images.
         shards: Per-shard sums; None where they are not kept.
-        labels: int64 [n], class of each image; None if unlabelled.
+        labels: int64 [n], class of each image.
     """
 
     set: str

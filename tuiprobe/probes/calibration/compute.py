@@ -134,7 +134,7 @@ class Calibration(ProbeResult):
 
     @property
     def worst(self) -> ShiftClasses | None:
-        """The shift with the class that fell most; None where none fell."""
+        """The shift with the class that fell most."""
         fallen = [shift for shift in self.compared if shift.worst and shift.fell]
 
         def high(shift: ShiftClasses) -> float:

@@ -121,7 +121,7 @@ def _gaps(gaps: Sequence[float | None], sets: Sequence[str], bare: bool = False)
     """Returns by how much confidence is too high or too low on each set; empty if unknown.
 
     Args:
-        gaps: Mean confidence less accuracy; None where it is not known.
+        gaps: Mean confidence less accuracy.
         sets: Of each gap.
         bare: Whether the unit was named before; else the first number has it.
     """

@@ -36,8 +36,7 @@ class Direction(Frozen):
         index: Rank by singular value, from 0.
         singular_value: s_i.
         importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
-        outlier_share: Part of the direction's squared length on the outlier channels; None
-            where there are none.
+        outlier_share: Part of the direction's squared length on the outlier channels.
         channels: The four channels with the largest weight.
     """
 
@@ -63,7 +62,7 @@ class Basis(Frozen):
         outlier_expected: That part for random directions, k / C, with its 95 % range for one
             random direction.
         outlier_shares: Part of every direction's squared length on the outlier channels, in
-            the order of singular values; empty where there are none.
+            the order of singular values.
         directions: The 16 most important.
         curves: Pruning curves and their controls.
     """

@@ -254,12 +254,12 @@ class Outliers(RowFigures, OfTap):
 
     Attributes:
         kind: `vector` (one row an image), `token` or `map` (many).
-        tokens: Which token rows count (`class`, `all`, `mean`); None where there are none.
+        tokens: Which token rows count (`class`, `all`, `mean`).
         images: Images seen; of the final representation, those that `SetSummary.nonfinite` leaves.
         degenerate: Images left out: a row of zero variance or a value that is not finite.
         nonfinite: Values that are not finite, of all images.
         rows: Rows (image x position) seen.
-        classes: Distinct labels among the images; None if unlabelled.
+        classes: Distinct labels among the images.
         large_norm_tokens: Share of tokens in a second mode of large norms, where all were measured.
         top_images: Images at both ends of outlier channels and the highest ones.
     """

@@ -37,7 +37,7 @@ class RowContext:
     Attributes:
         head: Whether the rows are a head's, which are exempt from all that is withheld.
         untrained: Whether the weights are random.
-        classes: Distinct labels among the images; None if unlabelled.
+        classes: Distinct labels among the images.
     """
 
     head: bool = False

@@ -166,7 +166,7 @@ def copy_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     """Copies the user's CSV into the run directory, or removes one from an earlier attempt.
 
     Returns:
-        What of it is not used, in words; empty if everything is.
+        What of it is not used, in words.
 
     Raises:
         UsageError: If it cannot be read or does not fit the sets.

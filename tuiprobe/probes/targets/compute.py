@@ -95,8 +95,8 @@ class TargetSet(Frozen):
     Attributes:
         data: Name of the set.
         images: Images with a finite representation.
-        expected: By every estimator, as it stands; empty where nothing is calibrated.
-        scaled: The headline estimate, then the second opinion; empty where nothing is calibrated.
+        expected: By every estimator, as it stands.
+        scaled: The headline estimate, then the second opinion.
         wrong: Wrong answers in distribution among the classes of the set, on which all rests.
         too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
         uncalibrated: Average confidence at the head's own scale, where there are no labels to

@@ -107,7 +107,7 @@ class SetRules(Frozen):
         return [rule for rule in self.rules if is_known(rule.share)]
 
     def tolerated(self, confidence: float | None) -> float | None:
-        """Returns the smallest ε whose rule covers a confidence; None where none does."""
+        """Returns the smallest ε whose rule covers a confidence."""
         if confidence is None:
             return None
         covering = (r for r in self.known if r.threshold is None or confidence > r.threshold)
@@ -151,7 +151,7 @@ class Ranked:
         column: Which confidence it is.
         temperature: Likewise.
         confidence: float64 [n].
-        right: bool [n]; None without labels.
+        right: bool [n].
         left_out: Whether the head was fitted to these pictures, and answers each without it.
         near_copies: Whether many of them are near copies of others.
     """
@@ -203,7 +203,7 @@ def above_thresholds(confidence: Float64, right: Bool) -> list[Above]:
 
 
 def last_passed(tested: Sequence[Above], tolerated: float, level: float) -> Above | None:
-    """Returns the last threshold before the first test that fails; None where none passes."""
+    """Returns the last threshold before the first test that fails."""
     passed, least = None, right_in_a_row(tolerated, level)
     for above in tested:
         if above.images < least:
