@@ -25,6 +25,7 @@ from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.text import FigureText
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.thumbnail import PictureView
@@ -72,6 +73,21 @@ def truth(screen: LabelScreen) -> str:
     picture = screen.picture
     name = world.CLASS_NAMES[world.label("street", int(picture.name.partition(".")[0]))]
     return str(picture.choices.index(name) + 1) if name in picture.choices else "n"
+
+
+async def test_results_lead_to_labels_that_certify_what_runs_unattended(
+    label_runs: list[Path],
+) -> None:
+    app = TuiprobeApp(open_run=label_runs[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        await pilot.press("B")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))  # one of two targets
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.view)
+        state = app.screen.view.state.unattended
+        assert state is not None
+        assert state.tolerated == 0.05
 
 
 async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Path]) -> None:

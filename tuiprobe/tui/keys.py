@@ -40,9 +40,6 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding(
             "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
         ),
-        Binding(
-            "d", "doctor", "check", tooltip="Check this model: weights, preprocessing, answers"
-        ),
         Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
         Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
         Binding(
@@ -105,6 +102,13 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("p", "pictures", "pictures", tooltip="Pictures: wrong, least sure, each class"),
         Binding("b", "label", "label", tooltip="Label a few of your pictures: how many are right"),
+        Binding(
+            "B",
+            "label(0.05)",
+            "unattended",
+            show=False,
+            tooltip="Label: which pictures it may answer alone, with 5 % errors at most",
+        ),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),

@@ -44,8 +44,6 @@ GROUPS = {
 }
 """Headings of the list by group, in order."""
 
-MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
-
 
 def first_models() -> list[ListedModel]:
     """Returns the presets without what needs the large tables: quick, for the first paint."""
@@ -185,23 +183,6 @@ def details(model: ListedModel) -> list[str]:
             points = number(model.robustness, "points", signed=True)
             beyond = ", extrapolated" if model.extrapolated else ""
             lines.append(f"published robustness {points} (standard{beyond})")
-    return lines
-
-
-def check_lines(checks: list[dict[str, str]]) -> list[str]:
-    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
-
-    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
-    ['preflight 1 of 1 ✓', '✓ weights: ok']
-    """
-    counted = [check for check in checks if check["status"] != "skip"]
-    passed = sum(check["status"] == "pass" for check in counted)
-    sign = "✓" if passed == len(counted) else "!"
-    lines = [f"preflight {passed} of {len(counted)} {sign}"]
-    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
-        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
-        if check["fix"] and check["status"] in ("warn", "fail"):
-            lines.append(f"  → {check['fix']}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Models: choose one or several, see what is known of them, check them, go on."""
+"""Models: choose one or several, see what is known of them, fetch weights, go on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ModelsScreen(FilteredScreen):
         self._is_listed = False
         self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
-        self._checks: dict[str, list[str]] = {}
+        self._downloads: dict[str, list[str]] = {}
 
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
@@ -61,7 +61,7 @@ class ModelsScreen(FilteredScreen):
                 yield Static("", id="count", classes="dim")
             with VerticalScroll(id="details", classes="panel"):
                 yield Static("", id="about", markup=False)
-                yield Static("", id="preflight", markup=False)
+                yield Static("", id="download", markup=False)
 
     def on_mount(self) -> None:
         """Shows the presets at once, and lists all models meanwhile."""
@@ -78,7 +78,7 @@ class ModelsScreen(FilteredScreen):
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the model under the cursor."""
-        return (*self.table.explained(), "preset", "preflight", "weights")
+        return (*self.table.explained(), "preset", "weights")
 
     @work(group="catalog")
     async def _list_all(self) -> None:
@@ -136,13 +136,13 @@ class ModelsScreen(FilteredScreen):
     def _highlighted(self) -> None:
         model = self.table.model
         name = model.name if model is not None else ""
-        checks = self._checks.get(name, ["", "d checks this model"] if model is not None else [])
+        download = self._downloads.get(name, [])
         details = self.query_one("#details")
-        details.set_class(name in self._checks, "-checked")
+        details.set_class(bool(download), "-fetched")
         details.border_title = inert(name)
         about = modellist.details(model) if model is not None else []
         self.query_one("#about", Static).update(inert_lines(about))
-        self.query_one("#preflight", Static).update(inert_lines(checks))
+        self.query_one("#download", Static).update(inert_lines(download))
 
     def action_list(self) -> None:
         """Puts the cursor into the list."""
@@ -157,8 +157,6 @@ class ModelsScreen(FilteredScreen):
             del self._marked[model.name]
         else:
             self._marked[model.name] = None
-            if model.cached == "yes" and model.name not in self._checks:
-                self.action_doctor()
         self._show()
 
     @on(RowTable.Chosen, "#models")
@@ -179,21 +177,6 @@ class ModelsScreen(FilteredScreen):
         if self.table.model is not None:
             command = shown_command(["--headless", "--model", self.table.model.name])
             self.app.copy(command, "command")
-
-    def action_doctor(self) -> None:
-        """Checks the model under the cursor in a process of its own."""
-        if self.table.model is not None:
-            self._examine(self.table.model.name)
-
-    @work(group="doctor")
-    async def _examine(self, name: str) -> None:
-        self._note(name, "checking: loads the model, takes some seconds")
-        answer = await ask(["doctor", "--model", name, "--json"])
-        try:
-            lines = modellist.check_lines(json.loads(answer.out)["checks"])
-        except (ValueError, TypeError, KeyError):
-            lines = [f"✗ {answer.reason}"]
-        self._note(name, *lines)
 
     def action_fetch(self) -> None:
         """Downloads the weights of the model under the cursor in a process of its own."""
@@ -224,8 +207,8 @@ class ModelsScreen(FilteredScreen):
         await self._list_published()
 
     def _note(self, name: str, *lines: str) -> None:
-        """Shows beside a model how its check or its download stands."""
-        self._checks[name] = ["", *lines]
+        """Shows beside a model how its download stands."""
+        self._downloads[name] = ["", *lines]
         if self.alive:
             self._highlighted()
 

@@ -299,11 +299,15 @@ class ResultsScreen(ProbeScreen):
         self.set_class(not aside and not main, "-only-aside")
         self.set_class(aside, "-only-main")
 
-    def action_label(self) -> None:
-        """Opens the labels of the target set."""
+    def action_label(self, tolerated: float | None = None) -> None:
+        """Opens the labels of the target set.
+
+        Args:
+            tolerated: Share of errors under which pictures are certified, if they are.
+        """
         from tuiprobe.tui.screens.label import LabelScreen
 
-        self.app.push_screen(LabelScreen([self.run]))
+        self.app.push_screen(LabelScreen([self.run], tolerated=tolerated))
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
