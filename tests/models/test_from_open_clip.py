@@ -14,7 +14,7 @@ from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_full_size_resnet_is_the_clip_image_embedding(rn50: Saved) -> None:
     import open_clip
     from open_clip.transform import image_transform

@@ -12,6 +12,8 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.checks.encoder_checks import check_encoder
 from tuiprobe.models.load import load_encoder
 
+NIGHT = pytest.mark.nightly
+
 
 def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
     torch.manual_seed(3)
@@ -27,8 +29,11 @@ def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
         ("test_resnet.r160_in1k", "pooled",
          {"layer1.0": 1, "layer3": 1, "layer1.0.act1": 1, "maxpool": 1}),
         ("test_vit.r160_in1k", "token", {}),
-        ("swin_tiny_patch4_window7_224.ms_in1k", "pooled",
-         {"layers.0.blocks.0": -1, "layers.1.downsample.norm": -1, "patch_embed.proj": 1}),
+        pytest.param(
+            "swin_tiny_patch4_window7_224.ms_in1k", "pooled",
+            {"layers.0.blocks.0": -1, "layers.1.downsample.norm": -1, "patch_embed.proj": 1},
+            marks=NIGHT,
+        ),
         ("test_convnext.r160_in1k", "pooled",
          {"stages.0.blocks.0": 1, "stages.0.blocks.0.norm": -1, "stages.0.blocks.0.mlp.act": -1,
           "stages.0.blocks.0.conv_dw": 1, "stem.1": 1}),
@@ -129,7 +134,10 @@ def test_unknown_names_and_missing_weights(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("name", "default", "asked"),
-    [("test_vit.r160_in1k", "token", "avg"), ("vit_small_patch16_dinov3.lvd1689m", "avg", "token")],
+    [
+        ("test_vit.r160_in1k", "token", "avg"),
+        pytest.param("vit_small_patch16_dinov3.lvd1689m", "avg", "token", marks=NIGHT),
+    ],
 )
 def test_the_pooling_is_asked_for_and_said(
     name: str, default: str, asked: str, tmp_path: Path
