@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "textual", "open_clip", "timm", "scipy", "pydantic", "numpy"}
+HEAVY = {"torch", "textual", "open_clip", "timm", "scipy", "pydantic", "numpy", "PIL"}
 
 
 def imported(code: str) -> set[str]:
@@ -37,7 +37,7 @@ def imported(code: str) -> set[str]:
         (
             "import tuiprobe.miniature as m, tuiprobe.datasets.imagefolder;"
             "m.render('val', 0); m.suite(); m.data.SOURCE.concepts(''); m.world.caption('web', 0)",
-            {"numpy"},
+            {"numpy", "PIL"},
         ),
         (
             "import tuiprobe.tui.app, tuiprobe.tui.screens.models, tuiprobe.tui.screens.setup,"

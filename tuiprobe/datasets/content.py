@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
 from tuiprobe.errors import DataError
 from tuiprobe.files import DIGEST_BYTES, open_regular
@@ -25,6 +24,8 @@ UNREADABLE = bytes(DIGEST_BYTES)
 
 
 def _decode(data: bytes) -> Image:
+    from tuiprobe.datasets.decode import decode_image  # loads Pillow
+
     return decode_image(io.BytesIO(data))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
@@ -177,6 +176,8 @@ def nested_hits(
     Returns:
         int64 [len(components)].
     """
+    from scipy.linalg.blas import sgemm  # late, as in `ridge`
+
     answers, labels = answers_of(images, rows), np.asarray(images.labels)
     hits = np.zeros(len(components), dtype=np.int64)
     right = np.ascontiguousarray(right, dtype=np.float32)

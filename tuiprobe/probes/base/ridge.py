@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse
 
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.results import NotRun
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 POWERS: Final = range(-6, 0)
 """Penalties that are tried: ten to these powers, times the largest eigenvalue of `Xc Xcᵀ`."""
@@ -132,13 +133,15 @@ def fit_ridge(features: Float32, labels: Int64, classes: int) -> RidgeFit | NotR
     Returns:
         The head; or why there is none.
     """
+    from scipy.sparse import csr_array  # late: `label` reads runs and fits nothing
+
     n, channels = features.shape
     if len(np.unique(labels)) < 2:
         return NotRun(
             reason="a head needs images of two classes; equal images with different labels are none"
         )
     centre = features.mean(axis=0, dtype=np.float64)
-    onehot = scipy.sparse.csr_array((np.ones(n), (labels, np.arange(n))), (classes, n))
+    onehot = csr_array((np.ones(n), (labels, np.arange(n))), (classes, n))
     shares = np.bincount(labels, minlength=classes) / n
     parts = _fewer_images if n <= channels else _fewer_channels
     decomposed = parts(features, centre, onehot)
@@ -194,16 +197,14 @@ class _FewerChannels:
         return np.asarray((self.vectors @ (self.along / (self.values + penalty)[:, None])).T)
 
 
-def _fewer_channels(
-    features: Float32, centre: Float64, onehot: scipy.sparse.csr_array
-) -> _FewerChannels:
+def _fewer_channels(features: Float32, centre: Float64, onehot: csr_array) -> _FewerChannels:
     gram = np.zeros((features.shape[1],) * 2)
     sums = np.zeros((onehot.shape[0], features.shape[1]))
     columns = onehot.tocsc()
     for span, block in _centred(features, centre):
         gram += block.T @ block
         sums += columns[:, span] @ block
-    values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd", check_finite=False)
+    values, vectors = _eigh(gram)
     return _FewerChannels(features, centre, values.clip(min=0), vectors, vectors.T @ sums.T)
 
 
@@ -241,16 +242,20 @@ class _FewerImages:
         return np.asarray(dual.T @ self.centred)
 
 
-def _fewer_images(
-    features: Float32, centre: Float64, onehot: scipy.sparse.csr_array
-) -> _FewerImages:
+def _fewer_images(features: Float32, centre: Float64, onehot: csr_array) -> _FewerImages:
     centred = features.astype(np.float64)
     centred -= centre
     gram = centred @ centred.T
-    values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, driver="evd", check_finite=False)
+    values, vectors = _eigh(gram)
     mean = onehot.sum(axis=1) / len(features)
     along = (onehot @ vectors).T - vectors.sum(axis=0)[:, None] * mean
     return _FewerImages(centred, values.clip(min=0), vectors, along)
+
+
+def _eigh(gram: Float64) -> tuple[Float64, Float64]:
+    import scipy.linalg
+
+    return scipy.linalg.eigh(gram, overwrite_a=True, driver="evd", check_finite=False)
 
 
 def _centred(features: Float32, centre: Float64) -> Iterator[tuple[slice, Float64]]:
