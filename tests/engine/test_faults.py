@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
 KILLS = 20 if os.environ.get("TUIPROBE_FAULTS") == "all" else 4
 PASSING = ("lock", "status/", "results.json", "summary.json", "manifest.json", "report", "thumbs/")
-HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "2")
+HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "1")
 Go = Callable[..., tuple[int, str]]
 
 

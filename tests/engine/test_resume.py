@@ -62,7 +62,10 @@ def command(prepared: Prepared, pictures: Path, tmp_path: Path) -> Command:
     return Command(prepared, pictures, tmp_path / "run")
 
 
-@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM to the group", "cancel file"])
+@pytest.mark.parametrize(
+    "stop",
+    ["SIGINT", "SIGTERM to the group", pytest.param("cancel file", marks=pytest.mark.nightly)],
+)
 def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, command, undisturbed):
     process = command.start(fault=SLOW, workers=2 * ("group" in stop), session=True)
     until(lambda: len(shard_files(command.run)) >= 2, process)

@@ -105,8 +105,17 @@ def test_a_signal_outside_the_images_ends_the_run_at_once(number, stage, more, s
     assert again.wait(120) == 0, again.stderr  # no lock is left
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("imported", ["tuiprobe.cli.output", "typer", "numpy"])
+BY_DAY = {"tuiprobe.cli.output": signal.SIGTERM, "typer": signal.SIGINT, "numpy": signal.SIGHUP}
+
+
+@pytest.mark.parametrize(
+    ("imported", "number"),
+    [
+        pytest.param(name, number, marks=() if number == day else pytest.mark.nightly)
+        for name, day in BY_DAY.items()
+        for number in BY_DAY.values()
+    ],
+)
 def test_a_signal_while_libraries_are_imported_ends_the_program(
     number: signal.Signals, imported: str, one_red: Path, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_at_every_moment_compare_says_what_label_says(street_folder: Path) -> No
     assert {"open", "best"} <= seen
 
 
+@pytest.mark.nightly  # by day at every moment of one pair
 def test_all_pairs_and_triples_are_decided_alike_by_label_and_compare(
     street_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
