@@ -224,7 +224,9 @@ def embedded(quick: bool) -> dict[str, Any]:
             targets = ExpectedAccuracy().compute(inputs, Options())
             head, images = inputs
             unlabelled = [replace(shift, labels=None) for shift in images.shifts]
-            every = estimate_targets(head, Images(images.first, (), [*unlabelled, *images.targets]))
+            every = estimate_targets(
+                head, Images(images.id_set, (), [*unlabelled, *images.targets])
+            )
             above += sum(target.bound is not None for target in every.targets)
             sets += len(every.targets)
             shifts = shift_estimates(targets.checks, HEADLINE)

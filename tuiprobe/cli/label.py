@@ -123,8 +123,8 @@ def label(
                 classes, not_used = _miniature_labels(labelling)
             else:
                 classes, not_used = known_labels(labelling, answers_from, trusted)
-            taken = label_known(labelling, classes, answers_from, difference)
-            for remark in filter(None, (not_used, taken)):
+            counted = label_known(labelling, classes, answers_from, difference)
+            for remark in filter(None, (not_used, counted)):
                 print(remark, file=sys.stderr)
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)

@@ -162,7 +162,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
 
 def beneath(decision: Decision) -> Iterator[Text]:
     """Yields what a decision leaves out, what weakens it, and labels that would strengthen it."""
-    alone = len(decision.models) < 2
+    single = len(decision.models) < 2
     for doubt in decision.doubts:
         yield Strong(strong="doubt"), f": {doubt.words}"
     if decision.not_compared:
@@ -180,7 +180,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
         yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
     elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
         yield (f"Labels cannot tell these models apart: {decision.obstacle}.",)
-    elif decision.take is None and not (decision.target or decision.obstacle or alone):
+    elif decision.take is None and not (decision.target or decision.obstacle or single):
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
 
@@ -307,8 +307,8 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
             yield "Speed: images per second while the run was measured, decoding included."
     if any(of.range == "proven" for of in known):
         yield "Ranges of accuracies that labels prove are certain, if the labels are right."
-    first_sets = [best_accuracy(of, of.data[0].name) for of in reports if of.data]
-    others = [of for of in (*known, *first_sets) if not isinstance(of, NotRun)]
+    on_id_sets = [best_accuracy(of, of.data[0].name) for of in reports if of.data]
+    others = [of for of in (*known, *on_id_sets) if not isinstance(of, NotRun)]
     sampled = [of for of in others if of.evidence in ("labels", "measured")]
     by_images = any(of.low is not None and of.range != "proven" for of in sampled)
     if by_images or any(is_known(_figure(report, MEAN_SHIFT.id)) for report in reports):

@@ -175,7 +175,7 @@ def compare(
             FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
             for id, name in names.items()
         ),
-        differences=_headlines_alone(list(_differences(common, models, pairing, known))),
+        differences=_only_headlines(list(_differences(common, models, pairing, known))),
         overlaps=tuple(overlaps(first, second)) if same_kind else (),
         doubts=tuple(image_doubts(first, second, pairing)),
         notes=(
@@ -230,7 +230,7 @@ def _differences(
         )
 
 
-def _headlines_alone(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+def _only_headlines(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """Returns the differences; only one difference per headline figure keeps its rank."""
     rows = [row.model_copy(update={"headline": None}) for row in differences]
     for fig in HEADLINES:

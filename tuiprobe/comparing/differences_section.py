@@ -170,9 +170,9 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     text += [f", {overlap.place}"] if overlap.place else []
     if overlap.not_comparable:
         return (*text, f": {overlap.not_comparable.why}")
-    alone = ((second, overlap.second_only), (first, overlap.first_only))
+    only = ((second, overlap.second_only), (first, overlap.first_only))
     text += [f": shared {listed(overlap.shared, MOST_NAMES) or 'none'}"]
-    text += [f"; only in {name} {listed(members, MOST_NAMES) or 'none'}" for name, members in alone]
+    text += [f"; only in {name} {listed(members, MOST_NAMES) or 'none'}" for name, members in only]
     if overlap.by_chance is not None:
         text += [f"; {len(overlap.shared)} shared, by chance ", overlap.by_chance]
         text += ["; Jaccard ", overlap.jaccard]

@@ -139,12 +139,12 @@ def shared_pictures(runs: Sequence[Run]) -> dict[str, list[Pictures]]:
         DamagedFileError: If a file of a run is missing or damaged.
     """
     answers = [read_pictures(run.directory, run.images) for run in runs]
-    alone = [[data.name for data in sets_in_question(run.report.data)] for run in runs]
+    in_question = [[data.name for data in sets_in_question(run.report.data)] for run in runs]
     shared = {}
     for name in answers[0]:
         names = [name] * len(runs)
-        if all(len(of) == 1 for of in alone) and alone[0] == [name]:
-            names = [of for (of,) in alone]
+        if all(len(of) == 1 for of in in_question) and in_question[0] == [name]:
+            names = [of for (of,) in in_question]
         if not all(of in by_set for of, by_set in zip(names, answers, strict=True)):
             continue
         common = common_rows([MeasuredSet(*of) for of in zip(runs, names, strict=True)])

@@ -47,7 +47,7 @@ def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     """
     sets, names = dict(suite.sets), []
     for target in targets:
-        suffix = "-target" if layout_of(target).alone else ""
+        suffix = "-target" if layout_of(target).one_file_each else ""
         names.append(free_name(safe_name(target.name), sets, suffix))
         sets[names[-1]] = target
     return replace(suite, sets=sets, targets=tuple(names))

@@ -46,7 +46,7 @@ class SampleBlock:
 
 
 class SetLayout:
-    """The layout of a set of images: each is read, stamped and digested alone.
+    """The layout of a set of images: each is read, stamped and digested by itself.
 
     A set whose samples lie together has a layout of its own, as its attribute `layout`.
 
@@ -55,13 +55,14 @@ class SetLayout:
 
     Attributes:
         unit: What its samples are called, in the plural.
-        alone: Whether each sample is read and digested alone; else a batch is, as a `SampleBlock`.
+        one_file_each: Whether each sample is read and digested by itself; else a batch is,
+            as a `SampleBlock`.
         width: Channels of samples that are encoded already; None for images.
         most_batches: Batches of the largest shard.
     """
 
     unit = "images"
-    alone = True
+    one_file_each = True
     width: int | None = None
     most_batches = 8
 

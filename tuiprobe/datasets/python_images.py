@@ -291,7 +291,7 @@ def _numbered(data: object) -> Any:
             return data
         if isinstance(data, Iterable):
             try:
-                return [_kept(item) for item in data]
+                return [_content_of(item) for item in data]
             except Exception as error:  # the user's code may raise anything
                 raise DataError(f"{name_of(data)} failed: {in_code(error)}") from error
     raise UsageError(
@@ -339,7 +339,7 @@ def _index(number: Any) -> int:
     return operator.index(number)
 
 
-def _kept(item: object) -> tuple[object, object]:
+def _content_of(item: object) -> tuple[object, object]:
     """Returns an item whose image is read, since the file of an opened one may be closed next."""
     image, label = _pair(item)
     return (rgb(image) if isinstance(image, Image.Image) else image), label

@@ -161,8 +161,8 @@ def _refuse(checks: list[Check]) -> None:
 
 
 def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
-    dataset, alone = plan.suite.sets[name], plan.layouts[name].alone
-    if alone and name in plan.suite.targets:
+    dataset, one_file_each = plan.suite.sets[name], plan.layouts[name].one_file_each
+    if one_file_each and name in plan.suite.targets:
         return
     for check in check_labels(
         dataset.classes,
@@ -170,9 +170,9 @@ def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
         named=plan.spec.classes is not None or plan.head.named,
         imagenet=plan.suite.imagenet.get(name),
     ):
-        if alone or check.name != "image count":
+        if one_file_each or check.name != "image count":
             yield replace(check, cause="labels", data=name)
-    if len(dataset.classes) != 1 or not alone:
+    if len(dataset.classes) != 1 or not one_file_each:
         return
     deeper = deeper_folders(dataset)
     if len(deeper) > 1:

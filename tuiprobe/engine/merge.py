@@ -201,7 +201,7 @@ def write_merged(directory: RunDir, key: str, merged: Mapping[str, MergedSet]) -
 def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
     """Publishes names and labels of samples without lines: those kept, at an end, or lost."""
     for name, layout in plan.layouts.items():
-        if layout.alone or (of_set := merged.get(name)) is None:
+        if layout.one_file_each or (of_set := merged.get(name)) is None:
             continue
         ends = (
             of_set.arrays[f"{FINAL_TAP}/{end}_sample_ids"].reshape(-1)

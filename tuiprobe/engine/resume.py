@@ -262,7 +262,7 @@ def _doubtful(
     Of samples that lie together these are all batches, if a file was moved or touched.
     """
     layout, stamps = plan.layouts[shard.set_name], plan.stamps[shard.set_name]
-    if not layout.alone:
+    if not layout.one_file_each:
         files = {} if before is None else {record.name: record.files for record in before.sets}
         return [] if files.get(shard.set_name) == layout.files else list(shard.batches)
     return [

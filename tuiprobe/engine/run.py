@@ -256,7 +256,7 @@ def _decoded(
 ) -> AbstractContextManager[Iterator[tuple[Batch, ...]]]:
     """Yields an iterator over the batches of some shards, one batch per run."""
     plan = runs[0].job.plan
-    if not all(layout.alone for layout in plan.layouts.values()):
+    if not all(layout.one_file_each for layout in plan.layouts.values()):
         return nullcontext((batch,) for batch in read_blocks(shards, plan.layouts))
     workers = choose_workers(plan.spec.workers, sum(shard.size for shard in shards))
     preprocesses = [run.job.plan.encoder.preprocess for run in runs]

@@ -109,8 +109,8 @@ def answers_as_labels(
         n, equal = int(counted.sum()), int(labelled.right[first, counted].sum())
         share = _USUAL
         if known is not None:
-            there = (known.answers[others] != known.answers[first]).any(axis=0)
-            share = upper_end(int(known.right[first, there].sum()), int(there.sum()))
+            differs = (known.answers[others] != known.answers[first]).any(axis=0)
+            share = upper_end(int(known.right[first, differs].sum()), int(differs.sum()))
         if equal >= SAME * n and at_least(equal, n, share) <= LEVEL:
             limit = number(share, "share")
             why = (

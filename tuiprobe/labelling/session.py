@@ -126,7 +126,7 @@ class Labelling:
     """
 
     survey: Contest | StratifiedSample
-    alone: list[StratifiedSample]
+    by_candidate: list[StratifiedSample]
     counted: list[CountedLabel]
     decisions: list[LabelDecision]
     certificate: Certificate | None
@@ -191,9 +191,10 @@ class Labelling:
             self.certificate = certificate_of(self.matched, self.tolerated, self.questions)
         self.survey, pool = self._new_survey(self.asked), self.matched.pool
         if isinstance(self.survey, StratifiedSample):
-            self.alone = [self.survey]
+            self.by_candidate = [self.survey]
         else:
-            self.alone = [StratifiedSample(pool.of_candidate(n)) for n in range(pool.candidates)]
+            candidates = range(pool.candidates)
+            self.by_candidate = [StratifiedSample(pool.of_candidate(n)) for n in candidates]
         self.counted, self.decisions = [], []
         for label in labels:
             self._count(label)
@@ -206,7 +207,7 @@ class Labelling:
         """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
         # Of one candidate, the survey is the one of it alone.
-        surveys: dict[Survey, None] = dict.fromkeys((self.survey, *self.alone))
+        surveys: dict[Survey, None] = dict.fromkeys((self.survey, *self.by_candidate))
         if self.certificate is not None:
             surveys[self.certificate] = None
         if row.label is None:
@@ -277,9 +278,9 @@ class Labelling:
 
         ranges = []
         digests = self.matched.answers_digests
-        for sampled, digest, survey in zip(own, digests, self.alone, strict=True):
-            (alone,) = survey.sampled_ranges()
-            best = max(by_first.get(digest, alone), alone, key=evidence)
+        for sampled, digest, survey in zip(own, digests, self.by_candidate, strict=True):
+            (estimate,) = survey.sampled_ranges()
+            best = max(by_first.get(digest, estimate), estimate, key=evidence)
             ranges.append(best if evidence(best)[0] else max(best, sampled, key=evidence))
         return ranges
 

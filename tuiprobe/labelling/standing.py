@@ -319,7 +319,7 @@ READ = (
     "at the decision."
 )
 
-READ_ALONE = (
+READ_LABELS = (
     "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
     "labels; not for someone who watches and stops at will."
 )
@@ -348,7 +348,7 @@ def describe_labels(state: LabelStatus, verdict: str) -> Section:
         content += [_candidates(state), prose(READ)]
     else:
         (row,) = state.candidates
-        read = READ_ALONE if state.unattended is None else READ_UNATTENDED
+        read = READ_LABELS if state.unattended is None else READ_UNATTENDED
         content += [prose(f"{row.model}: {row.accuracy.sentence()}"), prose(read)]
     if state.answers:
         sentences = [answer.sentence() for answer in state.answers[:LISTED_ANSWERS]]

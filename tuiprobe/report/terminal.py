@@ -112,9 +112,9 @@ def _filled(table: Table) -> tuple[list[str], list[list[str]]]:
         [unbroken(line((cell,))) for cell in row]
         for row in cells_of(table.rows[: table.shown], table.columns)
     ]
-    told = [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", MISSING}]
-    titles = [line(table.columns[i].title) for i in told]
-    return titles, [[row[i] for i in told] for row in cells]
+    filled = [i for i in range(len(table.columns)) if {row[i] for row in cells} - {"", MISSING}]
+    titles = [line(table.columns[i].title) for i in filled]
+    return titles, [[row[i] for i in filled] for row in cells]
 
 
 def aligned_lines(table: Table, width: int) -> list[str]:

@@ -261,7 +261,7 @@ def sentence(accuracy: Accuracy, other: Accuracy | None = None, named: bool = Fa
     between = numbers.ends(accuracy.value, accuracy.low, accuracy.high, "share")
     between = f" ({between})" if between else ""
     about = "about " if accuracy.evidence == "estimate" else ""
-    text = f"{about}{_alone(accuracy)} right{on}{between}{among_few(accuracy, other)}"
+    text = f"{about}{_bare(accuracy)} right{on}{between}{among_few(accuracy, other)}"
     if accuracy.evidence == "labels":
         by = "proven by labels of" if accuracy.range == "proven" else "measured on"
         text += f", {by} {pictures}"
@@ -285,10 +285,10 @@ def among_few(accuracy: Accuracy, other: Accuracy | None = None) -> str:
 the 5 of the set)', '')
     """
     if _few(accuracy):
-        aside = f" ({_alone(other)} among all {other.classes:,})" if other is not None else ""
+        aside = f" ({_bare(other)} among all {other.classes:,})" if other is not None else ""
         return f" among these {accuracy.classes:,} classes{aside}"
     if other is not None and _few(other):
-        aside = f"{_alone(other)} among the {other.classes:,} of the set"
+        aside = f"{_bare(other)} among the {other.classes:,} of the set"
         return f" among all {accuracy.classes:,} classes ({aside})"
     return ""
 
@@ -297,7 +297,7 @@ def _few(accuracy: Accuracy) -> bool:
     return 0 < accuracy.classes < accuracy.of_classes
 
 
-def _alone(accuracy: Accuracy) -> str:
+def _bare(accuracy: Accuracy) -> str:
     if accuracy.value is None:
         return with_range(accuracy)
     return numbers.number(accuracy.value, "share", accuracy.low, accuracy.high)

@@ -100,7 +100,7 @@ class Record(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fields_alone(cls, value: Any) -> Any:
+    def _only_fields(cls, value: Any) -> Any:
         if isinstance(value, dict) and len(value) > cls._most_fields:
             unknown = (str(name) for name in value if name not in cls.model_fields)
             raise ValueError(f"it has unknown fields: {plaintext.first_names(islice(unknown, 7))}")

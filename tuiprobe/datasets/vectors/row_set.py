@@ -142,7 +142,7 @@ class RowSet(SetLayout):
     """
 
     unit = "rows"
-    alone = False
+    one_file_each = False
     most_batches = 32  # at most 262,144 rows are measured again after an interruption
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()

@@ -90,7 +90,7 @@ def check_trial(encoder: Encoder, images: Tensor, head: Head | None = None) -> l
         return [Check("input size", "warn" if others else "fail", detail, "try float32")]
     detail = f"{size[0]} x {size[1]}, h of {encoder.width} channels"
     checks = [Check("input size", "pass", detail)]
-    checks += [_same_alone(encoder, images, h), *_odd_values(images, h, head)]
+    checks += [_same_unbatched(encoder, images, h), *_odd_values(images, h, head)]
     if encoder.outputs:
         checks.append(Check("outputs", "warn", encoder.outputs))
     return checks
@@ -118,17 +118,17 @@ def _encoded(encoder: Encoder, images: Tensor) -> Tensor:
         return encoder.encode(images.clone()).cpu()  # a forward may change its input
 
 
-def _same_alone(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
+def _same_unbatched(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
     """Compares the first image alone with the first of all; says why they differ, if they do."""
     name = "same answers"
     try:
-        alone = _encoded(encoder, images[:1])
+        unbatched = _encoded(encoder, images[:1])
     except Exception as error:
         detail = f"it takes {len(images)} images and not one alone: {in_code(error)}"
         return _failed(name, detail, _INDEPENDENT)
-    if tuple(alone.shape) != (1, encoder.width):
-        return _failed(name, f"h of one image alone is {tuple(alone.shape)}", _INDEPENDENT)
-    change = _change(encoder, h[:1], alone, h)
+    if tuple(unbatched.shape) != (1, encoder.width):
+        return _failed(name, f"h of one image alone is {tuple(unbatched.shape)}", _INDEPENDENT)
+    change = _change(encoder, h[:1], unbatched, h)
     if change < _NOTICED:
         detail = f"one image alone gives what it gives among {len(images)}"
         return Check(name, "pass", detail)

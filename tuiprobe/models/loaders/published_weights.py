@@ -154,7 +154,7 @@ def resolve(fetch: Callable[[], Resolved], *, name: str, from_hub: bool = True) 
     try:
         with quiet():
             silence = _silence_of_hub() if from_hub else ""
-            with _cached_alone() if silence else nullcontext():
+            with _cache_only() if silence else nullcontext():
                 return fetch()
     except WeightsError:
         raise
@@ -186,7 +186,7 @@ def _not_cached(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _cached_alone() -> Iterator[None]:
+def _cache_only() -> Iterator[None]:
     """Lets the hub's library look into its cache alone."""
     from huggingface_hub import constants
 

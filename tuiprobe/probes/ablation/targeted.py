@@ -96,11 +96,11 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
     head, mode = run.head, question.replaced_by
     span = span_of(head, question.channels, question.directions, centred=question.centred)
     centre = np.zeros(span.shape[1], dtype=np.float32)
-    first = run.plan.sets[0].name
+    id_set = run.plan.sets[0].name
     if mode == "mean":
-        if first not in run.measured.sets:
-            raise DataError(f"no image of {first} was measured yet, so there is no mean to set to")
-        features = run.features(first)["features"]
+        if id_set not in run.measured.sets:
+            raise DataError(f"no image of {id_set} was measured yet, so there is no mean to set to")
+        features = run.features(id_set)["features"]
         inside = features[np.linalg.norm(features, axis=1) > 0] @ span
         centre = (inside.sum(axis=0, dtype=np.float64) / max(1, len(inside))).astype(np.float32)
     images = {each.name: each for each in run.head_sets}

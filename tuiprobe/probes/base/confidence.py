@@ -254,22 +254,22 @@ class CrossFitted:
         return self.temperature.value if is_known(self.temperature) else self.halves[0]
 
 
-def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> CrossFitted | NotRun:
+def cross_fit(head: HeadArrays, id_set: SetFeatures, images: SetFeatures) -> CrossFitted | NotRun:
     """Fits temperatures to the in-distribution images under the class mask of a set.
 
     Args:
         head: The head.
-        first: The labelled in-distribution set.
+        id_set: The labelled in-distribution set.
         images: The set whose class mask holds.
     """
-    source = on_classes_of(head.weight.shape[0], first, images)
+    source = on_classes_of(head.weight.shape[0], id_set, images)
     if isinstance(source, NotRun):
         return source
     if np.unique(answers_of(source, head.weight.shape[0])).size == 1:
         return ONE_CLASS
     n = source.features.shape[0]
     if n < MIN_LABELLED:
-        where = f"{n} labelled images of {first.name}"
+        where = f"{n} labelled images of {id_set.name}"
         return NotRun(reason=f"{where}, {MIN_LABELLED} are needed for a temperature")
     logits, second = Logits(head, source), second_half(n)
     pooled = logits.fitted()
@@ -283,26 +283,26 @@ def cross_fit(head: HeadArrays, first: SetFeatures, images: SetFeatures) -> Cros
     return CrossFitted(logits, second, pooled, (values[0], values[1]), logits.confidences(each))
 
 
-def on_classes_of(rows: int, first: SetFeatures, images: SetFeatures) -> SetFeatures | NotRun:
+def on_classes_of(rows: int, id_set: SetFeatures, images: SetFeatures) -> SetFeatures | NotRun:
     """Returns the in-distribution images whose class another set has, with its answers.
 
     Args:
         rows: K, rows of the head.
-        first: The labelled in-distribution set.
+        id_set: The labelled in-distribution set.
         images: The other set; its `answers` say which rows may answer, and for which class.
     """
-    if first.labels is None:
-        return first.unlabelled
+    if id_set.labels is None:
+        return id_set.unlabelled
     answers = images.classes_of_rows(rows)
-    theirs = first.classes_of_rows(rows)
+    theirs = id_set.classes_of_rows(rows)
     if np.array_equal(answers, theirs):
-        return first
+        return id_set
     used = theirs[theirs >= 0]
     if np.unique(used).size < used.size:
         return NotRun(reason="several rows answer for one in-distribution class")
-    truth = np.asarray(first.labels)
+    truth = np.asarray(id_set.labels)
     translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
     translated[used] = answers[theirs >= 0]
     labels = translated[truth]
     allowed = labels >= 0
-    return replace(first.select(allowed), labels=labels[allowed], answers=answers)
+    return replace(id_set.select(allowed), labels=labels[allowed], answers=answers)

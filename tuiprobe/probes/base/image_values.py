@@ -66,8 +66,8 @@ def _of_set(
 ) -> SetValues:
     ids = np.asarray(features.ids)
     order, samples = np.argsort(ids), run.samples[features.name]
-    alone = run.plan.model.representation == "none"
-    values: dict[PerImage, NDArray[Any]] = {} if alone else {"kurtosis": _kurtosis(features)}
+    answers_only = run.plan.model.representation == "none"
+    values: dict[PerImage, NDArray[Any]] = {} if answers_only else {"kurtosis": _kurtosis(features)}
     answers = None
     if isinstance(run.head, HeadArrays):
         counted = finite_and_nonzero(features)

@@ -168,19 +168,19 @@ def probe_calibration(
     Raises:
         DataError: If the first set has no labels, or a label has no row of the head.
     """
-    first, *others = sets
-    refuse_wrong_labels(first, head.weight.shape[0])
+    id_set, *others = sets
+    refuse_wrong_labels(id_set, head.weight.shape[0])
     shifts = [images for images in others if images.labels is not None]
-    source = cross_fit(head, first, first)
+    source = cross_fit(head, id_set, id_set)
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature
     if isinstance(temperature, NotRun):
         source = temperature  # scores at a scale that nobody fitted are not scaled ones
     calibrated = []
-    for images in (first, *shifts):
+    for images in (id_set, *shifts):
         logits = Logits(head, images)
         plain = logits.confidences() if scale_known(head) else UNKNOWN_SCALE
         scaled: Confidences | NotRun = source if isinstance(source, NotRun) else source.scores
-        if images is not first and not isinstance(source, NotRun):
+        if images is not id_set and not isinstance(source, NotRun):
             scaled = logits.confidences(source.pooled)
         before, gap_before, bins_before = _calibration(plain)
         after, gap, bins = _calibration(scaled)
@@ -196,13 +196,13 @@ def probe_calibration(
             )
         )
     result = Calibration(
-        data=first.name,
+        data=id_set.name,
         temperature=temperature,
         sets=tuple(calibrated),
-        classes=tuple(_by_class(head, first, images, names) for images in shifts),
+        classes=tuple(_by_class(head, id_set, images, names) for images in shifts),
     )
     worst = result.worst
-    pictured = next((images for images in shifts if worst and images.name == worst.data), first)
+    pictured = next((images for images in shifts if worst and images.name == worst.data), id_set)
     if (worst is None and shifts) or pictured.name not in (listed or {}):
         return result
     logits = Logits(head, pictured)
@@ -263,21 +263,21 @@ def _calibration(
 
 
 def _by_class(
-    head: HeadArrays, first: SetFeatures, images: SetFeatures, names: Sequence[str]
+    head: HeadArrays, id_set: SetFeatures, images: SetFeatures, names: Sequence[str]
 ) -> ShiftClasses | ShiftNotCompared:
     rows = head.weight.shape[0]
-    source = on_classes_of(rows, first, images)
+    source = on_classes_of(rows, id_set, images)
     if isinstance(source, NotRun):
         return ShiftNotCompared(data=images.name, **dict(source))
     mask = images.classes_of_rows(rows)
     classes, at = np.unique(mask[mask >= 0], return_index=True)
     called = [class_name(names, int(row)) for row in np.flatnonzero(mask >= 0)[at]]
-    first_counts, shift_counts = (_counts(head, some, classes) for some in (source, images))
-    compared = [c for c, counts in enumerate(zip(first_counts, shift_counts, strict=True))
+    id_counts, shift_counts = (_counts(head, some, classes) for some in (source, images))
+    compared = [c for c, counts in enumerate(zip(id_counts, shift_counts, strict=True))
                 if all(n for _, n in counts)]  # fmt: skip
     if not compared:
         return ShiftNotCompared(data=images.name, reason="no class has images in both sets")
-    changes = [newcombe(first_counts[c], shift_counts[c], source.reach) for c in compared]
+    changes = [newcombe(id_counts[c], shift_counts[c], source.reach) for c in compared]
     # Newcombe's interval always has both ends.
     ends = np.array([(change.low, change.high) for change in changes], dtype=np.float64)
     answers, labels = Logits(head, images).confidences().answer, np.asarray(images.labels)
@@ -291,7 +291,7 @@ def _by_class(
         worst.append(
             ClassChange(
                 name=called[c],
-                first=wilson(first_counts[c][0], first_counts[c][1], source.reach),
+                first=wilson(id_counts[c][0], id_counts[c][1], source.reach),
                 shift=wilson(*shift_counts[c]),
                 change=changes[i],
                 taken_for=""

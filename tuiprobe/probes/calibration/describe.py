@@ -67,9 +67,9 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         """Reads head and labelled sets."""
         if isinstance(run.head, NotRun):
             return run.head
-        first = run.head_sets[0]
-        if first.labels is None:
-            return first.unlabelled
+        id_set = run.head_sets[0]
+        if id_set.labels is None:
+            return id_set.unlabelled
         listed = {
             images.name: (np.asarray(images.ids), run.paths(images.name))
             for images in run.head_sets
@@ -99,12 +99,12 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 
 def _confidence_line(result: Calibration) -> Iterator[Text]:
     """Yields how far confidence is off in distribution and over the shifts, before and after."""
-    first, *shifts = result.sets
-    sets = f"on {first.data}", f"over {count_of(len(shifts), 'shift')}"
-    first_before, shifts_before = first.gap_before, _mean([row.gap_before for row in shifts])
-    first_after, shifts_after = first.gap, _mean([row.gap for row in shifts])
-    before = _gaps((first_before, shifts_before), sets)
-    after = _gaps((first_after, shifts_after), sets, bare="points" in before)
+    id_set, *shifts = result.sets
+    sets = f"on {id_set.data}", f"over {count_of(len(shifts), 'shift')}"
+    id_before, shifts_before = id_set.gap_before, _mean([row.gap_before for row in shifts])
+    id_after, shifts_after = id_set.gap, _mean([row.gap for row in shifts])
+    before = _gaps((id_before, shifts_before), sets)
+    after = _gaps((id_after, shifts_after), sets, bare="points" in before)
     if before and after and before != after:
         yield (f"Confidence is on average {before}; after temperature scaling {after}.",)
     elif before or after:
@@ -176,10 +176,10 @@ def _wrong(result: Calibration) -> Iterator[Strip]:
 
 
 def _reliability(result: Calibration) -> Iterator[Chart]:
-    first, *shifts = result.sets
+    id_set, *shifts = result.sets
     lines = [
-        _line(f"{first.data}, scaled", first.bins, "main"),
-        _line(f"{first.data}, before", first.bins_before, "second"),
+        _line(f"{id_set.data}, scaled", id_set.bins, "main"),
+        _line(f"{id_set.data}, before", id_set.bins_before, "second"),
     ]
     errors = [(row.after.value, row) for row in shifts if is_known(row.after)]
     if errors:

@@ -136,7 +136,7 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear:
     images, head = labelled.images, labelled.head
     labels = np.asarray(images.labels)
     n, right = len(labels), right_counted(head, images)
-    whole = wilson(int(right.sum()), n, images.reach, images.unanswerable)
+    overall = wilson(int(right.sum()), n, images.reach, images.unanswerable)
     curve, half = _curve(images, len(head.weight), seed)
     counts = np.bincount(labels)
     return Linear(
@@ -149,10 +149,10 @@ def linear_accuracy(labelled: Labelled, seed: int) -> Linear:
         in_use=labelled.in_use,
         train=labelled.train,
         sets=(
-            LinearAccuracy(data=images.name, images=n, accuracy=whole),
+            LinearAccuracy(data=images.name, images=n, accuracy=overall),
             *(_on_shift(head, shift) for shift in labelled.shifts),
         ),
-        curve=(*curve, CurvePoint(images=n, accuracy=whole)),
+        curve=(*curve, CurvePoint(images=n, accuracy=overall)),
         gain=_gain(right, half),
         difference=_difference(right, labelled.other),
     )

@@ -44,7 +44,7 @@ class FittedHead(Probe[Inputs, Linear]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads labelled representations, and the head in use."""
-        first, *shifts = run.id_and_shifts
+        id_set, *shifts = run.id_and_shifts
         fitted = run.fitted_to_labels
         if isinstance(fitted, NotRun):
             return fitted
@@ -55,15 +55,15 @@ class FittedHead(Probe[Inputs, Linear]):
             same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
             other = run.head, answered.select(np.argsort(np.asarray(answered.ids))[same])
         names = {record.name: tuple(record.classes) for record in run.sets}
-        row = {name: number for number, name in enumerate(names[first.name])}
+        row = {name: number for number, name in enumerate(names[id_set.name])}
         others = [
             _as_rows(run, data.name, names[data.name], row)
             for data in shifts
             if data.labelled and set(names[data.name]) <= row.keys() and not in_use
         ]
-        record = run.plan.set_named(first.name)
-        kept = run.head_file.fitted
-        train = kept is not None and kept.tested is not None
+        record = run.plan.set_named(id_set.name)
+        head_images = run.head_file.fitted
+        train = head_images is not None and head_images.tested is not None
         labelled = Labelled(head, images, record.found, others, in_use, other, train)
         return Inputs(labelled, run.spec.seed)
 
@@ -73,16 +73,16 @@ class FittedHead(Probe[Inputs, Linear]):
 
     def describe(self, result: Linear, subject: Subject) -> Section:
         """Describes what the head reaches, and what more labels would bring."""
-        first = result.sets[0]
+        id_set = result.sets[0]
         on = " right on the train part of " if result.train else " right on "
-        headline: Text = ("A head fitted to the labels: ", first.accuracy, on,
-                          Code(code=first.data), ".")  # fmt: skip
-        alone = len([data for data in subject.data if data.labelled]) < 2
+        headline: Text = ("A head fitted to the labels: ", id_set.accuracy, on,
+                          Code(code=id_set.data), ".")  # fmt: skip
+        single = len([data for data in subject.data if data.labelled]) < 2
         return Section(
             title=self.title,
             headline=headline,
             card=tuple(_card(result)),
-            block="your images" if alone else None,
+            block="your images" if single else None,
             content=(
                 prose(NOTE),
                 *(prose(*line) for line in _limits(result)),
@@ -127,8 +127,8 @@ def _card(result: Linear) -> Iterator[Text]:
     yield from _limits(result)
     gain = result.gain
     if worth_fitting and is_known(gain) and (gain.low or 0.0) > 0 and len(result.curve) > 1:
-        half, whole = result.curve[-2:]
-        yield (f"From {half.images:,} to {whole.images:,} labelled images a fitted head gained ",
+        half, overall = result.curve[-2:]
+        yield (f"From {half.images:,} to {overall.images:,} labelled images a fitted head gained ",
                gain, ": more would help.")  # fmt: skip
 
 

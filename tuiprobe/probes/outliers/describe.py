@@ -191,7 +191,7 @@ PICTURED = 4
 """Channels whose images a page shows unasked."""
 
 
-FILES_ALONE = ("centred_cosine", "nearest_cosine")
+FILES_ONLY = ("centred_cosine", "nearest_cosine")
 """Figures that a page leaves to files."""
 
 
@@ -299,7 +299,7 @@ def _figures(finals: list[Outliers]) -> Table:
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
             "outlier channels": _listed(final),
             "highest channel": final.highest,
-            **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ALONE},
+            **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ONLY},
             "kurtosis expected after a random rotation": final.basis_reference,
         })  # fmt: skip
     return table(

@@ -69,11 +69,11 @@ class SetFamily:
 
 def family_of(sets: Sequence[SetRecord]) -> SetFamily | None:
     """Returns the family that the sets of a run belong to, by the first of them."""
-    first, others = sets[0], [record for record in sets[1:] if not record.target]
-    if first.published == IMAGENET:
+    id_set, others = sets[0], [record for record in sets[1:] if not record.target]
+    if id_set.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return SetFamily("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
-    kind, _, set_name = first.source.partition(":")
+    kind, _, set_name = id_set.source.partition(":")
     source = SOURCES.builtin(kind)  # never of another package: the run may come from someone else
     family = source.family if source is not None else None
     if family is None or set_name != family.id_set:
@@ -289,18 +289,18 @@ def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
     return PeerChoice(kind, peers, family is not None, published)
 
 
-def forecast(by: PeerChoice | NotRun, first: SetAccuracy) -> Forecast | NotRun:
+def forecast(by: PeerChoice | NotRun, id_set: SetAccuracy) -> Forecast | NotRun:
     """Computes the accuracy to expect as the mean of ImageNet's shifts.
 
     Args:
         by: The published models.
-        first: Accuracy on the in-distribution set.
+        id_set: Accuracy on the in-distribution set.
     """
     if isinstance(by, NotRun):
         return by
     x, n, published_as = 0.0, None, ""
-    if by.measured and is_known(first.top1):
-        x, n = first.top1.value, first.top1.n
+    if by.measured and is_known(id_set.top1):
+        x, n = id_set.top1.value, id_set.top1.n
     elif by.published is not None and by.published.imagenet is not None:
         x, published_as = by.published.imagenet, by.published.spec
     else:

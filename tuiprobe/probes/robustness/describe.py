@@ -180,14 +180,14 @@ def _mean_of(result: Robustness, er: EffectiveRobustness) -> MeanOf | None:
 
 def _clause(result: Robustness) -> str:
     """Returns the accuracy of the only labelled set, or of the first one and over its shifts."""
-    first, *shifts = result.accuracies
-    accuracy = first.accuracy()
+    id_set, *shifts = result.accuracies
+    accuracy = id_set.accuracy()
     if isinstance(accuracy, NotRun):
         return ""
     if not shifts:
-        return sentence(accuracy, first.other(), named=True)
-    few = among_few(accuracy, first.other())
-    clause = f"{first.top1.point()} right on {first.data}{few}"
+        return sentence(accuracy, id_set.other(), named=True)
+    few = among_few(accuracy, id_set.other())
+    clause = f"{id_set.top1.point()} right on {id_set.data}{few}"
     if is_known(result.mean_shift):
         clause += f", {result.mean_shift.point()} over {count_of(len(shifts), 'shift')}"
     return clause
@@ -200,17 +200,17 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         result: Accuracies and effective robustness.
         targets: Whether the run has target sets.
     """
-    first, *shifts = result.accuracies
-    accuracy = first.accuracy()
+    id_set, *shifts = result.accuracies
+    accuracy = id_set.accuracy()
     if isinstance(accuracy, NotRun):
-        yield (f"Accuracy on {first.data}: ", accuracy, ".")
+        yield (f"Accuracy on {id_set.data}: ", accuracy, ".")
         return
     if not shifts:
         where = "In distribution, " if targets else ""
-        yield (f"{where}{_clause(result)}", f"{_without_each(first)}.")
+        yield (f"{where}{_clause(result)}", f"{_without_each(id_set)}.")
         return
-    few = among_few(accuracy, first.other())
-    line: Text = (first.top1, f" right on {first.data}{few}{_without_each(first)}")
+    few = among_few(accuracy, id_set.other())
+    line: Text = (id_set.top1, f" right on {id_set.data}{few}{_without_each(id_set)}")
     if is_known(result.mean_shift):
         each = ", ".join(
             f"{row.data} {row.top1.point(bare=True)}" for row in shifts if is_known(row.top1)
@@ -228,8 +228,8 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
         yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
-        if is_known(er.prediction) and is_known(first.top1):
-            yield (_distance_to_line(er, er.prediction, first.top1.value),)
+        if is_known(er.prediction) and is_known(id_set.top1):
+            yield (_distance_to_line(er, er.prediction, id_set.top1.value),)
     if not isinstance(result.forecast, NotRun):
         yield _forecast_line(result.forecast)
 

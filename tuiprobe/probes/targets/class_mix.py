@@ -105,22 +105,22 @@ class ClassMix(Frozen):
 
 
 def class_mix(
-    first: SetFeatures, logits: Logits, answers: Int64, names: Sequence[str]
+    id_set: SetFeatures, logits: Logits, answers: Int64, names: Sequence[str]
 ) -> ClassMix | NotRun:
     """Compares the classes of the answers on a set with those of the labels in distribution.
 
     Args:
-        first: The in-distribution set.
+        id_set: The in-distribution set.
         logits: Of the set, under its class mask.
         answers: int64 [n >= 1], the classes that are answered there.
         names: Name of each class, by ascending class.
     """
-    labelled = on_classes_of(logits.head.weight.shape[0], first, logits.set)
+    labelled = on_classes_of(logits.head.weight.shape[0], id_set, logits.set)
     if isinstance(labelled, NotRun):
         return labelled
     labels, classes = np.asarray(labelled.labels), np.unique(logits.classes)
     if not labels.size or classes.size < 2:
-        return NotRun(reason=f"no labels of {first.name} of two classes that may be answered")
+        return NotRun(reason=f"no labels of {id_set.name} of two classes that may be answered")
     answered = np.searchsorted(classes, answers)
     answered[~logits.set.features.any(axis=1)] = classes.size
     names = [*names, NO_ANSWER]

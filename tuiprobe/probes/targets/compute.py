@@ -267,7 +267,7 @@ class Images:
     """The sets of a run, and what its classes are called.
 
     Attributes:
-        first: The in-distribution set.
+        id_set: The in-distribution set.
         shifts: Its shifts; those without labels are passed over.
         targets: Sets without labels.
         names: Class name of each row of the head.
@@ -275,7 +275,7 @@ class Images:
         no_confidences: Why answers have no confidences, so that nothing is estimated from them.
     """
 
-    first: SetFeatures
+    id_set: SetFeatures
     shifts: Sequence[SetFeatures]
     targets: Sequence[SetFeatures]
     names: Sequence[str] = ()
@@ -304,7 +304,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         if key not in fits:
             if len(fits) > 1:
                 fits.popitem()
-            fits[key] = cross_fit(head, images.first, masked)
+            fits[key] = cross_fit(head, images.id_set, masked)
         return fits[key]
 
     labelled = [shift for shift in images.shifts if shift.labels is not None]
@@ -315,11 +315,11 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
     targets = tuple(
         _target(head, target, fitted(target), shifts, images) for target in images.targets
     )
-    of_first = fitted(images.first)
+    of_id_set = fitted(images.id_set)
     return Targets(
-        data=images.first.name,
+        data=images.id_set.name,
         basis="calibrated" if any(target.expected for target in targets) else "not validated",
-        temperature=of_first if isinstance(of_first, NotRun) else of_first.temperature,
+        temperature=of_id_set if isinstance(of_id_set, NotRun) else of_id_set.temperature,
         targets=targets,
         checks=checks,
         left_out=left_out,
@@ -431,7 +431,7 @@ def _target(
         }
     if n:
         names = _class_names(logits, images.names)
-        fields["class_mix"] = class_mix(images.first, logits, scores.answer, names)
+        fields["class_mix"] = class_mix(images.id_set, logits, scores.answer, names)
     return TargetSet(data=target.name, images=n, **fields, **_answers(logits, scores, images))
 
 

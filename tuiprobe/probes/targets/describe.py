@@ -63,17 +63,17 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
                 return unmatched  # a folder that the user named is the user's pictures
             remedy = "pass --target SOURCE; it needs no labels"
             return NotRun(reason="no target set", remedy=remedy)
-        first, *shifts = run.head_sets
+        id_set, *shifts = run.head_sets
         names = run.head_file.classes
         if not has_confidence(run):
             return run.head, Images(
-                first, shifts, run.target_sets, names, no_confidences=NO_CONFIDENCES
+                id_set, shifts, run.target_sets, names, no_confidences=NO_CONFIDENCES
             )
         listed = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
         }
-        return run.head, Images(first, shifts, run.target_sets, names, listed)
+        return run.head, Images(id_set, shifts, run.target_sets, names, listed)
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""

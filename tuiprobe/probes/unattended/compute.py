@@ -266,10 +266,10 @@ def _curve(tested: Sequence[Above], n: int) -> Iterator[ErrorPoint]:
         yield ErrorPoint(share=m / n, errors=k / m, bound=bound)
 
 
-def _shares(first: SetRules, target: Ranked) -> TargetShares:
+def _shares(id_set: SetRules, target: Ranked) -> TargetShares:
     shares = tuple(
         (rule.tolerated, float((target.confidence > (rule.threshold or -1.0)).mean()))
-        for rule in first.known
+        for rule in id_set.known
         if len(target.confidence)
     )
     return TargetShares(data=target.data, images=len(target.confidence), shares=shares)

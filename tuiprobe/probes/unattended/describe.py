@@ -64,9 +64,9 @@ class RunsUnattended(Probe[Inputs, Unattended]):
         """Reads answers and confidences."""
         if isinstance(run.head, NotRun):
             return run.head
-        first, *shifts = run.head_sets
-        if first.labels is None:
-            return first.unlabelled
+        id_set, *shifts = run.head_sets
+        if id_set.labels is None:
+            return id_set.unlabelled
         temperatures = Temperatures(run)
 
         def ranked(images: SetFeatures) -> Ranked | NotRun:
@@ -85,16 +85,16 @@ class RunsUnattended(Probe[Inputs, Unattended]):
                 and bool(run.near_copies(images.name)),
             )
 
-        of_first = ranked(first)
-        if isinstance(of_first, NotRun):
-            return of_first
-        if not of_first.confidence.size:
-            return NotRun(reason=f"no image of {first.name} has an answer")
+        of_id_set = ranked(id_set)
+        if isinstance(of_id_set, NotRun):
+            return of_id_set
+        if not of_id_set.confidence.size:
+            return NotRun(reason=f"no image of {id_set.name} has an answer")
         others = [ranked(images) for images in shifts if images.labels is not None]
         targets = [ranked(images) for images in run.target_sets]
         known = [one for one in others if isinstance(one, Ranked) and one.confidence.size]
         return Inputs(
-            [of_first, *known], [one for one in targets if isinstance(one, Ranked)]
+            [of_id_set, *known], [one for one in targets if isinstance(one, Ranked)]
         )  # fmt: skip
 
     def compute(self, inputs: Inputs, options: Options) -> Unattended:
@@ -103,11 +103,11 @@ class RunsUnattended(Probe[Inputs, Unattended]):
 
     def describe(self, result: Unattended, subject: Subject) -> Section:
         """Describes what may run unattended, first in distribution."""
-        first = result.sets[0]
+        id_set = result.sets[0]
         return Section(
             title=self.title,
-            headline=_line(first),
-            card=(_line(first),),
+            headline=_line(id_set),
+            card=(_line(id_set),),
             content=(
                 prose(NOTE),
                 *(prose(*line) for line in _order(result)),
@@ -222,23 +222,24 @@ def _targets(result: Unattended) -> Iterator[SectionContent]:
 
 
 def _curve(result: Unattended) -> Iterator[Chart]:
-    first = result.sets[0]
-    x = tuple(point.share for point in first.curve)
+    id_set = result.sets[0]
+    x = tuple(point.share for point in id_set.curve)
     if len(x) < 2:
         return
     yield Chart(
         id=CURVE,
-        title=f"Errors on {first.data} by the share of pictures answered, the most confident first",
+        title=f"Errors on {id_set.data} by the share of pictures answered, "
+        "the most confident first",
         x_label="share of pictures answered alone",
         y_label="wrong answers among them",
         x_unit="share",
         y_unit="share",
         series=(
-            Series(name="found", x=x, y=tuple(point.errors for point in first.curve)),
+            Series(name="found", x=x, y=tuple(point.errors for point in id_set.curve)),
             Series(
                 name="at most, with 95 % for each share",
                 x=x,
-                y=tuple(point.bound for point in first.curve),
+                y=tuple(point.bound for point in id_set.curve),
                 role="second",
             ),
         ),
