@@ -95,3 +95,39 @@ def test_every_benchmark_has_a_title_of_its_own() -> None:
     assert len({*map(tuple, titles)}) == len(titles)
     headings = re.findall(r"^## (.+)$", (ROOT / "benchmarks/RESULTS.md").read_text(), re.MULTILINE)
     assert len({*headings}) == len(headings)
+
+
+HABITS = re.compile(
+    r"such (?:ranges|figures|estimates)|\b(?:held|holds) the truth|\b(?:likewise|anew|whoever)\b|"
+    r"\b(?:however often|what is left|nothing is left|is there twice|no dearer|would tell)\b|"
+    r"\bminus it\b|\b(?:lies?|stands?|column|folders?|class|weights|labels) beside\b|"
+    r"\bone a (?:line|row|class)\b",
+    re.IGNORECASE,
+)
+"""Words that readers had to read twice."""
+
+
+def test_what_users_read_has_none_of_the_habits_that_make_them_read_twice() -> None:
+    """Pages without their code, and the strings of the package without its docstrings."""
+    texts = {
+        f"{page.relative_to(ROOT)}:{number}": line
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+        for number, line in enumerate(_prose(page.read_text("utf-8")), 1)
+    }
+    for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts |= {
+            f"{file.relative_to(ROOT)}:{node.lineno}:{node.col_offset}": node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if id(node) not in docstrings
+        }
+    assert len(texts) > 5_000
+    found = {place: HABITS.findall(text) for place, text in texts.items() if HABITS.search(text)}
+    assert found == {}
+
+
+def _prose(page: str) -> list[str]:
+    """Returns the lines of a page; those of code are empty."""
+    return re.sub(r"(?ms)^```.*?^```", lambda code: "\n" * code[0].count("\n"), page).splitlines()

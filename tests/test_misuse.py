@@ -44,7 +44,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a file that is gone": (lambda: tuiprobe.probe(embeddings=Path("/gone.npy")), "/gone.npy"),
     "a dtype of torch": (lambda: tuiprobe.probe(dtype=torch.float32), "--dtype takes text"),
-    "a number as class": (lambda: tuiprobe.probe(classes=[3]), "3 is no name without a comma"),
+    "a number as class": (lambda: tuiprobe.probe(classes=[3]), "3 is no name, or contains"),
     "a name to watch": (lambda: tuiprobe.watch("resnet", "*"), "must be a torch.nn.Module"),
     "a number as layers": (lambda: tuiprobe.watch(NETWORK, 3), "layers takes patterns"),
     "numbers as layers": (lambda: tuiprobe.watch(NETWORK, [3]), "layers takes patterns"),

@@ -125,7 +125,7 @@ def _finished(outcome: RunOutcome) -> Report:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:
         why = outcome.waits or "another rank merged this run"
-        raise RunError(f"{why}; read {outcome.directory.results_file} when it is there")
+        raise RunError(f"{why}; read {outcome.directory.results_file} when it exists")
     write_reports(outcome.directory)
     return read_report(outcome.directory)
 

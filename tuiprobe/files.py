@@ -221,8 +221,8 @@ def writing(path: object) -> Iterator[None]:
     except OSError as error:
         cause = "a part of the path is a link" if error.errno == errno.ELOOP else error.strerror
         raise RunError(
-            f"cannot write {path}: {cause}; everything published before is kept, free "
-            "the cause and run the same command again to resume"
+            f"cannot write {path}: {cause}; what was saved before is intact. Remove the cause "
+            "and run the same command again to resume"
         ) from error
 
 
@@ -399,8 +399,8 @@ class Entry:
         """Opens the folder of the file, one path component after another."""
         if make and self.root in _LOCKED and not self.root.is_dir():
             raise RunError(
-                f"{self.root} is gone: it was deleted or moved while it was written, and is not "
-                "made again; the same command starts or resumes the run"
+                f"{self.root} was deleted or moved while it was being written; the same command "
+                "starts or resumes the run"
             )
         if make:
             _make_root(self.root)

@@ -117,8 +117,8 @@ class RunSpec:
     labels: Annotated[
         str | None,
         Option(
-            "Labels in a file, by path or by row. Of images a .csv or .parquet with path and "
-            "label; of vectors .npy, .txt, .csv or .json, one a row. --classes names them.",
+            "File of labels. For images a .csv or .parquet with path and label; for vectors "
+            ".npy, .txt, .csv or .json, one per row.",
             MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
@@ -128,8 +128,8 @@ class RunSpec:
     classes: Annotated[
         str | None,
         Option(
-            "Class names of the head, in label order. A file with one per line, or names between "
-            "commas; they may be some of ImageNet's.",
+            "Class names of the head, in label order. A file with one per line, or names "
+            "separated by commas.",
             MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
@@ -140,7 +140,8 @@ class RunSpec:
     target: Annotated[
         tuple[str, ...],
         Option(
-            "Unlabelled images to estimate the accuracy on. Labels are ignored; none: no target.",
+            "Unlabelled images to estimate the accuracy on. Labels are ignored; `none` means "
+            "no target.",
             MODEL_AND_IMAGES,
             common=True,
             metavar="SOURCE",
@@ -152,7 +153,7 @@ class RunSpec:
     sample: Annotated[
         int | None,
         Option(
-            "Images per set, 0 for all. They are the first of the processing order.",
+            "Images per set, 0 for all. A random sample, fixed by --seed.",
             MODEL_AND_IMAGES,
             common=True,
             unset=f"{DEFAULT_SAMPLE}, miniature fewer",
@@ -165,7 +166,7 @@ class RunSpec:
     checkpoint: Annotated[
         str | None,
         Option(
-            "Weights to load in place of the published ones.",
+            "Weights to load instead of the published ones.",
             MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",
@@ -199,7 +200,7 @@ class RunSpec:
     top_k: Annotated[
         int,
         Option(
-            "Images kept per channel and end, for the final representation.",
+            "Images stored at each end of each channel of the final representation.",
             MEASURED,
             ge=1,
             le=1024,
@@ -250,7 +251,7 @@ class RunSpec:
     ] = None
     threads: Annotated[
         int | None,
-        Option("CPU threads.", MACHINE, unset="one a core", changes="bits", ge=1, le=1024),
+        Option("CPU threads.", MACHINE, unset="one per core", changes="bits", ge=1, le=1024),
     ] = None
     workers: Annotated[
         int | None,
@@ -278,8 +279,9 @@ class RunSpec:
     head: Annotated[
         str | None,
         Option(
-            "Head: probe, zero-shot or FILE. `probe` fits one to all labelled images, each "
-            "answered without it; `zero-shot` takes prompts; FILE holds a linear head.",
+            "Head: probe, zero-shot or FILE. `probe` fits one to the labels, and each image is "
+            "answered by one not fitted to it; `zero-shot` uses prompts; FILE has a linear "
+            "head.",
             HEAD,
             common=True,
             metavar="HEAD",
@@ -299,7 +301,7 @@ class RunSpec:
     templates: Annotated[
         str | None,
         Option(
-            "Prompt templates, one a line, {} for the name.",
+            "Prompt templates, one per line, {} for the name.",
             HEAD,
             metavar="FILE",
             changes="answers",
@@ -383,7 +385,7 @@ class RunSpec:
     trust: Annotated[
         tuple[DoubtId, ...],
         Option(
-            "Overrule a doubt by its id, such as same-content; docs/checks.md has them.",
+            "Overrule a doubt by its id, such as same-content; docs/checks.md lists them.",
             ROBUSTNESS,
             metavar="ID",
             changes="answers",

@@ -67,7 +67,7 @@ def test_a_list_in_another_order_is_matched_by_name_or_refused() -> None:
     for names, problem in (
         (["cat", "dgo", "cow"], r"'dog' is not a class of --classes"),
         (["cat", "cow"], r"holds 2 class names for 3 classes .*: 'dog' is not a class of --cl"),
-        (["x", "y"], "holds 2 class names for 3 classes of the data; give one a class"),
+        (["x", "y"], "holds 2 class names for 3 classes of the data; give one per class"),
     ):
         with pytest.raises(UsageError, match=problem):
             index_of_each(["cat", "cow", "dog"], names)
@@ -81,7 +81,7 @@ def test_names_are_read_from_a_file_or_between_commas(tmp_path: Path) -> None:
     assert read_classes(path) == ("crane bird", "fire truck", "tench")
     assert read_classes("n03126707, fire truck,,cat") == ("construction crane", "fire truck", "cat")
     assert read_classes("n04008634,n03773504") == ("projectile", "missile")
-    with pytest.raises(UsageError, match="'n99999999' is none of ImageNet's 1,000 synset ids"):
+    with pytest.raises(UsageError, match="'n99999999' is not one of ImageNet's 1,000 synset ids"):
         read_classes("cat,n99999999")
     with pytest.raises(UsageError, match=r"cannot read class names from tench: .*No such file"):
         read_classes("tench")
@@ -91,7 +91,7 @@ def test_a_list_of_names_is_taken_however_long_it_is() -> None:
     names = tuple(f"class number {number}" for number in range(60))  # more than a path may have
     assert written_classes(joined_classes(names)) == names
     assert written_classes(", ".join(names)) == names
-    with pytest.raises(UsageError, match="'bus, red' is no name without a comma"):
+    with pytest.raises(UsageError, match="'bus, red' is no name, or contains a comma"):
         joined_classes(["bus, red"])
     for unordered in ({"cat", "dog"}, {0: "cat"}.values(), dict.fromkeys("ab"), (n for n in "ab")):
         with pytest.raises(UsageError, match="has no order"):

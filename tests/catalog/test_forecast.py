@@ -139,10 +139,10 @@ def test_kinds_without_published_models_are_refused() -> None:
     assert kind_of("supervised", more) == "supervised"  # as a preset says
     assert kind_of("supervised", None) == "supervised"
     assert kind_of("zero-shot", None) == "zero-shot"
-    with pytest.raises(ValueError, match="not marked as those of a model trained on ImageNet-1k"):
+    with pytest.raises(ValueError, match="not listed as trained on ImageNet-1k"):
         kind_of("unknown", more)
     for training in ("finetuned", "captions", "unknown"):
-        with pytest.raises(ValueError, match=f"this model's is {training}"):
+        with pytest.raises(ValueError, match=f"the training of this one is {training}"):
             kind_of(training, None)
     assert family_of_model("supervised", only, "resnet50") == family("resnet50")
     assert family_of_model("zero-shot", None, "ViT-B-16") == ""

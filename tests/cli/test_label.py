@@ -56,9 +56,9 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     value, low, high = next(row["difference"] for row in after["candidates"] if row["difference"])
     assert low == value == high  # all pictures on which they differ are labelled
     assert run_cli(command(label_runs, "--target", "photos", *labels)) == 2
-    assert "has labels of the demonstration alone" in capsys.readouterr().err
+    assert "has labels only for the demonstration" in capsys.readouterr().err
     assert run_cli(command(label_runs[:1], *street, "--answers-from", "miniature")) == 0
-    assert "known to 5 points\n" in capsys.readouterr().out
+    assert "known to ±5 points\n" in capsys.readouterr().out
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -272,7 +272,7 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
     assert run_cli(command(label_runs, *photos, "--answers-from", some, "--json")) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["labelled"] == 7
-    assert f"has labels of 7 of {PICTURES} pictures: all of them are taken" in err
+    assert f"has labels of 7 of {PICTURES} pictures: all of them are used" in err
     for path in (other := shutil.copytree(some, tmp_path / "other")).rglob("*.png"):
         Image.open(path).rotate(90).save(path)
     assert run_cli(command(label_runs, *photos, "--answers-from", other)) == 4

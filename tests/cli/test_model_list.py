@@ -236,7 +236,7 @@ def test_mistakes_are_reported_once_before_anything_is_measured(
 ) -> None:
     for more, cause in (
         (("--model", "mini_clip"), "leave out --model"),
-        (("--checkpoint", "w.pt"), "write checkpoint=FILE beside its name"),
+        (("--checkpoint", "w.pt"), "write checkpoint=FILE after its name"),
     ):
         assert probe(*more) == 2
         assert cause in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert "no effective robustness" in reasons["bare"]
     text = text_of(correlations)
     assert "- left out, PARTIAL: not all of its images were measured: partial" in text
-    assert "No correlation is computed: it takes 8 encoders." in text
+    assert "No correlation is computed: it needs 8 encoders." in text
 
 
 def test_the_baseline_is_the_one_that_most_runs_have() -> None:
@@ -242,7 +242,7 @@ def test_compare_has_them_for_runs_of_several_kinds(
     for pair in result["comparisons"]:
         alike = len({kinds[models[pair[end]]] for end in ("first", "second")}) == 1
         assert ("kurtosis" in {row["id"] for row in pair["differences"]}) is alike
-        assert any("figures of channels are not" in note for note in pair["notes"]) is not alike
+        assert any("not figures of channels" in note for note in pair["notes"]) is not alike
     assert run_cli(["compare", *paths]) == 0
     out = capsys.readouterr().out
     assert "6 encoders, effective robustness by standard on imagenet" in out

@@ -323,7 +323,7 @@ def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None
     assert others(seen("a", "x"), seen("b", "y")) == [("b", "other pictures")]
     assert others(seen("a", "x"), seen("b", "y"), seen("c", "x")) == [("b", "other pictures")]
     (unknown,) = notes(seen("a", "x"), run("c"))
-    assert "c: no values of single images are kept" in unknown
+    assert "c: the run has no values of single images" in unknown
     moved = run("d")
     data = [old.model_copy(update={"source": "imagefolder:val"}) for old in moved.report.data]
     moved = moved._replace(report=moved.report.model_copy(update={"data": tuple(data)}))

@@ -61,7 +61,7 @@ def test_over_kinds_of_representation_only_answers_are_compared():
     assert not {"kurtosis", "height", "offset.share"} & {row.id for row in comparison.differences}
     assert not comparison.facts
     assert not comparison.overlaps
-    assert "figures of channels are not" in comparison.notes[0]
+    assert "not figures of channels" in comparison.notes[0]
 
 
 def test_what_weakens_a_comparison_is_noted():

@@ -107,7 +107,7 @@ def row(**changes: str) -> tuple:
         (write_labels, ((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
         (write_labels, ((1, "a", ""),), "the category is empty"),
         (write_labels, ((70000, "a", "color"),), "not between 0 and 65535"),
-        (write_labels, ((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there"),
+        (write_labels, ((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 appears"),
     ],
 )
 def test_bad_tables_name_line_and_column(

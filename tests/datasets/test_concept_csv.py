@@ -53,7 +53,7 @@ def test_without_a_split_half_of_the_images_choose(tmp_path: Path) -> None:
         ("image,red\n", "header and no row"),
         ("image\na.jpg\n", "names no concept"),
         ("picture,red\na.jpg,1\n", "no column 'image'; the columns are picture, red"),
-        ("image,red,red\na.jpg,1,1\n", "column 'red' is there twice"),
+        ("image,red,red\na.jpg,1,1\n", "column 'red' appears twice"),
         ("image,color:\na.jpg,1\n", "names no concept; write category:name"),
         ("image,red\na.jpg,2\n", "line 2, column red: '2' is no number between 0 and 1"),
         ("image,red\na.jpg,nan\n", "'nan' is no number"),

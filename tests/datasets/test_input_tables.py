@@ -91,7 +91,7 @@ def test_columns_of_one_name_are_refused_where_they_are_read(tmp_path: Path) -> 
     write_images(tmp_path, "a.png", "b.png")
     file = tmp_path / "l.csv"
     file.write_text("path,label,Label,note,Note\na.png,cat,dog,1,2\nb.png,dog,cat,1,2\n")
-    with pytest.raises(DataError, match="column 'label' is there twice"):
+    with pytest.raises(DataError, match="column 'label' appears twice"):
         load_dataset(f"csv:{file}")
 
 

@@ -154,7 +154,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[TuiprobeError], str]] = {
     "rows of a table": (lambda: [{"image": 1, "label": 2}], UsageError, r"\(int 1\)"),
     "arrays": (lambda: [np.zeros((4, 4, 3))], UsageError, r"ndarray \[4, 4, 3\].* of uint8"),
     "grey tensors": (lambda: [torch.zeros(1, 4, 4)], UsageError, r"Tensor \[1, 4, 4\]"),
-    "a draw": (lambda: Items([lambda: torch.randn(3, 4, 4)]), DataError, "its transform draws"),
+    "a draw": (lambda: Items([lambda: torch.randn(3, 4, 4)]), DataError, "its transform is random"),
     "a failure": (lambda: Items([lambda: {}["x"]]), DataError, "image 0 of py:Items: KeyError"),
     "a file that is gone": (lambda: ["/gone.png"], DataError, "image 0 of py:images: the file is"),
     "a score": (lambda: [(PICTURES[0], 0.5)], DataError, "has the label float 0.5: give the num"),

@@ -75,7 +75,7 @@ def test_classes_are_members_or_folders(case: str, tmp_path: Path) -> None:
     assert shards.name == "val"
     assert shards.classes == classes
     assert [s.label for s in shards.samples] == labels
-    missing = ("labels are not used: 1 images have no class beside them",)
+    missing = ("labels are not used: 1 images have no class",)
     assert shards.notes == (missing if case == "one is missing" else ())
 
 

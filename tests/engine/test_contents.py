@@ -177,7 +177,7 @@ def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(data, run,
 def test_an_image_replaced_while_the_run_goes_ends_it_by_name(workers, data, run, tmp_path):
     path, output = in_order(data, run, LATE), tmp_path / "disturbed"
     replace = when_measuring(lambda: path.write_bytes(encoded(99)))
-    with pytest.raises(DataError, match=rf"{path.name} of .* changed while the run was going"):
+    with pytest.raises(DataError, match=rf"{path.name} of .* changed during the run"):
         go(data, output, listen=replace, workers=workers)
     assert len(shard_files(output)) == 2
     again = go(data, output)

@@ -80,8 +80,8 @@ def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
     assert sum(event.kind == "skipped" for event in events) == len(BROKEN)
     warnings = [e.message for e in events if e.message.startswith("out of memory")]
     assert warnings == [
-        f"out of memory: batches are cut into {pieces} pieces from here on, so the figures are no "
-        "longer bit-equal to those of a run that is not cut"
+        f"out of memory: batches are cut into {pieces} pieces from here on, so the last bits of "
+        "figures differ from those of an uncut run"
         for pieces in (2, 4)
     ]
     none = when_measuring(lambda: memory.update(images=0))

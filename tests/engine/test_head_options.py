@@ -105,7 +105,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         (plan(clip, flat, head="probe"), "the images have none"),
         (
             plan(clip, images(["photos"]), head="probe"),
-            "tells classes apart, and .* has one, 'photos'",
+            "needs two or more classes, and .* has one, 'photos'",
         ),
         (
             plan(classifier(2), data, classes=three),

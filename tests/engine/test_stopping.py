@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc"),
 ]
 
-RESUMABLE = "what is measured is kept, and the same command resumes"
+RESUMABLE = "finished measurements are saved, and the same command resumes"
 TWO = ["--model", "py:tests.engine.faulty:healthy"]
 GRACE_SECONDS = 2
 """How long a process that hangs is given in these tests."""

@@ -87,7 +87,7 @@ def test_a_model_is_read_beside_losses_and_metrics_of_its_training_module() -> N
     assert load_into(target, beside, source="w.pt", target="net") == ("net", "loss", "n_averaged")
     assert bool((target.state_dict()["2.weight"] == 1).all())
     average = {f"average.{name}": 2 * tensor for name, tensor in state.items()}
-    with pytest.raises(WeightsError, match=r"beside those of net \(average\.net\.0"):
+    with pytest.raises(WeightsError, match=r"that do not belong to net \(average\.net\.0"):
         load_into(target, state | average, source="w.pt", target="net")
     assert bool((target.state_dict()["2.weight"] == 1).all())
 
@@ -223,7 +223,7 @@ def test_any_prefix_that_leaves_the_models_own_names_is_removed() -> None:
     load_into(target, wrapped, source="w.pt", target="it")
     assert same(dict(target.state_dict()), dict(source.state_dict()))
     wrapped["head.weight"] = torch.zeros(2, 4)  # which of the heads counts is not guessed
-    with pytest.raises(WeightsError, match=r"beside those of net\.backbone \(head\.weight\)"):
+    with pytest.raises(WeightsError, match=r"that do not belong to net\.backbone \(head\.weight\)"):
         load_into(target, wrapped, source="w.pt", target="it")
 
 

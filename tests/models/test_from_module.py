@@ -215,5 +215,5 @@ def test_an_object_of_a_file_and_of_a_module(
     ):
         with pytest.raises(UsageError, match=f"{message}.*: for a module of your own write py:"):
             load_encoder(name)
-    with pytest.raises(UsageError, match="does not go with it"):
+    with pytest.raises(UsageError, match="leave out --checkpoint"):
         load_encoder("py:my-net.py:model", checkpoint=tmp_path / "w.pt")

@@ -92,7 +92,7 @@ def test_a_broken_package_is_named_and_disturbs_no_other(site: Path) -> None:
         load_encoder("number:3")
     with pytest.raises(PluginError, match=r"'gone' of package worse 0\.1 cannot be loaded"):
         make_spec("m", "d", {"probe": ["gone.x=2"]})
-    with pytest.raises(UsageError, match="builds its own weights"):
+    with pytest.raises(UsageError, match="brings its weights"):
         load_encoder("toy:8", checkpoint="w.pt")
     assert len(load_suite("bands:6").sets["bands"].samples) == 6
     assert load_encoder("toy:8").width == 8

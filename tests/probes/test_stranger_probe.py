@@ -191,7 +191,7 @@ def test_of_two_probes_of_one_name_one_is_used(install: Install) -> None:
     install(("early", "Early"), ("early", "FailsInCompute"))
     assert ids() == [*BUILT_IN, "early"]
     (fault,) = registry().faults
-    assert fault == "the probe 'early' of an unnamed package is left out: it is there twice"
+    assert fault == "the probe 'early' of an unnamed package is left out: it is installed twice"
 
 
 def test_nothing_of_a_stranger_is_imported_before_a_run_is_answered(

@@ -235,7 +235,7 @@ def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
     assert full.fingerprint.torch in message
     assert full.model.weights.digest in message
     other = html(full.model_copy(update={"spec": {"model": 3}}))
-    assert "options of this run are of another version" in other
+    assert "options of this run come from another version" in other
 
 
 def test_pages_of_comparisons_show_their_tables_open() -> None:

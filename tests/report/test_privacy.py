@@ -64,7 +64,7 @@ def test_the_last_part_of_each_path_stays(run: RunDir) -> None:
     assert skipped.path == "class1/broken.png"
     text = (run.path / "report.md").read_text()
     assert "--data imagefolder:photos " in text
-    assert "`tuiprobe runs NAME` prints the whole command" in text
+    assert "`tuiprobe runs NAME` prints the full command" in text
 
 
 def test_the_spec_resumes_and_runs_print_the_whole_command(

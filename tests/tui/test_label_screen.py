@@ -266,7 +266,7 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
         assert labels(label_runs, "photos") == [screen.view.last.label]
         assert "mini_clip_soft" in so_far(screen)
         assert "names" not in {binding.action for binding, _ in working_keys(screen)}
-        assert "not known to 5 points yet" in so_far(screen)
+        assert "not yet known to ±5 points" in so_far(screen)
 
 
 async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(

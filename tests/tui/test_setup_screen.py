@@ -473,7 +473,7 @@ async def test_the_command_line_and_the_fields_are_one(tmp_path: Path, asked: Ch
             ("--model m --data x --sed 7", "✗ --sed is no option of a run; did you mean --seed?"),
             ("--model m --data x --seed", "✗ --seed needs a value"),
             ("--model m --data 'x", "✗ a quote is not closed"),
-            ("--model m --data x --data y", "✗ --data is there twice"),
+            ("--model m --data x --data y", "✗ --data appears twice"),
             ("--data x", "✗ name a model: --model"),
         ):
             line.value = text

@@ -117,8 +117,8 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "nan in npy": ("l.npy", np.array([*TRUTH[1:], np.nan]), "row 5 has the label nan"),
     "a missing one": ("l.csv", column([*TRUTH[1:], "NA"]), r"row 5 has no label \(NA\)"),
     "huge": ("l.txt", column([*TRUTH[1:], "1e300"]), "that is no class"),
-    "two columns": ("l.npy", np.array([TRUTH, TRUTH]), "not one label a row"),
-    "a column": ("l.npy", np.array(TRUTH)[:, None], r"not one label a row; save labels.ravel\(\)"),
+    "two columns": ("l.npy", np.array([TRUTH, TRUTH]), "not one label per row"),
+    "a column": ("l.npy", np.array(TRUTH)[:, None], r"label per row; save labels.ravel\(\)"),
     "objects": ("l.npy", np.array(TRUTH, object), r"objects.*save labels.astype\(str\)"),
     "truths": ("l.npy", np.array(TRUTH) > 0, r"holds bool.*save labels.astype\(int\)"),
     "two numbers": ("l.txt", column([f"{i} 0" for i in range(6)]), "row 0 holds several numbers"),
@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "none of its columns is called"),
     "two spellings": ("l.csv", column(["cat", "Cat", *"abcd"], "label"), "'Cat' and 'cat'"),
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
-    "a column twice": ("l.csv", column(["0,1"] * 6, "label,Label"), "'label' is there twice"),
+    "a column twice": ("l.csv", column(["0,1"] * 6, "label,Label"), "'label' appears twice"),
     "other numbers": (
         "l.csv", column([f"{i % 3},{i % 2}" for i in range(6)], "target,label"),
         "columns 'label' and 'target' hold different labels",
@@ -213,7 +213,7 @@ def test_ids_join_labels_to_the_vectors_ids(tmp_path: Path) -> None:
         assert result.in_words().endswith(f"by the column {header[:-6]}, which holds 1 other id")
     with pytest.raises(DataError, match=r"5 ids, but not '5\.png'.* 6 vectors"):
         labels_of(tmp_path, "l.csv", column(rows[:5], "key,label"), **options)
-    with pytest.raises(DataError, match=r"the id '0\.png' is there twice"):
+    with pytest.raises(DataError, match=r"the id '0\.png' appears twice"):
         labels_of(tmp_path, "l.csv", column([*rows, rows[0]], "key,label"), **options)
 
 

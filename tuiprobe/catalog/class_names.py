@@ -44,7 +44,7 @@ def read_lines(path: Path, label: str) -> tuple[str, ...]:
         raise UsageError(f"cannot read {label} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
-        raise UsageError(f"{path} holds no {label}; write one a line")
+        raise UsageError(f"{path} holds no {label}; write one per line")
     return lines
 
 
@@ -75,8 +75,8 @@ def joined_classes(names: Sequence[str]) -> str:
     for name in names:
         if not isinstance(name, str) or not name.strip() or "," in name:
             raise UsageError(
-                f"classes: {plain(repr(name)[:80])} is no name without a comma; write such names "
-                "to a file, one a line"
+                f"classes: {plain(repr(name)[:80])} is no name, or contains a comma; write "
+                "names with commas to a file, one per line"
             )
     return ",".join(names) + ","
 
@@ -117,7 +117,8 @@ def spelled_out(name: str) -> str:
     labels = possible_labels(name)
     if not labels:
         raise UsageError(
-            f"--classes: {plain(name[:80])!r} is none of ImageNet's 1,000 synset ids; write a name"
+            f"--classes: {plain(name[:80])!r} is not one of ImageNet's 1,000 synset ids; write "
+            "a name"
         )
     return _prompt_name(min(labels))
 
@@ -292,7 +293,7 @@ def index_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
             return order
     several = f"--classes holds {len(names):,} class names for {len(classes):,} classes of the data"
     if not any(matched.candidates):
-        raise UsageError(f"{several}; give one a class, in the order of the folders")
+        raise UsageError(f"{several}; give one per class, in the order of the folders")
     raise UsageError(f"{several}: {matched.problems('--classes')}")
 
 

@@ -129,12 +129,12 @@ def kind_of(training: str, row: ModelAccuracies | None) -> TrainingKind:
         return "supervised"
     if row is not None and row.training == "other":
         raise ValueError(
-            "its published accuracies are not marked as those of a model trained on ImageNet-1k "
-            "alone, as the supervised models of the forecast were"
+            "it is not listed as trained on ImageNet-1k only, and the forecast for supervised "
+            "models rests on these"
         )
     raise ValueError(
-        "accuracies of published models are known for zero-shot and supervised training, and this "
-        f"model's is {training}"
+        "the forecast covers zero-shot and supervised models, and the training of this one is "
+        f"{training}"
     )
 
 

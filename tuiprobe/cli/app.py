@@ -46,7 +46,7 @@ SHOW_ALL = "tuiprobe.help_all"
 """Entry of a context's `meta`: its help shows all options."""
 
 HELP = """\
-Which image encoder to take for your pictures, how good it is, how certain.
+Compare image models on your pictures: which to take, how good, how certain.
 
 Without arguments, tuiprobe opens its screens. At the command line:
 
@@ -65,7 +65,7 @@ COMMANDS = (
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: which to take, differences, gates for CI"),
-    (label.label, "label", "Label a few pictures and know which run is best"),
+    (label.label, "label", "Choose a model by labelling a few pictures"),
     (report.report, "report", "Write the reports of a run again, in other formats"),
     (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
     (runs.verify, "verify", "Check a run's files for damage"),
@@ -144,7 +144,7 @@ class Invocation:
     suite: Annotated[
         str | None,
         Option(
-            "Sets of images in place of --data. A TOML file, or auto for those below "
+            "Several sets of images instead of --data. A TOML file, or auto for those below "
             "$TUIPROBE_DATA.",
             MODEL_AND_IMAGES,
             common=True,
@@ -154,8 +154,8 @@ class Invocation:
     models: Annotated[
         str | None,
         Option(
-            "Many models: a file with a line MODEL [checkpoint=FILE] for each, or paper. Finished "
-            "ones are skipped, and those without weights listed.",
+            "Many models: a file with one line MODEL [checkpoint=FILE] per model, or paper. "
+            "Finished models are skipped.",
             MODEL_AND_IMAGES,
             metavar="FILE",
         ),
@@ -166,8 +166,7 @@ class Invocation:
     dry_run: Annotated[
         bool,
         Option(
-            "Say what a run would do, and measure nothing. No model is loaded; options that are "
-            "wrong are named.",
+            "Print what a run would do, and measure nothing. Wrong options are named.",
             PROGRAM,
             common=True,
             changes="nothing",
@@ -176,19 +175,19 @@ class Invocation:
     json: Annotated[
         bool,
         Option(
-            "Print results.json in place of the summary, one line for each model, and the decision "
-            "between several in a last line; with --dry-run what the run would do.",
+            "Print results.json instead of the summary, one line per model; with several "
+            "models a last line has the decision.",
             PROGRAM,
             changes="nothing",
         ),
     ] = False
     debug: Annotated[
-        bool, Option("Show the traceback of what failed.", PROGRAM, changes="nothing")
+        bool, Option("Show the traceback of an error.", PROGRAM, changes="nothing")
     ] = False
     quiet: Annotated[
         bool,
         Option(
-            "Print results, warnings and errors alone.",
+            "Print only results, warnings and errors.",
             PROGRAM,
             common=True,
             changes="nothing",
@@ -229,7 +228,7 @@ def probe(context: typer.Context, **values: Any) -> None:
         return
     if not invocation.headless:
         raise UsageError(
-            "measuring without a screen takes --headless; `tuiprobe` alone opens the screens"
+            "these options need --headless; `tuiprobe` without options opens the screens"
         )
     models, data = values.pop("model") or [], values.pop("data")
     if invocation.suite is not None:

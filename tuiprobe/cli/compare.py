@@ -32,14 +32,15 @@ def compare(
         ),
     ] = None,
     unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="Let gates compare runs on other pictures.")
+        bool,
+        typer.Option("--unpaired", help="Let gates compare runs that measured different pictures."),
     ] = False,
     trust: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Overrule a doubt by its id (docs/checks.md); repeats."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All figures, not the headline figures alone.")
+        bool, typer.Option("--all", help="Print all figures, not only the headline figures.")
     ] = False,
     as_html: Annotated[
         bool, typer.Option("--html", help="Print a page: decision, table, accuracies as a plot.")
@@ -66,7 +67,7 @@ def compare(
     from tuiprobe.results.doubt import checked_trust
 
     if as_html and as_json:
-        raise UsageError("--html and --json are two forms; choose one")
+        raise UsageError("choose one of --html and --json")
     gates = [parse_gate(text) for text in fail_if or ()]
     _, *others = paths = run_paths([first, *others], 2)
     runs = read_runs(paths)

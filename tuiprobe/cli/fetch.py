@@ -30,15 +30,20 @@ def fetch(
     head: Annotated[
         Literal["zero-shot"] | None,
         typer.Option(
-            help="Build and keep the zero-shot head of every model too; takes a CPU minutes to "
-            "hours for ImageNet's classes.",
+            help=(
+                "Also build the zero-shot head of each model; for ImageNet's classes this "
+                "takes a CPU minutes to hours."
+            ),
             metavar="zero-shot",
         ),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Class names of that head, one a line, or with commas.  [default: ImageNet's]",
+            help=(
+                "Class names of that head: a file with one per line, or names separated by "
+                "commas.  [default: ImageNet's]"
+            ),
             metavar="FILE",
         ),
     ] = None,
@@ -55,7 +60,7 @@ def fetch(
     if offline:
         set_offline()  # before a library is imported
     if head is None and (classes or templates):
-        raise UsageError("--classes and --templates belong to --head zero-shot")
+        raise UsageError("--classes and --templates need --head zero-shot")
     from tuiprobe.cli.doctor import head_progress
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank

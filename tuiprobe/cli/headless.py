@@ -129,7 +129,9 @@ def requests_of(
         if models:
             raise UsageError("--models lists all models: leave out --model")
         if options.get("checkpoint") is not None:
-            raise UsageError("--checkpoint is of one model: write checkpoint=FILE beside its name")
+            raise UsageError(
+                "--checkpoint is for one model: in a list, write checkpoint=FILE after its name"
+            )
         options["require_weights"] = True
         lines = [(model, {"checkpoint": weights}) for model, weights in read_models(listed)]
     if where["output"] is not None and (listed is not None or len(lines) > 1):
@@ -296,13 +298,13 @@ class _Models:
             spec = request.spec
             preset = presets().get(spec.model)
             if before is not None and not request.fresh:
-                self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
+                self.listen(Event("stage", f"{spec.model}: finished earlier, in {before.path}"))
                 self.finished.append(before)
                 if self.shown.as_json and current_rank().number == 0:
                     print(_json_line(before), end="", flush=True)
             elif preset is not None and not preset.public and spec.checkpoint is None:
                 self.gaps.append(
-                    f"{spec.model}: no public weights exist; write checkpoint=FILE beside it"
+                    f"{spec.model}: no public weights exist; write checkpoint=FILE after the name"
                 )
             else:
                 waiting.append(request)

@@ -30,10 +30,10 @@ def label(
     ],
     data: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Pictures that tables of answers are about."),
+        typer.Option(metavar="SOURCE", help="The pictures that the tables of answers name."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Target set, where runs have several.")
+        str | None, typer.Option(metavar="NAME", help="Target set, if the runs have several.")
     ] = None,
     todo: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the next pictures to label as CSV.")
@@ -43,7 +43,7 @@ def label(
         typer.Option(metavar="FILE", help="Write the next pictures to label as a page."),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Pictures that --todo and --page write.")
+        int, typer.Option(min=1, metavar="N", help="Number of pictures for --todo and --page.")
     ] = 200,
     answers: Annotated[
         Path | None,
@@ -53,13 +53,17 @@ def label(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Read labels from class folders, any --data, a CSV of sha256 or path and class, "
-            "or `miniature`, until it is decided.",
+            help=(
+                "Take labels that exist: class folders, any labelled --data, a CSV with class "
+                "and sha256 or path, or `miniature`."
+            ),
         ),
     ] = None,
     difference: Annotated[
         bool,
-        typer.Option("--difference", help="Once the best is known, narrow the differences."),
+        typer.Option(
+            "--difference", help="Continue after the decision, to narrow the differences."
+        ),
     ] = False,
     trust: Annotated[
         list[str] | None,
@@ -76,7 +80,7 @@ def label(
     require_decision: Annotated[
         bool,
         typer.Option(
-            "--require-decision", help="Exit 1 while it is undecided, or nothing is certified."
+            "--require-decision", help="Exit with 1 while nothing is decided or certified."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -219,8 +223,8 @@ def _miniature_labels(labelling: Labelling) -> KnownLabels:
     kind, _, name = matched.source_run.source.partition(":")
     if kind != MINIATURE:
         raise UsageError(
-            "--answers-from miniature has labels of the demonstration alone; name a folder of "
-            "class folders for your own pictures"
+            "--answers-from miniature has labels only for the demonstration; for your "
+            "pictures, name a folder with one folder per class"
         )
     labels = [world.CLASS_NAMES[world.label(name, i)] for i in matched.ids.tolist()]
     known = [label if label in matched.classes else NONE_OF_THESE for label in labels]

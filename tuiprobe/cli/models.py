@@ -24,7 +24,7 @@ PRINTED = ("standard", "zero_shot")
 def models(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WORD", help="Show names that hold all these words."),
+        typer.Argument(metavar="WORD", help="Show names that contain all these words."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all models.")] = False,
     published: Annotated[

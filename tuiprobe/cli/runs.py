@@ -42,7 +42,7 @@ def runs(
             help="Show runs whose name, model, data, state or outcome contain all words.",
         ),
     ] = None,
-    root: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
+    root: Annotated[Path, typer.Option(metavar="DIR", help="The folder with the runs.")] = RUNS,
     sort: Annotated[
         str,
         typer.Option(
@@ -155,7 +155,7 @@ def _delete(views: list[RunView], words: list[str], yes: bool) -> None:
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("--delete asks first and there is no terminal to ask at; add --yes")
+        raise UsageError("--delete asks before it deletes, and there is no terminal; add --yes")
     print(f"delete {'this run' if count == 1 else f'these {count} runs'}? [y/N] ", end="",
           file=sys.stderr, flush=True)  # fmt: skip
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -213,7 +213,7 @@ def reprobe(
     if ablate:
         if probe:
             raise UsageError(
-                "--ablate computes accuracies alone: leave it out to change options of probes"
+                "--ablate computes only accuracies: leave it out to change options of probes"
             )
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
@@ -222,7 +222,7 @@ def reprobe(
         _ablate(directory, parse_question(ablate, centred, ablate_mode or "mean"), as_json)
         return
     if ablate_mode is not None or centred or as_json:
-        raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
+        raise UsageError("--ablate-mode, --centred and --json need --ablate")
     from tuiprobe.probes.report import reprobe
     from tuiprobe.report import write_reports
     from tuiprobe.run.locks import MERGE_LOCK
@@ -268,7 +268,11 @@ def verify(
             detail = f": {check.detail}" if check.detail else ""
             print(plain(f"{check.state.ljust(width)}  {check.file}{detail}"))
         uncovered = sum(check.state == "not covered" for check in checks)
-        limits = f", as far as can be told: {uncovered} files are not covered" if uncovered else ""
+        limits = (
+            (f", as far as the manifest covers them: {uncovered} files are not covered")
+            if uncovered
+            else ""
+        )
         verdict = "is damaged" if damaged > unread else "cannot be read"
         print(plain(f"{run} {verdict if damaged else f'is whole{limits}'}"))
     raise typer.Exit(DataError.exit_code if damaged else 0)

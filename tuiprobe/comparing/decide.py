@@ -223,13 +223,18 @@ def _pictures_notes(
     names = {row.place: row.model for row in models}
     if answered.headless:
         silent = listed([names[n] for n in answered.headless], NAMED)
-        yield f"no head of {silent} answers: all are compared by heads fitted to these labels"
+        yield (
+            f"no head of {silent} answers, so all models are compared by heads fitted to these "
+            "labels"
+        )
     widened = zip(answered.runs, answered.widening, strict=True)
     fitted = [names[n] for n, widening in widened if widening != 1]
     if 0 < len(fitted) < len(answered.runs):
-        yield f"{listed(fitted, NAMED)}: each picture is answered by a head fitted to the others"
+        yield (
+            f"{listed(fitted, NAMED)}: each picture is answered by a head that was not fitted to it"
+        )
     if answered.paired_by == "rows":
-        yield "vectors are paired by row number: their counts and labels are equal"
+        yield "vectors are paired by row number, since their counts and labels are equal"
 
 
 def _speed(run: Run) -> float | None:

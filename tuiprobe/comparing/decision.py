@@ -121,7 +121,7 @@ class Decision(Frozen):
         ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
         return self.model_copy(
             update={
-                "sentence": f"Withheld by doubts about the evidence ({ids}): no model is named.",
+                "sentence": f"Undecided, because of doubts about the evidence: {ids}.",
                 "verdict": "undecided",
                 "models": tuple(
                     row if row.standing == "not compared" else row.model_copy(update=compared)

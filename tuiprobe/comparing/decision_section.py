@@ -179,7 +179,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
         pictures = decision.target or "your pictures"
         yield f"{about} of {pictures} would {would}: ", Code(code=decision.command)
     elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
-        yield (f"Labels cannot tell these models apart: {decision.obstacle}.",)
+        yield (f"Labels cannot decide between these models: {decision.obstacle}.",)
     elif decision.take is None and not (decision.target or decision.obstacle or single):
         yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
 
@@ -284,14 +284,12 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
         yield f"Lead: {first} minus the other, {_over(decision)}; ranges hold with 95 %{many}."
         if decision.evidence == "labels" and any(of.range == "labels" for of in known):
             yield (
-                "Differences are of pictures on which two models differ, accuracies of samples of "
-                "each run: they need not subtract, and may order models otherwise."
+                "Differences come from the pictures on which two models differ, accuracies "
+                "from samples of each run. So two accuracies may differ by another number, or "
+                "even order the models differently."
             )
     if any(accuracy.evidence == "estimate" for accuracy in known):
-        yield (
-            "Estimated: without labels, with the range that holds 80 % of such estimates; it "
-            "orders no models."
-        )
+        yield ("Estimated: without labels, with an 80 % range. Estimates do not order the models.")
     if any(accuracy.most_right is not None for accuracy in known):
         yield (
             "Or at most: how many can be right if the classes of the pictures are as frequent as "
@@ -300,8 +298,8 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     if len(reports) <= MANY:
         if any(is_known(_largest_loss(report)[1]) for report in reports):
             yield (
-                "Largest loss: points lost on the labelled shift that loses most, against the same "
-                "classes in distribution."
+                "Largest loss: the largest fall of accuracy on a labelled shift, compared with "
+                "the same classes in distribution."
             )
         if any(report.timings.images_per_second is not None for report in reports):
             yield "Speed: images per second while the run was measured, decoding included."
@@ -312,7 +310,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     sampled = [of for of in others if of.evidence in ("labels", "measured")]
     by_images = any(of.low is not None and of.range != "proven" for of in sampled)
     if by_images or any(is_known(_figure(report, MEAN_SHIFT.id)) for report in reports):
-        yield "Other ranges are 95 % intervals, each of its own run."
+        yield "Other ranges are 95 % intervals, each for one run."
     count = len(reports)
     yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
 

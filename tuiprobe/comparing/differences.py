@@ -29,12 +29,15 @@ FigureKey = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
 
 ESTIMATES: Final = NotRun(
-    reason="estimates without labels do not order models: their errors are no matter of sampling",
+    reason=(
+        "estimates without labels do not order models, because their errors are not only "
+        "sampling errors"
+    ),
     remedy="label a few pictures: `tuiprobe label RUN RUN`",
 )
 """What stands in place of a difference of estimates."""
 
-NO_BOUNDS: Final = NotRun(reason="labels say which of two runs is ahead where both are at hand")
+NO_BOUNDS: Final = NotRun(reason="labels decide only between runs that they were given for")
 
 _OF_ANSWERS: Final = frozenset({"your images", "shifts"})
 """Blocks whose figures are about answers, so that they compare over kinds of representation."""

@@ -22,10 +22,10 @@ MOST_NAMES: Final = 24
 """Members of a set that a line names; of more places that one run lacks it names the sets."""
 
 READ: Final = (
-    "Intervals are 95 %, each by itself. Paired: both runs measured the same images, which were "
-    "drawn together 2,000 times. Separate: Newcombe's interval from the two separate ones, too "
-    "wide for runs on the same images. Estimates without labels have no difference. The bounds of "
-    "accuracy by labels hold at any time."
+    "Each interval has 95 %. Paired: both runs measured the same images (bootstrap with 2,000 "
+    "draws). Separate: Newcombe's interval from the intervals of the two runs, which is too "
+    "wide for runs on the same images. Estimates without labels have no difference. The bounds "
+    "of accuracy by labels hold at any time."
 )
 
 
@@ -96,7 +96,7 @@ def _about(comparison: Comparison, known: Sequence[str]) -> SectionContent:
         names = comparison.unmatched
         if len(names) > MOST_NAMES:
             names = tuple(dict.fromkeys(name.partition("/")[0] for name in names))
-        lines.append(f"only in one of them, figures of {', '.join(names)}")
+        lines.append(f"only in one run, figures of {', '.join(names)}")
     return bullets(lines)
 
 

@@ -91,7 +91,7 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
         names = [row.name for row in rows]
     elif of_sets:
         names = [f"{row.model} · {row.name}" for row in rows]
-    single = " Sets: each interval is 95 % by itself." if of_sets else ""
+    single = " Each interval of a set has 95 %." if of_sets else ""
     return Chart(
         id="paired",
         title=f"Leads of {reference} on the same pictures",
@@ -100,8 +100,10 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
         series=(*drawn, zero),
         y_unit="points",
         ticks=tuple(names),
-        note=f"{rows[0].name}: ranges of all pairs hold together with 95 %.{single} All are of the "
-        "same images for both models.",
+        note=(
+            f"{rows[0].name}: ranges of all pairs hold together with 95 %.{single} Both models "
+            "measured the same images."
+        ),
         across=True,
     )
 

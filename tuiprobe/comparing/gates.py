@@ -108,7 +108,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
         if gate.where:
             raise UsageError(
-                plain(f"--fail-if {gate.text!r}: {gate.name} is of the run, not of a set")
+                plain(f"--fail-if {gate.text!r}: {gate.name} belongs to the run, not to a set")
             )
         if fact.first == fact.second:
             return []
@@ -120,7 +120,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
         if not named:
             known = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
             raise UsageError(
-                plain(f"--fail-if {gate.text!r}: {gate.name} are known of {', '.join(known)}")
+                plain(f"--fail-if {gate.text!r}: {gate.name} are known for {', '.join(known)}")
             )
         return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
     rows = [row for row in comparison.differences if _names(gate, row)]

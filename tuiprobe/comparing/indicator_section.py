@@ -14,8 +14,8 @@ from tuiprobe.results.section import Chart, Section, SectionContent, Series, Ser
 
 READ: Final = (
     "Spearman's correlation of ranks within strata of representation kind and backbone; p by "
-    "permutation within strata. Pooled figures mislead: they stand beside those of the trivial "
-    "predictor, zero-shot or not."
+    "permutation within strata. Pooled figures mislead, so the table also has those of a "
+    "trivial predictor: zero-shot or not."
 )
 
 OPEN: Final = 12
@@ -61,7 +61,7 @@ def _content(result: Correlations) -> Iterator[SectionContent]:
             yield _correlations("signatures", result.signatures, "signature")
             yield _correlations("predictors", result.predictors, "what one has anyway")
         else:
-            yield prose(f"No correlation is computed: it takes {FEWEST} encoders.")
+            yield prose(f"No correlation is computed: it needs {FEWEST} encoders.")
     left_out = defaultdict(list)
     for run in result.left_out:
         left_out[run.reason].append(run.run)
@@ -77,8 +77,8 @@ def _outcomes(runs: Iterable[CorrelatedRun]) -> str:
         by_outcome[run.outcome or "unknown"].append(f"{run.run} ({run.training})")
     each = "; ".join(f"{outcome} in {listed(names, OPEN)}" for outcome, names in by_outcome.items())
     return (
-        f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that is "
-        "evidence, and no more."
+        f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that "
+        "is evidence, not proof."
     )
 
 

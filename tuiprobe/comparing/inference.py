@@ -25,7 +25,7 @@ ALPHA: Final = 0.05
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
 NO_VALUES: Final = NotRun(
-    reason="no values of single images are kept", remedy="`tuiprobe reprobe RUN` writes them"
+    reason="the run has no values of single images", remedy="`tuiprobe reprobe RUN` writes them"
 )
 
 _SEED = 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tuiprobe.labelling.session import Labelling
     from tuiprobe.labelling.standing import LabelStatus
 
-BOUNDS: Final = "bets on the labels: bounds that hold at any time, of all pairs together, with 95 %"
+BOUNDS: Final = "bounds from labels: they hold at any time, for all pairs together, with 95 %"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class LabelEvidence:
     def first_minus_second(self, first: int, second: int) -> Figure:
         """Returns the accuracy of the first run minus that of the second, with its bounds."""
         if not {first, second} <= {*self.candidate_of}:
-            return NotRun(reason="the labels are not of both runs")
+            return NotRun(reason="the labels do not belong to both runs")
         value, low, high = self.labelling.first_minus_second(
             self.candidate_of[first], self.candidate_of[second]
         )

@@ -30,7 +30,10 @@ def weakening(
     yield from by_models(warnings, len(runs))
     yield from subject_notes(reports)
     few = [
-        (f"answers on {of.data} count among {of.classes:,} of {of.of_classes:,} classes", report)
+        (
+            f"answers on {of.data} are chosen among {of.classes:,} of {of.of_classes:,} classes",
+            report,
+        )
         for report in reports
         for of in report.accuracies
         if among_few(of)
@@ -96,8 +99,8 @@ def model_notes(first: Report, second: Report) -> Iterator[str]:
     if kinds[0] != kinds[1]:
         yield (
             f"{first.model.name} gives {kinds[0]} representations and {second.model.name} "
-            f"{kinds[1]} ones: answers are compared, figures of channels are not; for those of a "
-            "CLIP's ViT, compare at the tap before its projection"
+            f"{kinds[1]} ones: only answers are compared, not figures of channels; to compare "
+            "these for a CLIP's ViT, take the tap before its projection"
         )
     widths = first.model.width, second.model.width
     if widths[0] != widths[1]:
@@ -117,5 +120,5 @@ def label_notes(reports: Sequence[Report], labels: object) -> Iterator[str]:
     parts = [part for report in reports if (part := report.part_of(LABELS)) is not None]
     reasons = [part.not_run.reason for part in parts if part.not_run is not None]
     if parts and not reasons and isinstance(labels, NotRun):
-        reasons.append(f"labels do not tell these runs apart: {labels.reason}")
+        reasons.append(f"labels cannot decide between these runs: {labels.reason}")
     yield from dict.fromkeys(reasons)

@@ -84,9 +84,13 @@ def _more(decision: Decision) -> str:
     if decision.pictures < FEWEST_PICTURES:
         return f"; fewer than {FEWEST_PICTURES} decide nothing{_unmeasured(decision)}"
     if decision.close:
-        return f"; more pictures hardly would tell: they are within {MARGIN_POINTS} of each other"
+        return (
+            f"; more pictures would hardly decide, since they are within {MARGIN_POINTS} of "
+            "each other"
+        )
     known = decision.more is not None
-    more = f"; about {_rounded(decision.more or 0):,} more like them would tell" if known else ""
+    count = f"{_rounded(decision.more or 0):,}"
+    more = f"; about {count} more labelled pictures would decide" if known else ""
     return more + _unmeasured(decision)
 
 
@@ -122,7 +126,7 @@ def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
         words = f"{labels} {'rules' if one else 'rule'} the {others} out on {pictures} ({RISK})"
     else:
         shows = "shows" if one else "show"
-        words = f"{labels} {shows} that none is more than {MARGIN_POINTS} better on {pictures}"
+        words = f"{labels} {shows} that no other is more than {MARGIN_POINTS} better on {pictures}"
         words += f" ({RISK})"
     nearest = decision.models[1]
     if is_known(nearest.difference) and nearest.difference.value > 0:

@@ -188,7 +188,7 @@ def _read_labels(
         if not 0 <= number <= 0xFFFF:
             raise DataError(f"{where}: number {named['number']!r} is not between 0 and 65535")
         if number in concepts:
-            raise DataError(f"{where}: label number {number} is there twice")
+            raise DataError(f"{where}: label number {number} appears twice")
         if number:
             category = _main_category(named["category"], categories, where)
             concepts[number] = Concept(named["name"], category)

@@ -47,7 +47,7 @@ class ConceptCsv(ListedImages):
             _concept(self.path, name) for name in compress(table.header, self._is_concept)
         )
         if not self.concepts:
-            raise DataError(f"{self.path} names no concept: it has no column beside image")
+            raise DataError(f"{self.path} names no concept: it has no column but image")
         self.categories = tuple(dict.fromkeys(c.category for c in self.concepts))
         number = {category: g for g, category in enumerate(self.categories)}
         self._group = np.array([number[c.category] for c in self.concepts])

@@ -162,8 +162,8 @@ def refuse_undecodable(text: str, subject: str) -> None:
     """
     if odd := undecodable(text):
         raise DataError(
-            f"{subject} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
-            "rename it, such as by convmv -f latin1 -t utf8"
+            f"{subject} '{plain(text)}' has a name that is not UTF-8 ({odd}); rename it, for "
+            "example with convmv -f latin1 -t utf8"
         )
 
 

@@ -27,8 +27,8 @@ INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
 FORM = "hf:OWNER/NAME:SPLIT, hf:OWNER/NAME:CONFIG:SPLIT, or hf:FOLDER[:SPLIT]"
 
 _CHOOSE_PART = (
-    "choose one, as parquet:FILE@split=test of a file, with its column and value, or by "
-    "rows.filter in Python; or remove the column if all are meant"
+    "choose one part, for example parquet:FILE@split=test, or rows.filter in Python; remove "
+    "the column if you want all parts"
 )
 
 _DIGITS = 9

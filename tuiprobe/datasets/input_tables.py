@@ -156,8 +156,8 @@ def several_parts(
     most = dict(counts.most_common(_MOST_VALUES))
     words, more = _column_words(name, most), "" if len(counts) == len(most) else ", …"
     return SeveralPartsError(
-        f"{source}: column {words[:-1]}{more}) has several parts, and a figure would be of all "
-        f"of them together; {remedy}"
+        f"{source}: column {words[:-1]}{more}) has several parts, and a figure would mix them; "
+        f"{remedy}"
     )
 
 
@@ -200,7 +200,7 @@ class InputTable:
         if name is None:
             return None
         if folded.count(name) > 1:
-            raise DataError(f"{self.source}: column {plain(name)!r} is there twice")
+            raise DataError(f"{self.source}: column {plain(name)!r} appears twice")
         return self.header[folded.index(name)]
 
     def column(self, name: str | None) -> list[str]:
@@ -339,7 +339,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> InputTable:
         table = parse_csv(content, path)
     name, count = Counter(table.header).most_common(1)[0]
     if count > 1:
-        raise DataError(f"{path}: column {plain(name[:80])!r} is there twice")
+        raise DataError(f"{path}: column {plain(name[:80])!r} appears twice")
     for name in needed:
         if name not in table.header:
             columns = first_names(table.header[:12])

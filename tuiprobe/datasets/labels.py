@@ -124,7 +124,9 @@ def read_labels(
     positions, order = _positions(path, column, rows, ids)
     not_used = ALL_USED
     if column.table is not None:
-        remedy = "give the vectors and labels of one, or remove the column if all are meant"
+        remedy = (
+            "give the vectors and labels of one part, or remove the column if you want all parts"
+        )
         column.table.refuse_several_parts(remedy, positions.tolist(), column.used)
         not_used = column.table.not_used(column.used)
     return RowLabels(*numbered(path, column.labels, names, positions), order, not_used)
@@ -190,7 +192,7 @@ def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64
     where: dict[str, int] = {}
     for position, text in enumerate(column.ids):
         if where.setdefault(text[:NAME_LENGTH], position) != position:
-            raise DataError(f"{path}: the id {plain(text[:80])!r} is there twice")
+            raise DataError(f"{path}: the id {plain(text[:80])!r} appears twice")
     missing = next((row_id for row_id in ids if row_id not in where), None)
     if missing is not None:
         raise DataError(
@@ -289,7 +291,7 @@ def _npy(path: Path, id_column: str | None) -> _Column:
             raise ValueError(cause) from error
     if labels.ndim != 1:
         hint = "; save labels.ravel()" if labels.ndim == 2 and labels.shape[1] == 1 else ""
-        raise ValueError(f"its shape is {labels.shape}, not one label a row{hint}")
+        raise ValueError(f"its shape is {labels.shape}, not one label per row{hint}")
     if labels.dtype.kind == "U":
         return _Column(_stripped([str(label) for label in labels]))
     if labels.dtype.kind not in "iuf":
@@ -307,8 +309,8 @@ def _lines(path: Path, id_column: str | None) -> _Column:
     for row, cells in enumerate(line[:NAME_LENGTH].split() for line in lines):
         if len(cells) > 1 and all(map(NUMBER.fullmatch, cells)):
             raise ValueError(
-                f"row {row} holds several numbers; a text file has one label a line, and a "
-                "CSV file with a header may have ids beside them"
+                f"row {row} holds several numbers; a text file has one label per line, and a "
+                "CSV file with a header may also have ids"
             )
     return _Column(_stripped(lines))
 

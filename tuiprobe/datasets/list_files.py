@@ -63,8 +63,8 @@ class Listing:
             rows: The rows that count.
         """
         remedy = (
-            f"choose one as data, such as csv:{self.file.name}@split=test with its column and "
-            "value, or remove the column if all are meant"
+            f"choose one part, such as csv:{self.file.name}@split=test with its column and "
+            "value, or remove the column if you want all parts"
         )
         return self.table.several_parts(remedy, rows, self.used[:2])
 

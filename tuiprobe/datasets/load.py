@@ -112,7 +112,7 @@ class Originals:
     def _dataset(self) -> Dataset:
         kind = self.source.partition(":")[0]
         if kind not in SOURCES.builtin_names:
-            raise DataError(f"the pictures are of {kind}, whose code is not run to show them")
+            raise DataError(f"the pictures come from {kind}, whose code is not run to show them")
         return load_dataset(self.source)
 
     @cached_property

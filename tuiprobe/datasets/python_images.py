@@ -102,8 +102,8 @@ class PythonImages:
         index, first = self._first_readable()
         if first.digest() != self._read(index)[0].digest():
             raise DataError(
-                f"{self._nth(index)} differs each time it is read, as its transform draws at "
-                "random: give the data with that of validation"
+                f"{self._nth(index)} differs each time it is read, because its transform is "
+                "random: give the data with the transform for validation"
             )
         self._of_files = isinstance(self._item(index)[0], str | os.PathLike)
         self.tensor_size = None if first.prepared is None else tuple(first.prepared.shape[1:])
@@ -280,7 +280,7 @@ def _numbered(data: object) -> Any:
     """Returns a sequence of the items; reads into memory those that can only be iterated."""
     data = _drawn(data) if isinstance(data, DataLoader) else data
     if isinstance(data, Subset) and len(data) and isinstance(data.indices[0], bool | np.bool_):
-        raise UsageError("a Subset takes the numbers of images, not a mask of truths")
+        raise UsageError("a Subset takes the numbers of images, not a boolean mask")
     if isinstance(data, tuple | list) and len(data) == 2 and getattr(data[0], "ndim", 0) == 4:
         if len(data[0]) != len(data[1]):
             raise UsageError(f"{len(data[0]):,} images and {len(data[1]):,} labels: give one each")
@@ -335,7 +335,7 @@ def _drawn(loader: DataLoader[Any]) -> Any:
 def _index(number: Any) -> int:
     """Returns the number of an image; a truth, as of a mask, is none."""
     if isinstance(number, bool | np.bool_):
-        raise TypeError("a mask of truths: give the numbers of the images")
+        raise TypeError("a boolean mask: give the numbers of the images")
     return operator.index(number)
 
 

@@ -82,7 +82,7 @@ class WebDataset:
         notes = []
         missing = sum(member.label is None for _, _, member in self._images)
         if 0 < missing < len(self._images):
-            notes.append(f"labels are not used: {missing} images have no class beside them")
+            notes.append(f"labels are not used: {missing} images have no class")
         odd = {n: c for n, c in self._left_out.items() if n not in ("folders", "other files")}
         if odd:
             notes.append(f"members left out: {_listed(odd)}")

@@ -128,8 +128,8 @@ def _read(
         digest = content.digest()
         if content.stamp != stamps[set_name][sample_id]:
             raise DataError(
-                f"{path} of {dataset.source} changed while the run was going; when nothing writes "
-                "there any more, run the same command again to resume"
+                f"{path} of {dataset.source} changed during the run; when no program writes to "
+                "it any more, run the same command again to resume"
             )
         if content.prepared is not None:
             return _Item(path, sample_id, digest, [content.prepared] * len(preprocesses))

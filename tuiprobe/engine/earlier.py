@@ -112,8 +112,8 @@ def replaced_answers(plan: Plan) -> str:
         for spec, which in ((before, "another"), (plan.spec, "this"))
     ]
     return (
-        f"the results in {directory.path} were answered with {questions[0]}; they are replaced by "
-        f"those with {questions[1]}. Copy the directory first to keep both"
+        f"the results in {directory.path} come from a run with {questions[0]}; they will be "
+        f"replaced by those with {questions[1]}. To keep both, copy the directory first"
     )
 
 

@@ -80,7 +80,7 @@ class Extraction:
             torch.cuda.empty_cache()
         message = (
             f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
-            "figures are no longer bit-equal to those of a run that is not cut"
+            "last bits of figures differ from those of an uncut run"
         )
         self.job.emit("warning", message)
         return True

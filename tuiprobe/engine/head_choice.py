@@ -146,14 +146,18 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
             )
         if len(labels) == 1:
             raise UsageError(
-                f"--head probe tells classes apart, and {suite.in_distribution_name} has one, "
-                f"{labels[0]!r}. If the folders in it are the classes, give its path as --data"
+                f"--head probe needs two or more classes, and {suite.in_distribution_name} has "
+                f"one, {labels[0]!r}. If the folders in it are the classes, give its path as "
+                "--data"
             )
         fitted = _fitted(labels, given)
         if head is None:
             return fitted
         name, row = suite.in_distribution_name, plain(head.classes[0])
-        note = f"no class of {name} is a class of {spec.model} ({row}, …): a head is fitted to them"
+        note = (
+            f"the classes of {name} are not among those of {spec.model} ({row}, …), so a head "
+            "is fitted to their labels"
+        )
         return replace(fitted, note=note)
     if kind == "file":
         return _from_file(spec, encoder.width, suite, written)

@@ -52,7 +52,7 @@ def refuse_forked_child() -> None:
     if _measuring_process not in (None, os.getpid()):
         raise UsageError(
             "this process was forked from one that has measured, and would hang: start it with "
-            "multiprocessing.get_context('spawn'), or measure in the parent alone"
+            "multiprocessing.get_context('spawn'), or measure only in the parent"
         )
     _measuring_process = os.getpid()
 

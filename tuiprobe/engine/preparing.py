@@ -124,7 +124,9 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
     """Makes the count of the answers so far, those of an earlier attempt included."""
     plan = job.plan
     if plan.head.kind == "probe":
-        job.status.update(unanswered="answers after measuring: a head is fitted to the labels")
+        job.status.update(
+            unanswered="answers follow after measuring, when a head is fitted to the labels"
+        )
         return None
     if not plan.directory.head_file.exists():
         job.status.update(unanswered="the head is built after measuring: answers follow then")

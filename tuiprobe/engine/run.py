@@ -352,7 +352,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
             with stop_signals().deferred():
                 build_head(plan, job.listen, interrupted=not measured, check=check)
         except Interrupted as reason:
-            job.emit("interrupted", f"stopped by {reason}; what is built of the head is kept")
+            job.emit("interrupted", f"stopped by {reason}; the finished part of the head is saved")
             measured = False
     with job.clock.stage("probe"):
         job.emit("stage", "probing", stage="probe")

@@ -25,7 +25,7 @@ from tuiprobe.files import Entry
 from tuiprobe.plugins import in_code
 from tuiprobe.run.status import Event
 
-RESUMABLE = "what is measured is kept, and the same command resumes"
+RESUMABLE = "finished measurements are saved, and the same command resumes"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STALL_SECONDS = 300.0

@@ -116,14 +116,16 @@ def answers_as_labels(
             why = (
                 f"in distribution it is right on at most {limit} of such pictures, with 99 %"
                 if known is not None
-                else "no labelled pictures in distribution tell how often it can be"
+                else "no labelled pictures in distribution show how often it can be right"
             )
             yield Doubt(
                 id="answers-as-labels",
                 data=labelled.data,
-                sentence=f"the labels of {labelled.data} are the answers of {name}: equal on "
-                f"{equal:,} of the {n:,} labelled pictures on which it differs from others; {why}: "
-                "label pictures without a look at answers",
+                sentence=(
+                    f"the labels of {labelled.data} are the answers of {name}: equal on "
+                    f"{equal:,} of the {n:,} labelled pictures on which it differs from others; "
+                    f"{why}: label pictures without seeing answers"
+                ),
                 withholds=known is not None,
                 figures={"equal": equal, "pictures": n, "share": share},
             )

@@ -47,8 +47,11 @@ def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt
         yield Doubt(
             id="no-answer",
             data=data,
-            sentence=f"{empty:,} of {n:,} pictures of {data} have no answer{of}: they may all be "
-            "wrong or all be right, and the range of the accuracy holds both; give their answers",
+            sentence=(
+                f"{empty:,} of {n:,} pictures of {data} have no answer{of}: they may all be "
+                "wrong or all be right, and the range of the accuracy contains both cases; "
+                "give their answers"
+            ),
             withholds=True,
             figures={"empty": empty, "pictures": n},
         )

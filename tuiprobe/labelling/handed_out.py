@@ -206,7 +206,7 @@ def _read_answers(matched: Matched, path: Path) -> tuple[list[_Answer], NotUsed]
     listing = (table.find("batch"), table.find("skipped"))
     digests, paths, labels, batches, skips = map(table.column, (*names, *listing))
     filled = [i for i, label in enumerate(labels) if label]
-    remedy = "give the labels of one, or remove the column if all are meant"
+    remedy = "give the labels of one part, or remove the column if you want all parts"
     table.refuse_several_parts(remedy, filled, names)
     classes, by_path = matched.classes_named(labels), matched.digests_by_path
     answers = []
@@ -231,8 +231,9 @@ def _refuse_incomplete(path: Path, rows: Iterable[_Answer]) -> None:
     for batch, digests in batches.items():
         if batch_of(digests) != batch:
             raise UsageError(
-                f"{path} has other rows than the batch {plain(batch)} that was handed out: leaving "
-                f"pictures out would bias accuracies; keep them without class, or as {UNSURE}"
+                f"{path} has other rows than the batch {plain(batch)} that was handed out: "
+                "leaving pictures out would bias accuracies; keep every row, without a class "
+                f"or as {UNSURE}"
             )
 
 
@@ -257,8 +258,9 @@ def label_known(
     known = [index for index, digest in enumerate(digests) if digest in classes]
     if not known:
         raise DataError(
-            f"{plain(source)} holds none of the {len(digests):,} pictures of these runs, which are "
-            "told by their bytes: give the files that were measured, not resized or saved again"
+            f"{plain(source)} holds none of the {len(digests):,} pictures of these runs. "
+            "Pictures are recognised by their bytes: give the files that were measured, not "
+            "resized or saved again"
         )
     if len(known) < len(digests):
         for index in known:
@@ -266,7 +268,7 @@ def label_known(
                 labelling.label(index, classes[digests[index]])
         return (
             f"{plain(source)} has labels of {len(known):,} of {len(digests):,} pictures: all of "
-            "them are taken, and the others are left to label"
+            "them are used, and the other pictures remain to be labelled"
         )
     while (picture := labelling.following()) is not None:
         if labelling.ended and not after_decision:

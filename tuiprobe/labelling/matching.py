@@ -214,8 +214,8 @@ def _refuse_other(first: Candidate, other: Candidate) -> None:
     if unshared := sorted(set(first.classes) ^ set(other.classes)):
         where = a if unshared[0] in first.classes else b
         raise DifferentPoolsError(
-            f"{a} and {b} answer with different classes: {len(unshared):,} are in one alone, such "
-            f"as {unshared[0]!r} in {where}; run both with the same --classes FILE"
+            f"{a} and {b} answer with different classes: {len(unshared):,} are in only one, "
+            f"such as {unshared[0]!r} in {where}; run both with the same --classes FILE"
         )
     pictures = [set(run.digests.values()) for run in (first, other)]
     only = [pictures[0] - pictures[1], pictures[1] - pictures[0]]

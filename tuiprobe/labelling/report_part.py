@@ -35,14 +35,14 @@ ESTIMATES: Final = "targets"
 """The probe of estimates without labels."""
 
 READ: Final = (
-    "The accuracy is that on all pictures of the set, from labels of random pictures. It is not "
-    "the share right among them: more of those on which models differ are drawn. Its range has "
-    "95 % at the decision, and leaves out what labels disprove. Which of several models is ahead "
-    "follows from the pictures on which they differ: compare says it."
+    "This is the accuracy on all pictures of the set, from labels of random ones. It is not "
+    "the share of labelled pictures that are right, because pictures on which models differ "
+    "are drawn more often. Its range has 95 % at the decision. Which of several models leads "
+    "follows from the pictures on which they differ: see compare."
 )
 UNKNOWN: Final = (
-    "Where the labelled pictures are few, or none of them were drawn at random for a run, its "
-    "accuracy on all pictures is not stated but what labels prove: `tuiprobe label` draws more."
+    "If few labelled pictures were drawn at random for a run, only what labels prove is "
+    "stated; `tuiprobe label` draws more."
 )
 
 

@@ -291,7 +291,7 @@ class Labelling:
         contradict each other.
         """
         if not isinstance(self.survey, Contest):
-            raise UsageError("a difference takes two candidates")
+            raise UsageError("a difference needs two candidates")
         low, high = self.survey.bounds(first, second)
         value = self.survey.lead(first, second)
         return min(max(value, low), high) if low <= high else value, low, high

@@ -184,12 +184,12 @@ class LabelStatus:
         name = "" if winner is None else self.candidates[winner].name(names)
         several = len(self.candidates) > 1
         return {
-            "open": "undecided" if several else "not known to 5 points yet",
+            "open": "undecided" if several else "not yet known to ±5 points",
             "best": f"{name} is the best of the {len(self.candidates)}",
             "within": f"{name} is within {MARGIN_POINTS} of the best",
             "equal": "equal",
             "contradictory": "labels contradict each other",
-            "enough": "known to 5 points",
+            "enough": "known to ±5 points",
         }[verdict]
 
     def headline(self) -> str:
@@ -199,14 +199,14 @@ class LabelStatus:
 
     def remarks(self) -> list[str]:
         """Returns remarks for the labeller, one sentence each."""
-        unsure = "counted against whoever would gain by it"
+        unsure = "counted against the leader"
         if self.unattended is not None:
             unsure = "counted as wrong"
         counts = (
             (self.unsure, f"unsure: {unsure}"),
             (self.skipped, "skipped and asked again; skipped twice is unsure"),
             (self.left_out, "left out: a run could not read or represent them"),
-            (self.doubles, "doubles of others: one label stands for all of them"),
+            (self.doubles, "copies of others: one label counts for all of them"),
         )
         remarks = [
             f"{count:,} {'picture is' if count == 1 else 'pictures are'} {text}"
@@ -219,7 +219,7 @@ class LabelStatus:
             again = "it was decided before; " if self.reopened else ""
             remarks.append(
                 f"{again}{self.asked:,} candidates were asked about on these pictures, so a "
-                "decision takes more than for the first question"
+                "decision needs more evidence than the first question did"
             )
         ranges = [row.difference[1:] for row in self.candidates if row.difference is not None]
         if self.verdict == "best" and any(high - low > 2 * CLOSE_ENOUGH for low, high in ranges):
@@ -313,21 +313,20 @@ def answer_labels(survey: StratifiedSample, classes: Sequence[str]) -> tuple[Ans
 
 
 READ = (
-    "A candidate is dropped, or a winner named, with a risk of at most 5 % that the best of them "
-    "is dropped, if the labels are right; whoever labels may watch and stop at any time. The "
-    "bounds of differences hold likewise, all together, with 95 %. Ranges of accuracies have 95 % "
-    "at the decision."
+    "If the labels are right, the risk that the best candidate is dropped is at most 5 %, even "
+    "if you check after every label. The bounds of all differences hold together with 95 %, "
+    "also at any time. Ranges of accuracies have 95 % at the decision."
 )
 
 READ_LABELS = (
-    "The range has 95 % where labelling ends at 5 points to either side, or at a planned number of "
-    "labels; not for someone who watches and stops at will."
+    "The range has 95 % if labelling ends at ±5 points or at a planned number of labels, but "
+    "not if you stop when you like."
 )
 
 
 READ_UNATTENDED: Final = (
-    "A certificate holds with 95 %, whenever you stop, if the labels are right. Labels may come "
-    "from anywhere and in any order; one that refutes it takes it back."
+    "A certificate holds with 95 %, whenever you stop, if the labels are right. Labels may "
+    "come from anywhere and in any order; a label that refutes the certificate takes it back."
 )
 
 
@@ -362,7 +361,7 @@ def _candidates(state: LabelStatus) -> SectionContent:
     order = sorted(range(len(state.candidates)), key=lambda index: index != state.leader)
     columns: list[ColumnOf] = [
         "model", "decision", ("right", "right on all pictures"),
-        ("difference", f"{state.candidates[state.leader].model} minus it"),
+        ("difference", f"{state.candidates[state.leader].model} minus this model"),
     ]  # fmt: skip
     rows: list[list[Value]] = []
     for index in order:

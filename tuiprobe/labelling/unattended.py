@@ -71,8 +71,8 @@ def certificate_of(matched: Matched, tolerated: float, questions: int) -> Certif
     """
     if np.isnan(matched.ranking).any():
         raise DataError(
-            f"{matched.source_run.directory.path} has no confidences: nothing says which answers "
-            "come first"
+            f"{matched.source_run.directory.path} has no confidences, so its answers cannot be "
+            "ordered"
         )
     pool = replace(matched.pool.of_candidate(0), confidences=matched.ranking)
     tie = np.empty(pool.pictures, dtype=np.int64)
@@ -113,11 +113,17 @@ def outlook(state: CertificateStatus, pictures: int, labelled: int) -> Iterator[
         size, wrong = state.taken_back
         yield f"taken back: {wrong:,} of these {size:,} were wrong"
     if not labelled and pictures <= SMALL and state.tolerated <= SMALL_SHARE:
-        yield f"with at most {SMALL} pictures and {share} errors it hardly pays: label all of them"
+        yield (
+            f"with at most {SMALL} pictures and {share} errors this saves little work: label "
+            "all of them"
+        )
     if state.outlook == "impossible":
         yield f"nothing can be certified: {pictures:,} pictures are too few for {share}"
     elif state.outlook == "ended":
-        yield f"labels show that the next pictures have more than {share} errors: nothing is left"
+        yield (
+            f"labels show that the next pictures have more than {share} errors: no more can be "
+            "certified"
+        )
     elif state.outlook == "complete":
         yield "all pictures are certified"
     elif state.outlook == "unreachable":
@@ -125,12 +131,12 @@ def outlook(state: CertificateStatus, pictures: int, labelled: int) -> Iterator[
     elif state.more is not None:
         least, most = state.more
         by_hand = least >= NO_DEARER * pictures
-        dear = ": labelling them by hand is no dearer" if by_hand else ""
+        dear = ": labelling them by hand costs no more" if by_hand else ""
         yield f"roughly {least:,} to {most:,} labels for the next 5 %{dear}"
     yield f"if every confidence is right, {count_of(state.guess, 'picture')} could be certified"
     if state.questions:
         yield (
-            f"{count_of(state.questions, 'further question')} on these pictures: each takes more "
-            "evidence than the first, and all of them together hold with 95 %"
+            f"{count_of(state.questions, 'further question')} on these pictures: each needs "
+            "more evidence than the first, and all of them together hold with 95 %"
         )
-    yield "the promise is for these pictures; those of tomorrow are others"
+    yield "this holds for these pictures, not for new ones"

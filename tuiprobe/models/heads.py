@@ -222,13 +222,15 @@ def head_from_file(path: Path, *, width: int) -> Head:
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
     fitted = state.get(FITTED_CONTENTS)
     if fitted is not None and (fitted.ndim != 2 or fitted.shape[1] != DIGEST_BYTES):
-        raise WeightsError(f"{path} says in no form of a run which images it was fitted to")
+        raise WeightsError(
+            f"{path} does not say, in the form of a run, which images it was fitted to"
+        )
     scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
     if scale is not None and bias is not None:
         raise WeightsError(
-            f"{path} holds {bias_name} beside logit_scale: a zero-shot head has one logit_bias, "
+            f"{path} holds {bias_name} and logit_scale: a zero-shot head has one logit_bias, "
             "not a bias for each class"
         )
     head = Head(

@@ -84,7 +84,7 @@ def _load(
             f"unknown kind of model {scheme!r} in {spec!r}; name one as {model_forms()}"
         )
     if path is not None and not loader.takes_checkpoint:
-        raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
+        raise UsageError(f"{spec} brings its weights: leave out --checkpoint")
     untrained = preset is not None and not preset.public and path is None
     request = ModelRequest(spec, rest, preset, path, device, kind, untrained, classes)
     package = LOADERS.package_of(scheme)

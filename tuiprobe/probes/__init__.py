@@ -115,7 +115,7 @@ def registry() -> InstalledProbes:
     for part in PROBES.foreign():
         start = f"the probe {part.name!r} of {part.package} is left out"
         if part.name in (*probes, LABELS):
-            faults.append(f"{start}: it is there twice")
+            faults.append(f"{start}: it is installed twice")
             continue
         try:
             probes[part.name] = _made(part.name, PROBES.load(part))

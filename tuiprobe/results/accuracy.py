@@ -30,7 +30,7 @@ EVIDENCE: Final[dict[str, Evidence]] = {
 
 RANGES: Final[dict[Range, str]] = {
     "images": "95 % over images",
-    "estimates": "80 % of such estimates",
+    "estimates": "80 % over estimates",
     "labels": "95 % by labels",
     "proven": "what labels prove",
 }

@@ -159,7 +159,7 @@ def sets_axis(report: Report) -> Chart | None:
         )
 
     drawn = (
-        on_axis("estimated: range of 80 % of such estimates", "main", estimated),
+        on_axis("estimated: 80 % range", "main", estimated),
         on_axis("measured: 95 % interval", "second", measured),
     )
     return Chart(

@@ -19,10 +19,10 @@ from tuiprobe.results.subject import PROBE
 from tuiprobe.spec import path_options
 
 PATHS_CUT: Final = (
-    "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
+    "It has only the last part of each path; `tuiprobe runs NAME` prints the full command."
 )
 _NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
-OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
+OTHER_VERSION: Final = "The options of this run come from another version of tuiprobe."
 
 
 def provenance(report: Report, verb: str = "Measured") -> str:
@@ -60,7 +60,7 @@ def command_note(report: Report) -> str:
     except OptionError:
         return OTHER_VERSION
     except UsageError as error:
-        return f"No command does what this run did: {error}."
+        return f"No command can repeat this run: {error}."
     values = (report.spec.get(name) for name in path_options())
     texts = (text for value in values for text in (value if isinstance(value, list) else [value]))
     return PATHS_CUT if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
@@ -90,7 +90,7 @@ def next_step(report: Report, run: str = "RUN") -> Text:
     if accuracy.evidence in ("labels", "measured"):
         return ("compare it with another model on the same pictures: ",
                 Code(code=f"tuiprobe compare {run} OTHER"))  # fmt: skip
-    return ("labels of some pictures say how right it is: ", Code(code=f"tuiprobe label {run}"),
+    return ("labels show how often it is right: ", Code(code=f"tuiprobe label {run}"),
             ", and which it may answer alone: ", Code(code=f"tuiprobe label {run} --unattended 5%")
             )  # fmt: skip
 

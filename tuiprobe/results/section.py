@@ -52,7 +52,7 @@ Block = Literal["your images", "shifts", "inside", "deploy", "how sure"]
 """The blocks of the card, in order."""
 
 Range = Literal["images", "estimates", "labels", "proven"]
-"""What the range of an accuracy is: 95 % over images, 80 % of such estimates, 95 % by labels, or
+"""What the range of an accuracy is: 95 % over images, 80 % over estimates, 95 % by labels, or
 what labels prove."""
 
 Mark = Literal["line", "bars", "points"]

@@ -19,13 +19,13 @@ from tuiprobe.results.base import (
 
 NO_REPRESENTATION: Final = NotRun(
     reason="no representation: nothing is known about the inside",
-    remedy="measure the model in place of its answers",
+    remedy="measure the model, not its answers",
 )
 """What a table of answers tells about the inside of its model."""
 
 NO_CLASS_NAMES: Final = NotRun(
     reason="the images carry no class names",
-    remedy="list your classes, one a line: --classes names.txt",
+    remedy="list your classes, one per line: --classes names.txt",
 )
 """Why a model that answers by prompts has no head."""
 
@@ -71,8 +71,10 @@ def long_head(prompts: int) -> NotRun:
     """Returns why a head of many prompts is not built unasked on a CPU."""
     return NotRun(
         reason=f"{prompts:,} prompts take a CPU hours",
-        remedy="ask for them with --head zero-shot (it resumes where it is stopped, and is kept), "
-        "run on --device cuda, or pass fewer --templates",
+        remedy=(
+            "ask for them with --head zero-shot (it can be stopped and resumed), run on "
+            "--device cuda, or pass fewer --templates"
+        ),
     )
 
 

@@ -98,7 +98,7 @@ def left_files_line(path: Path, names: Sequence[str]) -> str:
     >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
     'kept in runs/a, because they are no part of the run: notes.txt and photos'
     """
-    return f"kept in {path}, because they are no part of the run: {listed(names, _NAMED)}"
+    return f"not deleted in {path}, because they are no part of the run: {listed(names, _NAMED)}"
 
 
 def _delete(run: RunDir) -> list[str]:

@@ -192,7 +192,7 @@ def predictions(report: Report) -> list[Prediction]:
         UsageError: If the report was not read from a run directory.
     """
     if report.directory is None:
-        raise UsageError("images lie beside results.json: read the report by its directory")
+        raise UsageError("images are stored next to results.json: read the report by its directory")
     sets = read_pictures(RunDir(report.directory)).values()
     return [picture for images in sets for picture in images.at(images.everything())]
 

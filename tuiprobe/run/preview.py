@@ -34,7 +34,7 @@ _BY_OPTION = ("labels", "target", "concepts")
 DEPENDS = {
     "model": "known once the model is loaded",
     "data": "read when the run starts",
-    "options": "known once what is marked ✗ is right",
+    "options": "known once the options marked ✗ are right",
     "channel": "runs if a channel stands out",
     "package": "only its package knows what it needs",
 }
@@ -396,7 +396,7 @@ def _layers_line(preview: Preview) -> str:
         return f"… {', '.join(preview.spec.layers)}: {DEPENDS[preview.taps.depends_on]}"
     inner = preview.taps[1:]
     if not inner:
-        return "none: the representation alone is measured"
+        return "none: only the representation is measured"
     return f"✓ {len(inner):,}: {listed(inner, _NAMED_LAYERS)}"
 
 
@@ -409,7 +409,7 @@ def directory_line(directory: PlannedDirectory, images: int) -> str:
     outcome = {
         "new": "new",
         "resumed": f"resumed, {directory.done:,} of {images:,} are measured",
-        "replaced": "all is measured, the results are replaced",
+        "replaced": "everything is measured; the results are replaced",
         "deleted": "an earlier attempt is deleted",
     }[directory.state]
     names = listed([flag(name) for name in directory.replaced])

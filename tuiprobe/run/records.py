@@ -136,7 +136,7 @@ class PlanRecord(Record):
         if not self.sets or self.sets[0].target or sets[0] == self.concept_set:
             raise ValueError("the sets do not begin with one of images")
         if len(set(sets)) != len(sets):
-            raise ValueError("a set is there twice")
+            raise ValueError("a set appears twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
         if any(s.target and (s.classes or s.name == self.concept_set) for s in self.sets):

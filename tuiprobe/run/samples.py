@@ -146,7 +146,7 @@ def _texts(checked: CheckedArrays, count: int) -> list[str]:
     ends = checked.shaped("ends", "i8", count).tolist()
     pairs = list(zip([0, *ends][:-1], ends, strict=True))
     if not all(a <= b for a, b in pairs) or (ends and ends[-1] != len(content)):
-        raise checked.damaged("its names are not one a row")
+        raise checked.damaged("its names are not one per row")
     return [content[a:b].decode("utf-8", "replace") for a, b in pairs]
 
 

@@ -69,7 +69,7 @@ def verify(directory: RunDir) -> list[Finding]:
     findings += _files(directory)
     states = {finding.file: finding.state for finding in findings}
     if RESULTS not in states:
-        findings.append(Finding(RESULTS, "unfinished", "the same command goes on with the run"))
+        findings.append(Finding(RESULTS, "unfinished", "the same command resumes the run"))
     if states.get("plan.json") in ("whole", "not covered"):
         findings += _sets(directory, states)
     return findings

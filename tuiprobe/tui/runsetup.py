@@ -106,7 +106,7 @@ class Setup:
                 if not value:
                     raise UsageError(f"{name} needs a value")
             if option.name in values and not option.repeatable:
-                raise UsageError(f"{name} is there twice")
+                raise UsageError(f"{name} appears twice")
             values.setdefault(option.name, []).append(YES if option.kind is bool else value)
         models = tuple(values.pop("model", ()))
         many = {name for name in values if run_option(name).many}

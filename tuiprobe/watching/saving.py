@@ -160,8 +160,8 @@ def _data(seen: LayerStatistics) -> SetSummary:
 
 def _warnings(watched: ObservedModel, final: Outliers) -> list[str]:
     warnings = [
-        f"measured by tuiprobe.watch: the last watched layer, {final.tap}, stands for the "
-        "representation; images carry neither names nor labels"
+        f"measured by tuiprobe.watch: the last watched layer, {final.tap}, takes the place of "
+        "the representation; images have neither names nor labels"
     ]
     if final.kind != "vector":
         warnings.append(

@@ -236,7 +236,7 @@ def test_columns_are_found_by_name_and_empty_cells_are_unknown() -> None:
         ("model,imagenet,imagenet_r\nx,0.5,nan\n", "imagenet_r is 'nan'"),
         ("model,imagenet,imagenet_r\nx,0.5,high\n", "imagenet_r is 'high', no number from 0 to 1"),
         ("model,imagenet,imagenet_r\n\n,0.5,0.4\n", "line 3: column 'model' is empty"),
-        ("model,imagenet,imagenet,imagenet_r\nx,0.5,0.5,0.4\n", "'imagenet' is there twice"),
+        ("model,imagenet,imagenet,imagenet_r\nx,0.5,0.5,0.4\n", "'imagenet' appears twice"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, message: str) -> None:

@@ -114,7 +114,7 @@ CHECKPOINT = {"weights": Weights(kind="checkpoint", source="x.pt", digest="0" * 
 @pytest.mark.parametrize(
     ("changes", "x", "first", "reason"),
     [
-        ({"training": "finetuned"}, 0.7, None, "this model's is finetuned"),
+        ({"training": "finetuned"}, 0.7, None, "the training of this one is finetuned"),
         ({}, 0.95, None, "an ImageNet accuracy of 95.0 % lies outside those of the 101 published"),
         (UNTRAINED, 0.5, None, "random weights"),
         (CHECKPOINT, 0.5, {}, "neither measured here nor published"),

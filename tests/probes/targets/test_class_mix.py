@@ -98,7 +98,7 @@ def test_an_estimate_above_the_bound_stands_beside_it():
     assert one.accuracy().most_right == bound < one.headline.value
     described = section(result)
     assert "“kind 3”" in line(described.card[0])
-    assert f"{one.labels} labels of street would tell" in line(described.card[0])
+    assert f"{one.labels} labels of street would" in line(described.card[0])
     assert "at most" in described.clause
     figures = ExpectedAccuracy().named(result).figures
     (known,) = accuracies(figures, (set_summary("street"),))

@@ -195,7 +195,7 @@ class RowSet(SetLayout):
 
     def read(self, sample: Sample) -> Content:
         """Refuses: there is no image."""
-        raise UnreadableImageError("vectors were given, and no images")
+        raise UnreadableImageError("the data are vectors, not images")
 
     def with_options(self, spec: RunSpec, names: tuple[str, ...]) -> RowSet:
         """Returns the set with the labels of `--labels`, and names of rows by `--id-column`.
@@ -232,8 +232,8 @@ class RowSet(SetLayout):
         remarks = [] if self._labels is None else [self._labels.in_words()]
         if self.rows > SAMPLED_ROWS:
             remarks.append(
-                f"{self.name}: moments and top rows are of all {self.rows:,} rows; figures "
-                f"that need vectors are of a seeded sample of {SAMPLED_ROWS:,}"
+                f"{self.name}: moments and top rows come from all {self.rows:,} rows; figures that "
+                f"need vectors come from a seeded sample of {SAMPLED_ROWS:,}"
             )
         return tuple(remarks)
 

@@ -111,8 +111,8 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     entry = entries[_chosen(path, entries, member, "array")]
     if entry.compress_type != zipfile.ZIP_STORED:
         raise DataError(
-            f"{path} is compressed, so rows cannot be read where they lie; save it by numpy.savez "
-            "or numpy.save"
+            f"{path} is compressed, so single rows cannot be read; save it with numpy.savez or "
+            "numpy.save"
         )
     file.seek(content_offset(file, entry))
     return _array(path, file, "npz", stamp, array_name=entry.filename)

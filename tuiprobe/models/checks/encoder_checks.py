@@ -140,7 +140,7 @@ def _preprocessing_source(encoder: Encoder) -> Check:
     if encoder.preprocessing.assumed:
         fix = "name the tag whose preprocessing these weights were trained with"
         if encoder.loader == "py":
-            fix = "pass preprocess= to say that it is that of these weights"
+            fix = "pass preprocess= to confirm the preprocessing of these weights"
         return Check("preprocessing", "warn", source, fix)
     return Check("preprocessing", "pass", source)
 

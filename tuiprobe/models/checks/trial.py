@@ -130,10 +130,10 @@ def _same_unbatched(encoder: Encoder, images: Tensor, h: Tensor) -> Check:
         return _failed(name, f"h of one image alone is {tuple(unbatched.shape)}", _INDEPENDENT)
     change = _change(encoder, h[:1], unbatched, h)
     if change < _NOTICED:
-        detail = f"one image alone gives what it gives among {len(images)}"
+        detail = f"one image alone gives the same as in a batch of {len(images)}"
         return Check(name, "pass", detail)
     again = _change(encoder, h, _encoded(encoder, images), h)
-    detail, fix = "an image alone gives another representation than among others", _INDEPENDENT
+    detail, fix = "one image alone gives another representation than in a batch", _INDEPENDENT
     refused = _REFUSED
     if again >= _NOTICED:
         detail, fix = "the same images give other representations each time", REPEATED

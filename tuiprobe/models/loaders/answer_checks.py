@@ -54,7 +54,7 @@ def class_of_confidence(
     fit = [name for name, share in shares.items() if share is not None and share <= MOST_TOO_LOW]
     remedy = f"column {plain(fit[0])} would fit" if fit else "give the probability of the class"
     if not fit and np.mean(1 - values < 1 / k) <= MOST_TOO_LOW:
-        remedy = "1 minus it would fit"
+        remedy = "its difference from 1 would fit"
     raise DataError(
         f"{table.source}: {column} is below 1/{k} in {low:.0%} of the answers, so it is not the "
         f"probability of the answered class: {remedy}, or remove the column; if more classes may "

@@ -54,8 +54,8 @@ _FOLDS: Final = ("fold", "folds", "kfold", "cv_fold")
 """Columns of cross-validation, where the answer on each picture is of a model that left it out."""
 
 _CHOOSE_PART: Final = (
-    "choose pictures of one as data, such as csv:FILE@split=test with its column and value, or "
-    "remove the column if all are meant"
+    "choose the pictures of one part, such as csv:FILE@split=test, or remove the column if you "
+    "want all parts"
 )
 
 _LEAST: Final = float(np.finfo(np.float32).tiny)  # in place of a probability of 0

@@ -311,8 +311,9 @@ def part_for(
     layers = [name for name in outside if state[name].ndim > 1]
     if layers:
         raise WeightsError(
-            f"{source} holds layers beside those of {start} ({first_names(layers)}): save the "
-            f"state_dict of {start} alone, or load all in a file of yours (py:FILE.py:NAME)"
+            f"{source} contains layers that do not belong to {start} ({first_names(layers)}): "
+            f"save the state_dict of {start} alone, or load all in a file of yours "
+            "(py:FILE.py:NAME)"
         )
     part = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
     beside = dict.fromkeys(name.partition(".")[0] for name in outside)

@@ -69,7 +69,9 @@ def _answered(
         DataError: As for `AnswerTable.rows_of`.
     """
     if suite.concept_set is not None:
-        raise UsageError("concepts need a representation, which answers have not: --concepts none")
+        raise UsageError(
+            "concepts need a representation, and answers have none: add --concepts none"
+        )
     values, sha256 = table.log_probabilities(classes), table.column("sha256")
     sets: dict[str, Dataset] = {}
     for name, rows in table.rows_of(suite, order).items():

@@ -179,9 +179,7 @@ def _pool(model: Any, name: TimmName) -> str:
     if name.pooling in ("", pooling_of(model)):
         return ""
     if not pooling_of(model):
-        raise UsageError(
-            f"timm:{name.architecture} has no class token beside patches; leave @{name.pooling} out"
-        )
+        raise UsageError(f"timm:{name.architecture} has no class token; leave @{name.pooling} out")
     model.reset_classifier(0, global_pool=name.pooling)
     return f"@{name.pooling}"
 

@@ -175,9 +175,8 @@ def _options(architecture: str, entry: Any, file: Checkpoint | None) -> tuple[di
     if isinstance(said, bool):  # TorchScript
         return options | {"transform_input": said}, ""
     return options, (
-        "transform_input assumed, as of the published weights that most are trained from; if these "
-        "were trained from random ones (weights=None), build the model in a file of yours "
-        "(py:FILE.py:NAME)"
+        "transform_input assumed, as for the published weights; if these were trained from "
+        "scratch (weights=None), build the model in a file of yours (py:FILE.py:NAME)"
     )
 
 

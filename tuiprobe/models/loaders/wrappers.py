@@ -98,8 +98,8 @@ def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> 
         return None
     if len(sets) > 1:
         raise WeightsError(
-            f"{path} holds several sets of weights ({first_names(sets)}): save the one to measure "
-            "alone"
+            f"{path} holds several sets of weights ({first_names(sets)}): save only the one to "
+            "measure"
         )
     return next(iter(sets), None)
 
@@ -171,7 +171,7 @@ def class_names(
         row = next(i for i in range(rows) if one[i] != other[i])
         raise WeightsError(
             f"{source} names its classes twice: row {row} is {plain(one[row])!r} by {first} and "
-            f"{plain(other[row])!r} by {second}; save it with the right names alone"
+            f"{plain(other[row])!r} by {second}; save it with the right names only"
         )
     names, key = next(iter(found.items()), ((), ""))
     if imagenet_labels(names) == tuple(range(len(imagenet_names()))):

@@ -115,19 +115,19 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
         shape = shape_of(mean, var, count, rows)
         if data.sampled is not None:
             notes.append(
-                f"{data.name}: channel moments and top rows are of all "
-                f"{data.measured - data.nonfinite:,} finite rows; every other figure is of a "
-                f"seeded sample of {data.sampled:,}, and its n says so"
+                f"{data.name}: channel moments and top rows come from all "
+                f"{data.measured - data.nonfinite:,} finite rows; every other figure comes from "
+                f"a seeded sample of {data.sampled:,}, and its n says so"
             )
         if zeros := len(rows) - int(rows.any(axis=1).sum()):
             notes.append(
-                f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that "
+                f"{data.name}: {zeros:,} of {len(rows):,} rows contain only zeros, as if they "
                 "were never written; each counts as a wrong answer"
             )
         elif len(rows) > 1 and bool((rows == rows[0]).all()):
             notes.append(
-                f"{data.name}: all {len(rows):,} vectors are equal, as an encoder gives that does "
-                "not see its images: nothing is known of them"
+                f"{data.name}: all {len(rows):,} vectors are equal, as if the encoder did not "
+                "see its images: they say nothing"
             )
         if shape is not None:
             notes += _notes(data.name, shape)
@@ -136,9 +136,9 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
     others = [name for name, is_unit in unit.items() if not is_unit]
     if at_unit and others:
         notes.append(
-            f"the vectors of {', '.join(at_unit)} have unit norm and those of {', '.join(others)} "
-            "do not, so a head answers for them at different scales; give all sets as the encoder "
-            "made them, or all normalised"
+            f"the vectors of {', '.join(at_unit)} have unit norm and those of "
+            f"{', '.join(others)} do not, so a head sees them at different scales; give all "
+            "sets as the encoder made them, or all normalised"
         )
     return tuple(notes)
 

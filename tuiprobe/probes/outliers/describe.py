@@ -270,7 +270,7 @@ def _registers(result: OutlierResult, data: str) -> Iterator[Text]:
         most = max(shares.values(), key=lambda share: share.value if is_known(share) else 0.0)
         at = next(tap for tap, share in shares.items() if share is most)
         yield (f"Tokens of large norm begin at {next(iter(shares))}; at {at} they are ",
-               f"{most.point()} of all. Classification hides it, dense tasks show it; a "
+               f"{most.point()} of all. Classification hides it, and dense tasks show it. A "
                "model trained with registers has none.")  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def moments(rows: Float32, seed: int = 0) -> RowMoments:
         cosines[at] = _unit(residual) @ units
     left: Figure = NotRun(reason="needs two images that count")
     if n >= 2 and not np.isfinite(centred).any():
-        left = NotRun(reason="nothing is left after centring: all images are alike")
+        left = NotRun(reason="all values are zero after centring, because all images are alike")
     elif n >= 2:
         left = bootstrap_mean(centred + influence, seed)
         if is_known(left):

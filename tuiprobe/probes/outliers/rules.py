@@ -123,9 +123,9 @@ def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
     if context.unlabelled:
         if _at_least(figures.nearest_cosine, NEARLY_EQUAL):
             yield (
-                "representations are nearly alike, since the images are near-duplicates or the "
-                "model tells them hardly apart: after centring, the nearest other image has a "
-                f"median cosine of {_text(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
+                "representations are nearly alike, because the images are near-duplicates or "
+                "the model hardly separates them: after centring, the nearest other image has "
+                f"a median cosine of {_text(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
             )
         if _at_least(figures.centred_cosine, SIMILAR):
             yield (

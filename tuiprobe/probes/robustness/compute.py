@@ -442,8 +442,10 @@ def _top5(head: HeadArrays, usable: SetFeatures, n: int) -> Figure:
     if not tied:
         return _share_right(right, n, usable)
     return NotRun(
-        reason=f"the order of the answers is not known as far as the fifth on {tied:,} of {n:,} "
-        "images, where classes of equal scores tie for it",
+        reason=(
+            f"the first five answers are not known on {tied:,} of {n:,} images, where classes "
+            "tie for the fifth place"
+        ),
         remedy="a table of answers needs a probability for every class, not rounded",
     )
 

@@ -104,14 +104,14 @@ def _quoted(target: TargetSet) -> NamedFigure:
 
 
 NOTE: Final = (
-    "The estimate takes the drop that ATC by entropy predicts, times k: how much larger the drops "
-    "of labelled shifts were than predicted, or 1.35, as on published shifts."
+    "The estimate multiplies the drop that ATC by entropy predicts by k: how much larger the "
+    "drops of labelled shifts were than predicted, or 1.35 without labelled shifts."
 )
 
 
 NO_CLASS: Final = (
-    "An image of none of the head's classes makes every estimate meaningless: it still gets a "
-    "class and a confidence."
+    "Images of other classes make every estimate meaningless, because they still get a class "
+    "and a confidence."
 )
 
 
@@ -215,8 +215,10 @@ def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
     yield (*about, sentence(accuracy), mix, _rests_on(target, labels))
     if target.opinions_differ:
         second = target.scaled[1]
-        yield (f"By {ESTIMATORS[second.estimator]} it would be {second.accuracy.point()}, outside "
-               f"that range{advice}",)  # fmt: skip
+        yield ((
+            f"According to the {ESTIMATORS[second.estimator]} it would be "
+            f"{second.accuracy.point()}, outside that range{advice}"
+        ),)  # fmt: skip
 
 
 def _rests_on(target: TargetSet, labels: int) -> str:
@@ -225,18 +227,18 @@ def _rests_on(target: TargetSet, labels: int) -> str:
     A range that labels may have cut is none of those.
     """
     if labels:
-        return ", cut to what these prove."
+        return ", clipped to what these prove."
     number = _labels(target)
     tell = f"{number} labels of {target.data}"
     if isinstance(number, str):
         tell = f"Labels of {number} images of {target.data}"
     if target.bound is not None:
-        return f". {tell} would tell."
+        return f". {tell} would measure it to ±5 points."
     if not target.too_few_wrong:
-        return "; in tests, such ranges held the accuracy 4 times in 5."
+        return "; in tests, ranges like this contained the accuracy 4 times in 5."
     return (
-        f". It rests on {count_of(target.wrong or 0, 'wrong answer')} in distribution; such "
-        f"figures were {TOO_HIGH}. {tell} would tell."
+        f". It rests on {count_of(target.wrong or 0, 'wrong answer')} in distribution; estimates "
+        f"like this were {TOO_HIGH}. {tell} would measure it to ±5 points."
     )
 
 
@@ -260,15 +262,15 @@ def _labels(target: TargetSet) -> Value:
 def _left_out(errors: LeftOut) -> str:
     """Returns how wrong the estimate was on labelled shifts, in words."""
     if not is_known(errors.mean_absolute) or not is_known(errors.worst):
-        return "How wrong this is on a labelled shift is unknown: the run has none."
+        return "The error on a labelled shift is unknown, because the run has none."
     direction = "too high" if errors.worst.value > 0 else "too low"
     average = numbers.number(abs(errors.mean_absolute.value), "points", 0.0, 0.1)
     if errors.shifts == 1:
         return f"On the labelled shift {errors.worst_on} it was off by {average}, {direction}."
     worst = numbers.number(abs(errors.worst.value), "points", 0.0, 0.1, bare=True)
     return (
-        f"Off by {average} on average on {errors.shifts} sets with labels ({errors.worst_on} "
-        f"{worst} {direction}; {errors.too_high} too high)."
+        f"Off by {average} on average on {errors.shifts} sets with labels ({errors.worst_on}: "
+        f"{worst} {direction}; too high on {errors.too_high})."
     )
 
 
@@ -330,7 +332,7 @@ def _errors(result: Targets) -> Iterator[SectionContent]:
             ]
             for check in result.checks
         ],
-        "Predicted beside measured",
+        "Predicted and measured",
     )
 
 

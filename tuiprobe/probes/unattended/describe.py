@@ -35,10 +35,10 @@ CURVE: Final = "unattended"
 """Id of the chart of errors by the share answered."""
 
 NOTE: Final = (
-    "Whoever lets the model answer alone above the threshold of a row, and looks at all other "
-    "pictures, accepts at most that share of wrong answers, with 95 %, for pictures like these. "
-    "This takes labels of all pictures of a set, or of a random part: labels that `tuiprobe label` "
-    "asked for are no such sample and are not counted here. Each row has its own 95 %."
+    "If the model answers alone above the threshold of a row, at most that share of these "
+    "answers is wrong, with 95 %, for pictures like these. This needs labels of all pictures "
+    "of a set, or of a random part; labels from `tuiprobe label` are not a random part and are "
+    "not counted. Each row has its own 95 %."
 )
 
 NOT_KNOWN: Final = "whether they are as often right there is not known"
@@ -140,9 +140,9 @@ def _line(rules: SetRules) -> Text:
     if not shown:
         five = next(rule for rule in rules.rules if rule.tolerated == SHOWN[0])
         return (
-            f"Nothing is shown to run unattended with {rules.images:,} labels: for at most "
-            f"{_percent(five.tolerated)} errors, {five.right_in_a_row:,} right in a row would be "
-            "the least.",
+            f"No picture is shown to run unattended with {rules.images:,} labels: at most "
+            f"{_percent(five.tolerated)} errors need at least {five.right_in_a_row:,} labels, all "
+            "of them right.",
         )
     first, *others = shown
     column = "confidence" if rules.column == "confidence" else "calibrated confidence"
@@ -173,7 +173,7 @@ def _order(result: Unattended) -> Iterator[Text]:
     for rules in result.sets:
         if rules.column == "calibrated":
             yield (
-                "The model tells no scale of its own, so pictures of ", Code(code=rules.data),
+                "The model has no known logit scale, so pictures of ", Code(code=rules.data),
                 " are ordered by the column ", Code(code="calibrated"),
                 f" of predictions.csv: the softmax of scores divided by {rules.temperature!r}.",
             )  # fmt: skip
@@ -184,7 +184,7 @@ def _order(result: Unattended) -> Iterator[Text]:
             )  # fmt: skip
     if result.sets[0].column == "confidence":
         yield ("Pictures are ordered by the column ", Code(code="confidence"),
-               " of predictions.csv, the model's own.")  # fmt: skip
+               " of predictions.csv, the model's confidence.")  # fmt: skip
 
 
 def _rules(result: Unattended) -> SectionContent:
