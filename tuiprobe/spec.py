@@ -118,7 +118,7 @@ class RunSpec:
         str | None,
         Option(
             "File of labels. For images a .csv or .parquet with path and label; for vectors "
-            ".npy, .txt, .csv or .json, one per row.",
+            ".npy, .txt, .csv or .json, one per row. --classes names them.",
             MODEL_AND_IMAGES,
             common=True,
             metavar="FILE",

@@ -104,7 +104,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert probe() == 0
     output = capsys.readouterr()
     assert opened == ["mini_clip", "mini_supervised"]
-    gap = "rn101_cc12m: no public weights exist; write checkpoint=FILE beside it"
+    gap = "rn101_cc12m: no public weights exist; write checkpoint=FILE after the name"
     assert output.err.splitlines()[-1] == f"not measured: {gap}"
     assert "next:" not in output.err  # without pictures of one's own
     (comparison,) = (folder / "out").glob("comparison-*.md")
@@ -122,7 +122,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
     assert opened == []
     assert output.out.startswith(again.out)
     assert again.out.startswith("Decision\n========\n")
-    assert "mini_clip: finished before, in out/mini_clip-" in again.err
+    assert "mini_clip: finished earlier, in out/mini_clip-" in again.err
     assert probe("--json") == 0
     lines = capsys.readouterr().out.splitlines()[:-1]  # then the decision
     models = [json.loads(line)["model"]["name"] for line in lines]
@@ -135,7 +135,7 @@ def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
         results = folder / "out" / name / "results.json"
         os.utime(results, (results.stat().st_mtime + later,) * 2)
     assert probe() == 0
-    assert "mini_clip: finished before, in out/later" in capsys.readouterr().err
+    assert "mini_clip: finished earlier, in out/later" in capsys.readouterr().err
     for name in ("a", "later", "z"):
         shutil.rmtree(folder / "out" / name)
 

@@ -208,7 +208,7 @@ def _points(root: Element, series: Series, frame: _Frame, chart: Chart) -> None:
         _text(root, _cut(series.name, _LETTERS), x, y, "label", "end")
 
 
-_NAMES, _ROW = 240, 18
+_NAMES, _LEAST_PLOT, _ROW = 300, 216, 18
 
 
 def rows(chart: Chart) -> Element:
@@ -217,9 +217,9 @@ def rows(chart: Chart) -> Element:
     pad = 0.04 * (high - low)
     longest = max(map(len, chart.ticks), default=0)
     left = min(_NAMES, max(80, 16 + _LETTER * longest))
-    width = _LEFT + _PLOT_WIDTH + 12 - left - 14
+    width = max(_LEAST_PLOT, _LEFT + _PLOT_WIDTH + 12 - left - 14)
     bottom = 8 + _ROW * len(chart.ticks)
-    root = _root(chart, f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}")
+    root = _root(chart, f"0 0 {left + width + 14} {bottom + 36}")
 
     def at(value: float) -> float:
         return left + width * (value - low + pad) / (high - low + 2 * pad)
