@@ -284,11 +284,13 @@ class SetPanel(PicturePanel):
         if self._sets is None:
             from tuiprobe.tui.screens.pictures import PictureSets
 
+            self.border_title = "reading…"
             self.app.read(self, partial(PictureSets, [self._run]), self._arrived)
 
     def _arrived(self, sets: PictureSets | TuiprobeError) -> None:
         if isinstance(sets, TuiprobeError):
-            return  # the screen of pictures says why
+            self.border_title = inert(str(sets))
+            return
         self._sets = sets
         if self._selection is not None and sets.rows:
             self.show(*sets.shown(sets.rows[sets.row_index(*self._selection)]))
