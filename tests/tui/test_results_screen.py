@@ -304,7 +304,7 @@ async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: 
         panel = screen.tab.query_one(SubjectPanel)
         assert str(panel.border_title) == "channel 133 (val)"
         bars = [screen.query_one(BarsView).render_line(y).text for y in range(4)]
-        assert bars[1].split() == ["0", "3.75", "7.5", "11.3", "15"]  # the highest is 14
+        assert bars[1].split() == ["0", "4", "8", "12", "16"]  # the highest is 14
         assert [one.split()[::2] for one in bars[2:]] == [["133", "14"], ["17", "4"]]
         assert [one.count("█") > 20 for one in bars[2:]] == [True, False]
         assert "heights" not in {one.chart.id for one in screen.tab.query(ChartView)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import clock
@@ -52,6 +53,15 @@ def title_warning(about: Mapping[str, object], short: bool = False) -> str:
     if model.startswith("mini_") or data.partition(":")[0] == "miniature":
         warnings.append(DEMONSTRATION if short else _EXPLAINED)
     return " · ".join(warnings)
+
+
+def beyond_title(texts: Iterable[str]) -> list[str]:
+    """Leaves out what a title says: that figures are of the demonstration.
+
+    >>> beyond_title(["rendered miniature world: a demonstration", "3 of 9 could not be read"])
+    ['3 of 9 could not be read']
+    """
+    return [text for text in texts if "demonstration" not in {term.id for term in mentioned(text)}]
 
 
 def title(name: str, view: RunView, elapsed: float | None, width: int) -> str:

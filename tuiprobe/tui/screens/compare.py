@@ -17,7 +17,6 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
 
-from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.decision_section import beneath
@@ -37,6 +36,7 @@ from tuiprobe.results.accuracy import with_range
 from tuiprobe.results.section import Code
 from tuiprobe.run.pictures import Pictures, differing
 from tuiprobe.tui.keys import KEYS
+from tuiprobe.tui.progress import beyond_title
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert
@@ -252,8 +252,7 @@ def decision_text(decision: Decision, keys: str) -> Content:
         shown = text
         if not decision.answers_from:  # else the command reads labels that are there
             shown = tuple(keys if isinstance(piece, Code) else piece for piece in text)
-        if "demonstration" not in {term.id for term in mentioned(line(text))}:  # in the title
-            lines.append(inert(line(shown)))
+        lines += map(inert, beyond_title([line(shown)]))
     return Content("\n").join(lines)
 
 

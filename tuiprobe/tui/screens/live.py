@@ -310,6 +310,7 @@ class LiveScreen(ProbeScreen):
         warnings = [m.message for m in view.messages if m.kind in ("warning", "failed")]
         if self.shown_run != self.root:  # a model of a group that cannot run has no directory
             warnings += logged_errors(self._watch.log)
+        warnings = progress.beyond_title(warnings)
         more = f"  (and {len(warnings) - 1} more: l)" if len(warnings) > 1 else ""
         warning = f"! {warnings[-1]}" if warnings else ""
         end = self._full_end(view)

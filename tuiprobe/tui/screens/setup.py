@@ -18,7 +18,7 @@ from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.request import shown_command
 from tuiprobe.tui.child import Engine, ProcessOutput, ask
 from tuiprobe.tui.keys import KEYS
-from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.progress import beyond_title, title_warning
 from tuiprobe.tui.runsetup import (
     COMMAND,
     FIELDS,
@@ -187,7 +187,7 @@ class SetupScreen(ProbeScreen):
         if previews:
             from tuiprobe.run.preview import preview_lines  # pydantic, which a start can wait for
 
-            lines += map(with_fields, preview_lines(previews))
+            lines += map(with_fields, beyond_title(preview_lines(previews)))
         else:
             lines.append(f"✗ {self._preview_error}" if self._preview_error else self._note)
         lines += ["", "MODEL", self._trial_note] if self._trial_note else []

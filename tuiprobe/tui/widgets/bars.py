@@ -61,13 +61,13 @@ def bar(value: float, width: int) -> str:
 
 
 def axis_end(largest: float) -> float:
-    """Returns where an axis from 0 ends: the largest value, rounded up to half of its decimal.
+    """Returns where an axis from 0 ends: the largest value, rounded up so that quarters are short.
 
-    >>> axis_end(0.521), axis_end(5.72), axis_end(0.0)
-    (0.55, 6.0, 1.0)
+    >>> axis_end(0.512), axis_end(5.72), axis_end(14), axis_end(0.0)
+    (0.52, 6.0, 16.0, 1.0)
     """
-    step = 10.0 ** math.floor(math.log10(largest)) / 2 if largest > 0 else 1.0
-    return max(math.ceil(round(largest / step, 6)), 1) * step
+    step = 0.4 * 10.0 ** math.floor(math.log10(largest)) if largest > 0 else 1.0
+    return round(max(math.ceil(round(largest / step, 6)), 1) * step, 12)
 
 
 def bar_lines(chart: Chart, width: int) -> list[str]:
@@ -129,7 +129,7 @@ class Channels:
     @cached_property
     def top(self) -> float:
         """The end of the axis."""
-        return axis_end(float(self.shares.max()))
+        return min(axis_end(float(self.shares.max())), 1.0)
 
     @cached_property
     def ranking(self) -> list[int]:
