@@ -255,7 +255,10 @@ def _fewer_images(features: Float32, centre: Float64, onehot: csr_array) -> _Few
 def _eigh(gram: Float64) -> tuple[Float64, Float64]:
     import scipy.linalg
 
-    return scipy.linalg.eigh(gram, overwrite_a=True, driver="evd", check_finite=False)
+    found: tuple[Float64, Float64] = scipy.linalg.eigh(
+        gram, overwrite_a=True, driver="evd", check_finite=False
+    )
+    return found
 
 
 def _centred(features: Float32, centre: Float64) -> Iterator[tuple[slice, Float64]]:
