@@ -75,7 +75,7 @@ async def setup() -> None:
         app.push_screen(SetupScreen(["mini_clip"]))
         await until(pilot, lambda: app.screen.query("#understood"))
         words = app.screen.query_one("#understood", Static)
-        await until(pilot, lambda: "alone is measured" in str(words.content), 120)
+        await until(pilot, lambda: "only the representation" in str(words.content), 120)
         save(app, "setup")
 
 
