@@ -149,7 +149,7 @@ def test_a_line_that_no_baseline_has_is_not_used() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"samples": "else"}, "other images"),
+        ({"samples": "else"}, "other images or labels"),
         ({"contents": "else"}, "images of other contents"),
         ({"contents": ""}, ""),
     ],

@@ -10,9 +10,11 @@ import pytest
 
 from tests.engine.conftest import measured, shard_files
 from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
+from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.run import run
 from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
+from tuiprobe.report import read_report
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -64,6 +66,20 @@ def test_each_measures_what_it_would_have_measured_alone(workers, numbers, alone
     assert again[0].resumed == 24
     assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
     assert same_shards(alone, again[0].directory.path)
+
+
+def test_each_has_the_speed_of_its_own_model(numbers, monkeypatch):
+    seconds, measure = [0.0], Extraction.measure
+
+    def slow(run: Extraction, batch: Any) -> None:
+        seconds[0] += 30.0 if run.job.plan.spec.top_k == 4 else 1.0
+        measure(run, batch)
+
+    monkeypatch.setattr(Extraction, "measure", slow)
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    both = together(numbers, {}, {"top_k": 4})
+    quick, other = (read_report(end.directory).timings.images_per_second for end in both)
+    assert quick == pytest.approx(30 * other, rel=0.01)
 
 
 def test_one_that_runs_out_of_memory_leaves_the_others_and_goes_on_alone(numbers, alone):

@@ -302,7 +302,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
                 "the same classes in distribution."
             )
         if any(report.timings.images_per_second is not None for report in reports):
-            yield "Speed: images per second while the run was measured, decoding included."
+            yield "Speed: images per second of this model, decoding included."
     if any(of.range == "proven" for of in known):
         yield "Ranges of accuracies that labels prove are certain, if the labels are right."
     on_id_sets = [best_accuracy(of, of.data[0].name) for of in reports if of.data]

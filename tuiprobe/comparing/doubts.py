@@ -182,8 +182,9 @@ def gate_doubts(
     shared = sorted(_sets_of(gate, pair[0].report) & _sets_of(gate, pair[1].report))
     if not unpaired and (other := other_pictures(*pair, shared)):
         text = (
-            f"{names[1]} and {names[0]} measured different pictures in {listed(other, NAMED)}: "
-            "measure the same ones, or add --unpaired if this is intended"
+            f"{names[1]} and {names[0]} cannot be compared on {listed([*other], NAMED)} "
+            f"({listed(sorted({of.reason for of in other.values()}))}): measure the same pictures, "
+            "or add --unpaired if this is intended"
         )
         doubts.append(Doubt(id="other-pictures", sentence=text, withholds=True))
     return [doubt for doubt in ordered(doubts, trust) if doubt.stops]

@@ -6,7 +6,7 @@ Runs that did not are left out of a decision, each with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -202,9 +202,10 @@ def _same_shifts(
     return not other_pictures(runs[one], runs[other], sets[0])
 
 
-def other_pictures(one: Run, other: Run, names: Iterable[str]) -> Sequence[str]:
-    """Returns the sets of these names that are other pictures in two runs."""
-    return [name for name in names if MeasuredSet(one, name).differs_from(MeasuredSet(other, name))]
+def other_pictures(one: Run, other: Run, names: Collection[str]) -> dict[str, NotRun]:
+    """Returns the sets of these names that differ between two runs, each with the reason."""
+    differing = (MeasuredSet(one, name).differs_from(MeasuredSet(other, name)) for name in names)
+    return {name: reason for name, reason in zip(names, differing, strict=True) if reason}
 
 
 def pairing_of(first: Run, second: Run) -> Pairing:

@@ -54,10 +54,12 @@ class Clock:
 
     Attributes:
         images: Number of images that this process measured.
+        others: Seconds of the stage "extract" in which other models of the command computed.
     """
 
     def __init__(self) -> None:
         self.images = 0
+        self.others = 0.0
         self._started = _now()
         self._seconds: dict[str, float] = {}
 
@@ -72,12 +74,13 @@ class Clock:
 
     def timings(self) -> Timings:
         """Returns the timings for the report."""
-        extract = self._seconds.get("extract", 0.0)
+        extract = self._seconds.get("extract", 0.0) - self.others
+        speed = round(self.images / extract, 3) if extract > 0 and self.images else None
         return Timings(
             started=self._started,
             finished=_now(),
             seconds={name: round(seconds, 3) for name, seconds in self._seconds.items()},
-            images_per_second=round(self.images / extract, 3) if extract and self.images else None,
+            images_per_second=speed,
         )
 
 

@@ -233,7 +233,10 @@ def measure(
                     attempt(run, partial(run.begin, shard))
                 for batches in islice(stream, len(shard.batches)):
                     for i, run in needing(shard):
+                        begin = time.monotonic()
                         attempt(run, partial(run.measure, batches[i]))
+                        for other in set(together) - {run}:
+                            other.job.clock.others += time.monotonic() - begin
                     if not any(run.left for run in active):
                         return postponed
                 for _, run in needing(shard):

@@ -62,7 +62,8 @@ class Timings(Frozen):
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         seconds: Duration by stage.
-        images_per_second: Images per second of the extraction.
+        images_per_second: Images per second of the extraction, less the time in which other models
+            of the same command computed.
         measured_by: Version of tuiprobe that measured; None if `Report.tuiprobe`, or not known.
         reprobed: When the figures were computed again from what was measured; ISO 8601, UTC.
     """

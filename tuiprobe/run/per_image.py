@@ -24,7 +24,7 @@ from tuiprobe.run.manifest import exists_in_run
 from tuiprobe.run.samples import SampleRecord
 
 OTHER_COUNTED: Final = NotRun(reason="the runs count different images")
-OTHER_IMAGES: Final = NotRun(reason="other images")
+OTHER_IMAGES: Final = NotRun(reason="other images or labels")
 OTHER_CONTENTS: Final = NotRun(reason="images of other contents")
 
 _LISTED: Final = "samples/"

@@ -161,9 +161,8 @@ def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) ->
         return []
     if all(map(str.isdigit, rows)) or all(map(str.isdigit, folders)):
         return []
-    return [
-        Check("class names", "warn", f"no accuracy: {matched.problems()}", "rename these folders")
-    ]
+    remedy = "rename these folders, or fit a head to them by --head probe, as runs do by themselves"
+    return [Check("class names", "warn", f"no accuracy: {matched.problems()}", remedy)]
 
 
 def describe(encoder: Encoder) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Linear(ProbeResult):
 
     Attributes:
         data: The in-distribution set.
-        found: Images of the source, of which those fitted to may be a sample.
+        found: Images of the source, if the run has a sample of them; else those fitted to.
         images: Fitted to: distinct, labelled and finite.
         classes: With such images.
         single: Classes with one such image, which no head without it can answer.
@@ -110,7 +110,7 @@ class Labelled:
         head: Fitted to the images.
         images: Distinct labelled images of the in-distribution set, to be answered without each;
             labels are rows of the head.
-        found: Images of the source.
+        found: Images of the source, if the run has a sample of them; else those fitted to.
         shifts: Labelled sets whose labels are rows of the head, with the rows that may answer.
         in_use: Whether it is the head that answers in this run.
         other: The head in use and the same images as it answers them, where it is another one.

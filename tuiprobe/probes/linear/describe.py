@@ -64,7 +64,10 @@ class FittedHead(Probe[Inputs, Linear]):
         record = run.plan.set_named(id_set.name)
         head_images = run.head_file.fitted
         train = head_images is not None and head_images.tested is not None
-        labelled = Labelled(head, images, record.found, others, in_use, other, train)
+        found = (
+            record.found if record.planned < record.found else len(images.features)
+        )  # the rest is unreadable
+        labelled = Labelled(head, images, found, others, in_use, other, train)
         return Inputs(labelled, run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Linear:
