@@ -30,8 +30,8 @@ def test_results_of_another_question_are_replaced_with_a_sentence_before(tmp_pat
             "py:tests.engine.colors:build", f"imagefolder:{tmp_path / 'photos'}",
             output=tmp_path / "run", progress=events.append, workers=0, head=str(head), **options,
         )  # fmt: skip
-        said = [event.message for event in events if "are replaced by" in event.message]
-        assert [event.kind for event in events if "are replaced by" in event.message] == [
+        said = [event.message for event in events if "will be replaced by" in event.message]
+        assert [event.kind for event in events if "will be replaced by" in event.message] == [
             "warning"
         ] * len(said)
         return " ".join(said), report
@@ -41,12 +41,12 @@ def test_results_of_another_question_are_replaced_with_a_sentence_before(tmp_pat
     assert (first, again) == ("", "")
     assert report.probe_key == before.probe_key
     text, report = warned(classes=str(names))
-    assert f"--classes left out; they are replaced by those with --classes {names}." in text
+    assert f"--classes left out; they will be replaced by those with --classes {names}." in text
     names.write_text("class2\nclass1\nclass0\n")
     text, reversed_ = warned(classes=str(names))
     assert "another head or class names" in text
     assert reversed_.probe_key != report.probe_key
     text, _ = warned(classes=str(names), answers_among="all")
-    assert "--answers-among set; they are replaced by those with --answers-among all." in text
+    assert "--answers-among set; they will be replaced by those with --answers-among all." in text
     names.touch()
     assert warned(classes=str(names), answers_among="all")[0] == ""

@@ -380,7 +380,7 @@ def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
     sure = 0.5 + 0.5 * rng.beta(3, 1, len(answers))
     columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
     file = table(tmp_path / "a.csv", {**columns, "confidence": [*(1 - sure)]})
-    assert "1 minus it would fit" in refused(file, street, tmp_path / "run", capsys)
+    assert "its difference from 1 would fit" in refused(file, street, tmp_path / "run", capsys)
     table(file, {**columns, "confidence": [*(1 - sure)], "max_prob": [*sure]})
     assert "column max_prob would fit" in refused(file, street, tmp_path / "run", capsys)
     table(file, {**columns, "confidence": ["0.2", *sure[1:]]})  # one of a hundred may be odd

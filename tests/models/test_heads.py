@@ -268,7 +268,7 @@ def test_heads_from_files(tmp_path: Path) -> None:
         ("logit_scale in", {"weight": weight, "logit_scale": torch.tensor(-1.0)}),
         ("logit_scale in", {"weight": weight, "logit_scale": nan}),
         ("not one finite number", {"weight": weight, "logit_scale": torch.ones(2)}),
-        ("beside logit_scale", {"fc.weight": weight, "fc.bias": bias, **factors}),
+        ("and logit_scale", {"fc.weight": weight, "fc.bias": bias, **factors}),
         (r"\(3, 6\); it must have one row a class of 5", {"weight": torch.ones(3, 6)}),
         ("holds no head", {"other": weight}),
         ("is int64", {"weight": full.long()}),

@@ -177,7 +177,7 @@ def test_rows_of_zeros_are_degenerate(tmp_path: Path, measure: Run) -> None:
     x[5] = 0
     run = measure(saved(tmp_path, x)).directory
     assert int(statistics(run)["degenerate"]) == 1
-    message = "rows: 1 of 300 rows are all zeros, as rows are that were never written"
+    message = "rows: 1 of 300 rows contain only zeros, as if they were never written"
     assert warned(read_report(run), message)
 
 

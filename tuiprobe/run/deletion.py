@@ -96,7 +96,7 @@ def left_files_line(path: Path, names: Sequence[str]) -> str:
     """Returns a sentence on the user's files that were kept when a run was deleted.
 
     >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
-    'kept in runs/a, because they are no part of the run: notes.txt and photos'
+    'not deleted in runs/a, because they are no part of the run: notes.txt and photos'
     """
     return f"not deleted in {path}, because they are no part of the run: {listed(names, _NAMED)}"
 

@@ -48,8 +48,9 @@ def load_readers() -> None:
     A thread that reads must not load it itself: of a package that two threads load at once, one may
     get a module without its content.
     """
+    import numpy  # noqa: F401
+
     import tuiprobe.report.reading
-    import tuiprobe.run.arrays
     import tuiprobe.run.results
     import tuiprobe.run.status  # noqa: F401
 
