@@ -543,7 +543,7 @@ def without_shards(path: Path) -> None:
     "harm", [shutil.rmtree, moved, replaced, emptied, without_key, without_shards]
 )
 def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(harm, run, resume):
-    with pytest.raises(RunError, match="gone|was deleted or moved") as error:
+    with pytest.raises(RunError, match=r"gone|was deleted or moved") as error:
         resume(lambda: harm(run.path))
     assert "\n" not in str(error.value)
     assert not (run.path / "results.json").exists()
