@@ -95,3 +95,6 @@ def test_one_answer_to_all_is_named() -> None:
     assert "dog" in doubt.sentence
     assert list(one_answer("val", labels, labels, (), "")) == []
     assert list(one_answer("val", labels * 0, labels * 0, (), "")) == []
+    (unlabelled,) = one_answer("val", labels * 0, None, ("cat", "dog", "owl"), "")
+    assert not unlabelled.withholds  # the set may truly have one class
+    assert list(one_answer("val", labels, None, (), "")) == []

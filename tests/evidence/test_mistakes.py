@@ -105,6 +105,49 @@ def test_a_list_filled_one_row_off_is_refused(
     assert (code, state["verdict"], state["decision"]["verdict"]) == (1, "open", "undecided")
 
 
+def test_labels_do_not_decide_between_models_that_answer_alike(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, scores in (("A", "0.1,0.1,0.7,0.1"), ("B", "0.1,0.1,0.6,0.2")):
+        rows = [f"{i:03}.png,{scores}\n" for i in range(PICTURES)]
+        (here / f"{name}.csv").write_text("path,ant,bee,cat,dog\n" + "".join(rows))
+    truth = (here / "truth.csv").read_text().splitlines(keepends=True)
+    (here / "six.csv").write_text("".join(truth[:7]))
+    for labels in ((), ("--answers-from", "six.csv")):
+        code, state = decided(capsys, *labels)
+        assert (code, state["decided"], state["verdict"]) == (1, False, "open")
+        assert [doubt["id"] for doubt in state["doubts"]] == ["equal-answers", "one-answer"]
+        assert state["decision"]["verdict"] == "undecided"
+    runs = [f"runs/{row['run']}" for row in state["candidates"]]
+    assert run_cli(["compare", *runs, "--json"]) == 0
+    decision = json.loads(capsys.readouterr().out)["decision"]
+    assert (decision["verdict"], decision["command"], decision["labels"]) == ("undecided", "", 6)
+    assert [doubt["id"] for doubt in decision["doubts"]] == ["one-answer", "equal-answers"]
+    for run in runs:
+        (doubt,) = [of for of in read_report(RunDir(Path(run))).doubts if of.id == "one-answer"]
+        assert (doubt.withholds, doubt.figures["pictures"]) == (False, PICTURES)
+    status = tuiprobe.certify(runs[0], 0.05)
+    assert [doubt.id for doubt in status.doubts] == ["one-answer"]
+
+
+def test_labels_that_were_there_before_are_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *rows = (here / "truth.csv").read_text().splitlines(keepends=True)
+    wrong = "dog" if "dog" not in rows[0] else "cat"
+    (here / "one.csv").write_text(f"{header}000.png,{wrong}\n")
+    (here / "most.csv").write_text("".join((header, *rows[:-1])))
+    assert run_cli([*LABEL, "--answers-from", "one.csv"]) == 0
+    assert "had a label before" not in capsys.readouterr().err
+    assert run_cli([*LABEL, "--answers-from", "most.csv"]) == 0
+    err = capsys.readouterr().err
+    assert f"1 of {PICTURES} pictures had a label before, in " in err
+    assert "; 1 of them with another class, which stays" in err
+    assert "; 1 more to be labelled" in err
+    assert run_cli([*LABEL, "--answers-from", "truth.csv"]) == 0
+    assert f"{PICTURES - 1} of {PICTURES} pictures had a label before" in capsys.readouterr().err
+
+
 def test_answers_of_a_candidate_are_refused_as_labels(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +226,9 @@ def test_gates_over_one_measurement_or_in_doubt_do_not_pass(
     assert run_cli(["compare", first, second, *gate]) == 0
     assert run_cli(["compare", first, second, "--fail-if", "again: top1 < -0.9"]) == 1
     assert "gate withheld" in capsys.readouterr().err
+    assert run_cli(["compare", first, second, "--fail-if", "again: top1 > -0.9"]) == 1
+    err = capsys.readouterr().err
+    assert ("gate withheld" in err, "gate tripped" in err) == (True, False)
     overruled = ("--fail-if", "again: top1 < -0.9", "--trust", "same-content")
     assert run_cli(["compare", first, second, *overruled]) == 0
     assert run_cli(["compare", first, second, "--fail-if", "top1 < -2"]) == 2

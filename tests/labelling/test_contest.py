@@ -204,6 +204,19 @@ def test_two_identical_models_are_within_the_margin_and_never_the_best() -> None
     assert contest.bounds(0, 1) == (0, 0)
 
 
+@pytest.mark.parametrize("differing", [0, 1, 2])
+def test_answers_alone_decide_nothing_within_the_margin(differing: int) -> None:
+    other = [1, 2][:differing] + [0] * (200 - differing)
+    contest = Contest(pool([[0] * 200, other]))
+    for picture in contest.upcoming(differing):
+        assert contest.verdict == "open"
+        contest.add(picture, contest.pool.answers[int(picture == 1), picture])
+    assert contest.verdict == ["open", "best", "within"][differing]
+    while contest.verdict == "open" and (picture := contest.following()) is not None:
+        contest.add(picture, 0)
+    assert contest.verdict == ["equal", "best", "within"][differing]
+
+
 def test_models_that_are_equally_often_right_are_called_equal() -> None:
     contest = Contest(pool([[0] * 20, [1] * 20]))
     verdicts = []

@@ -78,10 +78,9 @@ def compare(
         gate.text: [
             f"gate {word} by {plain(str(path))}: {gate.text}: {reason}"
             for n, (path, comparison) in enumerate(zip(others, given, strict=True), 1)
-            for word, reasons in (
-                ("tripped", tripped(gate, comparison)),
-                ("withheld", _withheld(gate_doubts(runs, n, gate, unpaired, trusted))),
-            )
+            for word, reasons in [
+                _failed(tripped(gate, comparison), gate_doubts(runs, n, gate, unpaired, trusted))
+            ]
             for reason in reasons
         ]
         for gate in gates
@@ -110,10 +109,12 @@ def compare(
     raise typer.Exit(int(any(trips.values())))
 
 
-def _withheld(doubts: list[Doubt]) -> list[str]:
+def _failed(reasons: list[str], doubts: list[Doubt]) -> tuple[str, list[str]]:
+    """Returns how a gate fails, if it does, and why: figures in doubt trip none."""
     from tuiprobe.plaintext import plain
 
-    return [plain(doubt.words) for doubt in doubts]
+    withheld = [plain(doubt.words) for doubt in doubts]
+    return ("withheld", withheld) if withheld else ("tripped", reasons)
 
 
 def _text(

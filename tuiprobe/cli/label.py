@@ -140,6 +140,7 @@ def label(
     state = label_status(labelling, trusted)
     candidates = read_runs(runs) if len(runs) > 1 else []
     decision = decide(candidates, state.target, trusted) if candidates else None
+    decided = state.decided and (decision is None or decision.take is not None)
     if decision is not None and decision.command and todo is not None:
         options = {"--data": data, "--target": target, "--answers": str(todo)}
         words = [word for name, of in options.items() if of for word in (name, of)]
@@ -147,18 +148,18 @@ def label(
         decision = decision.model_copy(update={"command": plain(command)})
     if as_json:
         first = None if decision is None else decision.model_dump(mode="json")
-        about = {"schema_version": 3, "decision": first, "decided": state.decided}
+        about = {"schema_version": 3, "decision": first, "decided": decided}
         doubts = [doubt.model_dump(mode="json") for doubt in state.doubts]
         print(json_text({**about, **asdict(state), "doubts": doubts}))
     else:
         verdict = state.sentence(names=True) if decision is None else decision.sentence
         print(section_text(describe_labels(state, verdict), terminal()), end="")
-    if not headless and not state.decided:
+    if not headless and not decided:
         print(
             "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",
             file=sys.stderr,
         )
-    raise typer.Exit(int(require_decision and not state.decided))
+    raise typer.Exit(int(require_decision and not decided))
 
 
 def _with_answers(named: list[Path], data: str | None) -> list[Path]:

@@ -108,8 +108,9 @@ def decision_doubts(
     for doubt in _of_models(own, len(runs)):
         about = doubt.data in ("", *sets)
         yield doubt.model_copy(update={"withholds": doubt.withholds and about})
+    equal = [*equal_answers(runs)]
     if isinstance(labels, LabelEvidence):
-        yield from labels.status.doubts
+        yield from (of for of in labels.status.doubts if of.id != "equal-answers" or not equal)
     if answered is not None:
         yield from _labels_of_a_model(answered, [runs[n] for n in answered.runs])
     first = runs[order[0]]
@@ -121,7 +122,7 @@ def decision_doubts(
         for doubt in image_doubts(runs[n].report, first.report, pairing_of(runs[n], first))
     ]
     yield from _of_models(images, len(order) - 1)
-    yield from equal_answers(runs)
+    yield from equal
 
 
 def _of_models(doubts: Iterable[tuple[Doubt, str]], everybody: int) -> Iterator[Doubt]:

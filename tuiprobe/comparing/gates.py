@@ -21,7 +21,7 @@ from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
-from tuiprobe.results.figures import HEADLINES
+from tuiprobe.results.figures import HEADLINES, LABELLED
 
 _GATE = re.compile(
     r"\s*(?:(?P<where>[^\"]+):)?\s*"
@@ -126,6 +126,13 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     rows = [row for row in comparison.differences if _names(gate, row)]
     if gate.headline and not gate.where:
         rows = [row for row in rows if row.headline is not None]
+    if not rows and gate.name == LABELLED.id:
+        raise UsageError(
+            plain(
+                f"--fail-if {gate.text!r}: labels state no accuracy of both runs yet: label more "
+                "pictures that all of them measured, with `tuiprobe label`"
+            )
+        )
     if not rows:
         figures = sorted({row.id for row in comparison.differences})
         sets = sorted({row.data for row in comparison.differences})

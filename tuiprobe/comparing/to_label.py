@@ -72,6 +72,8 @@ def label_fields(
     if len(paths) < 2:
         return fields
     matched, fields["obstacle"] = _matched(paths, target)
+    if matched is not None and (matched.answers == matched.answers[0]).all():
+        return fields  # no label orders them
     if not fields["obstacle"] and (matched is not None or target is not None):
         words = ["tuiprobe", "label", *paths]
         targets = [{data.name for data in run.report.data if data.target} for run in worth]

@@ -254,20 +254,32 @@ def at_chance(
     )
 
 
+CHECK_HEAD: Final = (
+    "see whether the weights of the head were loaded, and what preprocess makes of a picture"
+)
+"""What to do where a model gives one answer to all."""
+
+
 def one_answer(
-    data: str, answers: _Int64, labels: _Int64, names: Sequence[str], why: str
+    data: str, answers: _Int64, labels: _Int64 | None, names: Sequence[str], why: str
 ) -> Iterator[Doubt]:
     """Yields that every image of a set of several classes gets the same answer.
+
+    Without labels it says that the set may have one class.
 
     Args:
         data: Name of the set.
         answers: int64 `[n]`, rows of the head.
-        labels: int64 `[n]`.
+        labels: int64 `[n]`; None without.
         names: Name of each row; empty for numbers.
         why: What may be wrong, or what to do.
     """
     n = len(answers)
-    if n < FEWEST_LABELS or (labels == labels[0]).all() or (answers != answers[0]).any():
+    if n < FEWEST_LABELS or (answers != answers[0]).any():
+        return
+    if labels is None:
+        why = f"if they show several classes, {why}"
+    elif (labels == labels[0]).all():
         return
     row = int(answers[0])
     name = names[row] if row < len(names) else str(row)

@@ -49,6 +49,7 @@ class Contest(Survey):
         stage: int64 `[N]`: -1 where the surviving candidates differ, 0 where all agreed from the
             start, k where they came to agree at the k-th label that dropped a candidate.
         drops: Number of such labels.
+        equal_answers: Whether all candidates answer alike on every picture: no label orders them.
         verdict: What is decided.
         winner: The candidate that it is about.
         needed: Log of the stake that drops a candidate.
@@ -68,6 +69,8 @@ class Contest(Survey):
         self._hypotheses = 0, -ceil(MARGIN * pool.pictures - 1e-9)
         self.duels: dict[tuple[int, int], Duel] = {}
         self._unknown = (pool.answers[:, None] != pool.answers[None]).sum(axis=2)
+        self.equal_answers, most = not self._unknown.any(), int(self._unknown.max())
+        self._alike = most < -self._hypotheses[1]
         self._stakes = np.zeros((len(self._hypotheses), count, count))
         for a, b in permutations(range(count), 2):
             queue = pool.order[pool.answers[a, pool.order] != pool.answers[b, pool.order]]
@@ -163,7 +166,9 @@ class Contest(Survey):
         survivors = self.survivors
         near[:, self.dropped] = True
         np.fill_diagonal(near, val=True)
-        within = [a for a in survivors if near[a].all()]
+        # Of candidates that differ on so few pictures, answers alone show it, until all are known.
+        shown = not self._alike or not (self.equal_answers or self._unknown.any())
+        within = [a for a in survivors if shown and near[a].all()]
         tied = all(self.proven(survivors[0], b) == (0, 0) for b in survivors[1:])
         self.verdict, self.winner = "open", None
         if contradictory:

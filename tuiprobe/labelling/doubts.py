@@ -12,6 +12,7 @@ import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.evidence.labels import (
+    CHECK_HEAD,
     FEWEST_LABELS,
     LabelledPictures,
     answers_as_labels,
@@ -19,16 +20,18 @@ from tuiprobe.evidence.labels import (
     at_chance,
     every_answer,
     found_by_any,
+    one_answer,
     same_table,
 )
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
 from tuiprobe.evidence.values import no_answers
 from tuiprobe.labelling.betting import Ints
+from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.matching import UNREADABLE_PICTURE, Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.survey import NOT_SURE
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import listed, plain
 from tuiprobe.results.doubt import Doubt, ordered, stopping
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_head
@@ -46,6 +49,7 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
         read = sum(digest != UNREADABLE_PICTURE for digest in candidate.digests.values())
         empty = read - len(candidate.ids)
         yield from no_answers(candidate.target, read, empty, candidate.model)
+    yield from _same_answers(labelling)
     if not n:
         return
     rows = [row for row in labelling.counted if row.label is not None]
@@ -70,6 +74,24 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
             labelled.data, ends, count, classes, WHY, found,
             lambda: any(are_related(answers, labelled.labels) for answers in labelled.answers),
         )  # fmt: skip
+
+
+def _same_answers(labelling: Labelling) -> Iterator[Doubt]:
+    """Yields that all candidates answer alike, and each that gives one answer to all pictures."""
+    matched, survey = labelling.matched, labelling.survey
+    if isinstance(survey, Contest) and survey.equal_answers:
+        n, target = len(matched.digests), matched.source_run.target
+        text = f"all answers equal, on {n:,} pictures: no label tells which model is better"
+        yield Doubt(id="equal-answers", data=target, sentence=text, figures={"pictures": n})
+    models: dict[str, tuple[Doubt, list[str]]] = {}
+    for name, of in zip(labelling.models, matched.candidates, strict=True):
+        if len(of.classes) < 2:
+            continue
+        for doubt in one_answer(of.target, of.answers, None, of.classes, CHECK_HEAD):
+            models.setdefault(doubt.sentence, (doubt, []))[1].append(name)
+    for sentence, (doubt, names) in models.items():
+        about = "" if len(names) == len(matched.candidates) else f"{listed(names)}: "
+        yield doubt.model_copy(update={"sentence": about + sentence})
 
 
 def refuse_doubted(

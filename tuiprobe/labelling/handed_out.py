@@ -22,7 +22,7 @@ from tuiprobe.labelling.doubts import refuse_doubted
 from tuiprobe.labelling.label_log import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
-from tuiprobe.plaintext import csv_cell, listed, path_key, plain
+from tuiprobe.plaintext import count_of, csv_cell, listed, path_key, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -249,7 +249,7 @@ def label_known(
         after_decision: Whether to go on after the decision.
 
     Returns:
-        How many pictures have labels.
+        How many pictures have labels, and how many had one before; empty where that is plain.
 
     Raises:
         DataError: If none has.
@@ -262,19 +262,35 @@ def label_known(
             "Pictures are recognised by their bytes: give the files that were measured, not "
             "resized or saved again"
         )
+    before = _labelled_before(labelling, classes)
     if len(known) < len(digests):
         for index in known:
             if index not in labelling.survey.labels:
                 labelling.label(index, classes[digests[index]])
-        return (
+        left = len(digests) - len(labelling.survey.labels)
+        remain = f"; {left:,} more to be labelled" if left else ""
+        used = (
             f"{plain(source)} has labels of {len(known):,} of {len(digests):,} pictures: all of "
-            "them are used, and the other pictures remain to be labelled"
+            f"them are used{remain}"
         )
+        return "; ".join(filter(None, (used, before)))
     while (picture := labelling.following()) is not None:
         if labelling.ended and not after_decision:
             break
         labelling.label(picture.index, classes[picture.digest])
-    return ""
+    return before
+
+
+def _labelled_before(labelling: Labelling, classes: Mapping[str, str]) -> str:
+    """Returns how many labels were given before, and which of them known ones contradict."""
+    lines = [row.line for row in labelling.counted if row.label is not None]
+    if not lines:
+        return ""
+    pictures = count_of(len(labelling.matched.digests), "picture")
+    other = sum(classes.get(line.digest, line.label) != line.label for line in lines)
+    differ = f"; {other:,} of them with another class, which stays" if other else ""
+    file = plain(str(labelling.files.csv))
+    return f"{len(lines):,} of {pictures} had a label before, in {file}{differ}"
 
 
 class KnownLabels(NamedTuple):

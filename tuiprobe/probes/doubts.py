@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 
 from tuiprobe.evidence.identity import Contents, PictureRole, copies, shared_content
-from tuiprobe.evidence.labels import are_related, at_chance, one_answer
+from tuiprobe.evidence.labels import CHECK_HEAD, are_related, at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
 from tuiprobe.evidence.values import no_answers, other_lengths
 from tuiprobe.plaintext import count_of
-from tuiprobe.probes.base.head_arrays import answered_rows, usable_images
+from tuiprobe.probes.base.head_arrays import answered_rows, logit_blocks, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
 from tuiprobe.results import NotRun, is_known
@@ -44,9 +44,7 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     yield from orders
     lists = [RowOrder(of.name, of.name, of.answers[None], of.labels, of.ids) for of in sets]
     yield from slips(lists)
-    loaded = (
-        "see whether the weights of the head were loaded, and what preprocess makes of a picture"
-    )
+    loaded = CHECK_HEAD
     why = "the order of --classes or of the class folders may be wrong"
     if norms := weights.initial_norms:
         layers = count_of(norms, "normalisation layer")
@@ -58,6 +56,13 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         for doubt in one_answer(images.name, images.rows, images.labels, names, loaded):
             explained.add(doubt.data)
             yield doubt
+    for target in run.target_sets:
+        usable = usable_images(target)
+        allowed = np.flatnonzero(usable.classes_of_rows(len(run.head.weight)) >= 0)
+        blocks = [logits.argmax(axis=1) for _, logits in logit_blocks(run.head, usable)]
+        if len(allowed) > 1 and blocks:
+            rows = allowed[np.concatenate(blocks)]
+            yield from one_answer(target.name, rows, None, names, CHECK_HEAD)
     for row in accuracies:
         # ImageNet-A holds only images that a network got wrong: published shifts are left out.
         if row.data not in explained and row.shift is None and is_known(row.top1):

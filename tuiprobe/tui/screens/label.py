@@ -397,8 +397,8 @@ def _choices(picture: PictureToLabel | None, classes: int) -> Content:
 
 def _verdict(state: LabelStatus, named: bool) -> Iterator[Content]:
     yield inert(state.sentence(named), "bold")
-    for doubt in state.doubts:  # one of them tells whose answers the labels are
-        if named or doubt.id != "answers-as-labels":
+    for doubt in state.doubts:  # some tell who answers what
+        if named or doubt.id not in ("answers-as-labels", "one-answer"):
             yield inert(doubt.words, "$warning")
 
 
