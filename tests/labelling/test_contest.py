@@ -212,8 +212,8 @@ def test_answers_alone_decide_nothing_within_the_margin(differing: int) -> None:
         assert contest.verdict == "open"
         contest.add(picture, contest.pool.answers[int(picture == 1), picture])
     assert contest.verdict == ["open", "best", "within"][differing]
-    while contest.verdict == "open" and (picture := contest.following()) is not None:
-        contest.add(picture, 0)
+    while contest.verdict == "open" and (following := contest.following()) is not None:
+        contest.add(following, 0)
     assert contest.verdict == ["equal", "best", "within"][differing]
 
 

@@ -154,7 +154,8 @@ def label(
     else:
         verdict = state.sentence(names=True) if decision is None else decision.sentence
         print(section_text(describe_labels(state, verdict), terminal()), end="")
-    if not headless and not decided:
+    equal = any(doubt.id == "equal-answers" for doubt in state.doubts)  # no label tells
+    if not (headless or decided or equal):
         print(
             "next: the same command with --page FILE, for a browser, or --todo FILE, for a table",
             file=sys.stderr,
