@@ -206,7 +206,8 @@ def test_runs_on_different_pictures_cannot_be_labelled_together(
     Path("same").mkdir()
     for path in pictures:
         shutil.copy(path, "same")
-    assert run_cli(["label", "all.csv", "--data", "same", "--json"]) == 0
+    Path("all2.csv").write_text(Path("all.csv").read_text().replace("cat", "dog", 3))
+    assert run_cli(["label", "all2.csv", "--data", "same", "--json"]) == 0
     capsys.readouterr()
     same = sorted(map(str, Path("runs").glob("answers-all*")))
     assert run_cli(["compare", *same, "--json"]) == 0
