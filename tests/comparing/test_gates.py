@@ -128,7 +128,7 @@ def test_headline_figures_have_human_names():
         assert len(tripped(parse_gate(f'"{name}" < 0.9'), comparison)) == 1  # of one set alone
     with pytest.raises(UsageError, match='no headline figure has that name; "accuracy by labels"'):
         parse_gate('"beauty" < 1')
-    with pytest.raises(UsageError, match="labels state no accuracy of both runs"):
+    with pytest.raises(UsageError, match="there are no labels for both runs"):
         tripped(parse_gate('"accuracy by labels" < 1'), comparison)
 
 

@@ -123,6 +123,8 @@ def test_labels_do_not_decide_between_models_that_answer_alike(
     decision = json.loads(capsys.readouterr().out)["decision"]
     assert (decision["verdict"], decision["command"], decision["labels"]) == ("undecided", "", 6)
     assert [doubt["id"] for doubt in decision["doubts"]] == ["one-answer", "equal-answers"]
+    for gate, expected in (("< -0.02", 0), (">= 0", 1), ("< -2", 2)):  # no accuracy is stated yet
+        assert run_cli(["compare", *runs, "--fail-if", f"labelled {gate}"]) == expected
     for run in runs:
         (doubt,) = [of for of in read_report(RunDir(Path(run))).doubts if of.id == "one-answer"]
         assert (doubt.withholds, doubt.figures["pictures"]) == (False, PICTURES)

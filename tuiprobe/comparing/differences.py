@@ -20,6 +20,7 @@ from tuiprobe.comparing.notes import label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps
 from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import pairing_of
+from tuiprobe.probes import LABELS
 from tuiprobe.results import Figure, Frozen, NotRun, Report, is_known
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.figures import HEADLINES, LABELLED
@@ -36,6 +37,8 @@ ESTIMATES: Final = NotRun(
     remedy="label a few pictures: `tuiprobe label RUN RUN`",
 )
 """What stands in place of a difference of estimates."""
+
+NOT_STATED: Final = NotRun(reason="labels state no accuracy of both yet")
 
 NO_BOUNDS: Final = NotRun(reason="labels decide only between runs that they were given for")
 
@@ -99,6 +102,7 @@ class Comparison(Frozen):
         doubts: What speaks against comparing their images.
         notes: What makes the comparison weaker: widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
+        by_labels: Differences by labels that state no accuracy of both yet; for gates.
         of_one: Figures of the final representation that only one of them has: id and set.
     """
 
@@ -109,6 +113,7 @@ class Comparison(Frozen):
     doubts: tuple[Doubt, ...] = ()
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
+    by_labels: tuple[Difference, ...] = Field(default=(), exclude=True)
     of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
 
     def fact(self, id: str) -> FactPair | None:
@@ -170,6 +175,9 @@ def compare(
         if key not in others and not named.inner
     ]
     known = {} if isinstance(labels, NotRun) or labels is None else labels
+    stated = {data for _, data, _, id in common if id == LABELLED.id}
+    unstated = {data: change for data, change in known.items() if data not in stated}
+    lone = [of for of in lone if of[0] != LABELLED.id or of[1] not in unstated]
     facts = [fact for report in (first, second) for part in report.parts for fact in part.facts]
     names = {fact.id: fact.name for fact in facts} if same_kind else {}
     return Comparison(
@@ -187,6 +195,21 @@ def compare(
             *label_notes((first, second), labels),
         ),
         unmatched=tuple(f"{data}/{place}" for data, place in sorted(places[0] ^ places[1])),
+        by_labels=tuple(
+            Difference(
+                probe=LABELS,
+                data=data,
+                place="labels",
+                id=LABELLED.id,
+                name=LABELLED.name,
+                first=NOT_STATED,
+                second=NOT_STATED,
+                difference=change,
+                paired=is_known(change),
+                headline=LABELLED.headline,
+            )
+            for data, change in unstated.items()
+        ),
         of_one=tuple(dict.fromkeys(lone)),
     )
 

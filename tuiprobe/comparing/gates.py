@@ -123,14 +123,15 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
                 plain(f"--fail-if {gate.text!r}: {gate.name} are known for {', '.join(known)}")
             )
         return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
-    rows = [row for row in comparison.differences if _names(gate, row)]
+    differences = (*comparison.differences, *comparison.by_labels)
+    rows = [row for row in differences if _names(gate, row)]
     if gate.headline and not gate.where:
         rows = [row for row in rows if row.headline is not None]
     if not rows and gate.name == LABELLED.id:
         raise UsageError(
             plain(
-                f"--fail-if {gate.text!r}: labels state no accuracy of both runs yet: label more "
-                "pictures that all of them measured, with `tuiprobe label`"
+                f"--fail-if {gate.text!r}: there are no labels for both runs: label pictures that "
+                "both measured, with `tuiprobe label`"
             )
         )
     if not rows:
@@ -145,7 +146,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     shares = any(
         figure.unit in ("share", "points")
         for row in rows
-        for figure in (row.first, row.second)
+        for figure in (row.first, row.second, row.difference)
         if is_known(figure)
     )
     if gate.sign and shares and abs(gate.limit) >= 1:
