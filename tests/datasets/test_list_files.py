@@ -153,6 +153,23 @@ def test_paths_of_other_systems_and_separators_join_all_the_same(tmp_path: Path)
     assert load_dataset(f"csv:{file}").classes == ("A", "a")
 
 
+def test_labels_that_contradict_folders_are_counted(tmp_path: Path) -> None:
+    names = ("cat/1.png", "cat/2.png", "dog/3.png")
+    write_images(tmp_path / "pets", *names)
+    folders = load_dataset(f"imagefolder:{tmp_path / 'pets'}")
+    for labels, words in (
+        (("cat", "dog", "dog"), ": 1 of 3 images have another, such as cat/2.png"),
+        (("cat", "cow", "cat"), ": 2 of 3 images have another, such as cat/2.png"),
+        (("x", "y", "z"), ""),
+    ):
+        file = write_table(tmp_path / "l.csv", {"path": names[::-1], "label": labels[::-1]})
+        images = labelled(folders, file)
+        assert images.notes[0] == f"labels are those of l.csv, not those of {folders.source}{words}"
+        assert images.label_rows == {0: 2, 1: 1, 2: 0}
+    file = write_table(tmp_path / "l.csv", {"path": names, "label": ("cat", "cat", "dog")})
+    assert labelled(folders, file).notes[0].endswith(f", equal to those of {folders.source}")
+
+
 def test_a_folder_has_the_labels_of_its_metadata(tmp_path: Path) -> None:
     names = ("images/1.jpg", "images/2.jpg", "images/3.jpg")
     for number, name in enumerate(names):

@@ -173,6 +173,54 @@ def test_answers_of_a_candidate_as_the_labels_of_a_run_decide_nothing(
     assert decision["verdict"] == "undecided"
 
 
+def slipped(source: Path, to: str) -> None:
+    """Writes a table in random order of rows, with the classes of rows 51 to 200 one row off."""
+    head, *lines = source.read_text().splitlines()
+    rows = [lines[i].split(",") for i in np.random.default_rng(7).permutation(PICTURES)]
+    names = [name for _, name in rows]
+    names[50:200] = [*names[51:200], names[50]]
+    text = "".join(f"{path},{name}\n" for (path, _), name in zip(rows, names, strict=True))
+    Path(to).write_text(f"{head}\n{text}")
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "shift"), [("moved.csv", "truth.csv", -1), ("B.csv", "moved.csv", 1)]
+)
+def test_a_slip_in_a_table_in_another_order_than_the_pictures_is_found(
+    here: Path, answers: str, labels: str, shift: int
+) -> None:
+    slipped(Path("B.csv" if answers == "moved.csv" else "truth.csv"), "moved.csv")
+    report = tuiprobe.probe(
+        f"answers:{answers}", "imagefolder:photos", labels=labels, output="run", threads=1
+    )
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
+    assert doubt.withholds
+    assert "of moved.csv" in doubt.sentence
+    assert doubt.figures["shift"] == shift
+    assert abs(doubt.figures["first"] - 51) < 10
+    assert abs(doubt.figures["last"] - 199) < 10
+
+
+def test_a_slip_in_a_table_of_answers_is_found_by_labels(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slipped(Path("B.csv"), "B.csv")
+    code, state = decided(capsys, "--answers-from", "truth.csv")
+    assert code == 2
+    assert "of answers:B.csv the labels fit the answers 1 row earlier" in state["error"]
+    assert "--trust slip" in state["error"]
+
+
+def test_at_chance_names_rows_of_a_table_in_another_order(here: Path) -> None:
+    head, *lines = Path("other.csv").read_text().splitlines()
+    Path("other.csv").write_text("\n".join([head, *lines[::-1]]))
+    report = tuiprobe.probe(
+        "answers:B.csv", "imagefolder:photos", labels="other.csv", output="run", threads=1
+    )
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "at-chance"]
+    assert "rows of other.csv may have slipped" in doubt.sentence
+
+
 def test_labels_of_other_pictures_with_the_same_names_decide_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,18 @@ def test_a_lag_in_a_list_in_time_order_is_a_note() -> None:
     assert [doubt.withholds for doubt in doubts] == [False]
 
 
+def test_tables_of_honest_answers_are_not_accused() -> None:
+    doubts: list[Doubt] = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        truth, answers = answered(seed, 150, int(rng.choice([2, 3, 6])), float(rng.random()))
+        by_number = order(answers, truth)
+        for rows in (rng.permutation(150), np.lexsort((rng.random(150), answers == truth))):
+            of_table = order(answers[rows], truth[rows])
+            doubts += slips([by_number, of_table])
+    assert doubts == []
+
+
 def test_honest_lists_are_not_accused() -> None:
     doubts: list[Doubt] = []
     for seed in range(200):

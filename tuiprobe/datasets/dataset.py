@@ -70,6 +70,7 @@ class WrappedDataset:
         self.class_folders = bool(getattr(images, "class_folders", False))
         self.tested: Sequence[bool] | None = getattr(images, "tested", None)
         self.several_parts: DataError | None = getattr(images, "several_parts", None)
+        self.label_rows: Mapping[int, int] = getattr(images, "label_rows", {})
 
     @property
     def as_numbered(self) -> Sequence[str] | None:

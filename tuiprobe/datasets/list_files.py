@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+from tuiprobe.catalog.class_names import match_classes
 from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
 from tuiprobe.datasets.input_tables import (
@@ -136,6 +137,7 @@ class ListedFiles(ImageFiles):
             self.source, self.name = f"{self.source}@{'='.join(part)}", f"{self.name}-{part[1]}"
         listing = read_listing(file, part)
         order = sorted(range(len(listing.paths)), key=lambda i: os.fsencode(listing.paths[i]))
+        self.label_rows = dict(enumerate(order))
         self.as_numbered = listing.paths
         self._paths = [listing.paths[i] for i in order]
         self.tested, self.several_parts = listing.tested(order), listing.several_parts(order)
@@ -223,11 +225,38 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     others = len(at) - len(at.keys() & set(keys))
     remarks = [*listing.remarks(others), *parts_note(file.name, tested)]
     if len(images.classes) > 1:
-        remarks.insert(0, f"labels are those of {plain(file.name)}, not those of {images.source}")
+        contrast = _contrast(images, [classes[value] for value in values.tolist()])
+        remarks.insert(0, f"labels are those of {plain(file.name)}, {contrast}")
     relabelled = Relabelled(images, classes, values.tolist(), remarks)
+    relabelled.label_rows = dict(enumerate(rows))
     if several_parts is not None:
         relabelled.tested, relabelled.several_parts = tested, several_parts
     return relabelled
+
+
+def _contrast(images: Dataset, labels: Sequence[str]) -> str:
+    """Returns on how many images other labels differ from those of a set, in words.
+
+    Args:
+        images: The set.
+        labels: The name of the other class of each image.
+    """
+    names, samples = list(dict.fromkeys(labels)), images.samples
+    known = match_classes(names, images.classes).known
+    if not any(row is not None for row in known):
+        return f"not those of {images.source}"
+    row_of = dict(zip(names, known, strict=True))
+    other = [
+        sample.path
+        for sample, name in zip(samples, labels, strict=True)
+        if sample.label != row_of[name]
+    ]
+    if not other:
+        return f"equal to those of {images.source}"
+    return (
+        f"not those of {images.source}: {len(other):,} of {len(samples):,} images have another, "
+        f"such as {plain(other[0])}"
+    )
 
 
 def open_csv(text: str, base: Path | None = None) -> ListedFiles:

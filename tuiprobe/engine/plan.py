@@ -368,12 +368,14 @@ def write_plan(plan: Plan) -> None:
     lines = []
     for name, dataset in plan.suite.sets.items():
         samples = dataset.samples
+        rows_of = {f"{of}_row": getattr(dataset, f"{of}_rows", {}) for of in ("label", "answer")}
         for i, stamp in plan.stamps[name].items():
             sample = samples[i]
             entry = {
                 "id": i, "set": name, "path": sample.path, "label": sample.label,
                 "size": stamp.size, "changed": stamp.changed,
             }  # fmt: skip
+            entry |= {of: rows[i] for of, rows in rows_of.items() if i in rows}
             lines.append(json.dumps(entry) + "\n")
     # Written before the plan: a recorded source implies that the stamps are recorded.
     write_named(directory.samples_file, "".join(lines))

@@ -59,14 +59,21 @@ def slips(orders: Sequence[RowOrder]) -> Iterator[Doubt]:
     """Yields each order in whose rows labels slipped, by a test at `LEVEL` over all orders.
 
     The largest gain of any candidate, shift and block is compared with that of rows in random
-    order, each with its answers and label.
+    order, each with its answers and label; also with right rows exchanged only for right ones, as
+    wrong answers that stand first in a table gain by any shift.
 
     Args:
         orders: The orders.
     """
     for order in orders:
         block = _largest(order)
-        if block is None or _random_gain(order, block.gain, len(orders)):
+        tests, every = len(orders), np.arange(len(order.labels))
+        if block is None or _random_gain(order, block.gain, tests, [every]):
+            continue
+        one = order._replace(answers=order.answers[[block.candidate]])
+        right = one.answers[0] == one.labels
+        groups = [np.flatnonzero(right), np.flatnonzero(~right)]
+        if _random_gain(one, block.gain, tests * len(order.answers), groups):
             continue
         rows = slice(block.start, block.stop)
         n = block.stop - block.start
@@ -83,7 +90,7 @@ def slips(orders: Sequence[RowOrder]) -> Iterator[Doubt]:
             id="slip",
             case=f"{block.shift:+d}",
             data=order.data,
-            sentence=f"from row {first:,} to {last:,} of {order.of} the labels fit the pictures "
+            sentence=f"from row {first:,} to {last:,} of {order.of} the labels fit the answers "
             f"{step}: {number((before + block.gain) / n, 'share')} would be right there, not "
             f"{number(before / n, 'share')}: look for a row that is missing or doubled{remark}",
             withholds=not in_sequence,
@@ -138,15 +145,26 @@ def _largest(order: RowOrder) -> _Block | None:
     return best
 
 
-def _random_gain(order: RowOrder, gain: int, tests: int) -> bool:
-    """Returns whether rows in random order reach a gain, at `LEVEL` over so many tests."""
+def _random_gain(
+    order: RowOrder, gain: int, tests: int, groups: Sequence[NDArray[np.intp]]
+) -> bool:
+    """Returns whether rows in random order reach a gain, at `LEVEL` over so many tests.
+
+    Args:
+        order: The rows.
+        gain: The gain.
+        tests: Number of tests.
+        groups: Indices of the rows that are exchanged for each other, each once.
+    """
     n, candidates = len(order.labels), len(order.answers)
     rng = np.random.default_rng(0)
     left = round(tests / LEVEL) - 1
     neighbours = [_neighbours(order.numbers, shift) for shift in SHIFTS]
     while left > 0:
         draws = min(left, max(1, _ROWS_AT_ONCE // n))
-        rows = rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)
+        rows = np.tile(np.arange(n), (draws, 1))
+        for group in groups:
+            rows[:, group] = rng.permuted(rows[:, group], axis=1)
         labels = order.labels[rows]
         for candidate in range(candidates):
             answers = order.answers[candidate][rows]

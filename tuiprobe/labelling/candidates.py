@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Candidate:
             where it tells its scale; NaN where answers have none.
         digests: SHA-256 of every picture that the run read, by sample id.
         paths: Path of every picture, by sample id.
+        answer_rows: Row of every picture in its table of answers, by sample id; empty without.
     """
 
     directory: RunDir
@@ -58,6 +59,7 @@ class Candidate:
     ranking: Floats
     digests: Mapping[int, str]
     paths: Mapping[int, str]
+    answer_rows: Mapping[int, int] = field(default_factory=dict)
 
 
 def shared_targets(runs: Sequence[Path]) -> list[str]:
@@ -124,6 +126,11 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
         ranking=given.ranking[answered],
         digests=read_digests(directory, record),
         paths=reader.paths(name),
+        answer_rows={
+            i: sample.answer_row
+            for i, sample in reader.samples[name].items()
+            if sample.answer_row is not None
+        },
     )
 
 

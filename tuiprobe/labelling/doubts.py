@@ -58,7 +58,7 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
     sure = labels != NOT_SURE
     labelled = _labelled(matched, indices[sure], labels[sure])
     yield from answers_as_labels(labelled, _in_distribution(matched), labelling.models)
-    yield from _slipped(labelling, indices, labels)
+    yield from slips(_row_orders(matched, indices, labels, "the labels"))
     if n < FEWEST_LABELS:
         return
     orders = _orders(matched, labelling.leader, indices[sure], labels[sure])
@@ -119,8 +119,6 @@ def refuse_doubted(
     labelled = _labelled(matched, indices[sure], labels[sure])
     digest = sha256(path.read_bytes()).hexdigest()
     tables = [read_plan(run.directory).model.weights.digest for run in matched.candidates]
-    answers = matched.answers[:, indices]
-    lists = [RowOrder(labelled.data, path.name, answers, labels, np.arange(len(indices)))]
     doubts = [
         *(
             same_table(labelled.data, name, len(rows))
@@ -128,7 +126,7 @@ def refuse_doubted(
             if table == digest
         ),
         *every_answer(labelled, names),
-        *slips(lists),
+        *slips(_row_orders(matched, indices, labels, path.name)),
     ]
     for doubt in stopping(ordered(doubts, trust)):
         raise UsageError(f"{plain(str(path))}: {plain(doubt.words)}; no label was taken")
@@ -138,17 +136,33 @@ def _labelled(matched: Matched, indices: Ints, labels: Ints) -> LabelledPictures
     return LabelledPictures(matched.source_run.target, matched.answers[:, indices], labels)
 
 
-def _slipped(labelling: Labelling, indices: Ints, labels: Ints) -> Iterator[Doubt]:
-    """Yields slips along the order of the labels, and along that of the pictures."""
-    matched = labelling.matched
-    data, by_id = matched.source_run.target, np.argsort(indices)
-    answers, ids = matched.answers, matched.ids
-    yield from slips(
-        [
-            RowOrder(data, "the labels", answers[:, indices], labels, np.arange(len(indices))),
-            RowOrder(data, data, answers[:, indices[by_id]], labels[by_id], ids[indices[by_id]]),
+def _row_orders(matched: Matched, indices: Ints, labels: Ints, name: str) -> list[RowOrder]:
+    """Returns distinct orders of labels: their own, that of the pictures, those of answers' tables.
+
+    Args:
+        matched: The candidates.
+        indices: int64 `[n]`, the picture of each label.
+        labels: int64 `[n]`.
+        name: What the labels' own order is of, in words.
+    """
+    data, ids = matched.source_run.target, matched.ids[indices]
+    known = [(name, matched.answers, np.arange(len(indices))), (data, matched.answers, ids)]
+    for answers, candidate in zip(matched.answers, matched.candidates, strict=True):
+        row_of = {candidate.digests.get(i): row for i, row in candidate.answer_rows.items()}
+        rows = [
+            row_of[digest] for i in indices.tolist() if (digest := matched.digests[i]) in row_of
         ]
-    )
+        if len(rows) == len(indices):
+            known.append((candidate.model, answers[None], np.array(rows, dtype=np.int64)))
+    orders, seen = [], set[bytes]()
+    for of, answers, numbers in known:
+        order = np.argsort(numbers, kind="stable")
+        if order.tobytes() not in seen:
+            chosen = answers[:, indices[order]]
+            orders.append(RowOrder(data, of, chosen, labels[order], numbers[order]))
+            if len(answers) == len(matched.answers):
+                seen.add(order.tobytes())
+    return orders
 
 
 def _orders(matched: Matched, candidate: int, indices: Ints, labels: Ints) -> tuple[Doubt, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from tuiprobe.evidence.labels import CHECK_HEAD, are_related, at_chance, one_ans
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
 from tuiprobe.evidence.slips import RowOrder, slips
 from tuiprobe.evidence.values import no_answers, other_lengths
-from tuiprobe.plaintext import count_of
+from tuiprobe.plaintext import count_of, plain
 from tuiprobe.probes.base.head_arrays import answered_rows, logit_blocks, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
@@ -43,7 +45,8 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     orders = other_orders(sets, names)
     yield from orders
     lists = [RowOrder(of.name, of.name, of.answers[None], of.labels, of.ids) for of in sets]
-    yield from slips(lists)
+    tables = [order for of in sets for order in _table_orders(run, of)]
+    yield from slips([*lists, *tables])
     loaded = CHECK_HEAD
     why = "the order of --classes or of the class folders may be wrong"
     if norms := weights.initial_norms:
@@ -51,6 +54,9 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         loaded = why = f"the weights look untrained, with {layers} as before any training"
     elif weights.kind == "checkpoint":
         why = f"the classifier may be untrained or of other classes, or {why}"
+    if tables:
+        named = " or ".join(dict.fromkeys(of.of for of in tables))
+        why = f"rows of {named} may have slipped, or {why}"
     explained = {doubt.data for doubt in orders}
     for images in sets:
         for doubt in one_answer(images.name, images.rows, images.labels, names, loaded):
@@ -70,6 +76,23 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
             ends = (top1.value, top1.low or 0.0, top1.high or 1.0)
             related = partial(_related, [of for of in sets if of.name == row.data])
             yield from at_chance(row.data, ends, top1.n, row.classes, why, related=related)
+
+
+def _table_orders(run: RunReader, images: LabelledAnswers) -> Iterator[RowOrder]:
+    """Yields the orders of the tables of labels and answers, unless they are that of the ids."""
+    samples, ids = run.samples[images.name], images.ids
+    labels = Path(run.spec.labels).name if run.spec.labels else f"the list of {images.name}"
+    seen = {np.arange(len(ids)).tobytes()}
+    for kind, name in (("label", labels), ("answer", Path(run.plan.model.weights.source).name)):
+        of_ids = (getattr(samples[i], f"{kind}_row") for i in ids.tolist())
+        rows = np.array([*takewhile(lambda row: row is not None, of_ids)], dtype=np.int64)
+        if len(rows) < len(ids):
+            continue
+        order = np.argsort(rows, kind="stable")
+        if order.tobytes() not in seen:
+            answers, labelled = images.answers[None, order], images.labels[order]
+            yield RowOrder(images.name, plain(name), answers, labelled, rows[order])
+        seen.add(order.tobytes())
 
 
 def _related(sets: Sequence[LabelledAnswers]) -> bool:

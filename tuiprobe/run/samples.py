@@ -24,7 +24,10 @@ _MOST_NAME_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
+    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp.
+
+    `label_row` and `answer_row` are the rows of tables that gave its label and its answer.
+    """
 
     id: int
     set: str
@@ -32,6 +35,8 @@ class SampleRecord:
     label: int | None
     size: int | None = None
     changed: str | None = None
+    label_row: int | None = None
+    answer_row: int | None = None
 
 
 class ShownSamples(Mapping[int, SampleRecord]):
@@ -184,7 +189,7 @@ def _sample(line: str) -> SampleRecord | None:
     """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
     try:
         record = SampleRecord(**parse_json(line))
-        counts = (record.id, record.label, record.size)
+        counts = (record.id, record.label, record.size, record.label_row, record.answer_row)
         valid = (
             record.id is not None
             and all(n is None or (type(n) is int and 0 <= n < 2**53) for n in counts)

@@ -35,13 +35,18 @@ class AnsweredSet(WrappedDataset):
         images: The set.
         values: What goes to the engine, by sample id.
         digests: SHA-256 of the pictures that were answered, by sample id, as far as it is known.
+        rows: Row of the table of answers, by sample id.
     """
 
     def __init__(
-        self, images: Dataset, values: Mapping[int, LogProbabilities], digests: Mapping[int, str]
+        self,
+        images: Dataset,
+        values: Mapping[int, LogProbabilities],
+        digests: Mapping[int, str],
+        rows: Mapping[int, int],
     ) -> None:
         super().__init__(images)
-        self._values, self._digests = values, digests
+        self._values, self._digests, self.answer_rows = values, digests, rows
 
     def read(self, sample: Sample) -> Content:
         """Reads a picture, with the answer on it as what goes to the encoder.
@@ -77,7 +82,7 @@ def _answered(
     for name, rows in table.rows_of(suite, order).items():
         of_rows = {i: values[row] for i, row in rows.items()}
         digests = {i: sha256[row].lower() for i, row in rows.items()}
-        sets[name] = AnsweredSet(suite.sets[name], of_rows, digests)
+        sets[name] = AnsweredSet(suite.sets[name], of_rows, digests, rows)
     return replace(suite, sets=sets, notes=(*suite.notes, *table.notes(classes, suite.sets)))
 
 
