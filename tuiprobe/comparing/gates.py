@@ -73,7 +73,8 @@ def parse_gate(text: str) -> Gate:
     except ValueError as error:
         raise UsageError(
             f"--fail-if {plain(text)!r} is no condition; write 'FIGURE differs' or "
-            "'FIGURE < NUMBER', for example 'kurtosis.high < -0.5' or 'val: top1 < -0.01'"
+            "'FIGURE < NUMBER', for example 'val: top1 < -0.01' (2 points are 0.02), or with a "
+            "name in double quotes '\"top-1\".high < -0.02'"
         ) from error
     name, end = match["name"], "value"
     if match["quoted"]:
@@ -83,7 +84,7 @@ def parse_gate(text: str) -> Gate:
             names = ", ".join(f'"{fig.name}"' for fig in HEADLINES)
             raise UsageError(
                 f"--fail-if {plain(text)!r}: no headline figure has that name; {names}; "
-                "others go by id, without quotes (--all lists them)"
+                "other figures go by id, without quotes (--all lists the ids)"
             )
         end = (match["end"] or ".value")[1:]
     elif match["sign"]:
