@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks._common import command, machine, markdown, row
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates
+from tuiprobe.catalog.class_names import imagenet_names, imagenet_templates
 from tuiprobe.models.load import load_encoder
 
 TITLE = "Zero-shot heads"

@@ -30,7 +30,7 @@ import torch
 from PIL import Image
 
 from benchmarks._common import Cost, command, machine, markdown, timed
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates, imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_names, imagenet_templates, imagenet_wnids
 from tuiprobe.report import read_report
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import best_accuracy

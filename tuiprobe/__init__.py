@@ -309,9 +309,9 @@ def certify(
     from contextlib import closing
 
     from tuiprobe.comparing.runs import directory_named
+    from tuiprobe.labelling.certificate import tolerated_share
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.standing import label_status
-    from tuiprobe.labelling.unattended import tolerated_share
     from tuiprobe.results.doubt import checked_trust
 
     share, trusted = tolerated_share(repr(tolerated)), checked_trust(trust)

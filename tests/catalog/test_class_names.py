@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.class_names import (
+    imagenet_names,
+    imagenet_wnids,
     index_of_each,
     joined_classes,
     match_classes,
     read_classes,
     written_classes,
 )
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
 from tuiprobe.errors import UsageError
 
 NAMES, IDS = imagenet_names(), imagenet_wnids()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuiprobe.catalog.imagenet import (
+from tuiprobe.catalog.class_names import (
     imagenet_labels,
     imagenet_names,
     imagenet_wnids,

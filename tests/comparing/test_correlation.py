@@ -15,8 +15,8 @@ from tests.report.samples_head import one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.effective_robustness import bundled
 from tuiprobe.cli.app import run_cli
+from tuiprobe.comparing.differences_section import describe_indicator
 from tuiprobe.comparing.indicator import Correlations, correlate, values_of
-from tuiprobe.comparing.indicator_section import describe_indicator
 from tuiprobe.comparing.runs import Run
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness

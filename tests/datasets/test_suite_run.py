@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from tests.parts import part
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.imagenet import imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.robustness.compute import Robustness

@@ -7,7 +7,7 @@ import pytest
 
 from tests.datasets.trees import write_folders, write_objectnet
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, read_suite

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuiprobe.catalog.imagenet import imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_wnids
 
 RED = (255, 0, 0)
 

@@ -19,7 +19,7 @@ from tests.engine.conftest import SMALL, write_pictures
 from tests.engine.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_names, imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.runs import read_runs

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 import tuiprobe
 from tests.engine.fake_plan import fake_plan as plan
 from tests.parts import part
-from tuiprobe.catalog.imagenet import imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_wnids
 from tuiprobe.datasets.sample import Sample
 from tuiprobe.engine.checking import head_row_checks
 from tuiprobe.engine.head_building import LongHeadError, build_head

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from tuiprobe import miniature
-from tuiprobe.catalog.imagenet import imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_wnids
 from tuiprobe.engine.head_choice import answers_for
 
 IMAGES = 120

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tuiprobe import miniature
-from tuiprobe.catalog.imagenet import imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_wnids
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.sample import Sample, Stamp
 from tuiprobe.models.checks.data_checks import check_labels

@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import timm
 
-from tuiprobe.catalog import imagenet
+from tuiprobe.catalog import class_names
 from tuiprobe.catalog.published_models import FILE, generated_with, listed_on
 from tuiprobe.models.generate_lists import generate, generate_imagenet, generate_templates
 
@@ -14,5 +14,5 @@ def test_the_list_equals_the_installed_libraries() -> None:
     if generated_with() != installed:
         pytest.skip(f"list of {generated_with()}, installed {installed}: regenerate it")
     assert FILE.read_text("utf-8") == generate(listed_on())
-    assert imagenet.FILE.read_text("utf-8") == generate_imagenet()
-    assert imagenet.TEMPLATES_FILE.read_text("utf-8") == generate_templates()
+    assert class_names.FILE.read_text("utf-8") == generate_imagenet()
+    assert class_names.TEMPLATES_FILE.read_text("utf-8") == generate_templates()

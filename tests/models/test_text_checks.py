@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.models.conftest import toy
-from tuiprobe.catalog.imagenet import imagenet_names, imagenet_templates
+from tuiprobe.catalog.class_names import imagenet_names, imagenet_templates
 from tuiprobe.models.checks.text_checks import check_text
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.prompt_heads import TextTower

@@ -33,8 +33,8 @@ from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
+from tuiprobe.tui.widgets.textplot import ChartView
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 NAMES = (

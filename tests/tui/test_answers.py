@@ -15,7 +15,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import Summary
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.control import run_mark
-from tuiprobe.tui.widgets.answers import model_row
+from tuiprobe.tui.widgets.forest import model_row
 
 RIGHT = {"val": 96, "a": 40, "b": 70, "concepts": 10, "street": None}
 """Right answers of 100 by set: in distribution, two shifts, the concept set, a target."""

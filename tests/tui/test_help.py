@@ -17,6 +17,7 @@ from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.control import Settings
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.label import LabelScreen
@@ -25,7 +26,6 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.settings import Settings
 from tuiprobe.tui.widgets.keyline import KeyLine
 
 HOSTILE = "[red]x[/]\x1b[31m\n"

@@ -15,9 +15,9 @@ from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.pictures import SHOWN, PictureRow, PicturesScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.section import SetPanel, SubjectTable
-from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureScreen
+from tuiprobe.tui.widgets.textplot import ChartView
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 

@@ -42,10 +42,10 @@ from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable, WrappedTable
 from tuiprobe.tui.text import FigureText
 from tuiprobe.tui.widgets.bars import BarsView
-from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.pictures import PictureScreen
+from tuiprobe.tui.widgets.textplot import ChartView
 from tuiprobe.tui.widgets.thumbnail import PictureView
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]

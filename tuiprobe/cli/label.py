@@ -93,6 +93,7 @@ def label(
     """
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.runs import read_runs
+    from tuiprobe.labelling.certificate import tolerated_share
     from tuiprobe.labelling.handed_out import (
         import_answers,
         known_labels,
@@ -102,7 +103,6 @@ def label(
     from tuiprobe.labelling.label_log import run_paths
     from tuiprobe.labelling.session import open_labelling
     from tuiprobe.labelling.standing import describe_labels, label_status
-    from tuiprobe.labelling.unattended import tolerated_share
     from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.formats import renew_labelled
     from tuiprobe.report.label_page import write_label_page

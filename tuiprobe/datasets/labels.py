@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.imagenet import folded_name
+from tuiprobe.catalog.class_names import folded_name, match_classes
 from tuiprobe.datasets.input_tables import ALL_USED, PATH_COLUMNS, InputTable, NotUsed, parse_csv
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading

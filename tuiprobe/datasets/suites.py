@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.class_names import (
+    imagenet_labels,
+    imagenet_names,
+    match_classes,
+    prompt_names,
+)
 from tuiprobe.datasets.dataset import Dataset, Suite, safe_name
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (

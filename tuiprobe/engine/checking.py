@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.catalog.imagenet import prompt_names
+from tuiprobe.catalog.class_names import match_classes, prompt_names
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.engine.head_building import HeadProgress, too_long
 from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched

@@ -18,8 +18,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from tuiprobe.catalog.class_names import index_of_each, read_classes, read_lines
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_templates
+from tuiprobe.catalog.class_names import (
+    imagenet_labels,
+    imagenet_templates,
+    index_of_each,
+    read_classes,
+    read_lines,
+)
 from tuiprobe.catalog.model_list import missing_weights
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import (

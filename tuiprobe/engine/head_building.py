@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.class_names import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.engine.head_choice import class_of_each_row, unmatched
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted

@@ -17,18 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import (
-    index_of_each,
-    match_classes,
-    of_imagenet,
-    refuse_other_names,
-    spelled_out,
-    written_classes,
-)
-from tuiprobe.catalog.imagenet import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,
+    index_of_each,
+    match_classes,
+    of_imagenet,
     prompt_names,
+    refuse_other_names,
+    spelled_out,
+    written_classes,
 )
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.labels import counts_from_one, open_origin

@@ -259,8 +259,8 @@ def certified_by_digest(path: Path, target: str) -> dict[str, float]:
         path: The run directory.
         target: Name of the set.
     """
+    from tuiprobe.labelling.certificate import question_digest
     from tuiprobe.labelling.session import open_labelling
-    from tuiprobe.labelling.unattended import question_digest
 
     certified: dict[str, float] = {}
     try:

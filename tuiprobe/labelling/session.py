@@ -18,7 +18,7 @@ from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.files import names_below
 from tuiprobe.labelling.candidates import read_candidate, shared_targets
-from tuiprobe.labelling.certificate import Certificate
+from tuiprobe.labelling.certificate import Certificate, certificate_of, question_digest
 from tuiprobe.labelling.contest import FINAL, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.label_log import (
     NONE_OF_THESE,
@@ -36,7 +36,6 @@ from tuiprobe.labelling.survey import (
     StratifiedSample,
     Survey,
 )
-from tuiprobe.labelling.unattended import certificate_of, question_digest
 from tuiprobe.plaintext import encodable, plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.naming import NamedRun, distinct_names

@@ -9,12 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.labelling.certificate import Certificate, CertificateStatus
+from tuiprobe.labelling.certificate import Certificate, CertificateStatus, outlook, promise
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
-from tuiprobe.labelling.unattended import outlook, promise
 from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import count_of, listed
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH

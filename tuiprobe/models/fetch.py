@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.catalog.imagenet import imagenet_names
+from tuiprobe.catalog.class_names import imagenet_names, read_classes
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.load import load_encoder

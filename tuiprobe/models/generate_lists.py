@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from tuiprobe.catalog import imagenet
+from tuiprobe.catalog import class_names
 from tuiprobe.catalog.published_models import FILE, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
@@ -86,8 +86,8 @@ def main(arguments: list[str]) -> None:
         _write(cached_list(), generate(date.today().isoformat()))
         return
     _write(FILE, generate(date.today().isoformat()))
-    _write(imagenet.FILE, generate_imagenet())
-    _write(imagenet.TEMPLATES_FILE, generate_templates())
+    _write(class_names.FILE, generate_imagenet())
+    _write(class_names.TEMPLATES_FILE, generate_templates())
 
 
 def _write(file: Path, text: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tuiprobe.catalog.imagenet import imagenet_names
+from tuiprobe.catalog.class_names import imagenet_names
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DIGEST_BYTES, open_regular
 from tuiprobe.limits import HEAD_BYTES

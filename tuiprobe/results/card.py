@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, get_args
 
-from tuiprobe.catalog.imagenet import set_contents
+from tuiprobe.catalog.class_names import set_contents
 from tuiprobe.numbers import number
 from tuiprobe.results.base import Frozen, Many, is_known
 from tuiprobe.results.doubt import Doubt, stopping

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,13 +23,13 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, parse_json, read_regular
 from tuiprobe.numbers import percent_done
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui.child import Engine, resuming_arguments
 from tuiprobe.tui.livewatch import runs_of
-from tuiprobe.tui.settings import Settings
 
 if TYPE_CHECKING:
     from tuiprobe.tui.runsetup import SetupMemory
@@ -394,3 +395,49 @@ class EngineApp(App[None]):
             timeout=12,
             markup=False,
         )
+
+
+@dataclass
+class Settings:
+    """The settings, as in the file.
+
+    Attributes:
+        theme: Name of a theme.
+        keymap: Keys by the id of what they do, such as `runs.compare`; several with commas.
+    """
+
+    theme: str = ""
+    keymap: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls) -> Settings:
+        """Reads the settings; those that are not valid have their defaults."""
+        try:
+            values = parse_json(read_regular(_file()))
+        except (OSError, ValueError, TuiprobeError):
+            return cls()
+        if not isinstance(values, dict):
+            return cls()
+        theme, keymap = values.get("theme"), values.get("keymap")
+        keymap = keymap if isinstance(keymap, dict) else {}
+        return cls(
+            theme if isinstance(theme, str) else "",
+            {id: key for id, key in keymap.items() if isinstance(key, str) and key},
+        )
+
+    def write(self) -> None:
+        """Writes the settings.
+
+        Raises:
+            RunError: If the file cannot be written.
+        """
+        file = _file()
+        values = {name: value for name, value in asdict(self).items() if value}
+        Entry(file.parent, file.name).write_json(values)
+
+
+def _file() -> Path:
+    """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_wnids
+from tuiprobe.catalog.class_names import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.datasets.sample import UnreadableImageError
 from tuiprobe.results.subject import Check

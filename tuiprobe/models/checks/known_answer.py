@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names, prompt_names
+from tuiprobe.catalog.class_names import imagenet_labels, imagenet_names, prompt_names, read_classes
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.checks.encoder_checks import built_activations, expected_activation

@@ -12,7 +12,7 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.imagenet import imagenet_templates
+from tuiprobe.catalog.class_names import imagenet_templates
 from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.catalog.imagenet import imagenet_templates
+from tuiprobe.catalog.class_names import imagenet_templates
 from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from tuiprobe.catalog.imagenet import imagenet_labels, imagenet_names
+from tuiprobe.catalog.class_names import imagenet_labels, imagenet_names
 from tuiprobe.errors import WeightsError
 from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
 from tuiprobe.plaintext import first_names, plain

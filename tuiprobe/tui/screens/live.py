@@ -28,8 +28,7 @@ from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.livewatch import WatchThread, finished_group, runs_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import FigureText, fitted, inert, inert_lines
-from tuiprobe.tui.widgets.answers import model_row
-from tuiprobe.tui.widgets.forest import Forest
+from tuiprobe.tui.widgets.forest import Forest, model_row
 from tuiprobe.tui.widgets.live_panels import LivePanels
 
 if TYPE_CHECKING:

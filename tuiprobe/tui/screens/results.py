@@ -28,10 +28,10 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.overview import BlockView, OverviewTab
 from tuiprobe.tui.tabs.section import SectionTab, SubjectPanel, SubjectTable
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults
-from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
+from tuiprobe.tui.widgets.textplot import ChartView
 
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""

@@ -45,9 +45,9 @@ from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
 from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.bars import BarsView
-from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+from tuiprobe.tui.widgets.textplot import ChartView
 
 if TYPE_CHECKING:
     from tuiprobe.tui.screens.pictures import PictureSets

@@ -14,9 +14,8 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.text import DIM, FigureText, inert, wrapped
-from tuiprobe.tui.widgets.answers import has_shifts, set_rows
 from tuiprobe.tui.widgets.bars import NO_FIGURES, ChannelBars, Channels
-from tuiprobe.tui.widgets.forest import Forest, ForestRow
+from tuiprobe.tui.widgets.forest import Forest, ForestRow, has_shifts, set_rows
 from tuiprobe.tui.widgets.pictures import HEIGHT, Picture, PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
