@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -95,15 +96,15 @@ def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
     (run.path / ".key.123.tmp").touch()  # the other rank is about to publish the key
-    listing = os.listdir
+    listing = Path.iterdir
 
-    def while_the_other_creates(path: Path) -> list[str]:
+    def while_the_other_creates(path: Path) -> Iterator[Path]:
         RunDir(tmp_path / "run").path.joinpath("key").write_text("a" * 64 + "\n")
         (run.path / "plan.json").touch()
         return listing(path)
 
     run.refuse_foreign("a" * 64)
-    monkeypatch.setattr(os, "listdir", while_the_other_creates)
+    monkeypatch.setattr(Path, "iterdir", while_the_other_creates)
     assert not run.create("a" * 64)
     with pytest.raises(DataError, match="holds another run"):
         run.create("b" * 64)
