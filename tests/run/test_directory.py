@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -98,10 +97,10 @@ def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(
     (run.path / ".key.123.tmp").touch()  # the other rank is about to publish the key
     listing = Path.iterdir
 
-    def while_the_other_creates(path: Path) -> Iterator[Path]:
+    def while_the_other_creates(path: Path) -> list[Path]:
         RunDir(tmp_path / "run").path.joinpath("key").write_text("a" * 64 + "\n")
         (run.path / "plan.json").touch()
-        return listing(path)
+        return list(listing(path))
 
     run.refuse_foreign("a" * 64)
     monkeypatch.setattr(Path, "iterdir", while_the_other_creates)
