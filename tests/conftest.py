@@ -29,9 +29,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ.setdefault("NO_COLOR", "1")
 os.environ.pop("COLUMNS", None)  # set by pytest-xdist; tests of widths set it
-# Read when torch is imported. A thread that spins for another one keeps it from its core where two
-# test processes share two cores: the same run takes twice the time. No figure depends on it.
+# Read when torch and numpy are imported. A thread that spins for another one keeps it from its core
+# where two test processes share two cores: the same run takes twice the time. No figure depends on
+# it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from tuiprobe.probes.base.head_arrays import (
     FITTED_TO_THEM,
     LOGIT_ROWS,
     SetFeatures,
-    refuse_wrong_labels,
+    answers_of,
     subsample,
 )
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
@@ -262,7 +262,7 @@ def _ablations(
         mean: float32 [C], mean of the in-distribution set.
         seed: Seed of subsamples and controls.
     """
-    refuse_wrong_labels(images, head.weight.shape[0])
+    answers_of(images, head.weight.shape[0])  # refuses labels without a row
     width, count = mean.size, len(channels)
     others = np.setdiff1d(np.arange(width), channels)
     random, bases = [], []

@@ -22,7 +22,7 @@ from tuiprobe.probes.base.head_arrays import (
     FITTED_TO_THEM,
     LOGIT_ROWS,
     SetFeatures,
-    refuse_wrong_labels,
+    answers_of,
 )
 from tuiprobe.probes.base.inputs import Bool, Float32
 from tuiprobe.probes.base.row_statistics import fixed_threads
@@ -186,7 +186,7 @@ def ablate_span(
     Raises:
         DataError: If no row of the head answers for a label.
     """
-    refuse_wrong_labels(images, head.weight.shape[0])
+    answers_of(images, head.weight.shape[0])  # refuses labels without a row
     given = np.linalg.norm(images.features, axis=1) > 0
     left, centres = given.copy(), np.broadcast_to(centre, (given.size, span.shape[1]))
     for start in range(0, given.size, LOGIT_ROWS):

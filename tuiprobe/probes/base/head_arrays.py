@@ -113,15 +113,6 @@ def subsample(images: SetFeatures, count: int, seed: int) -> SetFeatures:
     return images.select(np.sort(np.random.default_rng(seed).choice(n, count, replace=False)))
 
 
-def refuse_wrong_labels(images: SetFeatures, rows: int) -> None:
-    """Refuses a set that has no labels, or a label that no row of the head answers for.
-
-    Raises:
-        DataError: As `answers_of` does.
-    """
-    answers_of(images, rows)
-
-
 def answers_of(images: SetFeatures, rows: int) -> Int64:
     """Returns the class of each row that may answer, int64 [K'], after a check of the labels.
 

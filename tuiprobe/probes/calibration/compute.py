@@ -17,7 +17,7 @@ from tuiprobe.probes.base.confidence import (
     on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, refuse_wrong_labels
+from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.intervals import newcombe
 from tuiprobe.results import Figure, NotRun, is_known
@@ -169,7 +169,7 @@ def probe_calibration(
         DataError: If the first set has no labels, or a label has no row of the head.
     """
     id_set, *others = sets
-    refuse_wrong_labels(id_set, head.weight.shape[0])
+    answers_of(id_set, head.weight.shape[0])  # refuses labels without a row
     shifts = [images for images in others if images.labels is not None]
     source = cross_fit(head, id_set, id_set)
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature

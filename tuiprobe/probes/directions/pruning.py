@@ -13,8 +13,8 @@ import numpy as np
 from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     allowed_rows,
+    answers_of,
     nested_hits,
-    refuse_wrong_labels,
     subsample,
 )
 from tuiprobe.probes.base.inputs import Float32, Float64
@@ -116,7 +116,7 @@ def pruning_curves(
         seed: Seed of the random controls.
     """
     rows = head.weight.shape[0]
-    refuse_wrong_labels(images, rows)
+    answers_of(images, rows)  # refuses labels without a row
     images = subsample(images, CURVE_IMAGES, seed)
     n = images.features.shape[0]
     if n == 0:

@@ -21,7 +21,6 @@ from tuiprobe.probes.base.head_arrays import (
     answers_of,
     hits,
     hits_among_all,
-    refuse_wrong_labels,
     top_hits,
     usable_images,
 )
@@ -337,7 +336,7 @@ def probe_robustness(
     if not sets:
         raise DataError("robustness takes an in-distribution set")
     first = sets[0]
-    refuse_wrong_labels(first, head.weight.shape[0])
+    answers_of(first, head.weight.shape[0])  # refuses labels without a row
     labelled = [images for images in sets if images.labels is not None]
     accuracies = tuple(
         _accuracy(head, first, images, shifts.get(images.name)) for images in labelled

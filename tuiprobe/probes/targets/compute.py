@@ -16,7 +16,7 @@ from tuiprobe.probes.base.confidence import (
     cross_fit,
     mean_confidence,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures, refuse_wrong_labels
+from tuiprobe.probes.base.head_arrays import SetFeatures, answers_of
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.base.strata import labels_needed
 from tuiprobe.probes.intervals import exact
@@ -309,7 +309,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
 
     labelled = [shift for shift in images.shifts if shift.labels is not None]
     for shift in labelled:
-        refuse_wrong_labels(shift, head.weight.shape[0])
+        answers_of(shift, head.weight.shape[0])  # refuses labels without a row
     checks, left_out = _left_out([_check(head, shift, fitted(shift)) for shift in labelled])
     shifts = {name: shift_estimates(checks, name) for name in PRIORS}
     targets = tuple(
