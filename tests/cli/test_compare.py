@@ -39,20 +39,20 @@ def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", runs[0], runs[2], "--fail-if", "kurtosis differs"]) == 0
     assert capsys.readouterr().err == "gate passed: kurtosis differs (c minus a)\n"
     assert run_cli(["compare", *runs, "--fail-if", "beauty"]) == 2
+    assert run_cli(["compare", runs[0], "x" * 300]) == 5
+    assert "error: cannot open or write xxx" in capsys.readouterr().err
 
 
 def test_forms_of_a_comparison(runs, capsys):
     assert run_cli(["compare", *runs[:2], "--all"]) == 0
-    everything = capsys.readouterr().out
-    assert "residual.kurtosis" in everything
+    assert "residual.kurtosis" in capsys.readouterr().out
     assert run_cli(["compare", *runs[:2]]) == 0
     few = capsys.readouterr().out
     assert "residual.kurtosis" not in few
     assert few.startswith("Decision\n========\n\nUndecided: ")
     assert "|" not in few
     assert run_cli(["compare", *runs, "--html"]) == 0
-    page = capsys.readouterr().out
-    assert page.startswith("<!DOCTYPE html>")
+    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
     assert run_cli(["compare", *runs, "--html", "--json"]) == 2
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--json"]) == 0

@@ -71,7 +71,7 @@ def test_names_are_distinct_and_safe(tmp_path: Path) -> None:
         ("nonsense:x", "unknown data source"),
         ("miniature", "it has 6 sets; name one of them"),
         ("miniature:nonsense", "no set 'nonsense'"),
-        ("broden:/nowhere", "unknown data source"),
+        (f"{'x' * 300}.tar", "unknown data source"),
         ("", "unknown data source"),
     ],
 )

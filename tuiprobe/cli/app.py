@@ -27,7 +27,7 @@ from tuiprobe.cli import (
     runs,
 )
 from tuiprobe.cli.options import with_options
-from tuiprobe.cli.output import NO_ROOM, drop_output, printing
+from tuiprobe.cli.output import NO_FILE, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line
 from tuiprobe.options import Option, OptionField, flag, options_of, refuse_removed
 from tuiprobe.request import directory_options
@@ -300,8 +300,8 @@ def _exit_code(arguments: list[str], settings: _Settings) -> int:
 
 
 def _unexpected(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return f"cannot write {error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in NO_FILE:
+        return f"cannot open or write {error.filename}: {error.strerror}"
     first = next(iter(str(error).splitlines()), "")
     where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return (

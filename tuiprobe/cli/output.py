@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LEAST: Final = 60
 """Columns that a table has at least; a narrower terminal wraps its lines."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_FILE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
 _NO_READER = (errno.EPIPE, errno.EIO)
 """Errors of a pipe whose reader has ended, and of a terminal that is closed."""
 
@@ -46,7 +46,7 @@ def printing(work: Callable[[], int]) -> int:
         return code
     except OSError as error:
         # Without a buffer nothing is left to be written; files of the program's own have a name.
-        if drop_output() or (error.filename is None and error.errno in NO_ROOM):
+        if drop_output() or (error.filename is None and error.errno in NO_FILE):
             return _refused(error.strerror)
         raise
     finally:

@@ -152,12 +152,11 @@ def meant_source(text: str) -> str | None:
     """
     kind, _, rest = text.partition(":")
     by_file = _KINDS.get(Path(text).suffix.lower())
-    if by_file is not None and Path(text).is_file():
+    if by_file is not None and os.path.isfile(text):  # noqa: PTH113 - no text is too long
         return f"{by_file}:{text}"
     if not rest or "/" in kind or len(kind) > _LONGEST_KIND:
         return None
-    near = get_close_matches(kind.casefold(), suite_kinds(), 1)
-    meant = near[0] if near else by_file
+    meant, *_ = (*get_close_matches(kind.casefold(), suite_kinds(), 1), by_file)
     return None if meant is None else f"{meant}:{rest}"
 
 
