@@ -384,7 +384,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
             await until(pilot, lambda: re.match(r"● [\d:]+ mini_clip ", place(app)))
             engine.kill()
         await ended(pilot, engine, -9)
-        await until(pilot, lambda: "◐ one: stopped at" in place(app))
+        await until(pilot, lambda: "◐ mini_clip: stopped at" in place(app))
         assert "killed" not in whole(app)  # it cannot know
         stamps = {one: one.stat().st_mtime_ns for one in (run / "shards").glob("val-*")}
         sentence = state(run).words
@@ -410,7 +410,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
             await pilot.press("x", "y")
             await go(pilot, app, LiveScreen)
         await ended(pilot, engine, 130)
-        await until(pilot, lambda: "◐ one: stopped at" in place(app))
+        await until(pilot, lambda: "◐ mini_clip: stopped at" in place(app))
         assert "✓" not in place(app)
         percent, sentence = int(100 * state(run).measured / 400), state(run).words
         assert state(run).state == "partial"
@@ -431,7 +431,7 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         await until(pilot, through, 200)
         assert app.engines[1].exit_code() == 0, (run / "log.txt").read_text()
         assert min(shares) >= percent > 0  # what was kept counts from the first frame
-        await until(pilot, lambda: "✓ one: done" in place(app))
+        await until(pilot, lambda: "✓ mini_clip: done" in place(app))
         assert "DEMONSTRATION" in place(app)
         assert {one: one.stat().st_mtime_ns for one in stamps} == stamps
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
