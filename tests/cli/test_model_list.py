@@ -281,6 +281,7 @@ def test_a_list_names_models_and_their_weights(tmp_path: Path) -> None:
         ("\udcff", "is no list of models"),
         ("1," * 2**17 + "1", "holds 262,145 bytes, above the limit"),  # a minute for each megabyte
     ],
+    ids=range(10),  # the last text is no name of a test
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> None:
     path = tmp_path / "models.txt"

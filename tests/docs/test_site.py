@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import ROOT
 
 pytest.importorskip("furo", reason="comes with the extra docs")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]  # `.ci/docs` runs it
 
 
 class Page(HTMLParser):

@@ -81,7 +81,10 @@ def test_an_error_while_decoding_names_the_image(error, code, workers, probe, ca
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("more", [[], ["--model", "py:tests.engine.faulty:healthy"]])
+@pytest.mark.parametrize(
+    "more",
+    [[], pytest.param(["--model", "py:tests.engine.faulty:healthy"], marks=pytest.mark.nightly)],
+)
 def test_decoding_that_hangs_ends_the_run_and_names_the_image(more, probe, monkeypatch, capsys):
     monkeypatch.setattr(stopping, "STALL_SECONDS", 2.0)
     assert probe("decode:hang", *more) == 4

@@ -35,6 +35,8 @@ SEED = 11
 KILLS = 20 if os.environ.get("TUIPROBE_FAULTS") == "all" else 4
 PASSING = ("lock", "status/", "results.json", "summary.json", "manifest.json", "report", "thumbs/")
 HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "1")
+OF_THE_NIGHT = () if "TUIPROBE_FAULTS" in os.environ else (pytest.mark.nightly,)
+"""By day one kind of each two: an error of one call, and one that lasts."""
 Go = Callable[..., tuple[int, str]]
 
 
@@ -90,7 +92,13 @@ def chosen(kind: str, calls: list[str]) -> list[tuple[int, bool]]:
     return sorted(random.Random(f"{SEED} {kind}").sample(all_, min(int(HOW_MANY), len(all_))))
 
 
-@pytest.mark.parametrize("kind", ["kill", "ENOSPC", "EIO", "full", "read-only"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("kill", "EIO", "full"),
+        *(pytest.param(kind, marks=OF_THE_NIGHT) for kind in ("ENOSPC", "read-only")),
+    ],
+)
 def test_a_run_survives_a_fault_at_any_call(kind, go, undisturbed, few, tmp_path):
     expected, calls = undisturbed
     for at, after in chosen(kind, calls):
@@ -116,7 +124,12 @@ def test_a_run_survives_a_fault_at_any_call(kind, go, undisturbed, few, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "after"), [("results.json", True), ("manifest.json", False), ("manifest.json", True)]
+    ("name", "after"),
+    [
+        pytest.param("results.json", True, marks=OF_THE_NIGHT),
+        ("manifest.json", False),
+        ("manifest.json", True),
+    ],
 )
 def test_a_kill_around_the_manifest_leaves_a_run_that_holds_or_says_what_to_do(
     name, after, prepared, undisturbed, few, tmp_path, capsys

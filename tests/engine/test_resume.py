@@ -64,7 +64,10 @@ def command(prepared: Prepared, pictures: Path, tmp_path: Path) -> Command:
 
 @pytest.mark.parametrize(
     "stop",
-    ["SIGINT", "SIGTERM to the group", pytest.param("cancel file", marks=pytest.mark.nightly)],
+    [
+        "SIGTERM to the group",
+        *(pytest.param(stop, marks=pytest.mark.nightly) for stop in ("SIGINT", "cancel file")),
+    ],
 )
 def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, command, undisturbed):
     process = command.start(fault=SLOW, workers=2 * ("group" in stop), session=True)
@@ -114,7 +117,7 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
     assert "done" in listed(command, capsys).split()
 
 
-@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize("world", [pytest.param(1, marks=pytest.mark.nightly), 3])
 def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     world, command, undisturbed, capsys
 ):

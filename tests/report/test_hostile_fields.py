@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import unicodedata
@@ -386,32 +387,35 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     ]
 
 
-def test_no_command_prints_a_hostile_field_raw(
+NAMES = [
+    b"--fresh\n\x1b[31mb" + "\u202eb\u2066".encode() + b"$(touch x)`y`", b"\xff\xfe[bold red]x[",
+    b"=1+1<script>alert(1)<script>", b"W" * 255,
+]  # fmt: skip
+COMMANDS = [
+    *(f"report {{0}} --format {kind} --to -" for kind in ("json", "md", "html", "card")),
+    "report {1}", "report {missing}", "verify {0}", "label {0} {1}", "compare {0} {1}",
+    "compare {0} {1} --json", "compare {0} {1} {2} {3}", "compare {3} {2} {1} --json",
+    "runs --root {root}", "runs --root {root} --json",
+]  # fmt: skip
+
+
+def test_no_command_prints_a_hostile_field_or_name_of_a_directory_raw(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = in_report("".join(HOSTILES[:-1])).model_copy(update={"key": "cd" * 32})
-    for name in ("a", "b"):
-        run = RunDir(tmp_path / "runs" / name)
+    root = tmp_path / "runs"
+    paths = [root / os.fsdecode(name) for name in NAMES]
+    for run in map(RunDir, paths):
         run.key_file.write_text("cd" * 32)
         run.results_file.write_text(written.to_json())
         vouch(run)
-    first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
-    root = str(tmp_path / "runs")
-    for arguments in (
-        ["report", first, "--format", "json", "--to", "-"],
-        ["report", first, "--format", "md", "--to", "-"],
-        ["report", first, "--format", "html", "--to", "-"],
-        ["report", first, "--format", "card", "--to", "-"],
-        ["report", first],
-        ["compare", first, second],
-        ["compare", first, second, "--json"],
-        ["runs", "--root", root],
-        ["runs", "--root", root, "--json"],
-        ["compare", first, second, first],
-        ["compare", first, second, first, "--json"],
-    ):
-        assert run_cli(arguments) == 0, arguments
+    places = {"root": root, "missing": paths[0] / "gone"}
+    for command in COMMANDS:
+        code = run_cli([word.format(*paths, **places) for word in command.split()])
         message = capsys.readouterr()
-        assert inert(message.out + message.err), arguments
-        if "--json" in arguments or "json" in arguments:
+        refused = "missing" in command or command.startswith(("label", "verify"))  # of no engine
+        assert code == (4 if refused else 0), (command, message.err)
+        assert inert(message.out + message.err), command
+        if "json" in command:
             json.loads(message.out)
+    assert not Path("x").exists()

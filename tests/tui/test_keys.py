@@ -111,8 +111,12 @@ def decisions(app: TuiprobeApp) -> list[CompareScreen]:
     return [screen for screen in app.screen_stack if isinstance(screen, CompareScreen)]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [["enter", "enter", "f"], pytest.param(["n", "enter", "enter"], marks=pytest.mark.nightly)],
+)
 async def test_enter_at_every_moment_around_the_end_of_several_models(
-    finished: Path, tmp_path: Path
+    keys: list[str], finished: Path, tmp_path: Path
 ) -> None:
     """The results of one model after the other are there; the last one leads to the decision."""
     group, names = tmp_path / "group", ("a", "b")
@@ -121,18 +125,17 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(
     app = TuiprobeApp(runs=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         for done in range(len(names) + 1):
-            for keys in (["enter", "enter", "f"], ["n", "enter", "enter"]):
-                screen = LiveScreen(group)
-                app.push_screen(screen)
-                for turns in (0, 1, 5, 40):
-                    type_ahead(app, *keys)
-                    for _ in range(turns):
-                        await asyncio.sleep(0)
-                await settled()
-                if done == len(names):  # a second Enter opens the pictures where they differ
-                    await until(pilot, lambda: any(s.compared for s in decisions(app)))
-                app.action_open_list("models")
-                await settled()
+            screen = LiveScreen(group)
+            app.push_screen(screen)
+            for turns in (0, 1, 5, 40):
+                type_ahead(app, *keys)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await settled()
+            if done == len(names):  # a second Enter opens the pictures where they differ
+                await until(pilot, lambda: any(s.compared for s in decisions(app)))
+            app.action_open_list("models")
+            await settled()
             if done < len(names):
                 shutil.rmtree(group / names[done])
                 shutil.copytree(finished, group / names[done])

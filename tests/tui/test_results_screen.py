@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import re
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -591,24 +588,6 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
             await pilot.pause()
         assert counts[-1] < 1.2 * counts[1], counts
         assert kept(Report) <= before + 2
-
-
-async def test_a_finished_run_opens_without_libraries_of_arrays(finished: Path) -> None:
-    code = (
-        "import asyncio, pathlib, sys\n"
-        "from tuiprobe.tui.app import TuiprobeApp\n"
-        f"app = TuiprobeApp(open_run=pathlib.Path({str(finished)!r}))\n"
-        "async def main():\n"
-        "    async with app.run_test(size=(120, 40)) as pilot:\n"
-        "        while not getattr(app.screen, 'tab', None):\n"
-        "            await asyncio.sleep(0.05)\n"
-        "asyncio.run(main())\n"
-        "print(sorted({'numpy', 'scipy', 'torch'} & sys.modules.keys()))\n"
-    )
-    out = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert out.stdout.splitlines()[-1] == "[]"
 
 
 async def test_results_are_read_without_what_only_files_hold(finished: Path) -> None:
