@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import save_file
 
 import tuiprobe
 from tuiprobe import miniature
@@ -257,6 +260,7 @@ def test_a_shift_that_is_the_in_distribution_set_decides_nothing(copied_shift: l
     (doubt,) = [doubt for doubt in report.doubts if doubt.id == "same-content"]
     assert (doubt.data, doubt.withholds, doubt.figures["shared"]) == ("again", True, 60)
     assert report.title.startswith("IN DOUBT: ")
+    assert f"same-content: {doubt.sentence}" in str(report)
     decision = tuiprobe.compare(copied_shift)
     assert (decision.take, ids(decision.doubts)) == (None, ["same-content"])
     trusted = tuiprobe.compare(copied_shift, trust=["same-content"])
@@ -285,8 +289,6 @@ def test_gates_over_one_measurement_or_in_doubt_do_not_pass(
 
 
 def test_a_lost_row_of_stored_vectors_is_found(tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 5, 300)
     vectors = (np.eye(5)[truth] * 4 + rng.normal(size=(300, 5))).astype(np.float32)
@@ -300,6 +302,26 @@ def test_a_lost_row_of_stored_vectors_is_found(tmp_path: Path) -> None:
     (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
     assert abs(doubt.figures["first"] - 121) < 10
     assert doubt.withholds
+
+
+def test_a_slip_in_a_table_of_labels_by_id_of_vectors_is_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    truth, rows = rng.integers(0, 5, 300), rng.permutation(300)
+    vectors = (np.eye(5)[truth] * 4 + rng.normal(size=(300, 5))).astype(np.float32)
+    columns = {"v": vectors.tolist(), "id": [f"p{i}" for i in range(300)]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    labels = truth[rows]
+    labels[50:200] = [*labels[51:200], labels[50]]
+    lines = [f"p{i},{label}" for i, label in zip(rows, labels, strict=True)]
+    (tmp_path / "y.csv").write_text("\n".join(["id,label", *lines]))
+    save_file({"weight": np.eye(5, dtype=np.float32)}, tmp_path / "head.safetensors")
+    report = tuiprobe.probe(
+        None, f"vectors:{tmp_path / 'x.parquet'}", labels=str(tmp_path / "y.csv"), id_column="id",
+        head=str(tmp_path / "head.safetensors"), output=str(tmp_path / "run"), threads=1,
+    )  # fmt: skip
+    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
+    assert (doubt.withholds, doubt.figures["shift"]) == (True, 1)
+    assert abs(doubt.figures["first"] - 51) < 10
 
 
 def test_a_head_that_was_fitted_to_these_pictures_is_in_doubt(tmp_path: Path) -> None:

@@ -49,19 +49,21 @@ class RowLabels:
     Attributes:
         values: int32 `[rows]`.
         classes: Class names in label order.
+        positions: int64 `[rows]`, the row of each label in the file.
         order: How labels and vectors were matched, in words.
         not_used: What of the file was not used.
     """
 
     values: NDArray[np.int32]
     classes: tuple[str, ...]
+    positions: NDArray[np.int64]
     order: str = "by position"
     not_used: NotUsed = ALL_USED
 
     def in_words(self) -> str:
         """Returns a sentence on how the labels were read.
 
-        >>> RowLabels(np.array([0, 1, 1], np.int32), ("cat", "dog")).in_words()
+        >>> RowLabels(np.array([0, 1, 1]), ("cat", "dog"), np.arange(3)).in_words()
         '3 labels, 2 classes, by position'
         """
         used, known = len(np.unique(self.values)), len(self.classes)
@@ -128,7 +130,7 @@ def read_labels(
         )
         column.table.refuse_several_parts(remedy, positions.tolist(), column.used)
         not_used = column.table.not_used(column.used)
-    return RowLabels(*numbered(path, column.labels, names, positions), order, not_used)
+    return RowLabels(*numbered(path, column.labels, names, positions), positions, order, not_used)
 
 
 def numbered(

@@ -211,9 +211,12 @@ def write_names(plan: Plan, merged: Mapping[str, MergedSet]) -> None:
             np.int64
         )
         numbers = shown[shown >= 0].tolist()
-        labels = layout.labels() if layout.dataset.classes else None
+        columns = {"labels": layout.labels()[numbers]} if layout.dataset.classes else {}
+        for of in ("label_rows", "answer_rows"):
+            if len(rows := getattr(layout.dataset, of, ())):
+                columns[of] = np.array([rows[i] for i in numbers], dtype=np.int64)
         names = layout.names(numbers)
-        write_shown_samples(plan.directory, name, plan.key, numbers, names, labels)
+        write_shown_samples(plan.directory, name, plan.key, numbers, names, columns)
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ picture. The gain of a shift is the number of right answers more that it gives i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -45,6 +45,31 @@ class RowOrder(NamedTuple):
     answers: _Int64
     labels: _Int64
     numbers: _Int64
+
+
+def row_orders(
+    data: str, answers: _Int64, labels: _Int64, tables: Iterable[tuple[str, _Int64, int | None]]
+) -> list[RowOrder]:
+    """Returns labels and answers along the rows of tables, each order once.
+
+    Args:
+        data: Name of the set.
+        answers: int64 `[M, n]`.
+        labels: int64 `[n]`.
+        tables: Of each table what it is, in words, the number of each row in it, int64 `[n]`, and
+            the candidate whose answers it holds; None if all candidates are compared along it.
+            One that lacks a row, with a number below 0, is left out.
+    """
+    orders, compared = [], set[bytes]()
+    for name, numbers, candidate in tables:
+        order = np.argsort(numbers, kind="stable")
+        if order.tobytes() in compared or (numbers < 0).any():
+            continue
+        if candidate is None:
+            compared.add(order.tobytes())
+        chosen = answers if candidate is None else answers[[candidate]]
+        orders.append(RowOrder(data, name, chosen[:, order], labels[order], numbers[order]))
+    return orders
 
 
 class _Block(NamedTuple):

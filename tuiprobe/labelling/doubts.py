@@ -24,7 +24,7 @@ from tuiprobe.evidence.labels import (
     same_table,
 )
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
-from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.evidence.slips import RowOrder, row_orders, slips
 from tuiprobe.evidence.values import no_answers
 from tuiprobe.labelling.betting import Ints
 from tuiprobe.labelling.contest import Contest
@@ -137,32 +137,18 @@ def _labelled(matched: Matched, indices: Ints, labels: Ints) -> LabelledPictures
 
 
 def _row_orders(matched: Matched, indices: Ints, labels: Ints, name: str) -> list[RowOrder]:
-    """Returns distinct orders of labels: their own, that of the pictures, those of answers' tables.
+    """Returns labels in their order, in that of the pictures and in those of answers' tables.
 
     Args:
         matched: The candidates.
         indices: int64 `[n]`, the picture of each label.
         labels: int64 `[n]`.
-        name: What the labels' own order is of, in words.
+        name: What the labels' order is of, in words.
     """
-    data, ids = matched.source_run.target, matched.ids[indices]
-    known = [(name, matched.answers, np.arange(len(indices))), (data, matched.answers, ids)]
-    for answers, candidate in zip(matched.answers, matched.candidates, strict=True):
-        row_of = {candidate.digests.get(i): row for i, row in candidate.answer_rows.items()}
-        rows = [
-            row_of[digest] for i in indices.tolist() if (digest := matched.digests[i]) in row_of
-        ]
-        if len(rows) == len(indices):
-            known.append((candidate.model, answers[None], np.array(rows, dtype=np.int64)))
-    orders, seen = [], set[bytes]()
-    for of, answers, numbers in known:
-        order = np.argsort(numbers, kind="stable")
-        if order.tobytes() not in seen:
-            chosen = answers[:, indices[order]]
-            orders.append(RowOrder(data, of, chosen, labels[order], numbers[order]))
-            if len(answers) == len(matched.answers):
-                seen.add(order.tobytes())
-    return orders
+    data, models = matched.source_run.target, [of.model for of in matched.candidates]
+    rows = zip(models, matched.answer_rows[:, indices], range(len(models)), strict=True)
+    orders = ((name, np.arange(len(indices)), None), (data, matched.ids[indices], None), *rows)
+    return row_orders(data, matched.answers[:, indices], labels, orders)
 
 
 def _orders(matched: Matched, candidate: int, indices: Ints, labels: Ints) -> tuple[Doubt, ...]:

@@ -74,6 +74,15 @@ class Matched:
         return {digest: index for index, digest in enumerate(self.digests)}
 
     @cached_property
+    def answer_rows(self) -> Ints:
+        """The row of each picture in each candidate's table of answers, int64 `[M, N]`; -1: none."""
+        tables = []
+        for run in self.candidates:
+            row_of = {run.digests.get(i): row for i, row in run.answer_rows.items()}
+            tables.append([row_of.get(digest, -1) for digest in self.digests])
+        return np.array(tables, dtype=np.int64)
+
+    @cached_property
     def _numbers(self) -> dict[str, int]:
         """What each label stands for: the number of a class, `NOBODY` or `NOT_SURE`."""
         numbers = {plain(name): n for n, name in enumerate(self.classes)}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe.evidence.identity import Contents, PictureRole, copies, shared_content
 from tuiprobe.evidence.labels import CHECK_HEAD, are_related, at_chance, one_answer
 from tuiprobe.evidence.orders import LabelledAnswers, other_orders
-from tuiprobe.evidence.slips import RowOrder, slips
+from tuiprobe.evidence.slips import RowOrder, row_orders, slips
 from tuiprobe.evidence.values import no_answers, other_lengths
 from tuiprobe.plaintext import count_of, plain
 from tuiprobe.probes.base.head_arrays import answered_rows, logit_blocks, usable_images
@@ -44,9 +44,8 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     sets, names = list(_answered(run)), run.head_file.classes
     orders = other_orders(sets, names)
     yield from orders
-    lists = [RowOrder(of.name, of.name, of.answers[None], of.labels, of.ids) for of in sets]
-    tables = [order for of in sets for order in _table_orders(run, of)]
-    yield from slips([*lists, *tables])
+    searched = [_row_orders(run, of) for of in sets]
+    yield from slips([order for orders_of_set in searched for order in orders_of_set])
     loaded = CHECK_HEAD
     why = "the order of --classes or of the class folders may be wrong"
     if norms := weights.initial_norms:
@@ -54,8 +53,8 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
         loaded = why = f"the weights look untrained, with {layers} as before any training"
     elif weights.kind == "checkpoint":
         why = f"the classifier may be untrained or of other classes, or {why}"
-    if tables:
-        named = " or ".join(dict.fromkeys(of.of for of in tables))
+    if tables := dict.fromkeys(order.of for _, *others in searched for order in others):
+        named = " or ".join(tables)
         why = f"rows of {named} may have slipped, or {why}"
     explained = {doubt.data for doubt in orders}
     for images in sets:
@@ -78,21 +77,16 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
             yield from at_chance(row.data, ends, top1.n, row.classes, why, related=related)
 
 
-def _table_orders(run: RunReader, images: LabelledAnswers) -> Iterator[RowOrder]:
-    """Yields the orders of the tables of labels and answers, unless they are that of the ids."""
+def _row_orders(run: RunReader, images: LabelledAnswers) -> list[RowOrder]:
+    """Returns a set along its ids, and along the tables of its labels and of its answers."""
     samples, ids = run.samples[images.name], images.ids
     labels = Path(run.spec.labels).name if run.spec.labels else f"the list of {images.name}"
-    seen = {np.arange(len(ids)).tobytes()}
-    for kind, name in (("label", labels), ("answer", Path(run.plan.model.weights.source).name)):
-        of_ids = (getattr(samples[i], f"{kind}_row") for i in ids.tolist())
-        rows = np.array([*takewhile(lambda row: row is not None, of_ids)], dtype=np.int64)
-        if len(rows) < len(ids):
-            continue
-        order = np.argsort(rows, kind="stable")
-        if order.tobytes() not in seen:
-            answers, labelled = images.answers[None, order], images.labels[order]
-            yield RowOrder(images.name, plain(name), answers, labelled, rows[order])
-        seen.add(order.tobytes())
+    tables: list[tuple[str, NDArray[np.int64], None]] = [(images.name, ids, None)]
+    for column, name in (("label_row", labels), ("answer_row", run.plan.model.weights.source)):
+        rows = [getattr(samples[i], column) for i in ids.tolist()]
+        numbers = np.array([-1 if row is None else row for row in rows], dtype=np.int64)
+        tables.append((plain(Path(name).name), numbers, None))
+    return row_orders(images.name, images.answers[None], images.labels, tables)
 
 
 def _related(sets: Sequence[LabelledAnswers]) -> bool:

@@ -20,6 +20,7 @@ from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
 
 _MOST_NAME_BYTES = 4096
+_COLUMNS = {"labels", "label_rows", "answer_rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,24 @@ class ShownSamples(Mapping[int, SampleRecord]):
         name: Name of the set.
         rows: Number of samples.
         names: Names of some; the others go by their index.
-        labels: Labels of some.
+        fields: Label, and rows of its tables, of some; by the name of the field.
     """
 
     def __init__(
-        self, name: str, rows: int, names: Mapping[int, str], labels: Mapping[int, int]
+        self,
+        name: str,
+        rows: int,
+        names: Mapping[int, str],
+        fields: Mapping[str, Mapping[int, int]],
     ) -> None:
-        self._name, self._rows, self._names, self._labels = name, rows, names, labels
+        self._name, self._rows, self._names, self._fields = name, rows, names, fields
 
     def __getitem__(self, row: int) -> SampleRecord:
         if row not in self:
             raise KeyError(row)
         path = self._names.get(row) or row_name(row)
-        label = self._labels.get(row)
-        return SampleRecord(id=int(row), set=self._name, path=path, label=label)
+        fields = {"label": None} | {name: of.get(row) for name, of in self._fields.items()}
+        return SampleRecord(id=int(row), set=self._name, path=path, **fields)
 
     def __contains__(self, row: object) -> bool:
         return isinstance(row, int) and 0 <= row < self._rows
@@ -98,9 +103,9 @@ def write_shown_samples(
     key: str,
     rows: Sequence[int],
     names: Mapping[int, str],
-    labels: NDArray[Any] | None,
+    columns: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Publishes names and labels of the samples that are shown.
+    """Publishes names, labels and rows in tables of the samples that are shown.
 
     Args:
         directory: The run directory.
@@ -108,15 +113,13 @@ def write_shown_samples(
         key: Key of the run.
         rows: Their indices, ascending.
         names: Names by index; empty where samples go by their index.
-        labels: Labels of all samples; None without.
+        columns: int64 `[len(rows)]` of each of `labels`, `label_rows` and `answer_rows` there is.
     """
-    arrays = {"rows": np.array(rows, dtype=np.int64)}
+    arrays = {"rows": np.array(rows, dtype=np.int64), **columns}
     if names:
         texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
         arrays["names"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
         arrays["ends"] = np.cumsum([len(text) for text in texts]).astype(np.int64)
-    if labels is not None:
-        arrays["labels"] = labels[arrays["rows"]].astype(np.int64)
     write_arrays(directory.rows_file(name), arrays, {"key": key})
 
 
@@ -138,12 +141,13 @@ def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
     shown = checked.shaped("rows", "i8", None)
     if shown.size and not (shown[0] >= 0 and shown[-1] < rows and (np.diff(shown) > 0).all()):
         raise checked.damaged("its rows are not in order")
-    ids, names, labels = shown.tolist(), dict[int, str](), dict[int, int]()
+    ids, names, fields = shown.tolist(), dict[int, str](), dict[str, dict[int, int]]()
     if "names" in checked.arrays:
         names = dict(zip(ids, _texts(checked, len(ids)), strict=True))
-    if "labels" in checked.arrays:
-        labels = dict(zip(ids, checked.counts("labels", "i8", len(ids)).tolist(), strict=True))
-    return ShownSamples(name, rows, names, labels)
+    for column in checked.arrays.keys() & _COLUMNS:
+        values = checked.counts(column, "i8", len(ids)).tolist()
+        fields[column.removesuffix("s")] = dict(zip(ids, values, strict=True))
+    return ShownSamples(name, rows, names, fields)
 
 
 def _texts(checked: CheckedArrays, count: int) -> list[str]:

@@ -274,6 +274,11 @@ class RowSet(SetLayout):
             return np.full(self.rows, -1)
         return self._labels.values.astype(np.int64)
 
+    @property
+    def label_rows(self) -> Sequence[int] | NDArray[np.int64]:
+        """The row of the file of labels that labels each row, int64 `[rows]`; empty without."""
+        return () if self._labels is None else self._labels.positions
+
     def called(self, ids: Ids) -> str:
         """Returns the numbers of rows that are read at once."""
         return f"rows {ids[0]:,} to {ids[-1]:,}"
