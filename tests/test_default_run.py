@@ -45,7 +45,7 @@ def only_run(folder: Path) -> Path:
 
 def test_the_default_goes_through_every_part(default_run) -> None:
     done, directory = default_run
-    report = Report.read(directory / "results.json")
+    report = Report.read(directory)
     assert report.model.name == "mini_clip"
     assert {data.name: data.measured for data in report.data} == {
         **dict.fromkeys((*SETS, "street"), 60),

@@ -207,7 +207,7 @@ class OptionField:
         if not math.isnan(number) and all(holds(number, at) for _, holds, at in bounds):
             return ""
         words = " and".join(f" {word} {at:g}" for word, _, at in bounds)
-        more = "" if self.option.typed_none is None else f", {self.option.typed_none} for all"
+        more = "" if self.option.typed_none is None else f", or {self.option.typed_none} for all"
         return f"give a {'whole ' * (self.kind is int)}number{words}{more}"
 
 
@@ -313,6 +313,10 @@ def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         cause = first["msg"]
+        if first["type"].endswith("than_equal"):
+            cause = next(field for field in options_of(kind) if field.name == name).problem(
+                str(first["input"])
+            )
         if odd := undecodable(str(first["input"])):
             cause = f"a name that is not UTF-8 ({odd}), and reports are; rename the file or folder"
         message = f"{called(name)}: {cause} (got {first['input']!r})"

@@ -14,6 +14,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
+from tuiprobe.results.card import card
 from tuiprobe.run.deletion import delete_run
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import BusyError
@@ -37,6 +38,8 @@ def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixtu
         "blocks.2",
     ]
     assert outliers.finals()[0].images == 80
+    assert [block.block for block in card(report)] == ["inside", "how sure"]
+    assert not any("Not known" in str(line) for block in card(report) for line in block.lines)
     kurtosis = {layer.layer: layer.kurtosis for layer in watched.figures()}
     for layer in outliers.taps:
         assert getattr(layer.kurtosis, "value", None) == pytest.approx(

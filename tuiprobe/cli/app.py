@@ -269,6 +269,8 @@ def run_cli(arguments: list[str]) -> int:
     from tuiprobe.plaintext import plain
 
     settings = _Settings()
+    if "--debug" in arguments:  # it is for all commands, and may stand behind one
+        arguments = ["--debug", *(word for word in arguments if word != "--debug")]
     try:
         return printing(lambda: _exit_code(arguments, settings))
     except Exception as error:
@@ -306,5 +308,5 @@ def _unexpected(error: Exception) -> str:
     where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return (
         f"unexpected {type(error).__name__}{f': {first}' if first else ''}{where}; this is a bug "
-        "of tuiprobe or of a plugin: `tuiprobe --debug COMMAND` shows where"
+        "of tuiprobe or of a plugin: --debug shows where"
     )

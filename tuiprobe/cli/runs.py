@@ -111,7 +111,9 @@ def runs(
     lines = text_table(columns, cells, width)
     print("".join(f"{line}\n" for line in lines), end="")
     if not views:
-        print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
+        folder = next((word for word in words or () if Path(word).is_dir()), "")
+        hint = f"; `--root {plain(folder)}` lists the runs in that folder" if folder else ""
+        print(f"no run matches{hint}" if words else f"no runs in {root}", file=sys.stderr)
     if words and len(views) == 1:
         try:
             print(command_of_run(RunDir(views[0].path)))

@@ -215,10 +215,15 @@ def labelled(images: Dataset, file: Path, names: tuple[str, ...] = ()) -> Relabe
     if listing.labels is None:
         raise DataError(f"{file}: no column holds labels; call it {LABEL_COLUMNS[0]}")
     if missing:
+        remedy = (
+            "measure them by --target, and give the labels that there are to `tuiprobe label RUN "
+            f"--answers-from {plain(file.name)}`"
+            if rows
+            else f"its paths are {first_names(listing.paths[:7])}"
+        )
         raise DataError(
             f"{file} has no label of {len(missing):,} of {len(images.samples):,} images of "
-            f"{images.source}, such as {plain(missing[0])}; its paths are "
-            f"{first_names(listing.paths[:7])}"
+            f"{images.source}, such as {plain(missing[0])}; {remedy}"
         )
     texts = [listing.labels[row] for row in rows]
     values, classes = numbered(file, texts, names)

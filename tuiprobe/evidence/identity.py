@@ -147,11 +147,12 @@ def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Dou
 
 
 def near_copies(
-    pictures: Contents, features: NDArray[np.float32], seed: int = 0
+    model: str, pictures: Contents, features: NDArray[np.float32], seed: int = 0
 ) -> Iterator[Doubt]:
-    """Yields that more than `MOST_NEAR` of a set are near copies of other pictures of it.
+    """Yields that a model hardly tells more than `MOST_NEAR` of a set from other pictures of it.
 
     Args:
+        model: Its name.
         pictures: The set.
         features: float32 `[n, C]`, final representations.
         seed: Of the sample that is looked at.
@@ -177,8 +178,9 @@ def near_copies(
     yield Doubt(
         id="near-copies",
         data=pictures.name,
-        sentence=f"{int(near.sum()):,} of {len(rows):,} pictures of {pictures.name} are near "
-        f"copies of others (cosine above {NEAR}): ranges are too narrow, and a head fitted to "
-        "them has seen them; keep one picture of each scene, patient or video",
+        sentence=f"{model} hardly tells {int(near.sum()):,} of {len(rows):,} pictures of "
+        f"{pictures.name} from others (cosine above {NEAR}): if they are of the same scene, "
+        "patient or video, keep one of each, since ranges are too narrow and a head fitted to "
+        "them has seen the others",
         figures={"near": int(near.sum()), "pictures": len(rows)},
     )

@@ -75,7 +75,7 @@ class Matched:
 
     @cached_property
     def answer_rows(self) -> Ints:
-        """The row of each picture in each candidate's table of answers, int64 `[M, N]`; -1: none."""
+        """Row of each picture in each candidate's table of answers, int64 `[M, N]`; -1 for none."""
         tables = []
         for run in self.candidates:
             row_of = {run.digests.get(i): row for i, row in run.answer_rows.items()}

@@ -260,8 +260,8 @@ def title(
 ) -> str:
     """Returns the title: the model and its best accuracy, or else its most notable figure.
 
-    The answer is the clause of the first block of the card that has one; on random weights there
-    is none.
+    The answer is the clause of the first block of the card that has one, or that the accuracy is
+    unknown where it was asked for; on random weights there is none.
     """
     answers = [
         part.section
@@ -271,6 +271,11 @@ def title(
     ]
     if model.weights.kind == "untrained":
         text = f"UNTRAINED network {model.name} on {_names(data)}: random weights"
+    elif not any(part.block in _NEEDED and part.section for part in parts) and any(
+        part.block in _NEEDED and part.not_run and part.applies for part in parts
+    ):
+        why = "" if any(of.labelled for of in data) else ": no labels"
+        text = f"{model.name} on {_names(data)}: accuracy unknown{why}"
     elif not answers:
         text = f"{model.name} on {_names(data)}"
     else:

@@ -179,7 +179,8 @@ class Report(Frozen):
         return f"<Report {plain(self.title)!r}{where}>"
 
     def __str__(self) -> str:
-        lines = [plain(self.title)]
+        stopping = (doubt for doubt in self.doubts if doubt.stops)
+        lines = [plain(self.title), *(f"{of.id}: {plain(of.words)}" for of in stopping)]
         if self.directory is not None:
             report = self.directory / "report.html"
             lines += [f"run directory: {self.directory}", f"report: {report}"]
@@ -334,7 +335,7 @@ class Report(Frozen):
         """Reads a `results.json`; that of a run directory is compared with its manifest.
 
         Args:
-            file: The file.
+            file: The file, or its directory.
             results: Probes whose results are kept; other results, and the rows of tables that
                 people do not read, are dropped while reading, which halves the memory. None keeps
                 everything.
@@ -344,9 +345,8 @@ class Report(Frozen):
         """
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
-        if Path(file).is_dir():
-            raise DamagedFileError(f"{file} is a directory: name the results.json in it")
-        report: Report = _above("tuiprobe.run.results:read_file")(Path(file), results)
+        path = Path(file) / "results.json" if Path(file).is_dir() else Path(file)
+        report: Report = _above("tuiprobe.run.results:read_file")(path, results)
         return report
 
     @classmethod

@@ -24,7 +24,7 @@ from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
-from tuiprobe.results import Model, NotRun, Report, SetSummary
+from tuiprobe.results import Inapplicable, Model, Report, SetSummary
 from tuiprobe.results.card import title
 from tuiprobe.run.deletion import clear
 from tuiprobe.run.directory import RunDir
@@ -74,7 +74,7 @@ def _report(watched: ObservedModel, layers: list[tuple[str, LayerStatistics]]) -
     last = layers[-1][1]
     model, data = _model(watched, taps[0], last), _data(last)
     subject = Subject(model, (data,))
-    outliers, none = OutlierResult(taps=taps), NotRun(reason=_ONLY, remedy=_REMEDY)
+    outliers, none = OutlierResult(taps=taps), Inapplicable(reason=_ONLY, remedy=_REMEDY)
     parts = tuple(
         part(probe, outliers if probe.Result is OutlierResult else none, subject)
         for probe in registry().probes

@@ -30,7 +30,7 @@ TOLERATED: Final = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Shares of wrong answers that a user may tolerate."""
 
 REPEATED: Final = NotRun(
-    reason="many of its pictures are near copies of others, and the tests take independent ones"
+    reason="the model hardly tells many pictures from others, and the tests take independent ones"
 )
 
 STEPS: Final = 20
