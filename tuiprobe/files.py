@@ -55,7 +55,7 @@ class DamagedFileError(DataError):
 
 
 def unless_damaged(read: Callable[[], _Content]) -> _Content | None:
-    """Returns what is read; None if its file is missing or damaged."""
+    """Returns what `read` returns; None if its file is missing or damaged."""
     try:
         return read()
     except DamagedFileError:
@@ -174,7 +174,7 @@ def parse_json(content: bytes | str, each: Callable[[dict[str, Any]], Any] | Non
 
     Args:
         content: The text.
-        each: Returns what stands for an object, the inner ones first; None keeps them.
+        each: Replaces an object, inner ones first; None leaves them as they are.
 
     Raises:
         ValueError: If it is not JSON, is nested too deeply, has too many values, or holds NaN or an

@@ -86,10 +86,10 @@ def count_of(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def listed(parts: Sequence[str], most: int | None = None) -> str:
+def joined(parts: Sequence[str], most: int | None = None) -> str:
     """Returns parts as they stand in a sentence; of more than `most`, the first and a count.
 
-    >>> listed([]), listed(["a"]), listed(["a", "b", "c"]), listed("abcd", 2)
+    >>> joined([]), joined(["a"]), joined(["a", "b", "c"]), joined("abcd", 2)
     ('', 'a', 'a, b and c', 'a, b and 2 more')
     """
     if most is not None and len(parts) > most:

@@ -93,7 +93,7 @@ def probe(
     if network.model == CLIP:
         options["templates"] = files["txt"]
     spec = make_spec(network.model, f"imagefolder:{data}", options)
-    assert run_requests([RunRequest(spec=spec, output=output)], listed=False) == 0
+    assert run_requests([RunRequest(spec=spec, output=output)], from_list=False) == 0
     return Report.model_validate_json((output / "results.json").read_text())
 
 

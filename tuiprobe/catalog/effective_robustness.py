@@ -150,7 +150,7 @@ class ShiftFamily:
 
     Attributes:
         id_set: Name of the in-distribution set, as its source and tables call it.
-        shifts: Names of all its shifts, likewise.
+        shifts: Names of all its shifts.
         models: Returns the models of each baseline, by the baseline's name.
     """
 

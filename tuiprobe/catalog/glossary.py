@@ -135,8 +135,8 @@ def mentioned(text: str) -> tuple[Term, ...]:
 
 def page() -> str:
     """Returns the page of all terms, by name."""
-    listed = sorted(terms(), key=lambda term: term.name.casefold())
-    return HEADER + "\n" + "\n".join(map(_entry, listed)) + "\n"
+    by_name = sorted(terms(), key=lambda term: term.name.casefold())
+    return HEADER + "\n" + "\n".join(map(_entry, by_name)) + "\n"
 
 
 def _entry(term: Term) -> str:

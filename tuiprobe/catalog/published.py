@@ -59,7 +59,7 @@ def entries(words: Sequence[str] = ()) -> list[PublishedRow]:
     >>> entries(["vit-b-16", "openai"])[0].row.spec
     'open_clip:ViT-B-16-quickgelu/openai'
     """
-    listed = [
+    published_rows = [
         PublishedRow(
             row,
             {name: robustness_of(row, name) for name in BASELINES},
@@ -73,7 +73,7 @@ def entries(words: Sequence[str] = ()) -> list[PublishedRow]:
         er = entry.robustness[BASELINES[0]]
         return er is None, 0.0 if er is None else -er.value
 
-    return sorted(listed, key=rank)
+    return sorted(published_rows, key=rank)
 
 
 def robustness_of(row: ModelAccuracies, baseline: str) -> RobustnessByBaseline | None:
@@ -100,10 +100,10 @@ def forecast_of(row: ModelAccuracies) -> ShiftForecast | None:
         return None
 
 
-def as_json(listed: Sequence[PublishedRow]) -> dict[str, object]:
+def as_json(published_rows: Sequence[PublishedRow]) -> dict[str, object]:
     """Returns entries as plain data, together with the baselines they use."""
     targets: dict[str, tuple[str, ...]] = {}
-    for entry in listed:
+    for entry in published_rows:
         targets |= {n: er.line.target for n, er in entry.robustness.items() if er is not None}
     forecasts = {kind: errors(kind) for kind in BASELINE_OF}
     return {
@@ -120,7 +120,7 @@ def as_json(listed: Sequence[PublishedRow]) -> dict[str, object]:
             }
             for kind, families in forecasts.items()
         },
-        "rows": [_entry(entry) for entry in listed],
+        "rows": [_entry(entry) for entry in published_rows],
     }
 
 

@@ -205,7 +205,7 @@ def generated_with(file: Path = FILE) -> dict[str, str]:
     return dict(part.split("==") for part in _head(file) if "==" in part)
 
 
-def listed_on(file: Path = FILE) -> str:
+def list_date(file: Path = FILE) -> str:
     """Returns the day on which a list was generated, as `2026-11-25`."""
     return next((part for part in _head(file) if _DAY.fullmatch(part)), "")
 

@@ -242,8 +242,8 @@ def probe(context: typer.Context, **values: Any) -> None:
     detail: Detail = "quiet" if invocation.quiet else "verbose" if invocation.verbose else "usual"
     shown = headless.Shown(invocation.json, invocation.debug, detail)
     requests = headless.requests_of(models, invocation.models, data, values)
-    listed = invocation.models is not None
-    raise typer.Exit(headless.run_requests(requests, listed, shown))
+    from_list = invocation.models is not None
+    raise typer.Exit(headless.run_requests(requests, from_list, shown))
 
 
 def refuse_options_before_a_command(context: typer.Context) -> None:

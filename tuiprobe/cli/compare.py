@@ -63,7 +63,7 @@ def compare(
     from tuiprobe.comparing.label_evidence import label_evidence
     from tuiprobe.comparing.runs import read_runs
     from tuiprobe.labelling.label_log import run_paths
-    from tuiprobe.plaintext import listed, plain
+    from tuiprobe.plaintext import joined, plain
     from tuiprobe.results.doubt import checked_trust
 
     if as_html and as_json:
@@ -103,7 +103,7 @@ def compare(
             print(plain(f"next: {decision.command}"), file=sys.stderr)
     models = [run.report.model.name for run in runs]
     for gate, reasons in trips.items():
-        passed = f"gate passed: {gate} ({listed(models[1:])} minus {models[0]})"
+        passed = f"gate passed: {gate} ({joined(models[1:])} minus {models[0]})"
         for text in reasons or [plain(passed)]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))

@@ -103,7 +103,7 @@ def _models(file: Path, lines: list[str]) -> Iterator[ModelLine]:
 
 def requests_of(
     models: list[str],
-    listed: str | None,
+    list_file: str | None,
     data: str | None,
     options: dict[str, Any],
     refused: list[list[OptionError]] | None = None,
@@ -112,7 +112,7 @@ def requests_of(
 
     Args:
         models: Specs of encoders; the embedded default if empty.
-        listed: File that lists the models in place of `models`; see `read_models`.
+        list_file: File that lists the models in place of `models`; see `read_models`.
         data: Data source; the miniature if None.
         options: Further options of a request; of several models, `output` is the folder of their
             run directories.
@@ -125,7 +125,7 @@ def requests_of(
     where = {option.name: options.pop(option.name) for option in directory_options()}
     names: list[str | None] = [*dict.fromkeys(models)] or [None]
     lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
-    if listed is not None:
+    if list_file is not None:
         if models:
             raise UsageError("--models lists all models: leave out --model")
         if options.get("checkpoint") is not None:
@@ -133,8 +133,8 @@ def requests_of(
                 "--checkpoint is for one model: in a list, write checkpoint=FILE after its name"
             )
         options["require_weights"] = True
-        lines = [(model, {"checkpoint": weights}) for model, weights in read_models(listed)]
-    if where["output"] is not None and (listed is not None or len(lines) > 1):
+        lines = [(model, {"checkpoint": weights}) for model, weights in read_models(list_file)]
+    if where["output"] is not None and (list_file is not None or len(lines) > 1):
         where["runs"] = where.pop("output")
     requests = []
     for model, more in lines:
@@ -148,7 +148,7 @@ def requests_of(
 
 def dry_run(
     models: list[str],
-    listed: str | None,
+    list_file: str | None,
     data: str | None,
     options: dict[str, Any],
     as_json: bool,
@@ -161,7 +161,7 @@ def dry_run(
     from tuiprobe.engine.dry_run import preview
 
     refused: list[list[OptionError]] = []
-    requests = requests_of(models, listed, data, options, refused)
+    requests = requests_of(models, list_file, data, options, refused)
     previews = [preview(*request) for request in zip(requests, refused, strict=True)]
     for one in previews:
         if as_json:
@@ -190,12 +190,12 @@ class Shown(NamedTuple):
 _USUAL = Shown()
 
 
-def run_requests(requests: Sequence[RunRequest], listed: bool, shown: Shown = _USUAL) -> int:
+def run_requests(requests: Sequence[RunRequest], from_list: bool, shown: Shown = _USUAL) -> int:
     """Runs every model; a failure does not stop the others.
 
     Args:
         requests: What to measure, where and how.
-        listed: Whether a file lists the models.
+        from_list: Whether a file lists the models.
         shown: What is printed.
 
     Returns:
@@ -206,9 +206,9 @@ def run_requests(requests: Sequence[RunRequest], listed: bool, shown: Shown = _U
         set_offline()  # before a library is imported
     rank = current_rank()
     with catching_signals(owner=True), narrated(rank, shown.detail) as listen:
-        models = _Models(requests, listed, listen, shown)
+        models = _Models(requests, from_list, listen, shown)
         try:
-            for request in () if listed else requests:
+            for request in () if from_list else requests:
                 refuse_unreadable(vars(request.spec))  # before torch is imported
             return models.run()
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
@@ -227,7 +227,7 @@ class _Models:
 
     Attributes:
         requests: What to measure, where and how.
-        listed: Whether a file lists them: those without weights are then left out, and as many
+        from_list: Whether a file lists them: those without weights are then left out, and as many
             are loaded together as memory holds.
         listen: Receives all events.
         shown: What is printed.
@@ -238,7 +238,7 @@ class _Models:
     """
 
     requests: Sequence[RunRequest]
-    listed: bool
+    from_list: bool
     listen: Listener
     shown: Shown
     codes: list[int] = field(default_factory=list)
@@ -253,7 +253,7 @@ class _Models:
 
         requests = self.requests
         groups = [[*requests]]
-        if self.listed:
+        if self.from_list:
             waiting = self._waiting()
             device = choose_device(requests[0].spec.device, current_rank()) if waiting else ""
             groups = affordable(waiting, free_memory(device) if waiting else None)
@@ -273,13 +273,13 @@ class _Models:
                 outcomes.append(outcome)
         next_command = self._compare(outcomes)
         print("\n".join(self.cards), end="", flush=True)
-        if self.listed and current_rank().local == 0:
+        if self.from_list and current_rank().local == 0:
             for gap in self.gaps:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
         if next_command:
             print(plain(f"next: {next_command}"), file=sys.stderr)
         failures = [code for code in self.codes if code]
-        if not self.listed:
+        if not self.from_list:
             return next(iter(failures), 0)
         if INTERRUPTED in failures:
             return INTERRUPTED
@@ -323,9 +323,9 @@ class _Models:
         if event.kind == "stage":
             self._reported = -1
         kind = event.kind
-        if self.listed and event.data.get("exit_code") == WeightsError.exit_code:
+        if self.from_list and event.data.get("exit_code") == WeightsError.exit_code:
             kind = "warning"
-        name = f"{request.spec.model}: " if self.listed or len(self.requests) > 1 else ""
+        name = f"{request.spec.model}: " if self.from_list or len(self.requests) > 1 else ""
         self.listen(replace(event, kind=kind, message=name + event.message))
 
     def _failed(self, request: RunRequest, reason: TuiprobeError | Interrupted) -> None:

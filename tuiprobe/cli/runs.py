@@ -80,8 +80,8 @@ def runs(
         _delete(views, words or [], yes)
         return
     if as_json:
-        listed = [plain_view(view) for view in views]
-        print(json.dumps({"schema_version": 2, "runs": listed}, indent=1))
+        plain_views = [plain_view(view) for view in views]
+        print(json.dumps({"schema_version": 2, "runs": plain_views}, indent=1))
         return
     figures = [figure for figure in LISTED if figure.shown]
     width = terminal_width()

@@ -92,7 +92,7 @@ class AnsweredPictures:
         return int(self.right.shape[1])
 
     def data(self, run: int) -> str:
-        """Returns what a run calls the set."""
+        """Returns the name of the set in a run."""
         return self.sets[self.runs.index(run)]
 
     def lead(self, first: int, second: int, reach: float = NORMAL_95) -> Estimate:

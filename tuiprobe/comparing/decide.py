@@ -40,7 +40,7 @@ from tuiprobe.comparing.same_pictures import (
 )
 from tuiprobe.comparing.sentences import sentence
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.plaintext import count_of, listed, plain
+from tuiprobe.plaintext import count_of, joined, plain
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.doubt import Doubt, ordered
@@ -229,7 +229,7 @@ def _pictures_notes(
         yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
     names = {row.place: row.model for row in models}
     if answered.headless:
-        silent = listed([names[n] for n in answered.headless], NAMED)
+        silent = joined([names[n] for n in answered.headless], NAMED)
         yield (
             f"no head of {silent} answers, so all models are compared by heads fitted to these "
             "labels"
@@ -238,7 +238,7 @@ def _pictures_notes(
     fitted = [names[n] for n, widening in widened if widening != 1]
     if 0 < len(fitted) < len(answered.runs):
         yield (
-            f"{listed(fitted, NAMED)}: each picture is answered by a head that was not fitted to it"
+            f"{joined(fitted, NAMED)}: each picture is answered by a head that was not fitted to it"
         )
     if answered.paired_by == "rows":
         yield "vectors are paired by row number, since their counts and labels are equal"

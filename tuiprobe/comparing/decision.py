@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from tuiprobe.comparing.answered import FoundClass
 from tuiprobe.comparing.orders import Standing, Verdict
 from tuiprobe.comparing.same_pictures import MatchedBy, NotCompared
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun
 from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.base import Count, Real
@@ -118,7 +118,7 @@ class Decision(Frozen):
         if not stops:
             return self
         compared = {"standing": "undecided"}
-        ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
+        ids = joined([*dict.fromkeys(doubt.id for doubt in stops)])
         return self.model_copy(
             update={
                 "sentence": f"Undecided, because of doubts about the evidence: {ids}.",

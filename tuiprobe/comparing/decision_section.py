@@ -25,7 +25,7 @@ from tuiprobe.comparing.same_pictures import (
 )
 from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.probes.content import bullets, table, value_or_dash
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.terminal import PLAIN, Terminal, section_text
@@ -94,7 +94,7 @@ def mean_columns(runs: Sequence[Run], heading: str) -> Iterator[TableColumn]:
     groups = shifts_groups(runs, means)[:MOST_SETS]
     for number, group in enumerate(groups, 1):
         about = means[group[0]].mean_of
-        sets = listed(list(about.sets), _NAMED) if about is not None else ""
+        sets = joined(list(about.sets), _NAMED) if about is not None else ""
         of_sets = f"{heading}: {sets}" if len(groups) > 1 else heading
         id = "mean_shift" if number == 1 else f"mean_shift_{number}"
         yield _column(id, of_sets, runs, group, lambda n: means[n].figure)
@@ -316,7 +316,7 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
 
 
 def _over(decision: Decision) -> str:
-    """Returns what the leads are of."""
+    """Returns the evidence that the leads rest on, in words."""
     if decision.evidence == "labels":
         return f"by labels of {decision.target}, on these {decision.pictures:,} pictures"
     if decision.evidence == "pictures":

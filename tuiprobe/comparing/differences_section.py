@@ -19,7 +19,7 @@ from tuiprobe.comparing.indicator import (
 from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
-from tuiprobe.plaintext import count_of, listed
+from tuiprobe.plaintext import count_of, joined
 from tuiprobe.probes.content import bullets, heading, prose, table
 from tuiprobe.results import Estimate, Figure, is_known
 from tuiprobe.results.figures import BY_RANK, LABELLED
@@ -188,8 +188,8 @@ def overlap_line(overlap: Overlap, first: str, second: str) -> Text:
     if overlap.not_comparable:
         return (*text, f": {overlap.not_comparable.why}")
     only = ((second, overlap.second_only), (first, overlap.first_only))
-    text += [f": shared {listed(overlap.shared, MOST_NAMES) or 'none'}"]
-    text += [f"; only in {name} {listed(members, MOST_NAMES) or 'none'}" for name, members in only]
+    text += [f": shared {joined(overlap.shared, MOST_NAMES) or 'none'}"]
+    text += [f"; only in {name} {joined(members, MOST_NAMES) or 'none'}" for name, members in only]
     if overlap.by_chance is not None:
         text += [f"; {len(overlap.shared)} shared, by chance ", overlap.by_chance]
         text += ["; Jaccard ", overlap.jaccard]
@@ -251,7 +251,7 @@ def _content(result: Correlations) -> Iterator[SectionContent]:
         left_out[run.reason].append(run.run)
     if left_out:
         yield bullets(
-            f"left out, {reason}: {listed(names, OPEN)}" for reason, names in left_out.items()
+            f"left out, {reason}: {joined(names, OPEN)}" for reason, names in left_out.items()
         )
 
 
@@ -259,7 +259,7 @@ def _outcomes(runs: Iterable[CorrelatedRun]) -> str:
     by_outcome = defaultdict(list)
     for run in runs:
         by_outcome[run.outcome or "unknown"].append(f"{run.run} ({run.training})")
-    each = "; ".join(f"{outcome} in {listed(names, OPEN)}" for outcome, names in by_outcome.items())
+    each = "; ".join(f"{outcome} in {joined(names, OPEN)}" for outcome, names in by_outcome.items())
     return (
         f"Outcome: {each}. In the paper only robust zero-shot CLIPs had outlier channels; that "
         "is evidence, not proof."

@@ -17,7 +17,7 @@ from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import MeasuredSet, other_pictures, pairing_of
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.doubt import Doubt, ordered
 from tuiprobe.run.head_file import class_name, read_head
@@ -41,7 +41,7 @@ def equal_answers(runs: Sequence[Run]) -> Iterator[Doubt]:
             noted |= {first, *equal}
             names = [runs[index].report.model.name for index in (first, *equal)]
             count = _shared(run, runs[equal[0]], answers[first], answers[equal[0]])
-            text = f"all answers equal, on {count:,} pictures: {listed(names, _NAMED)}"
+            text = f"all answers equal, on {count:,} pictures: {joined(names, _NAMED)}"
             yield Doubt(id="equal-answers", sentence=text, figures={"pictures": count})
 
 
@@ -99,13 +99,13 @@ def decision_doubts(
         answered: The labelled pictures on which they are compared.
     """
     target = labels.status.target if isinstance(labels, LabelEvidence) else None
-    own = [
+    by_model = [
         (doubt, run.report.model.name)
         for run in runs
         for doubt in run.report.doubts
         if doubt.data != target  # the labels of all runs say more
     ]
-    for doubt in _of_models(own, len(runs)):
+    for doubt in _of_models(by_model, len(runs)):
         about = doubt.data in ("", *sets)
         yield doubt.model_copy(update={"withholds": doubt.withholds and about})
     equal = [*equal_answers(runs)]
@@ -131,7 +131,7 @@ def _of_models(doubts: Iterable[tuple[Doubt, str]], everybody: int) -> Iterator[
     for doubt, name in doubts:
         models.setdefault(doubt.sentence, (doubt, []))[1].append(name)
     for sentence, (doubt, names) in models.items():
-        about = "" if len(names) == everybody else f"{listed(names, NAMED)}: "
+        about = "" if len(names) == everybody else f"{joined(names, NAMED)}: "
         yield doubt.model_copy(update={"sentence": about + sentence})
 
 
@@ -143,10 +143,12 @@ def _labels_of_a_model(answered: AnsweredPictures, runs: Sequence[Run]) -> Itera
         every_answer,
     )
 
-    own = [row for row, widening in enumerate(answered.widening) if widening == 1]  # not fitted
-    if not own:
+    unfitted = [
+        row for row, widening in enumerate(answered.widening) if widening == 1
+    ]  # not fitted
+    if not unfitted:
         return
-    runs, right = [runs[row] for row in own], answered.right[own]
+    runs, right = [runs[row] for row in unfitted], answered.right[unfitted]
     names = [run.report.model.name for run in runs]
     models, n = right.shape
     wrong = np.repeat(np.arange(1, models + 1)[:, None], n, axis=1)
@@ -183,8 +185,8 @@ def gate_doubts(
     shared = sorted(_sets_of(gate, pair[0].report) & _sets_of(gate, pair[1].report))
     if not unpaired and (other := other_pictures(*pair, shared)):
         text = (
-            f"{names[1]} and {names[0]} cannot be compared on {listed([*other], NAMED)} "
-            f"({listed(sorted({of.reason for of in other.values()}))}): measure the same pictures, "
+            f"{names[1]} and {names[0]} cannot be compared on {joined([*other], NAMED)} "
+            f"({joined(sorted({of.reason for of in other.values()}))}): measure the same pictures, "
             "or add --unpaired if this is intended"
         )
         doubts.append(Doubt(id="other-pictures", sentence=text, withholds=True))

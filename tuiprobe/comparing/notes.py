@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.runs import Run
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.probes import LABELS
 from tuiprobe.results import NotRun, Report, is_known
 from tuiprobe.results.accuracy import MOST_RIGHT, among_few, if_same_mix
@@ -76,7 +76,7 @@ def by_models(notes: Iterable[tuple[str, Report]], everybody: int) -> Iterator[s
     for note, report in notes:
         models.setdefault(note, []).append(report.model.name)
     for note, names in models.items():
-        yield note if len(names) == everybody else f"{listed(names, NAMED)}: {note}"
+        yield note if len(names) == everybody else f"{joined(names, NAMED)}: {note}"
 
 
 def subject_notes(reports: Iterable[Report]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tuiprobe.comparing.inference import Pairing
 from tuiprobe.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.plaintext import listed, plain
+from tuiprobe.plaintext import joined, plain
 from tuiprobe.results import Frozen, NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import sets_in_question
 from tuiprobe.results.base import Count
@@ -209,7 +209,7 @@ def other_pictures(one: Run, other: Run, names: Collection[str]) -> dict[str, No
 
 
 def pairing_of(first: Run, second: Run) -> Pairing:
-    """Returns what two runs know of single images, with the rows of those that both hold."""
+    """Returns the values per image of two runs, with the rows of the images that both hold."""
     rows = {}
     for name in sorted(first.images.keys() & second.images.keys()):
         if first.images[name].differs_from(second.images[name]):
@@ -233,7 +233,7 @@ def _matched(first: MeasuredSet, other: MeasuredSet) -> SharedRows | NotRun:
     Raises:
         DamagedFileError: If a file of a run is missing or damaged.
     """
-    one, two = _listed(first), _listed(other)
+    one, two = _pictures_of(first), _pictures_of(other)
     keys: tuple[Sequence[str], Sequence[str]]
     by: MatchedBy = "contents"
     if one.is_stored != two.is_stored:
@@ -255,7 +255,7 @@ def _matched(first: MeasuredSet, other: MeasuredSet) -> SharedRows | NotRun:
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _Pictures:
     """What a run directory says of the pictures of a set, in the order of their values.
 
     Attributes:
@@ -277,13 +277,13 @@ class _Listed:
     planned: int
 
 
-def _listed(of: MeasuredSet) -> _Listed:
+def _pictures_of(of: MeasuredSet) -> _Pictures:
     file = of.run.directory.results_file
-    return _read_listed(of.run.directory.path, of.name, file.changed(), of.values.ids.tobytes())
+    return _read_pictures(of.run.directory.path, of.name, file.changed(), of.values.ids.tobytes())
 
 
 @lru_cache(maxsize=64)
-def _read_listed(run: Path, name: str, changed: int, ids: bytes) -> _Listed:
+def _read_pictures(run: Path, name: str, changed: int, ids: bytes) -> _Pictures:
     """Reads what a run says of samples; `changed` is another value whenever that may be."""
     directory = RunDir(run)
     record = read_plan(directory).set_named(name)
@@ -295,7 +295,7 @@ def _read_listed(run: Path, name: str, changed: int, ids: bytes) -> _Listed:
     for digest in (digests[i] for i in numbers if digests):
         copies[digest] += 1
         contents.append(f"{digest} {copies[digest]}")
-    return _Listed(
+    return _Pictures(
         rows=tuple(map(str, numbers)),
         names=names,
         contents=tuple(contents),
@@ -360,16 +360,16 @@ def _reason(run: Run, reference: Run, sets: Sequence[str]) -> tuple[Reason, str]
     data = {data.name: data for data in run.report.data}
     targets = {data.name for data in reference.report.data if data.target}
     if missing := [name for name in sets if name not in data]:
-        return "no such set", f"did not measure {listed(missing, _MOST_SETS)}"
+        return "no such set", f"did not measure {joined(missing, _MOST_SETS)}"
     unlabelled = [name for name in sets if not data[name].labelled and name not in targets]
     if unlabelled:
-        return "no labels", f"no labels in {listed(unlabelled, _MOST_SETS)}"
+        return "no labels", f"no labels in {joined(unlabelled, _MOST_SETS)}"
     differ = {name: why for name in sets if (why := _differ(run, reference, name)) is not None}
     if labels := [name for name, why in differ.items() if why == OTHER_LABELS]:
-        return "other labels", f"other labels in {listed(labels, _MOST_SETS)}"
+        return "other labels", f"other labels in {joined(labels, _MOST_SETS)}"
     if differ:
-        return "other pictures", f"other pictures in {listed(list(differ), _MOST_SETS)}"
-    return "no accuracy", f"no accuracy on {listed(list(sets), _MOST_SETS) or 'labelled sets'}"
+        return "other pictures", f"other pictures in {joined(list(differ), _MOST_SETS)}"
+    return "no accuracy", f"no accuracy on {joined(list(sets), _MOST_SETS) or 'labelled sets'}"
 
 
 def _differ(run: Run, reference: Run, name: str) -> NotRun | None:
@@ -386,4 +386,4 @@ def in_words(models: Sequence[NotCompared], most: int) -> str:
     names: dict[str, list[str]] = {}
     for model in models:
         names.setdefault(model.words, []).append(model.model)
-    return ", ".join(f"{listed(of, most)} ({words})" for words, of in names.items())
+    return ", ".join(f"{joined(of, most)} ({words})" for words, of in names.items())

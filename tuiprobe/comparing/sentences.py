@@ -16,7 +16,7 @@ from tuiprobe.comparing.notes import NAMED
 from tuiprobe.comparing.orders import FEWEST_PICTURES, costs_known
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.contest import MARGIN_POINTS
-from tuiprobe.plaintext import count_of, listed
+from tuiprobe.plaintext import count_of, joined
 from tuiprobe.results import Figure, is_known
 
 RISK: Final = "risk at most 5 %"
@@ -63,7 +63,7 @@ def _undecided(decision: Decision) -> str:
     if decision.evidence == "none":
         return "Undecided: nothing that was measured orders these models."
     undecided = [row for row in models if row.standing == "undecided"]
-    text = f"Undecided between {listed([row.model for row in undecided], NAMED)} on {by(decision)}"
+    text = f"Undecided between {joined([row.model for row in undecided], NAMED)} on {by(decision)}"
     if decision.evidence != "pictures":
         return f"{text}."
     text += _fitted(decision)
@@ -112,7 +112,7 @@ def _rounded(count: int) -> int:
 
 
 def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
-    """Returns what labels decide: their verdict is a test at any time, and no range of a lead."""
+    """Returns the verdict of labels: a test that is valid at any time, not a range of a lead."""
     pictures = f"these {decision.pictures:,} pictures"
     if decision.verdict == "equal":
         return (

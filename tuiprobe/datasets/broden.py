@@ -86,7 +86,7 @@ class Broden(ListedImages):
         return replace(
             content,
             stamp=_joined(content.stamp, [file.stamp for file in maps]),
-            beside=tuple(file.data for file in maps if isinstance(file.data, bytes)),
+            label_maps=tuple(file.data for file in maps if isinstance(file.data, bytes)),
         )
 
     def _maps(self, sample: Sample) -> list[Path]:

@@ -36,7 +36,7 @@ class Content:
     Attributes:
         data: The encoded bytes; pixels if the data set holds no encoded image.
         stamp: Stamp of the file, taken after the last byte was read.
-        beside: Further files of the image, such as concept maps.
+        label_maps: Further files of the image, such as concept maps.
         decode: Decodes the bytes to an RGB image.
         prepared: The float32 tensor `[3, H, W]` that goes to the encoder, if the data set gives
             preprocessed ones; None to preprocess the image.
@@ -44,7 +44,7 @@ class Content:
 
     data: bytes | Image
     stamp: Stamp
-    beside: tuple[bytes, ...] = ()
+    label_maps: tuple[bytes, ...] = ()
     decode: Callable[[bytes], Image] = _decode
     prepared: Any = None
 
@@ -55,7 +55,7 @@ class Content:
         else:
             digest = hashlib.sha256(f"{self.data.mode} {self.data.size} ".encode())
             digest.update(self.data.tobytes())
-        for content in self.beside:
+        for content in self.label_maps:
             digest.update(hashlib.sha256(content).digest())
         return digest.digest()
 

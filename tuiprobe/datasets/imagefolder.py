@@ -77,7 +77,7 @@ class ImageFolder(ImageFiles):
         if not self._paths:
             content = "it is empty"
             if self.ignored:
-                content = f"only files with other extensions: {_listed(self.ignored)}"
+                content = f"only files with other extensions: {_counted_names(self.ignored)}"
             raise DataError(f"imagefolder: no image below {root} ({content})")
 
     @property
@@ -138,7 +138,7 @@ class ImageFolder(ImageFiles):
                 f"labels are not used: {encodable(flat[0])}{more} beside the class folders"
             )
         if self.ignored:
-            notes.append(f"files left out, no image extension: {_listed(self.ignored)}")
+            notes.append(f"files left out, no image extension: {_counted_names(self.ignored)}")
         return tuple(notes)
 
     def _walk(self) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"imagefolder: cannot list {error.filename}: {error.strerror}") from error
 
 
-def _listed(counts: Counter[str]) -> str:
+def _counted_names(counts: Counter[str]) -> str:
     most = ", ".join(f"{count} {encodable(name)}" for name, count in counts.most_common(5))
     return most + (", …" if len(counts) > 5 else "")
 

@@ -126,7 +126,7 @@ def tested_parts(parts: Sequence[str]) -> list[bool] | None:
 
 
 def parts_note(name: str, tested: Sequence[bool] | None) -> list[str]:
-    """Returns what the parts of the data are used for; nothing where there are none."""
+    """Returns how the parts of the data are used, in words; nothing without parts."""
     if tested is None:
         return []
     n = sum(tested)
@@ -285,7 +285,7 @@ class InputTable:
         return value
 
     def not_used(self, used: Sequence[str | None], *, empty: int = 0, others: int = 0) -> NotUsed:
-        """Returns what is not used.
+        """Returns the columns and rows that are not used.
 
         Args:
             used: Names of the columns that are; an index is nothing to use.

@@ -49,7 +49,7 @@ class Listing:
     used: tuple[str | None, ...]
 
     def remarks(self, others: int = 0) -> list[str]:
-        """Returns what of the table is not used, in words.
+        """Returns the columns and rows that are not used, in words.
 
         Args:
             others: Rows of other pictures.

@@ -133,13 +133,13 @@ class PythonImages:
         if not self._labelled:
             return None
         indices = range(len(self.items))
-        listed, unread = labels_of(self.items), set[int]()
-        if listed is None or any(
-            _label(listed[i]) != _label(self._label_at(i, listed[i])) for i in (0, indices[-1])
+        found, unread = labels_of(self.items), set[int]()
+        if found is None or any(
+            _label(found[i]) != _label(self._label_at(i, found[i])) for i in (0, indices[-1])
         ):
-            listed = [self._label_at(i, _UNREAD) for i in indices]  # reads every image once
-            unread = {i for i in indices if listed[i] is _UNREAD}
-        labels = [None if i in unread else _label(listed[i]) for i in indices]
+            found = [self._label_at(i, _UNREAD) for i in indices]  # reads every image once
+            unread = {i for i in indices if found[i] is _UNREAD}
+        labels = [None if i in unread else _label(found[i]) for i in indices]
         known = [label for label in labels if label is not None]
         if known and len(known) < len(labels) - len(unread):
             index = next(i for i in indices if labels[i] is None and i not in unread)
@@ -149,7 +149,7 @@ class PythonImages:
         if NO_LABEL in labels:
             index = labels.index(NO_LABEL)
             raise DataError(
-                f"{self._nth(index)} has the label {_described(listed[index])}: give the number of "
+                f"{self._nth(index)} has the label {_described(found[index])}: give the number of "
                 "its class, from 0, or its name"
             )
         return labels if known else None

@@ -165,10 +165,10 @@ def files_below(url: str) -> dict[str, tuple[int, str]]:
         import fsspec.core
 
         root = fsspec.core.url_to_fs(url)[1].rstrip("/")
-        listed = files.find(root, detail=True)
+        found = files.find(root, detail=True)
         return {
             name.removeprefix(root).lstrip("/"): (int(info["size"]), _stamp_of_remote(info))
-            for name, info in listed.items()
+            for name, info in found.items()
         }
 
 

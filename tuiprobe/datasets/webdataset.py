@@ -57,7 +57,7 @@ class WebDataset:
             shard = "/".join(part[shared:])
             self._images += [(f"{shard}/{m.name}", source, m) for m in index.members]
         if not self._images:
-            content = f"only {_listed(self._left_out)}" if self._left_out else "empty"
+            content = f"only {_counted_names(self._left_out)}" if self._left_out else "empty"
             raise DataError(f"webdataset: no image in {pattern} ({content})")
         self.as_numbered = [path for path, _, _ in self._images]
         self._images.sort(key=lambda image: os.fsencode(image[0]))
@@ -85,7 +85,7 @@ class WebDataset:
             notes.append(f"labels are not used: {missing} images have no class")
         odd = {n: c for n, c in self._left_out.items() if n not in ("folders", "other files")}
         if odd:
-            notes.append(f"members left out: {_listed(odd)}")
+            notes.append(f"members left out: {_counted_names(odd)}")
         if self._unended:
             notes.append(f"{self._unended} shards lack tar's end mark: they may be cut short")
         return tuple(notes)
@@ -191,7 +191,7 @@ def _shared(several: Sequence[Sequence[str]]) -> int:
     return count
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _counted_names(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 

@@ -32,7 +32,7 @@ from tuiprobe.models.checks.trial import (
     made_images,
     worth_timing,
 )
-from tuiprobe.plaintext import listed, plain
+from tuiprobe.plaintext import joined, plain
 from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import TYPES, Check
@@ -179,7 +179,7 @@ def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
             name="class folders",
             status="warn",
             detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
-            fix=f"if {listed(list(map(plain, deeper)), 3)} are the classes, give that folder",
+            fix=f"if {joined(list(map(plain, deeper)), 3)} are the classes, give that folder",
             cause="labels",
             data=name,
         )
@@ -246,7 +246,7 @@ def _by_position(classes: Sequence[str], choice: HeadChoice, answers: NDArray[np
     ]
     if not others or len(others) == len(known):
         return ""
-    return f"{len(others):,} of {len(known):,} classes by their place alone: {listed(others, 5)}"
+    return f"{len(others):,} of {len(known):,} classes by their place alone: {joined(others, 5)}"
 
 
 def _names_of_others(plan: Plan, choice: HeadChoice, classes: Sequence[str]) -> bool:

@@ -348,7 +348,7 @@ def _earlier(request: RunRequest) -> RunDir | None:
 
 
 def _types(request: RunRequest) -> str:
-    """Returns what the latest run of the same encoder found about types."""
+    """Returns the findings about types of the latest run of the same encoder."""
     of_encoder = attrgetter("model", "checkpoint", "dtype")
     runs = recorded_runs(request.runs, lambda run: run.preflight_file)
     for run, before in islice(runs, _LATEST):

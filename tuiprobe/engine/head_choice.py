@@ -37,7 +37,7 @@ from tuiprobe.models.checks.data_checks import check_labels
 from tuiprobe.models.heads import Head, head_from_file
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.prompt_heads import TextTower, read_templates
-from tuiprobe.plaintext import listed, plain
+from tuiprobe.plaintext import joined, plain
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import HeadKind, head_kind
 from tuiprobe.spec import RunSpec
@@ -59,7 +59,7 @@ class HeadChoice:
         assumed: Whether rows without names are assumed to be in label order because their number
             is that of the labels.
         logit_scale: As of a `Head`, for `zero-shot`.
-        logit_bias: Likewise.
+        logit_bias: As of a `Head`, for `zero-shot`.
         note: Why the head is not the model's own; empty where that is plain.
     """
 
@@ -117,7 +117,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         _refuse_misread(spec, suite, given, len(given), f"--classes holds {len(given):,} names")
     bare = encoder.text is None and spec.head is None
     head = encoder.head() if bare else None
-    head = head and _of_own_classes(head, encoder, labels, given)
+    head = head and _with_numbers(head, encoder, labels, given)
     kind = head_kind(
         spec.head,
         spec.model,
@@ -163,7 +163,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     return _classifier(spec, encoder, head, suite, written)
 
 
-def _of_own_classes(
+def _with_numbers(
     head: Head, encoder: Encoder, labels: Sequence[str], given: Sequence[str]
 ) -> Head:
     """Returns a head of 1,000 rows of a user's file with numbers, where its classes are others.
@@ -367,7 +367,7 @@ def _refuse_origins(
 
     Of folders, whose numbers are all classes of a set, any without 0 do. Other labels are of a
     sample of images, which may hold no image of the first class: they do if they are exactly 1 to
-    K - 1 of K classes. A set after a first one that counts from 0 counts likewise.
+    K - 1 of K classes. If the first set counts from 0, so do later ones.
     """
     for number, (name, dataset) in enumerate(suite.sets.items()):
         used = [] if name in suite.targets else _used_numbers(dataset)
@@ -404,7 +404,7 @@ def _refuse_levels(dataset: Dataset, names: Sequence[str]) -> None:
         folder = plain(dataset.classes[0])
         raise DataError(
             f"{plain(dataset.source)} holds one folder, {folder}, and the classes are below it "
-            f"({listed(list(map(plain, deeper)), 3)}): give {folder} in place of it"
+            f"({joined(list(map(plain, deeper)), 3)}): give {folder} in place of it"
         )
 
 
@@ -485,10 +485,10 @@ def unmatched(suite: Suite, choice: HeadChoice, rows: Sequence[str], name: str) 
     inner = match_classes(deeper_folders(dataset), rows)
     below = [inner.classes[i] for i, index in enumerate(inner.known) if index is not None]
     if below:
-        remedy = f"the folders below them are ({listed(below, 5)}): move these up"
+        remedy = f"the folders below them are ({joined(below, 5)}): move these up"
     else:
         remedy = "fit a head to them by --head probe"
-    names = listed([plain(name[:80]) for name in dataset.classes], 5)
+    names = joined([plain(name[:80]) for name in dataset.classes], 5)
     reason = f"no class of {name} ({names}) is a class of the head ({rows[0]}, …)"
     return NotRun(reason=reason, remedy=remedy)
 

@@ -27,7 +27,7 @@ from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import CheckedArrays
 from tuiprobe.run.counting import ShardId
 from tuiprobe.run.records import PlanRecord, ShardFile, read_plan, read_shard
-from tuiprobe.run.samples import listed_samples
+from tuiprobe.run.samples import samples_of_lines
 from tuiprobe.run.status import Event, Listener
 
 _READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
@@ -216,7 +216,7 @@ def refuse_other_images(plan: Plan) -> None:
     try:
         if directory.read_key() in (None, plan.key):
             return
-        listed = listed_samples(directory)
+        records_by_set = samples_of_lines(directory)
         digests = {
             record.name: read_shard(directory, record.name, 0, record.key).digests()
             for record in read_plan(directory).sets
@@ -225,7 +225,7 @@ def refuse_other_images(plan: Plan) -> None:
     except DamagedFileError:
         return
     for name, dataset in plan.suite.sets.items():
-        records = listed.get(name, {})
+        records = records_by_set.get(name, {})
         samples = {i: dataset.samples[i] for i in plan.stamps[name]}
         if [(record.id, record.path, record.label) for record in records.values()] != [
             (i, encodable(sample.path), sample.label) for i, sample in samples.items()
@@ -243,12 +243,12 @@ def _recorded(plan: Plan) -> tuple[dict[str, dict[int, Stamp]], PlanRecord | Non
     """Returns the recorded stamps of the sets whose source is unchanged, and the recorded plan."""
     try:
         before = read_plan(plan.directory)
-        listed = listed_samples(plan.directory)
+        records_by_set = samples_of_lines(plan.directory)
     except DamagedFileError:
         return {}, None  # no record: compare the contents
     sources = {record.name: record.source for record in before.sets}
     return {
-        name: {i: Stamp(record.size, record.changed) for i, record in listed.get(name, {}).items()}
+        name: {i: Stamp(of.size, of.changed) for i, of in records_by_set.get(name, {}).items()}
         for name, dataset in plan.suite.sets.items()
         if sources.get(name) == dataset.source
     }, before

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.results.doubt import Doubt
 
 MOST_SHARED: Final = 0.01
@@ -75,7 +75,7 @@ def shared_content(sets: Sequence[Contents]) -> Iterator[Doubt]:
         if not len(shared):
             continue
         n, share = len(of.digests), len(shared) / len(of.digests)
-        named = listed([of.path(row) for row in shared[:NAMED].tolist()], NAMED)
+        named = joined([of.path(row) for row in shared[:NAMED].tolist()], NAMED)
         yield Doubt(
             id="same-content",
             data=of.name,

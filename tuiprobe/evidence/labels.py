@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv
 
 from tuiprobe.numbers import interval, number
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.proportions import wilson_bounds
 
@@ -286,6 +286,6 @@ def one_answer(
     yield Doubt(
         id="one-answer",
         data=data,
-        sentence=f"all {n:,} images of {data} get one answer, {listed([name])}: {why}",
+        sentence=f"all {n:,} images of {data} get one answer, {joined([name])}: {why}",
         figures={"pictures": n},
     )

@@ -151,7 +151,7 @@ class Certificate(Survey):
         ]
         self.start = self._start()
         self._wrong = np.zeros(pool.pictures)
-        self._listed = np.zeros(pool.pictures, dtype=bool)
+        self._known = np.zeros(pool.pictures, dtype=bool)
         self._bets: list[PrefixBet] | None = None
 
     def _start(self) -> int | None:
@@ -181,7 +181,7 @@ class Certificate(Survey):
             self._settle(picture, 1.0)
 
     def _settle(self, picture: int, wrong: float) -> None:
-        self._wrong[picture], self._listed[picture], self._bets = wrong, True, None
+        self._wrong[picture], self._known[picture], self._bets = wrong, True, None
 
     @property
     def bets(self) -> list[PrefixBet]:
@@ -191,10 +191,10 @@ class Certificate(Survey):
         return self._bets
 
     def _bet(self, prefix: Prefix) -> PrefixBet:
-        listed, needed = self._listed[prefix.walk], prefix.limit + 1
-        labelled = int(np.count_nonzero(listed))
+        known, needed = self._known[prefix.walk], prefix.limit + 1
+        labelled = int(np.count_nonzero(known))
         wrong = float(self._wrong[prefix.walk].sum())
-        settled = prefix.size if labelled == prefix.size else int(listed.argmin())
+        settled = prefix.size if labelled == prefix.size else int(known.argmin())
         x = self._wrong[prefix.walk[:settled]]
         before = np.cumsum(x) - x
         x, before = x[before < needed], before[before < needed]  # then the hypothesis is true
@@ -281,10 +281,10 @@ class Certificate(Survey):
     def _expected(self) -> Iterator[int]:
         """Yields unseen pictures of the walk, as if labels were what confidences say."""
         trial = copy(self)
-        trial._wrong, trial._listed = self._wrong.copy(), self._listed.copy()
+        trial._wrong, trial._known = self._wrong.copy(), self._known.copy()
         while (index := trial.open) is not None and not trial.bets[index].refuted:
             walk = trial.prefixes[index].walk
-            picture = int(walk[trial._listed[walk].argmin()])
+            picture = int(walk[trial._known[walk].argmin()])
             yield picture
             trial._settle(picture, 1 - float(self.pool.confidences[0, picture]))
 
@@ -318,7 +318,7 @@ class Certificate(Survey):
         return None
 
     def _outlook(self) -> tuple[Outlook, tuple[int, int] | None]:
-        """Returns what more labels can do, and roughly how many the next 5 % of pictures take."""
+        """Returns whether more labels can certify more, and roughly how many the next 5 % take."""
         index = self.open
         if index is None:
             return "impossible" if self.start is None else "complete", None
@@ -327,7 +327,7 @@ class Certificate(Survey):
         if index + 1 == len(self.prefixes):
             return "open", None
         prefix, bet = self.prefixes[index + 1], self.bets[index + 1]
-        labelled = prefix.walk[self._listed[prefix.walk]]
+        labelled = prefix.walk[self._known[prefix.walk]]
         expected = float((1 - self.pool.confidences[0, labelled]).sum())
         r, e = prefix.guess * (bet.wrong + 2) / (expected + 2), self.tolerated
         bets = _BETS[:, 0]
@@ -337,7 +337,7 @@ class Certificate(Survey):
         left = 0.0 if bet.refuted else max(bet.stake, 0.0)
         steps = 0 if bet.proven else ceil((self.needed - left) / growth)
         among = prefix.walk[: max(bet.settled + steps, 0)]
-        least = max(int(np.count_nonzero(~self._listed[among])), 1)
+        least = max(int(np.count_nonzero(~self._known[among])), 1)
         return "open", (least, min(3 * least, self.pool.pictures - len(self.labels)))
 
 
@@ -407,7 +407,7 @@ def certificate_of(matched: Matched, tolerated: float, questions: int) -> Certif
 
 
 def promise(state: CertificateStatus, pictures: int) -> str:
-    """Returns what is certified, as a sentence.
+    """Returns the certified share of the pictures, as a sentence.
 
     Args:
         state: The certificate.

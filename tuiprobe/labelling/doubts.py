@@ -31,7 +31,7 @@ from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.matching import UNREADABLE_PICTURE, Matched
 from tuiprobe.labelling.session import Labelling
 from tuiprobe.labelling.survey import NOT_SURE
-from tuiprobe.plaintext import listed, plain
+from tuiprobe.plaintext import joined, plain
 from tuiprobe.results.doubt import Doubt, ordered, stopping
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import class_name, read_head
@@ -90,7 +90,7 @@ def _same_answers(labelling: Labelling) -> Iterator[Doubt]:
         for doubt in one_answer(of.target, of.answers, None, of.classes, CHECK_HEAD):
             models.setdefault(doubt.sentence, (doubt, []))[1].append(name)
     for sentence, (doubt, names) in models.items():
-        about = "" if len(names) == len(matched.candidates) else f"{listed(names)}: "
+        about = "" if len(names) == len(matched.candidates) else f"{joined(names)}: "
         yield doubt.model_copy(update={"sentence": about + sentence})
 
 

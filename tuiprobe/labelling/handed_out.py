@@ -22,7 +22,7 @@ from tuiprobe.labelling.doubts import refuse_doubted
 from tuiprobe.labelling.label_log import UNSURE
 from tuiprobe.labelling.matching import Matched
 from tuiprobe.labelling.session import Labelling
-from tuiprobe.plaintext import count_of, csv_cell, listed, path_key, plain
+from tuiprobe.plaintext import count_of, csv_cell, joined, path_key, plain
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.sample import Sample
@@ -171,8 +171,8 @@ def import_answers(
                     f"{row.where} says {row.label}, but an earlier label says {labels[index]}"
                 )
         indices.append(index)
-    listed_rows = [(index, row.label) for index, row in zip(indices, rows, strict=True)]
-    refuse_doubted(labelling, path, listed_rows, trust)
+    table_rows = [(index, row.label) for index, row in zip(indices, rows, strict=True)]
+    refuse_doubted(labelling, path, table_rows, trust)
     last = max((n for n, row in enumerate(rows) if row.label), default=-1)
     new = repeated = skipped = unsure = 0
     for index, row in zip(indices[: last + 1], rows, strict=False):
@@ -198,7 +198,7 @@ def _read_answers(matched: Matched, path: Path) -> tuple[list[_Answer], NotUsed]
     table = read_table(path)
     column = label_column(table, "class")
     if column is None:
-        known = listed([plain(name[:80]) for name in table.header], 8)
+        known = joined([plain(name[:80]) for name in table.header], 8)
         raise DataError(f"{path}: no column class holds the labels; it has {known}")
     names = (table.find("sha256"), table.find(*PATH_COLUMNS), column)
     if names[:2] == (None, None):
@@ -351,8 +351,8 @@ def _labels_of_table(labelling: Labelling, path: Path, trust: Collection[str]) -
             if (before := labels.setdefault(row.digest, row.label)) != row.label:
                 raise UsageError(f"{row.where} says {row.label}, but an earlier line says {before}")
     of_pool = [row for row in known if row.digest in matched.index_of]
-    listed_rows = [(matched.index_of[row.digest], row.label) for row in of_pool]
-    refuse_doubted(labelling, path, listed_rows, trust)
+    table_rows = [(matched.index_of[row.digest], row.label) for row in of_pool]
+    refuse_doubted(labelling, path, table_rows, trust)
     empty = sum(not row.label for row in known)
     words = replace(not_used, empty=empty, others=len(others)).in_words()
     if others:

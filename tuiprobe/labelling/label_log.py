@@ -276,7 +276,7 @@ class LabelFiles:
         return self._question_file().pools
 
     def certificates(self) -> tuple[CertificateQuestions, ...]:
-        """Returns the certificates asked for, likewise."""
+        """Returns the certificates asked for, one per set of pictures; none without a file."""
         return self._question_file().certificates
 
     def _question_file(self) -> QuestionFile:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.labelling.label_log import UNSURE, label_targets
-from tuiprobe.plaintext import listed, plain
+from tuiprobe.plaintext import joined, plain
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.content import ColumnOf, prose, table
 from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, is_known
@@ -226,7 +226,7 @@ def _labelled_sets(
                 )
             )
     reasons = (
-        f"labels of {listed(names)} do not count: {message}" for message, names in faults.items()
+        f"labels of {joined(names)} do not count: {message}" for message, names in faults.items()
     )
     return tuple(sets), tuple(reasons), tuple(doubts)
 

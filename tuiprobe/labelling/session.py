@@ -266,9 +266,10 @@ class Labelling:
 
     def _ranges(self) -> list[SampledRange]:
         """Returns the range of each candidate by the samples that count; see `accuracies`."""
-        own, by_first, first = self.survey.sampled_ranges(), dict[str, SampledRange](), self._first
+        sampled_here, first = self.survey.sampled_ranges(), self._first
+        by_first: dict[str, SampledRange] = {}
         if first is not None:
-            known = own if first is self else first.survey.sampled_ranges()
+            known = sampled_here if first is self else first.survey.sampled_ranges()
             by_first = dict(zip(first.matched.answers_digests, known, strict=True))
 
         def evidence(sampled: SampledRange) -> tuple[bool, int, float]:
@@ -277,7 +278,7 @@ class Labelling:
 
         ranges = []
         digests = self.matched.answers_digests
-        for sampled, digest, survey in zip(own, digests, self.by_candidate, strict=True):
+        for sampled, digest, survey in zip(sampled_here, digests, self.by_candidate, strict=True):
             (estimate,) = survey.sampled_ranges()
             best = max(by_first.get(digest, estimate), estimate, key=evidence)
             ranges.append(best if evidence(best)[0] else max(best, sampled, key=evidence))

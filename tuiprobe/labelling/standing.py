@@ -15,7 +15,7 @@ from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
 from tuiprobe.numbers import MISSING, ends, interval
-from tuiprobe.plaintext import count_of, listed
+from tuiprobe.plaintext import count_of, joined
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
 from tuiprobe.probes.content import ColumnOf, bullets, heading, prose, table
 from tuiprobe.results.doubt import Doubt, ordered, stopping
@@ -170,7 +170,7 @@ class LabelStatus:
             names: Whether models are named, rather than A, B and C.
         """
         if stops := stopping(self.doubts):
-            ids = listed([*dict.fromkeys(doubt.id for doubt in stops)])
+            ids = joined([*dict.fromkeys(doubt.id for doubt in stops)])
             return f"withheld by doubts about the labels ({ids})"
         if self.unattended is not None:
             return promise(self.unattended, self.pictures)
@@ -277,7 +277,7 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
 
 
 def _certified(certificate: Certificate | None, withheld: bool) -> CertificateStatus | None:
-    """Returns what is certified: nothing, where doubts withhold it."""
+    """Returns the certified share; nothing if doubts withhold it."""
     if certificate is None:
         return None
     state = certificate.state
@@ -386,7 +386,7 @@ def _history(state: LabelStatus) -> Iterator[str]:
         models = [state.candidates[n].model for n in decision.dropped if n not in dropped]
         words = state.words(decision.verdict, decision.winner, names=True)
         if models and decision.verdict == verdict:
-            words = f"{listed(models)} {'is' if len(models) == 1 else 'are'} not the best"
+            words = f"{joined(models)} {'is' if len(models) == 1 else 'are'} not the best"
         yield f"after {count_of(decision.labels, 'label')}: {words}"
         verdict, dropped = decision.verdict, set(decision.dropped)
 

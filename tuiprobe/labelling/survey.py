@@ -274,7 +274,7 @@ class Survey:
         return samples
 
     def _before_gap(self, sequence: Ints) -> Ints:
-        """Returns what precedes the first unlabelled picture; with that one if it was skipped."""
+        """Returns the pictures up to the first unlabelled one, which is in it if it was skipped."""
         gaps = np.flatnonzero(self._waiting[sequence])
         end = int(gaps[0]) if len(gaps) else len(sequence)
         skipped = len(gaps) > 0 and int(sequence[end]) in self.skipped

@@ -102,7 +102,7 @@ def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tenso
         source: Its name in messages.
         h: Representations `[n, width]`; they tell whether a ReLU before the layer would matter.
     """
-    head = with_names(classifier_head(layer), file.beside, source)
+    head = with_names(classifier_head(layer), file.metadata, source)
     if not file.behind:
         return head
     matters = bool((h < 0).any())
@@ -122,12 +122,12 @@ def _ambiguous(layer: str, source: str) -> WeightsError:
     )
 
 
-def with_names(head: Head, beside: Mapping[str, object], source: str) -> Head:
+def with_names(head: Head, metadata: Mapping[str, object], source: str) -> Head:
     """Returns a head with the names of its rows that values beside its weights give, if any.
 
     The arguments are those of `class_names`.
     """
-    names, names_from = class_names(beside, len(head.classes), source)
+    names, names_from = class_names(metadata, len(head.classes), source)
     return replace(head, classes=names, names_from=names_from) if names else head
 
 
@@ -163,7 +163,7 @@ def joined_classifier(layers: Sequence[nn.Module], width: int) -> nn.Linear | No
 
 
 def _logits(layer: nn.Module, vectors: Tensor) -> Tensor:
-    """Returns what a layer in float64 makes of vectors, which a convolution takes as maps."""
+    """Applies a layer in float64 to vectors `[n, C]`; a convolution takes them as 1 x 1 maps."""
     layer = copy.deepcopy(layer).double()
     pointwise = any(isinstance(part, nn.Conv2d) for part in layer.modules())
     logits: Tensor = layer(vectors[:, :, None, None] if pointwise else vectors)
@@ -237,14 +237,14 @@ def head_from_file(path: Path, *, width: int) -> Head:
         weight,
         bias,
         tuple(map(str, range(count))),
-        normalize=scale is not None or state.beside.get("normalize") is True,
-        regression=state.beside.get("regression") is True,
+        normalize=scale is not None or state.metadata.get("normalize") is True,
+        regression=state.metadata.get("regression") is True,
         source=source,
         logit_scale=scale,
         logit_bias=shift or 0.0,
         fitted_to=None if fitted is None else fitted.to(torch.uint8).numpy(),
     )
-    return with_names(head, state.beside, str(path))
+    return with_names(head, state.metadata, str(path))
 
 
 def _name_of_weight(state: Checkpoint, path: Path) -> str:
@@ -304,7 +304,7 @@ def _arrays(path: Path) -> Checkpoint:
         if array.dtype.name in _NUMBERS
     }
     texts = {name: array.tolist() for name, array in arrays.items() if array.dtype.kind == "U"}
-    return Checkpoint(tensors, beside=texts)
+    return Checkpoint(tensors, metadata=texts)
 
 
 _NUMBERS = ("float16", "float32", "float64", "int32", "int64")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from tuiprobe.numbers import number
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.results import Figure, is_known
 from tuiprobe.results.section import (
     AnsweredImage,
@@ -63,10 +63,10 @@ def table(
         rows: One value per column.
         title: The line above it.
         subjects: For each row what it is about and names; empty without.
-        shown: See `tuiprobe.results.section.Table`.
-        folded: Likewise.
-        reading: Likewise.
-        file: Likewise.
+        shown: As `folded`, `reading` and `file` an attribute of `tuiprobe.results.section.Table`.
+        folded: See there.
+        reading: See there.
+        file: See there.
     """
     return Table(
         id=id,
@@ -147,4 +147,4 @@ def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
     'channels 0, 1, 2, 3 and 5 more'
     """
     noun = "channel" if len(channels) < 2 else "channels"
-    return f"{noun} {listed([str(channel) for channel in channels], most)}"
+    return f"{noun} {joined([str(channel) for channel in channels], most)}"

@@ -243,7 +243,7 @@ def newcombe(first: tuple[int, int], second: tuple[int, int], reach: float = 1.0
 
     Args:
         first: Hits and images, at least one image.
-        second: Likewise.
+        second: Hits and images, at least one image.
         reach: That of the first, as for `wilson_bounds`.
 
     >>> change = newcombe((56, 70), (48, 80))

@@ -181,9 +181,9 @@ def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
         None,
     )
     others = [(name, table) for name, table in files if table is not small]
-    listed = [f"`tables/{name}.csv` ({len(table.rows):,})" for name, table in others]
-    if listed:
-        lines.append(f"- Rows in full: {', '.join(listed)}.")
+    links = [f"`tables/{name}.csv` ({len(table.rows):,})" for name, table in others]
+    if links:
+        lines.append(f"- Rows in full: {', '.join(links)}.")
     return [*lines, "", *(_table(small) if small is not None else [])]
 
 
@@ -230,8 +230,8 @@ def _content(piece: SectionContent) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return []
-    listed = table.rows[: MARKDOWN_ROWS if table.shown is None else table.shown]
-    rows = cells_of(listed, table.columns)
+    shown_rows = table.rows[: MARKDOWN_ROWS if table.shown is None else table.shown]
+    rows = cells_of(shown_rows, table.columns)
     lines = [_line(table.title), ""] if table.title else []
     header = [markdown_cell(column.title) for column in table.columns]
     lines += markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows])

@@ -216,7 +216,7 @@ def only_in_a_file(table: Table) -> bool:
     return table.file and table.shown is None and len(table.rows) > LISTED_ROWS
 
 
-def rows_listed(table: Table) -> int:
+def shown_rows(table: Table) -> int:
     """Returns the rows of a table that a page lists: as many as it asks for, if a file has all."""
     return min(table.shown or LISTED_ROWS, LISTED_ROWS) if table.file else LISTED_ROWS
 
@@ -295,7 +295,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "image_name": image_name,
     "legend": legend,
     "plot": plot,
-    "rows_listed": rows_listed,
+    "shown_rows": shown_rows,
     "shortened": shortened,
     "sort_key": _sort_key,
     "table_name": _table_name,

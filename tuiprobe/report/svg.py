@@ -75,8 +75,8 @@ def svg(chart: Chart) -> str:
         root = _root(chart, f"0 0 {WIDTH} {height}")
         _text(root, _cut(chart.title, 92), _LEFT, 18, "title")
         _plot(root, chart)
-        listed = [series for series in reversed(chart.back_to_front()) if not series.labelled]
-        for i, series in enumerate(listed):
+        in_legend = [series for series in reversed(chart.back_to_front()) if not series.labelled]
+        for i, series in enumerate(in_legend):
             y = _TOP + 8 + 18 * i
             _swatch(root, series, _LEGEND, y)
             _text(root, _cut(series.name, _LETTERS), _LEGEND + 24, y)

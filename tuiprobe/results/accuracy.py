@@ -217,7 +217,7 @@ def at_most(most_right: float) -> str:
 
 
 def if_same_mix(most_right: float) -> str:
-    """Returns what a bound by the mix of classes says, as a part of a sentence.
+    """Describes a bound by the mix of classes, as a part of a sentence.
 
     >>> if_same_mix(0.301)
     'at most 31 % if its classes are as frequent as in distribution'

@@ -390,7 +390,7 @@ class BaselineLine(Frozen):
     Attributes:
         set: The set whose mean is x.
         slope: Of the fit in logit space.
-        intercept: Likewise.
+        intercept: The intercept.
         covariance: Variance of the slope, covariance, variance of the intercept.
     """
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tuiprobe import limits
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def named_ranks(numbers: Sequence[int]) -> str:
     'ranks 0, 1, 2, 3, 4, 5, 6, 7 and 32 more'
     """
     noun = "rank" if len(numbers) < 2 else "ranks"
-    return f"{noun} {listed([str(number) for number in numbers], _NAMED)}"
+    return f"{noun} {joined([str(number) for number in numbers], _NAMED)}"
 
 
 @lru_cache(maxsize=_CACHED)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import flush_folder, unless_damaged, writing
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 from tuiprobe.run.directory import BEFORE_THE_KEY, RunDir
 from tuiprobe.run.locks import holds
 
@@ -98,7 +98,7 @@ def left_files_line(path: Path, names: Sequence[str]) -> str:
     >>> left_files_line(Path("runs/a"), ["notes.txt", "photos"])
     'not deleted in runs/a, because they are no part of the run: notes.txt and photos'
     """
-    return f"not deleted in {path}, because they are no part of the run: {listed(names, _NAMED)}"
+    return f"not deleted in {path}, because they are no part of the run: {joined(names, _NAMED)}"
 
 
 def _delete(run: RunDir) -> list[str]:

@@ -32,7 +32,7 @@ _NOT_RUN = "not_run"
 """Metadata key of why there is no head, a `NotRun` as JSON."""
 
 _UNMATCHED = "unmatched/"
-"""Prefix of metadata keys of why no row of the head fits a labelled set, likewise."""
+"""Prefix of metadata keys of why no row of the head fits a labelled set."""
 
 _SHIFT_HEADS = "own_names/"
 _SHIFT_HEADS_NOT_RUN = "own_names_not_run/"

@@ -18,7 +18,7 @@ from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.figures import LISTED
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
-from tuiprobe.run.naming import NamedRun, listed_names
+from tuiprobe.run.naming import NamedRun, names_of_runs
 from tuiprobe.run.records import read_spec
 from tuiprobe.run.view import RunView
 from tuiprobe.spec import RunSpec
@@ -47,10 +47,10 @@ def list_runs(
         name = path.name if path == root else path.relative_to(root).as_posix()
         views.append(replace(view, name=name))
     runs = [NamedRun.read(view.summary.model, RunDir(view.path)) for view in views]
-    names = listed_names(runs)
+    names = names_of_runs(runs)
     views = [replace(view, short_name=name) for view, name in zip(views, names, strict=True)]
-    listed = [view for view in views if matches(view, words)]
-    return sorted(listed, key=lambda view: (-view.changed, view.name))
+    matching = [view for view in views if matches(view, words)]
+    return sorted(matching, key=lambda view: (-view.changed, view.name))
 
 
 def matches(view: RunView, words: Sequence[str]) -> bool:

@@ -70,7 +70,7 @@ def distinct_names(runs: Sequence[NamedRun]) -> list[str]:
     return names
 
 
-def listed_names(runs: Sequence[NamedRun]) -> list[str]:
+def names_of_runs(runs: Sequence[NamedRun]) -> list[str]:
     """Returns names for a list of runs: directories that users named, and `distinct_names`."""
     return [
         name if _BY_CONTENT.search(run.directory.path.name) else run.directory.path.name
@@ -91,7 +91,7 @@ class _Word(NamedTuple):
 
 
 _Aspect = Callable[[Sequence[NamedRun]], list[str]]
-"""Returns what runs are in one aspect, in words; one that differs has another word."""
+"""Describes one aspect of runs in words: two runs that differ in it have different words."""
 
 
 def _equal(texts: Sequence[str], indices: Iterable[int]) -> list[list[int]]:

@@ -175,7 +175,7 @@ def read_per_image(directory: RunDir) -> ImageValues:
     if not exists_in_run(file):
         return {}
     checked, images = CheckedArrays.of_run(directory, file), {}
-    for name, listed in below(checked.metadata, _LISTED).items():
+    for name, digest_of_list in below(checked.metadata, _LISTED).items():
         ids = checked.shaped(f"{name}/ids", "i8", None)
         if ids.size and (ids[0] < 0 or not (np.diff(ids) > 0).all()):
             raise checked.damaged(f"{name}/ids are not ascending ids")
@@ -185,7 +185,7 @@ def read_per_image(directory: RunDir) -> ImageValues:
             if f"{name}/{kind}" in checked.arrays
         }
         images[name] = SetValues(
-            samples=listed,
+            samples=digest_of_list,
             contents=checked.metadata.get(_CONTENTS + name, ""),
             ids=ids,
             values=values,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionError, flag
-from tuiprobe.plaintext import count_of, listed, matches
+from tuiprobe.plaintext import count_of, joined, matches
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many
 from tuiprobe.results.subject import NO_REPRESENTATION, head_kind, long_head
@@ -238,7 +238,7 @@ def chosen_layers(available: Sequence[str], patterns: Sequence[str]) -> list[str
     """
     for pattern in patterns:
         if not any(matches(name, pattern) for name in available):
-            some = f": {listed(available, _NAMED_LAYERS)}" if available else ""
+            some = f": {joined(available, _NAMED_LAYERS)}" if available else ""
             cause = f"{pattern} matches none of {len(available)} layers{some}"
             raise OptionError("layers", cause, f"--layers {cause}")
     return [n for n in available if any(matches(n, pattern) for pattern in patterns)]
@@ -397,7 +397,7 @@ def _layers_line(preview: Preview) -> str:
     inner = preview.taps[1:]
     if not inner:
         return "none: only the representation is measured"
-    return f"✓ {len(inner):,}: {listed(inner, _NAMED_LAYERS)}"
+    return f"✓ {len(inner):,}: {joined(inner, _NAMED_LAYERS)}"
 
 
 def directory_line(directory: PlannedDirectory, images: int) -> str:
@@ -412,7 +412,7 @@ def directory_line(directory: PlannedDirectory, images: int) -> str:
         "replaced": "everything is measured; the results are replaced",
         "deleted": "an earlier attempt is deleted",
     }[directory.state]
-    names = listed([flag(name) for name in directory.replaced])
+    names = joined([flag(name) for name in directory.replaced])
     return f"{directory.path}: {outcome}" + (f" (another {names})" if names else "")
 
 

@@ -97,7 +97,7 @@ class Summary(Frozen):
         planned: Images to measure, over all sets.
         outcome: Outcome on outlier features.
         kurtosis: Kurtosis of the final representation on the first set.
-        persistence: Persistence, likewise.
+        persistence: Persistence of the final representation on the first set.
         target: Accuracy on the user's pictures by the best evidence.
         accuracy: Top-1 accuracy on the first set.
         shifts: Mean top-1 accuracy over the shifted sets.

@@ -20,7 +20,8 @@ from tuiprobe.run.manifest import read_named
 from tuiprobe.run.records import read_plan
 
 _MOST_NAME_BYTES = 4096
-_COLUMNS = {"labels", "label_rows", "answer_rows"}
+_FIELDS = ("label", "label_row", "answer_row")
+"""Fields of samples that are shown; in the file there is an array of each, as `labels`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,11 @@ class ShownSamples(Mapping[int, SampleRecord]):
         if row not in self:
             raise KeyError(row)
         path = self._names.get(row) or row_name(row)
-        fields = {"label": None} | {name: of.get(row) for name, of in self._fields.items()}
-        return SampleRecord(id=int(row), set=self._name, path=path, **fields)
+        columns = (self._fields.get(name, {}) for name in _FIELDS)
+        label, label_row, answer_row = (column.get(row) for column in columns)
+        return SampleRecord(
+            int(row), self._name, path, label, label_row=label_row, answer_row=answer_row
+        )
 
     def __contains__(self, row: object) -> bool:
         return isinstance(row, int) and 0 <= row < self._rows
@@ -144,9 +148,10 @@ def read_shown_samples(directory: RunDir, name: str, rows: int) -> ShownSamples:
     ids, names, fields = shown.tolist(), dict[int, str](), dict[str, dict[int, int]]()
     if "names" in checked.arrays:
         names = dict(zip(ids, _texts(checked, len(ids)), strict=True))
-    for column in checked.arrays.keys() & _COLUMNS:
-        values = checked.counts(column, "i8", len(ids)).tolist()
-        fields[column.removesuffix("s")] = dict(zip(ids, values, strict=True))
+    for field in _FIELDS:
+        if f"{field}s" in checked.arrays:
+            values = checked.counts(f"{field}s", "i8", len(ids)).tolist()
+            fields[field] = dict(zip(ids, values, strict=True))
     return ShownSamples(name, rows, names, fields)
 
 
@@ -165,7 +170,7 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     Samples that lie together in files have no lines: their sets are made from `plan.json` and the
     file of the names that are shown.
     """
-    samples = listed_samples(directory)
+    samples = samples_of_lines(directory)
     for record in read_plan(directory).sets if directory.plan_file.exists() else ():
         samples.setdefault(record.name, {})
         if record.files:
@@ -173,7 +178,7 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     return samples
 
 
-def listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+def samples_of_lines(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     """Returns the samples that have a line in `samples.jsonl`; errors as for `read_plan`."""
     file = directory.samples_file
     samples: dict[str, dict[int, SampleRecord]] = {}

@@ -94,7 +94,7 @@ class LiveTap(_Part):
     Attributes:
         kurtosis: Mean kurtosis over images; None before two images.
         low: Lower end of its 95 % interval; None if `kurtosis` is.
-        high: Upper end of that interval, likewise.
+        high: Upper end of that interval; None if `kurtosis` is.
         n: Number of images.
         scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
             is too small for heights.
@@ -219,7 +219,7 @@ class Status(_Part):
         host: Name of its host.
         world: Number of ranks of the command.
         begun: When this attempt began, in seconds since the epoch by the rank's own clock.
-        time: When this was written, likewise.
+        time: When this was written, in seconds since the epoch by the same clock.
         phase: What it does, or how it ended.
         message: The sentence of the phase; of a failure, the reason.
         stopped: Whether it was asked to stop; results of a part may follow.

@@ -29,7 +29,7 @@ from tuiprobe.run.manifest import (
     refuse_unfinished,
 )
 from tuiprobe.run.records import SetRecord, read_measured, read_plan, read_shard, saved_by_watch
-from tuiprobe.run.samples import listed_samples
+from tuiprobe.run.samples import samples_of_lines
 
 FileState = Literal[
     "whole", "not named", "not covered", "unfinished", "missing", "damaged", "cannot be read"
@@ -134,7 +134,7 @@ def _content(run: RunDir, entry: Entry) -> str:
         run.refuse_other_key(entry, report.key)
         return "partial" if report.partial else ""
     if entry.name == "samples.jsonl":
-        count = sum(map(len, listed_samples(run).values()))
+        count = sum(map(len, samples_of_lines(run).values()))
         return f"{count:,} images" if count else ""
     if entry.name == "plan.json":
         read_plan(run)

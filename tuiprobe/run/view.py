@@ -69,7 +69,7 @@ class RankView:
         runs: Whether its process runs: on this host by its lock, on another one by its status,
             which changes. Clocks of other hosts do not matter.
         taps: Figures and channels by set and tap, the last that it wrote; empty for a list.
-        ends: Images at both ends of the leading channels, by set and channel, likewise.
+        ends: Images at both ends of the leading channels, by set and channel; empty for a list.
     """
 
     number: int

@@ -36,7 +36,7 @@ class Moments:
         skewness: float64 [C], m3 / m2^1.5.
         kurtosis: float64 [C], Pearson's: m4 / m2^2, 3 for a Gaussian.
         min: float64 [C], over the finite values.
-        max: float64 [C], likewise.
+        max: float64 [C], over the finite values.
         nonfinite: int64 [C], NaN and infinities; these are in no other figure.
     """
 
@@ -56,8 +56,8 @@ class TopK:
 
     Attributes:
         values: float32 [C, k]; NaN where fewer than k images were seen.
-        sample_ids: int64 [C, k]; -1 likewise.
-        positions: int32 [C, k], index of the position within its image; -1 likewise.
+        sample_ids: int64 [C, k]; -1 where `values` is NaN.
+        positions: int32 [C, k], index of the position within its image; -1 where `values` is NaN.
     """
 
     values: Float32

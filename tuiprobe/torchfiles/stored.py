@@ -46,7 +46,7 @@ class StoredTensor:
     Attributes:
         negative: Whether the values are those of the data with the other sign: torch saves a view
             such as `x.conj().imag` as its data and a mark.
-        conjugate: Whether the values are the conjugates of the data, likewise.
+        conjugate: Whether the values are the conjugates of the data, by such a mark.
     """
 
     storage: Storage

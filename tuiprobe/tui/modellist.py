@@ -81,7 +81,7 @@ def counts(matching: int, total: int, marked: int) -> str:
     file = published_models.current_file()
     versions = published_models.generated_with(file)
     libraries = " and ".join(f"{library} {version}" for library, version in versions.items())
-    day = published_models.listed_on(file)
+    day = published_models.list_date(file)
     parts = [f"{marked} marked"] if marked else []
     parts += [f"{matching:,} shown"] if matching < total else []
     parts.append(f"{total:,} models of {libraries}" + (f", list of {day}" if day else ""))

@@ -225,7 +225,7 @@ class WatchOptions:
         every: Of how many calls of the model one is measured; None for 1, or 10 of many layers.
         k: Images kept per channel and end.
         batch_dim: Dimension of the batch in tokens.
-        channel_dim: Dimension of the channels where a module does not fix it; None likewise.
+        channel_dim: Dimension of the channels where a module does not fix it.
 
     Raises:
         UsageError: If one is out of its range.

@@ -220,8 +220,8 @@ def open_parquet(path: Path, column: str | None = None) -> Matrix:
         sizes = [opened.metadata.row_group(g).num_rows for g in groups]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         batch_rows = _batch_rows(path, opened, columns)
-        listed = _is_list(schema.field(columns[0]).type)
-        width = _width(opened, columns[0], batch_rows) if listed else len(columns)
+        is_list = _is_list(schema.field(columns[0]).type)
+        width = _width(opened, columns[0], batch_rows) if is_list else len(columns)
     rows, channels = refuse_shape(path, (int(starts[-1]), width))
     return ParquetMatrix(path, stamp, "parquet", dtype, rows, channels, columns, starts, batch_rows)
 

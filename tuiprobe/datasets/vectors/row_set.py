@@ -91,14 +91,14 @@ def named_by(files: Sequence[Path]) -> tuple[Path, ...]:
         return tuple(files)
     folder = files[0].parent.parent / "metadata"
     numbers = [file.stem.rpartition("_")[2] for file in files]
-    beside = tuple(folder / f"metadata_{number}.parquet" for number in numbers)
-    missing = next((file for file in beside if not file.exists()), None)
+    metadata_files = tuple(folder / f"metadata_{number}.parquet" for number in numbers)
+    missing = next((file for file in metadata_files if not file.exists()), None)
     if missing is not None:
         raise UsageError(
             f"--id-column names rows by a column of Parquet; {files[0].name} has none, nor is "
             f"there {missing}"
         )
-    return beside
+    return metadata_files
 
 
 def numeric(path: Path) -> list[tuple[int, int, str]]:

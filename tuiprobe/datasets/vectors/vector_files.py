@@ -170,17 +170,17 @@ def _refuse_type(name: str, dtype: str) -> str:
 def _chosen(path: Path, names: Iterable[str], member: str | None, kind: str) -> str:
     """Returns the name of the array to read: the one asked for, or the only one."""
     known = list(names)
-    listed = first_names(known)
+    shown = first_names(known)
     if not known:
         raise DataError(f"{path} is empty: it holds no {kind}")
     if member is None:
         if len(known) > 1:
             raise DataError(
-                f"{path} holds several {kind}s ({listed}); name one as {path.name}::{known[0][:80]}"
+                f"{path} holds several {kind}s ({shown}); name one as {path.name}::{known[0][:80]}"
             )
         return known[0]
     if member not in known:
-        raise DataError(f"{path} holds no {kind} {member!r}; it holds {listed}")
+        raise DataError(f"{path} holds no {kind} {member!r}; it holds {shown}")
     return member
 
 

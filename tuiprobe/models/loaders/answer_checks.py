@@ -150,8 +150,8 @@ def refuse_other_order(source: object, dataset: Dataset) -> None:
     Raises:
         DataError: If that order differs; names the first picture.
     """
-    listed = getattr(dataset, "as_numbered", None)
-    for sample, other in zip(dataset.samples, listed or (), strict=False):
+    numbered_paths = getattr(dataset, "as_numbered", None)
+    for sample, other in zip(dataset.samples, numbered_paths or (), strict=False):
         if sample.path != other:
             raise DataError(
                 f"{source}: id {sample.id} is {plain(sample.path)} in the order of paths, and "

@@ -252,14 +252,14 @@ class AnswerTable:
         return np.log(np.maximum(shares, _LEAST)).astype(np.float32)
 
     def not_used(self, sets: Collection[str]) -> NotUsed:
-        """Returns what of the table is not used in a run of these sets.
+        """Returns the columns and rows that a run of these sets does not use.
 
         `second` and further columns that name pictures are what programs write beside answers.
         """
-        beside = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
+        never_counted = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
         others = [name for name in self.column("set") if name and name not in sets]
         empty = 0 if self.probabilities else self.answers.count("")
-        used = (*beside, self.answered_by, *self.probabilities)
+        used = (*never_counted, self.answered_by, *self.probabilities)
         return self.table.not_used(used, empty=empty, others=len(others))
 
     def notes(self, classes: Sequence[str], sets: Collection[str]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Checkpoint(StateDict):
         tensors: The tensors.
         entries: Entries of the file that hold weights, the one that was read first; empty where
             there are not several.
-        beside: Entries that are no weights, as data; see `unwrap`.
+        metadata: Entries that are no weights, as data; see `unwrap`.
         behind: Classifier that follows a layer without weights, which the file does not tell: a
             dropout, or a function.
     """
@@ -47,17 +47,17 @@ class Checkpoint(StateDict):
         self,
         tensors: StateDict,
         entries: tuple[str, ...] = (),
-        beside: Mapping[str, object] | None = None,
+        metadata: Mapping[str, object] | None = None,
         behind: str = "",
     ) -> None:
         super().__init__(tensors)
         self.behind = behind
         self.entries = entries
-        self.beside = dict(beside or {})
+        self.metadata = dict(metadata or {})
 
     def with_tensors(self, tensors: StateDict) -> Checkpoint:
         """Returns the checkpoint with other tensors, such as under other names."""
-        return Checkpoint(tensors, self.entries, self.beside, self.behind)
+        return Checkpoint(tensors, self.entries, self.metadata, self.behind)
 
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
@@ -85,10 +85,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 (header,) = struct.unpack("<Q", file.read(8))
                 if header > ARRAY_HEADER_BYTES:
                     raise ValueError(f"its header claims {header:,} bytes")
-                return Checkpoint(without_prefix(load_file(path)), beside=_metadata(path))
+                return Checkpoint(without_prefix(load_file(path)), metadata=_metadata(path))
             opened = open_torch_file(file)
-            stored, entries, beside = unwrap(opened.content, path)
-            return Checkpoint(without_prefix(opened.tensors(stored)), entries, beside)
+            stored, entries, metadata = unwrap(opened.content, path)
+            return Checkpoint(without_prefix(opened.tensors(stored)), entries, metadata)
     except WeightsError:
         raise
     except FileNotFoundError as error:
@@ -234,7 +234,7 @@ _REMEDIES = (
 
 
 def _remedy(state: StateDict, source: str) -> str:
-    """Returns what to do about weights that do not fit."""
+    """Returns the remedy for weights that do not fit."""
     if re.search(r"-\d+-of-\d+\.", source):
         return "It is one of several shards: save all weights in one file"
     for pattern, remedy in _REMEDIES:
@@ -316,8 +316,8 @@ def part_for(
             "(py:FILE.py:NAME)"
         )
     part = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
-    beside = dict.fromkeys(name.partition(".")[0] for name in outside)
-    return part, (start, *beside) if beside else ()
+    others = dict.fromkeys(name.partition(".")[0] for name in outside)
+    return part, (start, *others) if others else ()
 
 
 def converts(tensor: Tensor, dtype: torch.dtype) -> bool:

@@ -362,7 +362,7 @@ def _classifier(
 
 
 def _said_of(module: nn.Module) -> dict[str, object]:
-    """Returns what a module says of itself: its attributes, and the configuration of libraries."""
+    """Returns the attributes of a module, and the configuration that libraries attach to it."""
     config = getattr(module, "config", None)
     labels = {"id2label": getattr(config, "id2label", None)}  # of transformers
     return {**vars(module), "config": config if isinstance(config, Mapping) else labels}

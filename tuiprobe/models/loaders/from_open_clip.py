@@ -91,7 +91,7 @@ def _load_weights(
 ) -> tuple[WeightsInfo, int]:
     """Loads the weights of both towers, or those of the visual one where there are no others.
 
-    Returns what they are, and the number of towers.
+    Returns their kind, and the number of towers.
     """
     if file is None:
         return weights_info(model, "untrained", "random initialisation, seed 0"), 2

@@ -106,7 +106,7 @@ def load(request: ModelRequest) -> Encoder:
     if not name.located:
         _check_name(name, random=request.checkpoint is None and not request.untrained)
     model, weights, file = _model(request, name)
-    file.beside.setdefault("label_names", model.pretrained_cfg.get("label_names"))
+    file.metadata.setdefault("label_names", model.pretrained_cfg.get("label_names"))
     preprocess, preprocessing = _preprocessing(name, model, published=request.checkpoint is None)
     changed = _pool(model, name)
     model.eval()

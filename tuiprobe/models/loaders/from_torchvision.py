@@ -33,7 +33,7 @@ from tuiprobe.models.loaders.published_weights import (
     sha256,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.plaintext import listed
+from tuiprobe.plaintext import joined
 
 _NORMALISES = ("googlenet", "inception_v3")
 """Architectures that may normalise their input once more, which no state dict says.
@@ -171,7 +171,7 @@ def _options(architecture: str, entry: Any, file: Checkpoint | None) -> tuple[di
     options = {"init_weights": False, "aux_logits": False, "transform_input": True}
     if file is None:
         return options, ""
-    said = file.beside.get("transform_input")
+    said = file.metadata.get("transform_input")
     if isinstance(said, bool):  # TorchScript
         return options | {"transform_input": said}, ""
     return options, (
@@ -216,7 +216,7 @@ def _preprocessing(
         source = f"preprocessing assumed: {source}, crop {side}"
         others = {e.name: e.transforms() for e in entries if e is not entry}
         different = [n for n, t in others.items() if repr(t) != repr(transform)]
-        source += f"; that of {listed(different, 3)} differs" if different else ""
+        source += f"; that of {joined(different, 3)} differs" if different else ""
     info = PreprocessingInfo(
         size=(side, side),
         mean=tuple(transform.mean),

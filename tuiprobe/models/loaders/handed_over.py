@@ -53,7 +53,7 @@ def _holds(folder: Path, name: str) -> bool:
 
 
 def step_for(path: Path) -> str:
-    """Returns what a path is and what to do with it; empty where it may hold weights."""
+    """Explains a path that holds no weights, and what to do; empty if it may hold some."""
     if path.suffix.lower() in _FORMATS:
         return f"{path} is {_FORMATS[path.suffix.lower()]}{_NETWORK}"
     for name, what in _FOLDERS:
@@ -63,7 +63,7 @@ def step_for(path: Path) -> str:
 
 
 def step_for_pickle(reason: str) -> str:
-    """Returns what a pickle holds that is not opened, and how to save its numbers.
+    """Explains a pickle that is not opened, and how to save its numbers.
 
     Args:
         reason: Why it is not opened, which names a class in it.

@@ -43,7 +43,7 @@ def unwrap(
         WeightsError: If there are no weights, or several sets of them.
     """
     entries: tuple[str, ...] = ()
-    beside: dict[str, object] = {}
+    metadata: dict[str, object] = {}
     for _ in range(WRAPPERS):
         if not isinstance(loaded, dict):
             break
@@ -51,7 +51,7 @@ def unwrap(
         known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
         wrapper = next((k for k in known if k in sets), next(iter(known), None))
         wrapper = wrapper or _only_wrapper(loaded, sets, path)
-        beside = {str(k): v for k, v in loaded.items() if k != wrapper} | beside
+        metadata = {str(k): v for k, v in loaded.items() if k != wrapper} | metadata
         if wrapper is None:
             break
         others = [name for name in sets if name != wrapper]
@@ -63,7 +63,7 @@ def unwrap(
             "only the state_dict"
         )
     if isinstance(loaded, Module):
-        beside = {str(k): v for k, v in loaded.attributes.items()} | beside
+        metadata = {str(k): v for k, v in loaded.attributes.items()} | metadata
         loaded = _attributes(loaded, path)
     if not isinstance(loaded, dict):
         raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
@@ -77,7 +77,7 @@ def unwrap(
     state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
     if not state:
         raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
-    return state, entries, {k: v for k, v in beside.items() if k not in state}
+    return state, entries, {k: v for k, v in metadata.items() if k not in state}
 
 
 def _holds_weights(value: object) -> bool:
@@ -135,14 +135,14 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
 
 
 def class_names(
-    beside: Mapping[str, object], rows: int, source: str
+    metadata: Mapping[str, object], rows: int, source: str
 ) -> tuple[tuple[str, ...], str]:
     """Returns the names of the rows of a classifier that values beside its weights give.
 
     Numbers are no names; ImageNet's in their order are those of prompts.
 
     Args:
-        beside: The values, such as `class_to_idx`, by name; they may be in other mappings.
+        metadata: The values, such as `class_to_idx`, by name; they may be in other mappings.
         rows: The number of rows, which the names must fit.
         source: Where the values are, for messages.
 
@@ -156,7 +156,7 @@ def class_names(
     (('bus', 'tree'), 'class_to_idx of w.pt')
     """
     found: dict[tuple[str, ...], str] = {}
-    waiting, seen = [beside], set[int]()
+    waiting, seen = [metadata], set[int]()
     while waiting:
         values = waiting.pop()
         nested = [v for v in values.values() if isinstance(v, Mapping) and id(v) not in seen]

@@ -48,8 +48,8 @@ class Ablation(Frozen):
         difference: After minus before, paired over the images.
         random_difference: Change of accuracy without as many random channels; mean and band over
             draws.
-        matched_difference: Likewise without as many other channels of nearest energy, paired.
-        directions_difference: Likewise without as many random orthonormal directions; mean and
+        matched_difference: Change without as many other channels of nearest energy, paired.
+        directions_difference: Change without as many random orthonormal directions; mean and
             band over draws.
     """
 

@@ -87,9 +87,9 @@ def _of_set(
     if fitted:
         values |= _fitted_right(run, ids, values)
     contents = run.measured.sets[features.name].contents or ""
-    listed = [samples[i] for i in ids[order].tolist()]
+    records = [samples[i] for i in ids[order].tolist()]
     return SetValues(
-        samples=list_digest(listed, contents, data.source),
+        samples=list_digest(records, contents, data.source),
         contents=contents,
         ids=ids[order],
         values={kind: array[order] for kind, array in values.items()},

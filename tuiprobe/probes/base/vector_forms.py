@@ -74,7 +74,7 @@ def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None
 
     Args:
         mean: [C], over all rows.
-        var: [C], likewise.
+        var: [C], over all rows.
         n: Number of rows in these.
         rows: [m, C], finite; a sample of them.
     """

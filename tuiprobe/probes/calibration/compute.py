@@ -46,7 +46,7 @@ class SetCalibration(Frozen):
         after: After temperature scaling: cross-fitted in distribution; on shifts at the
             in-distribution temperature.
         gap_before: Mean confidence less accuracy at the head's own scale; None without `before`.
-        gap: Likewise after temperature scaling.
+        gap: The same after temperature scaling.
         bins: What `after` rests on.
         bins_before: What `before` rests on.
     """
@@ -155,7 +155,7 @@ def probe_calibration(
     head: HeadArrays,
     sets: Sequence[SetFeatures],
     names: Sequence[str],
-    listed: Mapping[str, tuple[Int64, Mapping[int, str]]] | None = None,
+    ids_and_paths: Mapping[str, tuple[Int64, Mapping[int, str]]] | None = None,
 ) -> Calibration:
     """Computes calibration of every labelled set, and accuracy by class on every labelled shift.
 
@@ -163,7 +163,7 @@ def probe_calibration(
         head: The head.
         sets: The in-distribution set first.
         names: Class name of each row of the head.
-        listed: Sample id of each image, int64 [n], and its path, by set; none are shown without.
+        ids_and_paths: Sample id of each image, int64 [n], and its path, by set; none shown without.
 
     Raises:
         DataError: If the first set has no labels, or a label has no row of the head.
@@ -203,12 +203,12 @@ def probe_calibration(
     )
     worst = result.worst
     pictured = next((images for images in shifts if worst and images.name == worst.data), id_set)
-    if (worst is None and shifts) or pictured.name not in (listed or {}):
+    if (worst is None and shifts) or pictured.name not in (ids_and_paths or {}):
         return result
     logits = Logits(head, pictured)
     scores = logits.confidences(1.0 if isinstance(source, NotRun) else source.pooled)
     wrong = _wrong_answers(logits, scores, names, None if worst is None else worst.worst[0].name)
-    ids, paths = (listed or {})[pictured.name]
+    ids, paths = (ids_and_paths or {})[pictured.name]
     shown = tuple(
         AnsweredImage(
             sample_id=int(ids[row]),

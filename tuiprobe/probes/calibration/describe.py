@@ -52,7 +52,7 @@ class Inputs:
     head: HeadArrays
     sets: list[SetFeatures]
     names: tuple[str, ...]
-    listed: Mapping[str, tuple[Int64, Mapping[int, str]]]
+    ids_and_paths: Mapping[str, tuple[Int64, Mapping[int, str]]]
 
 
 class CalibrationOfTheHead(Probe[Inputs, Calibration]):
@@ -70,15 +70,15 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         id_set = run.head_sets[0]
         if id_set.labels is None:
             return id_set.unlabelled
-        listed = {
+        ids_and_paths = {
             images.name: (np.asarray(images.ids), run.paths(images.name))
             for images in run.head_sets
         }
-        return Inputs(run.head, run.head_sets, run.head_file.classes, listed)
+        return Inputs(run.head, run.head_sets, run.head_file.classes, ids_and_paths)
 
     def compute(self, inputs: Inputs, options: Options) -> Calibration:
         """Computes calibration errors and accuracy by class."""
-        return probe_calibration(inputs.head, inputs.sets, inputs.names, inputs.listed)
+        return probe_calibration(inputs.head, inputs.sets, inputs.names, inputs.ids_and_paths)
 
     def describe(self, result: Calibration, subject: Subject) -> Section:
         """Describes calibration of every set, then the classes that lost most."""

@@ -214,11 +214,11 @@ def _basis(
     scale = s / s.sum()
     importance = scale * cosines
     order = np.argsort(-importance, kind="stable")
-    listed = order[:LISTED_DIRECTIONS]
+    named = order[:LISTED_DIRECTIONS]
     shares = (v[list(outlying)] ** 2).sum(axis=0) if outlying else None
     figures = _concentration(importance, shares)
     gradients = [gradient for _, gradient in figures]
-    gradients += [(np.arange(s.size) == i).astype(np.float64) for i in listed]
+    gradients += [(np.arange(s.size) == i).astype(np.float64) for i in named]
     influences = _influences(features, v, scale, cosines, gradients).T
     top_share, effective_rank, on_outlier = (
         _linear(value, influence)
@@ -249,7 +249,7 @@ def _basis(
                 outlier_share=None if shares is None else float(shares[i]),
                 channels=tuple(np.argsort(-np.abs(v[:, i]), kind="stable")[:4].tolist()),
             )
-            for i, influence in zip(listed, influences[len(figures) :], strict=True)
+            for i, influence in zip(named, influences[len(figures) :], strict=True)
         ),
         curves=tuple(
             curve for images in labelled for curve in pruning_curves(parts, head, images, seed)

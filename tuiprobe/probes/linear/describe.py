@@ -94,7 +94,7 @@ class FittedHead(Probe[Inputs, Linear]):
                     ["data", *columns(LinearAccuracy, "accuracy"), ("images", "n")],
                     [[Code(code=row.data), row.accuracy, row.images] for row in result.sets],
                 ),
-                *_beside(result),
+                *_head_in_use(result),
                 *_curve(result),
             ),
         )
@@ -147,7 +147,7 @@ def _limits(result: Linear) -> Iterator[Text]:
                "since no other shows its class.",)  # fmt: skip
 
 
-def _beside(result: Linear) -> Iterator[SectionContent]:
+def _head_in_use(result: Linear) -> Iterator[SectionContent]:
     if not result.in_use:
         yield prose("Fitted head minus the head in use: ", result.difference, ".")
 

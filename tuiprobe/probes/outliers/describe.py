@@ -297,7 +297,7 @@ def _figures(finals: list[Outliers]) -> Table:
         columns.append({
             "outcome": final.outcome.value,
             "images counted": f"{n:,}, {left_out:,} degenerate left out" if left_out else n,
-            "outlier channels": _listed(final),
+            "outlier channels": _channel_numbers(final),
             "highest channel": final.highest,
             **{one.name: one.figure for one in named_figures(final) if one.id not in FILES_ONLY},
             "kurtosis expected after a random rotation": final.basis_reference,
@@ -370,16 +370,16 @@ def _images(finals: list[Outliers]) -> Iterator[SectionContent]:
             )
 
 
-def _listed(figures: RowFigures) -> Value:
+def _channel_numbers(figures: RowFigures) -> Value:
     """Returns the outlier channels as a cell of a table, or why there are no heights."""
     if isinstance(figures.heights, NotRun):
         return figures.heights
     channels = figures.outlier_channels
     if not channels:
         return "none"
-    listed = ", ".join(str(row.channel) for row in channels[:LISTED_CHANNELS])
+    of_channels = ", ".join(str(row.channel) for row in channels[:LISTED_CHANNELS])
     more = f" and {len(channels) - LISTED_CHANNELS} more" if len(channels) > LISTED_CHANNELS else ""
-    return f"{len(channels)}: {listed}{more}"
+    return f"{len(channels)}: {of_channels}{more}"
 
 
 def _layers(taps: tuple[Outliers, ...]) -> Iterator[SectionContent]:
@@ -402,7 +402,7 @@ def _layers(taps: tuple[Outliers, ...]) -> Iterator[SectionContent]:
             [Code(code=tap.data), Code(code=tap.tap),
              tap.kind if tap.tokens is None else f"{tap.kind}, {tap.tokens}", tap.channels,
              tap.kurtosis, tap.centred_kurtosis, tap.persistence.value, tap.highest,
-             tap.offset.share, _listed(tap), value_or_dash(tap.large_norm_tokens),
+             tap.offset.share, _channel_numbers(tap), value_or_dash(tap.large_norm_tokens),
              tap.outcome.value]
             for tap in taps
         ],

@@ -203,7 +203,7 @@ def _persistence(
         q: sum_nc s_nc^2.
         n: Images.
         cross_i: cross without each image or shard.
-        self_i: self likewise.
+        self_i: self without each image or shard.
         jackknife: Makes a figure of a value and of the values without each.
         least: Images that the jackknife needs.
     """

@@ -271,7 +271,7 @@ class Images:
         shifts: Its shifts; those without labels are passed over.
         targets: Sets without labels.
         names: Class name of each row of the head.
-        listed: Sample id of each image, int64 [n], and its path, by name of the target set.
+        ids_and_paths: Sample id of each image, int64 [n], and its path, by name of the target set.
         no_confidences: Why answers have no confidences, so that nothing is estimated from them.
     """
 
@@ -279,7 +279,9 @@ class Images:
     shifts: Sequence[SetFeatures]
     targets: Sequence[SetFeatures]
     names: Sequence[str] = ()
-    listed: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(default_factory=dict)
+    ids_and_paths: Mapping[str, tuple[Int64, Mapping[int, str | None]]] = field(
+        default_factory=dict
+    )
     no_confidences: NotRun | None = None
 
 
@@ -498,9 +500,9 @@ def _answers(logits: Logits, scores: Confidences, images: Images) -> dict[str, A
         "predicted": predicted,
         "head_classes": head_rows if logits.rows.size < head_rows else classes.size,
     }
-    if logits.set.name not in images.listed:
+    if logits.set.name not in images.ids_and_paths:
         return fields
-    ids, paths = images.listed[logits.set.name]
+    ids, paths = images.ids_and_paths[logits.set.name]
 
     def picture(i: int) -> AnsweredImage:
         return AnsweredImage(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from tuiprobe import numbers
-from tuiprobe.plaintext import count_of, listed
+from tuiprobe.plaintext import count_of, joined
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.image_values import NO_CONFIDENCES, has_confidence
 from tuiprobe.probes.content import answered, heading, prose, table, value_or_dash
@@ -69,11 +69,11 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             return run.head, Images(
                 id_set, shifts, run.target_sets, names, no_confidences=NO_CONFIDENCES
             )
-        listed = {
+        ids_and_paths = {
             target.name: (run.features(target.name)["ids"], run.paths(target.name))
             for target in run.target_sets
         }
-        return run.head, Images(id_set, shifts, run.target_sets, names, listed)
+        return run.head, Images(id_set, shifts, run.target_sets, names, ids_and_paths)
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""
@@ -249,7 +249,7 @@ def _carried(mix: ClassMix, data: str) -> str:
         numbers.number(sum(shares), "share", decimals=0)
         for shares in zip(*((of.answers, of.labels) for of in mix.carriers), strict=True)
     )
-    return f"{answers} of the answers on {data} are {listed(names)}, in distribution {labels}"
+    return f"{answers} of the answers on {data} are {joined(names)}, in distribution {labels}"
 
 
 def _labels(target: TargetSet) -> Value:

@@ -177,7 +177,7 @@ def _difference(source: CrossFitted, confidence: Float64) -> Figure:
 PRIOR_K: Final = 1.35
 """`k` of ATC by entropy without labelled shifts."""
 PRIOR_K_DIFFERENCE: Final = 2.0
-"""`k` of the difference of confidences, likewise."""
+"""`k` of the difference of confidences without labelled shifts."""
 PRIOR_WEIGHT: Final = 0.005
 """Weight of the prior, in squared accuracy: a shift that was predicted to lose 7 points."""
 LEAST_K: Final = 0.25

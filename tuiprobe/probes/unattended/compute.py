@@ -149,7 +149,7 @@ class Ranked:
     Attributes:
         data: Name of the set.
         column: Which confidence it is.
-        temperature: Likewise.
+        temperature: What logits were divided by for it.
         confidence: float64 [n].
         right: bool [n].
         left_out: Whether the head was fitted to these pictures, and answers each without it.

@@ -23,7 +23,7 @@ from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.datasets.load import Originals
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING, number
-from tuiprobe.plaintext import holds_all, listed
+from tuiprobe.plaintext import holds_all, joined
 from tuiprobe.report.reading import picture_file
 from tuiprobe.results.subject import Prediction
 from tuiprobe.run.directory import RunDir
@@ -145,12 +145,12 @@ class PictureSets:
         """Returns which models answer a picture with its label."""
         label = answers[0].label
         if label is None:
-            return f"{listed(self._models)} differ, no label tells who is right"
+            return f"{joined(self._models)} differ, no label tells who is right"
         pairs = zip(self._models, answers, strict=False)
         right = [model for model, one in pairs if one.answer == label]
         if len(right) == 1:
             return ONLY.format(right[0])
-        return f"{listed(right)} are right" if right else "none is right"
+        return f"{joined(right)} are right" if right else "none is right"
 
     def _picture(self, answers: Sequence[Prediction]) -> Picture:
         """Returns a picture with what each model answers on it."""
