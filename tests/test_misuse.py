@@ -53,7 +53,6 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a report that is gone": (lambda: Report.read(Path("/gone.json")), "cannot read /gone.json"),
     "a report as text": (lambda: Report.read("/gone.json"), "cannot read /gone.json"),
     "no report": (lambda: Report.read(None), "read takes the path"),
-    "a run for a report": (lambda: Report.read(Path("/")), "cannot read /results.json"),
     "no name of an encoder": (lambda: load_encoder(None), "a model is named by text"),
     "no such device": (lambda: load_encoder("mini_clip", device="tpu"), "no device 'tpu'"),
 }  # fmt: skip

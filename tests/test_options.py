@@ -228,10 +228,7 @@ def test_a_spec_of_another_version_gives_no_command() -> None:
     [
         ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
         ({"zzz": 1}, "there is no option 'zzz'; there are embeddings, target_embeddings"),
-        ({"batch_size": 0}, "--batch-size: .* at least 1 and at most 65536 .got 0."),
         ({"sample": -3}, "--sample: .* at least 1, or 0 for all .got -3."),
-        ({"threads": 100_000}, "--threads: .* at most 1024"),
-        ({"workers": 100_000}, "--workers: .* at most 1024"),
         ({"tokens": "some"}, "--tokens: .*'all', 'class' or 'mean' .got 'some'."),
         ({"layers": 3}, "--layers takes text .*, not a int"),
     ],
@@ -262,9 +259,6 @@ def test_a_removed_option_is_refused_with_what_to_do_instead(
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         (["--batch-size", "0"], "--batch-size"),
-        (["--batch-size", "x"], "--batch-size"),
-        (["--dtype", "float64"], "--dtype"),
-        (["--probe", "x"], "--probe x: write ID.KEY=VALUE"),
         (["--suite", "auto", "--data", "x"], "--suite names all sets"),
     ):
         assert app.run_cli(["--headless", *words]) == 2
@@ -321,7 +315,6 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
         (["xyz.radius=3"], "no probe with options is called 'xyz'; there are blur, count"),
         (["blur.radios=3"], "blur has no option 'radios'; did you mean radius[?]"),
         (["blur.radius=x"], "--probe blur.radius: .*number.*'x'"),
-        (["blur.radius=-1"], "--probe blur.radius: .*at least 0"),
         (["blur.edge=no"], "--probe blur.edge: .*'wrap' or 'zero'"),
         (["count.least=1"], "--probe count.least: .*at least 2"),
         (["count.name="], "--probe count.name: .*at least 1 character"),
@@ -342,8 +335,6 @@ def test_a_probes_options_go_with_the_run(monkeypatch: pytest.MonkeyPatch) -> No
     words = arguments_of(spec)
     assert words[-4:] == ["--probe", "blur.radius=2", "--probe", "count.least=3"]
     assert parsed(words) == [spec]
-    with pytest.raises(UsageError, match=r"--probe blur\.steps: "):
-        make_spec("mini_clip", "miniature", {"probe": ["blur.steps=0"]})
 
 
 def test_options_are_read_from_fields() -> None:
@@ -364,7 +355,6 @@ def test_options_are_read_from_fields() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("batch_size", "32", ""),
         ("batch_size", "65537", "give a whole number at least 1 and at most 65536"),
         ("batch_size", "None", "give a whole number"),
         ("sample", "0", ""),

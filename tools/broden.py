@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.miniature import concepts, world
-from tuiprobe.miniature.concepts import CATEGORIES
-from tuiprobe.miniature.data import image_path
+from tuiprobe.miniature import data, world
+from tuiprobe.miniature.data import CATEGORIES, image_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,15 +35,15 @@ def write_broden(root: Path, numbers: list[int]) -> None:
         pixels = world.render("concepts", index)
         Pictures.fromarray(pixels).save(root / "images" / image_path(index), compress_level=1)
         scene = world.scene("concepts", index)
-        cells = {k: str(v) for k, v in concepts.image_labels(scene).items()}
-        for category, mask in concepts.masks(scene).items():
+        cells = {k: str(v) for k, v in data.image_labels(scene).items()}
+        for category, mask in data.masks(scene).items():
             cells[category] = f"{_FOLDER}/{index:05d}_{category}.png"
             _map(mask).save(root / "images" / cells[category], compress_level=1)
-        head = [image_path(index), concepts.split(index)]
-        side = concepts.MASK_SIZE
+        head = [image_path(index), data.split(index)]
+        side = data.MASK_SIZE
         rows.append([*head, *pixels.shape[:2], side, side, *(cells[name] for name in CATEGORIES)])
     _table(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *CATEGORIES), rows)
-    _write_tables(root, concepts.pixel_shares(numbers))
+    _write_tables(root, data.pixel_shares(numbers))
 
 
 def _map(mask: NDArray[np.uint16]) -> "Image":
@@ -61,7 +60,7 @@ def _write_tables(root: Path, shares: NDArray[np.float32]) -> None:
     coverage = shares.mean(axis=0)
     labels, categories = [], []
     for category in CATEGORIES:
-        own = [c for c in concepts.CONCEPTS if c.category == category]
+        own = [c for c in data.CONCEPTS if c.category == category]
         seen = [int(frequency[c.number - 1]) for c in own]
         categories.append([category, own[0].number, own[-1].number, len(own), sum(seen)])
         coded = []

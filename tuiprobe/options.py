@@ -314,9 +314,8 @@ def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -
         name = str(first["loc"][0]) if first["loc"] else ""
         cause = first["msg"]
         if first["type"].endswith("than_equal"):
-            cause = next(field for field in options_of(kind) if field.name == name).problem(
-                str(first["input"])
-            )
+            (option,) = (field for field in options_of(kind) if field.name == name)
+            cause = option.problem(str(first["input"]))
         if odd := undecodable(str(first["input"])):
             cause = f"a name that is not UTF-8 ({odd}), and reports are; rename the file or folder"
         message = f"{called(name)}: {cause} (got {first['input']!r})"

@@ -114,13 +114,6 @@ def test_what_rests_on_a_head_is_compared_too():
     assert not tripped(parse_gate("concepts differ"), comparison)
 
 
-def test_a_figure_that_only_one_has_is_left_out():
-    full = head_report()
-    bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
-    comparison = compare(retold(full, robustness=bare), full)
-    assert "effective_robustness" not in {row.id for row in comparison.differences}
-
-
 def test_headline_figures_have_human_names():
     comparison = compare(head_report(), head_report())
     for name in ("top-1", "mean of shifts", "effective robustness", "kurtosis"):

@@ -134,8 +134,8 @@ def test_labels_join_a_flat_folder_by_path(
     command = ["--headless", "--data", str(tmp_path / "flat"), "--labels"]
     write_table(tmp_path / "l.csv", {"file": ("flat/1.png", "2.png"), "label": "01"})
     assert run_cli([*command, str(file)]) == 4
-    assert "no label of 2 of 3 images" in (err := capsys.readouterr().err)
-    assert "label RUN --answers-from l.csv" in err
+    sentence = capsys.readouterr().err.split("; ")
+    assert ("no label of 2 of 3 images" in sentence[0], "label RUN" in sentence[1]) == (True, True)
     (tmp_path / "l.txt").write_text("0\n1\n2\n")
     assert run_cli([*command, str(tmp_path / "l.txt")]) == 4
     assert "no column names the images" in capsys.readouterr().err

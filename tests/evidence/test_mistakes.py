@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow
 import pyarrow.parquet
 import pytest
 from numpy.typing import NDArray
@@ -100,9 +99,8 @@ def test_a_list_filled_one_row_off_is_refused(
     assert code == 2
     assert "--trust slip" in state["error"]
     assert not list(Path("runs").glob("labels-*.csv"))
-    code, state = decided(
-        capsys, "--answers", "todo.csv", "--trust", "slip", "--trust", "at-chance"
-    )
+    trust = ("--trust", "slip", "--trust", "at-chance")
+    code, state = decided(capsys, "--answers", "todo.csv", *trust)
     assert [doubt["trusted"] for doubt in state["doubts"] if doubt["id"] == "slip"] == [True]
     code, state = decided(capsys)  # the same labels without an overruling
     assert (code, state["verdict"], state["decision"]["verdict"]) == (1, "open", "undecided")
@@ -131,8 +129,7 @@ def test_labels_do_not_decide_between_models_that_answer_alike(
     for run in runs:
         (doubt,) = [of for of in read_report(RunDir(Path(run))).doubts if of.id == "one-answer"]
         assert (doubt.withholds, doubt.figures["pictures"]) == (False, PICTURES)
-    status = tuiprobe.certify(runs[0], 0.05)
-    assert [doubt.id for doubt in status.doubts] == ["one-answer"]
+    assert [doubt.id for doubt in tuiprobe.certify(runs[0], 0.05).doubts] == ["one-answer"]
 
 
 def test_labels_that_were_there_before_are_named(
@@ -182,8 +179,14 @@ def slipped(source: Path, to: str) -> None:
     rows = [lines[i].split(",") for i in np.random.default_rng(7).permutation(PICTURES)]
     names = [name for _, name in rows]
     names[50:200] = [*names[51:200], names[50]]
-    text = "".join(f"{path},{name}\n" for (path, _), name in zip(rows, names, strict=True))
-    Path(to).write_text(f"{head}\n{text}")
+    moved = (f"{path},{name}" for (path, _), name in zip(rows, names, strict=True))
+    Path(to).write_text("\n".join([head, *moved]))
+
+
+def run_doubts(answers: str, labels: str) -> Sequence[Doubt]:
+    return tuiprobe.probe(
+        f"answers:{answers}", "imagefolder:photos", labels=labels, output="run", threads=1
+    ).doubts
 
 
 @pytest.mark.parametrize(
@@ -193,15 +196,10 @@ def test_a_slip_in_a_table_in_another_order_than_the_pictures_is_found(
     here: Path, answers: str, labels: str, shift: int
 ) -> None:
     slipped(Path("B.csv" if answers == "moved.csv" else "truth.csv"), "moved.csv")
-    report = tuiprobe.probe(
-        f"answers:{answers}", "imagefolder:photos", labels=labels, output="run", threads=1
-    )
-    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
-    assert doubt.withholds
+    (doubt,) = [doubt for doubt in run_doubts(answers, labels) if doubt.id == "slip"]
+    assert (doubt.withholds, doubt.figures["shift"]) == (True, shift)
     assert "of moved.csv" in doubt.sentence
-    assert doubt.figures["shift"] == shift
-    assert abs(doubt.figures["first"] - 51) < 10
-    assert abs(doubt.figures["last"] - 199) < 10
+    assert [doubt.figures[end] for end in ("first", "last")] == pytest.approx([51, 199], abs=10)
 
 
 def test_a_slip_in_a_table_of_answers_is_found_by_labels(
@@ -217,10 +215,7 @@ def test_a_slip_in_a_table_of_answers_is_found_by_labels(
 def test_at_chance_names_rows_of_a_table_in_another_order(here: Path) -> None:
     head, *lines = Path("other.csv").read_text().splitlines()
     Path("other.csv").write_text("\n".join([head, *lines[::-1]]))
-    report = tuiprobe.probe(
-        "answers:B.csv", "imagefolder:photos", labels="other.csv", output="run", threads=1
-    )
-    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "at-chance"]
+    (doubt,) = [doubt for doubt in run_doubts("B.csv", "other.csv") if doubt.id == "at-chance"]
     assert "rows of other.csv may have slipped" in doubt.sentence
 
 
@@ -244,14 +239,12 @@ def copied_shift(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     suite.write_text(
         f'id = "imagefolder:{root}/imagefolder/val"\n[shifts]\nagain = "imagefolder:{root}/again"\n'
     )
-    runs = []
-    for model in ("mini_clip", "mini_supervised"):
-        output = root / model
+    runs = [root / model for model in ("mini_clip", "mini_supervised")]
+    for run in runs:
         tuiprobe.probe(
-            model, f"suite:{suite}", output=str(output), sample=0, concepts="none", threads=1,
+            run.name, f"suite:{suite}", output=str(run), sample=0, concepts="none", threads=1,
             workers=0, target=(),
         )  # fmt: skip
-        runs.append(output)
     return runs
 
 
@@ -264,7 +257,6 @@ def test_a_shift_that_is_the_in_distribution_set_decides_nothing(copied_shift: l
     decision = tuiprobe.compare(copied_shift)
     assert (decision.take, ids(decision.doubts)) == (None, ["same-content"])
     trusted = tuiprobe.compare(copied_shift, trust=["same-content"])
-    assert trusted.verdict == tuiprobe.compare(copied_shift, trust=["same-content"]).verdict
     assert trusted.doubts[0].trusted or trusted.doubts[-1].trusted
     with pytest.raises(UsageError, match="--trust"):
         tuiprobe.compare(copied_shift, trust=["nonsense"])
@@ -288,52 +280,41 @@ def test_gates_over_one_measurement_or_in_doubt_do_not_pass(
     assert run_cli(["compare", first, second, "--fail-if", "top1 < -2"]) == 2
 
 
-def test_a_lost_row_of_stored_vectors_is_found(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    truth = rng.integers(0, 5, 300)
-    vectors = (np.eye(5)[truth] * 4 + rng.normal(size=(300, 5))).astype(np.float32)
-    np.save(tmp_path / "x.npy", np.delete(vectors, 120, axis=0))
-    np.save(tmp_path / "y.npy", truth[:-1])
-    save_file({"weight": np.eye(5, dtype=np.float32)}, tmp_path / "head.safetensors")
-    report = tuiprobe.probe(
-        None, f"vectors:{tmp_path / 'x.npy'}", labels=str(tmp_path / "y.npy"),
-        head=str(tmp_path / "head.safetensors"), output=str(tmp_path / "run"), threads=1,
-    )  # fmt: skip
-    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
-    assert abs(doubt.figures["first"] - 121) < 10
-    assert doubt.withholds
-
-
-def test_a_slip_in_a_table_of_labels_by_id_of_vectors_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("id_column", [None, "id"])
+def test_a_slip_in_labels_of_stored_vectors_is_found(tmp_path: Path, id_column: str | None) -> None:
+    """A vector is lost; or rows 51 to 200 of a table in random order have slipped."""
     rng = np.random.default_rng(1)
     truth, rows = rng.integers(0, 5, 300), rng.permutation(300)
     vectors = (np.eye(5)[truth] * 4 + rng.normal(size=(300, 5))).astype(np.float32)
-    columns = {"v": vectors.tolist(), "id": [f"p{i}" for i in range(300)]}
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
-    labels = truth[rows]
-    labels[50:200] = [*labels[51:200], labels[50]]
-    lines = [f"p{i},{label}" for i, label in zip(rows, labels, strict=True)]
-    (tmp_path / "y.csv").write_text("\n".join(["id,label", *lines]))
+    data, labels, moved = tmp_path / "x.npy", tmp_path / "y.npy", truth[rows]
+    np.save(data, np.delete(vectors, 120, axis=0))
+    np.save(labels, truth[:-1])
+    if id_column:
+        data, labels = data.with_suffix(".parquet"), labels.with_suffix(".csv")
+        columns = {"v": vectors.tolist(), "id": list(map(str, range(300)))}
+        pyarrow.parquet.write_table(pyarrow.table(columns), data)
+        moved[50:200] = [*moved[51:200], moved[50]]
+        labels.write_text("id,label\n" + "".join(f"{i},{moved[n]}\n" for n, i in enumerate(rows)))
     save_file({"weight": np.eye(5, dtype=np.float32)}, tmp_path / "head.safetensors")
     report = tuiprobe.probe(
-        None, f"vectors:{tmp_path / 'x.parquet'}", labels=str(tmp_path / "y.csv"), id_column="id",
+        None, f"vectors:{data}", labels=str(labels), id_column=id_column,
         head=str(tmp_path / "head.safetensors"), output=str(tmp_path / "run"), threads=1,
     )  # fmt: skip
     (doubt,) = [doubt for doubt in report.doubts if doubt.id == "slip"]
-    assert (doubt.withholds, doubt.figures["shift"]) == (True, 1)
-    assert abs(doubt.figures["first"] - 51) < 10
+    assert doubt.figures["first"] == pytest.approx(51 if id_column else 121, abs=10)
+    assert doubt.withholds
 
 
 def test_a_head_that_was_fitted_to_these_pictures_is_in_doubt(tmp_path: Path) -> None:
     miniature.export(tmp_path, sets=("val",), layouts=("imagefolder",), images=60)
     data, heads = f"imagefolder:{tmp_path / 'imagefolder/val'}", []
     for head in ("probe", str(tmp_path / "probe/head.safetensors")):
-        output = tmp_path / Path(head).stem
-        report = tuiprobe.probe(
-            "mini_clip", data, head=head, output=str(output), concepts="none", target=(),
-            threads=1, workers=0, sample=0,
+        heads.append(
+            tuiprobe.probe(
+                "mini_clip", data, head=head, output=str(tmp_path / Path(head).stem),
+                concepts="none", target=(), threads=1, workers=0, sample=0,
+            )
         )  # fmt: skip
-        heads.append(report)
     assert [ids(report.doubts) for report in heads] == [[], ["same-content"]]
     assert "was fitted to" in heads[1].doubts[0].sentence
 

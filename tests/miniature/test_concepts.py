@@ -1,17 +1,16 @@
 import numpy as np
 
-from tuiprobe.miniature import concepts, world
-from tuiprobe.miniature.concepts import CONCEPTS
+from tuiprobe.miniature import data, world
 
-BY_NUMBER = {c.number: c for c in CONCEPTS}
+BY_NUMBER = {c.number: c for c in data.CONCEPTS}
 
 
 def test_the_labelled_object_is_in_its_mask() -> None:
     visible = 0
     for index in range(0, 4000, 50):
         name = world.CLASS_NAMES[world.label("concepts", index)]
-        number = next(c.number for c in CONCEPTS if (c.category, c.name) == ("object", name))
-        visible += bool((concepts.masks(world.scene("concepts", index))["object"] == number).any())
+        number = next(c.number for c in data.CONCEPTS if (c.category, c.name) == ("object", name))
+        visible += bool((data.masks(world.scene("concepts", index))["object"] == number).any())
     assert visible == 80
 
 
@@ -20,7 +19,7 @@ def test_masks_fit_the_pixels() -> None:
     mean: dict[str, list[np.ndarray]] = {}
     for index in range(0, 4000, 40):
         pixels = world.render("concepts", index).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-        mask = concepts.masks(world.scene("concepts", index))["color"]
+        mask = data.masks(world.scene("concepts", index))["color"]
         for number in set(np.unique(mask)) - {0}:
             mean.setdefault(BY_NUMBER[int(number)].name, []).append(pixels[mask == number].mean(0))
     color = {name: np.mean(rows, axis=0) for name, rows in mean.items()}
@@ -31,12 +30,12 @@ def test_masks_fit_the_pixels() -> None:
 
 
 def test_shares_count_the_masks_and_mark_whole_images() -> None:
-    shares = concepts.pixel_shares([5, 900])
-    assert shares.shape == (2, len(CONCEPTS))
-    mask = concepts.masks(world.scene("concepts", 900))["object"]
+    shares = data.pixel_shares([5, 900])
+    assert shares.shape == (2, len(data.CONCEPTS))
+    mask = data.masks(world.scene("concepts", 900))["object"]
     number = int(mask.max())
     assert shares[1, number - 1] == np.float32((mask == number).mean())
     for row, index in enumerate((5, 900)):
-        whole = concepts.image_labels(world.scene("concepts", index))
+        whole = data.image_labels(world.scene("concepts", index))
         assert set(whole) == {"scene", "texture"}
         assert all(shares[row, n - 1] == 1 for n in whole.values())

@@ -76,8 +76,7 @@ def test_the_title_says_untrained_and_withheld_first():
     assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
     assert report(outliers=NotRun(reason="x")).title == "open_clip:RN50-quickgelu on val"
-    unknown = report(robustness=NotRun(reason="x")).title
-    assert unknown == "open_clip:RN50-quickgelu on val: accuracy unknown"
+    assert report(robustness=NotRun(reason="x")).title.endswith(" on val: accuracy unknown")
 
 
 def test_a_part_has_its_type_and_is_the_same_after_a_round_trip():

@@ -232,7 +232,6 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(
         refused = ProcessOutput(2, why, f"error: --device {cuda}\n")
         unfit = "w.pt does not fit RN50: 3 missing"
         for trial, field, text, cause in (
-            (plain, "sample", "many", "✗ give a whole number at least 1, or 0 for all"),
             (plain, "device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
             (plain, "layers", "block*", "✗ block* matches none of 2 layers: layer1"),
             (refused, "device", "cuda", f"✗ {cuda}"),  # by the trial

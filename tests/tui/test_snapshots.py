@@ -217,7 +217,7 @@ def models(*keys: str) -> Make:
         patch.setattr(ModelsScreen, "_list_all", presets_alone)
         versions = {"open_clip": "3.3.0", "timm": "1.0.31"}
         patch.setattr("tuiprobe.catalog.published_models.generated_with", lambda file: versions)
-        patch.setattr("tuiprobe.catalog.published_models.listed_on", lambda file: "2026-11-24")
+        patch.setattr("tuiprobe.catalog.published_models.list_date", lambda file: "2026-11-24")
 
         async def act(pilot: Pilot[None]) -> None:
             await pilot.press(*keys)

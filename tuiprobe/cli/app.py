@@ -19,7 +19,6 @@ from tuiprobe import __version__
 from tuiprobe.cli import (
     compare,
     doctor,
-    fetch,
     label,
     miniature,
     models,
@@ -61,7 +60,7 @@ All options: --help-all. Documentation: https://github.com/tuiprobe/tuiprobe
 COMMANDS = (
     (models.models, "models", "List encoders by name"),
     (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
-    (fetch.fetch, "fetch", "Download and verify what encoders need"),
+    (doctor.fetch, "fetch", "Download and verify what encoders need"),
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: which to take, differences, gates for CI"),

@@ -13,8 +13,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tuiprobe.comparing.image_doubts import image_doubts
-from tuiprobe.comparing.inference import Pairing, ends_of, second_minus_first
+from tuiprobe.comparing.inference import Pairing, ends_of, image_doubts, second_minus_first
 from tuiprobe.comparing.label_evidence import LabelEvidence
 from tuiprobe.comparing.notes import label_notes, model_notes, subject_notes
 from tuiprobe.comparing.overlap import Overlap, overlaps

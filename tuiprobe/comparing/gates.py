@@ -108,9 +108,7 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     first, second = comparison.models
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
         if gate.where:
-            raise UsageError(
-                plain(f"--fail-if {gate.text!r}: {gate.name} belongs to the run, not to a set")
-            )
+            raise _refusal(gate, f"{gate.name} belongs to the run, not to a set")
         if fact.first == fact.second:
             return []
         of_first, of_second = fact.first or "not known", fact.second or "not known"
@@ -120,29 +118,25 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
         named = [o for o in overlaps if gate.where in ("", o.data, f"{o.data}/{o.place}")]
         if not named:
             known = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
-            raise UsageError(
-                plain(f"--fail-if {gate.text!r}: {gate.name} are known for {', '.join(known)}")
-            )
+            raise _refusal(gate, f"{gate.name} are known for {', '.join(known)}")
         return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
     differences = (*comparison.differences, *comparison.by_labels)
     rows = [row for row in differences if _names(gate, row)]
     if gate.headline and not gate.where:
         rows = [row for row in rows if row.headline is not None]
     if not rows and gate.name == LABELLED.id:
-        raise UsageError(
-            plain(
-                f"--fail-if {gate.text!r}: there are no labels for both runs: label pictures that "
-                "both measured, with `tuiprobe label`"
-            )
+        raise _refusal(
+            gate,
+            "there are no labels for both runs: label pictures that both measured, with "
+            "`tuiprobe label`",
         )
     if not rows:
         figures = sorted({row.id for row in comparison.differences})
         sets = sorted({row.data for row in comparison.differences})
-        raise UsageError(
-            plain(
-                f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
-                f"{', '.join(figures)}; sets are {', '.join(sets)}"
-            )
+        raise _refusal(
+            gate,
+            f"no such figure in both reports; figures are {', '.join(figures)}; sets are "
+            f"{', '.join(sets)}",
         )
     shares = any(
         figure.unit in ("share", "points")
@@ -151,24 +145,17 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
         if is_known(figure)
     )
     if gate.sign and shares and abs(gate.limit) >= 1:
-        points = abs(gate.limit)
-        raise UsageError(
-            plain(
-                f"--fail-if {gate.text!r}: accuracies are fractions: {gate.limit / 100:g} is "
-                f"{points:g} {'point' if points == 1 else 'points'}"
-            )
-        )
+        points = f"{abs(gate.limit):g} {'point' if abs(gate.limit) == 1 else 'points'}"
+        raise _refusal(gate, f"accuracies are fractions: {gate.limit / 100:g} is {points}")
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]
     if not gate.where and not gate.headline:
-        reasons += [
-            plain(
-                f"{data}: only one of {first} and {second} has {gate.name}; name the sets to "
-                "compare"
-            )
-            for id, data in comparison.of_one
-            if id == gate.name
-        ]
+        only = f"only one of {first} and {second} has {gate.name}; name the sets to compare"
+        reasons += [plain(f"{data}: {only}") for id, data in comparison.of_one if id == gate.name]
     return reasons
+
+
+def _refusal(gate: Gate, problem: str) -> UsageError:
+    return UsageError(plain(f"--fail-if {gate.text!r}: {problem}"))
 
 
 def _overlap_reasons(overlap: Overlap, first: str, second: str) -> Iterator[str]:

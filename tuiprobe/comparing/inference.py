@@ -7,7 +7,7 @@ left to the interval from the two separate ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import hypot, inf
 from statistics import NormalDist
@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from tuiprobe.datasets.registry import last_part
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
 from tuiprobe.probes.base.inputs import Float64, Int64
-from tuiprobe.results import Estimate, Figure, NotRun, is_known
+from tuiprobe.results import Estimate, Figure, NotRun, Report, is_known
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import ImageValues
 
@@ -280,3 +282,36 @@ def _lines(line: BaselineLine) -> Float64:
     covariance = [[slope, both], [both, intercept]]
     centre = line.slope, line.intercept
     return rng.multivariate_normal(centre, covariance, DRAWS, check_valid="ignore").T
+
+
+def image_doubts(first: Report, second: Report, pairing: Pairing) -> Iterator[Doubt]:
+    """Yields why images are not compared in pairs, and which ones differ or are left out."""
+    for report, images in ((first, pairing.first), (second, pairing.second)):
+        if not images and (pairing.first or pairing.second):
+            text = f"{report.model.name}: {NO_VALUES.why}, so differences are not paired"
+            yield Doubt(id="other-pictures", sentence=text)
+    of_second = {data.name: data for data in second.data}
+    for data in first.data:
+        other = of_second.get(data.name)
+        if other is None:
+            continue
+        unpaired, texts = pairing.why_not(data.name), []
+        if unpaired and data.name in pairing.first and data.name in pairing.second:
+            texts.append(f"{data.name}: differences are not paired: {unpaired.why}")
+        sources = last_part(data.source), last_part(other.source)
+        if unpaired and (sources[0] != sources[1] or data.measured != other.measured):
+            texts.append(
+                f"{data.name} differs: {data.measured} images of {data.source} against "
+                f"{other.measured} of {other.source}"
+            )
+        if data.name in pairing.rows:
+            both = len(pairing.rows[data.name][0])
+            most = max(len(of[data.name].ids) for of in (pairing.first, pairing.second))
+            if both < most:
+                texts.append(f"{data.name}: compared on the {both:,} images that both could use")
+        if data.nonfinite or other.nonfinite:
+            texts.append(
+                f"{data.name}: images left out because their representation is not finite: "
+                f"{data.nonfinite} against {other.nonfinite}"
+            )
+        yield from (Doubt(id="other-pictures", data=data.name, sentence=text) for text in texts)

@@ -130,7 +130,8 @@ def read_labels(
         )
         column.table.refuse_several_parts(remedy, positions.tolist(), column.used)
         not_used = column.table.not_used(column.used)
-    return RowLabels(*numbered(path, column.labels, names, positions), positions, order, not_used)
+    values, classes = numbered(path, column.labels, names, positions)
+    return RowLabels(values, classes, positions, order, not_used)
 
 
 def numbered(

@@ -13,7 +13,7 @@ from tuiprobe.catalog.published_models import Preset, all_published, presets, ri
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo
-from tuiprobe.models.loaders.handed_over import step_for
+from tuiprobe.models.loaders.checkpoints import step_for
 from tuiprobe.models.registry import LOADERS, ModelRequest, model_forms
 from tuiprobe.plugins import in_words
 

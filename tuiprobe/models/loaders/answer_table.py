@@ -6,7 +6,7 @@ No torch is needed, so a dry run reads them as a run does.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +109,7 @@ class AnswerTable:
     @cached_property
     def answers(self) -> list[str]:
         """The answer of each row, empty for none."""
-        return self.column(self.answered_by)
+        return self.table.column(self.answered_by)
 
     @property
     def named_by(self) -> str | None:
@@ -127,7 +127,7 @@ class AnswerTable:
         known = {*columns, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
         others = [n for n in self.table.header if n not in known and not self.table.is_index(n)]
         if self.answered_by is not None:
-            first = {name: self.column(name)[0].replace(",", ".") for name in others}
+            first = {name: self.table.column(name)[0].replace(",", ".") for name in others}
             others = [name for name in others if NUMBER.fullmatch(first[name])]
         return () if self.confidence else tuple(others)
 
@@ -135,7 +135,7 @@ class AnswerTable:
     def confidence(self) -> str:
         """The column of confidences."""
         known = (name for name in _CONFIDENCES if name in self.table.header)
-        return next((name for name in known if any(self.column(name))), "")
+        return next((name for name in known if any(self.table.column(name))), "")
 
     @property
     def confident(self) -> bool:
@@ -146,14 +146,6 @@ class AnswerTable:
     def names(self) -> tuple[str, ...]:
         """The classes that it names: those of its columns, or of its answers in their order."""
         return self.probabilities or tuple(sorted(set(filter(None, self.answers))))
-
-    def column(self, name: str | None) -> list[str]:
-        """Returns the cells of a column, empty ones where it has none."""
-        return self.table.column(name)
-
-    def where(self, row: int) -> str:
-        """Returns the file and the line of a row."""
-        return self.table.where(row)
 
     def log_probabilities(self, classes: Sequence[str]) -> LogProbabilities:
         """Returns the logarithms of the probabilities, float32 `[rows, K]`.
@@ -173,20 +165,20 @@ class AnswerTable:
         if self.probabilities:
             values = self._of_columns(number, len(classes))
         else:
-            of_class = self.confidence_of(classes)
-            values = self._of_confidences(number, len(classes), of_class)
-        for row, name in enumerate(self.answers):
-            if not name:
-                continue
-            column = number[name]
+            values = self._of_confidences(number, len(classes), self.confidence_of(classes))
+        for row, column in self._answered(number):
             if values[row, column] < values[row].max():
+                name, where = plain(self.answers[row]), self.table.where(row)
                 raise DataError(
-                    f"{self.where(row)}: class is {plain(name)}, and another class has a higher "
-                    "probability"
+                    f"{where}: class is {name}, and another class has a higher probability"
                 )
             if (values[row] >= values[row, column]).sum() > 1:
                 values[row, column] = np.nextafter(values[row].max(), np.float32(np.inf))
         return values
+
+    def _answered(self, number: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+        """Yields the rows with an answer, and the number of its class."""
+        return ((row, number[name]) for row, name in enumerate(self.answers) if name)
 
     def _numbers(self, classes: Sequence[str]) -> dict[str, int]:
         """Returns the number of each class that is named, which may be written otherwise."""
@@ -197,7 +189,9 @@ class AnswerTable:
         for name, number in zip(others, matched.known, strict=True):
             if number is None:
                 answers = self.answers
-                where = self.where(answers.index(name)) if name in answers else self.table.source
+                where = (
+                    self.table.where(answers.index(name)) if name in answers else self.table.source
+                )
                 near = near_names(name, classes)
                 raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
             column_of[name] = number
@@ -207,20 +201,16 @@ class AnswerTable:
         self, number: Mapping[str, int], k: int, of_class: int | None
     ) -> LogProbabilities:
         values = np.zeros((len(self.table.rows), k), np.float32)
-        texts = self.column(self.confidence)
-        if not self.confident:
-            for row, name in enumerate(self.answers):
-                if name:
-                    values[row, number[name]] = 1
-            return values
-        for row, (name, text) in enumerate(zip(self.answers, texts, strict=True)):
-            if name:
-                sure = self.table.fraction(row, self.confidence, text)
-                if of_class is not None and number[name] != of_class:
-                    sure = 1 - sure
-                others = min((1 - sure) / max(k - 1, 1), sure)
-                values[row] = np.log(max(others, _LEAST))
-                values[row, number[name]] = np.log(max(sure, _LEAST))
+        texts = self.table.column(self.confidence)
+        for row, answer in self._answered(number):
+            if not self.confident:
+                values[row, answer] = 1
+                continue
+            sure = self.table.fraction(row, self.confidence, texts[row])
+            sure = sure if of_class in (None, answer) else 1 - sure
+            others = min((1 - sure) / max(k - 1, 1), sure)
+            values[row] = np.log(max(others, _LEAST))
+            values[row, answer] = np.log(max(sure, _LEAST))
         return values
 
     def confidence_of(self, classes: Sequence[str]) -> int | None:
@@ -234,8 +224,7 @@ class AnswerTable:
         """
         if not self.confidence:
             return None
-        number = self._numbers(classes)
-        answers = {row: number[name] for row, name in enumerate(self.answers) if name}
+        answers = dict(self._answered(self._numbers(classes)))
         used = (self.confidence, self.named_by, self.answered_by, self.labelled_by)
         others = [name for name in self.table.header if name not in used]
         return class_of_confidence(self.table, self.confidence, answers, len(classes), others)
@@ -243,12 +232,14 @@ class AnswerTable:
     def _of_columns(self, number: Mapping[str, int], k: int) -> LogProbabilities:
         shares = np.zeros((len(self.table.rows), k))
         for name in self.probabilities:
-            for row, text in enumerate(self.column(name)):
+            for row, text in enumerate(self.table.column(name)):
                 shares[row, number[name]] += self.table.fraction(row, name, text)
         far = np.flatnonzero(np.abs(shares.sum(axis=1) - 1) > _SUM)
         if len(far):
             total = shares[far[0]].sum()
-            raise DataError(f"{self.where(int(far[0]))}: the probabilities sum to {total:.3g}")
+            raise DataError(
+                f"{self.table.where(int(far[0]))}: the probabilities sum to {total:.3g}"
+            )
         return np.log(np.maximum(shares, _LEAST)).astype(np.float32)
 
     def not_used(self, sets: Collection[str]) -> NotUsed:
@@ -257,7 +248,7 @@ class AnswerTable:
         `second` and further columns that name pictures are what programs write beside answers.
         """
         never_counted = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
-        others = [name for name in self.column("set") if name and name not in sets]
+        others = [name for name in self.table.column("set") if name and name not in sets]
         empty = 0 if self.probabilities else self.answers.count("")
         used = (*never_counted, self.answered_by, *self.probabilities)
         return self.table.not_used(used, empty=empty, others=len(others))
@@ -297,8 +288,8 @@ class AnswerTable:
         known = self._pictures(suite)
         rows: dict[str, dict[int, int]] = {name: {} for name in suite.sets}
         assert self.named_by is not None
-        sets = self.column("set") if "set" in self.table.header else []
-        for row, cell in enumerate(self.column(self.named_by)):
+        sets = self.table.column("set") if "set" in self.table.header else []
+        for row, cell in enumerate(self.table.column(self.named_by)):
             cell = cell.lower() if self.named_by == "sha256" else cell
             if sets and sets[row] not in suite.sets:
                 continue  # of a set that this run leaves out
@@ -306,19 +297,21 @@ class AnswerTable:
             matches = [p for p in matches if not sets or p[0] == sets[row]]
             if not matches:
                 near = near_names(cell, known)
-                raise DataError(f"{self.where(row)}: there is no picture {plain(cell)!r}{near}")
+                raise DataError(
+                    f"{self.table.where(row)}: there is no picture {plain(cell)!r}{near}"
+                )
             names = {name for name, _ in matches}
             if len(names) > 1 and self.named_by != "sha256":
+                where, count = self.table.where(row), len(names)
                 raise DataError(
-                    f"{self.where(row)}: {plain(cell)!r} is in {len(names)} sets; name them in a "
-                    "column set"
+                    f"{where}: {plain(cell)!r} is in {count} sets; name them in a column set"
                 )
             for name, i in matches:
                 before = rows[name].setdefault(i, row)
                 if before != row and not self._same_content(before, row):
                     raise DataError(
-                        f"{self.where(row)}: {plain(cell)!r} has an answer already, "
-                        f"in {self.where(before)}"
+                        f"{self.table.where(row)}: {plain(cell)!r} has an answer already, "
+                        f"in {self.table.where(before)}"
                     )
         for name, ids in order.items():
             for i in np.asarray(ids).tolist():

@@ -77,7 +77,7 @@ def _answered(
         raise UsageError(
             "concepts need a representation, and answers have none: add --concepts none"
         )
-    values, sha256 = table.log_probabilities(classes), table.column("sha256")
+    values, sha256 = table.log_probabilities(classes), table.table.column("sha256")
     sets: dict[str, Dataset] = {}
     for name, rows in table.rows_of(suite, order).items():
         of_rows = {i: values[row] for i, row in rows.items()}

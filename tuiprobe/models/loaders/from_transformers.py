@@ -19,9 +19,8 @@ from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.loaders.checkpoints import read_checkpoint, seeded
+from tuiprobe.models.loaders.checkpoints import read_checkpoint, seeded, step_for
 from tuiprobe.models.loaders.from_module import parts_of_module
-from tuiprobe.models.loaders.handed_over import step_for
 from tuiprobe.models.loaders.published_weights import quiet, resolve, verified
 from tuiprobe.models.prompt_heads import TextTower, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
