@@ -173,7 +173,6 @@ def fetch(
         set_offline()  # before a library is imported
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates need --head zero-shot")
-    from tuiprobe.cli.doctor import head_progress
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.fetch import fetch as fetch_model

@@ -257,20 +257,13 @@ def _speed(model: DecidedModel) -> str | None:
 def _largest_loss(report: Report) -> tuple[str, Figure]:
     """Returns the labelled shift that loses most against the same classes in distribution."""
     losses = {}
-    for part in report.parts:
-        for named in part.figures:
-            shift = named.data != report.data[0].name  # the first set is in distribution
-            if (
-                shift
-                and named.id == TOP1.id
-                and named.headline is not None
-                and is_known(named.figure)
-            ):
-                same = report.figure_or_absent("id_own_classes", named.data)
-                first = same if is_known(same) else report.figure("top1")
-                change = second_minus_first(first, named.figure)
-                if is_known(change):
-                    losses[named.data] = change
+    for named in (named for part in report.parts for named in part.figures):
+        if named.id == TOP1.id and named.headline and named.data != report.data[0].name:
+            same = report.figure_or_absent("id_own_classes", named.data)
+            first = same if is_known(same) else report.figure("top1")
+            change = second_minus_first(first, named.figure)
+            if is_known(change):
+                losses[named.data] = change
     worst = min(losses, key=lambda name: losses[name].value, default=None)
     return ("", ABSENT) if worst is None else (worst, losses[worst])
 

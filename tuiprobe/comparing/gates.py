@@ -109,10 +109,9 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     if not gate.sign and (fact := comparison.fact(gate.name)) is not None:
         if gate.where:
             raise _refusal(gate, f"{gate.name} belongs to the run, not to a set")
-        if fact.first == fact.second:
-            return []
         of_first, of_second = fact.first or "not known", fact.second or "not known"
-        return [plain(f"{fact.name}: {second} {of_second}, {first} {of_first}")]
+        reason = plain(f"{fact.name}: {second} {of_second}, {first} {of_first}")
+        return [] if fact.first == fact.second else [reason]
     overlaps = [overlap for overlap in comparison.overlaps if overlap.id == gate.name]
     if not gate.sign and overlaps:
         named = [o for o in overlaps if gate.where in ("", o.data, f"{o.data}/{o.place}")]
@@ -120,38 +119,34 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
             known = sorted({f"{o.data}/{o.place}" if o.place else o.data for o in overlaps})
             raise _refusal(gate, f"{gate.name} are known for {', '.join(known)}")
         return [reason for overlap in named for reason in _overlap_reasons(overlap, first, second)]
-    differences = (*comparison.differences, *comparison.by_labels)
-    rows = [row for row in differences if _names(gate, row)]
-    if gate.headline and not gate.where:
-        rows = [row for row in rows if row.headline is not None]
-    if not rows and gate.name == LABELLED.id:
-        raise _refusal(
-            gate,
-            "there are no labels for both runs: label pictures that both measured, with "
-            "`tuiprobe label`",
-        )
-    if not rows:
-        figures = sorted({row.id for row in comparison.differences})
-        sets = sorted({row.data for row in comparison.differences})
-        raise _refusal(
-            gate,
-            f"no such figure in both reports; figures are {', '.join(figures)}; sets are "
-            f"{', '.join(sets)}",
-        )
-    shares = any(
-        figure.unit in ("share", "points")
-        for row in rows
-        for figure in (row.first, row.second, row.difference)
-        if is_known(figure)
-    )
-    if gate.sign and shares and abs(gate.limit) >= 1:
-        points = f"{abs(gate.limit):g} {'point' if abs(gate.limit) == 1 else 'points'}"
-        raise _refusal(gate, f"accuracies are fractions: {gate.limit / 100:g} is {points}")
+    rows = _named_figures(gate, comparison)
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]
     if not gate.where and not gate.headline:
         only = f"only one of {first} and {second} has {gate.name}; name the sets to compare"
         reasons += [plain(f"{data}: {only}") for id, data in comparison.of_one if id == gate.name]
     return reasons
+
+
+def _named_figures(gate: Gate, comparison: Comparison) -> list[Difference]:
+    """Returns the differences that a gate is about; errors as for `tripped`."""
+    differences = (*comparison.differences, *comparison.by_labels)
+    rows = [row for row in differences if _names(gate, row)]
+    if gate.headline and not gate.where:
+        rows = [row for row in rows if row.headline is not None]
+    if not rows and gate.name == LABELLED.id:
+        problem = "there are no labels for both runs: label pictures of both by `tuiprobe label`"
+        raise _refusal(gate, problem)
+    if not rows:
+        ids = ", ".join(sorted({row.id for row in comparison.differences}))
+        sets = ", ".join(sorted({row.data for row in comparison.differences}))
+        problem = f"no such figure in both reports; figures are {ids}; sets are {sets}"
+        raise _refusal(gate, problem)
+    figures = [of for row in rows for of in (row.first, row.second, row.difference)]
+    shares = any(of.unit in ("share", "points") for of in figures if is_known(of))
+    if gate.sign and shares and abs(gate.limit) >= 1:
+        points = f"{abs(gate.limit):g} {'point' if abs(gate.limit) == 1 else 'points'}"
+        raise _refusal(gate, f"accuracies are fractions: {gate.limit / 100:g} is {points}")
+    return rows
 
 
 def _refusal(gate: Gate, problem: str) -> UsageError:
