@@ -192,11 +192,9 @@ def _joined(lines: list[Text]) -> list[Text]:
 
 def _pictures(parts: list[Part]) -> tuple[CardPicture, ...]:
     """Returns the pictures of the last section of a block that names any and has data."""
-    for part in reversed(parts):
-        content = part.section.content if part.section is not None else ()
-        named = part.section.pictures if part.section is not None else ()
-        drawn = [piece for piece in content if isinstance(piece, Chart | Strip)]
-        pictures = tuple(piece for id in named for piece in drawn if piece.id == id)
+    for section in (part.section for part in reversed(parts) if part.section is not None):
+        drawn = [piece for piece in section.content if isinstance(piece, Chart | Strip)]
+        pictures = tuple(piece for id in section.pictures for piece in drawn if piece.id == id)
         if pictures:
             return pictures
     return ()
