@@ -220,12 +220,12 @@ def _models(decision: Decision, runs: Sequence[Run]) -> SectionContent:
 def _known(decision: Decision, model: DecidedModel, run: Run) -> dict[Evidence, Accuracy]:
     """Returns the accuracies of a model by their evidence; labelled pictures are the user's."""
     report = run.report
-    first = best_accuracy(report, report.data[0].name if report.data else None)
-    known = {of.evidence: of for of in (first, model.accuracy) if not isinstance(of, NotRun)}
+    of_id_set = best_accuracy(report, report.data[0].name if report.data else None)
+    known = {of.evidence: of for of in (of_id_set, model.accuracy) if not isinstance(of, NotRun)}
     if decision.evidence == "pictures" and "measured" in known:
         known["labels"] = known.pop("measured")
-    if decision.fitted and not isinstance(first, NotRun):
-        known["measured"] = first
+    if decision.fitted and not isinstance(of_id_set, NotRun):
+        known["measured"] = of_id_set
     return known
 
 

@@ -167,12 +167,12 @@ def add_targets(
         Relabelled(python_sets[source]) if source in python_sets else load_target(source)
         for source in sources
     ]
-    first = suite.in_distribution
-    width = layout_of(first).width
+    id_set = suite.in_distribution
+    width = layout_of(id_set).width
     for target in targets:
         if (other := layout_of(target).width) != width:
             raise DataError(
-                f"{target.source} has {other:,} channels and {first.source} has {width:,}: a "
+                f"{target.source} has {other:,} channels and {id_set.source} has {width:,}: a "
                 "target set is measured by the same encoder"
             )
     suite = with_targets(suite, targets)

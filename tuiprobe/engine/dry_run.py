@@ -193,8 +193,8 @@ def _check_answers(findings: _Findings) -> None:
     table = findings.tried("model", lambda: AnswerTable.read(expand_home(path)))
     if table is None or suite is None or findings.wrong:
         return
-    first = suite.in_distribution
-    classes = first.classes if spec.classes is None else read_classes(spec.classes)
+    id_set = suite.in_distribution
+    classes = id_set.classes if spec.classes is None else read_classes(spec.classes)
     findings.tried("model", lambda: table.log_probabilities(classes or table.names))
     if "model" not in findings.wrong:
         notes = table.notes(classes or table.names, suite.sets)

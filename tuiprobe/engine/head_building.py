@@ -180,10 +180,10 @@ def _of_targets(
     answers there, or the user named the classes and some of them are not in that set, all rows may
     answer, each for itself.
     """
-    first = answers.get(plan.suite.in_distribution_name)
-    if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
-        first = np.arange(rows, dtype=np.int64)
-    return dict.fromkeys(plan.suite.targets, first)
+    of_id_set = answers.get(plan.suite.in_distribution_name)
+    if of_id_set is None or (plan.spec.classes is not None and bool((of_id_set < 0).any())):
+        of_id_set = np.arange(rows, dtype=np.int64)
+    return dict.fromkeys(plan.suite.targets, of_id_set)
 
 
 def _build(

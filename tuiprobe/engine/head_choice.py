@@ -188,12 +188,12 @@ def _may_answer(suite: Suite, head: Head) -> bool:
 
     One without names may: its rows are then named by the labels or by `--classes`.
     """
-    name, first = suite.in_distribution_name, suite.in_distribution
-    if len(first.classes) < 2 or _are_numbers(head.classes) or _by_row(first.classes, head):
+    name, id_set = suite.in_distribution_name, suite.in_distribution
+    if len(id_set.classes) < 2 or _are_numbers(head.classes) or _by_row(id_set.classes, head):
         return True
-    if answers_for(first.classes, head.classes, suite.imagenet.get(name)) is not None:
+    if answers_for(id_set.classes, head.classes, suite.imagenet.get(name)) is not None:
         return True
-    return any(match_classes((*first.classes, *deeper_folders(first)), head.classes).candidates)
+    return any(match_classes((*id_set.classes, *deeper_folders(id_set)), head.classes).candidates)
 
 
 def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
@@ -354,10 +354,10 @@ def _refuse_misread(
         UsageError: If the names do not fit the classes of the first set.
     """
     _refuse_origins(spec, suite, given, rows, other)
-    first = suite.in_distribution
-    if given and first.classes:
-        _refuse_levels(first, given)
-        index_of_each(first.classes, given)  # raises if they do not fit
+    id_set = suite.in_distribution
+    if given and id_set.classes:
+        _refuse_levels(id_set, given)
+        index_of_each(id_set.classes, given)  # raises if they do not fit
 
 
 def _refuse_origins(
@@ -421,8 +421,8 @@ def class_of_each_row(
     dataset = suite.sets[name]
     if not dataset.classes:
         return None
-    first = suite.in_distribution
-    if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
+    id_set = suite.in_distribution
+    if choice.kind == "probe" and rows == choice.classes and dataset.classes == id_set.classes:
         return np.arange(len(rows), dtype=np.int64)
     by_row = choice.head is not None and _by_row(dataset.classes, choice.head)
     if by_row or (choice.in_label_order and choice.kind != "probe"):
@@ -503,14 +503,14 @@ def refuse_unmatched(spec: RunSpec, suite: Suite, choice: HeadChoice) -> None:
     """
     if spec.labels is None or choice.head is None:
         return
-    name, first = suite.in_distribution_name, suite.in_distribution
+    name, id_set = suite.in_distribution_name, suite.in_distribution
     matched = class_of_each_row(suite, choice, choice.classes, name) is not None
     if matched and not choice.assumed:
         return
-    high = int(layout_of(first).labels().max())
-    if first.classes[high] != str(high):
+    high = int(layout_of(id_set).labels().max())
+    if id_set.classes[high] != str(high):
         raise DataError(
-            f"{spec.labels} holds names ({plain(first.classes[0][:80])}, …), and nothing says "
+            f"{spec.labels} holds names ({plain(id_set.classes[0][:80])}, …), and nothing says "
             "which rows of the head they are; give the names of all rows in their order by "
             "--classes FILE, or write row numbers in place of names"
         )

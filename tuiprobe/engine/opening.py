@@ -288,11 +288,11 @@ def plan_run(
 
 
 def _encoder(spec: RunSpec, suite: Suite, objects: PythonObjects) -> Encoder:
-    name, first = suite.in_distribution_name, suite.in_distribution
-    if (layout := layout_of(first)).width is not None:
+    name, id_set = suite.in_distribution_name, suite.in_distribution
+    if (layout := layout_of(id_set)).width is not None:
         return identity_encoder(
             spec.model,
-            source=first.source,
+            source=id_set.source,
             digest=content_key({name: layout.content({})}),
             width=layout.width,
             representation=spec.representation,
@@ -303,13 +303,13 @@ def _encoder(spec: RunSpec, suite: Suite, objects: PythonObjects) -> Encoder:
         encoder.move(spec.device, DTYPES[spec.dtype])
     else:
         path = Path(spec.checkpoint) if spec.checkpoint else None
-        with tried_on(partial(first_pictures, first)):
+        with tried_on(partial(first_pictures, id_set)):
             encoder = load_encoder(
                 spec.model,
                 checkpoint=path,
                 device=spec.device,
                 dtype=spec.dtype,
-                classes=first.classes if spec.classes is None else read_classes(spec.classes),
+                classes=id_set.classes if spec.classes is None else read_classes(spec.classes),
             )
     if spec.require_weights and encoder.weights.kind == "untrained":
         raise WeightsError(

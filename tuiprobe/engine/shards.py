@@ -112,7 +112,7 @@ def set_record(suite: Suite, name: str, shards: Sequence[Shard] = (), key: str =
         shards: Its shards.
         key: The key in its shards.
     """
-    dataset, first = suite.sets[name], name == suite.in_distribution_name
+    dataset, is_id_set = suite.sets[name], name == suite.in_distribution_name
     return SetRecord(
         name=name,
         source=dataset.source,
@@ -121,7 +121,7 @@ def set_record(suite: Suite, name: str, shards: Sequence[Shard] = (), key: str =
         shards=len(shards),
         shard_images=shards[0].size if shards else None,
         classes=dataset.classes,
-        notes=(*dataset.notes, *suite.notes) if first else dataset.notes,
+        notes=(*dataset.notes, *suite.notes) if is_id_set else dataset.notes,
         published=suite.published.get(name),
         key=key,
         target=name in suite.targets,

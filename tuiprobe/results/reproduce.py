@@ -76,14 +76,14 @@ def next_step(report: Report, run: str = "RUN") -> Text:
     accuracy = on_your_pictures(report)
     if report.partial or report.model.weights.kind == "untrained":
         return ()
-    first = report.data[0].name if report.data else None
-    fitted = report.figure_or_absent("linear", first)
+    id_name = report.data[0].name if report.data else None
+    fitted = report.figure_or_absent("linear", id_name)
     if isinstance(accuracy, NotRun):  # the card says what would give one
         if not is_known(fitted):
             return ()
         return (f"a head fitted to these labels has {fitted.with_interval()} right: ",
                 Code(code="--head probe"))  # fmt: skip
-    better = report.figure_or_absent("linear.difference", first)
+    better = report.figure_or_absent("linear.difference", id_name)
     if is_known(better) and (better.low or 0.0) > 0:
         return (f"a head fitted to these labels would be {better.with_interval()} better: ",
                 Code(code="--head probe"))  # fmt: skip

@@ -87,11 +87,11 @@ def examine(
             raise UsageError("--data needs --model: labels are checked against its classes")
         return Examination(checks)
     suite = None if data is None else load_suite(source_named(data))
-    first = None if suite is None else suite.in_distribution
-    with nullcontext() if first is None else tried_on(partial(first_pictures, first)):
+    id_set = None if suite is None else suite.in_distribution
+    with nullcontext() if id_set is None else tried_on(partial(first_pictures, id_set)):
         encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)
-    checks += _of_trial(encoder, first)
+    checks += _of_trial(encoder, id_set)
     if encoder.text is not None:
         checks += check_text(
             encoder,
@@ -113,7 +113,7 @@ def examine(
     except Exception as error:  # A user's model may raise anything.
         description = None
         checks.append(crashed("trial batch", encoder, error))
-    if suite is None or first is None:
+    if suite is None or id_set is None:
         return Examination(checks, description)
     for name, images in suite.sets.items():
         of_set = check_labels(
@@ -128,7 +128,7 @@ def examine(
         values = check_range(images, [images.samples[i] for i in order])
         of_set += [values] if values is not None else []
         checks += [replace(check, data=name) for check in of_set]
-    checks.append(check_answer(encoder, first, classes, templates, progress))
+    checks.append(check_answer(encoder, id_set, classes, templates, progress))
     return Examination(checks, description)
 
 

@@ -50,9 +50,9 @@ def image_values(run: RunReader, *, fitted: bool = False) -> ImageValues:
         fitted: Whether a head was fitted to the labels by now, whose answers are then among them.
     """
     data, temperatures = {data.name: data for data in run.data}, Temperatures(run)
-    first = run.id_and_shifts[0].name if fitted else None
+    id_name = run.id_and_shifts[0].name if fitted else None
     return {
-        images.name: _of_set(run, data[images.name], images, temperatures, images.name == first)
+        images.name: _of_set(run, data[images.name], images, temperatures, images.name == id_name)
         for images in run.answered_sets
     }
 

@@ -335,11 +335,11 @@ def probe_robustness(
     """
     if not sets:
         raise DataError("robustness takes an in-distribution set")
-    first = sets[0]
-    answers_of(first, head.weight.shape[0])  # refuses labels without a row
+    id_set = sets[0]
+    answers_of(id_set, head.weight.shape[0])  # refuses labels without a row
     labelled = [images for images in sets if images.labels is not None]
     accuracies = tuple(
-        _accuracy(head, first, images, shifts.get(images.name)) for images in labelled
+        _accuracy(head, id_set, images, shifts.get(images.name)) for images in labelled
     )
     effective: tuple[EffectiveRobustness, ...] | NotRun = baselines.nothing
     if baselines.lines:
@@ -358,12 +358,12 @@ def probe_robustness(
                 ShiftNames(data=images.name, head=shift_head.source, accuracy=accuracy)
             )
     return Robustness(
-        data=first.name,
+        data=id_set.name,
         accuracies=accuracies,
         mean_shift=mean_accuracy(accuracies[1:]),
         effective=effective,
         not_run=tuple(baselines.not_run),
-        confidence=mean_confidence(head, Logits(head, usable_images(first)).confidences()),
+        confidence=mean_confidence(head, Logits(head, usable_images(id_set)).confidences()),
         own_names=tuple(alternatives),
         baseline_models=_baseline_models(baselines),
     )
