@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections import defaultdict
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -22,6 +23,15 @@ HOOKS: list[dict[str, Any]] = [
     for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     for hook in repo["hooks"]
 ]
+
+
+@cache
+def package() -> dict[Path, ast.Module]:
+    """Returns the syntax trees of all modules of the program."""
+    return {
+        file: ast.parse(file.read_text("utf-8"))
+        for file in sorted((ROOT / "tuiprobe").rglob("*.py"))
+    }
 
 
 def test_hooks_work_without_a_network_by_the_extra_for_development() -> None:
@@ -55,10 +65,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_a_public_type_name_means_one_thing() -> None:
     """Classes and aliases of types, but for what each probe calls by the word of the protocol."""
     places = defaultdict(list)
-    for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
-        if file.name.startswith("_"):
-            continue
-        for node in ast.parse(file.read_text("utf-8")).body:
+    for file, tree in package().items():
+        for node in () if file.name.startswith("_") else tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
             names = [target.id for target in targets if isinstance(target, ast.Name)]
             for name in [node.name] if isinstance(node, ast.ClassDef) else names:
@@ -83,6 +91,24 @@ def test_what_tests_share_is_annotated() -> None:
         or any(one.annotation is None for one in given if one.arg not in ("self", "cls"))
     ]
     assert missing == []
+
+
+def test_functions_say_what_they_do() -> None:
+    """The first line of a docstring is in the indicative: "Returns …"; ruff checks the rest.
+
+    Commands are an exception: their first line is help text, which tells the user what to do.
+    """
+    strange = [
+        f"{file.relative_to(ROOT)}:{node.lineno} {node.name}: {text.split()[0]}"
+        for file, tree in package().items()
+        if file.parent.name != "cli"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not {"property", "cached_property"} & {*map(ast.unparse, node.decorator_list)}
+        and (text := ast.get_docstring(node))
+        and not re.fullmatch(r"[A-Z][a-z-]*s[,.:;]?", text.split()[0])
+    ]
+    assert strange == []
 
 
 def test_every_benchmark_has_a_title_of_its_own() -> None:
@@ -114,8 +140,7 @@ def test_what_users_read_has_none_of_the_habits_that_make_them_read_twice() -> N
         for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
         for number, line in enumerate(_prose(page.read_text("utf-8")), 1)
     }
-    for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
-        tree = ast.parse(file.read_text("utf-8"))
+    for file, tree in package().items():
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         texts |= {
             f"{file.relative_to(ROOT)}:{node.lineno}:{node.col_offset}": node.value

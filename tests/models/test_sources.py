@@ -19,7 +19,11 @@ MEAN = [0.1, 0.2, 0.3]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
-    [("resnet18", "pooled", 512), ("vit_b_32", "token", 768), ("efficientnet_b0", "pooled", 1280)],
+    [
+        ("resnet18", "pooled", 512),
+        ("vit_b_32", "token", 768),
+        pytest.param("efficientnet_b0", "pooled", 1280, marks=pytest.mark.nightly),
+    ],
 )
 def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -68,7 +72,11 @@ def test_a_torchvision_classifier_of_other_classes_or_none(
 
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("resnet18", "fc"), ("efficientnet_b0", "classifier.1"), ("vit_b_32", "heads.head")],
+    [
+        ("resnet18", "fc"),
+        ("efficientnet_b0", "classifier.1"),
+        pytest.param("vit_b_32", "heads.head", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(
     name: str, layer: str, tmp_path: Path
