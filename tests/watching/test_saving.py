@@ -72,13 +72,14 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
     assert run_cli(["reprobe", str(run.path)]) == 4
 
 
-def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
+def test_a_block_that_fails_is_a_failed_run_with_what_was_measured(tmp_path: Path) -> None:
     model, run = network(), RunDir(tmp_path / "run")
     with (
         pytest.raises(RuntimeError, match="channels"),
         tuiprobe.watch(model, "head", output=run.path),
     ):
-        model(pictures(4)[:, :2])
+        list(map(model, (pictures(8), pictures(4)[:, :2])))
+    assert read_report(run).data[0].measured == 8
     state = RunView.read(run)
     assert (state.state, state.reason) == ("failed", "the block ended with RuntimeError")
 

@@ -216,17 +216,20 @@ class Watched(ObservedModel):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Removes the hooks; saves the figures where an output was given."""
+        """Removes the hooks; saves the figures, also after an error, where an output was given."""
         self._remove()
         if self._live is None:
             return
         try:
-            if error is None:
+            if error is None or self.layer_statistics:
                 self.save(self._live.path)
         except BaseException as reason:
-            self._live.end(reason)
-            raise
-        self._live.end(error)
+            self._live.end(error or reason)
+            if error is None:
+                raise
+            error.add_note(f"what tuiprobe.watch measured is not saved: {reason}")
+        else:
+            self._live.end(error)
 
     def _remove(self) -> None:
         for hook in self._hooks:
