@@ -222,12 +222,12 @@ class _FewerImages:
     along: Float64
 
     def remainders(self, penalties: Float64) -> Float64:
-        """See `_FewerChannels.remainders`."""
+        """Computes the same as `_FewerChannels.remainders`."""
         s = self.values[:, None]
         return np.asarray(1 - 1 / len(self.vectors) - self.vectors**2 @ (s / (s + penalties)))
 
     def cross_validated(self, penalties: Float64, total: float) -> Float64:
-        """See `_FewerChannels.cross_validated`.
+        """Computes the same as `_FewerChannels.cross_validated`.
 
         Residuals are summed, not subtracted: where the head fits all images, both ends of the ratio
         vanish with the penalty.
