@@ -10,11 +10,11 @@ from tuiprobe.evidence.labels import (
     LabelledPictures,
     answers_as_labels,
     at_chance,
-    at_least,
     every_answer,
     one_answer,
     upper_end,
 )
+from tuiprobe.evidence.orders import by_chance
 from tuiprobe.results.doubt import Doubt
 
 NAMES = ("A", "B", "C")
@@ -22,8 +22,8 @@ NAMES = ("A", "B", "C")
 
 @pytest.mark.parametrize(("share", "least"), [(0.74, 23), (0.9, 66), (0.97, 227), (0.993, 984)])
 def test_so_many_equal_labels_are_those_of_a_candidate(share: float, least: int) -> None:
-    assert at_least(least, least, share) <= 0.001 < at_least(least - 1, least - 1, share)
-    assert at_least(5, 9, share) == pytest.approx(stats.binom.sf(4, 9, share), rel=1e-12)
+    assert by_chance(least, least, share) <= 0.001 < by_chance(least - 1, least - 1, share)
+    assert by_chance(5, 9, share) == pytest.approx(stats.binom.sf(4, 9, share), rel=1e-12)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 9), (4, 9), (72, 80)])

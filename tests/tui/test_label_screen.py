@@ -29,6 +29,7 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.text import FigureText
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.thumbnail import PictureView
+from tuiprobe.tui.worker import Worker
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -193,7 +194,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, label_runs[::-1])
-        models = screen._labelling.models
+        models = [of["model"] for of in screen.view.models]
         await pilot.press("v")  # does nothing yet
         picture = screen.picture
         assert text_of(screen, "#choices").splitlines()[:-1] == [
@@ -208,9 +209,10 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
         assert "names: v" in drawn(app)
         await pilot.press("v")
         await until(pilot, lambda: all(name in drawn(app) for name in models))
+        matched = session.open_labelling(label_runs[::-1], "street").matched
         answers = {
-            name: screen._labelling.matched.classes[row[picture.index]]
-            for name, row in zip(models, screen._labelling.matched.answers, strict=True)
+            name: matched.classes[row[picture.index]]
+            for name, row in zip(models, matched.answers, strict=True)
         }
         assert all(f"{name} {answer}" in so_far(screen) for name, answer in answers.items())
         await pilot.press("v")
@@ -305,6 +307,8 @@ async def test_what_cannot_be_labelled_says_why(
             return candidate
 
         monkeypatch.setattr(session, "read_candidate", other)
+        called = Worker.call
+        monkeypatch.setattr(Worker, "call", lambda self, function, *of: function(*of))
         refused = LabelScreen(label_runs, "street")
         app.push_screen(refused)
         await until(pilot, lambda: "different pictures" in text_of(refused, "#picture-words"))
@@ -313,7 +317,7 @@ async def test_what_cannot_be_labelled_says_why(
         await pilot.press("1", "u", "slash", "v", "d", "o")
         assert labels(label_runs) == []
         await pilot.press("escape")
-        monkeypatch.setattr(session, "read_candidate", read)
+        monkeypatch.setattr(Worker, "call", called)
 
         screen = await opened(pilot, label_runs)
         other_process = LabelFiles(label_runs[0].parent, "street")

@@ -590,6 +590,46 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
         assert kept(Report) <= before + 2
 
 
+async def test_a_finished_run_opens_without_libraries_of_arrays(
+    finished: Path, label_runs: list[Path]
+) -> None:
+    """Nor does a walk through labelled runs load what computes: a process of its own does."""
+    code = (
+        "import asyncio, pathlib, sys\n"
+        "from tuiprobe.tui.app import TuiprobeApp\n"
+        f"app = TuiprobeApp(open_run=pathlib.Path({str(finished)!r}))\n"
+        "async def main():\n"
+        "    async with app.run_test(size=(120, 40)) as pilot:\n"
+        "        while not getattr(app.screen, 'tab', None):\n"
+        "            await asyncio.sleep(0.05)\n"
+        "        print(sorted({'numpy', 'scipy', 'torch', 'pyarrow'} & sys.modules.keys()))\n"
+        "        from tuiprobe.tui.screens.compare import CompareScreen\n"
+        "        from tuiprobe.tui.screens.label import LabelScreen\n"
+        "        from tuiprobe.tui.screens.results import ResultsScreen\n"
+        "        from tuiprobe.tui.screens.runs import RunsScreen\n"
+        f"        runs = [*map(pathlib.Path, {[*map(str, label_runs)]!r})]\n"
+        "        for screen, ready, keys in (\n"
+        "            (LabelScreen(runs, 'street'), lambda: screen.picture, '12u'),\n"
+        "            (ResultsScreen(runs[0]), lambda: screen.tab, '12345678'),\n"
+        "            (CompareScreen(runs), lambda: screen.compared, 'f'),\n"
+        "            (RunsScreen(runs[0].parent), lambda: screen.table.rows, ''),\n"
+        "        ):\n"
+        "            app.push_screen(screen)\n"
+        "            while not (screen.is_running and ready()):\n"
+        "                await asyncio.sleep(0.05)\n"
+        "            for key in keys:\n"
+        "                await pilot.press(key)\n"
+        "                while not ready():\n"
+        "                    await asyncio.sleep(0.05)\n"
+        "asyncio.run(main())\n"
+        "print(sorted({'scipy', 'torch', 'pyarrow'} & sys.modules.keys()))\n"
+    )
+    out = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
 async def test_results_are_read_without_what_only_files_hold(finished: Path) -> None:
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv
 
+from tuiprobe.evidence.orders import by_chance
 from tuiprobe.numbers import interval, number
 from tuiprobe.plaintext import joined
 from tuiprobe.results.doubt import Doubt
@@ -70,16 +70,9 @@ def upper_end(hits: int, n: int, level: float = 0.01) -> float:
     >>> upper_end(0, 44) < 0.1, upper_end(5, 5), upper_end(0, 0)
     (True, 1.0, 1.0)
     """
+    from scipy.special import betaincinv  # late: screens show doubts and compute none
+
     return 1.0 if hits >= n else float(betaincinv(hits + 1, n - hits, 1 - level))
-
-
-def at_least(hits: int, n: int, share: float) -> float:
-    """Returns the probability of at least so many hits among n.
-
-    >>> [at_least(n, n, share) < 0.001 for n, share in ((23, 0.74), (22, 0.74), (66, 0.9))]
-    [True, False, True]
-    """
-    return float(betainc(hits, n - hits + 1, share)) if hits else 1.0
 
 
 def answers_as_labels(
@@ -111,7 +104,7 @@ def answers_as_labels(
         if known is not None:
             differs = (known.answers[others] != known.answers[first]).any(axis=0)
             share = upper_end(int(known.right[first, differs].sum()), int(differs.sum()))
-        if equal >= SAME * n and at_least(equal, n, share) <= LEVEL:
+        if equal >= SAME * n and by_chance(equal, n, share) <= LEVEL:
             limit = number(share, "share")
             why = (
                 f"in distribution it is right on at most {limit} of such pictures, with 99 %"
@@ -144,7 +137,7 @@ def every_answer(labelled: LabelledPictures, names: Sequence[str]) -> Iterator[D
     n = len(labelled.labels)
     for name, right, answers in zip(names, labelled.right, labelled.answers, strict=True):
         differ = int((labelled.answers != answers).any(axis=0).sum())
-        if right.all() and at_least(differ, differ, _USUAL) <= LEVEL:
+        if right.all() and by_chance(differ, differ, _USUAL) <= LEVEL:
             yield same_table(labelled.data, name, n)
 
 

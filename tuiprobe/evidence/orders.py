@@ -15,7 +15,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.proportions import wilson, wilson_bounds
@@ -277,6 +276,8 @@ def by_chance(hits: int, n: int, chance: float) -> float:
     >>> by_chance(9, 10, 0.5)  # doctest: +ELLIPSIS
     0.0107421875...
     """
+    from scipy.special import betainc  # late, as below
+
     return float(betainc(hits, n - hits + 1, chance)) if hits else 1.0
 
 

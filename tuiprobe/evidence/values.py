@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from tuiprobe.evidence.orders import by_chance
 from tuiprobe.numbers import number
@@ -125,6 +124,8 @@ def _by_lengths(
     Returns:
         bool `[L, n]` and float64 `[L, K]`.
     """
+    from scipy.special import softmax  # late: screens show doubts and compute none
+
     largest = max(float(np.abs(weight).max()), 1e-30)
     regression = np.abs(weight.sum(axis=0)).max() < 1e-3 * largest and abs(bias.sum() - 1) < 1e-3
     right = np.zeros(factors.shape, dtype=np.bool_)

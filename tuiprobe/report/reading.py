@@ -5,7 +5,7 @@ Reports and lists count the labels of the runs. Pictures may come from anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -50,28 +50,37 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
     return with_labels(read_results(run, results), run).read_from(run.path)
 
 
-def views_with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
-    """Yields runs, each with title and accuracies by its labels."""
-    folder_state = cache(label_file_states)  # each folder is listed once
-    for view in views:
-        state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
-        renewed = any(known.evidence == "labels" for known in view.summary.accuracies)
-        labelled = _by_labels(view.path.absolute(), state) if state or renewed else None
-        yield view if labelled is None else replace(view, summary=labelled)
-
-
-@lru_cache(maxsize=10_000)
-def _by_labels(path: Path, state: tuple[object, ...]) -> Summary | None:
-    """Returns the row of a run in lists, with its labels; None where it cannot be read.
-
-    Args:
-        path: The run directory.
-        state: Changes where the result may.
-    """
+def labelled_summary(path: Path) -> Summary | None:
+    """Returns the row of a run in lists, with its labels; None where it cannot be read."""
     try:
         return summary_of(read_report(RunDir(path)))
     except TuiprobeError:  # its view says so already
         return None
+
+
+def views_with_labels(
+    views: Iterable[RunView], read: Callable[[Path], Summary | None] = labelled_summary
+) -> Iterator[RunView]:
+    """Yields runs, each with title and accuracies by its labels.
+
+    Args:
+        views: The runs.
+        read: Reads the row of one that has labels; the screens do it in another process.
+    """
+    folder_state = cache(label_file_states)  # each folder is listed once
+    for view in views:
+        state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
+        renewed = any(known.evidence == "labels" for known in view.summary.accuracies)
+        labelled = _by_labels(view.path.absolute(), read, state) if state or renewed else None
+        yield view if labelled is None else replace(view, summary=labelled)
+
+
+@lru_cache(maxsize=10_000)
+def _by_labels(
+    path: Path, read: Callable[[Path], Summary | None], state: tuple[object, ...]
+) -> Summary | None:
+    """Returns the row of a run by its labels, read again where their state has changed."""
+    return read(path)
 
 
 def predictions(report: Report) -> list[Prediction]:

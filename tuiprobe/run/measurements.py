@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from tuiprobe.run.arrays import Arrays, CheckedArrays, write_arrays
@@ -182,6 +181,8 @@ def read_labels(directory: RunDir) -> Labels:
     Raises:
         DamagedFileError: If the file is missing or damaged; names the array.
     """
+    from scipy.sparse import csr_array  # late: few readers of runs need labels of concepts
+
     checked = CheckedArrays.of_run(directory, directory.concepts_file)
     names, categories = checked.texts("names"), checked.texts("categories")
     k, g = len(names), len(categories)
@@ -192,9 +193,7 @@ def read_labels(directory: RunDir) -> Labels:
         raise checked.damaged("shares holds what is no share")
     return Labels(
         ids=ids,
-        shares=scipy.sparse.csr_array(
-            (shares, *_indices(checked, n, k, shares.size)), shape=(n, k)
-        ),
+        shares=csr_array((shares, *_indices(checked, n, k, shares.size)), shape=(n, k)),
         annotated=checked.shaped("annotated", "u1", n, g) != 0,
         train=checked.shaped("train", "u1", n) != 0,
         category_of=_below(checked, "category_of", checked.shaped("category_of", "i8", k), g),

@@ -15,6 +15,7 @@ from pathlib import Path
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
+from tuiprobe.tui.worker import with_labels
 
 _MAX_TEXT = 1000
 _TAIL_LINES = 2000
@@ -57,10 +58,8 @@ def load_readers() -> None:
 
 def read_live(run: Path, before: RunView | None = None, alive: bool = False) -> RunView:
     """Reads a run with its live figures; results count the labels beside it."""
-    from tuiprobe.report.reading import views_with_labels
-
     view = RunView.read(RunDir(run), before, alive=alive, live=True)
-    return next(views_with_labels([view]))
+    return next(with_labels([view]))
 
 
 class WatchThread:

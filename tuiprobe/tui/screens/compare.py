@@ -42,6 +42,7 @@ from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+from tuiprobe.tui.worker import READER
 
 MAX_NAME = 40
 """Cells of the name of a figure at most, where the figures need the room."""
@@ -240,6 +241,11 @@ def _difference_rows(
     ]
 
 
+def decide_between(paths: Sequence[Path]) -> Decision:
+    """Reads runs and returns which to take; errors as for `Compared.read`."""
+    return decide(read_runs(paths))
+
+
 def decision_text(decision: Decision, keys: str) -> Content:
     """Returns the sentence, what weakens it, and what would decide it.
 
@@ -306,7 +312,7 @@ class CompareScreen(FilteredScreen):
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
-        self.app.read(self, partial(Compared.read, self.runs), self._arrived)
+        self.app.read(self, partial(READER.call, Compared.read, self.runs), self._arrived)
 
     @property
     def everything(self) -> bool:

@@ -14,13 +14,13 @@ from textual.widgets import Button, Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.report import read_report
 from tuiprobe.report.formats import FORMATS, ReplacedFilesError, export
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.screens.dialogs import ConfirmScreen, Dialog
 from tuiprobe.tui.text import FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+from tuiprobe.tui.worker import read_report
 
 COLUMNS = (RowColumn("  format", 60, term="card"),)
 PICTURES = "pictures"

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -20,11 +20,10 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import Entry
 from tuiprobe.labelling.candidates import shared_targets
 from tuiprobe.labelling.contest import FINAL
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
-from tuiprobe.labelling.session import Labelling, LastLabel, PictureToLabel, open_labelling
+from tuiprobe.labelling.session import LastLabel, PictureToLabel, open_labelling
 from tuiprobe.labelling.standing import (
     LabelStatus,
     difference_words,
@@ -40,6 +39,7 @@ from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import PictureView
+from tuiprobe.tui.worker import Worker
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,8 +49,6 @@ LARGEST = 600
 
 READING_SECONDS, CLOSE_SECONDS = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
-
-LabelChange = Callable[[Labelling], object]
 
 T = TypeVar("T")
 
@@ -62,16 +60,121 @@ class LabelView:
     Attributes:
         state: How the labels stand.
         last: The label that was given last; None before the first.
+        models: Name and pictures of each candidate.
+        classes: The classes that may be answered.
+        file: Where the labels are.
+        narrow: Whether pictures are chosen to narrow differences.
         picture: The picture to label; None where more labels decide nothing, or none is left.
         image: Its pixels; None where they cannot be shown.
         reason: Why not.
+        original: Its file; None where it has none of its own.
     """
 
     state: LabelStatus
     last: LastLabel | None
+    models: tuple[dict[str, str], ...]
+    classes: tuple[str, ...]
+    file: Path
+    narrow: bool
     picture: PictureToLabel | None
     image: Image | None = None
     reason: str = ""
+    original: Path | None = None
+
+
+class LabelSession:
+    """The labels of a screen, in the process that has them.
+
+    Args:
+        runs: The candidates.
+        target: Name of the target set.
+        narrow: Whether to narrow differences once the best is known.
+        trust: Ids of doubts about the labels that the user overrules.
+        tolerated: As for the screen.
+    """
+
+    current: ClassVar[LabelSession | None] = None
+
+    def __init__(
+        self,
+        runs: Sequence[Path],
+        target: str,
+        narrow: bool,
+        trust: Sequence[str],
+        tolerated: float | None,
+    ) -> None:
+        self._runs, self._trust, self._changed = runs, trust, False
+        self._open = partial(open_labelling, runs, target, tolerated=tolerated)
+        self._labelling, self._narrow = self._open(), narrow
+        self._labelling.narrow = narrow
+
+    def close(self) -> None:
+        """Releases the labels for other processes."""
+        self._narrow = self._labelling.narrow
+        self._changed |= self._labelling.changed
+        self._labelling.close()
+
+    def change(self, method: str, *arguments: object) -> None:
+        """Makes a change, which is then on disk; after an error reads the labels again."""
+        try:
+            getattr(self._labelling, method)(*arguments)
+        except TuiprobeError:
+            self.close()  # another program may have changed the labels
+            self._labelling = self._open()
+            self._labelling.narrow = self._narrow
+            raise
+
+    def view(self) -> LabelView:
+        """Returns what the screen shows."""
+        labelling = self._labelling
+        state = label_status(labelling, self._trust)
+        decided = labelling.certificate is None and state.verdict in FINAL
+        picture = None if decided and not labelling.narrow else labelling.following()
+        view = LabelView(
+            state,
+            labelling.last,
+            tuple({"model": of.model, "data": of.source} for of in labelling.matched.candidates),
+            labelling.matched.classes,
+            labelling.files.csv.path,
+            labelling.narrow,
+            picture,
+        )
+        if picture is None:
+            return view
+        try:
+            image = labelling.image(picture.index)
+        except TuiprobeError as error:
+            return replace(view, reason=str(error))
+        image.thumbnail((LARGEST, LARGEST))
+        return replace(view, image=image, original=labelling.originals.file(picture.name))
+
+    def renew(self) -> None:
+        """Writes the reports of the runs again, once a label has changed."""
+        from tuiprobe.report.formats import renew_labelled
+
+        if self._changed:
+            renew_labelled(map(RunDir, self._runs))
+
+
+def view_after(question: tuple[Any, ...], *change: Any) -> LabelView:
+    """Returns the view after a change, in the process that has the labels.
+
+    Args:
+        question: The arguments of `LabelSession`, which it begins with.
+        change: A method of `Labelling` and its arguments; nothing for the labels as they are.
+    """
+    session = LabelSession.current
+    if session is None:
+        session = LabelSession.current = LabelSession(*question)
+    if change:
+        session.change(*change)
+    return session.view()
+
+
+def leave(renew: bool) -> None:
+    """Releases the labels for other processes, or then writes reports of the runs again."""
+    if LabelSession.current is not None:
+        (LabelSession.current.renew if renew else LabelSession.current.close)()
 
 
 class LabelScreen(ProbeScreen):
@@ -105,9 +208,8 @@ class LabelScreen(ProbeScreen):
         self.runs = list(runs)
         self.view: LabelView | None = None
         self._target, self._narrow, self._trust = target, narrow, trust
-        self._labelling: Labelling | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._changing = self._changed = self._show_names = False
+        self._worker, self._thread = Worker(idle=None), ThreadPoolExecutor(max_workers=1)
+        self._changing = self._show_names = self._asked = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the picture beside the answers and how they stand."""
@@ -135,16 +237,11 @@ class LabelScreen(ProbeScreen):
         Reports of the runs are written again meanwhile, which nothing waits for but the end of the
         program.
         """
-        wait([self._thread.submit(self._close)], CLOSE_SECONDS)
-        self._thread.submit(self._renew)
+        if self._asked:
+            wait([self._thread.submit(self._worker.call, leave, False)], CLOSE_SECONDS)
+            self._thread.submit(self._worker.call, leave, True)
+        self._thread.submit(self._worker.end)
         self._thread.shutdown(wait=False)
-
-    def _renew(self) -> None:
-        """Writes reports again, once a label has changed; one that is being written has it."""
-        from tuiprobe.report.formats import renew_labelled
-
-        if self._changed:
-            renew_labelled(map(RunDir, self.runs))
 
     @property
     def shown_run(self) -> Path | None:
@@ -156,20 +253,20 @@ class LabelScreen(ProbeScreen):
         """The picture that waits for an answer."""
         return self.view.picture if self.view is not None and not self._changing else None
 
-    # The labels, which one thread has: a change is written before the next one begins.
+    # The labels, which one process has: a change is written before the next one begins.
 
-    def _start_change(self, change: LabelChange | None = None) -> None:
-        """Makes a change, unless one is being made, and shows what follows."""
+    def _start_change(self, *change: object) -> None:
+        """Makes a change, unless one is being made, and shows what follows; see `view_after`."""
         if not self._changing:
             self._changing = True
-            self._apply_change(change)
+            self._apply_change(*change)
 
     @work
-    async def _apply_change(self, change: LabelChange | None) -> None:
+    async def _apply_change(self, *change: object) -> None:
         slow = self.set_timer(READING_SECONDS, partial(self._show_text, Content("reading…")))
         try:
-            if self._labelling is None and self._target is None:
-                names = await self._in_thread(shared_targets, self.runs)
+            if self._target is None:
+                names = await self._called(shared_targets, self.runs)
                 self._target = names[0] if len(names) == 1 else None
                 if len(names) > 1:
                     slow.stop()
@@ -178,17 +275,17 @@ class LabelScreen(ProbeScreen):
                     if self._target is None:
                         await self.app.run_action("back")
                         return
-            view = await self._in_thread(self._view_after, change)
+            self._asked = True
+            question = (self.runs, self._target, self._narrow, self._trust, self._tolerated)
+            view = await self._called(view_after, question, *change)
         except TuiprobeError as error:
-            view = None
-            await self._in_thread(self._close)  # another program may have changed the labels
-            reason = str(error)
+            view, reason = None, str(error)
         finally:
             slow.stop()
             self._changing = False
         if not self.alive:
             return
-        if view is None and change is not None:
+        if view is None and change:
             self.app.fail(plain(reason))
             self._start_change()
             return
@@ -199,37 +296,9 @@ class LabelScreen(ProbeScreen):
         else:
             self._show_text(inert_lines([reason, "", "esc goes back"]))
 
-    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+    async def _called(self, function: Callable[..., T], *arguments: object) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, function, *arguments)
-
-    def _view_after(self, change: LabelChange | None) -> LabelView:
-        """Returns the view after a change, which is on disk."""
-        if self._labelling is None:
-            self._labelling = open_labelling(self.runs, self._target, tolerated=self._tolerated)
-            self._labelling.narrow = self._narrow
-        labelling = self._labelling
-        if change is not None:
-            change(labelling)
-        state, last = label_status(labelling, self._trust), labelling.last
-        decided = labelling.certificate is None and state.verdict in FINAL
-        ended = decided and not labelling.narrow
-        picture = None if ended else labelling.following()
-        if picture is None:
-            return LabelView(state, last, None)
-        try:
-            image = labelling.image(picture.index)
-        except TuiprobeError as error:
-            return LabelView(state, last, picture, reason=str(error))
-        image.thumbnail((LARGEST, LARGEST))
-        return LabelView(state, last, picture, image)
-
-    def _close(self) -> None:
-        if self._labelling is not None:
-            self._narrow = self._labelling.narrow
-            self._changed |= self._labelling.changed
-            self._labelling.close()
-            self._labelling = None
+        return await loop.run_in_executor(self._thread, self._worker.call, function, *arguments)
 
     # What is shown.
 
@@ -239,36 +308,33 @@ class LabelScreen(ProbeScreen):
         self.query_one(ContentSwitcher).current = "picture-words"
 
     def _show(self) -> None:
-        view, labelling = self.view, self._labelling
-        if view is None or labelling is None:
+        view = self.view
+        if view is None:
             return
-        candidates = labelling.matched.candidates
-        self.title_line.show(
-            f"tuiprobe  {view.state.headline()}",
-            [{"model": candidate.model, "data": candidate.source} for candidate in candidates],
-        )
+        self.title_line.show(f"tuiprobe  {view.state.headline()}", view.models)
         if view.image is not None:
             self.query_one(PictureView).show_image(view.image)
             self.query_one(ContentSwitcher).current = "picture"
         elif view.reason:
             self._show_text(inert(view.reason, "$error"))
         else:
-            self._show_text(self._end_text(view.state, labelling.files.csv))
-        classes = len(labelling.matched.classes)
-        self.query_one("#choices", FigureText).show(_choices(view.picture, classes))
+            self._show_text(self._end_text(view))
+        choices = _choices(view.picture, len(view.classes))
+        self.query_one("#choices", FigureText).show(choices)
         named = self._show_names or len(self.runs) == 1
         self.query_one(Forest).show_rows(candidate_rows(view.state, named))
         for id, lines in (
             ("verdict", _verdict(view.state, named)),
-            ("differences", _differences(view.state, named, labelling.narrow)),
+            ("differences", _differences(view.state, named, view.narrow)),
             ("remarks", _remarks(view.state, view.last, named)),
         ):
             self.query_one(f"#{id}", FigureText).show(Content("\n").join(lines))
         other = f" ({'letters' if self._show_names else 'names'}: v)" if self._can_name else ""
         self.query_one("#so-far").border_title = f"so far{other}"
 
-    def _end_text(self, state: LabelStatus, file: Entry) -> Content:
+    def _end_text(self, view: LabelView) -> Content:
         """Returns the text in place of a picture where none is to be labelled."""
+        state = view.state
         lines = [Content.styled(plain(state.sentence(self._show_names)), "bold"), Content()]
         if state.decisions and state.unattended is None:
             lines.append(inert(f"after {state.decisions[-1].labels:,} labels"))
@@ -279,7 +345,7 @@ class LabelScreen(ProbeScreen):
         if self._can_name and not self._show_names:
             lines.append(inert("v shows the names of the models"))
         lines.append(inert("u takes the last label back, esc goes back"))
-        lines.append(inert(f"the labels are in {file}", DIM))
+        lines.append(inert(f"the labels are in {view.file}", DIM))
         return Content("\n").join(lines)
 
     def explained(self) -> tuple[str, ...]:
@@ -314,7 +380,7 @@ class LabelScreen(ProbeScreen):
         """Gives the picture on the screen a label."""
         picture = self.picture
         if picture is not None and label is not None:
-            self._start_change(lambda labelling: labelling.label(picture.index, label))
+            self._start_change("label", picture.index, label)
 
     def action_choose(self, number: int) -> None:
         """Takes the answer of this number."""
@@ -327,17 +393,18 @@ class LabelScreen(ProbeScreen):
 
     def action_another(self) -> None:
         """Searches in all classes."""
-        if self.picture is not None and self._labelling is not None:
-            classes = self._labelling.matched.classes
-            self.app.push_screen(ChoiceScreen(classes, "another class", ("head",)), self._label)
+        if self.picture is not None and self.view is not None:
+            self.app.push_screen(
+                ChoiceScreen(self.view.classes, "another class", ("head",)), self._label
+            )
 
     def action_undo(self) -> None:
         """Takes the last label back."""
-        self._start_change(Labelling.undo)
+        self._start_change("undo")
 
     def action_more(self) -> None:
         """Labels on after the decision."""
-        self._start_change(lambda labelling: setattr(labelling, "narrow", True))
+        self._start_change("__setattr__", "narrow", True)
 
     def action_names(self) -> None:
         """Shows models by name, or as A, B and C again."""
@@ -346,13 +413,12 @@ class LabelScreen(ProbeScreen):
 
     def action_open(self) -> None:
         """Opens the file of the picture in the program that the system has for it."""
-        if self.picture is None or self._labelling is None or self.view is None:
+        if self.picture is None or self.view is None:
             return
-        path = None if self.view.reason else self._labelling.originals.file(self.picture.name)
-        if path is None:
+        if self.view.original is None:
             self.app.fail("this picture has no file of its own to open")
         else:
-            self._open(path.absolute())
+            self._open(self.view.original.absolute())
 
     @work(thread=True)
     def _open(self, path: Path) -> None:

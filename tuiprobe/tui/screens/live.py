@@ -30,6 +30,7 @@ from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import FigureText, fitted, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, model_row
 from tuiprobe.tui.widgets.live_panels import LivePanels
+from tuiprobe.tui.worker import READER, read_report
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import LiveTap
@@ -200,16 +201,14 @@ class LiveScreen(ProbeScreen):
 
         It runs in a thread, where a screen that was left has no app.
         """
-        from tuiprobe.report.reading import read_report
         from tuiprobe.tui.tabs.tab import RunResults
 
         run, decision = RunDir(self.shown_run), None
         if finished_group(self.root, has_engine):
-            from tuiprobe.comparing.decide import decide
-            from tuiprobe.comparing.runs import read_runs
-            from tuiprobe.tui.screens.compare import decision_text
+            from tuiprobe.tui.screens.compare import decide_between, decision_text
 
-            decision = decision_text(decide(read_runs(self._members)), "press Enter, then b")
+            decided = READER.call(decide_between, self._members)
+            decision = decision_text(decided, "press Enter, then b")
         return RunResults(run, read_report(run, results=())), decision
 
     async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:

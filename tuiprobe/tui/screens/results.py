@@ -15,7 +15,6 @@ from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.report import read_report
 from tuiprobe.results.report import Part
 from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
@@ -32,6 +31,7 @@ from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 from tuiprobe.tui.widgets.textplot import ChartView
+from tuiprobe.tui.worker import read_report
 
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""

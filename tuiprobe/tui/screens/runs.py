@@ -18,7 +18,6 @@ from textual.widgets import Input, Static
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import plain
-from tuiprobe.report.reading import views_with_labels
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy, with_range
 from tuiprobe.results.base import decimals_of
@@ -33,6 +32,7 @@ from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+from tuiprobe.tui.worker import with_labels
 
 SORTED = ("name", "model", "data", "changed", "state", "target", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
@@ -218,7 +218,7 @@ class RunsScreen(FilteredScreen):
 
     def _listed(self) -> list[RunView]:
         self._read = list_runs(self.root, before=self._read, alive=self.app.has_running_engine)
-        return list(views_with_labels(self._read))
+        return list(with_labels(self._read))
 
     def _arrived(self, rows: list[RunView]) -> None:
         """Shows a new listing."""
