@@ -116,8 +116,6 @@ _KEYS: dict[str, list[BindingType]] = {
     ],
     "section": [
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
-        Binding("n", "ablate('zero')", "to zero", show=False, tooltip="Accuracy with it set to 0"),
     ],
     "compare": [
         Binding("f", "everything", "figures", tooltip="All figures, or the decision"),

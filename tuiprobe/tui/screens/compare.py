@@ -12,7 +12,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input
@@ -44,7 +44,7 @@ from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 from tuiprobe.tui.worker import READER
 
-MAX_NAME = 40
+MAX_NAME = 24
 """Cells of the name of a figure at most, where the figures need the room."""
 
 
@@ -91,15 +91,8 @@ class CompareTable(Forest[DifferenceRow]):
 class FigureTable(RowTable[tuple[str, Difference]]):
     """A row a figure and model: both figures, their difference and its interval.
 
-    No figure is cut: the table scrolls sideways where its columns need more than there is.
+    No figure is cut: where there is no room, the images are left out, then the two figures.
     """
-
-    SCROLLS_SIDEWAYS = True
-    DEFAULT_CSS = "FigureTable { overflow-x: auto; scrollbar-size-horizontal: 1; }"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "sideways(-1)", "left", show=False, tooltip="Columns on the left"),
-        Binding("right,l", "sideways(1)", "right", show=False, tooltip="Columns on the right"),
-    ]
 
     def __init__(self, *, id: str) -> None:
         super().__init__((RowColumn("figure", 22),), self._row_cells, empty="reading…", id=id)
@@ -111,11 +104,11 @@ class FigureTable(RowTable[tuple[str, Difference]]):
         columns = (
             RowColumn("figure", 0),
             *(() if single else (RowColumn("other model", 0),)),
-            RowColumn(plain(first), 0, right=True),
-            RowColumn(plain(others[0]) if single else "the other", 0, right=True),
+            RowColumn(plain(first), 0, right=True, drop=1),
+            RowColumn(plain(others[0]) if single else "the other", 0, right=True, drop=2),
             RowColumn("difference", 0, right=True, term="difference"),
             RowColumn("95 % interval", 0, right=True, term="interval"),
-            RowColumn("images", 0, term="paired"),
+            RowColumn("images", 0, drop=3, term="paired"),
         )
         self.columns = columns
         cells = [self._row_cells(row) for row in compared.figures("", False)]

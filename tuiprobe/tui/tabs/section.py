@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -23,7 +23,7 @@ from tuiprobe.numbers import unbroken
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.report.page_layout import LISTED_ROWS
 from tuiprobe.report.strings import line
-from tuiprobe.report.terminal import ablation_lines, aligned_lines, table_lines
+from tuiprobe.report.terminal import aligned_lines, table_lines
 from tuiprobe.results import Estimate
 from tuiprobe.results.section import (
     Bullets,
@@ -39,7 +39,6 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
-from tuiprobe.tui.child import ask
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.tabs.tab import ResultTab, RunResults, table_cells
@@ -191,11 +190,8 @@ class SubjectTable(RowTable[int]):
         self.show_rows(rows, 0)
 
 
-OFFER = "a: accuracy without it (mean of the first set); n: set to zero"
-
-
 class SubjectPanel(PicturePanel):
-    """The pictures of a channel or direction, what else the run says of it, and what it is worth.
+    """The pictures of a channel or direction, and what else the run says of it.
 
     Args:
         results: The run.
@@ -218,44 +214,9 @@ class SubjectPanel(PicturePanel):
         if subject != self.subject or not self._about:
             self._about = [*self.results.about_subject(subject, table)]
             self.subject = subject
-        offer = Styled("" if subject is None else OFFER)
         strip = self.results.strip(subject)
         title = f"{title} ({strip.data})" if strip is not None else title
-        self.show(
-            title, self.results.picture_groups(strip), Styled("\n").join([offer, *self._about])
-        )
-
-    @work(exclusive=True, group="ablation")
-    async def ablate(self, *mode: str) -> None:
-        """Asks for the accuracies without the subject, in a separate process.
-
-        Args:
-            mode: Options of `tuiprobe reprobe`, such as `--ablate-mode zero`.
-        """
-        from pydantic import ValidationError
-
-        from tuiprobe.probes.ablation.result import TargetedAblation
-
-        subject = self.subject
-        if subject is None:
-            return
-        self._show_ablation(["computing the accuracies without it, in a separate process…"])
-        run = str(self.results.run.path.absolute())
-        words = ["--ablate", f"{subject.kind}:{subject.number}"]
-        if subject.centred:
-            words.append("--centred")
-        answer = await ask(["reprobe", run, *words, *mode, "--json"])
-        if subject != self.subject:
-            return
-        try:
-            ablation = TargetedAblation.model_validate_json(answer.out)
-        except ValidationError:
-            self._show_ablation([f"✗ {answer.reason}"])
-            return
-        self._show_ablation(ablation_lines(ablation))
-
-    def _show_ablation(self, lines: Sequence[str]) -> None:
-        self.show_about(Styled("\n").join([inert_lines(lines), *self._about]))
+        self.show(title, self.results.picture_groups(strip), Styled("\n").join(self._about))
 
 
 class SetPanel(PicturePanel):
@@ -432,11 +393,7 @@ class SectionTab(ResultTab):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something: some are about rows that can be opened."""
-        return self._tables or action not in ("filter", "ablate")
-
-    def action_ablate(self, mode: str = "mean") -> None:
-        """Asks for the accuracies without the channel or direction under the cursor."""
-        self.query_one(SubjectPanel).ablate("--ablate-mode", mode)
+        return self._tables or action != "filter"
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""

@@ -299,10 +299,6 @@ class PicturePanel(Vertical):
         """
         self.border_title = inert(title)
         self.pictures.show(groups, paired)
-        self.show_about(about)
-
-    def show_about(self, about: Content) -> None:
-        """Shows other words."""
         self.query_one("#about", FigureText).show(about)
         self.query_one("#about-scroll").display = bool(about.plain)
 

@@ -130,7 +130,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     """
 
     ALLOW_SELECT = False
-    SCROLLS_SIDEWAYS: ClassVar[bool] = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--heading", "rows--cursor", "rows--blurred"}
     DEFAULT_CSS = """
     RowTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
@@ -201,8 +200,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
         """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
-        width = sum(column.width + 1 for column in self.columns) - 1 if self.SCROLLS_SIDEWAYS else 0
-        self.virtual_size = Size(width, 1 + max(len(rows), 1))  # the heading, and rows or `empty`
+        self.virtual_size = Size(0, 1 + max(len(rows), 1))  # the heading, and rows or `empty`
         self._move_cursor(self._cursor if cursor is None else cursor)
         self.refresh()
 
@@ -224,10 +222,6 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
     def action_page(self, by: int) -> None:
         """Moves the cursor by a page."""
         self._move_cursor(self._cursor + by * max(self.size.height - 2, 1))
-
-    def action_sideways(self, by: int) -> None:
-        """Shows the columns on the left or on the right."""
-        self.scroll_relative(x=by * 10, animate=False)
 
     def action_end(self, last: int) -> None:
         """Moves the cursor to the first or the last row."""
@@ -273,23 +267,11 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 self.action_choose()
 
     def _column_at(self, x: int) -> int | None:
-        width = self.line_width
-        x += self.scroll_offset.x if x > self.fixed_width else 0
+        width = self.scrollable_content_region.width
         for i in reversed(visible_columns(self.columns, width)):
             if x >= column_start(self.columns, i, width):
                 return i
         return None
-
-    @property
-    def line_width(self) -> int:
-        """Cells of a line: those in sight, or more where the table scrolls sideways."""
-        return max(self.scrollable_content_region.width, self.virtual_size.width)
-
-    @property
-    def fixed_width(self) -> int:
-        """Cells of the first column, which stays in sight where it takes half of them at most."""
-        first = self.columns[0].width + 1
-        return first if 2 * first <= self.scrollable_content_region.width else 0
 
     def row_line(self, row: T, width: int) -> str:
         """Returns the text of a row, exactly `width` cells."""
@@ -341,14 +323,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Returns one line: the heading, a row, or why there is none."""
-        line, x, width = self._line(y), self.scroll_offset.x, self.scrollable_content_region.width
-        if not x:
-            return line.crop(0, width)
-        fixed = self.fixed_width
-        return Strip.join([line.crop(0, fixed), line.crop(fixed + x, width + x)])
-
-    def _line(self, y: int) -> Strip:
-        width = self.line_width
+        width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("rows--heading")
             text = heading_text(self.columns, self.sorted_by, width)
