@@ -157,6 +157,9 @@ def changing_runs(runs: Path, finished: Path, stop: threading.Event) -> None:
                 shutil.rmtree(done)
             elif number % 7 == 0:
                 shutil.copytree(finished, done)
+            if number % 5 == 0:  # cut while it is read, then as it was
+                content = (finished / "results.json").read_bytes()
+                (runs / "b" / "results.json").write_bytes(content[: number % 2 or None])
 
 
 def growing(number: int) -> dict[str, Any]:
@@ -173,6 +176,8 @@ async def test_random_keys_on_all_screens_end_nothing(
     runs = tmp_path / "runs"
     for name in ("a", "b"):
         shutil.copytree(finished, runs / name)
+    shutil.copytree(finished, runs / "damaged")
+    (runs / "damaged" / "results.json").write_text("{")
     draw = random.Random(f"{SEED} {size}")
     changing = threading.Event()
     changes = threading.Thread(target=changing_runs, args=(runs, finished, changing))

@@ -46,6 +46,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 FOLDED_LOW = {"inside", "deploy"}
 
+
 async def at_overview(pilot, app) -> ResultsScreen:
     await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
     await pilot.pause()

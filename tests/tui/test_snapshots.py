@@ -33,12 +33,13 @@ from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.dialogs import HelpScreen
-from tuiprobe.tui.screens.label import LabelScreen
+from tuiprobe.tui.screens.label import LabelScreen, LabelSession
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.bars import ChannelBars
+from tuiprobe.tui.worker import Worker
 
 pytestmark = [
     pytest.mark.skipif(
@@ -160,6 +161,8 @@ def candidate(directory: RunDir, target: str | None) -> Candidate:
 def label(*keys: str, tolerated: float | None = None) -> Make:
     def make(patch: pytest.MonkeyPatch) -> tuple[TuiprobeApp, Act]:
         patch.setattr(session, "read_candidate", candidate)
+        patch.setattr(LabelSession, "current", None)
+        patch.setattr(Worker, "call", lambda self, function, *of: function(*of))
         Path("photos").mkdir()
         for i in range(60):  # uncompressed, so that their digests are the same everywhere
             shape = np.add.outer(np.arange(9) * 9, np.arange(36) * 4) + 7 * i

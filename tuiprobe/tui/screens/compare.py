@@ -47,6 +47,9 @@ from tuiprobe.tui.worker import READER
 MAX_NAME = 24
 """Cells of the name of a figure at most, where the figures need the room."""
 
+MAX_TITLE = 10
+"""Cells of a heading at most, where its figures are shorter."""
+
 
 @dataclass(frozen=True)
 class DifferenceRow:
@@ -112,7 +115,8 @@ class FigureTable(RowTable[tuple[str, Difference]]):
         )
         self.columns = columns
         cells = [self._row_cells(row) for row in compared.figures("", False)]
-        texts = zip([column.title for column in columns], *cells, strict=True)
+        titles = [column.title[:MAX_TITLE] if column.right else column.title for column in columns]
+        texts = zip(titles, *cells, strict=True)
         widths = [max(cell_len(plain(text)) for text in column) for column in texts]
         widths[0] = min(widths[0], MAX_NAME)
         self.columns = tuple(

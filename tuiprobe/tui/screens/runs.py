@@ -98,7 +98,7 @@ def run_cells(
     """
     accuracy, shifts, kurtosis = decimals
     changed, this_year = datetime.fromtimestamp(row.changed / 1e9), datetime.now().year
-    part = "" if row.state == "done" else f" {row.percent}"
+    part = "" if row.state in ("done", "damaged") else f" {row.percent}"
     return [
         f"{head} {row.short_name}",
         row.summary.model or "-",
