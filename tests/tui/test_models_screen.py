@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
@@ -13,8 +11,6 @@ from textual.widgets import Input, Static
 from tests.tui.conftest import until
 from tuiprobe.catalog import published_models as catalog
 from tuiprobe.catalog.published_models import ListedModel
-from tuiprobe.files import process_lives
-from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import ProcessOutput
 from tuiprobe.tui.screens import models, setup
@@ -44,9 +40,7 @@ def names(app: TuiprobeApp) -> list[str]:
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
     """Returns an app whose questions are answered without a process."""
 
-    async def answer(words: list[str], on_line: Any = None) -> ProcessOutput:
-        if words[0] == "fetch":
-            return await child.ask(words, on_line)
+    async def answer(words: list[str]) -> ProcessOutput:
         return ProcessOutput(5, "", "")
 
     monkeypatch.setattr(models, "ask", answer)
@@ -132,46 +126,6 @@ async def test_models_are_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
         await pilot.press("space", "enter")
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
         assert len(app.screen.setup.models) == 1
-
-
-async def test_a_download_tells_its_progress_its_failure_and_escape_stops_it(
-    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    long = "no network. " + "Fetch them where there is one. " * 6
-    begun = tmp_path / "begun"
-    codes = [
-        f"import sys; print('loading\\nerror: {long}', file=sys.stderr); sys.exit(3)",
-        f"import os, sys, time, pathlib; pathlib.Path({str(begun)!r}).write_text(str(os.getpid()));"
-        "print('mini_clip: 1.5 MB downloaded', file=sys.stderr); time.sleep(600)",
-        "print('a file of 5 bytes')",
-    ]
-    asked: list[list[str]] = []
-
-    def command(words: list[str]) -> list[str]:
-        asked.append(words)
-        return [sys.executable, "-u", "-c", codes[len(asked) - 1]]
-
-    monkeypatch.setattr(child, "command", command)
-    async with app.run_test(size=(80, 24)) as pilot:
-        assert not app.screen.query_one("#details").display  # no room before there is news
-        await pilot.press("f")
-        await until(pilot, lambda: "✗ no network" in text(app, "#download"))
-        assert text(app, "#download").count("where there is one") == 6
-        await until(pilot, lambda: app.screen.query_one("#details").size.height > 4)
-
-        await pilot.press("f")
-        await until(pilot, lambda: "mini_clip: 1.5 MB downloaded" in text(app, "#download"))
-        assert "esc stops it" in text(app, "#download")
-        assert asked == [["fetch", "mini_clip", "--progress"]] * 2
-        await pilot.press("f")  # it is under way: no second one
-        await pilot.press("escape")
-        await until(pilot, lambda: "! stopped" in text(app, "#download"))
-        assert len(asked) == 2
-        assert not process_lives(int(begun.read_text()))
-
-        await pilot.press("f")
-        await until(pilot, lambda: "✓ fetched" in text(app, "#download"))
-        assert "a file of 5 bytes" in text(app, "#download")
 
 
 async def test_other_libraries_and_packages_are_listed_in_processes(

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,6 @@ from tuiprobe.plugins import DATASETS, MODELS, foreign_names, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import BusyError, holding, note_holder
 from tuiprobe.tui.livewatch import runs_of
-
-_LONGEST_LINE = 2**24
-"""Bytes of a line of standard error beyond which a short process is given up."""
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -170,46 +167,24 @@ class ProcessOutput:
         return (errors_in(lines) or lines)[-1]
 
 
-async def ask(
-    arguments: Sequence[str], on_line: Callable[[str], None] | None = None
-) -> ProcessOutput:
-    """Runs a short tuiprobe command and returns its output; ends it when cancelled.
-
-    Args:
-        arguments: Arguments of `tuiprobe`, without the program's name.
-        on_line: Called in the event loop with each line of standard error as it comes, stripped.
-    """
-    return await _run(command(arguments), on_line)
+async def ask(arguments: Sequence[str]) -> ProcessOutput:
+    """Runs a short tuiprobe command and returns its output; ends it when cancelled."""
+    return await ask_python(command(arguments)[1:])
 
 
 async def ask_python(arguments: Sequence[str]) -> ProcessOutput:
     """Runs the interpreter like `ask`, with these arguments."""
-    return await _run([sys.executable, *arguments])
-
-
-async def _run(words: Sequence[str], on_line: Callable[[str], None] | None = None) -> ProcessOutput:
     pipe = subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True,
-        limit=_LONGEST_LINE,
+        sys.executable, *arguments, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+        start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-
-    async def listen(stream: asyncio.StreamReader) -> bytes:
-        lines = []
-        async for line in stream:
-            lines.append(line)
-            if on_line is not None:
-                on_line(line.decode("utf-8", "replace").strip())
-        return b"".join(lines)
-
     try:
-        out, err = await asyncio.gather(process.stdout.read(), listen(process.stderr))
-        code = await process.wait()
+        out, err = await process.communicate()
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()  # the child must not outlive the screens
         raise
+    code = process.returncode or 0
     return ProcessOutput(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

@@ -40,11 +40,8 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding(
             "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
         ),
-        Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
         Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
-        Binding(
-            "escape", "clear", "clear", show=False, tooltip="Stop a download, or clear the filter"
-        ),
+        Binding("escape", "clear", "clear", show=False, tooltip="Clear the filter"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ],
     "runs": [
@@ -122,7 +119,6 @@ _KEYS: dict[str, list[BindingType]] = {
         Binding("b", "label", "label", tooltip="Label a few pictures: which model is best there"),
         Binding("o", "results", "results", tooltip="All results of one of the models"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
-        Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),

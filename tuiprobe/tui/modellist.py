@@ -30,7 +30,7 @@ SORTS_DOWN = (False,) * 4 + (True,) * (len(COLUMNS) - 4)
 CACHED = {"yes": "✓", "no": "-", "none": "no public", "": "…"}
 _WEIGHTS = {
     "yes": "on this machine",
-    "no": "not on this machine; f fetches them",
+    "no": "not on this machine; a run fetches them",
     "none": "none are public: UNTRAINED, unless checkpoint names a file",
     "": "looking",
 }

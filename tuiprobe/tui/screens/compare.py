@@ -114,7 +114,7 @@ class FigureTable(RowTable[tuple[str, Difference]]):
             RowColumn("images", 0, drop=3, term="paired"),
         )
         self.columns = columns
-        cells = [self._row_cells(row) for row in compared.figures("", False)]
+        cells = [self._row_cells(row) for row in compared.figures("")]
         titles = [column.title[:MAX_TITLE] if column.right else column.title for column in columns]
         texts = zip(titles, *cells, strict=True)
         widths = [max(cell_len(plain(text)) for text in column) for column in texts]
@@ -179,24 +179,26 @@ class Compared:
             ),
         )  # fmt: skip
 
-    def figures(self, query: str, only_different: bool) -> list[tuple[str, Difference]]:
+    def figures(self, query: str) -> list[tuple[str, Difference]]:
         """Returns all figures with all words, the headline figures first.
 
         Args:
             query: The words.
-            only_different: Whether only those whose interval excludes zero.
         """
         rows = [
             (comparison.models[0], row)
             for comparison in self.comparisons
             for row in comparison.differences
-            if (is_known(row.first) or is_known(row.second)) and (row.differs or not only_different)
+            if is_known(row.first) or is_known(row.second)
         ]
         words = query.split()
         rows = [
             (model, row)
             for model, row in rows
-            if holds_all(f"{row.name} {row.id} {row.data} {row.place} {model}", words)
+            if holds_all(
+                f"{'*' * bool(row.differs)} {row.name} {row.id} {row.data} {row.place} {model}",
+                words,
+            )
         ]
         return sorted(rows, key=lambda item: 1000 if item[1].headline is None else item[1].headline)
 
@@ -236,11 +238,6 @@ def _difference_rows(
         DifferenceRow(name, by_name[model], figure, data, differ(name, model, data))
         for name, model, figure, data in wanted
     ]
-
-
-def decide_between(paths: Sequence[Path]) -> Decision:
-    """Reads runs and returns which to take; errors as for `Compared.read`."""
-    return decide(read_runs(paths))
 
 
 def decision_text(decision: Decision, keys: str) -> Content:
@@ -288,7 +285,6 @@ class CompareScreen(FilteredScreen):
         super().__init__()
         self.runs = list(runs)
         self.compared: Compared | None = None
-        self._differing_only = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the decision above its differences, or all figures."""
@@ -298,7 +294,7 @@ class CompareScreen(FilteredScreen):
                 yield FigureText(id="decision")
             with Vertical(classes="panel", id="differences"):
                 yield Input(
-                    placeholder="/ filters: words of figure, set, layer or model",
+                    placeholder="/ filters: words of figure, set, layer or model; * excludes 0",
                     id="compare-filter",
                     classes="filter",
                 )
@@ -345,7 +341,7 @@ class CompareScreen(FilteredScreen):
         self.query_one("#common", FigureText).show(Content("\n").join(dict.fromkeys(common)))
         self.query_one(FigureTable).name_models(compared)
         for table in self.query(RowTable):
-            table.empty = "No figure matches. esc clears the filter, d shows all."
+            table.empty = "No figure matches. esc clears the filter."
         self.query_one(CompareTable).empty = (
             "different pictures or classes: see above"
             if compared.decision.obstacle
@@ -372,14 +368,11 @@ class CompareScreen(FilteredScreen):
             panel.border_title = inert(f"{leader} minus the other, on the same images")
             panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return
-        rows = self.compared.figures(self._query, self._differing_only)
+        rows = self.compared.figures(self._query)
         self.query_one(FigureTable).show_rows(rows)
-        everything = self.compared.figures("", False)
+        everything = self.compared.figures("")
         excluding = sum(row.differs is True for _, row in everything)
-        only = " · differing only" if self._differing_only else ""
-        panel.border_title = (
-            f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*){only}"
-        )
+        panel.border_title = f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*)"
         panel.border_subtitle = "f: the decision"
 
     @on(RowTable.Chosen, "#compared")
@@ -393,10 +386,6 @@ class CompareScreen(FilteredScreen):
         both = (self.compared.decision.models[0], row.other)
         paths = [self.runs[model.place] for model in both]
         self.app.push_screen(PicturesScreen(paths, [model.model for model in both], row.data))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Returns whether a key does something in the view that is shown."""
-        return self.everything if action == "differing" else True
 
     def action_everything(self) -> None:
         """Shows all figures, or the decision again."""
@@ -418,11 +407,6 @@ class CompareScreen(FilteredScreen):
             self.action_everything()
         else:
             super().action_clear()
-
-    def action_differing(self) -> None:
-        """Shows only what differs, or everything again."""
-        self._differing_only = not self._differing_only
-        self._show()
 
     def action_label(self) -> None:
         """Opens the labels of the target set of all runs."""

@@ -205,10 +205,10 @@ class LiveScreen(ProbeScreen):
 
         run, decision = RunDir(self.shown_run), None
         if finished_group(self.root, has_engine):
-            from tuiprobe.tui.screens.compare import decide_between, decision_text
+            from tuiprobe.tui.screens.compare import Compared, decision_text
 
-            decided = READER.call(decide_between, self._members)
-            decision = decision_text(decided, "press Enter, then b")
+            compared = READER.call(Compared.read, self._members)
+            decision = decision_text(compared.decision, "press Enter, then b")
         return RunResults(run, read_report(run, results=())), decision
 
     async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:

@@ -1,4 +1,4 @@
-"""Models: choose one or several, see what is known of them, fetch weights, go on."""
+"""Models: choose one or several, see what is known of them, go on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
-from textual.worker import Worker
 
 from tuiprobe.catalog.published_models import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
@@ -34,12 +33,10 @@ class ModelsScreen(FilteredScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fetching: dict[str, Worker[None]] = {}
         self._published = modellist.first_models()
         self._is_listed = False
         self._others: list[ListedModel] = []  # of other packages
         self._marked: dict[str, None] = {}
-        self._downloads: dict[str, list[str]] = {}
 
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
@@ -61,7 +58,6 @@ class ModelsScreen(FilteredScreen):
                 yield Static("", id="count", classes="dim")
             with VerticalScroll(id="details", classes="panel"):
                 yield Static("", id="about", markup=False)
-                yield Static("", id="download", markup=False)
 
     def on_mount(self) -> None:
         """Shows the presets at once, and lists all models meanwhile."""
@@ -135,14 +131,9 @@ class ModelsScreen(FilteredScreen):
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
         model = self.table.model
-        name = model.name if model is not None else ""
-        download = self._downloads.get(name, [])
-        details = self.query_one("#details")
-        details.set_class(bool(download), "-fetched")
-        details.border_title = inert(name)
+        self.query_one("#details").border_title = inert("" if model is None else model.name)
         about = modellist.details(model) if model is not None else []
         self.query_one("#about", Static).update(inert_lines(about))
-        self.query_one("#download", Static).update(inert_lines(download))
 
     def action_list(self) -> None:
         """Puts the cursor into the list."""
@@ -178,45 +169,7 @@ class ModelsScreen(FilteredScreen):
             command = shown_command(["--headless", "--model", self.table.model.name])
             self.app.copy(command, "command")
 
-    def action_fetch(self) -> None:
-        """Downloads the weights of the model under the cursor in a process of its own."""
-        model = self.table.model
-        if model is not None and not self._is_fetching(model):
-            self._fetching[model.name] = self._download(model.name)
-
-    def _is_fetching(self, model: ListedModel) -> bool:
-        worker = self._fetching.get(model.name)
-        return worker is not None and not worker.is_finished
-
-    @work(group="fetch")
-    async def _download(self, name: str) -> None:
-        self._note(name, "fetching: downloads and verifies the weights; esc stops it")
-        try:
-            answer = await ask(
-                ["fetch", name, "--progress"],
-                lambda text: self._note(name, "fetching; esc stops it", text),
-            )
-        except asyncio.CancelledError:
-            self._note(name, "! stopped: what was downloaded is kept; f goes on with it")
-            raise
-        if answer.code:
-            self._note(name, f"✗ {answer.reason}")
-            return
-        lines = [line for line in (answer.out or answer.err).splitlines() if line]
-        self._note(name, "✓ fetched", *lines)
-        await self._list_published()
-
-    def _note(self, name: str, *lines: str) -> None:
-        """Shows beside a model how its download stands."""
-        self._downloads[name] = ["", *lines]
-        if self.alive:
-            self._highlighted()
-
     def action_clear(self) -> None:
-        """Stops the download of the model under the cursor, or else clears the filter."""
-        model = self.table.model
-        if model is not None and self._is_fetching(model):
-            self._fetching[model.name].cancel()
-            return
+        """Clears the filter."""
         self.query_one("#filter", Input).value = ""
         self.table.focus()
