@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__, limits
 from tuiprobe.datasets.registry import last_part
@@ -195,8 +195,8 @@ def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> 
     if options:
         probe_options(options)
         run.spec = replace(run.spec, probe=tuple(with_options(run.spec.probe, options)))
-    timings = _timings_again(directory, run.plan.key)
-    report = _ask_all(run).model_copy(update={"timings": timings})
+    timings, elsewhere = _earlier(directory, run.plan.key)
+    report = _ask_all(run, elsewhere=elsewhere).model_copy(update={"timings": timings})
     images = image_values(run, fitted=_is_fitted(report))
     withdraw_results(directory)
     if baseline is not None and run.baseline is not None:
@@ -208,31 +208,40 @@ def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> 
     return report
 
 
-def _timings_again(directory: RunDir, key: str) -> Timings:
-    """Returns the timings of a run, with the time of this probing.
+def _earlier(directory: RunDir, key: str) -> tuple[Timings, list[Part]]:
+    """Returns the timings of a run, with the time of this probing, and parts of unknown probes.
 
     Results of any version say it, also where the rest of them is not of this version's schema.
     """
-    timings, version = Timings(), None
+    timings, version, parts = Timings(), None, list[Part]()
     with suppress(DamagedFileError, ValueError, KeyError):  # pydantic's errors are ValueErrors
         tree = parse_json(directory.results_file.read_bytes(limits.REPORT_BYTES).decode("utf-8"))
         if isinstance(tree, dict) and tree.get("key") == key:
             timings = Timings.model_validate(tree["timings"])
             version = str(tree["tuiprobe"])[:100]
+            parts = [
+                part
+                for part in TypeAdapter(list[Part]).validate_python(tree["parts"])
+                if part.probe not in {probe.id for probe in registry().probes}
+            ]
     return timings.model_copy(
         update={
             "measured_by": version if timings.reprobed is None else timings.measured_by,
             "reprobed": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-    )
+    ), parts
 
 
 def _ask_all(
     run: RunReader,
     progress: Progress = lambda done, total: None,
     until: float = math.inf,
+    elsewhere: Iterable[Part] = (),
 ) -> Report:
-    """Runs every probe; one that raises an error loses only its own part of the report."""
+    """Runs every probe; one that raises an error loses only its own part of the report.
+
+    Parts of probes that are not installed, `elsewhere`, stay as they are.
+    """
     known = registry()
     images = tuple(data for data in run.data if data.name != run.plan.concept_set)
     subject = Subject(run.plan.model, images, run.plan.concept_set)
@@ -250,7 +259,7 @@ def _ask_all(
         except Exception as error:
             results[probe.id] = _failure(probe, error)
             parts[probe.id] = part(probe, results[probe.id], subject)
-    all_parts = tuple(parts[probe.id] for probe in known.probes)
+    all_parts = (*(parts[probe.id] for probe in known.probes), *elsewhere)
     measured = run.measured.sets
     robustness = results.get(Robustness.probe)
     accuracies = robustness.accuracies if isinstance(robustness, Robustness) else ()

@@ -164,10 +164,11 @@ def _scanned(rows: Float32) -> HeightScan | NotRun:
     if not len(rows):
         return NotRun(reason="no images")
     scan = scan_heights(rows)
-    if scan.without < scan.rows:
+    if 2 * scan.without < scan.rows:  # else medians of heights are those of rows without
         return scan
     return NotRun(
-        reason="no row has heights: over half of its values are zero, or it has no spread"
+        reason=f"{scan.without:,} of {scan.rows:,} rows have no heights: over half of their "
+        "values are zero, or they have no spread"
     )
 
 

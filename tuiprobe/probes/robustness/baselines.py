@@ -138,6 +138,12 @@ def baselines_for(
         if not shifts:
             not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
 
+    if csv is not None:  # first, so that it is the headline
+        models = read_baseline_csv(csv, source, family.id_set, family.shifts)
+        known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
+        add("own", models, known)
+        if not lines:
+            raise UsageError(f"--baseline: {source} gives no line: {not_run[0].reason}")
     if family.source is not None:
         for name, models in family.source.models().items():
             add(name, models, family.shifts)
@@ -145,10 +151,6 @@ def baselines_for(
         for name in BASELINES:
             without = pretraining if name == ZERO_SHOT else ""
             add(name, bundled_models(name, without), default_target(name))
-    if csv is not None:
-        models = read_baseline_csv(csv, source, family.id_set, family.shifts)
-        known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
-        add("own", models, known)
     reasons = sorted({failure.reason for failure in not_run})
     return dict(family.measured), Baselines(lines, not_run, NotRun(reason="; ".join(reasons)))
 

@@ -59,6 +59,7 @@ BASELINE_MODELS = {
     **dict.fromkeys(SUPERVISED, "supervised models"),
     ZERO_SHOT: "zero-shot models",
     "miniature": "supervised runs",
+    "own": "models of your baseline",
 }
 """What the models of a baseline are called."""
 
