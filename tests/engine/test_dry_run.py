@@ -85,7 +85,7 @@ WRONG: list[tuple[str, list[str], str]] = [
     ("templates", ["--templates", "/"], "is a directory, not a file"),
     ("head", ["--head", "/gone.pt"], "No such file"),
     ("checkpoint", ["--checkpoint", "/gone.pt"], "No such file"),
-    ("max_unreadable", ["--max-unreadable", "7"], "less than or equal to 1"),
+    ("max_unreadable", ["--max-unreadable", "7"], "at most 1"),
     ("probe", ["--probe", "x"], "write ID.KEY=VALUE"),
     ("labels", ["--labels", "/gone.csv", "--data", "miniature:val"], "No such file"),
     ("training", ["--training", "supervised"], "belongs to --embeddings"),

@@ -139,9 +139,8 @@ def baselines_for(
             not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
 
     if csv is not None:  # first, so that it is the headline
-        models = read_baseline_csv(csv, source, family.id_set, family.shifts)
-        known = [s for s in family.shifts if any(r.shifts[s] is not None for r in models)]
-        add("own", models, known)
+        own = read_baseline_csv(csv, source, family.id_set, family.shifts)
+        add("own", own, [s for s in family.shifts if any(r.shifts[s] is not None for r in own)])
         if not lines:
             raise UsageError(f"--baseline: {source} gives no line: {not_run[0].reason}")
     if family.source is not None:
