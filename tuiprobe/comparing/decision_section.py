@@ -258,7 +258,8 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
     """Returns the labelled shift that loses most against the same classes in distribution."""
     losses = {}
     for named in (named for part in report.parts for named in part.figures):
-        if named.id == TOP1.id and named.headline and named.data != report.data[0].name:
+        shift = named.data != report.data[0].name  # the first set is in distribution
+        if shift and named.id == TOP1.id and named.headline is not None:
             same = report.figure_or_absent("id_own_classes", named.data)
             first = same if is_known(same) else report.figure("top1")
             change = second_minus_first(first, named.figure)

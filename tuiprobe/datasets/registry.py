@@ -156,7 +156,7 @@ def meant_source(text: str) -> str | None:
         return f"{by_file}:{text}"
     if not rest or "/" in kind or len(kind) > _LONGEST_KIND:
         return None
-    meant, *_ = (*get_close_matches(kind.casefold(), suite_kinds(), 1), by_file)
+    meant = next(iter(get_close_matches(kind.casefold(), suite_kinds(), 1)), by_file)
     return None if meant is None else f"{meant}:{rest}"
 
 

@@ -62,8 +62,10 @@ def row_orders(
     """
     orders, compared = [], set[bytes]()
     for name, numbers, candidate in tables:
+        if (numbers < 0).any():
+            continue
         order = np.argsort(numbers, kind="stable")
-        if order.tobytes() in compared or (numbers < 0).any():
+        if order.tobytes() in compared:
             continue
         if candidate is None:
             compared.add(order.tobytes())

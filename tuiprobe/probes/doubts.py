@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,10 @@ def _row_orders(run: RunReader, images: LabelledAnswers) -> list[RowOrder]:
     labels = Path(run.spec.labels).name if run.spec.labels else f"the list of {images.name}"
     tables: list[tuple[str, NDArray[np.int64], None]] = [(images.name, ids, None)]
     for column, name in (("label_row", labels), ("answer_row", run.plan.model.weights.source)):
-        rows = [getattr(samples[i], column) for i in ids.tolist()]
-        numbers = np.array([-1 if row is None else row for row in rows], dtype=np.int64)
-        tables.append((plain(Path(name).name), numbers, None))
+        of_ids = (getattr(samples[i], column) for i in ids.tolist())
+        rows = [*takewhile(lambda row: row is not None, of_ids)]  # none: it stops at once
+        if len(rows) == len(ids):
+            tables.append((plain(Path(name).name), np.array(rows, dtype=np.int64), None))
     return row_orders(images.name, images.answers[None], images.labels, tables)
 
 

@@ -219,11 +219,9 @@ def _earlier(directory: RunDir, key: str) -> tuple[Timings, list[Part]]:
         if isinstance(tree, dict) and tree.get("key") == key:
             timings = Timings.model_validate(tree["timings"])
             version = str(tree["tuiprobe"])[:100]
-            parts = [
-                part
-                for part in TypeAdapter(list[Part]).validate_python(tree["parts"])
-                if part.probe not in {probe.id for probe in registry().probes}
-            ]
+            known = {probe.id for probe in registry().probes}
+            stored = TypeAdapter(list[Part]).validate_python(tree["parts"])
+            parts = [part for part in stored if part.probe not in known]
     return timings.model_copy(
         update={
             "measured_by": version if timings.reprobed is None else timings.measured_by,
