@@ -33,7 +33,7 @@ from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing
-from tuiprobe.tui.screens.compare import Compared
+from tuiprobe.tui.compared import Compared
 from tuiprobe.tui.screens.pictures import PictureSets
 
 ROWS = 90

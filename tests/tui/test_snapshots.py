@@ -31,9 +31,10 @@ from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Unknown, Wrong
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.label_session import LabelSession
 from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.dialogs import HelpScreen
-from tuiprobe.tui.screens.label import LabelScreen, LabelSession
+from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable

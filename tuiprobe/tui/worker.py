@@ -31,7 +31,8 @@ IDLE_SECONDS = 60
 class Worker:
     """A process that calls functions one after the other: what they load and hold is its memory.
 
-    It starts with the first call, and ends with this program or when it was idle for long.
+    It starts with the first call, and ends with this program or when it was idle for long. Only one
+    that may end as idle is asked twice: a change that was made is not made again.
 
     Args:
         idle: After how many seconds without a call it ends; None for a process with a state.
@@ -51,7 +52,7 @@ class Worker:
         """
         request = pickle.dumps((function, arguments))
         with self._lock:
-            for _ in range(2):  # it may end as idle just now
+            for _ in range(1 if self._idle is None else 2):  # it may end as idle just now
                 if self._process is None or self._process.poll() is not None:
                     self.end()
                     words = f"from tuiprobe.tui.worker import serve; serve({self._idle})"

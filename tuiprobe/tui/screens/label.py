@@ -7,10 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -21,19 +20,17 @@ from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.labelling.candidates import shared_targets
-from tuiprobe.labelling.contest import FINAL
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
-from tuiprobe.labelling.session import LastLabel, PictureToLabel, open_labelling
+from tuiprobe.labelling.session import LastLabel, PictureToLabel
 from tuiprobe.labelling.standing import (
     LabelStatus,
     difference_words,
-    label_status,
 )
 from tuiprobe.numbers import MISSING, NO_BREAK
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
-from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.keys import KEYS, NUMBER_KEYS
+from tuiprobe.tui.label_session import LabelView, release, renew_reports, view_after
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
@@ -42,139 +39,12 @@ from tuiprobe.tui.widgets.thumbnail import PictureView
 from tuiprobe.tui.worker import Worker
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-LARGEST = 600
-"""Pixels of a side that no terminal can show."""
+    pass
 
 READING_SECONDS, CLOSE_SECONDS = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class LabelView:
-    """What the screen shows.
-
-    Attributes:
-        state: How the labels stand.
-        last: The label that was given last; None before the first.
-        models: Name and pictures of each candidate.
-        classes: The classes that may be answered.
-        file: Where the labels are.
-        narrow: Whether pictures are chosen to narrow differences.
-        picture: The picture to label; None where more labels decide nothing, or none is left.
-        image: Its pixels; None where they cannot be shown.
-        reason: Why not.
-        original: Its file; None where it has none of its own.
-    """
-
-    state: LabelStatus
-    last: LastLabel | None
-    models: tuple[dict[str, str], ...]
-    classes: tuple[str, ...]
-    file: Path
-    narrow: bool
-    picture: PictureToLabel | None
-    image: Image | None = None
-    reason: str = ""
-    original: Path | None = None
-
-
-class LabelSession:
-    """The labels of a screen, in the process that has them.
-
-    Args:
-        runs: The candidates.
-        target: Name of the target set.
-        narrow: Whether to narrow differences once the best is known.
-        trust: Ids of doubts about the labels that the user overrules.
-        tolerated: As for the screen.
-    """
-
-    current: ClassVar[LabelSession | None] = None
-
-    def __init__(
-        self,
-        runs: Sequence[Path],
-        target: str,
-        narrow: bool,
-        trust: Sequence[str],
-        tolerated: float | None,
-    ) -> None:
-        self._runs, self._trust, self._changed = runs, trust, False
-        self._open = partial(open_labelling, runs, target, tolerated=tolerated)
-        self._labelling, self._narrow = self._open(), narrow
-        self._labelling.narrow = narrow
-
-    def close(self) -> None:
-        """Releases the labels for other processes."""
-        self._narrow = self._labelling.narrow
-        self._changed |= self._labelling.changed
-        self._labelling.close()
-
-    def change(self, method: str, *arguments: object) -> None:
-        """Makes a change, which is then on disk; after an error reads the labels again."""
-        try:
-            getattr(self._labelling, method)(*arguments)
-        except TuiprobeError:
-            self.close()  # another program may have changed the labels
-            self._labelling = self._open()
-            self._labelling.narrow = self._narrow
-            raise
-
-    def view(self) -> LabelView:
-        """Returns what the screen shows."""
-        labelling = self._labelling
-        state = label_status(labelling, self._trust)
-        decided = labelling.certificate is None and state.verdict in FINAL
-        picture = None if decided and not labelling.narrow else labelling.following()
-        view = LabelView(
-            state,
-            labelling.last,
-            tuple({"model": of.model, "data": of.source} for of in labelling.matched.candidates),
-            labelling.matched.classes,
-            labelling.files.csv.path,
-            labelling.narrow,
-            picture,
-        )
-        if picture is None:
-            return view
-        try:
-            image = labelling.image(picture.index)
-        except TuiprobeError as error:
-            return replace(view, reason=str(error))
-        image.thumbnail((LARGEST, LARGEST))
-        return replace(view, image=image, original=labelling.originals.file(picture.name))
-
-    def renew(self) -> None:
-        """Writes the reports of the runs again, once a label has changed."""
-        from tuiprobe.report.formats import renew_labelled
-
-        if self._changed:
-            renew_labelled(map(RunDir, self._runs))
-
-
-def view_after(question: tuple[Any, ...], *change: Any) -> LabelView:
-    """Returns the view after a change, in the process that has the labels.
-
-    Args:
-        question: The arguments of `LabelSession`, which it begins with.
-        change: A method of `Labelling` and its arguments; nothing for the labels as they are.
-    """
-    session = LabelSession.current
-    if session is None:
-        session = LabelSession.current = LabelSession(*question)
-    if change:
-        session.change(*change)
-    return session.view()
-
-
-def leave(renew: bool) -> None:
-    """Releases the labels for other processes, or then writes reports of the runs again."""
-    if LabelSession.current is not None:
-        (LabelSession.current.renew if renew else LabelSession.current.close)()
 
 
 class LabelScreen(ProbeScreen):
@@ -238,8 +108,8 @@ class LabelScreen(ProbeScreen):
         program.
         """
         if self._asked:
-            wait([self._thread.submit(self._worker.call, leave, False)], CLOSE_SECONDS)
-            self._thread.submit(self._worker.call, leave, True)
+            wait([self._thread.submit(self._worker.call, release)], CLOSE_SECONDS)
+            self._thread.submit(self._worker.call, renew_reports)
         self._thread.submit(self._worker.end)
         self._thread.shutdown(wait=False)
 
@@ -276,8 +146,8 @@ class LabelScreen(ProbeScreen):
                         await self.app.run_action("back")
                         return
             self._asked = True
-            question = (self.runs, self._target, self._narrow, self._trust, self._tolerated)
-            view = await self._called(view_after, question, *change)
+            question = (self.runs, self._target, self._trust, self._tolerated)
+            view = await self._called(view_after, question, self._narrow, *change)
         except TuiprobeError as error:
             view, reason = None, str(error)
         finally:
@@ -325,7 +195,7 @@ class LabelScreen(ProbeScreen):
         self.query_one(Forest).show_rows(candidate_rows(view.state, named))
         for id, lines in (
             ("verdict", _verdict(view.state, named)),
-            ("differences", _differences(view.state, named, view.narrow)),
+            ("differences", _differences(view.state, named, self._narrow)),
             ("remarks", _remarks(view.state, view.last, named)),
         ):
             self.query_one(f"#{id}", FigureText).show(Content("\n").join(lines))
@@ -404,7 +274,8 @@ class LabelScreen(ProbeScreen):
 
     def action_more(self) -> None:
         """Labels on after the decision."""
-        self._start_change("__setattr__", "narrow", True)
+        self._narrow |= not self._changing
+        self._start_change()
 
     def action_names(self) -> None:
         """Shows models by name, or as A, B and C again."""

@@ -205,10 +205,10 @@ class LiveScreen(ProbeScreen):
 
         run, decision = RunDir(self.shown_run), None
         if finished_group(self.root, has_engine):
-            from tuiprobe.tui.screens.compare import Compared, decision_text
+            from tuiprobe import compare
+            from tuiprobe.tui.screens.compare import decision_text
 
-            compared = READER.call(Compared.read, self._members)
-            decision = decision_text(compared.decision, "press Enter, then b")
+            decision = decision_text(READER.call(compare, self._members), "press Enter, then b")
         return RunResults(run, read_report(run, results=())), decision
 
     async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:

@@ -201,7 +201,6 @@ class SubjectPanel(PicturePanel):
         super().__init__(classes="aside panel")
         self.results = results
         self.subject: RowSubject | None = None
-        self._about: list[Styled] = []
 
     def show_row(self, subject: RowSubject | None, title: str, table: Table) -> None:
         """Shows another subject.
@@ -211,12 +210,11 @@ class SubjectPanel(PicturePanel):
             title: Its name for people.
             table: The table of that row, which is not repeated.
         """
-        if subject != self.subject or not self._about:
-            self._about = [*self.results.about_subject(subject, table)]
-            self.subject = subject
+        self.subject = subject
+        about = Styled("\n").join(self.results.about_subject(subject, table))
         strip = self.results.strip(subject)
         title = f"{title} ({strip.data})" if strip is not None else title
-        self.show(title, self.results.picture_groups(strip), Styled("\n").join(self._about))
+        self.show(title, self.results.picture_groups(strip), about)
 
 
 class SetPanel(PicturePanel):
