@@ -99,6 +99,11 @@ class Compared:
         return sorted(rows, key=lambda item: 1000 if item[1].headline is None else item[1].headline)
 
 
+def read_decision(paths: Sequence[Path]) -> Decision:
+    """Reads runs and decides between them; errors as for `Compared.read`."""
+    return decide(read_runs(paths))
+
+
 def _difference_rows(
     decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
 ) -> list[DifferenceRow]:

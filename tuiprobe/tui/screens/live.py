@@ -205,10 +205,11 @@ class LiveScreen(ProbeScreen):
 
         run, decision = RunDir(self.shown_run), None
         if finished_group(self.root, has_engine):
-            from tuiprobe import compare
+            from tuiprobe.tui.compared import read_decision
             from tuiprobe.tui.screens.compare import decision_text
 
-            decision = decision_text(READER.call(compare, self._members), "press Enter, then b")
+            taken = READER.call(read_decision, self._members)
+            decision = decision_text(taken, "press Enter, then b")
         return RunResults(run, read_report(run, results=())), decision
 
     async def _show_answer(self, answer: tuple[RunResults, Content | None] | TuiprobeError) -> None:
