@@ -25,6 +25,7 @@ from tests.tui.finished import write_run
 from tuiprobe.run import locks
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.dialogs import explained_at
+from tuiprobe.tui.worker import READER
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +33,7 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws in colour whatever the caller's environment says; tests of NO_COLOR set it."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets no run written by hand, which never moves, count as stopped while a test is slow."""
+    # A run written by hand never moves, and does not count as stopped while a test is slow.
     monkeypatch.setattr(locks, "QUIET_SECONDS", 1e4)
 
 
@@ -51,9 +48,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def forgotten() -> Iterator[None]:
     """Lets go of what was drawn: Textual keeps the lines of the last 1,024 widgets in a cache.
 
-    A collection of garbage goes through half a million objects of screens that are gone.
+    A collection of garbage goes through half a million objects of screens that are gone. The
+    process beside the screens is in the test's directory, where the next test is not.
     """
     yield
+    READER.end()
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
