@@ -140,7 +140,7 @@ def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    for command in ("compare run run", "models --published RN50"):
+    for command in ("compare run run", "models RN50"):
         assert ended(command, place, "> seen")[0] == 0, command
         text = (place / "seen").read_text("ascii")
         assert text.count("\n") > 1

@@ -20,7 +20,6 @@ from tuiprobe.api import ARGUMENTS
 from tuiprobe.cli import app, headless
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
-    REMOVED,
     Option,
     OptionError,
     OptionField,
@@ -237,23 +236,6 @@ def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str
     with pytest.raises(UsageError, match=message) as caught:
         tuiprobe.probe("mini_clip", "miniature", **given)
     assert caught.value.__notes__ == [ARGUMENTS]
-
-
-@pytest.mark.parametrize("begin", [[], ["--headless"], ["reprobe", "run"], ["compare", "a", "b"]])
-def test_a_removed_option_is_refused_with_what_to_do_instead(
-    begin: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in (name for name in REMOVED if " " not in name):
-        if begin == ["reprobe", "run"] and name in ("ablate", "ablate_mode"):
-            continue  # `reprobe` has them
-        flag = "--" + name.replace("_", "-")
-        for words in ([flag, "x"], [f"{flag}=x"]):
-            assert app.run_cli([*begin, *words]) == 2
-            out, sentence = capsys.readouterr()
-            assert (out, sentence.count("\n")) == ("", 1)
-            assert f"{flag} is no longer an option: {REMOVED[name]}" in sentence
-        with pytest.raises(UsageError, match=f"^{flag} is no longer an option"):
-            tuiprobe.probe("mini_clip", "miniature", **{name: "x"})  # type: ignore[arg-type]
 
 
 def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import undecodable
@@ -32,24 +32,6 @@ Kind = Literal["images", "vectors"]
 
 PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages register their probes."""
-
-REMOVED: Final[Mapping[str, str]] = {
-    "ablate": "a run measures the model as it is; `tuiprobe reprobe RUN --ablate channel:17` gives "
-    "accuracies without channels of its representation",
-    "ablate_mode": "leave it out, or ask `tuiprobe reprobe RUN --ablate channel:17 --ablate-mode "
-    "zero`",
-    "balance": "average precision is always calibrated to prevalence 1/2, so leave it out",
-    "concept_share": "a concept always counts from 1 % of an image on; for another share, pass "
-    "--concepts csv:FILE with 0 and 1 in its cells",
-    "models --baseline": "`tuiprobe models --published --json` has every baseline",
-    "models --target": "`tuiprobe models --published --json` has the accuracy on each shift",
-    "negatives": "the images annotated for a concept's category always count, so leave it out",
-    "paper": "`tuiprobe report RUN --format csv` writes every figure of a run, for any table",
-}
-"""Options of earlier versions by the names of their fields, with what to do instead.
-
-A command comes first where others have an option of that name.
-"""
 
 
 @dataclass(frozen=True)
@@ -327,22 +309,6 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
-
-
-def refuse_removed(name: str, command: str = "") -> None:
-    """Refuses an option that only earlier versions had; any other name is left to the caller.
-
-    Args:
-        name: The name of its field, or the option as it was typed, such as `--batch-size`.
-        command: The command that does not know it.
-
-    Raises:
-        UsageError: If it was removed; says what to do instead.
-    """
-    name = name.lstrip("-").replace("-", "_")
-    instead = REMOVED.get(f"{command} {flag(name)}", REMOVED.get(name))
-    if instead is not None:
-        raise UsageError(f"{flag(name)} is no longer an option: {instead}")
 
 
 def refuse_unknown(beginning: str, name: str, known: Iterable[str]) -> None:

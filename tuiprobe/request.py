@@ -20,7 +20,6 @@ from tuiprobe.options import (
     flag,
     options_of,
     probe_options,
-    refuse_removed,
     refuse_unknown,
     validated,
     words_of,
@@ -121,7 +120,6 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     """
     names = [option.name for option in run_options() if not option.required]
     for name in (name for name in options if name not in names):
-        refuse_removed(name)
         refuse_unknown("there is no option", name, names)
     values = {name: value for name, value in options.items() if value is not None}
     values = {name: typed(name, value) for name, value in values.items()}

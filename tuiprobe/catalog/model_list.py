@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.published import robustness_of
+from tuiprobe.catalog.effective_robustness import bundled, effective_robustness
 from tuiprobe.catalog.published_models import (
     ListedModel,
     Preset,
@@ -174,7 +174,7 @@ def _row(
     row = published_row(spec, preset.size if preset is not None else None)
     if row is None:
         return ListedModel(name, spec, preset, cached, parameters, None, None, False)
-    er = robustness_of(row, "standard")
+    er = effective_robustness(bundled("standard"), row.imagenet, row.shifts)
     return ListedModel(
         name=name,
         spec=spec,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +26,7 @@ from tuiprobe.cli import (
 from tuiprobe.cli.options import with_options
 from tuiprobe.cli.output import NO_FILE, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line
-from tuiprobe.options import Option, OptionField, flag, options_of, refuse_removed
+from tuiprobe.options import Option, OptionField, flag, options_of
 from tuiprobe.request import directory_options
 from tuiprobe.spec import MODEL_AND_IMAGES, run_options
 
@@ -74,29 +72,8 @@ COMMANDS = (
 MINIATURE = "Write the demonstration's images as files"
 
 
-@contextmanager
-def removed_options_refused() -> Iterator[None]:
-    """Says of an unknown option that earlier versions had what to do instead of it."""
-    try:
-        yield
-    except Exception as error:  # the class that typer raises is private
-        context = getattr(error, "ctx", None)
-        refuse_removed(getattr(error, "option_name", ""), getattr(context, "info_name", ""))
-        raise
-
-
 class MainCommand(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parses the words before a command."""
-        with removed_options_refused():
-            return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Runs the command, which parses the words after its name."""
-        with removed_options_refused():
-            return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""

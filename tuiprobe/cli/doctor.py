@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -136,9 +135,6 @@ def fetch(
     offline: Annotated[
         bool, typer.Option("--offline", help="Download nothing: only verify what is cached.")
     ] = False,
-    progress: Annotated[
-        bool, typer.Option("--progress", help="Print the progress of each download, line by line.")
-    ] = False,
     head: Annotated[
         Literal["zero-shot"] | None,
         typer.Option(
@@ -177,12 +173,10 @@ def fetch(
     from tuiprobe.engine.shards import Rank
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
-    from tuiprobe.models.loaders.published_weights import printing_downloads
 
     fetched: list[Fetched] = []
     for name in models:
-        with printing_downloads(name) if progress else nullcontext():
-            files = fetch_model(name)
+        files = fetch_model(name)
         if not files:
             print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)
         for file in files:

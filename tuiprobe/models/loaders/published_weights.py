@@ -3,7 +3,7 @@
 The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. The command line
 sets it before that library is imported; a Python program may have imported it already. Downloads
 from plain URLs are refused here, before a library opens a socket. The libraries download with
-clients of their own, so progress is read from the folders that they download to.
+clients of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tuiprobe.catalog.model_list import Missing, cached_file, hub_cache, hub_names, url_folder
+from tuiprobe.catalog.model_list import Missing, cached_file, hub_names, url_folder
 from tuiprobe.catalog.published_models import Published, all_published, published
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import open_regular
@@ -259,11 +258,6 @@ def unpublished(name: str, spec: str) -> UsageError | WeightsError:
     )
 
 
-SECONDS = 0.5
-"""Between two lines."""
-
-MEGABYTE = 1e6
-
 HUB_SECONDS = 3.0
 """Longest wait for the size of a file."""
 
@@ -294,43 +288,3 @@ def _size(weights: Published) -> int | None:
         except EntryNotFoundError:  # it has another of the names
             continue
     return None
-
-
-@contextmanager
-def printing_downloads(name: str, seconds: float | None = None) -> Iterator[None]:
-    """Prints a line to standard error whenever more bytes of a model have arrived.
-
-    Args:
-        name: The model, for the lines.
-        seconds: Between two lines; None for `SECONDS`.
-    """
-    ended, before = threading.Event(), _sizes()
-
-    def watch() -> None:
-        last = ""
-        while not ended.wait(seconds or SECONDS):
-            gained = sum(max(size - before.get(path, 0), 0) for path, size in _sizes().items())
-            line = f"{name}: {gained / MEGABYTE:,.1f} MB downloaded"
-            if gained and line != last:  # the same rounded size is printed once
-                print(last := line, file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _sizes() -> dict[Path, int]:
-    """Returns the size of every file that is or was downloaded, complete or not."""
-    sizes = {}
-    folders = {url_folder("open_clip"), url_folder("torchvision")}
-    files = [path for folder in folders for path in folder.glob("*")]
-    for path in (*files, *hub_cache().glob("models--*/blobs/*")):
-        try:
-            sizes[path] = path.stat().st_size
-        except OSError:  # renamed in the meantime
-            continue
-    return sizes
