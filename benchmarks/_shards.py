@@ -18,8 +18,7 @@ import torch
 from torch import nn
 
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
-from tuiprobe.datasets.content import Content
-from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.sample import Content, Stamp
 from tuiprobe.engine.decoding import Batch
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.machine import current_fingerprint

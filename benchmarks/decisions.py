@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks._common import command, markdown
-from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.inference import joint_reach
+from tuiprobe.comparing.label_evidence import AnsweredPictures
 from tuiprobe.comparing.orders import BEATEN, order_by_pictures
 from tuiprobe.comparing.runs import Run
 from tuiprobe.labelling.contest import MARGIN

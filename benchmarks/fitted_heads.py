@@ -57,7 +57,7 @@ def miniature(images: int) -> World:
     import torch
 
     from tuiprobe.miniature import world
-    from tuiprobe.miniature.profiles import PROFILES
+    from tuiprobe.miniature.scene import PROFILES
     from tuiprobe.models.load import load_encoder
 
     PROFILES["pool"] = replace(PROFILES["val"], images=images // 40 * 40)

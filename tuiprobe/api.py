@@ -14,9 +14,8 @@ from torch import nn
 from torch.utils.data import Dataset as TorchDataset
 
 from tuiprobe.catalog.class_names import joined_classes
-from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.datasets.dataset import Dataset, safe_name
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.load import load_suite, user_spec
 from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.engine.opening import PythonObjects, RunOutcome

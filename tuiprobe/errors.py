@@ -36,6 +36,10 @@ class DataError(TuiprobeError):
     exit_code = 4
 
 
+class UnreadableImageError(DataError):
+    """One image cannot be decoded; the engine skips, counts and lists it."""
+
+
 class RunError(TuiprobeError):
     """The run itself failed: disk full, directory not writable, out of memory."""
 

@@ -8,9 +8,8 @@ from scipy import stats
 
 from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.comparing.differences import Comparison
+from tuiprobe.comparing.differences import Comparison, Overlap, by_chance, overlaps
 from tuiprobe.comparing.differences_section import describe
-from tuiprobe.comparing.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import RANDOM, Concepts, probe_concepts
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_tree
-from tuiprobe.datasets.assemble import add_concepts
 from tuiprobe.datasets.concepts import concept_dataset, with_concepts
-from tuiprobe.datasets.load import load_concepts, load_suite
+from tuiprobe.datasets.load import add_concepts, load_concepts, load_suite
 from tuiprobe.request import make_spec
 
 

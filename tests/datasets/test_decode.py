@@ -14,8 +14,8 @@ from PIL import Image
 from skimage import data
 
 from tuiprobe.datasets import UnreadableImageError
-from tuiprobe.datasets.content import read_file
 from tuiprobe.datasets.decode import decode_image, has_deep_values, readable_extensions
+from tuiprobe.datasets.sample import read_file
 
 PICTURE = data.chelsea()[:100, :150]
 

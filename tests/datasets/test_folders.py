@@ -9,8 +9,7 @@ import pytest
 from tests.datasets.trees import write_folders
 from tests.plugin.conftest import register
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.load import load_suite, user_spec
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.options import OptionError

@@ -15,8 +15,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from tuiprobe.datasets.python_images import PythonImages
-from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.errors import DataError, TuiprobeError, UnreadableImageError, UsageError
 
 COLORS = ("red", "green", "blue")
 PICTURES = [Image.new("RGB", (4, 4), color) for color in COLORS]

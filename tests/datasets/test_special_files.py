@@ -14,9 +14,9 @@ from tests.datasets.trees import jpeg, write_images, write_objectnet, write_tar
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
+from tuiprobe.datasets.sample import UNREADABLE
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.limits import IMAGE_BYTES
 from tuiprobe.models.heads import head_from_file

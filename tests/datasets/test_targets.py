@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.trees import write_images
-from tuiprobe.datasets.assemble import load_target, with_targets
 from tuiprobe.datasets.layout import processing_order
-from tuiprobe.datasets.load import load_dataset, load_suite
+from tuiprobe.datasets.load import load_dataset, load_suite, load_target, with_targets
 from tuiprobe.errors import DataError
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from tests.datasets.trees import jpeg, write_tar
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.datasets.assemble import open_suite
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.load import load_suite, open_suite
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
 from tuiprobe.request import RunRequest, make_spec

@@ -23,9 +23,8 @@ from tuiprobe.catalog.class_names import imagenet_names, imagenet_wnids
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.runs import read_runs
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.sample import Content, Sample, Stamp
 from tuiprobe.engine import checking
 from tuiprobe.engine.checking import preflight
 from tuiprobe.engine.plan import Plan

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.load import user_spec
 from tuiprobe.engine.dry_run import preview
 from tuiprobe.engine.run import run as measure_run
 from tuiprobe.options import OptionError

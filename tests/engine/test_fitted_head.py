@@ -16,10 +16,10 @@ from sklearn.linear_model import RidgeClassifier
 
 import tuiprobe
 from tests.parts import part
-from tuiprobe.comparing.answered import answered_pictures
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.inference import Pairing
+from tuiprobe.comparing.label_evidence import answered_pictures
 from tuiprobe.comparing.runs import read_runs
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.probes.robustness.compute import Robustness

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.engine.conftest import SMALL
-from tuiprobe.datasets.assemble import user_spec
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.load import load_suite, user_spec
 from tuiprobe.engine.opening import plan_run
 from tuiprobe.engine.plan import Plan, list_images, make_plan
 from tuiprobe.errors import DataError

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.engine.conftest import shard_files, write_pictures
 from tuiprobe import probe
-from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.sample import Content
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan

@@ -13,9 +13,9 @@ import pytest
 from tests.engine.conftest import measured, results, small_job, write_pictures
 from tests.engine.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe.cli.app import run_cli
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.datasets.sample import Sample, UnreadableImageError
+from tuiprobe.datasets.sample import Content, Sample
+from tuiprobe.errors import UnreadableImageError
 from tuiprobe.results.card import LISTED_IMAGES
 
 pytestmark = pytest.mark.slow

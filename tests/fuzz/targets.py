@@ -37,7 +37,7 @@ from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.checkpoints import read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.torchfiles.pickles import PickleReader
+from tuiprobe.torchfiles.archives import PickleReader
 
 Ask = Callable[[bytes], object]
 

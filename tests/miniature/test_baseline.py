@@ -5,7 +5,7 @@ import pytest
 from tools.train.command import write_baseline
 from tuiprobe.miniature import weights
 from tuiprobe.miniature.data import BASELINE, baseline_rows
-from tuiprobe.miniature.profiles import SHIFTS
+from tuiprobe.miniature.scene import SHIFTS
 
 
 def card(val: float, shift: float, n: int = 100_000) -> dict:

@@ -8,8 +8,8 @@ import pytest
 
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import dataset, world
-from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.palette import Draws
 
 # SHA-256 over forty images of each set. They hold on every Python, NumPy and Pillow: rendering
 # draws raw Philox numbers and computes with operations that IEEE 754 rounds the same everywhere.

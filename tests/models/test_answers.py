@@ -19,8 +19,8 @@ import tuiprobe
 from tests.engine.colors import encoder_of, to_tensor
 from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.notes import weakening
 from tuiprobe.comparing.runs import read_run, read_runs
+from tuiprobe.comparing.sentences import weakening
 from tuiprobe.models.heads import Head
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.probes.targets.class_mix import bound_accuracy

@@ -16,8 +16,7 @@ from torch import nn
 
 from tuiprobe import miniature
 from tuiprobe.catalog.class_names import imagenet_wnids
-from tuiprobe.datasets.content import Content
-from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.sample import Content, Sample, Stamp
 from tuiprobe.models.checks.data_checks import check_labels
 from tuiprobe.models.checks.encoder_checks import check_encoder
 from tuiprobe.models.checks.known_answer import ClassifierSetup, activation, known_answer, sample_of

@@ -12,7 +12,7 @@ from tests.hub_cache import put
 from tuiprobe.catalog.model_list import cached_file
 from tuiprobe.catalog.published_models import all_published
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.fetch import fetch
+from tuiprobe.models.load import fetch
 from tuiprobe.models.loaders.from_open_clip import tokenizer_files
 from tuiprobe.models.loaders.published_weights import verified
 

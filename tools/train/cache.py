@@ -17,7 +17,7 @@ from tools.train.recipes import Recipe
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import WordTokenizer
 from tuiprobe.miniature.palette import SIZE
-from tuiprobe.miniature.profiles import PROFILES
+from tuiprobe.miniature.scene import PROFILES
 
 CORES = os.cpu_count() or 1
 _CHUNK = 500

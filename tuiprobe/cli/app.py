@@ -18,9 +18,7 @@ from tuiprobe.cli import (
     compare,
     doctor,
     label,
-    miniature,
     models,
-    report,
     runs,
 )
 from tuiprobe.cli.options import with_options
@@ -63,7 +61,7 @@ COMMANDS = (
     (runs.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: which to take, differences, gates for CI"),
     (label.label, "label", "Choose a model by labelling a few pictures"),
-    (report.report, "report", "Write the reports of a run again, in other formats"),
+    (runs.report, "report", "Write the reports of a run again, in other formats"),
     (runs.reprobe, "reprobe", "Compute a run's results again, without its model"),
     (runs.verify, "verify", "Check a run's files for damage"),
 )
@@ -110,7 +108,7 @@ app = typer.Typer(
 )
 for command, name, summary in COMMANDS:
     app.command(name, short_help=summary)(command)
-app.add_typer(miniature.app, name="miniature", short_help=MINIATURE)
+app.add_typer(models.miniature, name="miniature", short_help=MINIATURE)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from tuiprobe.models.fetch import Fetched
+    from tuiprobe.models.load import Fetched
     from tuiprobe.results.subject import Check
 
 MARKS = {"pass": "ok", "warn": "!", "fail": "FAIL", "skip": "-"}
@@ -171,8 +171,8 @@ def fetch(
         raise UsageError("--classes and --templates need --head zero-shot")
     from tuiprobe.engine.machine import choose_device
     from tuiprobe.engine.shards import Rank
-    from tuiprobe.models.fetch import fetch as fetch_model
-    from tuiprobe.models.fetch import fetch_head, filled_folders
+    from tuiprobe.models.load import fetch as fetch_model
+    from tuiprobe.models.load import fetch_head, filled_folders
 
     fetched: list[Fetched] = []
     for name in models:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.cli.output import terminal
-from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.datasets.load import user_spec
 from tuiprobe.engine.shards import current_rank
 from tuiprobe.engine.stopping import (
     RESUMABLE,

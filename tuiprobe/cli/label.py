@@ -176,8 +176,7 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     if data is None:
         return named
     from tuiprobe.catalog.class_names import joined_classes
-    from tuiprobe.datasets.assemble import load_target, user_spec
-    from tuiprobe.datasets.load import load_dataset
+    from tuiprobe.datasets.load import load_dataset, load_target, user_spec
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.engine.opening import PythonObjects
     from tuiprobe.engine.run import run

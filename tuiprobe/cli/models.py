@@ -1,10 +1,11 @@
-"""`tuiprobe models`: presets, and what open_clip and timm publish."""
+"""What runs are made of: encoders by name, and the demonstration's images as files."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,3 +81,45 @@ def _percent(value: float | None) -> str:
 
 def _points(value: float) -> str:
     return number(value, "points", signed=True, bare=True)
+
+
+miniature = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@miniature.callback()
+def _images() -> None:
+    """The images of the built-in demonstration."""
+
+
+@miniature.command(short_help="Write the images as files")
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME",
+            help="val, v2, sketch, r, a, objectnet, street, concepts, web or train; repeats. "
+            "Default val and the shifts, v2 to objectnet.",
+        ),
+    ] = None,
+    layouts: Annotated[
+        list[str] | None,
+        typer.Option("--layout", metavar="NAME", help="imagefolder, webdataset; default both."),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", help="Images per set; default all.")
+    ] = None,
+) -> None:
+    """Write sets of the demonstration as class folders and tar shards."""
+    from tuiprobe.miniature import export as write
+    from tuiprobe.miniature.data import DEFAULT_SETS, LAYOUTS
+
+    folder = write(
+        directory,
+        sets=sets or DEFAULT_SETS,
+        layouts=layouts or LAYOUTS,
+        images=images,
+        progress=lambda part, count: print(f"{part}: {count} images", file=sys.stderr),
+    )
+    print(folder)

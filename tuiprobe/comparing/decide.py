@@ -16,12 +16,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tuiprobe.comparing.answered import AnsweredPictures, answered_pictures
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.doubts import decision_doubts
 from tuiprobe.comparing.inference import joint_reach
-from tuiprobe.comparing.label_evidence import LabelEvidence, label_evidence
-from tuiprobe.comparing.notes import NAMED, weakening
+from tuiprobe.comparing.label_evidence import (
+    AnsweredPictures,
+    LabelEvidence,
+    answered_pictures,
+    label_evidence,
+)
 from tuiprobe.comparing.orders import (
     BEATEN,
     FEWEST_PICTURES,
@@ -38,7 +41,7 @@ from tuiprobe.comparing.same_pictures import (
     pictures_groups,
     without_evidence,
 )
-from tuiprobe.comparing.sentences import sentence
+from tuiprobe.comparing.sentences import NAMED, sentence, weakening
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import count_of, joined, plain
 from tuiprobe.results import NotRun, SetSummary, is_known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from tuiprobe.comparing.answered import FoundClass
+from tuiprobe.comparing.label_evidence import FoundClass
 from tuiprobe.comparing.orders import Standing, Verdict
 from tuiprobe.comparing.same_pictures import MatchedBy, NotCompared
 from tuiprobe.plaintext import joined

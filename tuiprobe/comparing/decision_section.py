@@ -14,7 +14,6 @@ from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.forest import labels_chart
 from tuiprobe.comparing.inference import second_minus_first
-from tuiprobe.comparing.notes import by_models
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.comparing.same_pictures import (
     MeasuredSet,
@@ -23,6 +22,7 @@ from tuiprobe.comparing.same_pictures import (
     pictures_groups,
     shifts_groups,
 )
+from tuiprobe.comparing.sentences import by_models
 from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import joined

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tuiprobe.comparing.decision import Decision
-from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference
+from tuiprobe.comparing.differences import ESTIMATES, Comparison, Difference, Overlap
 from tuiprobe.comparing.indicator import (
     FEWEST,
     SEVERAL,
@@ -16,7 +16,6 @@ from tuiprobe.comparing.indicator import (
     Indicator,
     correlate,
 )
-from tuiprobe.comparing.overlap import Overlap
 from tuiprobe.comparing.runs import Run
 from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import count_of, joined

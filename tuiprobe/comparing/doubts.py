@@ -10,10 +10,9 @@ from hashlib import sha256
 
 import numpy as np
 
-from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.gates import Gate
 from tuiprobe.comparing.inference import image_doubts
-from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.label_evidence import AnsweredPictures, LabelEvidence
 from tuiprobe.comparing.runs import Run, same_measurements
 from tuiprobe.comparing.same_pictures import MeasuredSet, other_pictures, pairing_of
 from tuiprobe.errors import TuiprobeError

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tuiprobe.comparing.differences import Comparison, Difference
-from tuiprobe.comparing.overlap import Overlap
+from tuiprobe.comparing.differences import Comparison, Difference, Overlap
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.catalog.published_models import presets
-from tuiprobe.comparing.notes import reservations
+from tuiprobe.comparing.sentences import reservations
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known

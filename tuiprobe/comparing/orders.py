@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Final, Literal, NamedTuple
 
-from tuiprobe.comparing.answered import AnsweredPictures
 from tuiprobe.comparing.inference import (
     best_reach,
     ends_of,
@@ -14,7 +13,7 @@ from tuiprobe.comparing.inference import (
     reaching,
     second_minus_first,
 )
-from tuiprobe.comparing.label_evidence import LabelEvidence
+from tuiprobe.comparing.label_evidence import AnsweredPictures, LabelEvidence
 from tuiprobe.comparing.runs import Run
 from tuiprobe.comparing.same_pictures import means_of_shifts, pairing_of, shifts_groups
 from tuiprobe.labelling.contest import MARGIN

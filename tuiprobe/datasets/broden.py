@@ -24,12 +24,11 @@ from tuiprobe.datasets.concepts import (
     image_rows,
     inside,
 )
-from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.input_tables import InputTable, read_table
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.datasets.sample import Content, Sample, Stamp, read_file, stamp_file
+from tuiprobe.errors import DataError, UnreadableImageError
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
 _LISTED = 20

@@ -12,10 +12,9 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, Suite, free_name, safe_name
 from tuiprobe.datasets.input_tables import InputTable
-from tuiprobe.datasets.sample import Sample, samples_of
+from tuiprobe.datasets.sample import ImageFiles, Sample, samples_of
 from tuiprobe.errors import DataError
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tuiprobe.datasets.content import UNREADABLE
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.datasets.sample import UNREADABLE, Sample, Stamp
+from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.plaintext import plain, undecodable
 
 if TYPE_CHECKING:
-    from tuiprobe.datasets.content import Content
+    from tuiprobe.datasets.sample import Content
 
 
 @runtime_checkable

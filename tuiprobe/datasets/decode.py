@@ -15,7 +15,7 @@ from typing import IO
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from tuiprobe.datasets.sample import UnreadableImageError
+from tuiprobe.errors import UnreadableImageError
 from tuiprobe.limits import DECODED_IMAGE_BYTES
 
 # Pillow stores RGB in 4 bytes per pixel, and no mode needs more; a conversion holds two images.

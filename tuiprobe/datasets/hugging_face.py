@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.input_tables import (
     SPLIT_COLUMNS,
     SeveralPartsError,
@@ -18,8 +17,8 @@ from tuiprobe.datasets.input_tables import (
 )
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError, samples_of
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.datasets.sample import Content, Sample, Stamp, read_file, samples_of, stamp_file
+from tuiprobe.errors import DataError, UnreadableImageError, UsageError
 from tuiprobe.plugins import in_words
 
 INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.input_tables import (
@@ -20,7 +19,7 @@ from tuiprobe.datasets.input_tables import (
 from tuiprobe.datasets.labels import by_class
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
-from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.sample import Content, ImageFiles, Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import files_below, is_url, read_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import similar_folder

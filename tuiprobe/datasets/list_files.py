@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.datasets.content import ImageFiles
 from tuiprobe.datasets.dataset import Dataset, WrappedDataset
 from tuiprobe.datasets.input_tables import (
     PATH_COLUMNS,
@@ -24,7 +23,7 @@ from tuiprobe.datasets.input_tables import (
 )
 from tuiprobe.datasets.labels import LABEL_COLUMNS, label_column, numbered
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, samples_of
+from tuiprobe.datasets.sample import ImageFiles, Sample, samples_of
 from tuiprobe.datasets.vectors.parquet import holds_bytes
 from tuiprobe.errors import DataError
 from tuiprobe.plaintext import first_names, path_key, plain

@@ -7,11 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.content import Content, ImageFiles
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.datasets.sample import Content, ImageFiles, Sample
+from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.files import parse_json, read_regular
 from tuiprobe.plaintext import text_of
 

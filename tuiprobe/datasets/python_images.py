@@ -24,12 +24,11 @@ from torch.utils.data import (
     default_convert,
 )
 
-from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.decode import rgb
 from tuiprobe.datasets.hugging_face import HuggingFaceSet
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
-from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.datasets.sample import Content, Sample, Stamp, read_file, stamp_file
+from tuiprobe.errors import DataError, TuiprobeError, UnreadableImageError, UsageError
 from tuiprobe.plugins import in_code, in_words
 
 _DIGITS = 7

@@ -14,10 +14,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
-from tuiprobe.datasets.content import stamp_of
 from tuiprobe.datasets.registry import SCHEMES
-from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.datasets.sample import stamp_of
+from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.files import open_regular
 from tuiprobe.limits import IMAGE_BYTES, PATTERN_PATHS, PATTERN_SEARCHES
 

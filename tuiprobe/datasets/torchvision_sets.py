@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.python_images import PythonImages
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.sample import Content, Sample, Stamp
 from tuiprobe.errors import DataError, UsageError
 
 FORM = "torchvision:NAME:FOLDER[:SPLIT]"

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.labels import by_class, integer_labels
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp, samples_of
+from tuiprobe.datasets.sample import Content, Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import expand, is_url, read_image
 from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError

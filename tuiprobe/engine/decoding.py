@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.layout import SetLayout
-from tuiprobe.datasets.sample import Stamp, UnreadableImageError
+from tuiprobe.datasets.sample import UNREADABLE, Stamp
 from tuiprobe.engine.machine import available_cores
 from tuiprobe.engine.shards import Shard, current_rank
 from tuiprobe.engine.stopping import RESUMABLE
 from tuiprobe.engine.workers import Source, reading_ahead
-from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.errors import DataError, RunError, TuiprobeError, UnreadableImageError
 from tuiprobe.models.checks.trial import refuse_two_sizes
 from tuiprobe.plugins import in_code
 from tuiprobe.spec import MAX_WORKERS

@@ -27,16 +27,16 @@ from tuiprobe.catalog.class_names import (
 )
 from tuiprobe.catalog.model_list import missing_weights
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import (
+from tuiprobe.datasets.dataset import safe_name
+from tuiprobe.datasets.layout import layout_of
+from tuiprobe.datasets.load import (
     add_concepts,
     add_targets,
+    load_suite,
     planned_images,
     refuse_several_parts,
     with_options,
 )
-from tuiprobe.datasets.dataset import safe_name
-from tuiprobe.datasets.layout import layout_of
-from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.shards import set_record
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, expand_home, unless_damaged

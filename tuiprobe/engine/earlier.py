@@ -14,7 +14,7 @@ from typing import Final
 
 from tuiprobe import __version__
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.load import open_suite
 from tuiprobe.engine.head_building import head_is_another
 from tuiprobe.engine.plan import Plan, option_files
 from tuiprobe.engine.stopping import explaining_failures

@@ -17,8 +17,8 @@ import torch
 
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.assemble import open_suite, refuse_several_parts
 from tuiprobe.datasets.layout import layout_of
+from tuiprobe.datasets.load import open_suite, refuse_several_parts
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_choice import refuse_unmatched
 from tuiprobe.engine.machine import (

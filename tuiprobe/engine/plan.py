@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.concepts import concept_dataset
-from tuiprobe.datasets.content import stamp_file
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.datasets.layout import Ids, SetLayout, layout_of
-from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.load import planned_images
+from tuiprobe.datasets.sample import Stamp, stamp_file
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
 from tuiprobe.engine.shards import Rank, Shard, set_record, split_into_shards
 from tuiprobe.errors import DataError, UsageError, WeightsError

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuiprobe.catalog.class_names import match_classes
-from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.datasets.sample import UNREADABLE
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.labelling.betting import Floats, Ints
 from tuiprobe.labelling.candidates import Candidate

@@ -11,11 +11,10 @@ when a model is built.
 (64, 64, 3)
 """
 
-from tuiprobe.miniature.as_files import export
 from tuiprobe.miniature.captions import TEMPLATES
-from tuiprobe.miniature.data import MiniatureSet, dataset, suite
+from tuiprobe.miniature.data import MiniatureSet, dataset, export, suite
 from tuiprobe.miniature.objects import CLASS_NAMES
-from tuiprobe.miniature.profiles import SHIFTS
+from tuiprobe.miniature.scene import SHIFTS
 from tuiprobe.miniature.weights import build, card
 from tuiprobe.miniature.world import label, render
 

@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
-from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, SCENES, TEXTURES
+from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, SCENES, TEXTURES, Draws
 from tuiprobe.miniature.scene import Scene, SceneFigure
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS, ObjectPart
 from tuiprobe.miniature.palette import (
     COLORS,
     GLASS,
     SIZE,
+    Draws,
     FloatImage,
     material_field,
     texture_field,

@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.captions import caption as _caption
-from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import CLASS_NAMES
-from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, SIZE, FloatImage, background
-from tuiprobe.miniature.profiles import PROFILES, SHIFTS, Profile
+from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, SIZE, Draws, FloatImage, background
 from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
-from tuiprobe.miniature.scene import Scene, sample_scene
+from tuiprobe.miniature.scene import PROFILES, SHIFTS, Profile, Scene, sample_scene
 
 _INKS = ("black", "black", "blue", "brown", "gray", "green", "purple", "red")
 _Y, _X = np.mgrid[0:SIZE, 0:SIZE]

@@ -17,7 +17,7 @@ from tuiprobe.results.reproduce import next_step, provenance
 from tuiprobe.results.section import Bullets, Heading, Prose, Section, Table
 
 if TYPE_CHECKING:
-    from tuiprobe.probes.ablation.result import AblateMode, TargetedAblation
+    from tuiprobe.probes.ablation.targeted import AblateMode, TargetedAblation
 
 WIDTH: Final = 100
 _INDENT: Final = 13

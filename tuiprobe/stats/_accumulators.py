@@ -12,8 +12,13 @@ import numpy.typing as npt
 import torch
 
 from tuiprobe.stats._cuda import CudaStats, Device
-from tuiprobe.stats._input import read_activations, read_sample_ids, without_wrapper
-from tuiprobe.stats._native import native, statistics_path
+from tuiprobe.stats._native import (
+    native,
+    read_activations,
+    read_sample_ids,
+    statistics_path,
+    without_wrapper,
+)
 from tuiprobe.stats._torch_path import partial_states
 
 Float32 = npt.NDArray[np.float32]

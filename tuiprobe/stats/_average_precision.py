@@ -9,8 +9,7 @@ import numpy.typing as npt
 import scipy.sparse
 import torch
 
-from tuiprobe.stats._input import describe
-from tuiprobe.stats._native import native
+from tuiprobe.stats._native import describe, native
 
 _MAX_GROUPS = 64
 

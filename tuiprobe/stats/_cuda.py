@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuiprobe.stats._input import Rows
-from tuiprobe.stats._native import native
+from tuiprobe.stats._native import Rows, native
 
 _FIRST_ROOM = 65536
 """Images that the first allocation has room for: 2 MiB of records."""

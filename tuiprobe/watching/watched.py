@@ -24,7 +24,7 @@ from torch.utils.module_tracker import ModuleTracker
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.taps import first_tensor, unwrapped_module
-from tuiprobe.stats._input import is_fake
+from tuiprobe.stats._native import is_fake
 from tuiprobe.watching.layer_figures import LayerFigures, figures_of, html_table, table
 from tuiprobe.watching.layers import (
     CallKind,

@@ -12,8 +12,7 @@ import pytest
 from tests.engine.fake_run import FakeSet, vouch, write_run
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.ablation.result import TargetedAblation
-from tuiprobe.probes.ablation.targeted import Question, ablate, parse_question
+from tuiprobe.probes.ablation.targeted import Question, TargetedAblation, ablate, parse_question
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.report.terminal import ablation_lines
 from tuiprobe.run.arrays import write_arrays

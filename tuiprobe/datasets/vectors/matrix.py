@@ -16,8 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import stamp_of
-from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.sample import Stamp, stamp_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, reading
 from tuiprobe.limits import CHANNELS

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import stamp_of
+from tuiprobe.datasets.sample import stamp_of
 from tuiprobe.datasets.vectors.matrix import Matrix, as_floats, refuse_shape
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading

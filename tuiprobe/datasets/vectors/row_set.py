@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import refuse_undecodable
 from tuiprobe.datasets.labels import RowLabels, read_labels
 from tuiprobe.datasets.layout import Ids, SampleBlock, SetLayout, hash_ids
-from tuiprobe.datasets.sample import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.sample import Content, Sample, Stamp
 from tuiprobe.datasets.shard_files import matching_files
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.datasets.vectors.vector_files import SUFFIXES, open_matrix
-from tuiprobe.errors import DataError, UsageError
+from tuiprobe.errors import DataError, UnreadableImageError, UsageError
 from tuiprobe.request import rows_name
 from tuiprobe.results.subject import Check
 from tuiprobe.run.records import StoredFile

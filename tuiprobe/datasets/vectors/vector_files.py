@@ -15,8 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from tuiprobe.datasets.content import stamp_of
-from tuiprobe.datasets.sample import Stamp
+from tuiprobe.datasets.sample import Stamp, stamp_of
 from tuiprobe.datasets.vectors.matrix import (
     FLOATS,
     Matrix,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tuiprobe.catalog.class_names import imagenet_labels, imagenet_wnids
 from tuiprobe.datasets.decode import has_deep_values
-from tuiprobe.datasets.sample import UnreadableImageError
+from tuiprobe.errors import UnreadableImageError
 from tuiprobe.results.subject import Check
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.datasets.sample import Sample
+from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.loaders.from_module import made_pictures

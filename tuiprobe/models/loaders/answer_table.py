@@ -20,8 +20,7 @@ from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.input_tables import PATH_COLUMNS, InputTable, NotUsed, read_table
 from tuiprobe.datasets.labels import NUMBER
 from tuiprobe.datasets.layout import Ids
-from tuiprobe.datasets.sample import UnreadableImageError
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.models.loaders.answer_checks import (
     class_of_confidence,
     refuse_labels,

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.dataset import Dataset, Suite, WrappedDataset
 from tuiprobe.datasets.layout import Ids
-from tuiprobe.datasets.sample import Sample, UnreadableImageError
-from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.datasets.sample import Content, Sample
+from tuiprobe.errors import DataError, RunError, UnreadableImageError, UsageError
 from tuiprobe.files import expand_home
 from tuiprobe.limits import CLASSES
 from tuiprobe.models.encoder import Encoder

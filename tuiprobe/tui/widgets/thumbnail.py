@@ -23,7 +23,7 @@ _SHADES = " .:-=+*#%@"
 def read_picture(file: Entry, width: int, height: int) -> Image | None:
     """Returns a JPEG scaled into `width` x `height` pixels, RGB, or None if it is none."""
     from tuiprobe.datasets.decode import decode_image
-    from tuiprobe.datasets.sample import UnreadableImageError
+    from tuiprobe.errors import UnreadableImageError
 
     try:
         image = decode_image(BytesIO(file.read_bytes()), formats=("JPEG",))

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.sample import Sample, Stamp
+from tuiprobe.datasets.sample import Content, Sample, Stamp
 
 STAMP = Stamp(None, "bands, version 1")
 
