@@ -66,7 +66,7 @@ def probe(
 ) -> Report:
     """Probes an encoder, or stored vectors, as the command line does.
 
-    An example, with a model and pictures of your own::
+    An example with your model and your pictures::
 
         report = tuiprobe.probe(net, "photos", preprocess=transform, classes=["cat", "dog"])
 
@@ -79,7 +79,7 @@ def probe(
             None for `miniature`, or with `embeddings`.
         preprocess: What images go through before a torch module, in validation: a function from a
             PIL image to a float tensor `[3, H, W]`. None for that of a timm model, or where the
-            data are such tensors already.
+            data are preprocessed tensors.
         classes: Names of the head's rows, in label order: a list, or a file with one a line.
         head: As on the command line: `probe`, `zero-shot` or a file. For a torch module also its
             classifier, if that is not the linear layer it ends in.
@@ -175,7 +175,7 @@ def watch(
 
     Args:
         model: The model. Where its `forward` is not what runs (`encode_image` of a CLIP), pass the
-            module that is called, such as `model.visual`.
+            module that is called, for example `model.visual`.
         layers: Globs over names of its modules, separated by blanks or as several strings; `*`
             stops at a dot, `**` does not.
         k: Images to keep per channel and end, by their number in the order seen.
@@ -291,7 +291,7 @@ def certify(
 
     Args:
         run: A run directory, or a report read from one.
-        tolerated: Share of wrong answers that is tolerated among them, such as 0.05.
+        tolerated: Share of wrong answers that is tolerated among them, for example 0.05.
         target: Name of the target set; None for the only one.
         answers: As for `label`.
         answers_from: As for `label`; labels are taken until they certify no more.

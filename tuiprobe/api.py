@@ -96,7 +96,7 @@ def run_probes(
 
 
 def _directory(where: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a request that are set, with the path of a folder as such."""
+    """Returns the fields of a request that are set, with the path of a folder as it is."""
     fields = {name: value for name, value in where.items() if value}
     for name in fields.keys() - {"fresh"}:
         if not isinstance(fields[name], str | os.PathLike):
@@ -114,7 +114,7 @@ def _reread(data: object) -> object:
 
 
 def _finished(outcome: RunOutcome) -> Report:
-    """Writes the reports of a finished run, and returns its own.
+    """Writes the reports of a finished run, and returns its report.
 
     Raises:
         KeyboardInterrupt: If the run was interrupted.

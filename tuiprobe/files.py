@@ -232,7 +232,7 @@ def names_below(root: Path, folder: str = "") -> list[str]:
     No link below the directory is followed.
 
     Args:
-        root: The directory; its own path may contain links.
+        root: The directory; its path may contain links.
         folder: A folder directly below it; empty for the directory itself.
     """
     with suppress(OSError, ValueError):
@@ -259,7 +259,7 @@ class Entry:
     writes stay inside the directory, whatever someone else put there.
 
     Attributes:
-        root: The directory; its own path may contain links.
+        root: The directory; its path may contain links.
         name: Path of the file below it, with `/` between parts.
     """
 

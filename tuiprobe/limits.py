@@ -6,9 +6,9 @@ sentence. What a file holds without being packed takes as much memory as it has 
 row. `docs/reliability.md` says what the limits defend against.
 
 How much memory this process may still take is read from Linux and from the limits of its container.
-A container, a batch job or a systemd unit is a control group with a limit of its own, which
+A container, a batch job or a systemd unit is a control group with a limit, which
 `/proc/meminfo` does not show. Both versions of control groups are read where Linux mounts them, at
-every level from the process's own group up to the one that is mounted.
+every level from the group of the process up to the one that is mounted.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ _USED = ("memory.current", "memory.usage_in_bytes")
 """Bytes in use, with the pages of files that the kernel can drop."""
 
 _DROPPABLE = ("inactive_file", "active_file", "slab_reclaimable")
-"""Such pages, as lines of `memory.stat`; version 1 has totals with the groups below."""
+"""Pages of files, as lines of `memory.stat`; version 1 has totals with the groups below."""
 
 
 def available_memory(root: Path = Path("/")) -> int | None:

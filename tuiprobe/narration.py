@@ -37,7 +37,7 @@ def is_interactive() -> bool:
 
 
 def _in_notebook() -> bool:
-    """Returns whether this process is the kernel of a notebook, such as Jupyter's or Colab's."""
+    """Returns whether this process is the kernel of a notebook (Jupyter, Colab)."""
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return running is not None and hasattr(running, "kernel")

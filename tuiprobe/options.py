@@ -44,7 +44,7 @@ class Option:
         common: Whether `--help` shows it too.
         metavar: Placeholder of the value in help texts; empty for the name of its type.
         unset: What the run uses if the value is None, in words.
-        typed_none: What a user types for None, such as 0 in `--sample 0` for all images; None if
+        typed_none: What a user types for None, as 0 in `--sample 0` for all images; None if
             leaving the option out means None.
         several: Whether several values on one command line start several runs.
         changes: What a different value changes.
@@ -55,7 +55,7 @@ class Option:
         min_length: Least length of a text.
         pattern: Regular expression that a form asks for, said in words by the help; where the
             command line is given something else, the engine finds out.
-        short: Its short flag, such as `-q`.
+        short: Its short flag, for example `-q`.
     """
 
     help: str
@@ -111,12 +111,12 @@ class OptionField:
 
     @property
     def flag(self) -> str:
-        """The option on the command line, such as `--batch-size`."""
+        """The option on the command line, as `--batch-size`."""
         return flag(self.name)
 
     @property
     def label(self) -> str:
-        """The option in a form, such as `batch size`."""
+        """The option in a form, as `batch size`."""
         return self.name.replace("_", " ")
 
     @property
@@ -349,7 +349,7 @@ def probe_options(
     """Parses and checks `--probe ID.KEY=VALUE`; returns the options by probe.
 
     Args:
-        texts: Texts such as `blur.radius=3`; a key that takes several values is repeated.
+        texts: Texts like `blur.radius=3`; a key that takes several values is repeated.
         probes: Loads the options class of each probe; None uses the installed probes. A class is
             loaded only if its probe is named.
 

@@ -70,7 +70,7 @@ def is_foreign(source: str, foreign: Container[str]) -> bool:
     """Returns whether a name that stands in a file would run code that is not tuiprobe's.
 
     Args:
-        source: The name, such as `timm:resnet50.a1_in1k`.
+        source: The name, for example `timm:resnet50.a1_in1k`.
         foreign: The `foreign_names` of its group, which look at all installed packages.
 
     >>> foreign = foreign_names(MODELS)
@@ -89,7 +89,7 @@ class Registry(Generic[Plugin]):
     """All parts of one kind by name.
 
     Args:
-        group: Entry point group of other packages, such as `tuiprobe.datasets`.
+        group: Entry point group of other packages, for example `tuiprobe.datasets`.
         noun: Name of a part in messages.
         kind: Class of the parts.
         builtin: Import string `module:ATTRIBUTE` of each built-in part, by name.
@@ -109,7 +109,7 @@ class Registry(Generic[Plugin]):
     def builtin(self, name: str) -> Plugin | None:
         """Returns a built-in part.
 
-        Use only this for a name that does not come from the user's own command line: it never runs
+        Use only this for a name that does not come from the user's command line: it never runs
         code of another package.
         """
         target = self._builtin.get(name)

@@ -254,7 +254,7 @@ def rows_name(source: str) -> str:
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields whose default depends on other fields, with defaults filled in.
 
-    The miniature is a demonstration: with its own models it brings concepts and a target set and
+    The miniature is a demonstration: with its models it brings concepts and a target set and
     takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
     are measured whole, because a concept needs 30 positives in each split.
     """

@@ -56,7 +56,7 @@ MAX_WORKERS = 32
 MAX_CPU_PROMPTS = 10_000
 """Most prompts that a CPU encodes by default, if the text tower sees their padding (SigLIP).
 
-1,000 classes x 80 templates take such a tower hours, and a CLIP's minutes.
+1,000 classes x 80 templates take a large tower hours, and a CLIP's minutes.
 """
 
 MODEL_AND_IMAGES = "Model and images"

@@ -1,4 +1,4 @@
-"""Which rows of a head the classes of a data set are, by their own names or ImageNet's.
+"""Which rows of a head the classes of a data set are, by their names or ImageNet's.
 
 `imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
 (`python -m tuiprobe.models.generate_lists`), and a test compares them with those installed. At the
@@ -34,7 +34,7 @@ def read_lines(path: Path, label: str) -> tuple[str, ...]:
         label: Description of the lines, for messages.
 
     Raises:
-        UsageError: If it cannot be read, or has no such line.
+        UsageError: If it cannot be read, or has no line of this number.
     """
     try:
         text = text_of(read_regular(path))
@@ -82,7 +82,7 @@ def joined_classes(names: Sequence[str]) -> str:
 
 
 def refuse_unordered(names: object) -> None:
-    """Refuses class names that Python holds in no order, such as a set.
+    """Refuses class names that Python holds in no order, as in a set.
 
     Raises:
         UsageError: If they are those.
@@ -151,7 +151,7 @@ class ClassMatches:
 
     @property
     def indices(self) -> tuple[int, ...] | None:
-        """The row of each class, if every class has one of its own."""
+        """The row of each class, if no two classes share one."""
         indices = tuple(index for index in self.known if index is not None)
         one_to_one = len(indices) == len(self.classes) == len(set(indices))
         return indices if one_to_one else None

@@ -241,7 +241,7 @@ def bundled_models(baseline: str, without: str = "") -> list[ModelAccuracies]:
 
 
 def on_classes_of_shift(models: Sequence[ModelAccuracies], shift: str) -> list[ModelAccuracies]:
-    """Returns the models with an accuracy on a shift's own classes, which becomes their x."""
+    """Returns the models with an accuracy among the classes of a shift, which becomes their x."""
     moved = [replace(row, imagenet=row.on_shift_classes.get(shift)) for row in models]
     return [row for row in moved if row.imagenet is not None]
 

@@ -76,7 +76,7 @@ class Peers:
             images: How many images it was measured on; None for a published accuracy.
 
         Raises:
-            ValueError: If no peer has such an accuracy.
+            ValueError: If the accuracy lies outside those of the peers.
         """
         line = self.line
         if line.extrapolates(imagenet) or not 0 < imagenet < 1:
@@ -118,7 +118,7 @@ def kind_of(training: str, row: ModelAccuracies | None) -> TrainingKind:
 
     Args:
         training: Its kind of training, `unknown` if that is not known.
-        row: Its own row among the published accuracies, if it has one.
+        row: Its row among the published accuracies, if it has one.
 
     Raises:
         ValueError: If no published models of its kind are known.

@@ -22,7 +22,7 @@ Every run ends with a summary, the *card*. Its title is the best answer: what la
 your images, else an estimate, else measured accuracies. Up to five blocks follow, then **Next**:
 what to do now.
 
-- *Your images* are the set without labels, or the labelled images if there is only one such set.
+- *Your images* are the set without labels, or the labelled images if only one set has labels.
 - A range in parentheses has 95 % over images; that of "about ... % right" has 80 % over estimates.
 - "among these 5 classes (33 % among all 1,000)": the set has fewer classes than the head, and the
   answers were chosen among them. `--answers-among all` makes the second figure the headline.

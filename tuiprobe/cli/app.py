@@ -260,7 +260,7 @@ def run_cli(arguments: list[str]) -> int:
 def _exit_code(arguments: list[str], settings: _Settings) -> int:
     """Returns the exit code of a command; 1 only where the command itself asks for it, as gates do.
 
-    Typer ends with 1 for some errors, such as an `EOFError` of a file that is cut.
+    Typer ends with 1 for some errors, for example an `EOFError` of a file that is cut.
     """
     try:
         app(args=arguments, prog_name="tuiprobe", obj=settings)

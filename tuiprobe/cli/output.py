@@ -45,7 +45,7 @@ def printing(work: Callable[[], int]) -> int:
         print(end="", flush=True)  # here, not at the interpreter's end, where an error says nothing
         return code
     except OSError as error:
-        # Without a buffer nothing is left to be written; files of the program's own have a name.
+        # Without a buffer nothing is left to be written; files that the program opened have a name.
         if drop_output() or (error.filename is None and error.errno in NO_FILE):
             return _refused(error.strerror)
         raise

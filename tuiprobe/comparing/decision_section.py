@@ -181,7 +181,7 @@ def beneath(decision: Decision) -> Iterator[Text]:
     elif decision.obstacle and not any(decision.obstacle in note for note in decision.notes):
         yield (f"Labels cannot decide between these models: {decision.obstacle}.",)
     elif decision.take is None and not (decision.target or decision.obstacle or single):
-        yield (f"Labels of some of your own pictures would {would}: measure them with --target.",)
+        yield (f"Labels of some of your pictures would {would}: measure them with --target.",)
 
 
 def _models(decision: Decision, runs: Sequence[Run]) -> SectionContent:

@@ -42,7 +42,7 @@ class Overlap(Frozen):
         first_only: Found by the first run only.
         second_only: Found by the second run only.
         jaccard: Shared part of all that was found; `NotRun` where nothing was.
-        by_chance: Number shared if each run drew as many at random; the range holds 95 % of such
+        by_chance: Number shared if each run drew as many at random; the range holds 95 % of these
             draws. None where it is not known out of how many they were found. Easy concepts are
             found by most models, so an overlap beyond it is no sign of a common mechanism.
     """

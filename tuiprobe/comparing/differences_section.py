@@ -138,7 +138,7 @@ def _headlines(comparison: Comparison) -> Iterator[SectionContent]:
 
 
 def _text(figure: Figure) -> str | None:
-    """Returns a figure with its own digits: others of its column are of other things."""
+    """Returns a figure rounded by its range alone: others of its column have other units."""
     return figure.with_interval() if is_known(figure) else None
 
 

@@ -88,7 +88,7 @@ def decision_doubts(
     labels: LabelEvidence | NotRun | None,
     answered: AnsweredPictures | None,
 ) -> Iterator[Doubt]:
-    """Yields the doubts about a decision; those about other sets than its own withhold nothing.
+    """Yields the doubts about a decision; those about other sets withhold nothing.
 
     Args:
         runs: The runs.

@@ -209,7 +209,7 @@ def values_of(report: Report, role: str) -> dict[str, float]:
 
     Args:
         report: The report.
-        role: Such as `signature`.
+        role: For example `signature`.
     """
     values: dict[str, float] = {}
     for part in report.parts:
@@ -221,7 +221,7 @@ def values_of(report: Report, role: str) -> dict[str, float]:
 
 
 def _predictors(report: Report) -> dict[str, float]:
-    """Returns the predictors that need no probe, such as in-distribution accuracy."""
+    """Returns the predictors that need no probe, for example in-distribution accuracy."""
     values = values_of(report, "predictor")
     if report.model.training != "unknown":
         values["training: zero-shot or not"] = float(report.model.training == "zero-shot")

@@ -205,7 +205,7 @@ def _resample(
     values: Sequence[Float64],
     rows: tuple[Int64, Int64] | None,
 ) -> _Resampled | None:
-    """Returns the means of both runs, or None where a run has no such values.
+    """Returns the means of both runs, or None if a run lacks these values.
 
     Args:
         kind: Kind of the values.

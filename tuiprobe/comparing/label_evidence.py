@@ -244,7 +244,7 @@ class AnsweredPictures:
         """Returns the difference of two balanced accuracies on the same pictures.
 
         The variance within a class takes one more picture, which changes as often as all pictures
-        do: classes of few pictures have none of their own.
+        do: classes of few pictures show no variance.
 
         Args:
             first: Row of the model in `right`.

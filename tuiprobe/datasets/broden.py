@@ -43,7 +43,7 @@ class Broden(ListedImages):
     largest share counts.
 
     Args:
-        root: The directory, such as `broden1_224`.
+        root: The directory, for example `broden1_224`.
 
     Raises:
         DataError: If a table is missing, empty or inconsistent; names file and line.
@@ -199,7 +199,7 @@ def _read_labels(
 
 
 def _main_category(text: str, categories: frozenset[str], where: str) -> str:
-    """Returns the category with most images in a list such as `material(36);object(3)`."""
+    """Returns the category with most images in a list like `material(36);object(3)`."""
     best, most = "", -1
     for entry in _entries(text):
         match = _CATEGORY.fullmatch(entry)

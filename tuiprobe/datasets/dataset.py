@@ -118,7 +118,7 @@ class Suite:
         sets: Set name to data set. Names are safe as file names.
         published: Set name to the published set that it is: `imagenet`, or a column of
             `tuiprobe.catalog.accuracies.SHIFTS`. Other sets have no entry.
-        imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 if it
+        imagenet: By set name, the set's label for each of ImageNet's 1,000 classes, -1 if it
             has none. Only for sets whose class names do not show this (ObjectNet).
         concepts: Source of the suite's concept set.
         notes: Remarks for readers of the report, beyond the notes of each set.
@@ -150,7 +150,7 @@ class Suite:
 
     @property
     def separately_keyed(self) -> tuple[str, ...]:
-        """Names of the sets that are not part of a run's key, as each has a key of its own."""
+        """Names of the sets that are not part of a run's key, as each has a separate key."""
         return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
 
 

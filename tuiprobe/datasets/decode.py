@@ -81,7 +81,7 @@ def decode_image(file: IO[bytes], formats: tuple[str, ...] | None = None) -> Ima
     """
     previous = Image.MAX_IMAGE_PIXELS
     try:
-        # Pillow's own check also covers an image inside an icon that is larger than the icon
+        # The check of Pillow also covers an image inside an icon that is larger than the icon
         # claims. It warns above its limit and refuses above twice the limit.
         Image.MAX_IMAGE_PIXELS = DECODED_IMAGE_BYTES // _RGB_BYTES // 2
         with warnings.catch_warnings():

@@ -154,7 +154,7 @@ class HuggingFaceSet:
         """
         try:
             entry = self._encoded[sample.id][self._image]
-        except Exception as error:  # pyarrow has its own errors for damaged files
+        except Exception as error:  # pyarrow raises various errors for damaged files
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         if entry is None:
             raise UnreadableImageError("the row has no image")
@@ -177,7 +177,7 @@ def _library() -> Any:
 
 
 def open_rows(text: str, base: Path | None = None) -> HuggingFaceSet:
-    """Opens one split of a data set, whose own code is never run.
+    """Opens one split of a data set, and never runs the code of that data set.
 
     Args:
         text: The part after `hf:`; see `FORM`.

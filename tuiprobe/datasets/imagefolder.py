@@ -112,7 +112,7 @@ class ImageFolder(ImageFiles):
 
     @cached_property
     def several_parts(self) -> SeveralPartsError | None:
-        """The error that the first folders are parts of the data, such as training and test."""
+        """The error that the first folders are parts of the data, as training and test."""
         remedy = "give one of these folders as data"
         return several_parts(self.source, "of folders", self._first_folders, remedy)
 
@@ -169,7 +169,7 @@ def _counted_names(counts: Counter[str]) -> str:
 
 
 class RemoteFolder(ImageFolder):
-    """Every image below a URL of fsspec, such as `s3://bucket/val`.
+    """Every image below a URL of fsspec, for example `s3://bucket/val`.
 
     Args:
         url: The folder, of one of the schemes that tars are read from.

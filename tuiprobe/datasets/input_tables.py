@@ -90,7 +90,7 @@ ALL_USED: Final = NotUsed()
 
 
 class SeveralPartsError(DataError):
-    """Pictures belong to several parts of the data, such as training and test."""
+    """Pictures belong to several parts of the data, as training and test."""
 
 
 def is_part_column(name: str, values: Collection[str]) -> bool:
@@ -139,7 +139,7 @@ def parts_note(name: str, tested: Sequence[bool] | None) -> list[str]:
 def several_parts(
     source: object, name: str, cells: Collection[str], remedy: str
 ) -> SeveralPartsError | None:
-    """Returns the error that pictures are of several parts of the data, such as training and test.
+    """Returns the error that pictures are of several parts of the data, as training and test.
 
     Args:
         source: The table.
@@ -248,7 +248,7 @@ class InputTable:
         """Returns the rows that have a value in a column.
 
         Raises:
-            DataError: If there is no such column, or no such row; names those that are.
+            DataError: If the column or the row does not exist; names those that do.
         """
         name = self.find(column.lower())
         if name is None:

@@ -25,7 +25,7 @@ Ids: TypeAlias = NDArray[np.int64] | Sequence[int]
 KEYED_CONTENTS = 8
 """Number of first images of each set whose content is part of the key.
 
-Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
+Folders with equal names and sizes (BMP files of two corruptions) thus get different keys.
 The contents of all images are compared when a run is resumed; see `tuiprobe.engine.resume`.
 """
 
@@ -48,7 +48,7 @@ class SampleBlock:
 class SetLayout:
     """The layout of a set of images: each is read, stamped and digested by itself.
 
-    A set whose samples lie together has a layout of its own, as its attribute `layout`.
+    A set whose samples lie together brings its layout as its attribute `layout`.
 
     Args:
         dataset: The set.
@@ -157,7 +157,7 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     """Returns sample ids in the order they are processed.
 
     Within each class the samples are shuffled; the j-th of n samples of a class is then placed at
-    (j + u) / n of the whole order, where each sample has its own uniform u, so every prefix holds
+    (j + u) / n of the whole order, where u is uniform and drawn per sample, so every prefix holds
     every class in proportion, within one image. The shuffle hashes (seed, id) instead of drawing
     from a random generator, whose stream may change between NumPy releases.
 

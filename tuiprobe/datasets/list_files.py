@@ -156,7 +156,7 @@ class ListedFiles(ImageFiles):
 
 
 class Relabelled(WrappedDataset):
-    """The images of a set with other labels than its own; a target set has none.
+    """The images of a set with labels from a table; a target set has none.
 
     Args:
         images: The set.

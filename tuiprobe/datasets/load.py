@@ -43,7 +43,7 @@ def load_suite(source: str) -> Suite:
         source: A source in one of the forms of `tuiprobe.datasets.registry.data_forms`.
 
     Raises:
-        UsageError: If there is no such kind of source.
+        UsageError: If no source is of this kind.
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
@@ -68,7 +68,7 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
         base: Folder that relative paths start at; None for the working folder.
 
     Raises:
-        UsageError: If there is no such kind of source.
+        UsageError: If no source is of this kind.
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
@@ -95,7 +95,7 @@ def load_concepts(source: str) -> ConceptDataset:
             another package.
 
     Raises:
-        UsageError: If there is no such kind of source.
+        UsageError: If no source is of this kind.
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
@@ -141,7 +141,7 @@ class Originals:
             digest: SHA-256 of its content when it was measured.
 
         Raises:
-            UsageError: If there is no such kind of source.
+            UsageError: If no source is of this kind.
             DataError: If it cannot be read, or is not the image that was measured.
         """
         if path not in self._samples:
@@ -152,7 +152,7 @@ class Originals:
         return content.image()
 
     def file(self, path: str) -> Path | None:
-        """Returns the file of an image; None where images are no files of their own."""
+        """Returns the file of an image, if its set consists of files."""
         folder = getattr(self._dataset, "folder", None)
         return None if folder is None else Path(folder) / path
 
@@ -301,7 +301,7 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
     """Returns the suite with the concept set that the user names, or else the suite.
 
     Raises:
-        UsageError: If there is no such kind of source.
+        UsageError: If no source is of this kind.
         DataError: If the source cannot be used.
     """
     source = suite.concepts if spec.concepts is None else spec.concepts

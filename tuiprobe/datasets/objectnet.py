@@ -31,7 +31,7 @@ TORCH_ORDER = "pytorch_to_imagenet_2012_id.json"
 class ObjectNet(ImageFiles):
     """The images of the 113 classes that ObjectNet shares with ImageNet.
 
-    `classes` are ObjectNet's own names in the byte order of its folders. Its `mappings/` files say
+    `classes` are the names of ObjectNet in the byte order of its folders. Its `mappings/` files say
     which ImageNet classes correspond to each.
 
     Args:

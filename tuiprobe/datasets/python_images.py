@@ -62,7 +62,7 @@ class PythonImages:
 
     Args:
         data: Has `len` and gives `(image, label)` by number, as a torch Dataset does, or yields
-            such pairs; a dict with `image` and `label` is one too. Of a `DataLoader` the images of
+            these pairs; a dict with `image` and `label` is one too. Of a `DataLoader` the images of
             its Dataset count that it draws. Or images and labels as two arrays.
         name: Name of the set; None for that of the class.
         labelled: Whether labels are read; a target set has none.
@@ -74,7 +74,7 @@ class PythonImages:
         rows: Names of the model's outputs, which number the labels where the data name no class.
 
     Raises:
-        UsageError: If it is no such object, or its first image is none.
+        UsageError: If it is none of these, or its first image is no image.
         DataError: If it is empty, or draws at random.
     """
 
@@ -163,7 +163,7 @@ class PythonImages:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Class names by label: the data's own, else those of the model's outputs, else numbers."""
+        """Class names by label: of the data, else of the model's outputs, else numbers."""
         if self._labels is None:
             return ()
         labels = [label for label in self._labels if label is not None]
@@ -260,7 +260,7 @@ class PythonImages:
 
 def python_images(data: object, name: str, labelled: bool = True) -> Dataset:
     """Returns a set of what Python code gave; of Hugging Face's rows their image column counts."""
-    library = sys.modules.get("datasets")  # a program that has such rows has imported it
+    library = sys.modules.get("datasets")  # a program that has rows of it has imported it
     if library is not None and isinstance(data, library.Dataset):
         return HuggingFaceSet(data, f"py:{name}", name)
     return PythonImages(data, name, labelled=labelled)

@@ -248,7 +248,7 @@ def _explained(source: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     except Exception as error:
-        # The libraries behind fsspec raise their own errors for server responses.
+        # The libraries behind fsspec raise various errors for server responses.
         if not is_url(source):
             raise
         raise DataError(f"cannot read {source}: {type(error).__name__}: {error}") from error

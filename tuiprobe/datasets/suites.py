@@ -61,7 +61,7 @@ _WNID = re.compile(r"n\d{8}")
 
 
 def read_suite(path: Path) -> Suite:
-    """Reads a suite file (docs/data.md); its relative paths start at its own folder.
+    """Reads a suite file (docs/data.md); its relative paths start at its folder.
 
     Raises:
         DataError: If the file is not TOML, has a wrong key or a source that cannot be used or runs

@@ -117,7 +117,7 @@ def read_index(file: IO[bytes], source: str) -> Index:
         raise DataError(
             f"{source} is no tar file, or is cut short or damaged: {error}; copy the file again"
         ) from error
-    # Images such as `00012.seg.png` belong to `00012.jpg` and are no samples.
+    # Images like `00012.seg.png` belong to `00012.jpg` and are no samples.
     plain = {_key(name) for name in images if _is_plain(name)}
     for name, image in images.items():
         if _is_plain(name) or _key(name) not in plain:

@@ -51,7 +51,7 @@ class TorchvisionSet(PythonImages):
     """One split of a data set of `READERS`, all of which list their labels.
 
     Args:
-        text: The part after `torchvision:`, such as `CIFAR10:/data` or `CIFAR10:/data:train`.
+        text: The part after `torchvision:`, for example `CIFAR10:/data` or `CIFAR10:/data:train`.
         base: Folder that a relative path starts at; None for the working folder.
 
     Raises:
@@ -79,7 +79,7 @@ class TorchvisionSet(PythonImages):
             arguments = {"train": split == "train"}
         try:
             rows = getattr(torchvision.datasets, name)(str(root), **arguments)
-        except Exception as error:  # each class has its own errors for missing files
+        except Exception as error:  # each class raises other errors for missing files
             text = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
                 f"torchvision:{name}: {root} does not hold its files ({text}); nothing is "

@@ -167,7 +167,7 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
 def uploaded(batches: Iterator[tuple[Batch, ...]], device: str) -> Iterator[tuple[Batch, ...]]:
     """Yields batches whose images are on a CUDA device, or as they are for other devices.
 
-    Each copy, from pinned memory and on a stream of its own, begins before the batch before it is
+    Each copy, from pinned memory and on a separate stream, begins before the batch before it is
     yielded. If a batch cannot be read or copied, those before it are yielded first.
 
     Args:

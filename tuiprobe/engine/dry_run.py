@@ -67,7 +67,7 @@ _READ_LATER = ("hf", "torchvision")
 """Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
 
 _SEPARATELY_KEYED = {"target", "concepts", "concept_sample"}
-"""Options of sets that have keys of their own: another value leads to the same directory."""
+"""Options of sets with separate keys: another value leads to the same directory."""
 
 _LATEST = 50
 """Runs that are searched for a trial of the same encoder."""
@@ -360,7 +360,7 @@ def _types(request: RunRequest) -> str:
 
 
 def _fits(plan: PlanRecord, suite: Suite) -> bool:
-    """Returns whether a run has the planned sets; sets with keys of their own may differ."""
+    """Returns whether a run has the planned sets; sets with separate keys may differ."""
     recorded = [
         (record.name, record.found)
         for record in plan.sets

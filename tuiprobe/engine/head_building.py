@@ -211,7 +211,7 @@ def _build(
 def _shift_name_heads(
     plan: Plan, progress: HeadProgress, interrupted: bool
 ) -> Iterator[tuple[str, HeadArrays | NotRun]]:
-    """Builds a zero-shot head from a shift's own class names, such as ObjectNet's 113.
+    """Builds a zero-shot head from the class names of a shift (ObjectNet has 113).
 
     An alternative to the usual protocol, which uses the rows of ImageNet's classes.
 

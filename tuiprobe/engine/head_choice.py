@@ -60,7 +60,7 @@ class HeadChoice:
             is that of the labels.
         logit_scale: As of a `Head`, for `zero-shot`.
         logit_bias: As of a `Head`, for `zero-shot`.
-        note: Why the head is not the model's own; empty where that is plain.
+        note: Why the head is not that of the model; empty where that is plain.
     """
 
     kind: HeadKind | Literal["none"]
@@ -103,7 +103,7 @@ class HeadChoice:
 
 
 def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
-    """Returns the head that the options ask for, or else the encoder's own.
+    """Returns the head that the options ask for, or else that of the encoder.
 
     Raises:
         UsageError: If the options contradict each other, the encoder or the data.

@@ -198,7 +198,7 @@ class LiveView:
         try:
             self._answers.count(self._shard.set_name, features, ids)
             self._status.update(answers=self._answers.so_far(last))
-        except Exception as error:  # the report says why its own answers are missing
+        except Exception as error:  # the report says why its answers are missing
             self._answers = None
             self._status.update(answers={}, unanswered=f"no answers so far: {error}"[:1000])
 

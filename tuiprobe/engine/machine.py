@@ -46,7 +46,7 @@ def refuse_forked_child() -> None:
     """Refuses to measure in a process that was forked from one that has measured.
 
     Raises:
-        UsageError: If this is such a process, which would wait for threads that it does not have.
+        UsageError: If this is a forked process, which would wait for threads that it does not have.
     """
     global _measuring_process
     if _measuring_process not in (None, os.getpid()):
@@ -73,7 +73,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
         before: Device of an earlier attempt at the same run.
 
     Raises:
-        OptionError: If this machine has no such device.
+        OptionError: If this machine does not have the device.
     """
     if device == AUTO:
         best = "mps" if torch.backends.mps.is_available() else "cpu"

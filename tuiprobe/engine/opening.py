@@ -237,7 +237,7 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
         before: The spec of an earlier attempt in the same directory.
 
     Raises:
-        UsageError: If this machine has no such device.
+        UsageError: If this machine does not have the device.
     """
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     batch_size = spec.batch_size or (before.batch_size if before is not None else None)

@@ -233,7 +233,7 @@ def _identified(
 ) -> tuple[str, RunDir, tuple[float, ...]]:
     """Returns the key of a run, its directory, and the signature of the encoder.
 
-    Of code that is not tuiprobe's, such as a user's `forward`, only its outputs tell what it
+    Of code that is not tuiprobe's (a user's `forward`) only its outputs tell what it
     computes: their signature is part of the key, in few digits. An earlier attempt on another
     device may have rounded to others; where its signature agrees, its key and directory are taken.
     Outputs that are drawn at random would give a new directory to every attempt.

@@ -139,7 +139,7 @@ def check_shards(
 ) -> Inventory:
     """Checks every published shard, and deletes those of this rank that cannot be used.
 
-    Of several ranks, each reads its own shards whole and only the heads of the others, which are
+    Of several ranks, each reads all of its shards and only the headers of the others, which are
     read whole when they are merged. Else a resume would read everything as often as there are
     ranks.
 

@@ -267,7 +267,7 @@ class StopRequest:
 def explaining_failures() -> Iterator[None]:
     """Turns every error of the block into a `tuiprobe.errors.TuiprobeError`.
 
-    Libraries and a user's own model may raise anything, including `SystemExit`. Stop requests pass
+    Libraries and a user's model may raise anything, including `SystemExit`. Stop requests pass
     unchanged.
 
     Raises:

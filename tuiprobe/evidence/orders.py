@@ -54,7 +54,7 @@ LEAST_FOUND: Final = 0.5
 """Share of the images of each class that it changes which another order must find to withhold."""
 
 LEAST_TO_WITHHOLD: Final = 0.25
-"""What such an order must gain, as a share of the images, to withhold decisions."""
+"""What another order must gain, as a share of the images, to withhold decisions."""
 
 FEWEST_CLASSES: Final = 4
 """Classes below which an order of names is also a confusion of classes."""
@@ -295,8 +295,8 @@ def _better(fixed: Doubt | None, matched: Doubt | None) -> Doubt | None:
 def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> Doubt | None:
     """Exchanges the pairs of classes whose images each get the name of the other.
 
-    Both must get it more often than their own, each with p below `ALPHA` over all pairs. Nothing
-    is fitted: a bias toward a class, or a scale that is off, does not go both ways.
+    Both must get the other label more often than theirs, each with p below `ALPHA` over all pairs.
+    Nothing is fitted: a bias toward a class, or a scale that is off, does not go both ways.
     """
     known = (given.answers >= 0) & (given.labels >= 0)
     labels, answers = given.labels[known], given.answers[known]

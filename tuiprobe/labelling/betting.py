@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SUPPORT_WEIGHT: Final = 0.5
-"""How much the candidates' own votes are used to reduce the variance; any value is valid."""
+"""How much the candidates' answers are used to reduce the variance; any value is valid."""
 
 _BETS: Final = (0.3, 0.6, 0.9)
 _LEAST: Final = 1e-9

@@ -40,7 +40,7 @@ class Candidate:
         answers: int64 `[n]`, index into `classes`.
         confidences: float64 `[n]`, after temperature scaling in distribution; 1 where answers have
             none.
-        ranking: float64 `[n]`, the confidence that orders the pictures, which is the model's own
+        ranking: float64 `[n]`, the confidence that orders the pictures, which is that of the model
             where it tells its scale; NaN where answers have none.
         digests: SHA-256 of every picture that the run read, by sample id.
         paths: Path of every picture, by sample id.

@@ -120,7 +120,7 @@ class Certificate(Survey):
 
     Args:
         pool: The answers of one candidate.
-        walk: int64 `[N]`, the pictures in a random order of its own.
+        walk: int64 `[N]`, the pictures in a random order.
         tie: int64 `[N]`, rank of each picture among those of equal confidence.
         tolerated: ε, the share of wrong answers that is tolerated, between 0 and 1.
         questions: Number of further questions on these pictures, where this is one; 0 for the first
@@ -354,7 +354,7 @@ _SHARE = re.compile(r"\s*(\d*\.?\d+)\s*(%?)\s*")
 
 
 def tolerated_share(text: str) -> float:
-    """Returns a tolerated share of errors that a user names, such as `5%` or `0.05`.
+    """Returns a tolerated share of errors that a user names, as `5%` or `0.05`.
 
     Raises:
         UsageError: If it is none, or not above 0 and at most `MOST_TOLERATED`.

@@ -42,13 +42,13 @@ class Contest(Survey):
     Args:
         pool: The answers of two or more candidates.
         asked: Number of candidates that were asked about on these pictures, in a question that was
-            not the first one; 0 for the first one, which costs only its own candidates.
+            not the first one; 0 for the first one, which costs only its candidates.
 
     Attributes:
         dropped: bool `[M]`.
         stage: int64 `[N]`: -1 where the surviving candidates differ, 0 where all agreed from the
             start, k where they came to agree at the k-th label that dropped a candidate.
-        drops: Number of such labels.
+        drops: Number of these labels.
         equal_answers: Whether all candidates answer alike on every picture: no label orders them.
         verdict: What is decided.
         winner: The candidate that it is about.

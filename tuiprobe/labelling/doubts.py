@@ -107,7 +107,7 @@ def refuse_doubted(
         trust: Ids of doubts that the user overrules.
 
     Raises:
-        UsageError: If there is such a doubt; says what overrules it.
+        UsageError: If a doubt withholds the labelling; says what overrules it.
     """
     matched, names = labelling.matched, labelling.models
     indices = np.array([index for index, _ in rows], dtype=np.int64)

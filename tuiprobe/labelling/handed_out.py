@@ -87,7 +87,7 @@ class ImportedAnswers:
         new: Answers that were taken.
         repeated: Answers that were known already.
         skipped: Pictures without an answer before others that have one.
-        unsure: Such pictures that were skipped for the second time.
+        unsure: Pictures without an answer that were skipped for the second time.
         blank: Pictures without an answer at the end.
         not_used: The columns that are not read.
     """
@@ -135,7 +135,7 @@ class _Answer(NamedTuple):
 def import_answers(
     labelling: Labelling, path: Path, trust: Collection[str] = ()
 ) -> ImportedAnswers:
-    """Imports the answers of a table: from `todo_text`, from the page, or the user's own.
+    """Imports the answers of a table: from `todo_text`, from the page, or of the user.
 
     A table has a column `class` and names pictures by `sha256`, or by `image` or `path` as in their
     set; by `batch` it is known whether rows are missing. Classes may be named as for `--data`.
@@ -305,7 +305,7 @@ def known_labels(labelling: Labelling, source: str, trust: Collection[str] = ())
 
     Args:
         labelling: The session.
-        source: A source as for `--data`, such as a folder of class folders; or a table as for
+        source: A source as for `--data`, for example a folder of class folders; or a table as for
             `import_answers`.
         trust: Ids of doubts about the labels of a table that the user overrules.
 

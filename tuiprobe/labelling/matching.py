@@ -125,7 +125,7 @@ class Matched:
         return in_any_spelling({plain(run.paths[i]): d for i, d in run.digests.items()})
 
     def no_picture(self, name: str, where: str) -> UsageError:
-        """Returns the error that the runs measured no such picture.
+        """Returns the error that the runs did not measure this picture.
 
         Args:
             name: A path in its set, or a SHA-256.

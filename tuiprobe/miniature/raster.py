@@ -5,7 +5,7 @@ all read from that map, so that a mask is exact by construction. Averaging 2 x 2
 the 64 x 64 picture.
 
 Polygons are filled by exact integer arithmetic, so that masks are the same on every machine.
-(Pillow's own polygons moved by a pixel between its releases.) A pixel belongs to a polygon if its
+(Polygons of Pillow moved by a pixel between its releases.) A pixel belongs to a polygon if its
 centre lies inside by the even-odd rule; a centre exactly on an edge belongs to the right-hand side.
 """
 
@@ -233,7 +233,7 @@ def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> FloatImage:
 def _surface(
     figure: SceneFigure, top: int, bottom: int, left: int, right: int
 ) -> tuple[FloatImage, FloatImage]:
-    """Returns coordinates on the object, in its own half sizes, turned by its slant."""
+    """Returns coordinates on the object, in its half sizes, turned by its slant."""
     half = MAP / 2
     angle = math.radians(figure.slant)
     cos, sin = math.cos(angle) / figure.size, math.sin(angle) / figure.size

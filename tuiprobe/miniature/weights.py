@@ -41,7 +41,7 @@ def build(
         weights: "shipped", or "untrained" for fixed random weights.
 
     Raises:
-        UsageError: If there is no such model.
+        UsageError: If no model has this name.
         WeightsError: If the weights are damaged, or belong to another vocabulary.
     """
     import torch

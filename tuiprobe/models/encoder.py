@@ -50,10 +50,10 @@ class Encoder:
         device: Device of `module`.
         dtype: Floating point type of its computation.
         memory_format: How images, and so the maps made of them, lie in memory.
-        loader: Name of the loader, such as `open_clip` or `py`.
+        loader: Name of the loader, for example `open_clip` or `py`.
         tag: Tag of the pretrained weights.
         text: Text tower of a CLIP.
-        classifier: The model's own head.
+        classifier: The head of the model.
         accuracies: Known accuracy of exactly these weights, by source of the set.
         outputs: What was understood of a module's outputs, where that is more than their layer.
         with_answers: Returns a suite with answers in place of its pictures, given the sample ids to
@@ -128,7 +128,7 @@ class Encoder:
 
         Width and representation are found by a forward pass. If the module ends in a linear layer,
         which a softmax or a sigmoid may follow, that is its head, and h the input of the layer;
-        else h is the output. Outputs that are probabilities, such as those of an ensemble, are
+        else h is the output. Outputs that are probabilities, like those of an ensemble, are
         mapped to logits where `classes` says that they are answers.
 
         Args:
@@ -207,8 +207,8 @@ class Encoder:
     ) -> Head | None:
         """Returns the linear head over h.
 
-        A CLIP builds a zero-shot head from class names and templates (its own by default). Any
-        other model returns its classifier.
+        A CLIP builds a zero-shot head from class names and templates (by default those of the
+        model). Any other model returns its classifier.
 
         Args:
             classes: Class names as used in prompts.

@@ -1,4 +1,4 @@
-"""Linear heads: a model's own classifier, or one from a file."""
+"""Linear heads: the classifier of a model, or one from a file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Head:
 
 
 def classifier_head(layer: nn.Linear) -> Head:
-    """Returns a model's own classifier; 1,000 rows are ImageNet's classes, others have numbers.
+    """Returns the classifier of a model; 1,000 rows are ImageNet's classes, others have numbers.
 
     One row is taken as the log-odds of the second of two classes, as a sigmoid reads it.
     """
@@ -183,7 +183,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
     log-odds of the second of two classes; `source` says so. Arrays of NumPy may be named as
     scikit-learn does, `coef_` and `intercept_`. The `head.safetensors` of a run also tells the
     names of its rows. A file with `logit_scale`, one number, holds a zero-shot head: its logits are
-    `logit_scale * W h / |h| + logit_bias`. The number is the factor itself, such as 100, not its
+    `logit_scale * W h / |h| + logit_bias`. The number is the factor itself (100), not its
     logarithm.
 
     Args:
@@ -191,7 +191,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
         width: Channels of the representation.
 
     Raises:
-        WeightsError: If the file has no such tensors, or their values are invalid.
+        WeightsError: If the file lacks the tensors, or their values are invalid.
     """
     state = _arrays(path) if path.suffix in (".npy", ".npz") else read_checkpoint(path)
     name = _name_of_weight(state, path)

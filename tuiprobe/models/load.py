@@ -47,7 +47,7 @@ def load_encoder(
     Only presets without a public checkpoint are built untrained; `weights.kind` then says so.
 
     Args:
-        spec: A preset such as `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
+        spec: A preset like `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
             `torchvision:NAME/WEIGHTS`, `py:FILE.py:NAME`; for open_clip and timm also
             `hf-hub:OWNER/NAME` and `local-dir:FOLDER`; or `answers:FILE.csv`. An open_clip spec
             may end in `@gelu` or `@quickgelu` to force an activation, a timm spec in `@288` for
@@ -243,7 +243,7 @@ def fetch_head(
         name: A fetched model.
         device: Where prompts are encoded.
         classes: Class names as `--classes` takes them; None for those of ImageNet.
-        templates: File with prompt templates; None for the model's own.
+        templates: File with prompt templates; None for those of the model.
         progress: Called while the head is built.
 
     Returns:

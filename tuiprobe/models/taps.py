@@ -317,7 +317,7 @@ def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module)
     """Decides by the layers between two dimensions of layer width, if possible."""
     if all(isinstance(layer, _CHANNELS_SECOND) for layer in layers):
         return [1]
-    # Only exact LayerNorms count, because subclasses such as LayerNorm2d permute; and only for
+    # Only exact LayerNorms count, because subclasses like LayerNorm2d permute; and only for
     # tokens, because ConvNeXt permutes maps around them.
     norms = [layer for layer in module.modules() if type(layer) is nn.LayerNorm]
     return [-1] if len(shape) == 3 and (shape[-1],) in [_widths(n) for n in norms] else []

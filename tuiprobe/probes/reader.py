@@ -191,7 +191,7 @@ class RunReader:
 
     @property
     def shift_heads(self) -> Mapping[str, HeadArrays | NotRun]:
-        """Heads of a shift's own class names by set, or why one is missing."""
+        """Heads of a shift's class names by set, or why one is missing."""
         return self.head_file.shift_heads
 
     def images_of(self, name: str) -> SetFeatures:

@@ -236,7 +236,7 @@ def _ask_all(
     until: float = math.inf,
     elsewhere: Iterable[Part] = (),
 ) -> Report:
-    """Runs every probe; one that raises an error loses only its own part of the report.
+    """Runs every probe; one that raises an error loses only its part of the report.
 
     Parts of probes that are not installed, `elsewhere`, stay as they are.
     """

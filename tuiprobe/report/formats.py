@@ -222,7 +222,7 @@ def write_files(files: Files, run: RunDir, to: Path, replace: bool = True) -> li
         files: What to write.
         run: The run that they are of.
         to: A directory, made where it is missing.
-        replace: Whether files of other content are replaced. The reports in the run's own
+        replace: Whether files of other content are replaced. The reports in the run's
             directory always are.
 
     Returns:

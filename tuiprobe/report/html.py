@@ -1,7 +1,7 @@
-"""Pages: files that load nothing and run one script of their own.
+"""Pages: files that load nothing and run one embedded script.
 
 `report.html` is the card with its pictures, then the evidence, then how to reproduce it. Templates
-escape every outside string. A content security policy allows the page's own style and script by
+escape every outside string. A content security policy allows the style and script of the page by
 their hashes, pictures inside the page, and nothing else.
 """
 

@@ -224,7 +224,7 @@ def _content(piece: SectionContent) -> list[str]:
     if isinstance(piece, Strip):
         return list(_strip(piece)) if not piece.folded else []
     assert isinstance(piece, Chart)
-    return []  # charts are files of their own
+    return []  # charts are separate files
 
 
 def _table(table: Table) -> list[str]:

@@ -1,4 +1,4 @@
-"""A chart as SVG: one file, no script, light and dark by the reader's own setting.
+"""A chart as SVG: one file, no script, light and dark by the reader's setting.
 
 Colour never carries meaning alone: roles also differ in dash, marker or fill.
 """
@@ -212,7 +212,7 @@ _NAMES, _LEAST_PLOT, _ROW = 300, 216, 18
 
 
 def rows(chart: Chart) -> Element:
-    """Returns a chart whose named rows stand below each other, such as a forest plot."""
+    """Returns a chart whose named rows stand below each other, as in a forest plot."""
     low, high = chart.y_range()
     pad = 0.04 * (high - low)
     longest = max(map(len, chart.ticks), default=0)

@@ -1,7 +1,7 @@
 """The two forms of a figure, the base class of results, and the bounds of numbers.
 
 Reports are not trusted, so the schema bounds every size, length and magnitude: what reads a
-report that passed needs no checks of its own. Pydantic lists every mistake that it finds, which
+report that passed needs no further checks. Pydantic lists every mistake that it finds, which
 takes kilobytes each: lists stop at the first, and objects with too many fields are refused at once.
 """
 
@@ -182,7 +182,7 @@ class Estimate(Frozen):
         )
 
     def ends(self, signed: bool = False) -> str:
-        """Returns the ends of the interval for people, such as `92.1 to 94.3`.
+        """Returns the ends of the interval for people, as `92.1 to 94.3`.
 
         Args:
             signed: Whether positive ends get a plus sign.
@@ -300,7 +300,7 @@ def in_unit(unit: str) -> tuple[Any, Any]:
 
 
 Share = Annotated[Figure, *in_unit("share")]
-"""A part of something, such as an accuracy; kept as a fraction."""
+"""A part of something, like an accuracy; stored as a fraction."""
 
 Points = Annotated[Figure, *in_unit("points")]
 """A difference of shares; kept as a fraction."""

@@ -135,7 +135,7 @@ def sets_line(report: Report) -> Text:
 
 
 def sets_axis(report: Report) -> Chart | None:
-    """Returns the accuracy on every set on one axis, the user's own first.
+    """Returns the accuracy on every set on one axis, the user's first.
 
     None where fewer than two accuracies are known.
     """

@@ -22,7 +22,7 @@ class Fig:
     """The declaration of a figure: `accuracy: Annotated[Share, Fig("top1", "top-1")]`.
 
     At a field that holds other results, alone or in a list, it says that these hold figures; their
-    ids follow its own one. `{self.FIELD}` in an id or name stands for a field of the result that
+    ids follow its id. `{self.FIELD}` in an id or name stands for a field of the result that
     holds the figure, and `{outer}` for the name of the declaration around it.
 
     Attributes:

@@ -16,8 +16,8 @@ _Float64 = npt.NDArray[np.float64]
 LEFT_OUT_REACH: Final = 1.35
 """How much wider ranges are of images that a head was fitted to, each answered without it.
 
-Such a share varies more about the accuracy of the head fitted to all than a binomial one does: its
-standard deviation is 1.1 to 1.35 times as large (docs/heads.md).
+The share of right answers varies more about the accuracy of the head fitted to all than a binomial
+share does: its standard deviation is 1.1 to 1.35 times as large (docs/heads.md).
 """
 
 MOST_UNANSWERED: Final = 0.05

@@ -198,7 +198,7 @@ class Report(Frozen):
 
         Raises:
             DamagedFileError: If the part does not fit this version of the probe.
-            UsageError: If `kind` is no such class.
+            UsageError: If `kind` is no class of results.
         """
         if not (isinstance(kind, type) and issubclass(kind, ProbeResult)):
             raise UsageError(f"part takes a probe's result class; part_of({kind!r}) finds by id")
@@ -368,7 +368,7 @@ class Report(Frozen):
         each = None if results is None else partial(_for_people, results)
         tree: Any = None
         try:
-            # Pydantic's own parser takes 20 times the memory.
+            # The parser of Pydantic takes 20 times the memory.
             tree = parse_json(content.decode("utf-8"), each)
             if _SURROGATE.search(content):  # pairs of them are letters
                 json.dumps(tree, ensure_ascii=False).encode("utf-8")

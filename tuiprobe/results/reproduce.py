@@ -54,7 +54,7 @@ def command(report: Report) -> str:
 
 
 def command_note(report: Report) -> str:
-    """Returns a note on the command, such as that paths are cut."""
+    """Returns a note on the command, for example that paths are cut."""
     try:
         command_of(report.spec)
     except OptionError:

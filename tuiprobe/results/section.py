@@ -157,7 +157,7 @@ class Table(Frozen):
         shown: Rows that a page shows; None for all. Files hold all of them.
         folded: Whether a page may hide it until it is asked for.
         reading: Whether people read it; False for tables that only files hold.
-        file: Whether it has a file of its own; False for an arrangement of what files hold anyway.
+        file: Whether it is written as a file; False for an arrangement of what other files hold.
     """
 
     kind: Literal["table"] = "table"
@@ -458,7 +458,7 @@ class NamedFigure(Frozen):
 
 
 class NamedFact(Frozen):
-    """A finding of one word, such as the outcome of a rule."""
+    """A finding of one word, for example the outcome of a rule."""
 
     id: str
     name: str

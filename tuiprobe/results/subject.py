@@ -130,7 +130,7 @@ class Model(Frozen):
     """The encoder.
 
     Attributes:
-        name: The name that the user typed, such as `open_clip:RN50-quickgelu/openai`.
+        name: The name that the user typed, for example `open_clip:RN50-quickgelu/openai`.
         loader: `open_clip`, `timm`, ...
         architecture: The library's name of the architecture.
         tag: Tag of the pretrained weights; None without.
@@ -201,7 +201,7 @@ class Fingerprint(Frozen):
 
     Attributes:
         torch: version.
-        device: Such as `cpu` or the GPU's name.
+        device: `cpu`, or the GPU's name.
         isa: Instruction set that the native core chose.
         threads: CPU threads used.
         flags: Numerical switches (TF32, cuDNN benchmark, ...), instruction sets and versions of

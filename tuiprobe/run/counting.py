@@ -50,7 +50,7 @@ class SetCount:
     is_shift: bool = False
 
     def size(self, number: int) -> int:
-        """Returns the images of a shard; 0 if there is no such shard."""
+        """Returns the images of a shard; 0 if it has no such shard."""
         each = self.shard_images or -(-self.total // max(self.shards, 1))
         return max(min(each, self.total - number * each), 0) if number < self.shards else 0
 
@@ -150,7 +150,7 @@ def in_turns(sets: Sequence[SetCount]) -> Iterator[ShardId]:
 def ranks_missing(
     sets: Sequence[SetCount], published: Collection[ShardId], world: int
 ) -> tuple[int, ...]:
-    """Returns the ranks that own shards which are not published.
+    """Returns the ranks whose shards are not all published.
 
     Args:
         sets: The planned sets.

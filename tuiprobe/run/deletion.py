@@ -102,7 +102,7 @@ def left_files_line(path: Path, names: Sequence[str]) -> str:
 
 
 def _delete(run: RunDir) -> list[str]:
-    """Deletes all of a run but its locks and its log; returns the names of what is not its own."""
+    """Deletes all of a run but locks and log; returns the names of files that no run has."""
     files, others = _files_and_others(run.path)
     for name in files:
         if not name.startswith(_LEFT_BY_FRESH) and name not in _DELETED_LAST:

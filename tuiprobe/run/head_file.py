@@ -24,7 +24,7 @@ _ANSWERS = "answers/"
 OUTSIDE = 2**20
 """Row r of a head that has no class in a set, but may answer there, has the class `OUTSIDE + r`.
 
-Such an answer is wrong for every image, and is counted as one. In a set of cats and dogs, row 7
+Its answers are counted, and are wrong for every image of the set. In a set of cats and dogs, row 7
 (`truck`) of a head has the class `OUTSIDE + 7`, where a row that may not answer has -1.
 """
 
@@ -78,7 +78,7 @@ class HeadFile:
         head: The head, or why there is none.
         answers: The class of each row in each set, by set.
         unmatched: Why no row of the head fits a labelled set, by set.
-        shift_heads: The head of a shift's own class names, or why it is missing, by set.
+        shift_heads: The head of a shift's class names, or why it is missing, by set.
         classes: The class name of each row.
         templates: Prompt templates, of a zero-shot head.
         choice: Digest of the choice that the head was built for, and of the images that it was

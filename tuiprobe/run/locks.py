@@ -117,7 +117,7 @@ def is_running(run: Path, held: frozenset[str] | None) -> bool:
     """Returns whether a process of this machine holds one of the locks of a run directory.
 
     Reads the kernel's list of locks and takes none: a reader that took one, however briefly, could
-    keep an engine from starting. Without such a list, checks whether the process that last took the
+    keep an engine from starting. Without that list, checks whether the process that last took the
     lock still runs.
     """
     others = (MERGE_LOCK, ENGINE_LOCK)
@@ -142,7 +142,7 @@ def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
 def last_host(run: Path) -> str:
     """Returns the host whose process last wrote the run; empty if it is unknown.
 
-    Locks are seen on their own host alone, so a run of this host that holds none has ended.
+    Only the host that holds a lock sees it, so a run of this host that holds none has ended.
     """
     return _holder(Entry(run, "lock"))[1] or _holder(Entry(run, ENGINE_LOCK))[1]
 

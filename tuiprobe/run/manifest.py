@@ -1,9 +1,9 @@
 """`manifest.json` of a run, written last: the SHA-256 of every record and every merged file.
 
-Before it exists only shards are trusted, by their own checksum. It is deleted before a file that it
-names changes, so a run that is stopped at any moment has a valid manifest or none, and its readers
-say what to do. `tuiprobe reprobe` leaves one that does not name `results.json` while it writes, so
-that it can be started again.
+Before it exists only shards are trusted, by their checksums. It is deleted before a file that
+it names changes, so a run that is stopped at any moment has a valid manifest or none, and its
+readers say what to do. While `tuiprobe reprobe` writes, the manifest does not name `results.json`,
+so that the command can be started again.
 
 The manifest names array files by the checksum in their header (`tuiprobe.run.arrays`).
 """

@@ -56,7 +56,7 @@ class Answers:
             distribution where there is one; NaN without an answer, or where it has none.
         widening: Factor on the ranges of accuracies and of their differences: above 1 where these
             answers vary more than those of a head that was made without these images.
-        uncalibrated: float64 [n], probability of the answer at the model's own scale; None where
+        uncalibrated: float64 [n], probability of the answer at the scale of the model; None where
             that is not known, and in files of earlier versions.
         temperature: What logits were divided by for `confidence`.
     """
@@ -78,7 +78,7 @@ class Answers:
 
     @property
     def ranking(self) -> NDArray[np.float64]:
-        """The confidence that orders images: the model's own, else the calibrated one."""
+        """The confidence that orders images: the uncalibrated one, else the calibrated one."""
         return self.confidence if self.uncalibrated is None else self.uncalibrated
 
     @property
@@ -133,7 +133,7 @@ def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> 
         samples: The samples.
         contents: Digest of their contents; empty where it is not known.
         source: Where they come from. It counts only where neither contents nor sizes are known,
-            since a name such as "row 5" says nothing about what it is of.
+            since a name like "row 5" says nothing about what it is of.
     """
     identified = contents or any(sample.size is not None for sample in samples)
     digest = hashlib.sha256(b"" if identified else json.dumps(source).encode())

@@ -99,7 +99,7 @@ class Pictures:
         )
 
     def _set_name(self, label: int | None) -> str | None:
-        """Returns the set's own name of a class, which no row of the head answers for."""
+        """Returns the set's name of a class, which no row of the head answers for."""
         if label is None:
             return None
         return self.record.classes[label] if label < len(self.record.classes) else f"class {label}"

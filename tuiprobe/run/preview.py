@@ -21,7 +21,7 @@ _CAPTIONED = ("zero-shot", "captions")
 """Trainings of models that answer by prompts."""
 
 _MOST_TEMPLATES = 80
-"""Templates of a model whose own number is not known yet."""
+"""Templates of a model whose number of templates is not known yet."""
 
 _NAMED_LAYERS = 6
 
@@ -146,7 +146,7 @@ class Preview(Frozen):
         directory: Where the run goes.
         wrong: Options that the run would refuse.
         names: Classes that the user names.
-        templates: Prompts for each class; 0 for as many as the model has of its own.
+        templates: Prompts for each class; 0 for as many as the model has.
         types: How much faster bfloat16 is, as an earlier run or the loaded model tells; else empty.
     """
 

@@ -293,7 +293,7 @@ def warnings_of(checks: tuple[Check, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class ShardFile:
-    """The file of a shard, which has a checksum of its own and is not in the manifest.
+    """The file of a shard, which holds its checksum and is not in the manifest.
 
     Attributes:
         entry: The file.

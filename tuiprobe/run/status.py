@@ -218,7 +218,7 @@ class Status(_Part):
         sequence: Grows with every write of this attempt.
         host: Name of its host.
         world: Number of ranks of the command.
-        begun: When this attempt began, in seconds since the epoch by the rank's own clock.
+        begun: When this attempt began, in seconds since the epoch by the clock of the rank.
         time: When this was written, in seconds since the epoch by the same clock.
         phase: What it does, or how it ended.
         message: The sentence of the phase; of a failure, the reason.

@@ -47,7 +47,7 @@ StateKind = Literal[
 ]
 
 MonotonicClock = Callable[[], float]
-"""A reader's own clock; only differences count."""
+"""The reader's clock; only differences count."""
 
 _PHASES = ("extract", "merge", "head", "probe")
 """Of several ranks the latest of these phases is shown that any of them is in."""
@@ -165,7 +165,7 @@ class RunView:
             before: What the same reader saw before. Only a reader that reads again knows whether
                 ranks of other hosts run, since their status changes.
             held: From `held_locks`, which is asked if this is None.
-            alive: Whether the caller knows that an engine of its own is working on it.
+            alive: Whether the caller knows that an engine that it started is working on it.
             live: Whether to read the figures of layers and channels too, and to keep the last ones
                 while a status is damaged. This and `alive` trust the first status of another host.
             now: The reader's clock.

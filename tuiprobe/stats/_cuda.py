@@ -118,7 +118,7 @@ class CudaStats:
             ids = self._device.upload(ids)
         flat = self._readable(x, rows)
         size = self._native.scratch_bytes(flat.shape)
-        # From torch's pool, ordered by the stream; during capture from the graph's own pool.
+        # From torch's pool, ordered by the stream; during capture from the pool of the graph.
         scratch = torch.empty(size, dtype=torch.uint8, device=self._device.device)
         self._device.enqueue(
             self._native,

@@ -30,7 +30,7 @@ __all__ = [
 
 
 def load_native() -> Any:
-    """Returns the module of the package `tuiprobe_cuda` if it is installed, else tuiprobe's own.
+    """Returns the module of the package `tuiprobe_cuda` if it is installed, else that of tuiprobe.
 
     Raises:
         TuiprobeError: If the module is of another version than the Python code.
@@ -222,7 +222,7 @@ def describe(
 
 
 def is_fake(x: torch.Tensor) -> bool:
-    """Returns whether a tensor only has a shape, such as while a model is exported.
+    """Returns whether a tensor only has a shape, as while a model is exported.
 
     It names a device, but its storage is on `meta`.
     """

@@ -259,7 +259,7 @@ def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
     """Returns the offset of a stored entry's content, by its local header.
 
     Raises:
-        ValueError: If there is no such header.
+        ValueError: If the bytes do not begin with this header.
     """
     file.seek(entry.header_offset)
     header = file.read(_LOCAL_HEADER_BYTES)

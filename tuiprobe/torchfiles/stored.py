@@ -25,7 +25,7 @@ class Storage:
 
     Attributes:
         key: Name in the file.
-        dtype: Type of its elements; None for kinds that are not read, such as quantised ones.
+        dtype: Type of its elements; None for kinds that are not read (quantised ones).
         count: Number of elements.
     """
 
@@ -46,7 +46,7 @@ class StoredTensor:
     Attributes:
         negative: Whether the values are those of the data with the other sign: torch saves a view
             such as `x.conj().imag` as its data and a mark.
-        conjugate: Whether the values are the conjugates of the data, by such a mark.
+        conjugate: Whether the values are the conjugates of the data, by this mark.
     """
 
     storage: Storage
@@ -157,7 +157,7 @@ _HARMLESS = {
         "scalar", "_reconstruct"
     )),
 }  # fmt: skip
-"""Names of data that training code stores beside weights, such as its arguments; not read."""
+"""Names of data that training code stores beside weights (its arguments, for example); not read."""
 
 _MARKS = ("neg", "conj")
 """Marks of a tensor whose values are not its data."""

@@ -37,7 +37,7 @@ class Matrix(ABC):
     Attributes:
         path: The file.
         stamp: Its stamp when it was opened.
-        kind: Name of the format, such as `npy`.
+        kind: Name of the format, for example `npy`.
         dtype: Name of the type of the values, a key of `FLOATS`.
         rows: Number of vectors.
         channels: Width.
@@ -78,7 +78,7 @@ def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype == "bfloat16":
         return (values.astype("<u4") << np.uint32(16)).view("<f4")
     if dtype == "float64":
-        with np.errstate(over="ignore"):  # becomes infinite, and its row is counted as such
+        with np.errstate(over="ignore"):  # becomes infinite, and its row is counted as not finite
             return values.astype(np.float32)
     return values
 

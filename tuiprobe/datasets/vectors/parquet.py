@@ -309,7 +309,7 @@ def read_names(path: Path, column: str, rows: Sequence[int]) -> tuple[list[str],
         rows: Rows, ascending.
 
     Raises:
-        DataError: If the file cannot be read or has no such column.
+        DataError: If the file cannot be read or lacks the column.
     """
     file, opened = _open(path)  # says so where pyarrow is missing
     import pyarrow

@@ -84,7 +84,7 @@ def named_by(files: Sequence[Path]) -> tuple[Path, ...]:
     `metadata/metadata_3.parquet` beside its folder.
 
     Raises:
-        UsageError: If there is no such file.
+        UsageError: If the file does not exist.
     """
     if all(file.suffix.lower() == ".parquet" for file in files):
         return tuple(files)

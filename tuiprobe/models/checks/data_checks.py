@@ -98,7 +98,7 @@ def check_labels(
 def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     """Checks that 16-bit images use their range; None if the first images have 8 bits.
 
-    A set whose values end far below white, such as 12 bits in files of 16, would be measured as
+    A set whose values end far below white (12 bits in files of 16) would be measured as
     black. Reads a few images, and decodes those with more than 8 bits a channel.
 
     Args:

@@ -19,7 +19,7 @@ from tuiprobe.results.subject import Check
 
 
 def crashed(name: str, encoder: Encoder, error: Exception) -> Check:
-    """Returns the failed check of an encoder whose own code raised an error."""
+    """Returns the failed check of an encoder whose code raised an error."""
     detail = f"{type(error).__name__}: {error}"
     return Check(name, "fail", detail, f"the check calls {encoder.name} itself")
 
@@ -91,7 +91,7 @@ def is_float(value: object) -> bool:
 
 
 _FEW_ZEROS = 0.1
-"""Share of matrices that may be zero; some layers, such as a residual's last, start at zero."""
+"""Share of matrices that may be zero; some layers, like a residual's last, start at zero."""
 
 
 def expected_activation(encoder: Encoder) -> str | None:

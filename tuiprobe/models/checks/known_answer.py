@@ -219,7 +219,7 @@ def activation(module: nn.Module, kind: str | None) -> Iterator[None]:
 def published_accuracy(encoder: Encoder) -> float | None:
     """Returns the published ImageNet accuracy of an encoder.
 
-    Only published weights have one: a user's own file may differ from the tag it names.
+    Only published weights have one: a user's file may differ from the tag it names.
     """
     if encoder.weights.kind != "pretrained" or "@" in encoder.architecture:
         return None

@@ -45,7 +45,7 @@ LABEL_COLUMNS: Final = ("label", "labels", "truth", "true_class", "true_label", 
 """Names of a column of labels beside answers; `class` is one where another column has these."""
 
 _NAMELESS: Final = ("", "Unnamed: 0", "__index_level_0__")
-"""Names of a column where pandas writes an index without a name, such as of paths."""
+"""Names of a column where pandas writes an index without a name, for example of paths."""
 
 _CONFIDENCES: Final = ("confidence", "calibrated")  # the first that holds a value counts
 _OTHER_COLUMNS: Final = (*_CONFIDENCES, "set", "second", "batch", "unattended")

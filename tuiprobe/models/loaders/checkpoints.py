@@ -1,6 +1,6 @@
 """Checkpoint files: reads them without running code, and loads all weights or none.
 
-Models without weights of their own get random ones from a fixed seed.
+Models without published weights get random ones from a fixed seed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Checkpoint(StateDict):
         self.metadata = dict(metadata or {})
 
     def with_tensors(self, tensors: StateDict) -> Checkpoint:
-        """Returns the checkpoint with other tensors, such as under other names."""
+        """Returns the checkpoint with other tensors, for example under other names."""
         return Checkpoint(tensors, self.entries, self.metadata, self.behind)
 
 
@@ -63,14 +63,14 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 """Buffers that libraries add and remove between versions; they hold no learned values."""
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-"""Dtypes of weights; others need more than a conversion, such as the scales of float8."""
+"""Dtypes of weights; others need more than a conversion, like the scales of float8."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
     Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
-    archives such as OpenAI's, without running any code in them. Checksums are verified if the
+    archives like OpenAI's, without running any code in them. Checksums are verified if the
     format has them.
 
     Raises:
@@ -252,7 +252,7 @@ def with_classifier(
 
     Training code puts the linear layer behind a dropout, as `layer.1`, or in place of the block
     that `layer` ends; `behind` says where another function may be before it. A missing bias is zero
-    if the model's layer is `biased`. Rows are 0 if there is no such layer, and None if out of
+    if the model's layer is `biased`. Rows are 0 if the layer is missing, and None if out of
     range.
 
     >>> state = Checkpoint({"net.fc.1.weight": torch.zeros(5, 8), "net.fc.1.bias": torch.zeros(5)})
@@ -285,11 +285,11 @@ def part_for(
 ) -> tuple[StateDict, tuple[str, ...]]:
     """Returns the part of a file whose names are the model's after a prefix, that removed.
 
-    Training modules hold the model below a name of their own, beside losses and metrics. If so, the
-    second value names that part and what is beside it.
+    Training modules hold the model as one of their attributes, beside losses and metrics. If so,
+    the second value names that part and what is beside it.
 
     Raises:
-        WeightsError: If other layers are beside it, such as averaged weights or another head.
+        WeightsError: If other layers are beside it, for example averaged weights or another head.
 
     >>> w = torch.zeros(1)
     >>> state = {"net.enc.w": w, "net.enc.b": w, "loss.w": w}

@@ -139,7 +139,7 @@ def _kind(thing: object) -> str:
 def _copy(module: nn.Module, kind: str) -> nn.Module:
     """Returns a copy in float32 on the CPU, as an encoder changes modes and registers hooks."""
     try:
-        if isinstance(module, torch.jit.ScriptModule):  # a copy of one has no parameters of its own
+        if isinstance(module, torch.jit.ScriptModule):  # a copy of one shares its parameters
             file = io.BytesIO(saved_script(module))
             copied: nn.Module = torch.jit.load(file)  # type: ignore[no-untyped-call]
         else:
@@ -251,7 +251,7 @@ class LogitsOfProbabilities(nn.Module):
     """Maps probabilities to logits; what is no probability becomes NaN.
 
     Args:
-        of_sigmoid: Whether each is one of its own; else those of an image sum to 1.
+        of_sigmoid: Whether each stands by itself; else those of an image sum to 1.
         percent: Whether they sum to 100.
     """
 
@@ -417,8 +417,8 @@ def _preprocessing(
 ) -> tuple[Callable[[Image], Tensor], PreprocessingInfo, Tensor]:
     """Returns the preprocessing, its description, and two preprocessed pictures.
 
-    The pictures are made ones, or where it does not take these, such as for want of a resize that
-    pictures of one size do not need, the first of the user's.
+    The pictures are generated. If the preprocessing does not take these (for example because it has
+    no resize), they are the first of the user's.
 
     Raises:
         UsageError: If none is given nor deduced, or it does not give tensors of one size.

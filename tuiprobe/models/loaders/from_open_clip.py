@@ -102,7 +102,7 @@ def _load_weights(
     if request.checkpoint is not None and _is_visual(state, model.visual):
         part = load_into(model.visual, state, source=str(file), target=f"the tower of {target}")
         return weights_info(model.visual, kind, str(file), checkpoint.entries or part), 1
-    with suppress(Exception):  # Of another architecture: report the file's own names.
+    with suppress(Exception):  # Of another architecture: report the names in the file.
         # Some tags were trained at another input size; a user's file must fit unchanged.
         state = _converted(dict(state), model, resize=published)
     part = load_into(model, state, source=str(file), target=target)
@@ -111,7 +111,7 @@ def _load_weights(
 
 
 def _is_visual(state: StateDict, visual: nn.Module) -> bool:
-    """Returns whether a file holds a visual tower alone, under its own names or any prefix."""
+    """Returns whether a file holds nothing but a visual tower, under its names or any prefix."""
     built = {name for name, tensor in visual.state_dict().items() if tensor.ndim}
     stored = {name for name, tensor in state.items() if tensor.ndim}
     end = min(built)
@@ -120,7 +120,7 @@ def _is_visual(state: StateDict, visual: nn.Module) -> bool:
 
 
 def _converted(state: StateDict, model: Any, *, resize: bool) -> StateDict:
-    """Converts the state to open_clip's current names, as its own loader does."""
+    """Converts the state to open_clip's current names, as its loader does."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed
 

@@ -1,4 +1,4 @@
-"""Loads an object of a user's own Python code: `py:FILE.py:NAME`, `py:MODULE:NAME`."""
+"""Loads an object of a user's Python code: `py:FILE.py:NAME`, `py:MODULE:NAME`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def load(request: ModelRequest) -> Encoder:
     """Loads the object of this name in a file or a Python module, as an encoder.
 
     It is an `Encoder`, a torch module, or a function without arguments that returns one of them.
-    This runs code. Callers must pass only names from the user's own command line, never from a
+    This runs code. Callers must pass only names from the user's command line, never from a
     suite, a spec.json or someone else's run directory.
 
     Raises:
-        UsageError: If there is no such name, or it stands for something else.
+        UsageError: If the name does not exist, or stands for something else.
         RunError: If the user's code fails.
     """
     source, _, name = request.rest.rpartition(":")
@@ -67,7 +67,7 @@ def load(request: ModelRequest) -> Encoder:
 
 
 def _run(file: Path) -> ModuleType:
-    """Runs a file of Python as a module of its own."""
+    """Runs a file of Python as a new module."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None, "its name ends in .py"
     assert spec.loader is not None, "its name ends in .py"

@@ -163,7 +163,7 @@ def _linear(model: Any, h: Tensor, features: Any) -> nn.Linear | None:
 
 
 def _answers(layer: nn.Linear, model: Any, h: Tensor, features: Any) -> bool:
-    """Returns whether a layer over h gives the model's own logits, rounding aside."""
+    """Returns whether a layer over h gives the logits of the model, rounding aside."""
     logits = model.forward_head(features)
     return bool((layer(h) - logits).abs().max() <= 1e-3 * logits.abs().max())
 
@@ -338,10 +338,10 @@ def _classifier_of(architecture: str) -> str:
 
 
 def _converted(state: StateDict, model: Any) -> StateDict:
-    """Converts the state to timm's names, by the model's own filter if names differ.
+    """Converts the state to timm's names, by the filter of the model if names differ.
 
     A filter may also interpolate positions to another size, and leave out the layer `pre_logits` of
-    earlier models. Both change the answers, so such a state is returned as it is.
+    earlier models. Both change the answers, so this state is returned as it is.
     """
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is None or set(state) == set(model.state_dict()):
@@ -349,7 +349,7 @@ def _converted(state: StateDict, model: Any) -> StateDict:
     try:
         with quiet():
             converted: StateDict = convert(dict(state), model)
-    except Exception:  # Of another architecture: report the file's own names.
+    except Exception:  # Of another architecture: report the names in the file.
         return state
     resized = any(t.numel() != state[n].numel() for n, t in converted.items() if n in state)
     return state if resized or any("pre_logits." in n for n in state) else converted

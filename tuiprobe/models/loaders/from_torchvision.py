@@ -125,7 +125,7 @@ def _registered(name: str, architecture: str, tag: str, *, optional: bool = Fals
 
     Raises:
         UsageError: If torchvision has no classifier of this architecture.
-        WeightsError: If it has no such weights, or none are named and `optional` is False.
+        WeightsError: If it does not have these weights, or none are named and `optional` is False.
     """
     from torchvision import models
 

@@ -1,7 +1,7 @@
 """Models of transformers: image classifiers, and the dual encoders CLIP, SigLIP and SigLIP 2.
 
 No code of a checkpoint runs: weights are safetensors, or pickles that `read_checkpoint` reads as
-data, and a configuration that asks for code of its own is refused before the library reads it.
+data, and a configuration that asks for code is refused before the library reads it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _library() -> Any:
 
 
 def _is_local(rest: str) -> bool:
-    """Returns whether a name is that of a folder, written as such or without `local-dir:`."""
+    """Returns whether a name is that of a folder, written with or without `local-dir:`."""
     return rest.startswith(_LOCAL) or bool(step_for(Path(rest)))
 
 
@@ -156,7 +156,7 @@ def _architecture(folder: Path, where: str) -> str:
             raise WeightsError(f"{folder / name} is no configuration ({error!r})") from error
         if code is not None:
             raise WeightsError(
-                f"{folder / name} asks for code of its own ({code}), which never runs: take a "
+                f"{folder / name} asks for code ({code}), which never runs: take a "
                 "checkpoint of a model that transformers itself has"
             )
     config = contents.get("config.json")

@@ -2,8 +2,8 @@
 
 The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. The command line
 sets it before that library is imported; a Python program may have imported it already. Downloads
-from plain URLs are refused here, before a library opens a socket. The libraries download with
-clients of their own.
+from plain URLs are refused here, before a library opens a socket. Libraries download
+with their clients.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _IN_URL = re.compile(r"openaipublic.*/([0-9a-f]{64})/|mlfoundations.*-([0-9a-f]{
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences logging and warnings; our own errors and reports cover what matters."""
+    """Silences logging and warnings; our errors and reports cover what matters."""
     # open_clip logs through the root logger, which would install a permanent handler.
     handler = logging.NullHandler()
     before = logging.root.manager.disable

@@ -36,7 +36,7 @@ def unwrap(
 ) -> tuple[dict[str, StoredTensor], tuple[str, ...], dict[str, object]]:
     """Returns the tensor descriptions of the innermost wrapper, the `entries` and what is beside.
 
-    Beside the weights are the other entries of all wrappers, such as names of classes, the
+    Beside the weights are the other entries of all wrappers, like names of classes, the
     outermost first, and the attributes of a TorchScript module that are no tensors.
 
     Raises:
@@ -93,7 +93,7 @@ def _holds_weights(value: object) -> bool:
 
 
 def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
-    """Returns the entry that holds the weights under a name of its own; None beside weights."""
+    """Returns the entry that wraps the weights; None if the weights are not wrapped."""
     if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
         return None
     if len(sets) > 1:
@@ -142,7 +142,7 @@ def class_names(
     Numbers are no names; ImageNet's in their order are those of prompts.
 
     Args:
-        metadata: The values, such as `class_to_idx`, by name; they may be in other mappings.
+        metadata: The values, for example `class_to_idx`, by name; they may be in other mappings.
         rows: The number of rows, which the names must fit.
         source: Where the values are, for messages.
 

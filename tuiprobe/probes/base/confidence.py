@@ -1,7 +1,8 @@
 """Probabilities of a linear head: logits, temperature scaling, entropy and calibration error.
 
 Temperatures are cross-fitted in two halves of the in-distribution set, under the classes of another
-one: each half is scored with the temperature of the other, so no label judges its own image.
+one: each half is scored with the temperature of the other, so no image is scored with a temperature
+that its label has set.
 
 Everything is computed in blocks of 2,048 images, so memory does not grow with images times classes.
 
@@ -214,7 +215,7 @@ MIN_LABELLED = 30
 """Labelled images below which no temperature is fitted."""
 
 ONE_CLASS: Final = NotRun(reason="only one class may answer, so every answer would count as right")
-"""Why a set of one class has neither accuracy nor temperature among its own classes."""
+"""Why a set of one class has neither accuracy nor temperature among its classes."""
 
 FOLD_SEED = 20
 

@@ -135,7 +135,7 @@ def ranked_answers(
 ) -> RankedAnswers | NotRun:
     """Returns the answers of a set with the confidences that order them.
 
-    The model's own confidence orders them, else the calibrated one.
+    The uncalibrated confidence orders them, else the calibrated one.
 
     Args:
         run: A run with a head.

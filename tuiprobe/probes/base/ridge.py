@@ -61,7 +61,7 @@ class LeaveOneOut:
     def of(cls, labels: Int64, remainders: Float64, classes: int) -> LeaveOneOut:
         """Returns that of all images that a head was fitted to.
 
-        Leaving an image out lowers the base rate of its own class, by which a head of equally
+        Leaving an image out lowers the base rate of its class, by which a head of equally
         common classes would answer it wrongly. There the intercept of the refit moves back, so that
         the mean score of the others is the share of each class among all.
 
@@ -107,7 +107,7 @@ class LeaveOneOut:
 
 @dataclass(frozen=True, eq=False)
 class RidgeFit:
-    """A linear head, and how far each image determines its own score.
+    """A linear head, and how far each image determines its score (leverage).
 
     Attributes:
         weight: float64 [K, C].

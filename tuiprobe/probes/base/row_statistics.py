@@ -77,8 +77,8 @@ def nonfinite_ids(measured: Arrays) -> list[int]:
 def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     """Returns the statistics of the final representation without the removed images.
 
-    Merged statistics leave out values that are not finite one by one; an image with such a value
-    is left out whole here. `nonfinite` keeps the count of the values.
+    Merged statistics leave out each value that is not finite; here all values of an image that has
+    one are left out. `nonfinite` still counts the values.
 
     Args:
         merged: Fields of the final tap.

@@ -44,7 +44,7 @@ class Shape:
     Attributes:
         n: Rows that mean and variance are of.
         mean_ratio: |mu|^2 over its expectation for rows of mean 0, sum_c var_c / n.
-        mean_limit: Largest ratio that such rows have by chance (three standard deviations).
+        mean_limit: Largest ratio that centred rows have by chance (three standard deviations).
         mean_share: |mu|^2 over the mean of |x|^2.
         spread: C tr(S^2) / tr(S)^2 of the covariance S, less what sampling adds.
         unit: Share of rows whose norm is 1.

@@ -42,10 +42,10 @@ class SetCalibration(Frozen):
 
     Attributes:
         data: Name of the set.
-        before: Expected calibration error at the head's own scale.
+        before: Expected calibration error at the scale of the head.
         after: After temperature scaling: cross-fitted in distribution; on shifts at the
             in-distribution temperature.
-        gap_before: Mean confidence less accuracy at the head's own scale; None without `before`.
+        gap_before: Mean confidence less accuracy at the scale of the head; None without `before`.
         gap: The same after temperature scaling.
         bins: What `after` rests on.
         bins_before: What `before` rests on.

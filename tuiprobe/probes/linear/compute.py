@@ -73,8 +73,8 @@ class Linear(ProbeResult):
         data: The in-distribution set.
         found: Images of the source, if the run has a sample of them; else those fitted to.
         images: Fitted to: distinct, labelled and finite.
-        classes: With such images.
-        single: Classes with one such image, which no head without it can answer.
+        classes: Number of their classes.
+        single: Classes with one of these images, which no head without it can answer.
         largest: Share of the largest class: what its name alone would have right.
         in_use: Whether it is the head that answers in this run.
         train: Whether the images are a train part, and accuracies elsewhere are of a test part.

@@ -3,7 +3,7 @@
 ImageNet's sets are compared with published models, those of a built-in source with the models that
 it brings, anything else with nothing: accuracies of one world say nothing about another. The
 forecast is what published models of the same training and ImageNet accuracy reach under ImageNet's
-shifts, without the model's own family.
+shifts, without the family of the model.
 """
 
 from __future__ import annotations
@@ -116,13 +116,13 @@ def baselines_for(
     measured = set(family.measured.values())
 
     def add(name: str, models: Sequence[ModelAccuracies], known: Sequence[str]) -> None:
-        """Fits the mean of the measured shifts, each one, and each one on its own classes."""
+        """Fits the mean of the measured shifts, each one, and each one among its classes."""
         shifts = tuple(shift for shift in known if shift in measured)
         targets = [shifts, *((shift,) for shift in shifts)] if len(shifts) > 1 else [shifts]
         fits: list[tuple[Sequence[ModelAccuracies], tuple[str, ...], Axis]] = [
             (models, target, family.id_set) for target in targets if target
         ]
-        # open_clip's table has no accuracies on a shift's own classes.
+        # open_clip's table has no accuracies among the classes of a shift.
         if name != ZERO_SHOT and family.id_set == "imagenet":
             fits += [
                 (on_classes_of_shift(models, shift), (shift,), "own classes")
@@ -205,10 +205,10 @@ def read_baseline_csv(
 
     Args:
         text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
-            and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
+            and `imagenet_on_r_classes` and the like for accuracies among the classes of a shift.
             Accuracies are fractions; empty cells are unknown; other columns are not used.
         source: Name of the file for errors.
-        id_set: Column of the in-distribution accuracy, such as `imagenet`.
+        id_set: Column of the in-distribution accuracy, for example `imagenet`.
         shifts: Columns of the shifts.
 
     Raises:

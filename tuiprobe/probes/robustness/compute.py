@@ -181,7 +181,7 @@ class BaselineModels(Frozen):
 
 
 class ShiftNames(Frozen):
-    """A shift answered by a zero-shot head of its own class names only, as an alternative.
+    """A shift answered by a zero-shot head of the shift's class names only, as an alternative.
 
     Attributes:
         data: Name of the set.
@@ -243,10 +243,10 @@ class Robustness(ProbeResult):
         mean_shift: Mean top-1 over the shifts measured.
         effective: One entry per baseline, target and axis; the reason where there is no baseline.
         not_run: Baselines without a line for a target.
-        own_names: Shifts answered by their own class names.
+        own_names: Shifts answered by their class names.
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
-            brings, and the user's own.
+            brings, and the user's.
         forecast: The accuracy to expect under ImageNet's shifts, or why published models say
             nothing about this one.
     """
@@ -327,7 +327,7 @@ def probe_robustness(
             zero counts as wrong.
         shifts: Published name (`imagenet_r`) by set name, for sets that are one.
         baselines: Baselines to compare with; the caller chooses those that belong to the sets.
-        shift_heads: By set, the head of a shift's own class names, row by label, or why it is
+        shift_heads: By set, the head of a shift's class names, row by label, or why it is
             missing.
 
     Raises:

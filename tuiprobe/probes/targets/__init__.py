@@ -1,1 +1,1 @@
-"""Accuracy expected on images without labels, and how wrong such estimates were."""
+"""Accuracy expected on images without labels, and the error of the estimate on labelled sets."""

@@ -7,7 +7,7 @@ between the shares of the classes among the answers and among the labels of the 
 Those labels are unknown, so the shares of a labelled sample stand for them, and the noise of both
 samples is subtracted. The mean of the distance of two samples of one mix is bounded by Jensen's
 inequality, its deviation by McDiarmid's; the excess of one to three classes by Hoeffding's
-inequality with a union over all such sets. Each of the two holds with 97.5 %. With the mean noise
+inequality with a union over all these sets. Each of the two holds with 97.5 %. With the mean noise
 in place of these terms the bound lay below the accuracy of good models in half of the cases.
 """
 

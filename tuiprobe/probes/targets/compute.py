@@ -99,7 +99,7 @@ class TargetSet(Frozen):
         scaled: The headline estimate, then the second opinion.
         wrong: Wrong answers in distribution among the classes of the set, on which all rests.
         too_few_wrong: Whether they are too few to scale the estimate, and no labelled shift helps.
-        uncalibrated: Average confidence at the head's own scale, where there are no labels to
+        uncalibrated: Average confidence at the scale of the head, where there are no labels to
             calibrate with.
         class_mix: How many answers can be right if classes are as frequent as in distribution.
         labels: Labels that would give an interval of +-5 points, drawn as `tuiprobe label` does.

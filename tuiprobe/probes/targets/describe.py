@@ -42,7 +42,7 @@ Inputs = tuple[HeadArrays, Images]
 
 
 class ExpectedAccuracy(Probe[Inputs, Targets]):
-    """Accuracy expected on images without labels, with the error of such estimates."""
+    """Accuracy expected on images without labels, and how far off it is on labelled sets."""
 
     id = "targets"
     title = BUILT_IN["targets"].title
@@ -222,7 +222,7 @@ def _lines(target: TargetSet, labels: int) -> Iterator[Text]:
 
 
 def _rests_on(target: TargetSet, labels: int) -> str:
-    """Returns the share of such ranges that hold the truth, or the doubts about the estimate.
+    """Returns the share of these ranges that hold the truth, or the doubts about the estimate.
 
     A range that labels may have cut is none of those.
     """

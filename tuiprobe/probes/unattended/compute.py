@@ -5,7 +5,7 @@ in steps of 5 %: "at least ε of the answers above this threshold are wrong" is 
 binomial test at level α. The first test that fails ends the sequence, so all of them together err
 with a chance of at most α (fixed-sequence testing; Learn then Test, Angelopoulos et al. 2021, arXiv
 2110.01052; Geifman and El-Yaniv 2017, arXiv 1705.08500). This holds for labelled pictures that are
-a random sample of those to come; each ε has a chance of its own.
+a random sample of those to come; each ε has this chance.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SetRules(Frozen):
         data: Name of the set.
         images: Pictures with an answer and a confidence.
         column: Column of `predictions.csv` that orders the pictures.
-        temperature: What logits are divided by before the softmax; 1 for the model's own.
+        temperature: What logits are divided by before the softmax; 1 for the scale of the model.
         level: Chance that a rule is wrong.
         near_copies: Whether many pictures are near copies of others: then there is no rule.
         rules: By ascending ε.

@@ -38,7 +38,7 @@ NOTE: Final = (
     "If the model answers alone above the threshold of a row, at most that share of these "
     "answers is wrong, with 95 %, for pictures like these. This needs labels of all pictures "
     "of a set, or of a random part; labels from `tuiprobe label` are not a random part and are "
-    "not counted. Each row has its own 95 %."
+    "not counted. The 95 % hold for each row by itself."
 )
 
 NOT_KNOWN: Final = "whether they are as often right there is not known"
