@@ -39,9 +39,9 @@ class CandidateStatus:
         run: Name of its run directory.
         accuracy: On all pictures.
         dropped: Whether it is not the best.
-        difference: The leader's accuracy minus that of this one, with bounds, as fractions; None for the
-            leader and for a run alone. A lower bound above the upper one: labels contradict each
-            other.
+        difference: The leader's accuracy minus that of this one, with bounds, as fractions; None
+            for the leader and for a run alone. A lower bound above the upper one: labels contradict
+            each other.
     """
 
     letter: str

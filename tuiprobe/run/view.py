@@ -339,7 +339,7 @@ class RunView:
     def answers(self) -> dict[str, SetAnswers]:
         """What the head answers so far: counts of all ranks, the estimate of that with most images.
 
-        None once it is `final`.
+        Nothing once it is `final`.
         """
         if self.final:
             return {}
@@ -363,7 +363,7 @@ class RunView:
     def taps(self) -> dict[tuple[str, str], LiveTap]:
         """The figures by set and tap so far, of the rank that has measured most images there.
 
-        None once it is `final`.
+        Nothing once it is `final`.
         """
         if self.final:
             return {}
@@ -489,45 +489,68 @@ def _decided(view: RunView, directory: RunDir, held: frozenset[str] | None, aliv
     if directory.read_key() is None:
         reason = f"{directory.key_file} is damaged: it holds no key of a run"
         return replace(view, state="damaged", reason=reason, results=False)
-    ranks, damaged = view.ranks, view if view.state == "damaged" else None
-    view = replace(view, state="unfinished", reason="")
-    busy = {rank.number for rank in ranks if rank.may_run}
-    host, running = last_host(directory.path), replace(view, state="running")
-    if is_running(directory.path, held):
-        return replace(running, waits=_waits(directory, ranks, held, busy))
+    if is_running(directory.path, held) or (starting and _is_ending(view.ranks, directory)):
+        state: StateKind = "running"
+    elif starting and not _has_ended_since(view.ranks, directory):
+        return replace(view, state="waiting", reason="")
+    elif any(rank.runs for rank in view.ranks):
+        state = "running"  # on another host
+    else:
+        return _stopped(view, directory, held)
+    busy = {rank.number for rank in view.ranks if rank.may_run}
+    waits = _waits(directory, view.ranks, held, busy)
+    return replace(view, state=state, reason="", waits=waits)
+
+
+def _started(directory: RunDir) -> int:
+    """Returns when the engine was started, in nanoseconds since the epoch."""
+    return directory.engine_file.modified() or 0
+
+
+def _is_ending(ranks: Sequence[RankView], directory: RunDir) -> bool:
+    """Returns whether an engine that still lives has released the run, and is about to end."""
+    begun = max((rank.status.begun for rank in ranks), default=0)
+    return _last_end(ranks) is None and begun * 1e9 > _started(directory)
+
+
+def _has_ended_since(ranks: Sequence[RankView], directory: RunDir) -> bool:
+    """Returns whether an attempt ended after the engine that still lives was started."""
     last = _last_end(ranks)
-    if starting:
-        engine = directory.engine_file.modified() or 0
-        begun = max((rank.status.begun for rank in ranks), default=0)
-        if last is None and begun * 1e9 > engine:  # it has released the run and is about to end
-            return running
-        if last is None or last.status.time * 1e9 <= engine:
-            return replace(view, state="waiting")
-    if any(rank.runs for rank in ranks):  # on another host
-        return replace(running, waits=_waits(directory, ranks, held, busy))
+    return last is not None and last.status.time * 1e9 > _started(directory)
+
+
+def _stopped(view: RunView, directory: RunDir, held: frozenset[str] | None) -> RunView:
+    """Decides the state of a run that no process writes."""
+    last = _last_end(view.ranks)
     if last is not None and last.status.phase == "failed":
         who = f"rank {last.number}: " if last.status.world > 1 else ""
         return replace(view, state="failed", reason=who + last.status.message)
-    if damaged is not None:
-        return damaged
+    if view.state == "damaged":
+        return view
     records = (directory.spec_file, directory.plan_file)
     if damage := _damage(directory.path, *(record.changed() for record in records)):
         return replace(view, state="damaged", reason=damage)
     if view.results:
-        stopped = last is not None and last.status.phase in ("interrupted", "measured")
-        if not view.summary.partial and not stopped:
+        early = last is not None and last.status.phase in ("interrupted", "measured")
+        if not view.summary.partial and not early:
             return replace(view, state="done")
         view = replace(view, state="partial")
         if not view.planned:  # the results alone were copied
             about = view.summary
             view = replace(view, measured=about.images, planned=about.planned)
+    if cause := _later_error(directory, view.ranks):
+        return replace(view, state="failed", reason=cause)
+    host = last_host(directory.path)
+    if last is not None or host == this_host():
+        host = next((rank.status.host for rank in view.ranks if rank.may_run), "")
+    return replace(view, host=host, waits=_waits(directory, view.ranks, held, set()))
+
+
+def _later_error(directory: RunDir, ranks: Sequence[RankView]) -> str:
+    """Returns the error that an engine logged after results and status were written, if any."""
     files = [directory.results_file, *(directory.status_file(rank.number) for rank in ranks)]
     written = max(file.modified() or 0 for file in files)
-    if (directory.log_file.modified() or 0) > written and (cause := _error(directory)):
-        return replace(view, state="failed", reason=cause)
-    if last is not None or host == this_host():
-        host = next((rank.status.host for rank in ranks if rank.may_run), "")
-    return replace(view, host=host, waits=_waits(directory, ranks, held, set()))
+    return _error(directory) if (directory.log_file.modified() or 0) > written else ""
 
 
 @lru_cache(maxsize=_MOST_PLANS)

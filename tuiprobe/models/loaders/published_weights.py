@@ -2,8 +2,7 @@
 
 The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. The command line
 sets it before that library is imported; a Python program may have imported it already. Downloads
-from plain URLs are refused here, before a library opens a socket. Libraries download
-with their clients.
+from plain URLs are refused here, before a library opens a socket.
 """
 
 from __future__ import annotations
