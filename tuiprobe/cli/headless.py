@@ -126,12 +126,7 @@ def requests_of(
     names: list[str | None] = [*dict.fromkeys(models)] or [None]
     lines: list[tuple[str | None, dict[str, Any]]] = [(name, {}) for name in names]
     if list_file is not None:
-        if models:
-            raise UsageError("--models lists all models: leave out --model")
-        if options.get("checkpoint") is not None:
-            raise UsageError(
-                "--checkpoint is for one model: in a list, write checkpoint=FILE after its name"
-            )
+        _refuse_beside_list(models, options)
         options["require_weights"] = True
         lines = [(model, {"checkpoint": weights}) for model, weights in read_models(list_file)]
     if where["output"] is not None and (list_file is not None or len(lines) > 1):
@@ -144,6 +139,16 @@ def requests_of(
         if refused is not None and wrong is not None:
             refused.append(wrong)
     return requests
+
+
+def _refuse_beside_list(models: Sequence[str], options: dict[str, Any]) -> None:
+    """Refuses options that a list of models has in its lines."""
+    if models:
+        raise UsageError("--models lists all models: leave out --model")
+    if options.get("checkpoint") is not None:
+        raise UsageError(
+            "--checkpoint is for one model: in a list, write checkpoint=FILE after its name"
+        )
 
 
 def dry_run(
@@ -249,28 +254,9 @@ class _Models:
 
     def run(self) -> int:
         """Measures what is left, then compares all; returns the exit code."""
-        from tuiprobe.engine.machine import affordable, choose_device, free_memory
-
-        requests = self.requests
-        groups = [[*requests]]
-        if self.from_list:
-            waiting = self._waiting()
-            device = choose_device(requests[0].spec.device, current_rank()) if waiting else ""
-            groups = affordable(waiting, free_memory(device) if waiting else None)
+        groups = self._groups()
         announce_downloads([request.spec for group in groups for request in group], self.listen)
-        outcomes: list[RunOutcome] = []
-        for together in groups:
-            if INTERRUPTED in self.codes:
-                self.gaps += [f"{request.spec.model}: stopped before" for request in together]
-                continue
-            if self.codes:
-                gc.collect()  # the parts of a run refer to each other, and hold the model
-            from tuiprobe.engine.run import run  # loads torch
-
-            for outcome in run(together, listen=self._receive, failed=self._failed):
-                self.codes.append(outcome.exit_code)
-                self._report(outcome)
-                outcomes.append(outcome)
+        outcomes = [outcome for group in groups for outcome in self._measured(group)]
         next_command = self._compare(outcomes)
         print("\n".join(self.cards), end="", flush=True)
         if self.from_list and current_rank().local == 0:
@@ -278,6 +264,36 @@ class _Models:
                 print(plain(f"not measured: {gap}"), file=sys.stderr)
         if next_command:
             print(plain(f"next: {next_command}"), file=sys.stderr)
+        return self._exit_code(bool(outcomes or self.finished))
+
+    def _groups(self) -> list[list[RunRequest]]:
+        """Returns what is left to measure, in groups that are loaded together."""
+        from tuiprobe.engine.machine import affordable, choose_device, free_memory
+
+        if not self.from_list:
+            return [[*self.requests]]
+        waiting = self._waiting()
+        if not waiting:
+            return []
+        device = choose_device(self.requests[0].spec.device, current_rank())
+        return affordable(waiting, free_memory(device))
+
+    def _measured(self, group: list[RunRequest]) -> Iterator[RunOutcome]:
+        """Measures a group and writes the reports; yields how each run ended."""
+        if INTERRUPTED in self.codes:
+            self.gaps += [f"{request.spec.model}: stopped before" for request in group]
+            return
+        if self.codes:
+            gc.collect()  # the parts of a run refer to each other, and hold the model
+        from tuiprobe.engine.run import run  # loads torch
+
+        for outcome in run(group, listen=self._receive, failed=self._failed):
+            self.codes.append(outcome.exit_code)
+            self._report(outcome)
+            yield outcome
+
+    def _exit_code(self, any_results: bool) -> int:
+        """Returns the first code that is not 0; of a list see `run_requests`."""
         failures = [code for code in self.codes if code]
         if not self.from_list:
             return next(iter(failures), 0)
@@ -285,7 +301,7 @@ class _Models:
             return INTERRUPTED
         no_weights = WeightsError.exit_code
         failed = next((code for code in failures if code != no_weights), 0)
-        return failed or (0 if outcomes or self.finished else no_weights)
+        return failed or (0 if any_results else no_weights)
 
     def _waiting(self) -> list[RunRequest]:
         """Returns the models that are to be opened: not those finished or without weights."""

@@ -89,6 +89,12 @@ class _Findings:
     wrong: dict[str, Wrong] = field(default_factory=dict)
     suite: Suite | None = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the first set; empty without labels."""
+        sets = self.suite.sets if self.suite is not None else {}
+        return next((dataset.classes for dataset in sets.values()), ())
+
     def refuse(self, option: str, reason: str, exit_code: int) -> None:
         """Notes what is wrong with an option, unless something is noted."""
         self.wrong.setdefault(option, Wrong(option=option, reason=reason, exit_code=exit_code))
@@ -128,7 +134,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
     later = _read_later(spec)
     if not later and "data" not in findings.wrong:
         _open_sets(findings)
-    names, templates = _prompts(findings)
+    templates, names = _templates(findings), _names(findings)
     _check_answers(findings)
     sets = _described(findings)
     downloads = _downloads(spec, later)
@@ -233,27 +239,29 @@ def _described(findings: _Findings) -> tuple[PlannedSet, ...]:
     return tuple(sets)
 
 
-def _prompts(findings: _Findings) -> tuple[int, int]:
-    """Returns how many classes the user names, and how many prompts each class has."""
-    spec, names, templates, usage = findings.spec, 0, 0, UsageError.exit_code
-    sets = findings.suite.sets if findings.suite is not None else {}
-    classes = next((dataset.classes for dataset in sets.values()), ())
-    if imagenet_labels(classes) is not None:
-        templates = len(imagenet_templates())
-    if spec.templates is not None and "templates" not in findings.wrong:
-        path = Path(spec.templates)
+def _names(findings: _Findings) -> int:
+    """Returns how many classes the user names; notes names that do not fit the labels."""
+    names, usage = findings.spec.classes, UsageError.exit_code
+    if names is None:
+        return 0
+    written = findings.tried("classes", lambda: read_classes(names), usage) or ()
+    if written and findings.classes:
+        findings.tried("classes", lambda: index_of_each(findings.classes, written), usage)
+    return len(written)
+
+
+def _templates(findings: _Findings) -> int:
+    """Returns how many prompts each class has; 0 for as many as the model has."""
+    spec, usage = findings.spec, UsageError.exit_code
+    if spec.templates is None:
+        return len(imagenet_templates()) if imagenet_labels(findings.classes) is not None else 0
+    path, lines = Path(spec.templates), None
+    if "templates" not in findings.wrong:
         lines = findings.tried("templates", lambda: read_lines(path, "prompt templates"), usage)
-        templates = len(lines or ())
-    if spec.templates is not None and spec.head not in (None, "zero-shot"):
+    if spec.head not in (None, "zero-shot"):
         reason = "they belong to a zero-shot head; this run uses another one"
         findings.refuse("templates", reason, usage)
-    if spec.classes is not None:
-        given = spec.classes
-        written = findings.tried("classes", lambda: read_classes(given), usage) or ()
-        names = len(written)
-        if names and classes:
-            findings.tried("classes", lambda: index_of_each(classes, written), usage)
-    return names, templates
+    return len(lines or ())
 
 
 def _read_baseline(suite: Suite, path: str) -> None:

@@ -126,41 +126,28 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         labels=len(labels),
         names=len(given),
     )
-    prompted = spec.head == "zero-shot" or (spec.head is None and encoder.text is not None)
-    if spec.templates is not None and not prompted:
-        raise UsageError("--templates belong to a zero-shot head; this run uses another one")
-    if prompted and encoder.text is None:
-        other = "pass --head FILE or --head probe"
-        raise UsageError(f"--head zero-shot: {spec.model} has no text tower; {other}")
+    _refuse_prompts(spec, encoder)
     if isinstance(kind, NotRun):
         return HeadChoice(kind="none", not_run=kind)
     if kind == "zero-shot":
         assert encoder.text is not None
         return _zero_shot(spec, encoder.text, labels, given)
     if kind == "probe":
-        if not labels:
-            raise UsageError(
-                f"--head probe fits a head of {spec.model} to labels, and the images have none"
-            )
-        if len(labels) == 1:
-            raise UsageError(
-                f"--head probe needs two or more classes, and {suite.in_distribution_name} has "
-                f"one, {labels[0]!r}. If the folders in it are the classes, give its path as "
-                "--data"
-            )
-        fitted = _fitted(labels, given)
-        if head is None:
-            return fitted
-        name, row = suite.in_distribution_name, plain(head.classes[0])
-        note = (
-            f"the classes of {name} are not among those of {spec.model} ({row}, …), so a head "
-            "is fitted to their labels"
-        )
-        return replace(fitted, note=note)
+        return _fitted(spec, suite, given, "" if head is None else plain(head.classes[0]))
     if kind == "file":
         return _from_file(spec, encoder.width, suite, written)
     assert head is not None
     return _classifier(spec, encoder, head, suite, written)
+
+
+def _refuse_prompts(spec: RunSpec, encoder: Encoder) -> None:
+    """Refuses prompts for a head that is made without, and a zero-shot head without text tower."""
+    prompted = spec.head == "zero-shot" or (spec.head is None and encoder.text is not None)
+    if spec.templates is not None and not prompted:
+        raise UsageError("--templates belong to a zero-shot head; this run uses another one")
+    if prompted and encoder.text is None:
+        other = "pass --head FILE or --head probe"
+        raise UsageError(f"--head zero-shot: {spec.model} has no text tower; {other}")
 
 
 def _with_numbers(
@@ -196,12 +183,37 @@ def _may_answer(suite: Suite, head: Head) -> bool:
     return any(match_classes((*id_set.classes, *deeper_folders(id_set)), head.classes).candidates)
 
 
-def _fitted(labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
-    """Returns the choice of a head that is fitted to labels; `given` are names of the user."""
-    names = prompt_names(labels)
+def _fitted(spec: RunSpec, suite: Suite, given: tuple[str, ...], other: str) -> HeadChoice:
+    """Returns the choice of a head that is fitted to labels.
+
+    Args:
+        spec: The spec of the run.
+        suite: The sets of images.
+        given: Class names of the user.
+        other: The first class of a classifier that knows none of the labels; empty without.
+
+    Raises:
+        UsageError: If there are no labels, or all are of one class.
+    """
+    name, labels = suite.in_distribution_name, suite.in_distribution.classes
+    if not labels:
+        raise UsageError(
+            f"--head probe fits a head of {spec.model} to labels, and the images have none"
+        )
+    if len(labels) == 1:
+        raise UsageError(
+            f"--head probe needs two or more classes, and {name} has one, {labels[0]!r}. If the "
+            "folders in it are the classes, give its path as --data"
+        )
+    names, note = prompt_names(labels), ""
     if given:
         names = tuple(given[index] for index in index_of_each(labels, given))
-    return HeadChoice(kind="probe", classes=names, requested=True)
+    if other:
+        note = (
+            f"the classes of {name} are not among those of {spec.model} ({other}, …), so a head is "
+            "fitted to their labels"
+        )
+    return HeadChoice(kind="probe", classes=names, requested=True, note=note)
 
 
 def _zero_shot(
