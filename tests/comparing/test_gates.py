@@ -85,10 +85,24 @@ def test_a_condition_that_is_none_is_refused(text):
         parse_gate(text)
 
 
-@pytest.mark.parametrize("text", ["curtosis differs", "nowhere: kurtosis < 1", "outcome < 3"])
-def test_an_unknown_figure_is_no_pass_either(text):
-    with pytest.raises(UsageError, match="figures are"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("curtosis differs", r"did you mean kurtosis\?"),
+        ("nowhere: kurtosis < 1", "known for val, val/blocks.1$"),
+        ("outcome < 3", "'outcome differs'"),
+    ],
+)
+def test_an_unknown_figure_is_no_pass_either(text, says):
+    with pytest.raises(UsageError, match=says):
         tripped(parse_gate(text), lower())
+
+
+def test_a_figure_of_one_run_names_that_run():
+    first, second = report(model=model(name="A")), report(model=model(name="B"))
+    second = retold(second, outliers=NotRun(reason="left out"))
+    with pytest.raises(UsageError, match=r"only A \(on val\) has kurtosis"):
+        tripped(parse_gate("kurtosis > 1"), compare(first, second))
 
 
 def test_a_set_that_one_run_lacks_trips_a_gate_for_all_sets():

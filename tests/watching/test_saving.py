@@ -106,7 +106,8 @@ def watched_into(path: Path, images: int, **options: Any) -> Path | None:
     """Runs a script that watches into `path`; returns where the figures are."""
     model = network()
     with tuiprobe.watch(model, "head", output=path, **options) as watched:
-        model(pictures(images))
+        if images:
+            model(pictures(images))
     return watched.output
 
 
@@ -170,6 +171,10 @@ def test_nothing_measured_and_a_folder_of_something_else_are_refused(tmp_path: P
         pass
     with pytest.raises(DataError, match=r"nothing was measured.*head: not called yet"):
         watched.save(tmp_path / "run")
+    with pytest.warns(UserWarning, match="head: not called yet"):
+        watched_into(tmp_path / "without", 0)
+    assert RunView.read(RunDir(tmp_path / "without")).state == "failed"
+    delete_run(RunDir(tmp_path / "without"))
     (tmp_path / "notes.txt").write_text("mine")
     model = network()
     with pytest.raises(DataError, match="not empty"):

@@ -233,7 +233,7 @@ class Comparison(Frozen):
         notes: What makes the comparison weaker: widths, preprocessing, untrained.
         unmatched: Sets and places that only one of them has figures of.
         by_labels: Differences by labels that state no accuracy of both yet; for gates.
-        of_one: Figures of the final representation that only one of them has: id and set.
+        of_one: Figures of the final representation that only one of them has: id, set, model.
     """
 
     models: tuple[str, str]
@@ -244,7 +244,7 @@ class Comparison(Frozen):
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
     by_labels: tuple[Difference, ...] = Field(default=(), exclude=True)
-    of_one: tuple[tuple[str, str], ...] = Field(default=(), exclude=True)
+    of_one: tuple[tuple[str, str, str], ...] = Field(default=(), exclude=True)
 
     def fact(self, id: str) -> FactPair | None:
         """Returns a finding by its id."""
@@ -299,8 +299,11 @@ def compare(
     places = [{(data, place) for _, data, place, _ in figures} for figures in (of_first, of_second)]
     common = {key: (of_first[key], of_second[key]) for key in of_first if key in of_second}
     lone = [
-        (named.id, named.data)
-        for figures, others in ((of_first, of_second), (of_second, of_first))
+        (named.id, named.data, model)
+        for model, figures, others in (
+            (models[0], of_first, of_second),
+            (models[1], of_second, of_first),
+        )
         for key, named in figures.items()
         if key not in others and not named.inner
     ]

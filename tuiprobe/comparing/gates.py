@@ -14,6 +14,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from tuiprobe.comparing.differences import Comparison, Difference, Overlap
@@ -121,8 +122,11 @@ def tripped(gate: Gate, comparison: Comparison) -> list[str]:
     rows = _named_figures(gate, comparison)
     reasons = [reason for row in rows if (reason := _reason(gate, row, f"{second} minus {first}"))]
     if not gate.where and not gate.headline:
-        only = f"only one of {first} and {second} has {gate.name}; name the sets to compare"
-        reasons += [plain(f"{data}: {only}") for id, data in comparison.of_one if id == gate.name]
+        reasons += [
+            plain(f"{data}: only {model} has {gate.name}; name the sets to compare")
+            for id, data, model in comparison.of_one
+            if id == gate.name
+        ]
     return reasons
 
 
@@ -136,16 +140,30 @@ def _named_figures(gate: Gate, comparison: Comparison) -> list[Difference]:
         problem = "there are no labels for both runs: label pictures of both by `tuiprobe label`"
         raise _refusal(gate, problem)
     if not rows:
-        ids = ", ".join(sorted({row.id for row in comparison.differences}))
-        sets = ", ".join(sorted({row.data for row in comparison.differences}))
-        problem = f"no such figure in both reports; figures are {ids}; sets are {sets}"
-        raise _refusal(gate, problem)
+        raise _refusal(gate, _no_figure(gate, comparison))
     figures = [of for row in rows for of in (row.first, row.second, row.difference)]
     shares = any(of.unit in ("share", "points") for of in figures if is_known(of))
     if gate.sign and shares and abs(gate.limit) >= 1:
         points = f"{abs(gate.limit):g} {'point' if abs(gate.limit) == 1 else 'points'}"
         raise _refusal(gate, f"accuracies are fractions: {gate.limit / 100:g} is {points}")
     return rows
+
+
+def _no_figure(gate: Gate, comparison: Comparison) -> str:
+    """Returns why a gate names no figure of both reports, and which it may mean."""
+    if comparison.fact(gate.name) is not None:
+        return f"{gate.name} is a word; write '{gate.name} differs'"
+    lone = [f"{model} (on {data})" for id, data, model in comparison.of_one if id == gate.name]
+    if lone:
+        return f"only {', '.join(lone)} has {gate.name}"
+    known = {row.id: None for row in comparison.differences}
+    if gate.name in known:
+        rows = [row for row in comparison.differences if row.id == gate.name]
+        sets = dict.fromkeys(f"{row.data}/{row.place}" if row.inner else row.data for row in rows)
+        return f"{gate.name} is known for {', '.join(sets)}"
+    near = get_close_matches(gate.name, known, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"no figure of both reports has this id{meant} (--all lists the ids)"
 
 
 def _refusal(gate: Gate, problem: str) -> UsageError:

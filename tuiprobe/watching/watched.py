@@ -9,6 +9,7 @@ import itertools
 import os
 import threading
 import time
+import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from torch import Tensor, distributed, nn
 from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models.taps import first_tensor, unwrapped_module
 from tuiprobe.stats._native import is_fake
 from tuiprobe.watching.layer_figures import LayerFigures, figures_of, html_table, table
@@ -216,7 +217,11 @@ class Watched(ObservedModel):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Removes the hooks; saves the figures, also after an error, where an output was given."""
+        """Removes the hooks; saves the figures, also after an error, where an output was given.
+
+        A block in which nothing was measured ends with a warning: an error would end the training
+        behind it.
+        """
         self._remove()
         if self._live is None:
             return
@@ -225,9 +230,12 @@ class Watched(ObservedModel):
                 self.save(self._live.path)
         except BaseException as reason:
             self._live.end(error or reason)
-            if error is None:
+            if error is not None:
+                error.add_note(f"what tuiprobe.watch measured is not saved: {reason}")
+            elif isinstance(reason, DataError) and not self.layer_statistics:
+                warnings.warn(f"tuiprobe.watch: {reason}", stacklevel=2)
+            else:
                 raise
-            error.add_note(f"what tuiprobe.watch measured is not saved: {reason}")
         else:
             self._live.end(error)
 

@@ -176,7 +176,7 @@ PAPER = "In the paper only robust zero-shot CLIPs had outlier channels: a hint o
 
 
 NEARLY_ALL = 0.95
-"""Part from which the card says that the offset explains all."""
+"""Part from which the card says that the offset explains nearly all."""
 
 
 LISTED_CHANNELS = 32
@@ -244,7 +244,7 @@ def _card(final: Outliers, model: Model) -> Text:
     kurtosis, explained = final.kurtosis, final.offset.explained
     heavy = is_known(kurtosis) and (kurtosis.low or 0.0) > HEAVY * final.basis_reference
     if heavy and is_known(explained):
-        part = "all" if explained.value >= NEARLY_ALL else explained.point()
+        part = "nearly all" if explained.value >= NEARLY_ALL else explained.point()
         explains = " explains" if outcome is Outcome.OFFSET else "; the offset explains"
         line += [f"{explains} {part} of the kurtosis of ", kurtosis]
     line.append(".")
