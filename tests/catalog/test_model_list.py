@@ -100,6 +100,7 @@ def test_presets_come_first_and_the_cursor_is_on_mini_clip() -> None:
     assert by_name["rn101_cc12m"].imagenet is None
     openai = by_name["vitb16_openai"]
     assert openai.imagenet == 0.6834
+    assert (openai.shifts["imagenet_v2"], openai.shifts["objectnet"]) == (0.6188, 0.5531)
     assert openai.robustness is not None
     assert round(openai.robustness, 2) == 0.33
 

@@ -184,4 +184,5 @@ def _row(
         imagenet=row.imagenet,
         robustness=None if er is None else er.value,
         extrapolated=er is not None and er.extrapolated,
+        shifts=row.shifts,
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -96,6 +96,7 @@ class ListedModel:
         imagenet: Published accuracy on ImageNet.
         robustness: Published effective robustness by the `standard` baseline.
         extrapolated: Whether this accuracy is outside the range of that baseline.
+        shifts: Published accuracies on ImageNet's shifts, by the name of the set.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ListedModel:
     imagenet: float | None
     robustness: float | None
     extrapolated: bool
+    shifts: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def similar_models(models: Iterable[ListedModel], query: str) -> list[str]:
