@@ -105,7 +105,6 @@ def label(
     from tuiprobe.labelling.standing import describe_labels, label_status
     from tuiprobe.plaintext import json_text, plain
     from tuiprobe.report.formats import renew_labelled
-    from tuiprobe.report.label_page import write_label_page
     from tuiprobe.report.terminal import section_text
     from tuiprobe.results.doubt import checked_trust
     from tuiprobe.tui.start import has_terminal
@@ -133,6 +132,8 @@ def label(
         if todo is not None:
             print(write_todo(labelling, todo, count), file=sys.stderr)
         if page is not None:
+            from tuiprobe.report.label_page import write_label_page
+
             print(write_label_page(labelling, page, count), file=sys.stderr)
     if labelling.changed:
         for reason in renew_labelled(run.directory for run in labelling.matched.candidates):

@@ -25,7 +25,7 @@ from tuiprobe.limits import available_memory
 from tuiprobe.options import OptionError
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Fingerprint
-from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH, RunSpec
+from tuiprobe.spec import AUTO, RunSpec
 from tuiprobe.stats import instruction_set, native_build, statistics_path
 
 BYTES_A_PARAMETER = 16
@@ -154,15 +154,6 @@ def _memory(spec: RunSpec) -> float:
     file = None if weights is None else cached_file(weights)
     file = file if spec.checkpoint is None else Path(spec.checkpoint)
     return math.inf if file is None or not file.is_file() else FILE_SIZES * file.stat().st_size
-
-
-def usual_batch(device: str) -> int:
-    """Returns the images per forward pass where the user gives none.
-
-    Args:
-        device: Torch device, as `choose_device` returns it.
-    """
-    return CPU_BATCH if device == "cpu" else GPU_BATCH
 
 
 def statistics_device(device: str) -> str:

@@ -25,7 +25,6 @@ from tuiprobe.engine.machine import (
     available_cores,
     choose_device,
     current_fingerprint,
-    usual_batch,
 )
 from tuiprobe.engine.plan import Plan, list_images, make_plan, option_files
 from tuiprobe.engine.resume import ShardReader, refuse_other_images
@@ -241,7 +240,8 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     """
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     batch_size = spec.batch_size or (before.batch_size if before is not None else None)
-    return replace(spec, device=device, batch_size=batch_size or usual_batch(device))
+    usual = CPU_BATCH if device == "cpu" else GPU_BATCH
+    return replace(spec, device=device, batch_size=batch_size or usual)
 
 
 def plan_run(

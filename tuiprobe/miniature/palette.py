@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,10 +158,11 @@ def material_field(name: str, u: FloatImage, v: FloatImage, draws: Draws) -> Flo
 
 
 SIZE = 64
-_Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+_X: Any = np.arange(SIZE, dtype=np.float32)
+_Y = _X[:, None]
 
 
-def _rgb(*values: float) -> FloatImage:
+def rgb(*values: float) -> FloatImage:
     """Returns a colour `[3, 1, 1]`."""
     return np.array(values, dtype=np.float32)[:, None, None]
 
@@ -173,13 +174,13 @@ def _brick(draws: Draws) -> FloatImage:
     across = _X + (row % 2) * height + draws.below(width)
     tone = draws.noise(16, 16)[(row % 16).astype(int), (np.floor(across / width) % 16).astype(int)]
     mortar = ((_Y + draws.below(2)) % height < 1.5) | (across % width < 1.5)
-    return np.where(mortar, _rgb(196, 186, 174), (1 + 0.13 * tone) * _rgb(176, 84, 56))
+    return np.where(mortar, rgb(196, 186, 174), (1 + 0.13 * tone) * rgb(176, 84, 56))
 
 
 def _grass(draws: Draws) -> FloatImage:
     blades = np.repeat(draws.noise(SIZE // 2, SIZE), 2, axis=0)
     tone = 0.85 + 0.005 * _Y + 0.16 * blades + 0.1 * smooth_noise(draws, 5, SIZE)
-    meadow: FloatImage = tone * _rgb(70, 140, 52)
+    meadow: FloatImage = tone * rgb(70, 140, 52)
     return meadow
 
 
@@ -187,7 +188,7 @@ def _night(draws: Draws) -> FloatImage:
     tone = 1 + 0.2 * smooth_noise(draws, 3, SIZE) - 0.006 * _Y
     stars = draws.bytes(SIZE, SIZE)
     light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, np.float32(0))
-    sky: FloatImage = tone * _rgb(20, 22, 58) + light
+    sky: FloatImage = tone * rgb(20, 22, 58) + light
     return sky
 
 
@@ -199,36 +200,36 @@ def _planks(draws: Draws) -> FloatImage:
     grain = triangle((across + wobble) * np.float32(0.31) + board * np.float32(0.37))
     tone = 0.8 + 0.25 * grain + 0.1 * draws.noise(16)[board]
     tone = np.where(across % width < 1, 0.4, tone).astype(np.float32)
-    return tone * _rgb(150, 98, 56)
+    return tone * rgb(150, 98, 56)
 
 
 def _room(draws: Draws) -> FloatImage:
     walls = ((228, 190, 202), (232, 222, 180), (188, 214, 200), (198, 200, 228), (236, 214, 188))
     floors = ((140, 100, 70), (120, 110, 110), (170, 140, 110))
     edge = 40 + draws.below(14)
-    wall = (1.04 - 0.002 * _Y + 0.02 * draws.noise(SIZE, SIZE)) * _rgb(*draws.pick(walls))
-    floor = (0.9 + 0.1 * triangle(_Y * np.float32(0.17))) * _rgb(*draws.pick(floors))
+    wall = (1.04 - 0.002 * _Y + 0.02 * draws.noise(SIZE, SIZE)) * rgb(*draws.pick(walls))
+    floor = (0.9 + 0.1 * triangle(_Y * np.float32(0.17))) * rgb(*draws.pick(floors))
     return np.where(edge <= _Y, floor, wall)
 
 
 def _sand(draws: Draws) -> FloatImage:
     ripple = triangle((_Y + 3 * smooth_noise(draws, 4, SIZE)) * np.float32(0.11))
     tone = 0.9 + 0.1 * ripple + 0.06 * draws.noise(SIZE, SIZE)
-    return tone * _rgb(222, 190, 132)
+    return tone * rgb(222, 190, 132)
 
 
 def _sky(draws: Draws) -> FloatImage:
-    blue = _rgb(112, 172, 232) + (_Y / SIZE) * _rgb(70, 50, 18)
+    blue = rgb(112, 172, 232) + (_Y / SIZE) * rgb(70, 50, 18)
     cloud: FloatImage = np.clip(
         smooth_noise(draws, 4, SIZE) + 0.4 * smooth_noise(draws, 9, SIZE) - 0.3, 0, 1
     )
-    mixed: FloatImage = blue + cloud * (_rgb(250, 250, 252) - blue)
+    mixed: FloatImage = blue + cloud * (rgb(250, 250, 252) - blue)
     return mixed
 
 
 def _studio(draws: Draws) -> FloatImage:
     gray = draws.uniform(175, 245)
-    tint = _rgb(*(gray + draws.uniform(-9, 9) for _ in range(3)))
+    tint = rgb(*(gray + draws.uniform(-9, 9) for _ in range(3)))
     slope = np.float32(draws.uniform(-0.002, 0.003))
     wall: FloatImage = (1 + slope * (_Y - 32) + 0.012 * draws.noise(SIZE, SIZE)) * tint
     return wall
@@ -237,7 +238,7 @@ def _studio(draws: Draws) -> FloatImage:
 def _water(draws: Draws) -> FloatImage:
     wave = _Y + 5 * triangle(_X * np.float32(0.035) + np.float32(draws.uniform()))
     crest = triangle((wave + 2 * smooth_noise(draws, 5, SIZE)) * np.float32(0.12))
-    return (0.7 + 0.5 * crest) * _rgb(42, 108, 178)
+    return (0.7 + 0.5 * crest) * rgb(42, 108, 178)
 
 
 BACKGROUNDS: dict[str, Callable[[Draws], FloatImage]] = {

@@ -18,12 +18,20 @@ from numpy.typing import NDArray
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.captions import caption as _caption
 from tuiprobe.miniature.objects import CLASS_NAMES
-from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, SIZE, Draws, FloatImage, background
+from tuiprobe.miniature.palette import (
+    COLOR_NAMES,
+    COLORS,
+    SIZE,
+    Draws,
+    FloatImage,
+    background,
+    rgb,
+)
 from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
 from tuiprobe.miniature.scene import PROFILES, SHIFTS, Profile, Scene, sample_scene
 
 _INKS = ("black", "black", "blue", "brown", "gray", "green", "purple", "red")
-_Y, _X = np.mgrid[0:SIZE, 0:SIZE]
+_Y, _X = np.ogrid[0:SIZE, 0:SIZE]
 
 
 def render_scene(scene: Scene, draws: Draws) -> NDArray[np.uint8]:
@@ -77,14 +85,9 @@ def _box_blur(picture: FloatImage) -> FloatImage:
 
 
 def _flat_background(draws: Draws) -> FloatImage:
-    color = _color(draws.pick(COLOR_NAMES))
+    color = rgb(*COLORS[draws.pick(COLOR_NAMES)])
     pale = np.float32(draws.uniform(0.3, 0.8))
     return np.broadcast_to(color + (245 - color) * pale, (3, SIZE, SIZE))
-
-
-def _color(name: str) -> FloatImage:
-    """Returns a colour `[3, 1, 1]`."""
-    return np.array(COLORS[name], dtype=np.float32)[:, None, None]
 
 
 def _sketch(canvas: Canvas, draws: Draws) -> FloatImage:
@@ -101,7 +104,7 @@ def _sketch(canvas: Canvas, draws: Draws) -> FloatImage:
 
 def _silhouette(canvas: Canvas, draws: Draws) -> FloatImage:
     cover = halve((canvas.ids > 0).astype(np.float32))
-    ink = _color(draws.pick(_INKS))
+    ink = rgb(*COLORS[draws.pick(_INKS)])
     paper = _flat_background(draws)
     if draws.chance(0.15):
         ink, paper = paper, np.broadcast_to(ink, (3, SIZE, SIZE))

@@ -19,7 +19,7 @@ from tuiprobe.files import DIGEST_BYTES, DamagedFileError
 from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.base.inputs import ShardSums, TapArrays
 from tuiprobe.probes.base.ridge import LeaveOneOut
-from tuiprobe.probes.base.row_statistics import final_statistics, nonfinite_ids, without_nonfinite
+from tuiprobe.probes.base.row_statistics import final_statistics, finite_images, without_nonfinite
 from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.run.arrays import Arrays, CheckedArrays, HeadArrays
@@ -366,7 +366,7 @@ class RunReader:
     def _data_set(self, record: SetRecord) -> SetSummary:
         samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
         features = self._features[record.name]
-        nonfinite = nonfinite_ids(features)
+        nonfinite = features["ids"][~finite_images(features["features"])].tolist()
         named = [*measured.lost_ids, *nonfinite]
         if any(i not in samples for i, _ in measured.skipped):
             raise DamagedFileError(

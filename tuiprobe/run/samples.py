@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,12 +172,18 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     Samples that lie together in files have no lines: their sets are made from `plan.json` and the
     file of the names that are shown.
     """
-    samples = samples_of_lines(directory)
+    samples = dict(_listed(directory.path, directory.samples_file.changed()))
     for record in read_plan(directory).sets if directory.plan_file.exists() else ():
         samples.setdefault(record.name, {})
         if record.files:
             samples[record.name] = read_shown_samples(directory, record.name, record.found)
     return samples
+
+
+@lru_cache(maxsize=16)
+def _listed(path: Path, changed: int) -> Mapping[str, Mapping[int, SampleRecord]]:
+    """Reads the samples once for all sets of a run; `changed` differs whenever the file may."""
+    return samples_of_lines(RunDir(path))
 
 
 def samples_of_lines(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:

@@ -69,11 +69,6 @@ def without_nonfinite(measured: Arrays) -> Arrays:
     return measured if finite.all() else {name: a[finite] for name, a in measured.items()}
 
 
-def nonfinite_ids(measured: Arrays) -> list[int]:
-    """Returns the sample ids of the images that `without_nonfinite` removes."""
-    return [int(i) for i in measured["ids"][~finite_images(measured["features"])]]
-
-
 def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     """Returns the statistics of the final representation without the removed images.
 

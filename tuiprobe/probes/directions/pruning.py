@@ -172,7 +172,7 @@ def _orders(
     yield "singular value", (along, scaled, bias)
     mean = x.mean(axis=0, dtype=np.float64)
     spread = second_moment(x) - np.outer(mean, mean)
-    axes = falling_eigenvectors(spread)[:, : parts.s.size].astype(np.float32)
+    axes = np.linalg.eigh(spread)[1][:, ::-1][:, : parts.s.size].astype(np.float32)
     centre = mean.astype(np.float32)
     weight = scaled.T @ parts.v.astype(np.float32).T  # [K', C], the head, centred or not
     right = np.asarray((weight @ axes).T, dtype=np.float32)
@@ -216,8 +216,3 @@ def second_moment(x: Float32) -> Float64:
         block = x[start : start + BLOCK_ROWS]
         total += block.T @ block
     return np.asarray(total / max(1, x.shape[0]))
-
-
-def falling_eigenvectors(symmetric: Float64) -> Float64:
-    """Returns the eigenvectors as columns, largest eigenvalue first."""
-    return np.asarray(np.linalg.eigh(symmetric)[1][:, ::-1])

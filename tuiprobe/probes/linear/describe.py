@@ -52,8 +52,10 @@ class FittedHead(Probe[Inputs, Linear]):
         in_use, other = head is run.head, None
         if isinstance(run.head, HeadArrays) and not in_use:
             answered = run.head_sets[0]
-            same = np.searchsorted(_sorted_ids(answered), np.asarray(images.ids))
-            other = run.head, answered.select(np.argsort(np.asarray(answered.ids))[same])
+            ids = np.asarray(answered.ids)
+            order = np.argsort(ids)
+            same = order[np.searchsorted(ids, np.asarray(images.ids), sorter=order)]
+            other = run.head, answered.select(same)
         names = {record.name: tuple(record.classes) for record in run.sets}
         row = {name: number for number, name in enumerate(names[id_set.name])}
         others = [
@@ -98,10 +100,6 @@ class FittedHead(Probe[Inputs, Linear]):
                 *_curve(result),
             ),
         )
-
-
-def _sorted_ids(images: SetFeatures) -> np.ndarray:
-    return np.sort(np.asarray(images.ids))
 
 
 def _as_rows(

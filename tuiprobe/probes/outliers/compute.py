@@ -130,6 +130,7 @@ def _with_all_positions(
 ) -> RowFigures:
     """Returns the figures of a sample with kurtosis and persistence of all rows of its tap."""
     share_sum, q = np.asarray(tap.statistics["share_sum"]), tap.statistics["share_square_sum"]
+    counted = int(np.isfinite(tap.statistics["sample_kurtosis"]).sum())
     heights = figures.heights
     if isinstance(heights, Heights):
         heights = heights.model_copy(update={"sampled": True})
@@ -138,7 +139,7 @@ def _with_all_positions(
         left = left.model_copy(update={"method": f"{left.method}; {SAMPLED}"})
     update = {
         "kurtosis": bootstrap_mean(tap.statistics["sample_kurtosis"], seed),
-        "persistence": persistence_of_sums(share_sum, float(q), _counted(tap), tap.shards),
+        "persistence": persistence_of_sums(share_sum, float(q), counted, tap.shards),
         "heights": heights,
         "centred_kurtosis": left,
     }
@@ -284,10 +285,6 @@ def _unit(rows: Float32) -> Float32:
     scaled = rows / np.where(largest > 0, largest, 1)
     norm = np.linalg.norm(scaled, axis=1, keepdims=True)
     return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)
-
-
-def _counted(tap: TapArrays) -> int:
-    return int(np.isfinite(tap.statistics["sample_kurtosis"]).sum())
 
 
 def _top_images(

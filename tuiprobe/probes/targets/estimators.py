@@ -17,9 +17,11 @@ labelled shift. `benchmarks/estimates.py` recomputes the constants and their cov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from math import hypot
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -51,8 +53,12 @@ CELLS = 1024
 SEED = 21
 
 
-Half = tuple[Float64, Bool, Float64]
-"""In-distribution scores, whether each is right, and the set's scores."""
+Thresholds: TypeAlias = tuple[Float64, Float64, Float64, Bool]
+"""Of each draw: the ends of the cell that holds the threshold, the part of it that lies below the
+threshold, and whether every score does; [B] each."""
+
+_DRAWN = WeakKeyDictionary[CrossFitted, tuple[list[Thresholds], np.random.Generator]]()
+"""Thresholds of both halves, which are the same for all sets under one class mask."""
 
 
 def estimates(
@@ -70,13 +76,9 @@ def estimates(
     first, second = (target.confidences(temperature) for temperature in source.halves)
     confidence = (first.confidence + second.confidence) / 2
     entropy = (first.entropy + second.entropy) / 2
-    scores, right = source.scores, source.right
-    # Each half, and the scores of the set at the temperature of the other half.
-    halves = [(~source.second, second), (source.second, first)]
     figures: dict[Estimator, Figure] = {
-        "atc_entropy": _thresholded_with_interval(
-            [(-scores.entropy[half], right[half], -others.entropy) for half, others in halves]
-        ),
+        # Each half, and the scores of the set at the temperature of the other half.
+        "atc_entropy": _thresholded_with_interval(source, [-second.entropy, -first.entropy]),
         "difference": _difference(source, confidence),
     }
     return figures, Confidences(first.answer, confidence, entropy)
@@ -92,19 +94,30 @@ def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
     >>> thresholded(np.array([0.2, 0.4, 0.6, 0.8]), right, np.array([0.1, 0.3, 0.5, 0.9]))
     0.5
     """
-    cells = _Cells(scores, right, others, most=scores.size)
+    cells = _Cells(scores, right, most=scores.size)
     wrong = np.array([float((~right).sum())])
-    return 1 - float(cells.below(cells.counts.sum(axis=0)[None].astype(float), wrong)[0])
+    thresholds = cells.thresholds(cells.counts.sum(axis=0)[None].astype(float), wrong)
+    return 1 - float(_below(thresholds, others)[0])
 
 
-def _thresholded_with_interval(halves: Sequence[Half]) -> Estimate:
-    """Returns the mean over the halves with its bootstrap interval."""
-    value = float(np.mean([thresholded(*half) for half in halves]))
-    rng = np.random.default_rng(SEED)
+def _thresholded_with_interval(source: CrossFitted, others: Sequence[Float64]) -> Estimate:
+    """Returns the mean over the halves with its bootstrap interval.
+
+    Args:
+        source: In-distribution images.
+        others: The set's scores, [m], for each half.
+    """
+    entropy, right, second = source.scores.entropy, source.right, source.second
+    halves = [(-entropy[half], right[half]) for half in (~second, second)]
+    value = float(np.mean([thresholded(*h, o) for h, o in zip(halves, others, strict=True)]))
+    if source not in _DRAWN:
+        rng = np.random.default_rng(SEED)
+        _DRAWN[source] = [_Cells(*half, most=CELLS).drawn(rng) for half in halves], rng
+    drawn_thresholds, rng = deepcopy(_DRAWN[source])
     below = np.zeros(DRAWS)
-    for half in halves:
-        below += _Cells(*half, most=CELLS).drawn(rng) / len(halves)
-    n = halves[0][2].size
+    for thresholds, scores in zip(drawn_thresholds, others, strict=True):
+        below += _below(thresholds, scores) / len(halves)
+    n = others[0].size
     # At a fixed threshold, the number of drawn images below it is binomial. One image is added on
     # either side, so that a few images that all lie on one side are not taken for certain.
     drawn = 1 - rng.binomial(n, (n * np.clip(below, 0, 1) + 1) / (n + 2)) / n
@@ -112,29 +125,26 @@ def _thresholded_with_interval(halves: Sequence[Half]) -> Estimate:
 
 
 class _Cells:
-    """In-distribution scores in ascending cells, and the share of other scores below each.
+    """In-distribution scores in ascending cells.
 
     Args:
         scores: [n], in-distribution.
         right: [n].
-        others: [m].
         most: Number of cells at most.
     """
 
-    def __init__(self, scores: Float64, right: Bool, others: Float64, most: int) -> None:
+    def __init__(self, scores: Float64, right: Bool, most: int) -> None:
         values, inverse = np.unique(scores, return_inverse=True)
         cell = np.arange(values.size) * min(most, values.size) // values.size
         first = np.flatnonzero(np.diff(cell, prepend=-1))
         last = np.append(first[1:], values.size) - 1
-        ranked = np.sort(others)
-        self._under = np.searchsorted(ranked, values[first], side="left") / others.size
-        self._within = np.searchsorted(ranked, values[last], side="right") / others.size
+        self._lowest, self._highest = values[first], values[last]
         self.counts = np.stack(
             [np.bincount(cell[inverse[kind]], minlength=first.size) for kind in (right, ~right)]
         )
 
-    def below(self, weights: Float64, wrong: Float64) -> Float64:
-        """Returns the share of other scores below the threshold of each draw.
+    def thresholds(self, weights: Float64, wrong: Float64) -> Thresholds:
+        """Returns the threshold of each draw.
 
         Args:
             weights: [B, cells], images of each draw.
@@ -146,17 +156,23 @@ class _Cells:
         draw = np.arange(len(weights))
         in_cell = weights[draw, inside]
         part = (wrong - (total[draw, inside] - in_cell)) / np.maximum(in_cell, 1)
-        share = self._under[inside] + part * (self._within[inside] - self._under[inside])
-        return np.where(at == weights.shape[1], 1.0, share)
+        return self._lowest[inside], self._highest[inside], part, at == weights.shape[1]
 
-    def drawn(self, rng: np.random.Generator) -> Float64:
-        """Returns `below` for `DRAWS` draws of in-distribution images."""
+    def drawn(self, rng: np.random.Generator) -> Thresholds:
+        """Returns `thresholds` of `DRAWS` draws of in-distribution images."""
         counts = self.counts.ravel()
         weights = rng.multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
-        weights = weights.reshape(DRAWS, 2, -1)
-        return self.below(
-            weights.sum(axis=1).astype(float), weights[:, 1].sum(axis=1).astype(float)
-        )
+        weights = weights.reshape(DRAWS, 2, -1).astype(float)
+        return self.thresholds(weights.sum(axis=1), weights[:, 1].sum(axis=1))
+
+
+def _below(thresholds: Thresholds, others: Float64) -> Float64:
+    """Returns the share of other scores [m] below each threshold, [B]."""
+    lowest, highest, part, every = thresholds
+    ranked = np.sort(others)
+    under = np.searchsorted(ranked, lowest, side="left") / others.size
+    within = np.searchsorted(ranked, highest, side="right") / others.size
+    return np.where(every, 1.0, under + part * (within - under))
 
 
 def _difference(source: CrossFitted, confidence: Float64) -> Figure:
