@@ -52,10 +52,9 @@ class FittedHead(Probe[Inputs, Linear]):
         in_use, other = head is run.head, None
         if isinstance(run.head, HeadArrays) and not in_use:
             answered = run.head_sets[0]
-            ids = np.asarray(answered.ids)
-            order = np.argsort(ids)
-            same = order[np.searchsorted(ids, np.asarray(images.ids), sorter=order)]
-            other = run.head, answered.select(same)
+            order = np.argsort(ids := np.asarray(answered.ids))
+            same = np.searchsorted(ids, np.asarray(images.ids), sorter=order)
+            other = run.head, answered.select(order[same])
         names = {record.name: tuple(record.classes) for record in run.sets}
         row = {name: number for number, name in enumerate(names[id_set.name])}
         others = [
