@@ -240,8 +240,9 @@ def with_device(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
     """
     device = choose_device(spec.device, rank, before.device if before is not None else None)
     batch_size = spec.batch_size or (before.batch_size if before is not None else None)
-    usual = CPU_BATCH if device == "cpu" else GPU_BATCH
-    return replace(spec, device=device, batch_size=batch_size or usual)
+    return replace(
+        spec, device=device, batch_size=batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+    )
 
 
 def plan_run(

@@ -107,8 +107,10 @@ def _thresholded_with_interval(source: CrossFitted, others: Sequence[Float64]) -
         source: In-distribution images.
         others: The set's scores, [m], for each half.
     """
-    entropy, right, second = source.scores.entropy, source.right, source.second
-    halves = [(-entropy[half], right[half]) for half in (~second, second)]
+    halves = [
+        (-source.scores.entropy[half], source.right[half])
+        for half in (~source.second, source.second)
+    ]
     value = float(np.mean([thresholded(*h, o) for h, o in zip(halves, others, strict=True)]))
     if source not in _DRAWN:
         rng = np.random.default_rng(SEED)
@@ -161,8 +163,11 @@ class _Cells:
     def drawn(self, rng: np.random.Generator) -> Thresholds:
         """Returns `thresholds` of `DRAWS` draws of in-distribution images."""
         counts = self.counts.ravel()
-        weights = rng.multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
-        weights = weights.reshape(DRAWS, 2, -1).astype(float)
+        weights = (
+            rng.multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
+            .astype(float)
+            .reshape(DRAWS, 2, -1)
+        )
         return self.thresholds(weights.sum(axis=1), weights[:, 1].sum(axis=1))
 
 
