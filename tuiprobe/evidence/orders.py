@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -309,7 +308,8 @@ def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> Doubt | No
         if a < b and (other[a], other[b]) == (a, b):
             right = (number.get(a * classes + a, 0), number.get(b * classes + b, 0))
             wrong_ways = (number.get(a * classes + b, 0), number.get(b * classes + a, 0))
-            if all(map(partial(_wins, level), wrong_ways, right)):
+            pairs = zip(wrong_ways, right, strict=True)
+            if all(m > n and by_chance(m, m + n, 0.5) < level for m, n in pairs):
                 other[a], other[b] = b, a
     if bool((other == np.arange(classes)).all()):
         return None
@@ -318,10 +318,6 @@ def _exchanged(name: str, given: _Trial, names: Mapping[int, str]) -> Doubt | No
     pair = [names.get(of, str(of)) for of in (first, int(other[first]))]
     trial = replace(given, answers=renamed)
     return _described(name, "exchanged", given, trial, f" ({' and '.join(pair)})")
-
-
-def _wins(level: float, more: int, less: int) -> bool:
-    return more > less and by_chance(more, more + less, 0.5) < level
 
 
 def _matched(name: str, given: _Trial, predicted: _Int64) -> Doubt | None:

@@ -119,8 +119,6 @@ def smooth_noise(draws: Draws, cells: int, size: int) -> FloatImage:
 
 def texture_field(name: str, u: FloatImage, v: FloatImage) -> FloatImage:
     """Returns where the second colour shows (0 or 1) for surface coordinates in periods."""
-    if name == "solid":
-        return np.zeros_like(u)
     fu, fv = u - np.floor(u), v - np.floor(v)
     if name == "striped":
         hit = fv < 0.5

@@ -254,17 +254,6 @@ def hits(head: HeadArrays, images: SetFeatures) -> int:
     return int(answered_right(head, images).sum())
 
 
-def hits_among_all(head: HeadArrays, images: SetFeatures) -> int:
-    """Counts the correct answers where every row of the head may answer, also those left out.
-
-    Args:
-        head: The head.
-        images: Features, labels and answers.
-    """
-    answers = np.asarray(images.answers)[answered_rows(head, images)]
-    return int((answers == np.asarray(images.labels)).sum())
-
-
 def top_hits(head: HeadArrays, images: SetFeatures, k: int) -> tuple[int, int]:
     """Counts the images whose class is among the answers of the k highest rows.
 

@@ -18,9 +18,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
 from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
+    answered_rows,
     answers_of,
     hits,
-    hits_among_all,
     top_hits,
     usable_images,
 )
@@ -405,7 +405,8 @@ def _accuracy(
     if n:
         top1 = _share_right(hits(head, usable), n, usable) if classes > 1 else ONE_CLASS
         if answers.size < rows:
-            among_all = _share_right(hits_among_all(head, usable), n, usable)
+            right = of_rows[answered_rows(head, usable)] == usable.labels
+            among_all = _share_right(int(right.sum()), n, usable)
         if set_classes < classes and set_classes > 1:
             among_set = _share_right(hits(head, of_set), n, usable)
     if classes > TOP:
