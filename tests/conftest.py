@@ -10,10 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import typer.main
@@ -44,6 +45,14 @@ def one_command_line() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_core() -> Iterator[None]:
+    """Lets a run that names no number of threads take one: each core has a test process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """Restores the handlers that a program, which would end, leaves behind."""
@@ -60,6 +69,34 @@ def keys_have_their_effect() -> Iterator[None]:
         for module in ("app", "pilot"):
             patch.setattr(f"textual.{module}.wait_for_idle", settled)
         yield
+
+
+class Printed(NamedTuple):
+    """What a command wrote to its two streams."""
+
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The value that a command with `--json` wrote."""
+        return json.loads(self.out)
+
+
+Program = Callable[..., Printed]
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str]) -> Program:
+    """Returns a function that runs the program in process and checks its exit code."""
+    from tuiprobe.cli.app import run_cli
+
+    def run(*words: str, code: int = 0) -> Printed:
+        capsys.readouterr()
+        assert run_cli([*words]) == code
+        return Printed(*capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,12 +23,13 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
+from tests.prepared import ForkedWorker
 from tests.settled import settled
 from tests.tui.finished import write_run
 from tuiprobe.run import locks
+from tuiprobe.tui import worker
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.dialogs import explained_at
-from tuiprobe.tui.worker import READER
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +48,16 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "config" / "tuiprobe" / "screens.json"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def workers_start_soon() -> Iterator[None]:
+    """Forks processes beside the screens: 20 ms for a second of imports."""
+    forkserver.ensure_running()  # in an app, whose streams are no files, it could not start
+    with pytest.MonkeyPatch.context() as patch:
+        streams = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
+        patch.setattr(worker, "subprocess", SimpleNamespace(Popen=ForkedWorker, **streams))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Lets go of what was drawn: Textual keeps the lines of the last 1,024 widgets in a cache.
@@ -52,7 +66,7 @@ def forgotten() -> Iterator[None]:
     process beside the screens is in the test's directory, where the next test is not.
     """
     yield
-    READER.end()
+    worker.READER.end()
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
@@ -71,6 +85,12 @@ def _holds(condition: Callable[[], object]) -> bool:
         return bool(condition())
     except NoMatches:
         return False
+
+
+async def press_to(pilot: Pilot[None], kind: type[Screen[Any]], *keys: str) -> None:
+    """Presses keys and waits for the kind of screen that they lead to."""
+    await pilot.press(*keys)
+    await until(pilot, lambda: isinstance(pilot.app.screen, kind))
 
 
 def unexplained(screen: Screen[Any]) -> list[str]:
@@ -138,8 +158,7 @@ def type_ahead(app: TuiprobeApp, *keys: str) -> None:
 
 async def palette(pilot: Pilot[None], words: str, command: str, key: str = "ctrl+p") -> None:
     """Searches in the palette and runs a command once it is the first that is offered."""
-    await pilot.press(key)
-    await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+    await press_to(pilot, CommandPalette, key)
     pilot.app.screen.query_one(Input).value = words
     listed = pilot.app.screen.query_one(CommandList)
     await until(pilot, lambda: listed.highlighted == 0 and command in _first(listed))
