@@ -12,7 +12,6 @@ from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
-from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -40,17 +39,15 @@ def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
 
 
 @pytest.mark.parametrize("command", ["report", "reprobe", "verify", "compare", "open"])
-def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(command, tmp_path, program):
     (tmp_path / "photos").mkdir()
     for place, message in (
         ("photos", "no run directory: it holds no key"),
         ("typo/run", "directory"),
     ):
         path = str(tmp_path / place)
-        assert run_cli([command, path, *([path] if command == "compare" else [])]) == 4
-        assert f"{path} is no {message.removeprefix('no ')}" in capsys.readouterr().err
+        err = program(command, path, *([path] if command == "compare" else []), code=4).err
+        assert f"{path} is no {message.removeprefix('no ')}" in err
     assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
     assert list((tmp_path / "photos").iterdir()) == []
 
@@ -65,9 +62,7 @@ def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
     ],
     ids=str,
 )
-def test_errors_go_to_stderr_with_their_code(
-    arguments: list[str], code: int, message: str, prepared: Prepared, tmp_path: Path
-) -> None:
+def test_errors_go_to_stderr_with_their_code(arguments, code, message, prepared, tmp_path):
     done = prepared.run(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
@@ -136,9 +131,7 @@ def test_a_reader_that_ends_changes_no_exit_code(place: Path, prepared: Prepared
     assert (place / "small/report.html").exists()
 
 
-def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(place, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     for command in ("compare run run", "models RN50"):
         assert ended(command, place, "> seen")[0] == 0, command
@@ -154,15 +147,10 @@ def test_characters_that_the_encoding_lacks_are_replaced_and_files_are_utf_8(
     [EOFError("cut"), BrokenPipeError(32, "Broken pipe"), SystemExit("a config")],
     ids=repr,
 )
-def test_code_1_is_for_gates_alone(
-    failure: BaseException,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_code_1_is_for_gates_alone(failure, tmp_path, monkeypatch, program):
     def fails(*_: object) -> None:
         raise failure
 
     monkeypatch.setattr("tuiprobe.run.listing.list_runs", fails)
-    assert run_cli(["runs", "--root", str(tmp_path)]) == 5
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    err = program("runs", "--root", str(tmp_path), code=5).err
+    assert err.splitlines()[-1].startswith("error: ")

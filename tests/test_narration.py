@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,9 +40,7 @@ def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
     assert lines[-1] == "warning: [bold]no markup[/bold]"
 
 
-def test_progress_that_was_shown_ends(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_that_was_shown_ends(capsys, monkeypatch):
     seconds = iter((0, 1, 2, 9, 9, 10, 11, 11, 12))
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     with narrated() as listen:
@@ -71,9 +68,7 @@ def test_one_output_of_a_notebook_is_renewed() -> None:
 
 
 @pytest.mark.slow
-def test_python_shows_progress_on_request_and_to_no_log(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_python_shows_progress_on_request_and_to_no_log(tmp_path, capsys, caplog):
     events: list[Event] = []
     caplog.set_level("DEBUG", "tuiprobe")
 
@@ -96,9 +91,7 @@ def test_python_shows_progress_on_request_and_to_no_log(
     assert not is_interactive()
 
 
-def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(capsys):
     with narrated(Rank(0, 4, 0, 2)) as listen:
         assert isinstance(listen, _Lines)
     with narrated(Rank(3, 4, 1, 2)) as listen:
@@ -114,9 +107,7 @@ def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wr
     assert len(lines) == 11
 
 
-def test_a_bar_has_count_rate_time_left_and_answer_and_leaves_stdout_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bar_has_count_rate_time_left_and_answer_and_leaves_stdout_alone(monkeypatch):
     class Tty(io.StringIO):
         def isatty(self) -> bool:
             return True

@@ -109,9 +109,7 @@ def test_what_is_known_exactly_stands_alone() -> None:
 
 
 @given(st.lists(FRACTIONS, min_size=2, max_size=6))
-def test_the_numbers_of_a_column_have_the_same_places_up_to_three_digits(
-    values: list[float],
-) -> None:
+def test_the_numbers_of_a_column_have_the_same_places_up_to_three_digits(values):
     cells = [(value, value - 0.01, value + 0.01) for value in values]
     shared = same_decimals(cells, "share")
     texts = [interval(*cell, "share", decimals=shared).partition(" ")[0] for cell in cells]

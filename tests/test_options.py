@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tuiprobe
+from tests.conftest import Program
 from tools.options_page import PAGE, page
 from tuiprobe import options
 from tuiprobe.api import ARGUMENTS
@@ -77,17 +78,15 @@ def test_every_field_is_in_the_help_under_its_group() -> None:
 
 
 @pytest.mark.parametrize("command", ["", "compare", "miniature", "miniature export"])
-def test_help_is_printed_on_request(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_printed_on_request(command: str, program: Program) -> None:
     printed = []
     for flag in ("-h", "--help", *([] if command else ["--help-all"])):
-        assert app.run_cli([*command.split(), flag]) == 0
-        printed.append(capsys.readouterr().out)
+        printed.append(program(*command.split(), flag).out)
     assert printed[0] == printed[1]
     assert printed[0].startswith(f"Usage: tuiprobe {command}")
     if not command:
         assert all(option.flag in printed[2] for option in app.all_options())
-        assert app.run_cli(["--model", "mini_clip"]) == 2
-        out, err = capsys.readouterr()
+        out, err = program("--model", "mini_clip", code=2)
         assert (out, "need --headless" in err) == ("", True)
 
 
@@ -238,13 +237,12 @@ def test_python_answers_a_wrong_option_in_one_sentence(given: dict, message: str
     assert caught.value.__notes__ == [ARGUMENTS]
 
 
-def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_answers_a_wrong_value(program: Program) -> None:
     for words, message in (
         (["--batch-size", "0"], "--batch-size"),
         (["--suite", "auto", "--data", "x"], "--suite names all sets"),
     ):
-        assert app.run_cli(["--headless", *words]) == 2
-        out, err = capsys.readouterr()
+        out, err = program("--headless", *words, code=2)
         assert message in err
         assert out == ""
 
@@ -303,9 +301,7 @@ def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
         (["blur.radius=1", "blur.radius=2"], "--probe blur.radius: given 2 times"),
     ],
 )
-def test_a_wrong_option_of_a_strangers_probe_is_one_sentence(
-    texts: list[str], message: str
-) -> None:
+def test_a_wrong_option_of_a_strangers_probe_is_one_sentence(texts, message):
     with pytest.raises(UsageError, match=message) as caught:
         probe_options(texts, KNOWN)
     assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.models.checks import trial
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.results import Estimate, Report
+from tuiprobe.results import Report
 from tuiprobe.results.reproduce import command, command_note
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan
@@ -109,9 +109,7 @@ def test_a_module_with_a_folder_and_the_file_that_holds_it_are_the_same_run(
 
 
 @pytest.mark.slow
-def test_images_of_python_give_the_figures_of_their_folder(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_of_python_give_the_figures_of_their_folder(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
     data = ImageFolder(str(photos))
@@ -136,9 +134,7 @@ def test_images_of_python_give_the_figures_of_their_folder(
 
 
 @pytest.mark.slow
-def test_several_models_see_what_is_read_once_and_have_a_folder_each(
-    photos: Path, tmp_path: Path
-) -> None:
+def test_several_models_see_what_is_read_once_and_have_a_folder_each(photos, tmp_path):
     encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
     named = ((Image.open(path), name) for path, name in pairs(photos))
     reports = tuiprobe.probe_several(
@@ -157,9 +153,7 @@ def test_several_models_see_what_is_read_once_and_have_a_folder_each(
 
 
 @pytest.mark.slow
-def test_what_is_read_once_resumes_with_the_same_images_alone(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_read_once_resumes_with_the_same_images_alone(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(change: Callable[[Image.Image], Image.Image], *, fresh: bool = False) -> Report:
@@ -191,9 +185,7 @@ class Turned(Colors):
         return super().forward(images.roll(1, 1))
 
 
-def test_another_forward_with_the_same_weights_is_another_run(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_forward_with_the_same_weights_is_another_run(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
     first = tuiprobe.probe(Colors(), photos, **own)
@@ -212,9 +204,7 @@ def test_another_forward_with_the_same_weights_is_another_run(
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_other_rounding_on_another_node_resumes_the_same_run(
-    named: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_rounding_on_another_node_resumes_the_same_run(named, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
     own["output"] = "run" if named else None
@@ -239,9 +229,7 @@ def test_other_rounding_on_another_node_resumes_the_same_run(
     assert shard.stat().st_mtime_ns == written
 
 
-def test_pictures_of_one_size_need_no_resize(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_of_one_size_need_no_resize(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"classes": NAMES, **ALIKE}
     for data in (photos, pairs(photos)):
@@ -261,9 +249,7 @@ def test_pictures_of_one_size_need_no_resize(
         tuiprobe.Encoder.from_module(Colors(), preprocess=to_tensor)
 
 
-def test_models_that_are_not_what_they_seem_are_refused_or_said(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_that_are_not_what_they_seem_are_refused_or_said(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
 
@@ -296,9 +282,7 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
-def test_random_weights_at_chance_look_untrained_and_trained_ones_do_not(
-    trained: bool, tmp_path: Path
-) -> None:
+def test_random_weights_at_chance_look_untrained_and_trained_ones_do_not(trained, tmp_path):
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", pretrained=False, num_classes=40)
     if trained:  # a step on noise
@@ -312,16 +296,13 @@ def test_random_weights_at_chance_look_untrained_and_trained_ones_do_not(
         sample=0, workers=0, threads=1,
     )  # fmt: skip
     top1 = report.figure("top1")
-    assert isinstance(top1, Estimate)
     assert top1.low <= 1 / 40 <= top1.high
     (doubt,) = (of for of in report.doubts if of.id in ("at-chance", "one-answer"))
     assert (report.model.weights.initial_norms == 0) == trained
     assert ("look untrained" in doubt.sentence) != trained
 
 
-def test_a_picture_in_two_classes_is_said(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_in_two_classes_is_said(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
     shutil.copytree(photos, "data")
@@ -351,14 +332,12 @@ class Ensemble(nn.Module):
         return torch.stack([net(images).softmax(1) for net in self.nets]).mean(0)
 
 
-def test_a_file_of_the_model_that_ends_itself_is_a_failure_with_its_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_of_the_model_that_ends_itself_is_a_failure_with_its_name(tmp_path, program):
     file = tmp_path / "training.py"
     file.write_text("import sys\nsys.exit('name a config')\n")
     model = f"py:{file}:model"
-    assert run_cli(["--headless", "--model", model, "--output", str(tmp_path / "run")]) == 5
-    assert f"{model} failed: SystemExit: name a config" in capsys.readouterr().err
+    err = program("--headless", "--model", model, "--output", str(tmp_path / "run"), code=5).err
+    assert f"{model} failed: SystemExit: name a config" in err
 
 
 def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> None:

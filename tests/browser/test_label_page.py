@@ -14,7 +14,6 @@ from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.browser.test_report_page import AUDIT, AXE, DESK, OVERFLOW, PHONE, browser
 from tests.report.label_samples import painted
 from tests.report.test_label_page import HOSTILE
-from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling.handed_out import batch_of, import_answers
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import Labelling
@@ -117,12 +116,11 @@ def test_keys_lead_to_a_table_that_is_read_back(tabs, tmp_path: Path, size) -> N
 
 
 def test_runs_go_out_as_a_page_and_come_back_as_a_download(
-    tabs, browser: Browser, label_runs: list[Path], tmp_path: Path, capsys
+    tabs, browser: Browser, label_runs: list[Path], tmp_path: Path, program
 ) -> None:
     command = ["label", *map(str, label_runs), "--target", "photos"]
     page, saved = tmp_path / "label.html", tmp_path / "saved"
-    assert run_cli([*command, "--page", str(page), "--count", "6"]) == 0
-    message = capsys.readouterr().err
+    message = program(*command, "--page", str(page), "--count", "6").err
     assert "label.html: 6 pictures, " in message
     assert " kB; label them in a browser" in message
     tab = tabs(page)
@@ -138,13 +136,12 @@ def test_runs_go_out_as_a_page_and_come_back_as_a_download(
         time.sleep(0.05)
     assert files[0].read_text("utf-8") == tab.value(CSV)
     assert f"--answers {files[0].name}" in tab.value("document.querySelector('pre').textContent")
-    assert run_cli([*command, "--answers", str(files[0]), "--json"]) == 0
-    out, err = capsys.readouterr()
+    out, err = program(*command, "--answers", str(files[0]), "--json")
     state = json.loads(out)
     assert err == "answers: 4 new, 2 not reached\n"
     assert (state["labelled"], state["unsure"]) == (4, 1)
-    assert run_cli([*command[:2], *command[3:], "--answers", str(files[0])]) == 0
-    assert capsys.readouterr().err == "answers: 4 known already, 2 not reached\n"
+    printed = program(*command[:2], *command[3:], "--answers", str(files[0])).err
+    assert printed == "answers: 4 known already, 2 not reached\n"
 
 
 def test_fingers_are_enough_and_a_double_tap_answers_once(tabs, tmp_path: Path) -> None:
@@ -187,9 +184,7 @@ def test_answers_are_kept_for_their_pictures_alone(tabs, tmp_path: Path) -> None
     assert tab.value(CLOSES)
 
 
-def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(
-    tabs, tmp_path: Path
-) -> None:
+def test_a_skipped_picture_has_an_empty_class_and_is_recorded_as_listed(tabs, tmp_path):
     tab = tabs(written(tmp_path, 5))
     pictures = painted(tmp_path).upcoming(5)
     for key in "1kk1u1":

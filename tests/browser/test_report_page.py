@@ -196,9 +196,7 @@ UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true;
 
 
 @pytest.mark.parametrize("name", ["report", "compare", "several"])
-def test_nothing_is_wider_than_the_screen_in_light_and_dark(
-    browser: Browser, folder: Path, name: str
-) -> None:
+def test_nothing_is_wider_than_the_screen_in_light_and_dark(browser, folder, name):
     for size, dark in ((DESK, False), (PHONE, True)):
         for tab in shown(browser, folder / f"{name}.html", size=size, dark=dark):
             seen = ImageStat.Stat(Image.open(io.BytesIO(tab.picture())).convert("L"))
@@ -216,9 +214,7 @@ CUT = """[...document.querySelectorAll(".table")].filter(one => one.offsetHeight
 
 
 @pytest.mark.parametrize("name", ["report", "compare", "several"])
-def test_paper_has_no_heading_alone_and_no_table_that_is_cut(
-    browser: Browser, folder: Path, name: str
-) -> None:
+def test_paper_has_no_heading_alone_and_no_table_that_is_cut(browser, folder, name):
     for tab in shown(browser, folder / f"{name}.html", size=(760, 1000)):
         tab.media("print")
         assert tab.value(EMPTY) == []

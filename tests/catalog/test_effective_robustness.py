@@ -33,9 +33,7 @@ FITS = [
 
 
 @pytest.mark.parametrize(("baseline", "target", "n", "a", "b", "r2"), FITS)
-def test_published_coefficients(
-    baseline: str, target: tuple[str, ...], n: int, a: float, b: float, r2: float
-) -> None:
+def test_published_coefficients(baseline, target, n, a, b, r2):
     line = bundled(baseline, target)
     assert line.n == n
     assert line.left_out == (1 if target == ("imagenet_a",) else 0)

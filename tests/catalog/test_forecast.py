@@ -48,7 +48,6 @@ def test_peers_are_each_set_of_weights_once_without_those_measured_wrongly() -> 
 
 def test_a_published_model_is_forecast_without_its_family() -> None:
     row = published_row(OPENAI)
-    assert row is not None
     assert row.imagenet is not None
     chosen = peers("zero-shot", SHIFTS, family_of_model("zero-shot", row, row.model))
     kept = [model for model in bundled_models("zero_shot") if model.pretraining != "openai"]
@@ -70,9 +69,7 @@ def test_a_published_model_is_forecast_without_its_family() -> None:
     ("kind", "families", "mean", "worst", "size"),
     [("zero-shot", 12, 0.041, "nllb", 0.122), ("supervised", 26, 0.011, "googlenet", 0.032)],
 )
-def test_errors_are_those_of_refits_without_each_family(
-    kind: str, families: int, mean: float, worst: str, size: float
-) -> None:
+def test_errors_are_those_of_refits_without_each_family(kind, families, mean, worst, size):
     baseline = {"zero-shot": "zero_shot", "supervised": "standard"}[kind]
     models = bundled_models(baseline)
     expected = {}
@@ -93,9 +90,7 @@ def test_errors_are_those_of_refits_without_each_family(
 @pytest.mark.parametrize(
     ("level", "models", "mean_of_families"), [(0.80, 0.87, 0.79), (0.95, 0.97, 0.94)]
 )
-def test_intervals_hold_for_families_that_were_left_out(
-    level: float, models: float, mean_of_families: float
-) -> None:
+def test_intervals_hold_for_families_that_were_left_out(level, models, mean_of_families):
     # By brute force: the line of each family from the eleven others alone.
     rows = [row for row in bundled_models("zero_shot") if None not in row.shifts.values()]
     inside = {}

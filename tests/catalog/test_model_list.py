@@ -41,9 +41,7 @@ def test_one_total_says_what_is_known_and_what_is_not() -> None:
     assert resnet.tower == pytest.approx(102_228_128, rel=1e-3)  # 25,557,032 parameters
 
 
-def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(monkeypatch):
     requested: list[str] = []
 
     def metadata(url: str, timeout: float) -> SimpleNamespace:
@@ -69,9 +67,7 @@ def test_the_hub_tells_the_size_of_what_it_has_and_is_left_alone_once_it_fails(
     assert not any("other" in url for url in requested)
 
 
-def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_here_or_has_no_published_weights_is_not_downloaded(monkeypatch):
     assert missing_weights(["mini_clip", "py:a:b"]) == []
     monkeypatch.setattr(model_list, "cached_file", lambda model: Path("x"))
     assert missing_weights(TWO) == []

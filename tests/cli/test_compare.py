@@ -25,38 +25,31 @@ def runs(tmp_path):
     return paths
 
 
-def test_exit_code_and_reason(runs, capsys):
-    assert run_cli(["compare", *runs[:2]]) == 0
-    [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("kurtosis")]
+def test_exit_code_and_reason(runs, program):
+    out = program("compare", *runs[:2]).out
+    [row] = [row for row in out.splitlines() if row.startswith("kurtosis")]
     # neither leads, so the first one given is the reference
     cells = re.split("  +", row)
     assert cells[1:4] == ["23.5 (23.1 to 23.9)", "4.0 (3.6 to 4.4)", "+19.5 (+18.9 to +20.1)"]
     assert row.endswith("separate")
-    assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
-    err = capsys.readouterr().err
+    err = program("compare", *runs, "--fail-if", "kurtosis differs", code=1).err
     assert f"gate tripped by {runs[1]}: kurtosis differs: val/final: kurtosis: b minus a: " in err
     assert runs[2] not in err
-    assert run_cli(["compare", runs[0], runs[2], "--fail-if", "kurtosis differs"]) == 0
-    assert capsys.readouterr().err == "gate passed: kurtosis differs (c minus a)\n"
+    printed = program("compare", runs[0], runs[2], "--fail-if", "kurtosis differs").err
+    assert printed == "gate passed: kurtosis differs (c minus a)\n"
     assert run_cli(["compare", *runs, "--fail-if", "beauty"]) == 2
-    assert run_cli(["compare", runs[0], "x" * 300]) == 5
-    assert "error: cannot open or write xxx" in capsys.readouterr().err
+    assert "error: cannot open or write xxx" in program("compare", runs[0], "x" * 300, code=5).err
 
 
-def test_forms_of_a_comparison(runs, capsys):
-    assert run_cli(["compare", *runs[:2], "--all"]) == 0
-    assert "residual.kurtosis" in capsys.readouterr().out
-    assert run_cli(["compare", *runs[:2]]) == 0
-    few = capsys.readouterr().out
+def test_forms_of_a_comparison(runs, program):
+    assert "residual.kurtosis" in program("compare", *runs[:2], "--all").out
+    few = program("compare", *runs[:2]).out
     assert "residual.kurtosis" not in few
     assert few.startswith("Decision\n========\n\nUndecided: ")
     assert "|" not in few
-    assert run_cli(["compare", *runs, "--html"]) == 0
-    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
-    assert run_cli(["compare", *runs, "--html", "--json"]) == 2
-    capsys.readouterr()
-    assert run_cli(["compare", *runs, "--json"]) == 0
-    content = json.loads(capsys.readouterr().out)
+    assert program("compare", *runs, "--html").out.startswith("<!DOCTYPE html>")
+    program("compare", *runs, "--html", "--json", code=2)
+    content = program("compare", *runs, "--json").json
     assert content["schema_version"] == 3
     pairs = [(pair["first"], pair["second"]) for pair in content["comparisons"]]
     assert pairs == [(run, runs[0]) for run in runs[1:]]  # the reference minus each other
@@ -69,20 +62,18 @@ def test_forms_of_a_comparison(runs, capsys):
     assert kurtosis["difference"]["value"] == pytest.approx(19.5)
 
 
-def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error(runs, capsys):
+def test_every_condition_that_holds_is_a_line_and_one_without_an_answer_an_error(runs, program):
     gates = ["--fail-if", "kurtosis < -1000", "--fail-if", "kurtosis > -1000"]
-    assert run_cli(["compare", *runs, *gates]) == 1
-    lines = capsys.readouterr().err.splitlines()
+    lines = program("compare", *runs, *gates, code=1).err.splitlines()
     assert [line.split(": ")[:2] for line in lines] == [
         ["gate passed", "kurtosis < -1000 (b and c minus a)"],
         *([f"gate tripped by {run}", "kurtosis > -1000"] for run in runs[1:]),
     ]
-    assert run_cli(["compare", *runs[:2], *gates, "--fail-if", "nonsense < 1"]) == 2
-    printed = capsys.readouterr()
+    printed = program("compare", *runs[:2], *gates, "--fail-if", "nonsense < 1", code=2)
     assert (printed.out, "nonsense" in printed.err) == ("", True)
 
 
-def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, capsys):
+def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, program):
     runs = []
     for name, mean in (("a", 0.3), ("b", 0.6)):
         figures = (
@@ -102,8 +93,7 @@ def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, cap
         runs.append(str(run.path))
     for first, second, better in ((*runs, ">"), (*reversed(runs), "<")):
         gate = f'"mean of shifts" {better} {0.2 if better == ">" else -0.2}'
-        assert run_cli(["compare", first, second, "--json", "--fail-if", gate]) == 1
-        out, err = capsys.readouterr()
+        out, err = program("compare", first, second, "--json", "--fail-if", gate, code=1)
         assert f"gate tripped by {second}" in err
         content = json.loads(out)
         assert content["decision"]["models"][0]["run"] == runs[1]
@@ -112,5 +102,5 @@ def test_gates_compare_with_the_first_run_given_whichever_is_taken(tmp_path, cap
         rows = {row["id"]: row["difference"] for row in pair["differences"]}
         assert rows["mean_shift"]["value"] == pytest.approx(0.3)
         assert "value" not in rows["target"]  # estimates have no difference, and trip a gate
-        assert run_cli(["compare", first, second, "--fail-if", "target < -9"]) == 1
-        assert "cannot be compared" in capsys.readouterr().err
+        printed = program("compare", first, second, "--fail-if", "target < -9", code=1).err
+        assert "cannot be compared" in printed

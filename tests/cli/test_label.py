@@ -31,13 +31,11 @@ def command(runs: list[Path], *options: object) -> list[str]:
     return ["label", *map(str, runs), *map(str, options)]
 
 
-def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
+def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys, program):
     street = ("--target", "street")
-    assert run_cli(command(label_runs, *street, "--require-decision")) == 1
-    assert "\nUndecided" in capsys.readouterr().out
+    assert "\nUndecided" in program(*command(label_runs, *street, "--require-decision"), code=1).out
     labels = ("--answers-from", "miniature", "--json")
-    assert run_cli(command(label_runs, *street, *labels, "--require-decision")) == 0
-    state = json.loads(capsys.readouterr().out)
+    state = program(*command(label_runs, *street, *labels, "--require-decision")).json
     assert state["decided"]
     assert state["verdict"] in ("best", "equal")
     assert state["decision"]["verdict"] == state["verdict"]
@@ -51,14 +49,13 @@ def test_labels_of_the_demonstration_lead_to_a_decision(label_runs, capsys):
     assert " ".join(out.split()).startswith(f"Labels on street ================ {verdict}")
     assert "tuiprobe label" not in out
     assert len(out.splitlines()) < 30  # progress and verdict, and no card of a run
-    assert run_cli(command(label_runs, *street, *labels, "--difference")) == 0
-    after = json.loads(capsys.readouterr().out)
+    after = program(*command(label_runs, *street, *labels, "--difference")).json
     value, low, high = next(row["difference"] for row in after["candidates"] if row["difference"])
     assert low == value == high  # all pictures on which they differ are labelled
-    assert run_cli(command(label_runs, "--target", "photos", *labels)) == 2
-    assert "has labels only for the demonstration" in capsys.readouterr().err
-    assert run_cli(command(label_runs[:1], *street, "--answers-from", "miniature")) == 0
-    assert "known to ±5 points\n" in capsys.readouterr().out
+    err = program(*command(label_runs, "--target", "photos", *labels), code=2).err
+    assert "has labels only for the demonstration" in err
+    printed = program(*command(label_runs[:1], *street, "--answers-from", "miniature")).out
+    assert "known to ±5 points\n" in printed
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -67,7 +64,7 @@ def files(run: Path) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in names}
 
 
-def test_labels_renew_the_reports_of_every_candidate_once(label_runs, capsys, monkeypatch):
+def test_labels_renew_the_reports_of_every_candidate_once(label_runs, capsys, program, monkeypatch):
     for run in label_runs:
         assert run_cli(["report", str(run), "--format", "predictions"]) == 0
         assert run_cli(["report", str(run)]) == 0
@@ -102,8 +99,7 @@ def test_labels_renew_the_reports_of_every_candidate_once(label_runs, capsys, mo
         assert verify(RunDir(run))
     for name in ("csv", "questions.json"):
         (label_runs[0].parent / f"labels-street.{name}").unlink()
-    assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
-    assert "by labels" not in capsys.readouterr().out
+    assert "by labels" not in program("runs", "--root", str(label_runs[0].parent)).out
 
 
 def test_a_run_that_another_process_writes_keeps_its_reports_and_its_label(label_runs, capsys):
@@ -139,12 +135,11 @@ def test_a_stop_while_a_summary_is_renewed_leaves_a_run_that_reads(
     assert read_summary(run).title == read_report(run).title
 
 
-def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
+def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, program):
     todo, photos = tmp_path / "todo.csv", ("--target", "photos")
-    assert run_cli(command(label_runs, *photos, "--todo", todo, "--count", 5)) == 0
-    first = capsys.readouterr()
-    assert run_cli(command(label_runs, *photos, "--todo", todo)) == 2
-    assert "exists and may hold answers" in capsys.readouterr().err
+    first = program(*command(label_runs, *photos, "--todo", todo, "--count", 5))
+    printed = program(*command(label_runs, *photos, "--todo", todo), code=2).err
+    assert "exists and may hold answers" in printed
     assert f"{todo}: 5 pictures of imagefolder:" in first.err
     assert f"fill in the column class, and read it with --answers {todo}\n" in first.err
     head, *rows = todo.read_text().splitlines()
@@ -152,8 +147,7 @@ def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     answers = ["(unsure)", "", "(none of these)", "(unsure)", ""]
     table = [row.replace(",,", f",{label},", 1) for row, label in zip(rows, answers, strict=True)]
     todo.write_text("\n".join([head, *table]).replace(",", ";"))  # as some spreadsheets write it
-    assert run_cli(command(label_runs, *photos, "--answers", todo, "--json")) == 0
-    out, err = capsys.readouterr()
+    out, err = program(*command(label_runs, *photos, "--answers", todo, "--json"))
     state = json.loads(out)
     assert err.startswith("answers: 3 new, 1 skipped")
     assert [state[key] for key in ("labelled", "unsure", "skipped")] == [3, 2, 1]
@@ -164,12 +158,12 @@ def test_pictures_go_out_and_answers_come_back(label_runs, tmp_path, capsys):
     assert len(left) == PICTURES - 3
     assert left[0] == digests[1]  # what was skipped comes first
     todo.write_text("\n".join([head, *table[1:]]))
-    assert run_cli(command(label_runs, *photos, "--answers", todo)) == 2
-    assert "has other rows than the batch" in capsys.readouterr().err
+    printed = program(*command(label_runs, *photos, "--answers", todo), code=2).err
+    assert "has other rows than the batch" in printed
 
 
 def test_after_a_table_is_written_the_next_step_is_its_answers(
-    runs_on_targets, tmp_path, capsys, monkeypatch
+    runs_on_targets, tmp_path, program, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))]
@@ -177,14 +171,13 @@ def test_after_a_table_is_written_the_next_step_is_its_answers(
         rows = [f"{name},{'cat' if number % 2 else right}" for number, name in enumerate(names)]
         Path(table).write_text("\n".join(["path,class", *rows]))
     words = ["label", "a.csv", "b.csv", "--data", str(runs_on_targets / "photos")]
-    assert run_cli([*words, "--todo", "todo.csv", "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)["decision"]
+    decision = program(*words, "--todo", "todo.csv", "--json").json["decision"]
     assert decision["verdict"] == "undecided"
     assert decision["command"] == " ".join(["tuiprobe", *words, "--answers", "todo.csv"])
 
 
 def test_runs_on_different_pictures_cannot_be_labelled_together(
-    runs_on_targets, tmp_path, capsys, monkeypatch
+    runs_on_targets, tmp_path, program, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     pictures = sorted((runs_on_targets / "photos").glob("*.png"))
@@ -195,23 +188,18 @@ def test_runs_on_different_pictures_cannot_be_labelled_together(
         rows = [f"{path.name},{'cat' if number % 2 else 'dog'}" for number, path in enumerate(some)]
         Path(f"{name}.csv").write_text("\n".join(["path,class", *rows]))
         assert run_cli(["label", f"{name}.csv", "--data", name, "--json"]) == 0
-    capsys.readouterr()
     runs = sorted(map(str, Path("runs").glob("answers-*")))
-    assert run_cli(["compare", *runs, "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)["decision"]
+    decision = program("compare", *runs, "--json").json["decision"]
     assert decision["command"] == ""
     assert "10 of 40 are only in the first, 0 of 30 only in the second" in decision["obstacle"]
-    assert run_cli(["compare", *runs]) == 0
-    assert " ".join(decision["obstacle"].split()) in " ".join(capsys.readouterr().out.split())
+    assert " ".join(decision["obstacle"].split()) in " ".join(program("compare", *runs).out.split())
     Path("same").mkdir()
     for path in pictures:
         shutil.copy(path, "same")
     Path("all2.csv").write_text(Path("all.csv").read_text().replace("cat", "dog", 3))
-    assert run_cli(["label", "all2.csv", "--data", "same", "--json"]) == 0
-    capsys.readouterr()
+    program("label", "all2.csv", "--data", "same", "--json")
     same = sorted(map(str, Path("runs").glob("answers-all*")))
-    assert run_cli(["compare", *same, "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)["decision"]
+    decision = program("compare", *same, "--json").json["decision"]
     assert (decision["command"], decision["obstacle"]) == (f"tuiprobe label {' '.join(same)}", "")
 
 
@@ -241,24 +229,24 @@ def test_rows_of_other_pictures_are_ignored_unless_most_of_a_table_is_about_them
 
 
 def test_tables_of_labels_are_read_as_those_of_data_are(
-    label_runs, runs_on_targets, tmp_path, capsys
+    label_runs, runs_on_targets, tmp_path, program
 ):
     names = [path.name for path in sorted((runs_on_targets / "photos").glob("*.png"))][:6]
     table, photos = tmp_path / "truth.CSV", ("--target", "photos", "--json")
     for header, start in (("Filename\tLabel", ".\\"), ("image_path\tClass", "./")):
         rows = [f"{start}{name}\t(none of these)" for name in names]
         table.write_text("\n".join([header, *rows, "\t"]))
-        assert run_cli(command(label_runs[:1], *photos, "--answers-from", table)) == 0
-        assert json.loads(capsys.readouterr().out)["labelled"] == len(names)
+        printed = program(*command(label_runs[:1], *photos, "--answers-from", table)).json
+        assert printed["labelled"] == len(names)
     rows = [
         f"{name},{world.CLASS_NAMES[0]},{world.CLASS_NAMES[n % 2]}" for n, name in enumerate(names)
     ]
     table.write_text("\n".join(["path,label,class", *rows]))  # as of predictions.csv
-    assert run_cli(command(label_runs[:1], *photos, "--answers-from", table)) == 4
-    assert "'class' and 'label' hold different labels" in capsys.readouterr().err
+    err = program(*command(label_runs[:1], *photos, "--answers-from", table), code=4).err
+    assert "'class' and 'label' hold different labels" in err
 
 
-def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys):
+def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, program):
     folder, photos = tmp_path / "sorted", ("--target", "photos")
     pictures = sorted((runs_on_targets / "photos").glob("*.png"))
     for path in pictures:
@@ -270,22 +258,21 @@ def test_class_folders_are_labels(label_runs, runs_on_targets, tmp_path, capsys)
         name = world.CLASS_NAMES[world.label("street", int(path.stem))]
         (some / name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, some / name)
-    assert run_cli(command(label_runs, *photos, "--answers-from", some, "--json")) == 0
-    out, err = capsys.readouterr()
+    out, err = program(*command(label_runs, *photos, "--answers-from", some, "--json"))
     assert json.loads(out)["labelled"] == 7
     assert f"has labels of 7 of {PICTURES} pictures: all of them are used" in err
     for path in (other := shutil.copytree(some, tmp_path / "other")).rglob("*.png"):
         Image.open(path).rotate(90).save(path)
-    assert run_cli(command(label_runs, *photos, "--answers-from", other)) == 4
-    assert f"holds none of the {PICTURES} pictures" in capsys.readouterr().err
+    printed = program(*command(label_runs, *photos, "--answers-from", other), code=4).err
+    assert f"holds none of the {PICTURES} pictures" in printed
     assert (
         run_cli(command(label_runs, *photos, "--answers-from", folder, "--require-decision")) == 0
     )
     first, second, *_ = sorted(folder.iterdir())
     double = shutil.copy(next(first.iterdir()), second / "double.png")
-    assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
-    assert "are the same picture in two classes" in capsys.readouterr().err
+    printed = program(*command(label_runs[:1], *photos, "--answers-from", folder), code=2).err
+    assert "are the same picture in two classes" in printed
     Path(double).unlink()
     first.rename(folder / "unicorn")
-    assert run_cli(command(label_runs[:1], *photos, "--answers-from", folder)) == 2
-    assert "'unicorn' is no class of these runs" in capsys.readouterr().err
+    printed = program(*command(label_runs[:1], *photos, "--answers-from", folder), code=2).err
+    assert "'unicorn' is no class of these runs" in printed

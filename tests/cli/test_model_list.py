@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from tests.conftest import Program
 from tuiprobe import miniature
 from tuiprobe.catalog.published_models import presets
 from tuiprobe.cli.app import run_cli
@@ -72,9 +73,7 @@ def probe(*more: str) -> int:
 
 
 @pytest.mark.slow
-def test_an_undecided_list_ends_with_the_command_that_decides(
-    folder: Path, capsys: Captured
-) -> None:
+def test_an_undecided_list_ends_with_the_command_that_decides(folder, capsys, program):
     names = ",".join(miniature.class_names())
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names) == 0
     output = capsys.readouterr()
@@ -85,22 +84,17 @@ def test_an_undecided_list_ends_with_the_command_that_decides(
     assert probe("--data", "imagefolder:pictures/cat", "--classes", names, "--json") == 0
     *lines, end = capsys.readouterr().out.splitlines()  # of runs that were finished
     assert [json.loads(line)["model"]["name"] for line in lines] == ["mini_clip", "mini_supervised"]
-    assert run_cli(["compare", *shlex.split(following)[1:], "--json"]) == 0
-    compared = json.loads(capsys.readouterr().out)
+    compared = program("compare", *shlex.split(following)[1:], "--json").json
     assert json.loads(end) == {name: compared[name] for name in ("schema_version", "decision")}
-    assert run_cli(["compare", *shlex.split(following)[1:]]) == 0
-    assert capsys.readouterr().err.splitlines() == [last]
-    assert run_cli(shlex.split(following)) == 0
-    assert capsys.readouterr().err.startswith("next: the same command with --page FILE")
-    assert run_cli([*shlex.split(following), "--json"]) == 0
-    state = json.loads(capsys.readouterr().out)
+    assert program("compare", *shlex.split(following)[1:]).err.splitlines() == [last]
+    err = program(*shlex.split(following)).err
+    assert err.startswith("next: the same command with --page FILE")
+    state = program(*shlex.split(following), "--json").json
     assert len(state["candidates"]) == 2
 
 
 @pytest.mark.slow
-def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
-    folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(folder, opened, capsys, monkeypatch):
     assert probe() == 0
     output = capsys.readouterr()
     assert opened == ["mini_clip", "mini_supervised"]
@@ -192,9 +186,7 @@ def test_what_changed_is_measured_again(folder: Path, opened: list[str]) -> None
 
 
 @pytest.mark.slow
-def test_an_interrupted_list_goes_on_with_the_same_command(
-    folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_list_goes_on_with_the_same_command(folder, opened, capsys, monkeypatch):
     (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
     monkeypatch.setattr("tuiprobe.engine.machine.free_memory", lambda device: None)  # alone
 
@@ -216,14 +208,13 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
 
 
 def test_the_paper_with_empty_caches_measures_nothing_and_lists_every_gap(
-    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    folder: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.setenv(name, str(folder / "empty"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "empty"))
     words = ["--headless", "--models", "paper", "--offline", "--output", "out"]
-    assert run_cli([*words, "--data", "imagefolder:pictures"]) == 3
-    output = capsys.readouterr()
+    output = program(*words, "--data", "imagefolder:pictures", code=3)
     assert output.out == ""
     assert not (folder / "out").exists()
     lines = [line for line in output.err.splitlines() if line.startswith("not measured: ")]
@@ -231,9 +222,7 @@ def test_the_paper_with_empty_caches_measures_nothing_and_lists_every_gap(
     assert "error:" not in output.err
 
 
-def test_mistakes_are_reported_once_before_anything_is_measured(
-    folder: Path, capsys: Captured
-) -> None:
+def test_mistakes_are_reported_once_before_anything_is_measured(folder, capsys, program):
     for more, cause in (
         (("--model", "mini_clip"), "leave out --model"),
         (("--checkpoint", "w.pt"), "write checkpoint=FILE after its name"),
@@ -241,10 +230,8 @@ def test_mistakes_are_reported_once_before_anything_is_measured(
         assert probe(*more) == 2
         assert cause in capsys.readouterr().err
     words = ["--headless", "--models", "models.txt", "--output", "out"]
-    assert run_cli([*words, "--suite", "gone.toml"]) == 4
-    assert capsys.readouterr().err.count("gone.toml") == 1
-    assert run_cli([*words, "--models", "gone.txt"]) == 2
-    assert "cannot read the list of models" in capsys.readouterr().err
+    assert program(*words, "--suite", "gone.toml", code=4).err.count("gone.toml") == 1
+    assert "cannot read the list of models" in program(*words, "--models", "gone.txt", code=2).err
     assert not (folder / "out").exists()
 
 

@@ -81,8 +81,6 @@ class Machine:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Runs a command line, which uses no socket; returns exit code, stdout and stderr."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(arguments) + "\n")
         self._process.stdin.flush()
         code, out, err, opened = json.loads(self._process.stdout.readline())
@@ -122,9 +120,7 @@ RUN = (
 )  # fmt: skip
 
 
-def test_what_was_fetched_serves_every_command_and_nothing_else_does(
-    tmp_path: Path, weights: bytes
-) -> None:
+def test_what_was_fetched_serves_every_command_and_nothing_else_does(tmp_path, weights):
     blob = put(tmp_path, REPOSITORY, "model.safetensors", weights)
     write_pictures(tmp_path)
     (tmp_path / "other.safetensors").write_bytes(weights)

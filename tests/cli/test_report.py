@@ -1,7 +1,6 @@
 """`tuiprobe report` in every format."""
 
 import errno
-import json
 import os
 
 import pytest
@@ -20,21 +19,21 @@ def run(tmp_path):
     return run.path
 
 
-def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, capsys):
+def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, program):
     to = tmp_path / "out"
     to.mkdir()
     (to / "report.html").write_text("mine")
     arguments = ["report", str(run), "--format", "html", "--format", "md", "--to", str(to)]
-    assert run_cli(arguments) == 2
-    assert f"{to / 'report.html'} would be replaced; --replace allows it" in capsys.readouterr().err
+    err = program(*arguments, code=2).err
+    assert f"{to / 'report.html'} would be replaced; --replace allows it" in err
     assert [path.name for path in to.iterdir()] == ["report.html"]
     assert (to / "report.html").read_text() == "mine"
     assert run_cli([*arguments, "--replace"]) == 0
     assert (to / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert run_cli(arguments) == 0  # the same content replaces nothing
     (tmp_path / "file").write_text("mine")
-    assert run_cli(["report", str(run), "--to", str(tmp_path / "file"), "--replace"]) == 2
-    assert "it is a file, not a directory" in capsys.readouterr().err
+    printed = program("report", str(run), "--to", str(tmp_path / "file"), "--replace", code=2).err
+    assert "it is a file, not a directory" in printed
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -61,7 +60,7 @@ def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch)
     assert not (tmp_path / "out" / "report.md").exists()
 
 
-def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, capsys):
+def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, program):
     folder = run / "thumbs" / "val"
     folder.mkdir(parents=True)
     (folder / "3.jpg").write_bytes(b"\xff\xd8\xffpicture")
@@ -73,22 +72,19 @@ def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, capsys):
     files = [path for path in to.rglob("*") if path.is_file()]
     assert {"report.html", "report.md", "results.json"} <= {path.name for path in files}
     assert not [path for path in files if "data:image" in path.read_text("utf-8")]
-    assert run_cli(["report", str(run), "--no-pictures"]) == 2
-    assert "--to" in capsys.readouterr().err
+    assert "--to" in program("report", str(run), "--no-pictures", code=2).err
 
 
-def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
+def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys, program):
     assert run_cli(["report", str(run)]) == 0  # all of them, beside the results
     assert "kurtosis" in capsys.readouterr().out
     for name in ("report.html", "report.md", "tables/figures.csv", "figures/heights.svg"):
         assert (run / name).is_file()
     to = tmp_path / "out"
-    assert run_cli(["report", str(run), "--format", "md", "--format", "html", "--to", str(to)]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(to / "report.md"), str(to / "report.html")]
+    out = program("report", str(run), "--format", "md", "--format", "html", "--to", str(to)).out
+    assert out.splitlines() == [str(to / "report.md"), str(to / "report.html")]
     assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.md"]
-    assert run_cli(["report", str(run), "--format", "json", "--to", "-"]) == 0
-    assert capsys.readouterr().out == report().to_json()
-    assert run_cli(["report", "--schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == json_schema()
+    assert program("report", str(run), "--format", "json", "--to", "-").out == report().to_json()
+    assert program("report", "--schema").json == json_schema()
     for wrong in (["--format", "csv", "--to", "-"], ["--format", "pdf"]):
         assert run_cli(["report", str(run), *wrong]) == 2

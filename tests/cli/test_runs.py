@@ -53,28 +53,24 @@ def by_name(root):
     return {row.name: row for row in list_runs(root)}
 
 
-def test_a_folder_without_runs_is_no_mistake(tmp_path, monkeypatch, capsys):
+def test_a_folder_without_runs_is_no_mistake(tmp_path, monkeypatch, program):
     monkeypatch.chdir(tmp_path)
-    assert run_cli(["runs", "."]) == 0
-    assert "`--root .`" in capsys.readouterr().err
-    assert run_cli(["runs", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["runs"] == []
-    assert run_cli(["runs", "--root", "elsewhere", "--debug"]) == 2
-    assert "Traceback" in capsys.readouterr().err
+    assert "`--root .`" in program("runs", ".").err
+    assert program("runs", "--json").json["runs"] == []
+    assert "Traceback" in program("runs", "--root", "elsewhere", "--debug", code=2).err
     (tmp_path / "runs").write_text("")
     assert run_cli(["runs"]) == 2
 
 
-def test_figures_in_doubt_are_listed_with_the_doubt_until_it_is_overruled(root, capsys):
+def test_figures_in_doubt_are_listed_with_the_doubt_until_it_is_overruled(root, program):
     doubts = tuple(Doubt(id=name, sentence="no", withholds=True) for name in ("at-chance", "slip"))
     for trust in ((), ("slip",), ("slip", "at-chance")):
         left = [doubt.id for doubt in doubts if doubt.id not in trust]
         write_results(RunDir(root / "first"), report(doubts=ordered(doubts, trust)))
-        assert run_cli(["runs", "--root", str(root), "first"]) == 0
-        shown = capsys.readouterr().out
-        assert [doubt.id for doubt in doubts if doubt.id in shown] == left
-        assert run_cli(["runs", "--root", str(root), "first", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["runs"][0]["doubts"] == left
+        printed = program("runs", "--root", str(root), "first").out
+        assert [doubt.id for doubt in doubts if doubt.id in printed] == left
+        printed = program("runs", "--root", str(root), "first", "--json").json
+        assert printed["runs"][0]["doubts"] == left
 
 
 @pytest.mark.parametrize("edit", ["a figure", "no manifest", "a figure, restored time"])
@@ -150,7 +146,7 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
     ],
 )
 def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
-    root, copied, message, capsys
+    root, copied, message, program
 ):
     run = RunDir(root / "first")
     other = make(root, "other", report(key="b" * 64), "b" * 64)
@@ -161,8 +157,7 @@ def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(
     assert isinstance(row.summary.kurtosis, NotRun)
     for command in (["report", str(run.path), "--to", "-", "--format", "md"],
                     ["compare", str(other.path), str(run.path)]):  # fmt: skip
-        assert run_cli(command) == 4
-        assert message in capsys.readouterr().err
+        assert message in program(*command, code=4).err
     assert run_cli(["verify", str(run.path)]) == 4
 
 
@@ -207,13 +202,12 @@ def test_a_held_lock_means_running_and_looking_never_takes_it(root, tmp_path):
     assert not is_running(run.path, nowhere)
 
 
-def test_the_table_has_the_columns_that_say_something_and_fit(root, capsys, monkeypatch):
+def test_the_table_has_the_columns_that_say_something_and_fit(root, program, monkeypatch):
     make(root, "strange", strange_report())
     headings = {}
     for width in (200, 100, 60):
         monkeypatch.setenv("COLUMNS", str(width))
-        assert run_cli(["runs", "--root", str(root)]) == 0
-        lines = capsys.readouterr().out.splitlines()
+        lines = program("runs", "--root", str(root)).out.splitlines()
         assert max(map(len, lines[:2])) <= width  # later ones end with a reason
         headings[width] = re.split(" {2,}", lines[0].strip())
     assert {"run", "model", "state"} <= set(headings[60]) < set(headings[200])
@@ -221,24 +215,21 @@ def test_the_table_has_the_columns_that_say_something_and_fit(root, capsys, monk
 
 
 def test_a_narrow_terminal_keeps_name_and_accuracy_and_a_pipe_has_whole_names(
-    root, capsys, monkeypatch
+    root, program, monkeypatch
 ):
     name = f"a-library-and-a-long-name-of-a-model-{'x' * 30}-0123abcd"
     make(root, name, full_report())
     monkeypatch.setenv("COLUMNS", "80")
-    assert run_cli(["runs", "0123abcd", "--root", str(root)]) == 0
-    heading, row, *_ = capsys.readouterr().out.splitlines()
+    heading, row, *_ = program("runs", "0123abcd", "--root", str(root)).out.splitlines()
     assert {"run", "on your pictures"} <= set(re.split(" {2,}", heading))
     assert row.split()[0].endswith("x-0123abcd")
     assert max(len(heading), len(row.partition("  in doubt")[0])) <= 80  # a reason may wrap
     monkeypatch.delenv("COLUMNS")
-    assert run_cli(["runs", "0123abcd", "--root", str(root)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[0] == name
+    assert program("runs", "0123abcd", "--root", str(root)).out.splitlines()[1].split()[0] == name
 
 
-def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):
-    assert run_cli(["runs", "--root", str(root)]) == 0
-    out = capsys.readouterr().out
+def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, program):
+    out = program("runs", "--root", str(root)).out
     lines = out.splitlines()
     assert re.split(" {2,}", lines[0]) == ["run", "model", "data", "state", "date"]
     assert [line.split()[0] for line in lines[1:]] == [
@@ -246,25 +237,23 @@ def test_the_table_is_inert_and_words_filter_and_sort(root, tmp_path, capsys):
     ]  # fmt: skip
     assert re.search(r"done +\d{4}-\d\d-\d\d \d\d:\d\d$", lines[1])
     assert "\u202e" not in out
-    assert run_cli(["runs", "done", "RN50", "--root", str(root), "--sort", "kurtosis"]) == 0
-    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    printed = program("runs", "done", "RN50", "--root", str(root), "--sort", "kurtosis").out
+    names = [line.split()[0] for line in printed.splitlines()[1:]]
     assert names == ["first", "group/second"]
     assert run_cli(["runs", "--root", str(root), "--sort", "beauty"]) == 2
-    assert run_cli(["runs", "--root", str(tmp_path / "none")]) == 2
-    assert "--root" in capsys.readouterr().err
-    assert run_cli(["runs", "--root", str(root), "--json"]) == 0
-    content = json.loads(capsys.readouterr().out)
+    assert "--root" in program("runs", "--root", str(tmp_path / "none"), code=2).err
+    content = program("runs", "--root", str(root), "--json").json
     assert content["schema_version"] == 2
     assert content["runs"][0]["kurtosis"]["value"] == 23.5
     assert content["runs"][3]["kurtosis"] == {"reason": "no results yet", "remedy": ""}
 
 
-def test_delete_takes_words_and_a_yes_and_no_running_run(root, capsys):
+def test_delete_takes_words_and_a_yes_and_no_running_run(root, capsys, program):
     assert run_cli(["runs", "--delete", "--yes", "--root", str(root)]) == 2
     assert run_cli(["runs", "group", "--delete", "--root", str(root)]) == 2  # no terminal
     assert (root / "group/second/key").exists()
-    assert run_cli(["runs", "group", "--delete", "--yes", "--root", str(root)]) == 0
-    assert str(root / "group" / "second") in capsys.readouterr().out
+    out = program("runs", "group", "--delete", "--yes", "--root", str(root)).out
+    assert str(root / "group" / "second") in out
     assert not (root / "group/second").exists()
     with RunDir(root / "first").locked():
         assert run_cli(["runs", "first", "--delete", "--yes", "--root", str(root)]) == 2

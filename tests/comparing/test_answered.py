@@ -192,18 +192,14 @@ def test_balanced_accuracy_is_the_first_note_where_it_puts_another_model_in_fron
     decision = decide([answering("a", a, truth), answering("b", b, truth)])
     assert [row.model for row in decision.models] == ["a", "b"]
     balanced = [row.balanced for row in decision.models]
-    assert balanced[0] is not None
-    assert balanced[1] is not None
     assert balanced[0].value == pytest.approx((390 / 400 + 0.3 + 0.3) / 3)
     assert balanced[1].value == pytest.approx((0.8 + 0.75 + 0.7) / 3)
     change = decision.models[1].balanced_difference
-    assert change is not None
     assert change.value == pytest.approx(balanced[0].value - balanced[1].value)
     assert change.high is not None
     assert change.high < 0
     assert "balanced" in decision.notes[0]
     found = decision.models[0].least_found
-    assert found is not None
     assert (found.right, found.n, found.share) == (18, 60, 0.3)
     text = section_text(describe_decision(decision, [answering("a", a, truth)] * 2))
     assert "30 % of 60" in text

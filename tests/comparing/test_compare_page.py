@@ -47,7 +47,6 @@ def test_each_model_has_its_mark_and_every_row_its_place() -> None:
         return PairedRow(name=name, model=by, difference=change)
 
     chart = paired_chart([row("mean of shifts", "b"), row("a", "b"), row("a", "c")], "top")
-    assert chart is not None
     assert chart.ticks == ("b · mean of shifts", "b · a", "c · a")
     assert [(of.name, of.x) for of in chart.series] == [
         ("b", (0.0, 1.0)), ("c", (2.0,)), ("no difference", (0.0, 1.0, 2.0)),
@@ -56,7 +55,6 @@ def test_each_model_has_its_mark_and_every_row_its_place() -> None:
     assert paired_chart([], "top") is None
     many = [row("mean of shifts", name) for name in "bcdefgh"]
     chart = paired_chart(many, "top")  # more models than marks: their names stand at the rows
-    assert chart is not None
     assert chart.ticks == tuple("bcdefgh")
     assert [of.x for of in chart.series] == [tuple(map(float, range(7)))] * 2
     assert "by itself" not in chart.note

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.conftest import Program
 from tests.report.samples import NO_RUN, estimate, outliers, retold
 from tests.report.samples import report as sample
 from tests.report.samples_head import one_hot
@@ -225,16 +225,13 @@ def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     assert charts[0].series[0].role == "control"
 
 
-def test_compare_has_them_for_runs_of_several_kinds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_has_them_for_runs_of_several_kinds(tmp_path: Path, program: Program) -> None:
     paths = []
     for run in planted():
         directory = RunDir(tmp_path / run.report.model.name)
         write_results(directory, run.report)
         paths.append(str(directory.path))
-    assert run_cli(["compare", *paths, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    result = program("compare", *paths, "--json").json
     names = sorted(Path(path).name for path in paths)
     assert [row["run"] for row in result["correlations"]["runs"]] == names
     models = {row["run"]: row["model"] for row in result["decision"]["models"]}
@@ -243,11 +240,9 @@ def test_compare_has_them_for_runs_of_several_kinds(
         alike = len({kinds[models[pair[end]]] for end in ("first", "second")}) == 1
         assert ("kurtosis" in {row["id"] for row in pair["differences"]}) is alike
         assert any("not figures of channels" in note for note in pair["notes"]) is not alike
-    assert run_cli(["compare", *paths]) == 0
-    out = capsys.readouterr().out
+    out = program("compare", *paths).out
     assert "6 encoders, effective robustness by standard on imagenet" in out
     assert "Encoders in each stratum: pooled, RN50: 3" in out
-    assert run_cli(["compare", *paths, "--html"]) == 0
-    assert "Effective robustness by kurtosis, pooled" in capsys.readouterr().out
+    assert "Effective robustness by kurtosis, pooled" in program("compare", *paths, "--html").out
     assert run_cli(["compare", *paths, "--fail-if", "kurtosis differs"]) == 2
     assert run_cli(["compare", paths[0], paths[-1]]) == 0

@@ -22,7 +22,7 @@ from tuiprobe.report.strings import line
 from tuiprobe.report.terminal import WIDTH, section_text
 from tuiprobe.results import Estimate, Part, is_known
 from tuiprobe.results.figures import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
-from tuiprobe.results.section import Bullets, MeanOf, NamedFigure, Table
+from tuiprobe.results.section import MeanOf, NamedFigure, Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import SetValues
 from tuiprobe.run.results import write_results
@@ -349,7 +349,6 @@ def test_what_weakens_runs_stands_directly_under_the_decision() -> None:
     )
     section = describe_decision(decision, [warned, untrained])
     beneath = section.content[0]
-    assert isinstance(beneath, Bullets)
     notes = [line(item) for item in beneath.items[: len(decision.notes)]]
     assert notes == [f"note: {note}" for note in decision.notes]
     for text in (section_text(section), section_markdown(section)):

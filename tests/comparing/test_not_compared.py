@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 import tuiprobe
-from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.decision_section import describe_decision
@@ -99,13 +98,12 @@ def test_every_run_is_compared_or_left_out_with_its_reason(world: Path) -> None:
 
 
 @pytest.mark.parametrize("again", ["first", "copy"])
-def test_one_measurement_given_twice_is_no_tie(world: Path, capsys, again: str) -> None:
+def test_one_measurement_given_twice_is_no_tie(world: Path, program, again: str) -> None:
     decision = decided(world, "first", again)
     assert (decision.verdict, decision.take, len(decision.models)) == ("undecided", None, 1)
     assert reasons(decision) == {again: "same measurement"}
     for form in ([], ["--json"], ["--html"]):
-        assert run_cli(["compare", str(world / "first"), str(world / again), *form]) == 0
-        printed = capsys.readouterr().out
+        printed = program("compare", str(world / "first"), str(world / again), *form).out
         if form == ["--json"]:
             (left_out,) = json.loads(printed)["decision"]["not_compared"]
             assert (left_out["place"], left_out["reason"]) == (1, "same measurement")
@@ -144,9 +142,7 @@ def test_accuracies_on_other_pictures_share_no_column(world: Path) -> None:
     assert len({*headings}) == len(headings)
 
 
-def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(
-    world: Path, tmp_path: Path
-) -> None:
+def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(world, tmp_path):
     images = {folder: world.parent / folder / "photos" for folder in "ab"}
     for folder in "ab":
         (tmp_path / folder).mkdir()
@@ -165,9 +161,7 @@ def test_paths_tell_runs_apart_of_which_reports_keep_the_last_part(
     assert names("aa", "ab") == ["answers:t.csv (on a/photos)", "answers:t.csv (on b/photos)"]
 
 
-def test_runs_on_the_same_pictures_without_labels_or_with_others_are_left_out(
-    world: Path, tmp_path: Path
-) -> None:
+def test_runs_on_the_same_pictures_without_labels_or_with_others_are_left_out(world, tmp_path):
     """The same files, in one folder without classes, and with two pictures in another class."""
     photos, names = world.parent / "a" / "photos", {}
     for kind in ("flat", "moved"):

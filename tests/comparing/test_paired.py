@@ -38,7 +38,6 @@ def named(value: float | np.floating[Any], mean_of: MeanOf | None) -> NamedFigur
 
 
 def width(change: Estimate | None) -> float:
-    assert change is not None
     assert change.low is not None
     assert change.high is not None
     return (change.high - change.low) / 2
@@ -55,7 +54,6 @@ def test_accuracy_has_the_standard_error_of_mcnemar() -> None:
     about = MeanOf(values="correct", sets=("val",))
     pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b)})
     change = pairing.second_minus_first(named(a.mean(), about), named(b.mean(), about))
-    assert change is not None
     assert change.value == pytest.approx(b.mean() - a.mean())
     assert (change.n, change.method) == (N, METHOD)
     assert width(change) == pytest.approx(1.96 * mcnemar(a, b), rel=NOISE)
@@ -75,7 +73,6 @@ def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
     change = pairing.second_minus_first(named(first, about), named(second, about))
     error = np.sqrt(sum(mcnemar(a, b) ** 2 for a, b in sets.values())) / 3
     assert width(change) == pytest.approx(1.96 * error, rel=NOISE)
-    assert change is not None
     assert change.n == 3 * N
 
 
@@ -121,7 +118,6 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
         i, j = rng.integers(0, N, (2, N))
         drawn.append(robustness(val[1][i], shift[1][j]) - robustness(val[0][i], shift[0][j]))
     low, high = np.quantile(drawn, (0.025, 0.975))
-    assert change is not None
     assert change.value == pytest.approx(b - a)
     assert width(change) == pytest.approx((high - low) / 2, rel=1.5 * NOISE)
     line = LINE.model_copy(update={"covariance": (0.02, 0.0, 0.02)})

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -110,9 +108,7 @@ def row(**changes: str) -> tuple:
         (write_labels, ((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 appears"),
     ],
 )
-def test_bad_tables_name_line_and_column(
-    tree: Path, write: Callable[[Path, Any], None], content: Any, message: str
-) -> None:
+def test_bad_tables_name_line_and_column(tree, write, content, message):
     write(tree, content)
     with pytest.raises(DataError, match=message):
         Broden(tree)

@@ -37,10 +37,7 @@ def test_the_concept_set_comes_last_under_a_name_of_its_own() -> None:
          "broden:y", None, ("imagefolder:x",)),
     ],
 )  # fmt: skip
-def test_what_is_measured_unasked(
-    model: str, data: str | None, options: dict, concepts: str | None, sample: int | None,
-    target: tuple[str, ...],
-) -> None:  # fmt: skip
+def test_what_is_measured_unasked(model, data, options, concepts, sample, target):
     spec = make_spec(model, data, options)
     assert (spec.concepts, spec.concept_sample, spec.target) == (concepts, sample, target)
 

@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +122,7 @@ def test_more_than_8_bits_are_scaled_by_their_depth(kind: str) -> None:
         (lambda: io.BytesIO(b"Pf 16 16 -1.0 " + (RAMP / 255).astype("<f4").tobytes()), "float"),
     ],
 )
-def test_values_without_a_range_are_refused_with_the_remedy(
-    file: Callable[[], io.BytesIO], kind: str
-) -> None:
+def test_values_without_a_range_are_refused_with_the_remedy(file, kind):
     with pytest.raises(UnreadableImageError, match=f"a {kind}.* no agreed range.*8 or 16 bits"):
         decode_image(file())
 
@@ -163,9 +160,7 @@ def test_cmyk_palette_alpha_bilevel_and_animation_decode() -> None:
     ],
     ids=["zero bytes", "text", "half a jpeg", "half a png", "postscript", "huge", "huger"],
 )
-def test_damage_and_huge_images_are_told_apart_from_a_picture(
-    content: Callable[[], bytes], cause: str
-) -> None:
+def test_damage_and_huge_images_are_told_apart_from_a_picture(content, cause):
     with pytest.raises(UnreadableImageError, match=cause):
         decode_image(io.BytesIO(content()))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Program
 from tests.datasets.trees import write_folders
 from tests.plugin.conftest import register
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.load import load_suite, user_spec
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
@@ -60,9 +60,7 @@ def test_a_folder_is_named_by_its_path(text: str, source: str) -> None:
     assert source_named(source) == source
 
 
-def test_a_name_of_both_is_refused_with_both_spellings(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_name_of_both_is_refused_with_both_spellings(place: Path, program: Program) -> None:
     (place / "miniature").mkdir()
     with pytest.raises(UsageError, match=r"write miniature: for the data set, \./miniature for"):
         source_named("miniature")
@@ -70,8 +68,7 @@ def test_a_name_of_both_is_refused_with_both_spellings(
     assert source_named("./miniature") == "imagefolder:miniature"
     assert source_named("miniature:val") == "miniature:val"
     for option in ("--data", "--target"):
-        assert run_cli(["--headless", option, "miniature"]) == 2
-        out, err = capsys.readouterr()
+        out, err = program("--headless", option, "miniature", code=2)
         assert out == ""
         assert f"error: {option}: 'miniature' is the name of a data set and of a folder" in err
     refused = list[OptionError]()
@@ -126,9 +123,7 @@ def test_a_wrong_source_names_the_nearest(place: Path, typed: str, meant: str) -
         load_suite(source_named(typed))
 
 
-def test_a_source_of_another_package_is_told_apart_unloaded(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_of_another_package_is_told_apart_unloaded(place, monkeypatch):
     register(place, "strangers_bands", "1.0", {"tuiprobe.datasets": {"bands": "gone:SOURCE"}})
     monkeypatch.syspath_prepend(place)
     assert (source_named("bands"), source_named("bands:3")) == ("bands", "bands:3")

@@ -109,9 +109,7 @@ def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
         open_rows(str(tmp_path / "text"))
 
 
-def test_it_is_a_source_and_goes_to_worker_processes(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_a_source_and_goes_to_worker_processes(saved, monkeypatch):
     monkeypatch.chdir(saved.parent)
     suite = load_suite("hf:animals:validation")
     assert suite.source == f"hf:{saved}:validation"
@@ -136,9 +134,7 @@ def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path
     assert images.read(images.samples[0]).stamp != images.stamp(images.samples[0])
 
 
-def test_images_beside_the_rows_have_stamps_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_beside_the_rows_have_stamps_of_their_own(tmp_path, monkeypatch):
     picture = tmp_path / "a.jpg"
     picture.write_bytes(jpeg(1))
     features = datasets.Features({"image": datasets.Image()})

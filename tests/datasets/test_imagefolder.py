@@ -78,9 +78,7 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
             load_suite(wrong)
 
 
-def test_a_folder_at_a_url_is_the_folder_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_at_a_url_is_the_folder_on_disk(tmp_path, monkeypatch):
     memory = pytest.importorskip("fsspec").filesystem("memory")
     monkeypatch.setattr(shard_files, "SCHEMES", ("memory",))
     names = ("cat/1.jpg", "cat/2.JPG", "dog/x/3.jpg", ".hidden/4.jpg", "dog/.5.jpg", "notes.txt")

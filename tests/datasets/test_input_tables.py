@@ -11,7 +11,6 @@ import pytest
 
 import tuiprobe
 from tests.datasets.trees import write_images
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.input_tables import NotUsed, parse_csv, read_table
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import labelled
@@ -74,9 +73,7 @@ def test_a_text_that_many_rows_have_is_held_once(tmp_path: Path) -> None:
     assert table.where(1).endswith("row 2")
 
 
-def test_what_parquet_unpacks_to_has_a_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_parquet_unpacks_to_has_a_limit(tmp_path, monkeypatch):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     pq.write_table(pa.table({"path": ["a" * 1000], "n": [None]}), tmp_path / "x.parquet")
     monkeypatch.setattr(parquet, "TEXT_BYTES", 900)
@@ -114,9 +111,7 @@ def test_a_list_and_a_file_of_labels_say_what_they_do_not_use(tmp_path: Path) ->
     assert images.notes == (f"{words}; 2 rows of other pictures",)
 
 
-def test_a_table_of_answers_says_what_it_does_not_use(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_of_answers_says_what_it_does_not_use(tmp_path, capsys, program):
     names = [f"{of}/{i}.png" for of in "ab" for i in range(4)]
     write_images(tmp_path / "pets", *names)
     file = tmp_path / "x.csv"
@@ -126,8 +121,7 @@ def test_a_table_of_answers_says_what_it_does_not_use(
     not_used = AnswerTable.read(file).not_used(["pets"])
     assert not_used == NotUsed({"label": {"a": 5, "b": 4}, "model": {"v1": 9}}, 2, 1)
     command = ["--headless", "--model", f"answers:{file}", "--data", str(tmp_path / "pets")]
-    assert run_cli([*command, "--dry-run"]) == 0
-    assert f"x.csv: {not_used.in_words()}" in capsys.readouterr().out
+    assert f"x.csv: {not_used.in_words()}" in program(*command, "--dry-run").out
     run = tmp_path / "run"
     report = tuiprobe.probe(f"answers:{file}", tmp_path / "pets", output=run, progress=True)
     remark = f"x.csv: {not_used.in_words()}"

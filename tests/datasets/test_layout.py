@@ -24,9 +24,7 @@ def test_the_order_is_a_permutation(labels: Sequence[int | None], seed: int) -> 
 
 
 @given(labels, st.integers(0, 100), st.floats(0, 1))
-def test_every_prefix_holds_every_class_in_proportion(
-    labels: Sequence[int | None], seed: int, part: float
-) -> None:
+def test_every_prefix_holds_every_class_in_proportion(labels, seed, part):
     order = processing_order(samples_of(labels), seed)
     n = round(part * len(labels))
     prefix = [labels[i] for i in order[:n]]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import tuiprobe
+from tests.conftest import Program
 from tests.datasets.trees import jpeg, write_images
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.errors import DataError
@@ -79,16 +79,9 @@ def test_labels_of_a_list_are_numbers_names_or_none(tmp_path: Path, suffix: str)
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_list_that_cannot_be_used_says_why(
-    tmp_path: Path,
-    columns: dict[str, Any],
-    cause: str,
-    suffix: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_list_that_cannot_be_used_says_why(tmp_path, columns, cause, suffix, program):
     file = write_table(tmp_path / f"x.{suffix}", columns)
-    assert run_cli(["--headless", "--data", f"{suffix}:{file}"]) == 4
-    err = capsys.readouterr().err
+    err = program("--headless", "--data", f"{suffix}:{file}", code=4).err
     assert cause in err
     assert err.count("\n") == 1
 
@@ -119,9 +112,7 @@ def test_a_run_of_a_list_is_that_of_its_folder(tmp_path: Path) -> None:
         assert (accuracy.value, accuracy.low, accuracy.n) == (first.value, first.low, first.n)
 
 
-def test_labels_join_a_flat_folder_by_path(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_join_a_flat_folder_by_path(tmp_path: Path, program: Program) -> None:
     write_images(tmp_path / "flat", "1.png", "2.png", "3.png")
     file = write_table(
         tmp_path / "l.csv", {"file": ("./3.png", "1.png", "4.png", "2.png"), "label": "0210"}
@@ -133,14 +124,12 @@ def test_labels_join_a_flat_folder_by_path(
     assert (named.classes, named.samples) == (("a", "b", "c"), images.samples)
     command = ["--headless", "--data", str(tmp_path / "flat"), "--labels"]
     write_table(tmp_path / "l.csv", {"file": ("flat/1.png", "2.png"), "label": "01"})
-    assert run_cli([*command, str(file)]) == 4
-    sentence = capsys.readouterr().err.split("; ")
+    sentence = program(*command, str(file), code=4).err.split("; ")
     assert ("no label of 2 of 3 images" in sentence[0], "label RUN" in sentence[1]) == (True, True)
     (tmp_path / "l.txt").write_text("0\n1\n2\n")
-    assert run_cli([*command, str(tmp_path / "l.txt")]) == 4
-    assert "no column names the images" in capsys.readouterr().err
-    assert run_cli(["--headless", "--data", "miniature", "--labels", str(file)]) == 2
-    assert "belongs to one set of images" in capsys.readouterr().err
+    assert "no column names the images" in program(*command, str(tmp_path / "l.txt"), code=4).err
+    err = program("--headless", "--data", "miniature", "--labels", str(file), code=2).err
+    assert "belongs to one set of images" in err
 
 
 def test_paths_of_other_systems_and_separators_join_all_the_same(tmp_path: Path) -> None:

@@ -129,9 +129,7 @@ def broken() -> object:
     [broken, None, ("/gone.png", 1), (np.zeros(3), 1)],
     ids=["raises", "none", "gone", "array"],
 )
-def test_an_item_that_fails_is_skipped_as_a_broken_file_is(
-    item: Any, place: int, listed: bool
-) -> None:
+def test_an_item_that_fails_is_skipped_as_a_broken_file_is(item, place, listed):
     items: list[Any] = [*PAIRS, *PAIRS]
     labels = [0, 1, 2, 0, 1, 2]
     items.insert(place, item)

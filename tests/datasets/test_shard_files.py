@@ -10,9 +10,7 @@ from tuiprobe.datasets import shard_files
 from tuiprobe.errors import DataError
 
 
-def test_globs_folders_and_braces_name_local_files_in_byte_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_globs_folders_and_braces_name_local_files_in_byte_order(tmp_path, monkeypatch):
     folder = tmp_path / "set [1]"
     folder.mkdir()
     for name in ("b-1.tar", "b-0.tar", "a.tar", "é.tar", "notes.txt", "._a.tar"):

@@ -83,9 +83,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @SPECIAL
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_no_file_is_refused_by_name(
-    name: str, make: Callable[[Path], None], tree: Path
-) -> None:
+def test_what_is_no_file_is_refused_by_name(name, make, tree):
     make(tree / name)
     if name.endswith("classnames.txt") and make is not endless:
         assert READERS[name](tree / name)  # what is no file at all names no classes
@@ -106,9 +104,7 @@ IMAGES: dict[str, Callable[[Path], Dataset]] = {
 
 @SPECIAL
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image_that_is_no_file_is_unreadable(
-    name: str, make: Callable[[Path], None], tree: Path
-) -> None:
+def test_an_image_that_is_no_file_is_unreadable(name, make, tree):
     dataset = IMAGES[name](tree)
     make(tree / name)
     sample = dataset.samples[0]

@@ -66,9 +66,7 @@ FOLDERS = {
 }
 
 
-def test_an_encoder_over_the_trees(
-    trees: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_encoder_over_the_trees(trees, checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUIPROBE_DATA", str(trees))
     assert not run_cli([

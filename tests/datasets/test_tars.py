@@ -122,9 +122,7 @@ def base256(number: int) -> bytes:
     ids=["empty", "text", "gzip", "bzip2", "huge", "negative", "huge class", "huge name",
          "huge pax", "negative pax", "long class"],
 )  # fmt: skip
-def test_what_is_no_tar_or_lies_about_a_size_is_refused_before_it_is_read(
-    content: bytes, cause: str
-) -> None:
+def test_what_is_no_tar_or_lies_about_a_size_is_refused_before_it_is_read(content, cause):
     with pytest.raises(DataError, match=cause):
         index(content)
 

@@ -67,9 +67,7 @@ def test_a_set_of_folders_with_a_damaged_image(root: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_missing_files_are_never_downloaded(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_files_are_never_downloaded(name, tmp_path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("downloads")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +65,7 @@ def working_folder(root: Path) -> str:
         (working_folder, r"the path 'imagefolder:.*caf\\udce9' has a name that is not UTF-8"),
     ],
 )
-def test_a_name_that_is_not_utf_8_is_refused(
-    write: Callable[[Path], str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_is_not_utf_8_is_refused(write, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=message):
         open_suite(RunSpec(model="m", data=write(tmp_path)))
@@ -84,9 +81,7 @@ def test_other_files_and_targets_may_have_any_name(tmp_path: Path) -> None:
     assert "\\udce9" in first.notes[0]
 
 
-def test_options_and_vectors_of_such_names_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_and_vectors_of_such_names_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"--data: a name that is not UTF-8 \(the byte 0xe9\)"):
         make_spec("mini_clip", f"imagefolder:{NAME}", {})
     monkeypatch.chdir(tmp_path)

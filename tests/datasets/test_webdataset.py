@@ -109,9 +109,7 @@ def test_names_come_from_the_file_beside(tmp_path: Path) -> None:
         ({"1.txt": b"x"}, r"no image in .*a\.tar \(only 1 other files\)"),
     ],
 )
-def test_shards_without_classes_or_images_are_refused(
-    members: dict[str, bytes], message: str, tmp_path: Path
-) -> None:
+def test_shards_without_classes_or_images_are_refused(members, message, tmp_path):
     with pytest.raises(DataError, match=message):
         WebDataset(str(write_tar(tmp_path / "a.tar", members)))
 

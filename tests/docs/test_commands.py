@@ -56,9 +56,7 @@ def check() -> Iterator[Check]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_blocks_are_named_and_fit_the_program_as_it_is(
-    page: Path, check: Check, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_blocks_are_named_and_fit_the_program_as_it_is(page, check, capsys):
     strays = []
     for block in blocks(page):
         if block.language not in ("sh", "yaml"):

@@ -41,9 +41,7 @@ def test_it_starts_the_program_of_the_project_and_not_as_root(instructions: Any)
     assert set(json.loads(entry)) <= set(PROJECT["scripts"])
 
 
-def test_the_default_run_is_the_main_job_offline(
-    instructions: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_run_is_the_main_job_offline(instructions, monkeypatch):
     asked: list[RunSpec] = []
 
     def run_requests(requests: list[RunRequest], *_: Any) -> int:

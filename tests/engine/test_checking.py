@@ -99,7 +99,6 @@ def plan(model: Encoder, data: Any) -> Plan:
 @pytest.fixture
 def published() -> float:
     row = published_row(NAME, SIZE)
-    assert row is not None
     assert row.imagenet is not None
     return row.imagenet
 
@@ -162,9 +161,7 @@ def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> 
     assert any(w.startswith(message) for w in warnings_of(read_preflight(RunDir(tmp_path))))
 
 
-def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
-    published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(published, tmp_path, monkeypatch):
     """Where only restoring the label map restores the answer, the data are to blame."""
     from tuiprobe.models.checks.known_answer import KnownAnswer
 
@@ -254,12 +251,8 @@ def test_a_file_of_several_sets_of_weights_is_named_in_the_warnings(
 
 
 def test_a_run_says_what_bfloat16_saves_and_so_do_its_dry_run_and_comparisons(
-    small_checkpoint: Path,
-    pictures: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    small_checkpoint, pictures, tmp_path, monkeypatch, program
+):
     monkeypatch.chdir(tmp_path)
     words = ["--headless", "--model", SMALL, "--checkpoint", str(small_checkpoint)]
     words += ["--data", f"imagefolder:{pictures}", "--sample", "0", "--workers", "0"]
@@ -271,9 +264,7 @@ def test_a_run_says_what_bfloat16_saves_and_so_do_its_dry_run_and_comparisons(
     monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
     seconds = iter([0, 2.3, 0, 1.0])
     monkeypatch.setattr(trial, "perf_counter", lambda: next(seconds))
-    capsys.readouterr()
-    assert run_cli([*words, "--output", "runs/tried", "--json"]) == 0
-    printed = capsys.readouterr()
+    printed = program(*words, "--output", "runs/tried", "--json")
     (types,) = (c for c in read_preflight(RunDir(tmp_path / "runs" / "tried")) if c.name == TYPES)
     assert types.detail.startswith("bfloat16 is 2.3 times as fast here and ")
     assert types.detail.endswith(": --dtype bfloat16")
@@ -285,12 +276,10 @@ def test_a_run_says_what_bfloat16_saves_and_so_do_its_dry_run_and_comparisons(
         for run in ("untried", "tried")
     ]
     assert features[0] == features[1] != []  # the trial changed no bit
-    assert run_cli([*words, "--dry-run", "--json"]) == 0
-    preview = Preview.model_validate_json(capsys.readouterr().out)
+    preview = Preview.model_validate_json(program(*words, "--dry-run", "--json").out)
     assert preview.types.startswith(types.detail)
     assert "tried" in preview.types
-    assert run_cli([*words, "--dtype", "bfloat16", "--dry-run"]) == 0
-    assert types.detail not in capsys.readouterr().out
+    assert types.detail not in program(*words, "--dtype", "bfloat16", "--dry-run").out
     assert run_cli([*words, "--dtype", "bfloat16", "--output", "runs/half"]) == 0
     runs = [tmp_path / "runs" / run for run in ("untried", "half")]
     notes = decide(read_runs(runs)).notes

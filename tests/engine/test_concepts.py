@@ -154,12 +154,10 @@ def test_a_resumed_run_gives_the_same_and_changed_labels_what_a_new_run_gives(
     assert concepts_of(again) == concepts_of(run(photos, f"broden:{changed}", tmp_path / "new"))
 
 
-def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path, capsys):
+def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path, program):
     command = small_job(photos, tmp_path / "run", "--concepts")
-    assert run_cli([*command, "imagenet"]) == 2
-    assert {"miniature", "broden:DIR", "csv:FILE", "none"} <= set(
-        re.split(r"[ ,;\n]+", capsys.readouterr().err)
-    )
+    err = program(*command, "imagenet", code=2).err
+    assert {"miniature", "broden:DIR", "csv:FILE", "none"} <= set(re.split(r"[ ,;\n]+", err))
     for place, spoil, message in (
         (
             "images/set/017_color.png",
@@ -174,8 +172,7 @@ def test_bad_input_ends_with_code_4_and_names_the_file(broden, photos, tmp_path,
     ):
         root = shutil.copytree(broden, tmp_path / Path(place).stem / "broden1_224")
         spoil(root / place)
-        assert run_cli([*command, f"broden:{root}"]) == 4
-        assert message in capsys.readouterr().err
+        assert message in program(*command, f"broden:{root}", code=4).err
         assert not (tmp_path / "run" / "results.json").exists()
 
 

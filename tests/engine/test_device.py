@@ -117,9 +117,7 @@ def test_the_next_batch_is_copied_before_one_is_measured(monkeypatch: pytest.Mon
         ("cuda:0", "", True),
     ],
 )
-def test_a_device_says_whether_it_multiplies_in_bfloat16(
-    monkeypatch: pytest.MonkeyPatch, device: str, instructions: str, has: bool
-) -> None:
+def test_a_device_says_whether_it_multiplies_in_bfloat16(monkeypatch, device, instructions, has):
     monkeypatch.setattr(engine_machine, "_processor", lambda: ("", instructions))
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation

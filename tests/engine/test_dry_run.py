@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import Program
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.load import user_spec
 from tuiprobe.engine.dry_run import preview
@@ -63,9 +64,7 @@ def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> N
         assert any(download.name == source for download in remote.downloads) == ("hf" in source)
 
 
-def test_weights_that_are_missing_are_downloads_and_refused_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_are_missing_are_downloads_and_refused_offline(tmp_path, monkeypatch):
     monkeypatch.setattr("tuiprobe.catalog.model_list.cached_file", lambda model: None)
     (weights,) = looked_at("vitb16_openai").downloads
     assert (weights.kind, weights.name) == ("weights", "vitb16_openai")
@@ -96,13 +95,8 @@ WRONG: list[tuple[str, list[str], str]] = [
 
 @pytest.mark.parametrize(("option", "words", "message"), WRONG, ids=[w[1][1] for w in WRONG])
 def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
-    option: str,
-    words: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    option, words, message, tmp_path, monkeypatch, capsys, program
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "note.txt").write_text("of a user")
     code = run_cli(["--headless", *words, "--dry-run", "--json"])
@@ -115,8 +109,7 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
         [] if words[0] in ("--embeddings", "--training") else ["--sample", "8", "--workers", "0"]
     )
     capsys.readouterr()
-    assert run_cli(["--headless", *words, *small]) == code
-    err = capsys.readouterr().err
+    err = program("--headless", *words, *small, code=code).err
     assert "[Errno" not in err
     assert "loading" not in err or option not in FILES  # no model is loaded before
 
@@ -169,18 +162,14 @@ def test_it_needs_no_torch_and_writes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
-def test_several_models_have_a_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_models_have_a_line_of_json_each(program: Program) -> None:
     words = ["--headless", "--model", "mini_clip", "--model", "mini_supervised", "--dry-run"]
-    assert run_cli([*words, "--json"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = program(*words, "--json").out.splitlines()
     assert [json.loads(line)["spec"]["model"] for line in lines] == words[2:5:2]
-    assert run_cli([*words, "--batch-size", "0"]) == 2
-    assert "✗ --batch-size: " in capsys.readouterr().out
+    assert "✗ --batch-size: " in program(*words, "--batch-size", "0", code=2).out
 
 
-def test_the_directory_is_new_resumed_replaced_deleted_or_refused(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_directory_is_new_resumed_replaced_deleted_or_refused(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Path("runs") / "one"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Program
 from tests.engine.conftest import shard_files, small_job
 from tests.prepared import Prepared
-from tuiprobe.cli.app import run_cli
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,9 +22,8 @@ pytestmark = [
 Capture = pytest.CaptureFixture[str]
 
 
-def failing(code: int, message: str, command: list[str], capsys: Capture) -> None:
-    assert run_cli(command) == code
-    err = capsys.readouterr().err
+def failing(code: int, message: str, command: list[str], program: Program) -> None:
+    err = program(*command, code=code).err
     assert message in err
     assert "Traceback" not in err
 
@@ -59,24 +58,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_full_disk_keeps_what_was_published(pictures, small_disk, capsys):
+def test_a_full_disk_keeps_what_was_published(pictures, small_disk, capsys, program):
     (small_disk / "filler").write_bytes(bytes(880 * 1024))
     run = small_disk / "run"
-    failing(5, "No space left on device", small_job(pictures, run), capsys)
+    failing(5, "No space left on device", small_job(pictures, run), program)
     kept = {path: path.read_bytes() for path in shard_files(run)}
     assert kept
     assert not list(run.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert run_cli(small_job(pictures, run)) == 0
-    assert "resuming" in capsys.readouterr().err
+    assert "resuming" in program(*small_job(pictures, run)).err
     assert all(path.read_bytes() == content for path, content in kept.items())
 
 
-def test_a_device_and_layers_that_are_not_there_are_usage_errors(
-    pictures: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_device_and_layers_that_are_not_there_are_usage_errors(pictures, tmp_path, program):
     for arguments, message in (
         (["--device", "cuda:7"], "--device cuda:7 cannot be used here"),
         (["--layers", "nothing*"], "matches none of"),
     ):
-        failing(2, message, small_job(pictures, tmp_path / "run", *arguments), capsys)
+        failing(2, message, small_job(pictures, tmp_path / "run", *arguments), program)

@@ -54,7 +54,6 @@ def test_labelled_vectors_have_a_head_and_each_is_answered_without_itself(tmp_pa
     h, y = DIGITS.data[:120], DIGITS.target[:120]
     report = vectors(tmp_path, h, y)
     file = read_head(RunDir(tmp_path / "run"))
-    assert file.fitted is not None
     assert file.fitted.ids.tolist() == list(range(120))
     penalty = float(file.head.source.rpartition(" ")[2])
     answers = predicted(report)
@@ -143,7 +142,6 @@ def test_runs_are_compared_with_wider_ranges(tmp_path: Path) -> None:
     directories = [tmp_path / name / "run" for name in ("all", "half")]
     runs = read_runs(directories)
     answered = answered_pictures(runs)
-    assert answered is not None
     assert answered.widening == (1.35, 1.35)
     first, second = answered.right
     gained, lost = int((first & ~second).sum()), int((second & ~first).sum())

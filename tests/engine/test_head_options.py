@@ -37,7 +37,6 @@ from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.preflight import Preflight
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, Report
-from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.status import Event, StatusWriter, read_status
@@ -130,7 +129,6 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     run = RunDir(tmp_path / "run")
     build_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
     reason = read_head(run).head
-    assert isinstance(reason, NotRun)
     assert "ask for them with --head zero-shot" in reason.remedy
     assert clip.seen == 0
     build_head(
@@ -178,15 +176,12 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     assert progress[-1]["unit"] == "classes"
     status.write()
     read = read_status(run, 0)
-    assert read is not None
     assert (read.phase, read.built, read.to_build) == ("head", 60, 60)
     build_head(replace(plan(clip, data), directory=run), events.append)
     assert clip.seen == 2 * (50 + 35)
 
 
-def test_a_head_that_will_take_longer_than_it_may_is_left_soon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_head_that_will_take_longer_than_it_may_is_left_soon(tmp_path, monkeypatch):
     data, templates = images([f"class {i}" for i in range(40)]), [f"{i} {{}}" for i in range(80)]
     prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
     for seconds, reports in ((1.0, 4), (0.1, 52)):
@@ -207,7 +202,6 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     run = RunDir(tmp_path / "run")
     build_head(replace(named, directory=run), lambda event: None)
     file = read_head(run)
-    assert isinstance(file.head, HeadArrays)
     assert file.head.weight.shape == (2, WIDTH)
     assert file.answers == {}
 
@@ -245,7 +239,6 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
 
     def rows_of(made: Plan, choice: HeadChoice) -> list[int]:
         answers = class_of_each_row(made.suite, choice, choice.classes, "val")
-        assert answers is not None
         return [int(np.flatnonzero(answers == label).item()) for label in range(answers.max() + 1)]
 
     named = chosen("Toilet-Paper", "great_white_shark", "tench")
@@ -389,7 +382,6 @@ def test_numbered_classes_without_the_first_and_the_last_are_refused(tmp_path: P
     complete = folders_of("2", "3", "4")  # count from 1: there are four
     planned = plan(classifier(4), complete, classes=names)
     answers = class_of_each_row(planned.suite, planned.head, planned.head.classes, "val")
-    assert answers is not None
     assert answers.tolist() == [-1, 0, 1, 2]
 
 

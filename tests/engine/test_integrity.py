@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import Program
 from tests.engine.conftest import measured, results, shard_files, small_job, when_measuring
 from tests.hooks import probe_installed
 from tests.run.test_directory import other_process_holding
@@ -254,7 +255,7 @@ FOREIGN = {
 
 
 def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
-    run: RunDir, finished: Path, foreign: Path, again: Again, capsys: Capture
+    run: RunDir, finished: Path, foreign: Path, again: Again, program: Program
 ) -> None:
     for name, change in [*ALTERED.items(), *FOREIGN.items()]:
         file = run.path / name
@@ -264,8 +265,7 @@ def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
         else:
             shutil.copy(foreign / name, file)
         assert file.read_bytes() != before
-        assert run_cli(["reprobe", str(run.path)]) == 4
-        err = capsys.readouterr().err
+        err = program("reprobe", str(run.path), code=4).err
         assert name in err
         assert (RECORD if callable(change) else change) in err
         assert any(finding.state == "damaged" for finding in verify(run))
@@ -278,7 +278,7 @@ def test_an_altered_record_or_whole_file_of_another_run_is_noticed_and_mended(
             file.write_bytes(before)
 
 
-def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finished, capsys):
+def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finished, program):
     for name, command in (
         ("preflight.json", ["reprobe"]),
         ("features/pictures0/images.safetensors", ["reprobe"]),
@@ -287,8 +287,7 @@ def test_a_file_that_the_manifest_names_and_that_is_gone_is_noticed(run, finishe
     ):
         content = (run.path / name).read_bytes()
         (run.path / name).unlink()
-        assert run_cli([*command, str(run.path)]) == 4
-        assert name in capsys.readouterr().err
+        assert name in program(*command, str(run.path), code=4).err
         assert state_of(run, name) == "missing"
         (run.path / name).write_bytes(content)
 
@@ -306,15 +305,14 @@ def test_a_baseline_that_the_manifest_does_not_name_is_refused(pictures, tmp_pat
 
 
 def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command(
-    run, finished, again, tmp_path, capsys
+    run, finished, again, tmp_path, capsys, program
 ):
     run.at("manifest.json").unlink()
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
-        assert run_cli([*command, str(run.path)]) == 4
-        err = capsys.readouterr().err
+        err = program(*command, str(run.path), code=4).err
         assert err.startswith(f"error: {run.path} has no manifest.json")
         assert "the command that made the run finishes it" in err
-    assert listed_state(run, capsys) == "damaged"
+    assert listed_state(run, program) == "damaged"
     assert state_of(run, "manifest.json") == "missing"
     with pytest.raises(DamagedFileError, match="no manifest"):
         Report.read(run.results_file.path)
@@ -326,9 +324,8 @@ def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command
     assert run_cli(["report", str(tmp_path / "alone"), "--format", "md"]) == 0
 
 
-def listed_state(run: RunDir, capsys: Capture) -> str:
-    assert run_cli(["runs", "--json", "--root", str(run.path)]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["runs"]
+def listed_state(run: RunDir, program: Program) -> str:
+    (row,) = program("runs", "--json", "--root", str(run.path)).json["runs"]
     return str(row["state"])
 
 
@@ -342,21 +339,20 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     registry.cache_clear()
 
 
-def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, changed, capsys):
+def test_a_manifest_that_is_old_or_cannot_be_read_does_not_hold(run, again, changed, program):
     file = run.at("manifest.json").path
     before = file.read_bytes()
     assert run_cli(["reprobe", str(run.path), *changed]) == 0
     file.write_bytes(before)
-    assert run_cli(["report", str(run.path)]) == 4
-    assert f"run `tuiprobe reprobe {run.path}` to write it again" in capsys.readouterr().err
+    err = program("report", str(run.path), code=4).err
+    assert f"run `tuiprobe reprobe {run.path}` to write it again" in err
     assert {finding.file for finding in verify(run) if not finding.sound} == {
         "spec.json",
         "results.json",
     }
     for content in ("", "{", "[]", '{"spec.json": 3}'):
         file.write_text(content)
-        assert run_cli(["report", str(run.path)]) == 4
-        assert "manifest.json is damaged" in capsys.readouterr().err
+        assert "manifest.json is damaged" in program("report", str(run.path), code=4).err
         assert state_of(run, "manifest.json") == "damaged"
     assert again() == 0
     assert whole(run)
@@ -385,12 +381,8 @@ def unprivileged() -> Callable[[list[str]], int]:
     ],
 )  # fmt: skip
 def test_what_this_user_may_not_read_is_not_called_damaged(
-    closed: str,
-    unread: str | None,
-    finished: Path,
-    unprivileged: Callable[[list[str]], int],
-    capsys: Capture,
-) -> None:
+    closed, unread, finished, unprivileged, capsys
+):
     with tempfile.TemporaryDirectory() as name:  # others may not enter pytest's folders
         run = Path(name) / "runs" / "run"
         shutil.copytree(finished, run)
@@ -418,9 +410,7 @@ def test_what_this_user_may_not_read_is_not_called_damaged(
 
 @pytest.mark.parametrize("record", ["spec.json", "plan.json"])
 @pytest.mark.parametrize("content", [b"", b"{", b"[]"])
-def test_a_run_whose_records_cannot_be_read_is_listed_as_damaged(
-    record: str, content: bytes, run: RunDir
-) -> None:
+def test_a_run_whose_records_cannot_be_read_is_listed_as_damaged(record, content, run):
     assert RunView.read(run).state == "done"
     (run.path / record).write_bytes(content)
     view = RunView.read(run)
@@ -459,9 +449,8 @@ def test_a_reprobe_that_is_killed_leaves_the_old_state_or_says_what_to_do(
     assert whole(run)
 
 
-def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, capsys):
-    assert run_cli(["verify", str(run.path)]) == 0
-    out = capsys.readouterr().out
+def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, program):
+    out = program("verify", str(run.path)).out
     assert "samples.jsonl: 32 images" in out
     assert ": 8 of 8" in out
     assert out.endswith(f"{run.path} is whole\n")
@@ -470,8 +459,7 @@ def test_verify_says_what_is_whole_damaged_lost_and_unfinished(run, capsys):
     os.mkfifo(run.statistics_file.path)
     run.results_file.unlink()
     run.results_file.path.symlink_to("/etc/passwd")
-    assert run_cli(["verify", str(run.path), "--json"]) == 4
-    report = json.loads(capsys.readouterr().out)
+    report = program("verify", str(run.path), "--json", code=4).json
     shards = next(file["file"] for file in report["files"] if file["file"].startswith("shards/"))
     wrong = {file["file"] for file in report["files"] if file["state"] == "damaged"}
     assert wrong == {shards, "statistics.safetensors", "results.json"}
@@ -498,7 +486,9 @@ def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run, finished,
 # Names that are no text.
 
 
-def test_hostile_and_undecodable_names_of_images_cost_no_results(pictures, tmp_path, capsys):
+def test_hostile_and_undecodable_names_of_images_cost_no_results(
+    pictures, tmp_path, capsys, program
+):
     data = shutil.copytree(pictures, tmp_path / "data")
     for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
         picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
@@ -509,8 +499,7 @@ def test_hostile_and_undecodable_names_of_images_cost_no_results(pictures, tmp_p
     assert skipped["path"] == "class0/\x1b[31mnot\\udcfd.png"
     assert "\x1b" not in "".join(capsys.readouterr())
     os.utime(data / "class1")
-    assert run_cli(command) == 0
-    assert "resuming: 97 of 97" in capsys.readouterr().err
+    assert "resuming: 97 of 97" in program(*command).err
     assert whole(RunDir(tmp_path / "run"))
 
 

@@ -156,13 +156,11 @@ def test_warnings_and_unreadable_images_survive_a_kill_and_stay_few(tmp_path: Pa
             writer.record(Event("skipped", f"{number}.png: damaged"))
         writer.record(Event("warning", "caf\udce9: odd"))
         status = read_status(run, 0)
-        assert status is not None
         assert 40 <= status.sequence - writes <= 60  # five times a second, not a thousand
         assert status.skipped > 950  # a kill loses what came in the last fifth of a second
         now += 1.0
         writer.flush()
     status = read_status(run, 0)
-    assert status is not None
     assert (status.skipped, len(status.unreadable)) == (1000, MOST_MESSAGES)
     assert status.unreadable[-1] == "999.png: damaged"
     assert [message.message for message in status.messages] == ["caf\\udce9: odd"]
@@ -176,13 +174,10 @@ def test_the_last_class_of_a_head_is_seen_at_once(tmp_path: Path) -> None:
         data = {"stage": "head", "done": done, "total": 40, "rate": 900.0, "eta": 0.0}
         writer.record(Event("progress", "", data))
     status = read_status(run, 0)
-    assert status is not None
     assert (status.phase, status.built, status.to_build) == ("head", 40, 40)
 
 
-def test_the_time_left_is_that_of_the_last_ten_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_time_left_is_that_of_the_last_ten_seconds(tmp_path, monkeypatch):
     now = 100.0
     monkeypatch.setattr("tuiprobe.engine.live.time.monotonic", lambda: now)
     (shard,) = split_into_shards("val", np.arange(2000), BATCH, 200)
@@ -192,7 +187,6 @@ def test_the_time_left_is_that_of_the_last_ten_seconds(
         now += 1.0
         view.advance(32 if seconds < 20 else 8, 0)
         status = view._status.status
-    assert status is not None
     assert (status.rate, status.eta) == (8.0, (2000 - 20 * 32 - 20 * 8) / 8.0)
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.engine.conftest import job, write_pictures
-from tests.prepared import Prepared
 
 FEW, MANY = 50, 250  # a tensor of one image has 300 kB
 WIDTH = 512  # of the small encoder's representation, at most
 
 
 @pytest.mark.slow
-def test_peak_memory_does_not_grow_with_the_images(
-    prepared: Prepared, small_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_peak_memory_does_not_grow_with_the_images(prepared, small_checkpoint, tmp_path):
     data = tmp_path / "data"
     write_pictures(data, MANY, classes=10)
 

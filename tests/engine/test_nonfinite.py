@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,6 @@ from tests.engine.conftest import write_pictures
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe import probe
-from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.ablation.targeted import Question, ablate
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
@@ -116,18 +114,17 @@ def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
     assert plain.data[0].nonfinite == 0
 
 
-def test_ablation_counts_the_finite_images(runs, capsys):
+def test_ablation_counts_the_finite_images(runs, program):
     for mean in ([], ["--ablate-mode", "zero"]):
         answers = []
         for path in runs:
             question = ["--ablate", "channel:5,direction:1", *mean]
-            assert run_cli(["reprobe", str(path), *question, "--json"]) == 0
-            answers.append(json.loads(capsys.readouterr().out)["sets"][0])
+            answers.append(program("reprobe", str(path), *question, "--json").json["sets"][0])
         assert answers[0].pop("nonfinite") == 3
         assert answers[1].pop("nonfinite") == 0
         assert answers[0] == answers[1]
-    assert run_cli(["reprobe", str(runs[0]), "--ablate", "channel:5"]) == 0
-    assert "n 120, 3 not finite and left out" in capsys.readouterr().out
+    out = program("reprobe", str(runs[0]), "--ablate", "channel:5").out
+    assert "n 120, 3 not finite and left out" in out
 
 
 def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

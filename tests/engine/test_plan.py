@@ -52,9 +52,7 @@ def test_the_key_follows_what_decides_the_numbers_and_not_how_it_is_run(small_ch
     assert order(plan_of(small_checkpoint, pictures, sample=20)) == order(plain)[:20]
 
 
-def test_a_missing_folder_is_refused_before_the_model_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_folder_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     monkeypatch.setattr("tuiprobe.engine.opening.load_encoder", None)
     folder = str(tmp_path / "fotos")

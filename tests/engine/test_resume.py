@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Program
 from tests.engine.conftest import results, shard_files, small_job, until
 from tests.prepared import Forked, Prepared
-from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import read_status
 
@@ -87,15 +87,13 @@ def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(stop, comman
     assert results(command.run) == undisturbed
 
 
-def listed(command: Command, capsys: pytest.CaptureFixture[str]) -> str:
+def listed(command: Command, program: Program) -> str:
     """Returns the line of `tuiprobe runs` about the run."""
-    capsys.readouterr()
-    assert run_cli(["runs", "run", "--root", str(command.run.parent)]) == 0
-    return capsys.readouterr().out.splitlines()[1]
+    return program("runs", "run", "--root", str(command.run.parent)).out.splitlines()[1]
 
 
 def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measured_on_request(
-    command, undisturbed, capsys
+    command, undisturbed, program
 ):
     killed = command.rank(1, 2, fault=SLOW)
     until(lambda: (command.run / "shards" / "pictures0-00001.safetensors").exists(), killed)
@@ -107,28 +105,27 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
     assert f"run: {command.run}; {message}" in left.stderr
     assert not left.stdout
     assert not (command.run / "results.json").exists()
-    assert "waits for shards of rank 1" in listed(command, capsys)
+    assert "waits for shards of rank 1" in listed(command, program)
     command.end(again := command.rank(0, 2))
     assert message in again.stderr  # it measures no shards of others
     stamps = command.stamps()
     command.end(command.rank(1, 2))
     assert results(command.run) == undisturbed
     assert stamps.items() <= command.stamps().items()
-    assert "done" in listed(command, capsys).split()
+    assert "done" in listed(command, program).split()
 
 
 @pytest.mark.parametrize("world", [pytest.param(1, marks=pytest.mark.nightly), 3])
 def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
-    world, command, undisturbed, capsys
+    world, command, undisturbed, program
 ):
     command.end(first := command.rank(1, 2))
     assert "12 of 24 shards are there; the last rank merges" in first.stderr
-    assert "stopped at 50 %, waits for shards of rank 0" in listed(command, capsys)
+    assert "stopped at 50 %, waits for shards of rank 0" in listed(command, program)
     stamps = command.stamps()
     ranks = [command.rank(number, world) for number in range(world)]
     command.end(*ranks)
     resumed = re.search(r"resuming: (\d+) of 96 images are done", ranks[0].stderr)
-    assert resumed is not None
     assert int(resumed[1]) >= 48  # others may have measured before this rank counted
     assert results(command.run) == undisturbed
     assert stamps.items() <= command.stamps().items()

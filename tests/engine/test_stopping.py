@@ -152,9 +152,7 @@ def test_a_signal_after_the_last_line_changes_nothing(one_red: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_a_closed_terminal_stops_the_run_with_a_partial_report(
-    ignored: bool, start: Start, tmp_path: Path
-) -> None:
+def test_a_closed_terminal_stops_the_run_with_a_partial_report(ignored, start, tmp_path):
     hook = "tests.hooks:ignore_hangups" if ignored else "tests.hooks:heed_hangups"
     run = start(fault="forward:doze", before=[(hook, [])])
     until_printed(run, "at forward")

@@ -69,7 +69,6 @@ def test_data_without_labels_are_the_target_that_labels_are_asked_for(tmp_path: 
 
 def test_while_it_measures_a_run_shows_the_answers_that_it_ends_with(default):
     report, status = Report.read(default / "results.json"), read_status(RunDir(default), 0)
-    assert status is not None
     assert not status.unanswered
     accuracies = {accuracy.data: accuracy.top1 for accuracy in part(report, Robustness).accuracies}
     answers = {name: (answer.right, answer.images) for name, answer in status.answers.items()}

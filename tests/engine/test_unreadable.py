@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.slow
 IMAGES, EVERY = 500, 5
 
 
-def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fifth_of_the_images(tmp_path, capsys, program):
     data, run = tmp_path / "data", tmp_path / "run"
     write_pictures(tmp_path / "base", 1, classes=1)
     (good,) = (tmp_path / "base").rglob("*.png")
@@ -33,8 +32,7 @@ def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for number in range(IMAGES):
         os.link(good if number % EVERY else bad, data / f"{number:03}.png")
     command = small_job(data, run, "--batch-size", "32", "--max-unreadable")
-    assert run_cli([*command, "0.19"]) == 4
-    err = capsys.readouterr().err
+    err = program(*command, "0.19", code=4).err
     assert "96 of 500 images so far cannot be read, more than --max-unreadable 0.19 allows" in err
     assert run_cli([*command, "0.2"]) == 0  # those before the resume count, once
     err = capsys.readouterr().err

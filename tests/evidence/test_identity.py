@@ -37,9 +37,7 @@ def pictures(name: str, role: PictureRole, numbers: NDArray[np.int64]) -> Conten
         (("in distribution", "shift"), 0, None, False),
     ],
 )
-def test_the_later_of_two_roles_of_the_same_pictures_is_in_doubt(
-    roles: tuple[PictureRole, PictureRole], shared: int, blamed: str | None, withholds: bool
-) -> None:
+def test_the_later_of_two_roles_of_the_same_pictures_is_in_doubt(roles, shared, blamed, withholds):
     first = pictures("a", roles[0], np.arange(200))
     second = pictures("b", roles[1], np.arange(200 - shared, 400 - shared))
     doubts = list(shared_content([first, second]))

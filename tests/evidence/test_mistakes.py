@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import tuiprobe
+from tests.conftest import Program
 from tuiprobe import miniature
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
@@ -80,9 +81,7 @@ def test_right_labels_decide(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (winner["standing"], "B" in winner["model"]) == ("take", True)
 
 
-def test_a_list_filled_one_row_off_is_refused(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_list_filled_one_row_off_is_refused(here, capsys):
     truth = np.load("truth.npy")
     assert run_cli([*LABEL, "--todo", "todo.csv", "--count", "100"]) == 0
     with Path("todo.csv").open(newline="") as file:
@@ -106,9 +105,7 @@ def test_a_list_filled_one_row_off_is_refused(
     assert (code, state["verdict"], state["decision"]["verdict"]) == (1, "open", "undecided")
 
 
-def test_labels_do_not_decide_between_models_that_answer_alike(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_do_not_decide_between_models_that_answer_alike(here, capsys, program):
     for name, scores in (("A", "0.1,0.1,0.7,0.1"), ("B", "0.1,0.1,0.6,0.2")):
         rows = [f"{i:03}.png,{scores}\n" for i in range(PICTURES)]
         (here / f"{name}.csv").write_text("path,ant,bee,cat,dog\n" + "".join(rows))
@@ -120,8 +117,7 @@ def test_labels_do_not_decide_between_models_that_answer_alike(
         assert [doubt["id"] for doubt in state["doubts"]] == ["equal-answers", "one-answer"]
         assert state["decision"]["verdict"] == "undecided"
     runs = [f"runs/{row['run']}" for row in state["candidates"]]
-    assert run_cli(["compare", *runs, "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)["decision"]
+    decision = program("compare", *runs, "--json").json["decision"]
     assert (decision["verdict"], decision["command"], decision["labels"]) == ("undecided", "", 6)
     assert [doubt["id"] for doubt in decision["doubts"]] == ["one-answer", "equal-answers"]
     for gate, expected in (("< -0.02", 0), (">= 0", 1), ("< -2", 2)):  # no accuracy is stated yet
@@ -132,27 +128,21 @@ def test_labels_do_not_decide_between_models_that_answer_alike(
     assert [doubt.id for doubt in tuiprobe.certify(runs[0], 0.05).doubts] == ["one-answer"]
 
 
-def test_labels_that_were_there_before_are_named(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_that_were_there_before_are_named(here: Path, program: Program) -> None:
     header, *rows = (here / "truth.csv").read_text().splitlines(keepends=True)
     wrong = "dog" if "dog" not in rows[0] else "cat"
     (here / "one.csv").write_text(f"{header}000.png,{wrong}\n")
     (here / "most.csv").write_text("".join((header, *rows[:-1])))
-    assert run_cli([*LABEL, "--answers-from", "one.csv"]) == 0
-    assert "had a label before" not in capsys.readouterr().err
-    assert run_cli([*LABEL, "--answers-from", "most.csv"]) == 0
-    err = capsys.readouterr().err
+    assert "had a label before" not in program(*LABEL, "--answers-from", "one.csv").err
+    err = program(*LABEL, "--answers-from", "most.csv").err
     assert f"1 of {PICTURES} pictures had a label before, in " in err
     assert "; 1 of them with another class, which stays" in err
     assert "; 1 more to be labelled" in err
-    assert run_cli([*LABEL, "--answers-from", "truth.csv"]) == 0
-    assert f"{PICTURES - 1} of {PICTURES} pictures had a label before" in capsys.readouterr().err
+    printed = program(*LABEL, "--answers-from", "truth.csv").err
+    assert f"{PICTURES - 1} of {PICTURES} pictures had a label before" in printed
 
 
-def test_answers_of_a_candidate_are_refused_as_labels(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_of_a_candidate_are_refused_as_labels(here, capsys):
     code, state = decided(capsys, "--answers-from", "A.csv")
     assert code == 2
     assert "--trust answers-as-labels" in state["error"]
@@ -160,15 +150,11 @@ def test_answers_of_a_candidate_are_refused_as_labels(
     assert code == 0
 
 
-def test_answers_of_a_candidate_as_the_labels_of_a_run_decide_nothing(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_of_a_candidate_as_the_labels_of_a_run_decide_nothing(here, program):
     for name in "AB":
         command = ["--headless", "--model", f"answers:{name}.csv", "--data", "photos"]
         assert run_cli([*command, "--labels", "A.csv", "--output", f"runs/{name}"]) == 0
-    capsys.readouterr()
-    assert run_cli(["compare", "runs/A", "runs/B", "--json"]) == 0
-    decision = json.loads(capsys.readouterr().out)["decision"]
+    decision = program("compare", "runs/A", "runs/B", "--json").json["decision"]
     assert [(d["id"], d["withholds"]) for d in decision["doubts"]] == [("answers-as-labels", True)]
     assert decision["verdict"] == "undecided"
 
@@ -202,9 +188,7 @@ def test_a_slip_in_a_table_in_another_order_than_the_pictures_is_found(
     assert [doubt.figures[end] for end in ("first", "last")] == pytest.approx([51, 199], abs=10)
 
 
-def test_a_slip_in_a_table_of_answers_is_found_by_labels(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_slip_in_a_table_of_answers_is_found_by_labels(here, capsys):
     slipped(Path("B.csv"), "B.csv")
     code, state = decided(capsys, "--answers-from", "truth.csv")
     assert code == 2
@@ -219,9 +203,7 @@ def test_at_chance_names_rows_of_a_table_in_another_order(here: Path) -> None:
     assert "rows of other.csv may have slipped" in doubt.sentence
 
 
-def test_labels_of_other_pictures_with_the_same_names_decide_nothing(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_of_other_pictures_with_the_same_names_decide_nothing(here, capsys):
     code, state = decided(capsys, "--answers-from", "other.csv", "--difference")
     assert code == 1
     assert [doubt["id"] for doubt in state["doubts"] if doubt["withholds"]] == ["at-chance"]
@@ -262,18 +244,14 @@ def test_a_shift_that_is_the_in_distribution_set_decides_nothing(copied_shift: l
         tuiprobe.compare(copied_shift, trust=["nonsense"])
 
 
-def test_gates_over_one_measurement_or_in_doubt_do_not_pass(
-    copied_shift: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gates_over_one_measurement_or_in_doubt_do_not_pass(copied_shift, program):
     first, second = map(str, copied_shift)
     gate = ("--fail-if", "val: top1 < -0.9")
-    assert run_cli(["compare", first, first, *gate]) == 1
-    assert "the same measurement" in capsys.readouterr().err
+    assert "the same measurement" in program("compare", first, first, *gate, code=1).err
     assert run_cli(["compare", first, second, *gate]) == 0
-    assert run_cli(["compare", first, second, "--fail-if", "again: top1 < -0.9"]) == 1
-    assert "gate withheld" in capsys.readouterr().err
-    assert run_cli(["compare", first, second, "--fail-if", "again: top1 > -0.9"]) == 1
-    err = capsys.readouterr().err
+    printed = program("compare", first, second, "--fail-if", "again: top1 < -0.9", code=1).err
+    assert "gate withheld" in printed
+    err = program("compare", first, second, "--fail-if", "again: top1 > -0.9", code=1).err
     assert ("gate withheld" in err, "gate tripped" in err) == (True, False)
     overruled = ("--fail-if", "again: top1 < -0.9", "--trust", "same-content")
     assert run_cli(["compare", first, second, *overruled]) == 0

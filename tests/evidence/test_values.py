@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import copytree
@@ -26,6 +25,7 @@ from torch.utils.data import (
 from torchvision.datasets import ImageFolder
 
 import tuiprobe
+from tests.conftest import Program
 from tests.vectors.conftest import Run, measure
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.hugging_face import HuggingFaceSet
@@ -83,13 +83,11 @@ def reported(file: Path, data: str | Path, output: Path, **options: Any) -> Repo
     return tuiprobe.probe(f"answers:{file}", data, output=output, progress=False, **options)
 
 
-def refused(file: Path, data: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def refused(file: Path, data: Path, output: Path, program: Program) -> str:
     """Returns the sentence with which a run, and a dry run, refuse a table of answers."""
     words = ["--headless", "--model", f"answers:{file}", "--data", str(data)]
-    assert run_cli([*words, "--dry-run", "--json"]) == 4
-    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
-    assert run_cli([*words, "--output", str(output)]) == 4
-    assert wrong["reason"] in capsys.readouterr().err
+    (wrong,) = program(*words, "--dry-run", "--json", code=4).json["wrong"]
+    assert wrong["reason"] in program(*words, "--output", str(output), code=4).err
     assert not output.exists()
     return str(wrong["reason"])
 
@@ -162,9 +160,7 @@ def test_a_mask_and_numbers_of_no_image_are_refused(street: Path, sampler: list[
      ("usage", ("Training", "PublicTest")), ("set", ("train", "val")),
      ("cv_fold", ("0", "1")), ("train", ("1", "0")), ("data_set", ("tr", "va"))],
 )  # fmt: skip
-def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(
-    street: Path, truth: dict[str, str], column: str, values: tuple[str, str]
-) -> None:
+def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(street, truth, column, values):
     paths = sorted(truth)
     parts = [values[n % 5 == 0] for n in range(len(paths))]
     columns = {"path": paths, "label": [truth[path] for path in paths], column: parts}
@@ -185,7 +181,7 @@ def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(
 
 
 def test_a_list_to_fit_and_to_test_on_is_refused_for_a_head_that_is_not_fitted(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
 ) -> None:
     answers = answers_of(truth, 0.8)
     parts = ["test" if n % 5 == 0 else "train" for n in range(len(answers))]
@@ -194,8 +190,8 @@ def test_a_list_to_fit_and_to_test_on_is_refused_for_a_head_that_is_not_fitted(
     data = table(tmp_path / "list.csv", {"path": paths, "label": labels, "split": parts})
     file = table(tmp_path / "a.csv", {"path": paths, "class": [*answers.values()]})
     words = ["--headless", "--model", f"answers:{file}", "--data"]
-    assert run_cli([*words, f"csv:{data}", "--output", str(tmp_path / "run")]) == 4
-    assert "split (train 80, test 20)" in capsys.readouterr().err
+    err = program(*words, f"csv:{data}", "--output", str(tmp_path / "run"), code=4).err
+    assert "split (train 80, test 20)" in err
     assert run_cli([*words, f"csv:{data}", "--dry-run"]) == 4
     clip = ["--headless", "--model", "mini_clip", "--classes", ",".join(CLASSES)]
     assert run_cli([*clip, "--data", f"csv:{data}", "--output", str(tmp_path / "clip")]) == 4
@@ -207,9 +203,7 @@ def test_a_list_to_fit_and_to_test_on_is_refused_for_a_head_that_is_not_fitted(
     assert report.figure("top1", "list-test").value == right
 
 
-def test_metadata_and_folders_of_several_parts_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path
-) -> None:
+def test_metadata_and_folders_of_several_parts_are_refused(street, truth, tmp_path):
     paths = sorted(truth)
     file = table(
         street / "metadata.csv",
@@ -254,9 +248,7 @@ def test_rows_of_hugging_face_of_several_parts_are_refused(tmp_path: Path, stree
         tuiprobe.probe("mini_clip", rows, output=tmp_path / "run", progress=False)
 
 
-def test_answers_on_pictures_of_several_parts_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_on_pictures_of_several_parts_are_refused(street, truth, tmp_path, program):
     answers = answers_of(truth, 0.8)
     columns = {
         "path": [*answers],
@@ -264,7 +256,7 @@ def test_answers_on_pictures_of_several_parts_are_refused(
         "split": ["test" if n % 4 == 0 else "train" for n in range(len(answers))],
     }
     file = table(tmp_path / "a.csv", columns)
-    assert "split (train 75, test 25)" in refused(file, street, tmp_path / "run", capsys)
+    assert "split (train 75, test 25)" in refused(file, street, tmp_path / "run", program)
     folds = [*range(5)] * 20
     table(file, {**columns, "split": ["test"] * 100, "fold": folds, "confidence": [0.9] * 100})
     assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
@@ -289,28 +281,27 @@ def test_answers_beside_labels_are_those_of_the_column_of_predictions(
 
 
 def test_labels_that_pass_for_answers_or_contradict_the_folders_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
 ) -> None:
     answers = answers_of(truth, 0.87)
     columns = {"path": [*answers], "class": [truth[path] for path in answers]}
     file = table(tmp_path / "a.csv", {**columns, "output": [*answers.values()]})
-    assert "call the answers prediction" in refused(file, street, tmp_path / "run", capsys)
+    assert "call the answers prediction" in refused(file, street, tmp_path / "run", program)
     right = [int(answers[path] == truth[path]) for path in answers]
     table(file, {**columns, "correct": right, "confidence": [0.9] * len(answers)})
-    assert "correct says otherwise" in refused(file, street, tmp_path / "run", capsys)
+    assert "correct says otherwise" in refused(file, street, tmp_path / "run", program)
     table(file, {**columns, "output": ["v2"] * len(answers)})
     assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 1
     other = [truth[path] for path in answers]
     other[7] = "tree"
     table(file, {"path": [*answers], "class": [*answers.values()], "label": other})
-    assert "line 9" in refused(file, street, tmp_path / "other", capsys)
+    assert "line 9" in refused(file, street, tmp_path / "other", program)
 
 
 @pytest.mark.parametrize("folders", ["bus stop", "bus_stop"])
 def test_ids_in_an_order_that_torchvision_has_otherwise_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    folders: str,
-) -> None:  # fmt: skip
+    street, truth, tmp_path, program, folders
+):
     for name in CLASSES:
         (tmp_path / "s" / name.replace("bus stop", folders)).parent.mkdir(exist_ok=True)
         (tmp_path / "s" / name.replace("bus stop", folders)).symlink_to(street / name)
@@ -322,22 +313,19 @@ def test_ids_in_an_order_that_torchvision_has_otherwise_are_refused(
     columns = {"id": range(len(paths)), "class": [answers[path] for path in paths]}
     file = table(tmp_path / "a.csv", columns)
     if folders == "bus stop":  # a blank sorts before the sign between folders
-        reason = refused(file, tmp_path / "s", tmp_path / "run", capsys)
+        reason = refused(file, tmp_path / "s", tmp_path / "run", program)
         assert "id 0 is bus stop/00.png" in reason
     else:
         assert reported(file, tmp_path / "s", tmp_path / "run").figure("top1", "s").value == 0.88
 
 
-def test_ids_of_an_unsorted_list_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ids_of_an_unsorted_list_are_refused(street, truth, tmp_path, program):
     paths = sorted(truth)[::-1]
     columns = {"path": [str(street / p) for p in paths], "label": [truth[p] for p in paths]}
     table(tmp_path / "list.csv", columns)
     file = table(tmp_path / "a.csv", {"id": range(100), "class": [truth[p] for p in paths]})
     words = ["--headless", "--model", f"answers:{file}", "--data", f"csv:{tmp_path / 'list.csv'}"]
-    assert run_cli([*words, "--output", str(tmp_path / "run")]) == 4
-    assert "by a column path" in capsys.readouterr().err
+    assert "by a column path" in program(*words, "--output", str(tmp_path / "run"), code=4).err
 
 
 # Confidences
@@ -374,22 +362,20 @@ def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, pos
 
 
 def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
 ) -> None:
     answers, rng = answers_of(truth, 0.8), np.random.default_rng(1)
     sure = 0.5 + 0.5 * rng.beta(3, 1, len(answers))
     columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
     file = table(tmp_path / "a.csv", {**columns, "confidence": [*(1 - sure)]})
-    assert "its difference from 1 would fit" in refused(file, street, tmp_path / "run", capsys)
+    assert "its difference from 1 would fit" in refused(file, street, tmp_path / "run", program)
     table(file, {**columns, "confidence": [*(1 - sure)], "max_prob": [*sure]})
-    assert "column max_prob would fit" in refused(file, street, tmp_path / "run", capsys)
+    assert "column max_prob would fit" in refused(file, street, tmp_path / "run", program)
     table(file, {**columns, "confidence": ["0.2", *sure[1:]]})  # one of a hundred may be odd
     assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
 
 
-def test_permuted_columns_of_probabilities_withhold(
-    street: Path, truth: dict[str, str], tmp_path: Path
-) -> None:
+def test_permuted_columns_of_probabilities_withhold(street, truth, tmp_path):
     answers, names = answers_of(truth, 0.87), sorted(set(truth.values()))
     columns: dict[str, Any] = {"path": [*answers]}
     for name, header in zip(names, [names[2], names[0], names[3], names[1]], strict=True):
@@ -398,9 +384,7 @@ def test_permuted_columns_of_probabilities_withhold(
     assert withheld(report) == ["other-order"]
 
 
-def test_rounded_confidences_are_accepted(
-    street: Path, truth: dict[str, str], tmp_path: Path
-) -> None:
+def test_rounded_confidences_are_accepted(street, truth, tmp_path):
     columns = {"path": [*truth], "class": [*truth.values()], "confidence": ["0,2"] * len(truth)}
     assert reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
 
@@ -408,9 +392,7 @@ def test_rounded_confidences_are_accepted(
 # Answers that are missing
 
 
-def test_many_empty_answers_are_unknown_and_withhold_decisions(
-    street: Path, truth: dict[str, str], tmp_path: Path
-) -> None:
+def test_many_empty_answers_are_unknown_and_withhold_decisions(street, truth, tmp_path):
     answers = answers_of(truth, 0.8)
     kept = [path for n, path in enumerate(answers) if n % 2]
     right = sum(answers[path] == truth[path] for path in kept)
@@ -434,9 +416,8 @@ def test_many_empty_answers_are_unknown_and_withhold_decisions(
 
 
 def test_labels_decide_nothing_between_answers_that_are_often_missing(
-    street: Path, truth: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    street, truth, tmp_path, program, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     right, worse = answers_of(truth, 0.95), answers_of(truth, 0.4, 1)
     for name, empty in (("a", 3), ("b", 1000)):
@@ -445,8 +426,7 @@ def test_labels_decide_nothing_between_answers_that_are_often_missing(
         table(tmp_path / f"{name}.csv", {"path": [*answers], "class": cells})
     table(tmp_path / "truth.csv", {"path": [*truth], "class": [*truth.values()]})
     words = ["label", "a.csv", "b.csv", "--data", str(street), "--answers-from", "truth.csv"]
-    assert run_cli([*words, "--require-decision", "--json"]) == 1
-    state = json.loads(capsys.readouterr().out)
+    state = program(*words, "--require-decision", "--json", code=1).json
     assert [doubt["id"] for doubt in state["doubts"] if doubt["withholds"]] == ["no-answer"]
     assert not state["decided"]
 

@@ -133,13 +133,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("damage", "word"), REFUSED, ids=range(len(REFUSED)))
-def test_what_does_not_fit_is_refused_in_one_sentence_that_names_it(
-    damage: Damage, word: str, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_fit_is_refused_in_one_sentence_that_names_it(damage, word, run, program):
     damage(run)
     vouch(run)
-    assert run_cli(["reprobe", str(run.path)]) == 4
-    message = capsys.readouterr().err
+    message = program("reprobe", str(run.path), code=4).err
     assert message.count("\n") == 1
     assert word in message
     assert "unexpected" not in message
@@ -156,9 +153,7 @@ TEXTS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_a_text_that_no_report_takes_is_refused(
-    kind: str, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_text_that_no_report_takes_is_refused(kind, run, capsys):
     arrays, metadata = read_arrays(run.head_file)
     if kind != "own names":
         arrays.pop("answers/val")
@@ -201,9 +196,7 @@ CLAIMS: list[Change] = [
 
 
 @pytest.mark.parametrize("change", CLAIMS, ids=range(len(CLAIMS)))
-def test_what_a_plan_claims_costs_no_time(
-    change: Change, run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_plan_claims_costs_no_time(change, run, capsys):
     plan = run.plan_file.read_json()
     change(plan)
     run.plan_file.write_json(plan)
@@ -309,9 +302,7 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
     ],
     ids=("rate", "count"),
 )
-def test_progress_of_ranks_is_a_number_or_unknown(
-    name: str, before: str, after: str, run: RunDir
-) -> None:
+def test_progress_of_ranks_is_a_number_or_unknown(name, before, after, run):
     run.status_file(1).unlink()
     text = (run.path / name).read_text()
     assert before in text

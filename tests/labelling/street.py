@@ -65,7 +65,6 @@ def labelled(runs: list[Path], most: int = 500) -> Labelling:
     labelling = open_labelling(runs, "street")
     while labelling.decided.verdict != "best" and len(labelling.survey.labels) < most:
         picture = labelling.following()
-        assert picture is not None
         labelling.label(picture.index, name_of(picture.index))
     labelling.close()
     return labelling

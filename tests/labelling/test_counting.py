@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import Program
 from tests.labelling.test_session import answer, truth
-from tuiprobe.cli.app import run_cli
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.label_evidence import label_evidence
@@ -84,9 +84,7 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
     return results
 
 
-def test_the_headline_of_a_run_is_what_labels_measured(
-    label_runs: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_headline_of_a_run_is_what_labels_measured(label_runs, program):
     before = (label_runs[0] / "results.json").read_bytes()
     estimated = read_report(RunDir(label_runs[0])).title
     labelling = open_labelling(label_runs, "photos")
@@ -95,7 +93,6 @@ def test_the_headline_of_a_run_is_what_labels_measured(
     for run, hand in zip(label_runs, by_hand(label_runs, labelling), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
-        assert isinstance(figure, Estimate)
         assert figure.n == 24
         assert figure.low is not None
         assert figure.high is not None
@@ -123,12 +120,10 @@ def test_the_headline_of_a_run_is_what_labels_measured(
         )
         assert json.loads(files["results.json"])["title"] == title
     assert (label_runs[0] / "results.json").read_bytes() == before
-    assert run_cli(["runs", "--root", str(label_runs[0].parent)]) == 0
-    assert capsys.readouterr().out.count("by labels ") == 2
-    assert run_cli(["runs", "--root", str(label_runs[0].parent), "--json"]) == 0
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
-    assert run_cli(["runs", "--root", str(label_runs[0].parent), "--sort", "target"]) == 0
-    capsys.readouterr()
+    assert program("runs", "--root", str(label_runs[0].parent)).out.count("by labels ") == 2
+    printed = program("runs", "--root", str(label_runs[0].parent), "--json").json
+    rows = {row["name"]: row for row in printed["runs"]}
+    program("runs", "--root", str(label_runs[0].parent), "--sort", "target")
     target = rows[label_runs[1].name]["target"]
     assert (target["evidence"], target["n"]) == ("labels", 24)
     assert target["value"] == (figure.value if target["range"] == "labels" else None)
@@ -150,7 +145,6 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
     right = int(labelling.survey.right[0])
     report = read_report(RunDir(label_runs[0]))
     part = report.part(TargetLabels)
-    assert part is not None
     (known,) = part.targets
     assert (known.right, known.labelled, known.pictures, known.evidence) == (right, 10, 40, "open")
     assert known.proven == (right / 40, (right + 30) / 40)
@@ -162,8 +156,6 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
     decision = decide(runs)
     assert (decision.target, decision.labels, decision.verdict) == ("photos", 10, "undecided")
     before, after = estimated.figure("target", "photos"), report.figure("target", "photos")
-    assert isinstance(before, Estimate)
-    assert isinstance(after, Estimate)
     least, most = known.proven
     assert after.low == max(before.low or 0, least)
     assert after.high == min(before.high or 1, most)
@@ -178,7 +170,6 @@ def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> N
     for run, right in zip(label_runs, labelling.survey.right.tolist(), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
-        assert isinstance(figure, Estimate)
         assert right / 40 <= (figure.low or 0) <= (figure.high or 1) <= (right + 2) / 40
         estimates = {
             named.id
@@ -193,9 +184,7 @@ def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> N
 
 
 @pytest.mark.parametrize("count", [12, 38])
-def test_a_reader_of_no_results_cuts_estimates_like_any_other(
-    label_runs: list[Path], count: int
-) -> None:
+def test_a_reader_of_no_results_cuts_estimates_like_any_other(label_runs, count):
     labelling = open_labelling(label_runs, "photos")
     for place in range(count):
         labelling.label(place, truth(labelling, place))
@@ -232,9 +221,7 @@ def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int)
             assert models[row.model].accuracy == best_accuracy(report, "photos")
 
 
-def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_sample(
-    label_runs: list[Path],
-) -> None:
+def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_sample(label_runs):
     labelling = open_labelling(label_runs, "photos")
     labels = {place: truth(labelling, place) for place in range(40)}
     answers = np.array(labelling.matched.classes)[labelling.matched.answers]
@@ -261,9 +248,7 @@ def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_
     )
 
 
-def test_models_are_ordered_and_gated_by_labels(
-    label_runs: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_models_are_ordered_and_gated_by_labels(label_runs: list[Path], program: Program) -> None:
     labelling = open_labelling(label_runs, "photos")
     answer(labelling, 40)
     labelling.close()
@@ -297,23 +282,19 @@ def test_models_are_ordered_and_gated_by_labels(
     assert left_out == {0: "no such set", 3: "same measurement"}
     comparison = compare_runs(runs, best, other, label_evidence(runs))
     row = next(row for row in comparison.differences if row.id == "labelled")
-    assert isinstance(row.difference, Estimate)
     assert row.difference.value == pytest.approx(rights[other] - rights[best])
     assert row.differs
     paths = [str(label_runs[n]) for n in (best, other)]
-    assert run_cli(["compare", *paths, "--fail-if", "labelled < -0.01"]) == 1
-    assert "photos/labels: labelled: " in capsys.readouterr().err
-    assert run_cli(["compare", *paths, "--fail-if", '"accuracy by labels" > 0.01']) == 0
-    assert 'gate passed: "accuracy by labels" > 0.01' in capsys.readouterr().err
-    assert run_cli(["compare", *paths, "--json"]) == 0
-    written = json.loads(capsys.readouterr().out)["decision"]
+    err = program("compare", *paths, "--fail-if", "labelled < -0.01", code=1).err
+    assert "photos/labels: labelled: " in err
+    printed = program("compare", *paths, "--fail-if", '"accuracy by labels" > 0.01').err
+    assert 'gate passed: "accuracy by labels" > 0.01' in printed
+    written = program("compare", *paths, "--json").json["decision"]
     assert (written["evidence"], written["labels"]) == ("labels", 40)
 
 
 @pytest.mark.parametrize("damage", ["conflict", "damaged", "no class"])
-def test_labels_that_cannot_count_are_a_warning_that_names_the_line(
-    label_runs: list[Path], damage: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_that_cannot_count_are_a_warning_that_names_the_line(label_runs, damage, program):
     written = read_results(RunDir(label_runs[0]))
     labelling = open_labelling(label_runs, "photos")
     answer(labelling, 4)
@@ -339,10 +320,8 @@ def test_labels_that_cannot_count_are_a_warning_that_names_the_line(
     assert words in warning
     assert str(file.parent) not in warning  # reports hold no folders
     assert report.title == written.title
-    assert run_cli(["compare", *map(str, label_runs)]) == 0
-    assert words in " ".join(capsys.readouterr().out.split())
-    assert run_cli(["runs", "--root", str(file.parent)]) == 0
-    assert " measured " not in capsys.readouterr().out
+    assert words in " ".join(program("compare", *map(str, label_runs)).out.split())
+    assert " measured " not in program("runs", "--root", str(file.parent)).out
 
 
 @pytest.mark.parametrize("count", [24, 40])  # 40: all, so no estimate stands beside them
@@ -367,6 +346,5 @@ def test_labels_of_answers_among_few_classes_say_so(label_runs: list[Path], coun
     )
     report = with_labels(written.model_copy(update={"parts": parts}), directory)
     named = report.headline("labelled", "photos")
-    assert named is not None
     assert (named.classes, named.of_classes) == (5, 40)
     assert "among these 5 classes" in report.title

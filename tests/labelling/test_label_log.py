@@ -191,9 +191,7 @@ def asked(*numbers: int) -> Questions:
     return Questions(pictures="f" * 64, first=digests, runs=("run",) * len(digests), asked=digests)
 
 
-def test_the_first_question_stays_the_first_and_all_that_was_asked_is_counted(
-    tmp_path: Path,
-) -> None:
+def test_the_first_question_stays_the_first_and_all_that_was_asked_is_counted(tmp_path):
     files = LabelFiles(tmp_path, "photos")
     assert files.ask(asked(1, 2)) == asked(1, 2)
     for _ in range(2):

@@ -20,7 +20,6 @@ from tests.labelling.street import (
 )
 from tuiprobe.labelling import session
 from tuiprobe.labelling.candidates import Candidate
-from tuiprobe.labelling.contest import Contest
 from tuiprobe.labelling.session import Labelling, open_labelling
 from tuiprobe.labelling.standing import difference_words, label_status
 from tuiprobe.run.directory import RunDir
@@ -30,7 +29,6 @@ __all__ = ["street_folder"]
 
 def needed(labelling: Labelling) -> float:
     """Returns the stake that drops a candidate."""
-    assert isinstance(labelling.survey, Contest)
     return float(np.exp(labelling.survey.needed))
 
 
@@ -64,7 +62,6 @@ def test_further_questions_need_more_the_more_was_asked(street_folder: Path) -> 
     pair.label(0, name_of(0))  # an open session learns of it
     pair.close()
     assert needed(pair) == pytest.approx(4 * 3 / 0.05)
-    assert isinstance(pair.survey, Contest)
     assert pair.survey.bounding == pair.survey.needed
     assert label_status(pair).asked == 4
     assert "4 candidates were asked about" in " ".join(label_status(pair).remarks())
@@ -80,7 +77,6 @@ def test_a_decision_that_further_questions_take_back_says_so(street_folder: Path
     pair = open_labelling([soft, supervised], "street")
     while pair.decided.verdict == "open":
         picture = pair.following()
-        assert picture is not None
         pair.label(picture.index, name_of(picture.index))
     pair.close()
     before = label_status(pair)
@@ -116,9 +112,7 @@ def test_all_questions_on_the_same_labels_tell_the_truth(street_folder: Path) ->
                 assert labelling.first_minus_second(b, a) == pytest.approx((-value, -high, -low))
 
 
-def test_a_class_that_the_first_question_had_not_is_taken(
-    street_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_class_that_the_first_question_had_not_is_taken(street_folder, monkeypatch):
     def read(directory: RunDir, target: str | None = None) -> Candidate:
         candidate = street_candidate(directory, target)
         more = () if directory.path.name in MODELS[:2] else ("zebra",)
@@ -129,7 +123,6 @@ def test_a_class_that_the_first_question_had_not_is_taken(
     labelled(runs[:2], 3)
     labelling = open_labelling(runs[2:], "street")  # one of them answers as one of the first does
     picture = labelling.following()
-    assert picture is not None
     labelling.label(picture.index, "zebra")
     labelling.undo()
     labelling.close()
@@ -165,6 +158,5 @@ def test_the_difference_is_narrowed_by_pictures_that_did_not_agree(street_folder
     labelling = labelled(runs)
     labelling.narrow = True
     survey, order = labelling.survey, labelling.matched.pool.order
-    assert isinstance(survey, Contest)
     left = [p for p in order.tolist() if survey.stage[p] != 0 and p not in survey.labels]
     assert [picture.index for picture in labelling.upcoming(500)] == left

@@ -69,9 +69,7 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "..", "x" * 5000, "\ud800", "", None])
-def test_questions_of_strangers_cost_a_sentence_at_most(
-    label_runs: list[Path], name: str | None
-) -> None:
+def test_questions_of_strangers_cost_a_sentence_at_most(label_runs, name):
     labelling = open_labelling(label_runs[:1], "photos")
     answer(labelling, 1)
     labelling.close()
@@ -110,9 +108,7 @@ def test_nobody_is_favoured_while_labelling(label_runs: list[Path]) -> None:
     assert not any(model in words for model in MODELS)
 
 
-def test_the_picture_shown_is_the_one_that_was_measured(
-    label_runs: list[Path], runs_on_targets: Path
-) -> None:
+def test_the_picture_shown_is_the_one_that_was_measured(label_runs, runs_on_targets):
     labelling = open_labelling(label_runs, "photos")
     assert labelling.image(3).size == (64, 64)
     path = labelling.originals.file(labelling.matched.paths[3])
@@ -149,9 +145,7 @@ def test_the_order_follows_from_the_pictures_alone(label_runs: list[Path]) -> No
         assert others == [first, first]
 
 
-def test_what_cannot_be_labelled_together_is_refused_with_what_differs(
-    label_runs: list[Path], tmp_path: Path
-) -> None:
+def test_what_cannot_be_labelled_together_is_refused_with_what_differs(label_runs, tmp_path):
     with pytest.raises(DataError, match="several target sets") as several:
         open_labelling(label_runs)
     for name in ("street", "photos"):
@@ -314,9 +308,7 @@ def write_labels(labelling: Labelling, table: Path) -> dict[str, str]:
     return truths
 
 
-def test_answers_name_pictures_by_path_and_classes_as_data_do(
-    label_runs: list[Path], tmp_path: Path
-) -> None:
+def test_answers_name_pictures_by_path_and_classes_as_data_do(label_runs, tmp_path):
     labelling, table = open_labelling(label_runs, "photos"), tmp_path / "labels.csv"
     truths = write_labels(labelling, table)
     assert set(IDS) & set(truths.values())
@@ -328,9 +320,7 @@ def test_answers_name_pictures_by_path_and_classes_as_data_do(
     labelling.close()
 
 
-def test_python_decides_as_the_commands_do(
-    label_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_python_decides_as_the_commands_do(label_runs, tmp_path, program):
     labelling, table = open_labelling(label_runs, "photos"), tmp_path / "labels.csv"
     labelling.close()
     write_labels(labelling, table)
@@ -341,8 +331,7 @@ def test_python_decides_as_the_commands_do(
     reports = [Report.read(run / "results.json") for run in label_runs]
     nowhere = Report.parse((label_runs[0] / "results.json").read_bytes(), "a file")
     for command in (["label", *paths, "--target", "photos"], ["compare", *paths]):
-        assert run_cli([*command, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["decision"] == decision.model_dump(mode="json")
+        assert program(*command, "--json").json["decision"] == decision.model_dump(mode="json")
     assert tuiprobe.compare(reports) == tuiprobe.compare(paths, "photos") == decision
     wrong: list[Any] = [paths[:1], paths[0], [paths[0], nowhere]]
     for runs in wrong:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from hashlib import sha256
 from math import log
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import tuiprobe
+from tests.conftest import Program
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
 from tuiprobe.labelling.label_log import NONE_OF_THESE
@@ -32,7 +32,6 @@ def truth(labelling, place: int) -> str:
 def test_walk_and_ties_follow_from_the_pictures_alone(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs[:1], "street", tolerated=0.2)
     digests, certificate = labelling.matched.digests, labelling.certificate
-    assert certificate is not None
     assert not labelling.files.json.exists()  # nothing is labelled
 
     def key(name: bytes, place: int) -> bytes:
@@ -65,13 +64,11 @@ def test_every_further_question_takes_more(label_runs: list[Path]) -> None:
     assert first.files.certificates() == (record,)
 
 
-def test_certificate_at_the_command_line_in_files_and_in_python(
-    label_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_certificate_at_the_command_line_in_files_and_in_python(label_runs, tmp_path, program):
     run = str(label_runs[0])
     command = ["label", run, *STREET, "--unattended", "30%"]
-    assert run_cli([*command, "--require-decision"]) == 1
-    assert "none of 40 certified for at most 30 % errors" in capsys.readouterr().out
+    out = program(*command, "--require-decision", code=1).out
+    assert "none of 40 certified for at most 30 % errors" in out
     todo = tmp_path / "todo.csv"
     assert run_cli([*command, "--todo", str(todo), "--count", "15"]) == 0
     with todo.open(newline="") as file:
@@ -83,13 +80,10 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
         table.writerows(rows)
-    capsys.readouterr()
-    assert run_cli([*command, "--answers", str(todo), "--json"]) == 0
-    state = json.loads(capsys.readouterr().out)
+    state = program(*command, "--answers", str(todo), "--json").json
     assert state["labelled"] == 15
     assert state["unattended"]["tolerated"] == 0.3
-    assert run_cli([*command, "--answers-from", "miniature", "--json"]) == 0
-    state = json.loads(capsys.readouterr().out)
+    state = program(*command, "--answers-from", "miniature", "--json").json
     certified = state["unattended"]["certified"]
     again = open_labelling(label_runs[:1], "street", asking=False, tolerated=0.3)
     wrong = [
@@ -100,10 +94,9 @@ def test_certificate_at_the_command_line_in_files_and_in_python(
     assert state["decided"]
     assert sum(wrong) <= state["unattended"]["most_wrong"] == int(0.3 * certified)
     assert again.following() is None
-    capsys.readouterr()
     for option in ("--todo", "--page"):
-        assert run_cli([*command, option, str(tmp_path / "more")]) == 2
-        assert "certify no more pictures" in capsys.readouterr().err
+        err = program(*command, option, str(tmp_path / "more"), code=2).err
+        assert "certify no more pictures" in err
     assert tuiprobe.certify(run, 0.3, "street").unattended == again.certificate.state
     pictures = read_report(RunDir(label_runs[0])).predictions()
     street = [picture for picture in pictures if picture.set == "street"]
@@ -129,12 +122,12 @@ def test_skipped_pictures_count_as_wrong_until_they_are_answered(label_runs: lis
     assert len(again.certificate.labels) == 3
 
 
-def test_wrong_requests(label_runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_requests(label_runs: list[Path], program: Program) -> None:
     with pytest.raises(UsageError, match="one run"):
         open_labelling(label_runs, "street", tolerated=0.05)
     for share in ("0", "60%", "five", "-1%", "nan"):
-        assert run_cli(["label", str(label_runs[0]), *STREET, f"--unattended={share}"]) == 2
-        assert "is no share of wrong answers" in capsys.readouterr().err
+        err = program("label", str(label_runs[0]), *STREET, f"--unattended={share}", code=2).err
+        assert "is no share of wrong answers" in err
 
 
 def test_labels_in_doubt_certify_nothing(label_runs: list[Path], tmp_path: Path) -> None:
@@ -163,15 +156,11 @@ def test_labels_in_doubt_certify_nothing(label_runs: list[Path], tmp_path: Path)
     assert promised() == {None}
 
 
-def test_files_beside_runs_are_no_runs(
-    label_runs: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_beside_runs_are_no_runs(label_runs: list[Path], program: Program) -> None:
     assert run_cli(["label", *map(str, label_runs), *STREET, "--answers-from", "miniature"]) == 0
     (label_runs[0].parent / "comparison-0123abcd.md").write_text("# Decision\n")
     names = sorted(map(str, label_runs[0].parent.iterdir()))
     assert len(names) == len(label_runs) + 3
-    capsys.readouterr()
-    assert run_cli(["label", *names, *STREET, "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["candidates"]) == len(label_runs)
+    assert len(program("label", *names, *STREET, "--json").json["candidates"]) == len(label_runs)
     assert run_cli(["compare", *names, "--json"]) == 0
     assert run_cli(["compare", names[0], *[name for name in names if not Path(name).is_dir()]]) == 2

@@ -63,9 +63,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
         ("keep.txt/below", {}, "Cannot export"),
     ],
 )
-def test_what_is_wrong_is_refused_and_nothing_written(
-    tmp_path: Path, place: str, options: dict, message: str
-) -> None:
+def test_what_is_wrong_is_refused_and_nothing_written(tmp_path, place, options, message):
     (tmp_path / "keep.txt").write_text("mine")
     with pytest.raises(UsageError, match=message):
         export(tmp_path / place, **{"images": 1, **options})

@@ -1,7 +1,3 @@
-from pathlib import Path
-
-import pytest
-
 from tools.train.command import write_baseline
 from tuiprobe.miniature import weights
 from tuiprobe.miniature.data import BASELINE, baseline_rows
@@ -13,9 +9,7 @@ def card(val: float, shift: float, n: int = 100_000) -> dict:
     return {"val": {"hits": round(val * n), "n": n}, **accuracy}
 
 
-def test_the_table_is_written_and_read_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_is_written_and_read_back(tmp_path, monkeypatch):
     recipe = {"images": 2000, "steps": 120}
     cards = [{"name": "mini_tiny", "seed": 4, "recipe": recipe, "accuracy": card(0.5, 0.25)}]
     write_baseline(cards, tmp_path / BASELINE)

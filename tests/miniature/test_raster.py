@@ -39,9 +39,7 @@ def painted(shapes: list[list[tuple[int, int]]]) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(polygons)
-def test_each_pixel_shows_the_last_polygon_over_its_centre(
-    shapes: list[list[tuple[int, int]]],
-) -> None:
+def test_each_pixel_shows_the_last_polygon_over_its_centre(shapes):
     picture = painted(shapes)
     for row in range(SIZE):
         for column in range(SIZE):

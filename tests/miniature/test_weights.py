@@ -30,9 +30,7 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", weights.MODEL_NAMES)
-def test_models_do_what_their_cards_say(
-    name: str, images: tuple[torch.Tensor, torch.Tensor]
-) -> None:
+def test_models_do_what_their_cards_say(name, images):
     """Accuracy lies within five standard errors of the card's."""
     model, tokenizer, about = build(name)
     pixels, labels = images
@@ -69,9 +67,7 @@ def test_untrained_weights_are_the_same_every_time_and_leave_the_generator_alone
     ("change", "message"),
     [({"sha256": "0"}, "damaged.*Reinstall"), ({"vocabulary_sha256": "0"}, "vocabulary")],
 )
-def test_a_file_that_its_card_does_not_describe_is_refused(
-    change: dict, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_its_card_does_not_describe_is_refused(change, message, monkeypatch):
     card = weights.card("mini_clip") | change
     monkeypatch.setattr(weights, "card", lambda name: card)
     with pytest.raises(WeightsError, match=message):

@@ -257,7 +257,6 @@ def test_answers_without_confidences_have_the_bound_by_class_mix_and_no_estimate
     bound, estimate = (report.figure(f"target.{id}") for id in ("most_right", "uncalibrated"))
     assert bound.value == pytest.approx(bound_accuracy(*np.array([[40] * 4, [160, 0, 0, 0]]))[0])
     assert 0.25 < bound.value < 0.6
-    assert isinstance(estimate, NotRun)
     assert estimate.remedy
     assert not any(of.data == "street" for of in report.accuracies)
     run = read_run(RunDir(folder / "mixed"))
@@ -331,22 +330,20 @@ def bad_tables() -> Iterator[tuple[str, Callable[[list[str]], object], str]]:
 @pytest.mark.parametrize(
     ("name", "change", "named"), bad_tables(), ids=[b[0] for b in bad_tables()]
 )
-def test_a_table_that_does_not_fit_is_refused_by_line(world, folder, capsys, name, change, named):
+def test_a_table_that_does_not_fit_is_refused_by_line(world, folder, program, name, change, named):
     table = table_of(world, only("path", "class", "confidence"), folder / f"{name}.csv")
     lines = table.read_text().splitlines()
     change(lines)
     table.write_text("\n".join(lines) + "\n")
     words = ["--headless", "--model", f"answers:{table}", "--data", str(world / "val")]
-    assert run_cli([*words, "--output", str(folder / "run")]) == 4
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    error = program(*words, "--output", str(folder / "run"), code=4).err.strip().splitlines()[-1]
     assert named in error
     assert not (folder / "run").exists()
-    assert run_cli([*words, "--dry-run", "--json"]) == 4
-    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
+    (wrong,) = program(*words, "--dry-run", "--json", code=4).json["wrong"]
     assert (wrong["option"], wrong["reason"]) == ("model", error.removeprefix("error: "))
 
 
-def test_equal_pictures_may_be_listed_once_or_twice_with_one_answer(world, folder, capsys):
+def test_equal_pictures_may_be_listed_once_or_twice_with_one_answer(world, folder, program):
     images = folder / "images"
     copytree(world / "val", images)
     copyfile(images / "red" / "00.png", images / "red" / "copy.png")
@@ -363,11 +360,10 @@ def test_equal_pictures_may_be_listed_once_or_twice_with_one_answer(world, folde
     assert figures[0].n == 3 * EACH  # exact copies count once
     table.write_text("\n".join([*lines, f"{row}9"]) + "\n")  # another confidence
     words = ["--headless", "--model", f"answers:{table}", "--data", str(images)]
-    assert run_cli([*words, "--output", str(folder / "run")]) == 4
-    assert f"line {len(lines) + 1}" in capsys.readouterr().err
+    assert f"line {len(lines) + 1}" in program(*words, "--output", str(folder / "run"), code=4).err
 
 
-def test_answers_on_another_picture_are_refused(world, folder, capsys):
+def test_answers_on_another_picture_are_refused(world, folder, program):
     swapped = dict.fromkeys(("path", "sha256", "class"))
 
     def change(row: dict[str, str]) -> None:
@@ -376,8 +372,8 @@ def test_answers_on_another_picture_are_refused(world, folder, capsys):
 
     table = table_of(world, change, folder / "a.csv")
     words = ["--headless", "--model", f"answers:{table}", "--data", str(world / "val")]
-    assert run_cli([*words, "--output", str(folder / "run")]) == 4
-    assert "not the picture that was answered" in capsys.readouterr().err
+    err = program(*words, "--output", str(folder / "run"), code=4).err
+    assert "not the picture that was answered" in err
 
 
 def test_the_content_of_the_table_is_part_of_the_key(world, folder):
@@ -388,11 +384,10 @@ def test_the_content_of_the_table_is_part_of_the_key(world, folder):
     assert len(set(keys)) == 2
 
 
-def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, capsys):
+def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, program):
     tables = [str(world / "toy0.csv"), str(world / "toy1.csv")]
     words = ["label", *tables, "--data", str(world / "val")]
-    assert run_cli([*words, "--answers-from", str(world / "val"), "--json"]) == 0
-    state = json.loads(capsys.readouterr().out)
+    state = program(*words, "--answers-from", str(world / "val"), "--json").json
     models = {row["model"] for row in state["candidates"]}
     assert models == {"answers:toy0.csv", "answers:toy1.csv"}
     runs = sorted(path for path in (folder / "runs").iterdir() if path.is_dir())
@@ -405,10 +400,9 @@ def test_label_makes_runs_of_tables_and_ignores_known_labels(world, folder, caps
     assert run_cli(["label", *map(str, runs), "--data", str(world / "val")]) == 2
 
 
-def test_a_dry_run_says_what_answers_tell(world, folder, capsys):
+def test_a_dry_run_says_what_answers_tell(world, folder, program):
     words = ["--headless", "--model", f"answers:{world / 'toy0.csv'}", "--data", str(world / "val")]
-    assert run_cli([*words, "--dry-run", "--json"]) == 0
-    planned = json.loads(capsys.readouterr().out)
+    planned = program(*words, "--dry-run", "--json").json
     assert planned["head"] == "yes"
     outcomes = {probe["id"]: probe["outcome"] for probe in planned["probes"]}
     assert outcomes["calibration"] == "runs"
@@ -420,7 +414,7 @@ def test_a_dry_run_says_what_answers_tell(world, folder, capsys):
     [("answers:{}", "checkpoint"), ("answers:{}", "dtype"), ("py:x.py:net", "checkpoint"),
      ("transformers:a/b", "checkpoint")],
 )  # fmt: skip
-def test_options_of_a_network_are_refused_before_the_run(world, folder, capsys, model, option):
+def test_options_of_a_network_are_refused_before_the_run(world, folder, program, model, option):
     (folder / "w.pt").touch()
     words = [
         "--headless",
@@ -430,10 +424,8 @@ def test_options_of_a_network_are_refused_before_the_run(world, folder, capsys, 
         str(world / "val"),
     ]
     words += [f"--{option}", "w.pt" if option == "checkpoint" else "bfloat16"]
-    assert run_cli(words) == 2
-    assert f"--{option} " in capsys.readouterr().err
-    assert run_cli([*words, "--dry-run", "--json"]) == 2
-    (wrong,) = json.loads(capsys.readouterr().out)["wrong"]
+    assert f"--{option} " in program(*words, code=2).err
+    (wrong,) = program(*words, "--dry-run", "--json", code=2).json["wrong"]
     assert (wrong["option"], wrong["exit_code"]) == (option, 2)
     loader = LOADERS.get(model.partition(":")[0])
     assert option == "dtype" or not loader.takes_checkpoint

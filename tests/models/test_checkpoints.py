@@ -59,9 +59,7 @@ def test_wrappers_and_prefixes_are_removed_from_any_format(tmp_path: Path) -> No
     assert state_digest(read_checkpoint(tmp_path / "w.safetensors")) == state_digest(state)
 
 
-def test_every_set_of_weights_of_a_file_is_named_and_averaged_ones_are_read(
-    tmp_path: Path,
-) -> None:
+def test_every_set_of_weights_of_a_file_is_named_and_averaged_ones_are_read(tmp_path):
     state = dict(model().state_dict())
     other = {k: torch.zeros_like(v) for k, v in state.items()}
     for content, entries in (
@@ -183,9 +181,7 @@ def test_missing_left_over_and_misshapen_weights_are_named_and_nothing_is_loaded
         ("w.pt", {"2.weight": "3.weight"}, "py:FILE"),
     ],
 )
-def test_weights_that_do_not_fit_say_what_to_do(
-    source: str, names: dict[str, str], remedy: str
-) -> None:
+def test_weights_that_do_not_fit_say_what_to_do(source, names, remedy):
     state = {names.get(name, name): tensor for name, tensor in model().state_dict().items()}
     with pytest.raises(WeightsError, match=remedy):
         load_into(model(), state, source=source, target="net")
@@ -200,9 +196,7 @@ def test_bookkeeping_buffers_may_be_absent_or_extra() -> None:
     assert bool((target.state_dict()["2.weight"] == 1).all())
 
 
-def test_a_library_that_cannot_download_becomes_one_message(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_that_cannot_download_becomes_one_message(caplog, monkeypatch):
     def fetch() -> str:
         logging.getLogger("huggingface_hub").warning("Retrying in 1s")
         raise ConnectionError("no route to host\nwith a second line")
@@ -302,9 +296,7 @@ def test_loaders_name_the_rows_as_the_file_does(spec: str, tmp_path: Path) -> No
     ("spec", "layer"), [("timm:test_resnet", "fc"), ("torchvision:resnet18", "fc"),
                         ("timm:test_vit", "head"), ("torchvision:convnext_tiny", "classifier.2")]
 )  # fmt: skip
-def test_a_classifier_behind_a_layer_that_the_file_does_not_tell(
-    spec: str, layer: str, tmp_path: Path
-) -> None:
+def test_a_classifier_behind_a_layer_that_the_file_does_not_tell(spec, layer, tmp_path):
     loader, _, name = spec.partition(":")
     library = timm.create_model if loader == "timm" else torchvision.models.get_model
     model = library(name, num_classes=2)

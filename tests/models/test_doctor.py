@@ -1,6 +1,5 @@
 """The doctor on the shipped miniature: its known answer, and breaks on purpose."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import timm
 import torch
 from PIL import Image
 
+from tests.conftest import Program
 from tuiprobe import miniature
-from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
 from tuiprobe.models.checks import trial
 from tuiprobe.models.checks.doctor import check_installation, examine
@@ -62,7 +61,7 @@ def test_names_that_contradict_those_beside_the_weights_are_refused(tmp_path: Pa
 
 
 def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program
 ) -> None:
     (tmp_path / "broken_model.py").write_text(
         "from tests.engine.colors import build as colors\n"
@@ -73,16 +72,13 @@ def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
         "    return one\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert run_cli(["doctor", "--model", "py:broken_model:build", "--json"]) == 5
-    output = json.loads(capsys.readouterr().out)
+    output = program("doctor", "--model", "py:broken_model:build", "--json", code=5).json
     trial = next(check for check in output["checks"] if check["name"] == "trial batch")
     assert (trial["status"], trial["detail"]) == ("fail", "KeyError: 'inside'")
     assert output["encoder"] is None
 
 
-def test_a_faster_type_is_a_check_and_part_of_the_description(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_faster_type_is_a_check_and_part_of_the_description(monkeypatch):
     monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
     monkeypatch.setattr(trial, "_FASTER", 0)
     examination = examine("mini_supervised", try_bfloat16=True)
@@ -92,9 +88,8 @@ def test_a_faster_type_is_a_check_and_part_of_the_description(
     assert examine("mini_supervised").encoder.get("types") is None
 
 
-def test_the_text_shows_what_the_json_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cli(["doctor", "--model", "mini_supervised", "--device", "cpu"]) == 0
-    output = capsys.readouterr().out
+def test_the_text_shows_what_the_json_holds(program: Program) -> None:
+    output = program("doctor", "--model", "mini_supervised", "--device", "cpu").out
     for part in (
         "trial batch    8 images in", "training        supervised", "width           128",
         "preprocessing   ", "head            classes ", "cost            device cpu", "embedding ",

@@ -197,9 +197,7 @@ def broken(right: ClassifierSetup, *parts: str) -> ClassifierSetup:
         (("labels", "preprocess"), ("normalisation and resizing", "label map")),
     ],
 )
-def test_breaks_are_named_alone_or_only_together(
-    parts: tuple[str, ...], causes: tuple[str, ...], case: tuple[Encoder, Any, ClassifierSetup]
-) -> None:
+def test_breaks_are_named_alone_or_only_together(parts, causes, case):
     encoder, photos, right = case
     answer = known_answer(encoder, photos, sample_of(photos), 1.0, broken(right, *parts), right)
     assert answer.causes == causes
@@ -211,9 +209,7 @@ def test_breaks_are_named_alone_or_only_together(
         assert answer.hits == answer.n == 120
 
 
-def test_no_cause_is_named_that_does_not_restore_the_answer(
-    case: tuple[Encoder, Any, ClassifierSetup],
-) -> None:
+def test_no_cause_is_named_that_does_not_restore_the_answer(case):
     """The weights are not the published ones: the part that differs does not explain it."""
     encoder, photos, right = case
     used = broken(right, "templates")

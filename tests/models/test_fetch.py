@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -21,9 +20,7 @@ pytestmark = pytest.mark.slow
 SOCKETS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind")
 
 
-def test_cached_looks_where_the_libraries_keep_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cached_looks_where_the_libraries_keep_files(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -47,9 +44,7 @@ def test_cached_looks_where_the_libraries_keep_files(
         "https://github.com/mlfoundations/open_clip/releases/download/v0/rn50-cc12m-{:.8}.pt",
     ],
 )
-def test_weights_are_compared_with_the_digest_in_their_name_or_url(
-    tmp_path: Path, url: str
-) -> None:
+def test_weights_are_compared_with_the_digest_in_their_name_or_url(tmp_path, url):
     blob = put(tmp_path, "a/b", "RN50.pt", b"content")
     file = next(tmp_path.rglob("snapshots/*/RN50.pt")) if not url else blob
     where = url.format(hashlib.sha256(b"content").hexdigest())
@@ -61,9 +56,7 @@ def test_weights_are_compared_with_the_digest_in_their_name_or_url(
     assert verified(blob, unnamed) == blob
 
 
-def test_files_of_a_tokenizer_are_fetched_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_a_tokenizer_are_fetched_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     names = ("tokenizer.json", "vocab.txt", "spiece.model", "README.md", "code.py", "model.bin")
     for name in names:
@@ -72,9 +65,7 @@ def test_files_of_a_tokenizer_are_fetched_and_nothing_else(
     assert {file.name for file in files} == {"tokenizer.json", "vocab.txt", "spiece.model"}
 
 
-def test_python_goes_offline_although_the_library_was_imported_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_goes_offline_although_the_library_was_imported_before(tmp_path, monkeypatch):
     opened: list[str] = []
     sys.addaudithook(lambda event, arguments: opened.append(event) if event in SOCKETS else None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
@@ -89,9 +80,7 @@ def test_python_goes_offline_although_the_library_was_imported_before(
 @pytest.mark.parametrize(
     "name", ["rn50_yfcc15m", "timm:resnet18.a1_in1k", "open_clip:hf-hub:nobody/nothing"]
 )
-def test_a_hub_that_does_not_answer_is_asked_once(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_that_does_not_answer_is_asked_once(name, tmp_path, monkeypatch):
     """The library asks five times a file, which took a minute without a word."""
     opened: list[str] = []
     sys.addaudithook(lambda event, arguments: opened.append(event) if event in SOCKETS else None)

@@ -40,9 +40,7 @@ def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
         ("mobilenetv3_large_100.ra_in1k", "pooled", {}),
     ],
 )  # fmt: skip
-def test_h_feeds_the_classifier_and_maps_know_their_channels(
-    name: str, kind: str, dims: dict[str, int], tmp_path: Path
-) -> None:
+def test_h_feeds_the_classifier_and_maps_know_their_channels(name, kind, dims, tmp_path):
     model = saved(name, tmp_path / "w.pt")
     encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pt")
     width = model.get_classifier().in_features
@@ -65,9 +63,7 @@ def test_h_feeds_the_classifier_and_maps_know_their_channels(
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(
-    prefix: str, tmp_path: Path
-) -> None:
+def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(prefix, tmp_path):
     model = saved("test_resnet", tmp_path / "w.pt", num_classes=10)
     state = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
     torch.save(state, tmp_path / "w.pt")
@@ -87,9 +83,7 @@ def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(
     ("size", "extra", "named"),
     [(224, "mask_token", "pos_embed is"), (160, "pre_logits.fc.weight", "pre_logits.fc.weight")],
 )
-def test_timms_conversion_neither_interpolates_nor_leaves_out_a_layer(
-    size: int, extra: str, named: str, tmp_path: Path
-) -> None:
+def test_timms_conversion_neither_interpolates_nor_leaves_out_a_layer(size, extra, named, tmp_path):
     model = saved("test_vit", tmp_path / "w.pt", num_classes=5, img_size=size)
     torch.save(model.state_dict() | {extra: torch.ones(1, 64)}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=named):
@@ -139,9 +133,7 @@ def test_unknown_names_and_missing_weights(monkeypatch: pytest.MonkeyPatch) -> N
         pytest.param("vit_small_patch16_dinov3.lvd1689m", "avg", "token", marks=NIGHT),
     ],
 )
-def test_the_pooling_is_asked_for_and_said(
-    name: str, default: str, asked: str, tmp_path: Path
-) -> None:
+def test_the_pooling_is_asked_for_and_said(name, default, asked, tmp_path):
     model = saved(name, tmp_path / "w.pt")
     usual, same, other = (
         load_encoder(f"timm:{name}{option}", checkpoint=tmp_path / "w.pt")

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from tests.docs.blocks import ROOT, blocks
-from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.checks.encoder_checks import check_encoder
 from tuiprobe.models.checks.text_checks import check_text
@@ -154,9 +153,7 @@ def pickled_weights(model: Any, folder: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["ResNet", "Siglip", "Dinov2WithRegisters", "DeiTWithTeacher"]
 )  # the last answers by the mean of two heads
-def test_other_classifiers(
-    kind: str, form: str, tmp_path: Path, pictures: list[Image.Image]
-) -> None:
+def test_other_classifiers(kind, form, tmp_path, pictures):
     kind, teacher, _ = kind.partition("WithTeacher")
     kinds: dict[str, dict[str, Any]] = {
         "DeiT": VISION,
@@ -210,9 +207,7 @@ def test_clip_gives_the_logits_of_its_library(clip: Path, pictures: list[Image.I
 @pytest.mark.parametrize(
     ("tokenizer", "vocabulary"), [(siglip_tokenizer, 60), (gemma_tokenizer, 256_000)]
 )
-def test_siglip_gives_the_logits_of_its_library(
-    tokenizer: Callable[[Path], Any], vocabulary: int, tmp_path: Path, pictures: list[Image.Image]
-) -> None:
+def test_siglip_gives_the_logits_of_its_library(tokenizer, vocabulary, tmp_path, pictures):
     folder = siglip(tmp_path, tokenizer, vocabulary)
     encoder = load_encoder(f"transformers:local-dir:{folder}")
     model = hf.SiglipModel.from_pretrained(folder)
@@ -279,14 +274,8 @@ CODE = {"AutoModelForImageClassification": "mine.Model", "AutoImageProcessor": "
     ],
 )  # fmt: skip
 def test_bad_checkpoints_end_in_one_sentence_and_run_nothing(
-    change: Callable[[Path], None],
-    code: int,
-    words: str,
-    vit: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    change, code, words, vit, tmp_path, monkeypatch, program
+):
     folder = shutil.copytree(vit, tmp_path / "model")
     (folder / "mine.py").write_text("open('ran', 'w')\n")
     change(folder)
@@ -295,10 +284,9 @@ def test_bad_checkpoints_end_in_one_sentence_and_run_nothing(
     with pytest.raises((UsageError, WeightsError), match=words) as caught:
         load_encoder(spec)
     assert caught.value.exit_code == code
-    assert (
-        run_cli(["--headless", "--model", spec, "--data", "miniature:val", "--sample", "8"]) == code
-    )
-    error = capsys.readouterr().err
+    error = program(
+        "--headless", "--model", spec, "--data", "miniature:val", "--sample", "8", code=code
+    ).err
     assert words in error
     assert "Traceback" not in error
     assert not list(tmp_path.rglob("ran"))
@@ -313,12 +301,8 @@ def test_a_repository_that_is_not_cached_is_not_available() -> None:
 
 
 def test_the_lines_of_the_page_give_the_accuracy_of_the_library(
-    vit: Path,
-    clip: Path,
-    pictures: list[Image.Image],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    vit, clip, pictures, tmp_path, monkeypatch
+):
     """The class folders have the names of the configuration, and outputs are not tensors."""
     for name, picture in zip(NAMES * 4, pictures * 4, strict=True):
         (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)

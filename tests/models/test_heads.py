@@ -69,9 +69,7 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
         (200.0, None, (None, 0.0)),  # exp overflows float32
     ],
 )
-def test_the_trained_scale_is_the_exponential(
-    scale: float | None, bias: float | None, expected: tuple[float | None, float]
-) -> None:
+def test_the_trained_scale_is_the_exponential(scale, bias, expected):
     values = {"logit_scale": scale, "logit_bias": bias}
     model: Any = SimpleNamespace(
         **{n: v if v is None else torch.tensor([v]) for n, v in values.items()}
@@ -111,9 +109,7 @@ class StopError(Exception):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 11))
-def test_an_interrupted_build_goes_on_where_it_stopped(
-    tmp_path_factory: pytest.TempPathFactory, stop: int
-) -> None:
+def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path_factory, stop):
     cache = tmp_path_factory.mktemp("heads")
     names = [f"class {i}" for i in range(2 * CLASSES_PER_SHARD + 7)]
     templates = [f"{i} {{}}" for i in range(10)]
@@ -239,9 +235,7 @@ def test_a_damaged_shard_is_built_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("templates", [(), ("a photo",), ("{} and {}",)])
-def test_templates_without_a_place_for_the_name_are_refused(
-    templates: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_templates_without_a_place_for_the_name_are_refused(templates, tmp_path):
     with pytest.raises(UsageError, match="template"):
         prompted(counting_tower()[0], tmp_path, templates=templates).build()
     (tmp_path / "t.txt").write_text("a {}\nno place\n")

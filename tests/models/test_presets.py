@@ -118,9 +118,7 @@ def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, Tensor
         for p in (*CLIP, *TIMM)
     ],
 )
-def test_every_preset_loads_a_checkpoint(
-    preset: Preset, by_shape: Callable[[str, dict[str, Tensor]], Encoder]
-) -> None:
+def test_every_preset_loads_a_checkpoint(preset, by_shape):
     """The whole way from name to encoder at full size; files with numbers are loaded elsewhere."""
     encoder = by_shape(preset.name, meta(preset.loader, preset.architecture).state_dict())
     assert encoder.width == preset.width
@@ -147,9 +145,7 @@ def test_every_preset_loads_a_checkpoint(
     assert encoder.training == preset.training
 
 
-def test_a_file_keeps_the_preprocessing_of_its_tag_and_the_activation_insisted_on(
-    by_shape: Callable[[str, dict[str, Tensor]], Encoder],
-) -> None:
+def test_a_file_keeps_the_preprocessing_of_its_tag_and_the_activation_insisted_on(by_shape):
     state = meta("open_clip", "RN50-quickgelu").state_dict()
     encoder = by_shape("rn50_cc12m", state)
     assert encoder.name == "rn50_cc12m"
@@ -163,9 +159,7 @@ def test_a_file_keeps_the_preprocessing_of_its_tag_and_the_activation_insisted_o
     assert insisted.architecture == "RN50"
 
 
-def test_published_weights_of_a_preset_are_known_by_any_name(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_published_weights_of_a_preset_are_known_by_any_name(monkeypatch):
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 

@@ -46,9 +46,7 @@ def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     ("name", "layer", "prefix"),
     [("resnet18", "fc", "model.net."), ("mobilenet_v3_small", "classifier.3", "")],
 )
-def test_a_torchvision_classifier_of_other_classes_or_none(
-    name: str, layer: str, prefix: str, tmp_path: Path
-) -> None:
+def test_a_torchvision_classifier_of_other_classes_or_none(name, layer, prefix, tmp_path):
     torch.manual_seed(0)
     model = vision.get_model(name, num_classes=5).eval()
     state = {f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}
@@ -78,9 +76,7 @@ def test_a_torchvision_classifier_of_other_classes_or_none(
         pytest.param("vit_b_32", "heads.head", marks=pytest.mark.nightly),
     ],
 )
-def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(
-    name: str, layer: str, tmp_path: Path
-) -> None:
+def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(name, layer, tmp_path):
     torch.manual_seed(0)
     images = torch.randn(2, 3, 224, 224)
     width = vision.get_model(name).get_submodule(layer).in_features

@@ -97,7 +97,6 @@ def test_sequence_first_tokens_arrive_batch_first(net: Encoder) -> None:
     assert seen["tokens"].shape == (3, 64, 8)
     assert seen["squeeze"].shape == (3, 64, 6)
     module = net.module
-    assert isinstance(module, Net)
     # The mean over positions of what was handed over is what the next layer gets.
     assert torch.allclose(module.fc(seen["squeeze"].mean(1)), h, atol=1e-6)
     assert torch.equal(seen["embedding"], h)

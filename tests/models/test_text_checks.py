@@ -70,9 +70,7 @@ def test_sound_text_sides_pass_and_unknown_ones_are_not_judged() -> None:
          "capital letters are kept; punctuation is kept: see"),
     ],
 )  # fmt: skip
-def test_what_differs_from_the_published_form_fails(
-    tokenizer: Words, architecture: str, name: str, message: str
-) -> None:
+def test_what_differs_from_the_published_form_fails(tokenizer, architecture, name, message):
     checks = checked(encoder(tokenizer, architecture))
     (bad,) = [check for check in checks.values() if check.status == "fail"]
     assert bad.name == name

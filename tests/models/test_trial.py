@@ -272,9 +272,7 @@ def test_torchscript_and_quantised_modules_are_models(form: str) -> None:
         (lambda y, m: y, [0, 1, 2], "takes names as text, and 0 is none"),
     ],
 )
-def test_outputs_and_names_of_another_kind_are_refused(
-    change: Callable[[Tensor, Tensor], Any], classes: Any, message: str
-) -> None:
+def test_outputs_and_names_of_another_kind_are_refused(change, classes, message):
     with pytest.raises(UsageError, match=message):
         encoder(Wrapped(change), classes=classes)
 
@@ -297,9 +295,7 @@ def with_clock(monkeypatch: pytest.MonkeyPatch, made: Encoder, ratio: float) -> 
     monkeypatch.setattr(trial, "_FEW_PARAMETERS", 0)
 
 
-def test_a_faster_type_is_recommended_with_the_answers_that_it_changes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_faster_type_is_recommended_with_the_answers_that_it_changes(monkeypatch):
     images = torch.rand(40, 3, 12, 12, generator=torch.Generator().manual_seed(2))
     made = encoder(nn.Sequential(Changed(lambda h: h), nn.Linear(WIDTH, 3)), classes=list("abc"))
     made.module.register_buffer("counted", torch.arange(3))
@@ -324,9 +320,7 @@ def test_a_faster_type_is_recommended_with_the_answers_that_it_changes(
 
 
 @pytest.mark.parametrize("case", ["slow", "small", "float16", "script", "fails", "not finite"])
-def test_no_type_is_recommended_that_gains_nothing_or_cannot_be_used(
-    monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
+def test_no_type_is_recommended_that_gains_nothing_or_cannot_be_used(monkeypatch, case):
     def change(h: Tensor) -> Tensor:
         if case == "fails" and h.dtype == torch.bfloat16:
             raise RuntimeError("not implemented for BFloat16")

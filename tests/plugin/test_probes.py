@@ -54,9 +54,7 @@ def test_its_options_are_typed(runs: Path) -> None:
     assert [len(part(runs, name)["result"]["longest"]) for name in "ab"] == [2, 4]
 
 
-def test_every_format_shows_it_where_the_package_is_not_installed(
-    runs: Path, typed: Typed, tmp_path: Path
-) -> None:
+def test_every_format_shows_it_where_the_package_is_not_installed(runs, typed, tmp_path):
     run = str(runs / "a")
     every = [word for name in FORMATS for word in ("--format", name)]
     done = typed(None, "report", run, *every, "--to", "out")
@@ -90,18 +88,14 @@ def test_runs_are_compared_and_gated_by_it(runs: Path, typed: Typed) -> None:
         assert done.returncode == code, (gate, done.stderr)
 
 
-def test_answering_again_without_the_package_keeps_the_part(
-    runs: Path, stranger: Path, typed: Typed, tmp_path: Path
-) -> None:
+def test_answering_again_without_the_package_keeps_the_part(runs, stranger, typed, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "copy")
     for package in (None, stranger):
         assert typed(package, "reprobe", "copy").returncode == 0
         assert part(tmp_path, "copy") == part(runs, "a")
 
 
-def test_its_options_are_tried_on_a_finished_run(
-    runs: Path, stranger: Path, typed: Typed, tmp_path: Path
-) -> None:
+def test_its_options_are_tried_on_a_finished_run(runs, stranger, typed, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "copy")
     done = typed(stranger, "reprobe", "copy", "--probe", "lengths.longest=5")
     assert done.returncode == 0, done.stderr

@@ -133,9 +133,7 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
     assert not {"stranger", "worse"} & sys.modules.keys()
 
 
-def test_an_entry_point_that_ends_the_process_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_point_that_ends_the_process_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "leaver.py").write_text("raise SystemExit(0)\n")
     register(tmp_path, "leaver", "3", {"tests.group": {"leaver": "leaver:X"}})
     monkeypatch.syspath_prepend(tmp_path)

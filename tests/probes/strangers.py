@@ -9,7 +9,6 @@ import numpy as np
 
 from tuiprobe.options import Option
 from tuiprobe.probes.content import prose
-from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, NotRun, ProbeResult
@@ -49,7 +48,6 @@ class MeanLength(Probe[Any, Length]):
     def inputs(self, run: RunReader, options: Choice, results: Results) -> Any:
         """Reads representations; takes the width from the outlier probe."""
         outliers = results["outliers"]
-        assert isinstance(outliers, OutlierResult)
         return run.features(run.id_and_shifts[0].name)["features"], outliers.taps[0].channels
 
     def compute(self, inputs: Any, options: Choice) -> Length | NotRun:

@@ -18,7 +18,7 @@ from tuiprobe.probes.report import make_report
 from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
-from tuiprobe.results import NotRun, is_known
+from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
 
 RNG = np.random.default_rng(0)
@@ -63,16 +63,13 @@ def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     assert is_known(zero)
     assert zero.value == 0 == zero.low
     assert zero.high > 0  # type: ignore[operator]
-    assert isinstance(robustness.effective, NotRun)
     assert "no baseline applies" in robustness.effective.reason
 
 
 @pytest.mark.parametrize(
     ("value", "n", "low"), [(np.nan, 90, 0.959), (0.0, 120, 0.665)]
 )  # Wilson: 90 right of 90, and at least 90 of 120
-def test_images_left_out_and_images_without_an_answer(
-    tmp_path: Path, value: float, n: int, low: float
-) -> None:
+def test_images_left_out_and_images_without_an_answer(tmp_path, value, n, low):
     h = H.copy()
     h[:30] = value
     report = probed(tmp_path, WEIGHT, val=FakeSet(h, (H @ WEIGHT.T).argmax(1)))
@@ -104,9 +101,7 @@ def test_a_label_that_no_row_answers_for_is_named(tmp_path: Path) -> None:
     assert "r has images of class 8, which no row" in report.why_not("robustness")
 
 
-def test_a_number_that_no_report_takes_names_the_probe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_that_no_report_takes_names_the_probe(tmp_path, monkeypatch):
     monkeypatch.setattr(PrivilegedDirections, "compute", lambda *_: exact(np.nan, 1, "planted"))
     report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS))
     assert "the probe directions failed with ValidationError" in report.why_not("directions")

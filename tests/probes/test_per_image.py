@@ -65,7 +65,6 @@ def test_answers_and_probabilities_are_those_of_scipy(tmp_path: Path) -> None:
     features, labels, weight = planted()
     run = a_run(tmp_path / "run")
     given = read_per_image(run)["val"].answers
-    assert given is not None
     logits = (features @ weight.T).astype(float)
     order = np.argsort(-logits, axis=1)
     others = np.arange(N) != 7
@@ -114,9 +113,7 @@ def test_images_are_known_by_their_list_not_by_their_folder(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("field", "value"), [("path", "else.png"), ("label", 4), ("size", 9)])
-def test_another_path_label_or_size_is_another_image(
-    tmp_path: Path, field: str, value: object
-) -> None:
+def test_another_path_label_or_size_is_another_image(tmp_path, field, value):
     run = a_run(tmp_path / "run")
     before = read_per_image(run)["val"]
     lines = [json.loads(line) for line in run.samples_file.path.read_text().splitlines()]

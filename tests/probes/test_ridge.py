@@ -56,9 +56,7 @@ def refitted(h: np.ndarray, labels: np.ndarray, classes: int, penalty: float) ->
 @pytest.mark.parametrize(("n", "channels"), [(60, 12), (40, 90), (41, 40), (40, 40)])
 @pytest.mark.parametrize("apart", [0.3, 8.0])
 @pytest.mark.parametrize("balanced", [False, True])
-def test_scores_without_an_image_are_those_of_a_refit(
-    n: int, channels: int, apart: float, balanced: bool
-) -> None:
+def test_scores_without_an_image_are_those_of_a_refit(n, channels, apart, balanced):
     h, labels = world(n, channels, 4, seed=n, apart=apart, balanced=balanced)
     fit = fitted(h, labels, 4)
     scores = scores_of(fit, h)
@@ -75,9 +73,7 @@ def test_scores_without_an_image_are_those_of_a_refit(
     st.integers(8, 40), st.integers(1, 50), st.integers(2, 5), st.integers(0, 99),
     st.sampled_from([0.1, 1.0, 30.0]),
 )  # fmt: skip
-def test_any_set_is_answered_as_by_refits(
-    n: int, channels: int, classes: int, seed: int, apart: float
-) -> None:
+def test_any_set_is_answered_as_by_refits(n, channels, classes, seed, apart):
     h, labels = world(n, channels, classes, seed, apart)
     fit = fit_ridge(h, labels, classes)
     if isinstance(fit, NotRun):

@@ -95,9 +95,7 @@ def test_the_planted_run_gives_every_result(results: Computed) -> None:
 
 
 @pytest.mark.parametrize("id", BUILT_IN)
-def test_compute_opens_no_file(
-    id: str, run: RunReader, results: Computed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compute_opens_no_file(id, run, results, monkeypatch):
     probe = probe_of(id)
     inputs = probe.inputs(run, probe.Options(), {other: results[other] for other in probe.after})
 
@@ -112,9 +110,7 @@ def test_compute_opens_no_file(
 
 
 @pytest.mark.parametrize("id", BUILT_IN)
-def test_descriptions_and_names_are_made_of_the_result_alone(
-    id: str, run: RunReader, results: Computed
-) -> None:
+def test_descriptions_and_names_are_made_of_the_result_alone(id, run, results):
     """And of a result that was read back from a file as well as of a fresh one."""
     probe, result = probe_of(id), results[id]
     assert isinstance(result, probe.Result)
@@ -173,9 +169,7 @@ EVERYDAY = {
 
 
 @pytest.mark.parametrize("id", BUILT_IN)
-def test_every_heading_that_people_read_is_in_the_glossary(
-    id: str, run: RunReader, results: Computed
-) -> None:
+def test_every_heading_that_people_read_is_in_the_glossary(id, run, results):
     subject = Subject(run.plan.model, run.id_and_shifts, run.plan.concept_set)
     section = probe_of(id).describe(results[id], subject)
     term_ids = {term.id for term in terms()}

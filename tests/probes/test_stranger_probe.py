@@ -87,9 +87,7 @@ def test_its_options_are_those_of_the_spec(install: Install, run: RunDir) -> Non
         ("GivesSomethingElse", "AttributeError"),
     ],
 )
-def test_a_probe_that_fails_costs_its_own_part_alone(
-    kind: str, said: str, install: Install, run: RunDir
-) -> None:
+def test_a_probe_that_fails_costs_its_own_part_alone(kind, said, install, run):
     install()
     without = make_report(run)
     install(("early", kind), ("length", "MeanLength"))
@@ -102,21 +100,14 @@ def test_a_probe_that_fails_costs_its_own_part_alone(
     assert said in markdown(report)
 
 
-def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
-    install: Install,
-    run: RunDir,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_built_in_probe_that_raises_costs_its_own_part_alone(install, run, monkeypatch, capsys):
     install()
     without = make_report(run)
     monkeypatch.setattr(Calibrated, "compute", strangers.FailsInCompute.compute)
     assert run_cli(["reprobe", str(run.path)]) == 5
     report = Report.read(run.results_file.path)
     failed = report.part_of("calibration")
-    assert failed is not None
     assert failed.failed
-    assert failed.not_run is not None
     cause = "the probe calibration failed with ZeroDivisionError: compute (at tuiprobe."
     assert failed.not_run.reason.startswith(cause)
     assert failed.not_run.remedy == "please report this bug of tuiprobe"
@@ -129,9 +120,7 @@ def test_a_built_in_probe_that_raises_costs_its_own_part_alone(
     assert report.title in output.out
 
 
-def test_a_damaged_file_ends_the_command(
-    install: Install, run: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_file_ends_the_command(install, run, monkeypatch):
     def refuse(*_: object) -> None:
         raise DamagedFileError("a file is damaged")
 
@@ -153,9 +142,7 @@ def test_a_damaged_file_ends_the_command(
         ([("é", "Early")], "lower-case letters, digits and underscores"),
     ],
 )
-def test_a_probe_that_cannot_be_used_is_left_out_in_one_sentence(
-    installed: list[tuple[str, str]], said: str, install: Install, run: RunDir
-) -> None:
+def test_a_probe_that_cannot_be_used_is_left_out_in_one_sentence(installed, said, install, run):
     install(*installed)
     report = make_report(run)
     assert [one.probe for one in report.parts] == list(BUILT_IN)

@@ -99,9 +99,7 @@ LINKED = ["needs libc10.so", "needs libgomp", "needs the symbol _ZN3c10"]
     ],
     ids=["good", "torch", "vendored", "pure", "links", "big"],
 )  # fmt: skip
-def test_a_wheel_that_is_not_as_it_should_be_is_refused(
-    members: dict[str, Path | bytes], words: list[str], tmp_path: Path
-) -> None:
+def test_a_wheel_that_is_not_as_it_should_be_is_refused(members, words, tmp_path):
     from tests.release.wheel_contents import problems
 
     result = list(problems(write_wheel(tmp_path / "a.whl", members)))
@@ -119,9 +117,7 @@ def cuda_package(folder: Path, module: str) -> Path:
     return package
 
 
-def test_a_module_of_another_version_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_of_another_version_is_refused(tmp_path, monkeypatch):
     for name in ("tuiprobe_cuda", "tuiprobe_cuda._native"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert tuiprobe.__version__ == _native.load_native().VERSION
@@ -144,9 +140,7 @@ def test_the_module_of_the_extra_is_used_where_it_is_installed(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("reason", "status"), [("no kernels", "warn"), ("", "pass")])
-def test_doctor_says_how_a_gpu_without_kernels_gets_them(
-    reason: str, status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_how_a_gpu_without_kernels_gets_them(reason, status, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(_native.native, "cuda_reason", lambda device: reason)
     core, kernels = doctor.check_native()

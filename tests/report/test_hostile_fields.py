@@ -399,9 +399,7 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def test_no_command_prints_a_hostile_field_or_name_of_a_directory_raw(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_command_prints_a_hostile_field_or_name_of_a_directory_raw(tmp_path, capsys):
     written = in_report("".join(HOSTILES[:-1])).model_copy(update={"key": "cd" * 32})
     root = tmp_path / "runs"
     paths = [root / os.fsdecode(name) for name in NAMES]

@@ -46,7 +46,6 @@ def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> N
 
 def test_the_axis_has_every_set_that_an_accuracy_is_known_of(full: Report) -> None:
     axis = sets_axis(full)
-    assert axis is not None
     figures = [item for part in full.parts for item in part.figures]
     [target] = [item for item in figures if item.id == "target"]
     measured = [item for item in figures if item.id == "top1"]
@@ -72,7 +71,6 @@ def test_each_set_with_an_accuracy_is_explained_in_one_line(full: Report) -> Non
         return {str(name.code): str(text) for name, text in zip(line[::2], line[1::2], strict=True)}
 
     axis = sets_axis(full)
-    assert axis is not None
     names = axis.ticks
     folders = held(*(f"imagefolder:of-{name}" for name in names))
     assert list(folders) == list(names)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Program
 from tests.engine.conftest import write_pictures
 from tests.report.samples import model, report
 from tuiprobe import probe
@@ -67,16 +67,12 @@ def test_the_last_part_of_each_path_stays(run: RunDir) -> None:
     assert "`tuiprobe runs NAME` prints the full command" in text
 
 
-def test_the_spec_resumes_and_runs_print_the_whole_command(
-    run: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_spec_resumes_and_runs_print_the_whole_command(run: RunDir, program: Program) -> None:
     assert f"imagefolder:{run.path.parent.parent}/photos" in resuming_arguments(run.path)
     before = Report.read(run.results_file.path)
     assert run_cli(resuming_arguments(run.path)) == 0
     assert Report.read(run.results_file.path).without_timings() == before.without_timings()
-    capsys.readouterr()
-    assert run_cli(["runs", "--root", str(run.path.parent), "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    (row,) = program("runs", "--root", str(run.path.parent), "--json").json["runs"]
     assert f"--classes '{run.path.parent.parent}/classes.txt'" in row["command"]
 
 

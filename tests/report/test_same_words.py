@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from html import unescape
@@ -14,7 +13,6 @@ import pytest
 
 from tests.report.samples import estimate, outliers, report, without_outliers
 from tests.report.samples_head import calibration, head_results, targets
-from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.outliers.result import Outcome
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown, section_markdown
@@ -103,27 +101,19 @@ def test_runs_say_the_same_in_all_forms(runs_on_targets: Path) -> None:
         check_run(read_report(RunDir(run)))
 
 
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    capsys.readouterr()
-    assert run_cli(["compare", *arguments]) == 0
-    return capsys.readouterr().out
-
-
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_comparison_says_the_same_in_all_forms(
-    order: int, runs_on_targets: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_comparison_says_the_same_in_all_forms(order, runs_on_targets, program):
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.decision_section import describe_decision
     from tuiprobe.comparing.runs import read_runs
 
     paths = [str(run) for run in sorted((runs_on_targets / "runs").iterdir())[::order]]
-    content = json.loads(printed(capsys, *paths, "--json"))
+    content = program("compare", *paths, "--json").json
     runs = read_runs([Path(path) for path in paths])
     section = describe_decision(decide(runs), runs)
     texts = {
-        "terminal": words(printed(capsys, *paths)),
-        "page": words_of_page(printed(capsys, *paths, "--html")),
+        "terminal": words(program("compare", *paths).out),
+        "page": words_of_page(program("compare", *paths, "--html").out),
         "markdown": words_of_markdown(section_markdown(section)),
     }
     names = [row["model"] for row in content["decision"]["models"]]

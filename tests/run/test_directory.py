@@ -213,7 +213,6 @@ class other_process_holding:  # noqa: N801  (reads as a statement)
         )
 
     def __enter__(self) -> subprocess.Popen[str]:
-        assert self.process.stdout is not None
         assert self.process.stdout.readline() == "held\n"
         return self.process
 
@@ -227,7 +226,6 @@ def test_a_lock_ends_with_its_process_though_forked_children_live_on(tmp_path: P
     # The child says its number: by then it has let go of the lock.
     fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(300)"
     with other_process_holding(run, "lock", fork) as process:
-        assert process.stdout is not None
         child = int(process.stdout.readline())
         try:
             process.send_signal(signal.SIGKILL)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
-from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.report import make_report
 from tuiprobe.run.manifest import read_manifest, write_manifest
 from tuiprobe.run.records import (
@@ -56,22 +55,18 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_it_is_refused_in_one_sentence_and_left_untouched(
-    name: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_refused_in_one_sentence_and_left_untouched(name, finished, tmp_path, program):
     run = shutil.copytree(finished, tmp_path / "run")
     rewritten(run, name, CHANGES[name])
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     reading = name == "results.json"
     commands = [["report"], ["compare", str(finished)]] if reading else [["reprobe"]]
     for command in commands:
-        assert run_cli([*command, str(run)]) == 4
-        err = capsys.readouterr().err
+        err = program(*command, str(run), code=4).err
         assert err.startswith(f"error: {run / name} ")
         assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in before} == before
-    assert run_cli(["runs", "--json", "--root", str(run.parent)]) == 0
-    assert json.loads(capsys.readouterr().out)["runs"][0]["name"] == "run"
+    assert program("runs", "--json", "--root", str(run.parent)).json["runs"][0]["name"] == "run"
 
 
 def test_the_fields_of_records_change_with_the_version() -> None:

@@ -92,9 +92,7 @@ def test_classes_and_answers_are_counted_like_the_single_images(run: RunDir) -> 
     assert counts == sorted(counts, reverse=True)
 
 
-def test_where_models_differ_the_most_sure_answer_of_the_first_leads(
-    run: RunDir, tmp_path: Path
-) -> None:
+def test_where_models_differ_the_most_sure_answer_of_the_first_leads(run, tmp_path):
     sets = [read_pictures(one)["val"] for one in (run, a_run(tmp_path / "other", seed=5))]
     ours, theirs = (images.at(differing(sets)) for images in sets)
     assert [p.digest for p in ours] == [p.digest for p in theirs]

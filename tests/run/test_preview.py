@@ -53,9 +53,7 @@ def outcomes(preview: Preview) -> dict[str, Any]:
         ({}, Unknown(depends_on="data"), None, "data"),
     ],
 )  # fmt: skip
-def test_whether_a_run_has_a_head_is_known_as_early_as_it_can_be(
-    options: dict[str, Any], sets: Any, model: Any, expected: str
-) -> None:
+def test_whether_a_run_has_a_head_is_known_as_early_as_it_can_be(options, sets, model, expected):
     preview = previewed(options, sets=sets)
     if model is not None:
         preview = preview.with_model({**TRIAL, **model})

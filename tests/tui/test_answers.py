@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +38,7 @@ def view_of(run: Path, planned: list[str], answered: list[str]) -> RunView:
 @pytest.mark.parametrize(
     "order", [("a", "b", "concepts", "street"), ("street", "b", "a", "concepts")]
 )
-def test_the_mean_is_over_the_shifts_alone_whatever_the_order_of_sets(
-    order: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_the_mean_is_over_the_shifts_alone_whatever_the_order_of_sets(order, tmp_path):
     shares = np.array([(40 + 2) / 104, (70 + 2) / 104])
     half = 1.96 * np.sqrt((shares * (1 - shares) / 100).sum()) / 2
     for number, answered in enumerate(([*sorted(RIGHT)], [*order, "val"])):
@@ -49,7 +46,6 @@ def test_the_mean_is_over_the_shifts_alone_whatever_the_order_of_sets(
         assert row.ends == pytest.approx((0.55 - half, 0.55, 0.55 + half), abs=1e-4)
         assert row.evidence == "100 images each"
     row = model_row(view_of(tmp_path / "some", ["val", *order], ["val", "a"]), run_mark(0))
-    assert row.ends is not None
     assert row.ends.value == 0.4
     assert row.evidence == "100 images of 1 of 2 sets"
     row = model_row(view_of(tmp_path / "none", ["val", *order], ["val", "concepts"]), run_mark(0))
@@ -58,13 +54,10 @@ def test_the_mean_is_over_the_shifts_alone_whatever_the_order_of_sets(
 
 def test_without_shifts_a_model_is_judged_by_its_first_set(tmp_path: Path) -> None:
     row = model_row(view_of(tmp_path / "run", ["val", "street"], ["street", "val"]), run_mark(0))
-    assert row.ends is not None
     assert row.ends.value == 0.96
 
 
-def test_the_last_live_figures_are_those_of_the_results(
-    default_run: tuple[subprocess.CompletedProcess[str], Path],
-) -> None:
+def test_the_last_live_figures_are_those_of_the_results(default_run):
     done = RunView.read(RunDir(default_run[1]), live=True)
     live = replace(done, state="running", summary=Summary.absent())
     assert live.answers

@@ -14,9 +14,7 @@ from tuiprobe.tui.app import TuiprobeApp
 
 
 @pytest.mark.asyncio
-async def test_no_color_sends_no_colour_not_even_grey(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_color_sends_no_colour_not_even_grey(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:

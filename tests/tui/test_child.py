@@ -83,9 +83,7 @@ def test_cancelling_asks_the_whole_group(tmp_path: Path, script: Callable[[str],
     engine.kill()  # nothing is left: no error
 
 
-def test_a_directory_has_one_engine_at_a_time(
-    tmp_path: Path, script: Callable[[str], None]
-) -> None:
+def test_a_directory_has_one_engine_at_a_time(tmp_path, script):
     script("import time; time.sleep(600)")
     run = tmp_path / "run"
     engine = Engine([], run)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from tests.engine.fake_run import FakeSet
 from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
-from tests.tui.conftest import contrast, until
+from tests.tui.conftest import contrast, press_to, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
@@ -27,7 +27,7 @@ from tuiprobe.run.pictures import read_pictures
 from tuiprobe.run.results import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.control import LIGHT_COLOURS
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, FigureTable
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
@@ -74,9 +74,7 @@ async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
     await pilot.pause()
 
 
-async def test_the_decision_stands_above_the_differences_that_it_rests_on(
-    label_runs: list[Path], copied: list[str]
-) -> None:
+async def test_the_decision_stands_above_the_differences_that_it_rests_on(label_runs, copied):
     runs = read_runs(label_runs)
     decision = decide(runs)
     first, *rest = (row.place for row in decision.models)
@@ -120,9 +118,7 @@ async def test_the_decision_stands_above_the_differences_that_it_rests_on(
             assert app.screen.query_one("#decided").region.height >= 3
 
 
-async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
-    runs: list[Path], copied: list[str]
-) -> None:
+async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(runs, copied):
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(CompareScreen(runs))
@@ -134,7 +130,6 @@ async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
         assert table(app).size.height > 1
         await pilot.press("f")
         figures = app.screen.table
-        assert isinstance(figures, FigureTable)
         assert figures.has_focus
         everything = list(figures.rows)
         assert {model for model, _ in everything} == {m.model for m in _others(app)}
@@ -164,9 +159,7 @@ async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
 
-async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_results(
-    pair: list[Path], tmp_path: Path
-) -> None:
+async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_results(pair, tmp_path):
     group = tmp_path / "group"
     for run in pair:
         shutil.copytree(run, group / run.name)
@@ -177,8 +170,7 @@ async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_resul
         await until(pilot, lambda: isinstance(app.screen, LiveScreen) and app.screen.view)
         (tmp_path / "results.json").rename(group / "b" / "results.json")
         await until(pilot, lambda: app.screen.view and app.screen.view.results)  # of another watch
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await press_to(pilot, CompareScreen, "enter")
         assert app.screen.runs == [group / "a", group / "b"]
         app.push_screen(RunsScreen(tmp_path))  # a run of the group leads there too
         await until(pilot, lambda: app.screen.query(RunTable) and app.screen.table.rows)
@@ -194,9 +186,7 @@ def _others(app: TuiprobeApp) -> Sequence[DecidedModel]:
     return app.screen.compared.decision.models[1:]
 
 
-async def test_two_models_are_named_in_the_columns_and_drawn_without_colour(
-    pair: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_models_are_named_in_the_columns_and_drawn_without_colour(pair, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
@@ -244,9 +234,7 @@ def paired_run(path: Path, signal: float) -> Path:
     return path
 
 
-async def test_a_run_has_one_sign_and_colour_everywhere(
-    runs: list[Path],
-) -> None:
+async def test_a_run_has_one_sign_and_colour_everywhere(runs):
     app = TuiprobeApp(runs=runs[0].parent)
     async with app.run_test(size=(110, 36)) as pilot:
         app.push_screen(RunsScreen(runs[0].parent))
@@ -274,9 +262,7 @@ def colour_of(strip: Strip, text: str) -> str:
     return str(part.style.color.name)
 
 
-async def test_no_figure_is_cut_where_columns_have_no_room(
-    runs: list[Path], tmp_path: Path
-) -> None:
+async def test_no_figure_is_cut_where_columns_have_no_room(runs, tmp_path):
     wide = write_run(
         tmp_path / "wide",
         report(model=model(), outliers=(outliers(kurtosis=estimate(-1234567.891, 23456.789)),)),

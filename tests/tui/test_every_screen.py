@@ -11,7 +11,7 @@ from textual.color import Color
 from textual.screen import Screen
 
 from tests.tui.child_answers import answered
-from tests.tui.conftest import accented, contrast, drawn, faint, unexplained, until
+from tests.tui.conftest import accented, contrast, drawn, faint, press_to, unexplained, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -52,9 +52,7 @@ def runs(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", SCREENS)
-async def test_a_screen_stays_usable_in_any_window(
-    name: str, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_screen_stays_usable_in_any_window(name, runs, monkeypatch):
     answered(monkeypatch)
     app = TuiprobeApp(runs=runs)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -85,5 +83,4 @@ async def test_a_screen_stays_usable_in_any_window(
             assert contrast(*map(Color.parse, ends)) > 7  # WCAG's AAA
             keys = {chip.label for line in lines for chip in line.keys} | set("123456789/nskv")
             assert set(accented(app)) <= keys  # no other word has the colour of keys
-        await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await press_to(pilot, HelpScreen, "f1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from tests.tui.conftest import until
+from tests.tui.conftest import press_to, until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen, ExportTable
@@ -29,9 +29,7 @@ def message(app: TuiprobeApp) -> str:
     return app.screen.query_one("#written", FigureText).unwrapped.plain
 
 
-async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(
-    run: Path, tmp_path: Path, copied: list[str]
-) -> None:
+async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(run, tmp_path, copied):
     results, out = (run / "results.json").read_bytes(), tmp_path / "out"
     app = TuiprobeApp()
     async with app.run_test(size=(100, 30)) as pilot:
@@ -76,8 +74,7 @@ async def test_the_dialog_lies_over_the_screen_it_belongs_to(finished: Path) -> 
         await until(pilot, lambda: app.screen.query(BlockView))
         below = app.screen
         assert isinstance(below, ResultsScreen)
-        await pilot.press("e")
-        await until(pilot, lambda: isinstance(app.screen, ExportScreen))
+        await press_to(pilot, ExportScreen, "e")
         assert app.screen.query_one("#export").region.width < 100
         assert "Right" in app.export_screenshot()  # the overview is still there behind it
         await pilot.press("escape")

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.command import CommandList, CommandPalette
 from textual.widgets import Input, Static
 
-from tests.tui.conftest import drawn, palette, until
+from tests.tui.conftest import drawn, palette, press_to, until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
@@ -73,8 +73,7 @@ async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice(
         app.push_screen(Plain())
         await until(pilot, lambda: app.screen.query(Thing))
         app.screen.query_one(Thing).focus()
-        await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await press_to(pilot, HelpScreen, "question_mark")
         help_text = await shown_help(app)
         terms = ("persistence", "kurtosis", "channel")
         places = [help_text.index(f"\n{term(id).short}") for id in terms]
@@ -91,18 +90,15 @@ async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice(
         assert panel.max_scroll_y > 0
         await pilot.press("end")
         await until(pilot, lambda: panel.scroll_offset.y == panel.max_scroll_y)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, Plain))
+        await press_to(pilot, Plain, "escape")
 
         app.screen.query_one(Input).focus()  # from a field, where ? is a letter
         await pilot.press("question_mark")
         assert app.screen.query_one(Input).value == "?"
         assert app.screen.query_one(KeyLine).keys[-1].label == "f1"
-        await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await press_to(pilot, HelpScreen, "f1")
         assert term("channel").short in await shown_help(app)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, Plain))
+        await press_to(pilot, Plain, "escape")
 
         app.screen.query_one(Thing).focus()
         line = app.screen.query_one(KeyLine)
@@ -124,9 +120,7 @@ async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice(
 
 @pytest.mark.asyncio
 @pytest.mark.slow
-async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run, runs=tmp_path)
@@ -134,8 +128,7 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(
         await until(pilot, lambda: "about 57 %" in drawn(app))  # some keys work from now on
         actions = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
         assert actions <= {binding.action for binding, _ in working_keys(app.screen)}
-        await pilot.press("ctrl+p")
-        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await press_to(pilot, CommandPalette, "ctrl+p")
         app.screen.query_one(Input).value = "leave this screen"
         await until(pilot, lambda: "the run goes on" in drawn(app))
         await pilot.press("escape")
@@ -158,8 +151,7 @@ async def test_the_palette_has_every_action_of_every_screen(tmp_path: Path, sett
         await palette(pilot, "compare", "compare: ", "colon")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         assert any("C: " in one.message for one in app._notifications)
-        await pilot.press("M", "colon")
-        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await press_to(pilot, CommandPalette, "M", "colon")
         listed = app.screen.query_one(CommandList)
         await until(pilot, lambda: listed.option_count > 40)
         texts = [str(listed.get_option_at_index(i).prompt) for i in range(listed.option_count)]

@@ -19,7 +19,7 @@ from textual.widgets import Input
 
 from tests.settled import settled
 from tests.tui.child_answers import answered
-from tests.tui.conftest import type_ahead, until
+from tests.tui.conftest import press_to, type_ahead, until
 from tests.tui.live_run import live_run, write_live
 from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
@@ -65,9 +65,7 @@ async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Pa
         assert not isinstance(app.screen, ResultsScreen)
 
 
-async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_path, monkeypatch):
     answered(monkeypatch)
     for name in ("a", "b"):
         shutil.copytree(finished, tmp_path / name)
@@ -97,8 +95,7 @@ async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> Non
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         results = app.screen
-        await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await press_to(pilot, HelpScreen, "question_mark")
         box = app.screen
         for _ in range(2):  # as by keys that it has before it closes
             box.dismiss()
@@ -115,9 +112,7 @@ def decisions(app: TuiprobeApp) -> list[CompareScreen]:
     "keys",
     [["enter", "enter", "f"], pytest.param(["n", "enter", "enter"], marks=pytest.mark.nightly)],
 )
-async def test_enter_at_every_moment_around_the_end_of_several_models(
-    keys: list[str], finished: Path, tmp_path: Path
-) -> None:
+async def test_enter_at_every_moment_around_the_end_of_several_models(keys, finished, tmp_path):
     """The results of one model after the other are there; the last one leads to the decision."""
     group, names = tmp_path / "group", ("a", "b")
     for name in names:
@@ -168,9 +163,7 @@ def growing(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_random_keys_on_all_screens_end_nothing(
-    size: tuple[int, int], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+async def test_random_keys_on_all_screens_end_nothing(size, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(child, "command", lambda arguments: [sys.executable, "-c", ""])
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"

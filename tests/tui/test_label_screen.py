@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from tests.tui.conftest import drawn, unexplained, until
+from tests.tui.conftest import drawn, press_to, unexplained, until
 from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling import session
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE, LabelFiles
@@ -76,21 +76,6 @@ def truth(screen: LabelScreen) -> str:
     return str(picture.choices.index(name) + 1) if name in picture.choices else "n"
 
 
-async def test_results_lead_to_labels_that_certify_what_runs_unattended(
-    label_runs: list[Path],
-) -> None:
-    app = TuiprobeApp(open_run=label_runs[0])
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
-        await pilot.press("B")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))  # one of two targets
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.view)
-        state = app.screen.view.state.unattended
-        assert state is not None
-        assert state.tolerated == 0.05
-
-
 async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Path]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -112,8 +97,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         assert labels(label_runs) == [first.choices[0], NONE_OF_THESE, UNSURE]
         assert "label street · 3 labels" in drawn(app)
         fourth = screen.picture
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await press_to(pilot, ModelsScreen, "escape")
 
         screen = await opened(pilot, label_runs)
         assert screen.picture == fourth
@@ -132,9 +116,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
         assert screen.picture == first
 
 
-async def test_a_picture_that_comes_back_says_that_skipping_it_again_is_unsure(
-    label_runs: list[Path],
-) -> None:
+async def test_a_picture_that_comes_back_says_that_skipping_it_again_is_unsure(label_runs):
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, label_runs)
@@ -167,8 +149,7 @@ async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> No
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, label_runs)
-        await pilot.press("slash")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await press_to(pilot, ChoiceScreen, "slash")
         names = app.screen.query_one(OptionList)
         assert names.option_count == len(world.CLASS_NAMES)
         await pilot.press(*"ba")
@@ -179,8 +160,7 @@ async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> No
         await until(pilot, lambda: app.screen is screen and screen.view.last is not None)
         assert labels(label_runs) == [matches[1 % len(matches)]]
         await until(pilot, lambda: not screen._changing)
-        await pilot.press("slash")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await press_to(pilot, ChoiceScreen, "slash")
         app.screen.query_one(Input).value = "no such class"
         await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 0)
         await pilot.press("enter", "f1")
@@ -220,9 +200,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
         assert unexplained(screen) == []
 
 
-async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
-    label_runs: list[Path],
-) -> None:
+async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(label_runs):
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, label_runs)
@@ -250,14 +228,16 @@ async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
         assert screen.picture is not None
 
 
-async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
-    label_runs: list[Path],
-) -> None:
+async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(label_runs):
     app = TuiprobeApp(open_run=label_runs[0])
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: getattr(app.screen, "tab", None))
-        await pilot.press("b")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))  # it has two targets
+        await press_to(pilot, ChoiceScreen, "B")  # it has two targets
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.view)
+        assert app.screen.view.state.unattended.tolerated == 0.05
+        await press_to(pilot, ResultsScreen, "escape")
+        await press_to(pilot, ChoiceScreen, "b")
         names = app.screen.query_one(OptionList)
         assert [str(option.prompt) for option in names.options] == ["street", "photos"]
         await pilot.press("down", "enter")
@@ -271,9 +251,7 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(
         assert "not yet known to ±5 points" in so_far(screen)
 
 
-async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
-    label_runs: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(label_runs, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -292,9 +270,7 @@ async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(
             assert not any("◆" in line or "┤" in line for line in lines)  # nothing is stated
 
 
-async def test_what_cannot_be_labelled_says_why(
-    label_runs: list[Path], runs_on_targets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_labelled_says_why(label_runs, runs_on_targets, monkeypatch):
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
         read = session.read_candidate
@@ -344,9 +320,7 @@ async def test_what_cannot_be_labelled_says_why(
             away.rename(photos)
 
 
-async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not(
-    label_runs: list[Path], run: Path
-) -> None:
+async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not(label_runs, run):
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: getattr(app.screen, "tab", None))
@@ -354,12 +328,10 @@ async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not
         assert "label" not in {binding.action for binding, _ in working_keys(results)}
         app.push_screen(CompareScreen(label_runs))
         await until(pilot, lambda: app.screen.query(CompareTable))
-        await pilot.press("b")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await press_to(pilot, ChoiceScreen, "b")
         await pilot.press("escape")  # no target, nothing to label
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await pilot.press("b")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceScreen))
+        await press_to(pilot, ChoiceScreen, "b")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
         assert app.screen.runs == label_runs
@@ -382,9 +354,7 @@ async def test_the_command_opens_it_in_a_terminal_unless_something_else_is_asked
     assert len(opened) == 1
 
 
-async def test_the_file_of_a_picture_is_opened(
-    label_runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_file_of_a_picture_is_opened(label_runs, tmp_path, monkeypatch):
     place = tmp_path / "programs"
     place.mkdir()
     for name in ("open", "xdg-open"):

@@ -73,7 +73,6 @@ async def test_bars_end_at_the_largest_and_the_cursor_stays_on_its_channel() -> 
         at = HEAD + (WIDTH - HEAD - TAIL) // 7  # the even share, on the bar of .7 too
         assert {row[at] for row in (await drawn(skewed(10, 0.7, 0.01)))[1:4]} == {"┊"}
         covered = next(s for s in bars.render_line(1) if s.text == "┊")
-        assert covered.style is not None
         assert covered.style.reverse
 
         shares = np.full(128, 0.15 / 123)
@@ -106,9 +105,7 @@ async def test_bars_end_at_the_largest_and_the_cursor_stays_on_its_channel() -> 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("how", ["colour", "NO_COLOR"])
-async def test_the_cursor_is_visible_in_every_theme(
-    how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_cursor_is_visible_in_every_theme(how, monkeypatch):
     if how == "NO_COLOR":
         monkeypatch.setenv("NO_COLOR", "1")
     bars = ChannelBars()
@@ -144,9 +141,7 @@ async def test_the_cursor_is_visible_in_every_theme(
 
 @pytest.mark.asyncio
 @pytest.mark.slow
-async def test_channel_numbers_stand_in_every_frame_while_the_bars_change(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_channel_numbers_stand_in_every_frame_while_the_bars_change(monkeypatch):
     """A frame may be drawn for a new size before the widget is told of it."""
     bars = ChannelBars()
     bars.styles.height = 12

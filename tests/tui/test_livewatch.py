@@ -51,9 +51,7 @@ class Clock:
         return self.now
 
 
-def test_figures_of_several_ranks_are_those_with_most_images(
-    tmp_path: Path,
-) -> None:
+def test_figures_of_several_ranks_are_those_with_most_images(tmp_path):
     write_live(tmp_path, 1, done=100, rank=0, loud=1, kurtosis=10.0)
     write_live(tmp_path, 1, done=300, rank=1, loud=2, kurtosis=20.0)
     shot = Watch(tmp_path).look()
@@ -69,9 +67,7 @@ def test_figures_of_several_ranks_are_those_with_most_images(
     assert outliers_of(tap) == {2}
 
 
-def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(
-    tmp_path: Path,
-) -> None:
+def test_states_follow_the_statuses_and_silence_counts_from_their_last_change(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "log.txt").write_text("loading")
     clock = Clock()
@@ -214,9 +210,7 @@ def test_a_tail_holds_the_last_whole_lines_of_a_file(tmp_path: Path) -> None:
     assert len(tail.lines()) == 2000
 
 
-def test_a_thread_that_cannot_read_says_so_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thread_that_cannot_read_says_so_and_goes_on(tmp_path, monkeypatch):
     def fail(*_: object) -> NoReturn:
         raise MemoryError
 
@@ -256,9 +250,7 @@ def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
             assert np.array_equal(read[name], value), name
 
 
-def test_ranks_are_counted_together_and_each_has_a_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ranks_are_counted_together_and_each_has_a_state(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "QUIET_SECONDS", 20.0)
     run, clock = tmp_path, Clock()
     by_hand.write_plan(run, ("val",), 100, 10)
@@ -295,9 +287,7 @@ def test_ranks_are_counted_together_and_each_has_a_state(
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_a_thread_that_reads_loads_nothing_itself(
-    done: bool, finished: Path, tmp_path: Path
-) -> None:
+def test_a_thread_that_reads_loads_nothing_itself(done, finished, tmp_path):
     run = finished if done else live_run(tmp_path / "run")
     code = (
         "import pathlib, sys\n"

@@ -15,9 +15,7 @@ def rows() -> list[ListedModel]:
     return [*list_models()]
 
 
-def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
-    rows: list[ListedModel],
-) -> None:
+def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(rows):
     lines = modellist.grouped(rows)
     headings = [line for line in lines if isinstance(line, str)]
     assert [title.split()[0] for title in headings] == [
@@ -32,9 +30,7 @@ def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
 
 
 @pytest.mark.parametrize("width", [54, 76, 104, 160])
-def test_no_name_is_cut_that_is_not_longer_than_the_window(
-    rows: list[ListedModel], width: int
-) -> None:
+def test_no_name_is_cut_that_is_not_longer_than_the_window(rows, width):
     for row in rows:
         cells = modellist.cells(row, False)
         text = modellist.line(modellist.COLUMNS, cells, width)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
-from tests.tui.conftest import until
+from tests.tui.conftest import press_to, until
 from tuiprobe.catalog import published_models as catalog
 from tuiprobe.catalog.published_models import ListedModel
 from tuiprobe.tui.app import TuiprobeApp
@@ -123,14 +123,11 @@ async def test_models_are_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
         await pilot.press("space", "down", "space")
         assert "2 marked" in text(app, "#count")
         assert "☑ mini_clip " in table(app).render_line(2).text
-        await pilot.press("space", "enter")
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        await press_to(pilot, SetupScreen, "space", "enter")
         assert len(app.screen.setup.models) == 1
 
 
-async def test_other_libraries_and_packages_are_listed_in_processes(
-    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_other_libraries_and_packages_are_listed_in_processes(app, monkeypatch):
     row = {
         "name": "toy:8", "spec": "toy:8", "preset": None, "cached": "", "parameters": None,
         "imagenet": None, "robustness": None, "extrapolated": False,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from tests.tui.conftest import drawn, until
+from tests.tui.conftest import drawn, press_to, until
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
 from tuiprobe.tui.app import TuiprobeApp
@@ -32,9 +32,7 @@ def row(app: TuiprobeApp) -> PictureRow:
     return app.screen.table.current
 
 
-async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
-    label_runs: list[Path],
-) -> None:
+async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(label_runs):
     app = TuiprobeApp()
     async with app.run_test(size=(110, 36)) as pilot:
         app.push_screen(CompareScreen(label_runs))
@@ -71,17 +69,13 @@ async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(
             for picture in of:
                 right = [at for at, text in enumerate(picture.values) if text.endswith("✓")]
                 assert heading == (headings[right[0]] if right else "none is right")
-        await pilot.press("enter", "enter")
-        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
+        await press_to(pilot, PictureScreen, "enter", "enter")
         about = str(app.screen.query_one("#enlarged-about", Static).render())
         assert all(f"{model.model}: " in about for model in (decision.models[0], chosen.other))
-        await pilot.press("escape", "escape", "escape")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await press_to(pilot, CompareScreen, "escape", "escape", "escape")
 
 
-async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(
-    label_runs: list[Path],
-) -> None:
+async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(label_runs):
     of = read_pictures(RunDir(label_runs[1]))["val"]
     app = TuiprobeApp()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -105,8 +99,7 @@ async def test_a_set_a_class_and_a_point_lead_to_their_pictures(label_runs: list
     async def came() -> PictureRow:
         await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         chosen = row(app)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        await press_to(pilot, ResultsScreen, "escape")
         return chosen
 
     async with app.run_test(size=(110, 40)) as pilot:
@@ -154,7 +147,6 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
         await until(pilot, lambda: "▀" in drawn(app))
         first = next(picture for picture in shown(app) if picture.file.path.is_file())
         original = first.image(8, 8)
-        assert original is not None
         assert original.size != (8, 8)  # in its own shape
         photos.rename(away)
         try:
@@ -163,7 +155,6 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
             await until(pilot, lambda: app.screen is without and shown(app))
             again = next(p for p in shown(app) if p.name == first.name)
             kept = again.image(8, 8)
-            assert kept is not None
             assert kept.size == (8, 8)
         finally:
             away.rename(photos)

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static, Tabs
 from tests.engine.fake_run import vouch
 from tests.report.samples import data_sets, model
 from tests.tui.conftest import drawn as drawn_screen
-from tests.tui.conftest import unexplained, until
+from tests.tui.conftest import press_to, unexplained, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
@@ -35,7 +35,6 @@ from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SubjectPanel, SubjectTable, WrappedTable
 from tuiprobe.tui.text import FigureText
-from tuiprobe.tui.widgets.bars import BarsView
 from tuiprobe.tui.widgets.forest import Forest
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.pictures import PictureScreen
@@ -59,10 +58,6 @@ async def to_tab(pilot, app, name: str) -> ResultsScreen:
     await until(pilot, lambda: app.screen.tab.id == f"tab-{name}")
     await pilot.pause()
     return app.screen
-
-
-async def goes_to(pilot, kind: type) -> None:
-    await until(pilot, lambda: isinstance(pilot.app.screen, kind))
 
 
 def text_of(app, selector: str) -> str:
@@ -96,12 +91,6 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         assert "as the mean of" not in text(block)
         forest = screen.query_one(Forest)
         assert list(forest.rows) == list(screen.results.report.accuracies)
-        drawn = [forest.render_line(y).text for y in range(forest.size.height)]
-        assert [one.split()[0] for one in drawn[1:]] == [plain(of.data) for of in forest.rows]
-        places = [one.index("◆") for one in drawn[1:]]
-        assert places[0] > places[2] > places[-1]  # .68, .50, .35: one scale
-        assert all("├" in one and "┤" in one for one in drawn[1:])
-        assert "100 %" in drawn[0]
 
         await pilot.resize_terminal(60, 44)
         await until(pilot, lambda: forest.size.width <= 56)
@@ -155,9 +144,7 @@ async def test_a_warning_of_the_answers_stands_above_them(tmp_path: Path) -> Non
         assert "! " + plain(f"{EVIL} reversed") in drawn_screen(app)
 
 
-async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(
-    tmp_path: Path, copied: list[str]
-) -> None:
+async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed(tmp_path, copied):
     untrained = model(name="rn50", weights=Weights(kind="untrained", source="", digest="ab" * 32))
     spoiled = {"nonfinite": 3, "nonfinite_images": ("a.png",)}
     hostile = full_report(
@@ -177,8 +164,7 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
         assert "file:///" not in app.export_screenshot().replace("link=file:///]", "")
         await pilot.press("c")
         assert copied == ["tuiprobe --headless --model mini_clip --data '/home/me/my photos'"]
-        await pilot.press("e")
-        await goes_to(pilot, ExportScreen)
+        await press_to(pilot, ExportScreen, "e")
         assert app.screen.run == run
         await pilot.press("escape")
         spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}  # of another version
@@ -214,12 +200,10 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
         await pilot.press("9")
         await pilot.click("Tab#channels")
         await until(pilot, lambda: screen.tab.id == "tab-channels")
-        await pilot.press("R")
-        await goes_to(pilot, RunsScreen)
+        await press_to(pilot, RunsScreen, "R")
         await pilot.press("1")
         assert isinstance(app.screen, RunsScreen)  # a number is a part of results alone
-        await pilot.press("M")
-        await goes_to(pilot, ModelsScreen)
+        await press_to(pilot, ModelsScreen, "M")
 
 
 TABS = {
@@ -237,9 +221,7 @@ def fits(screen: ResultsScreen, width: int) -> bool:
     return first.size.height >= 2 and first.region.right <= width
 
 
-async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_row(
-    finished: Path, copied: list[str]
-) -> None:
+async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_row(finished, copied):
     app = TuiprobeApp(open_run=finished)
     keys = {}
     async with app.run_test(size=(160, 40)) as pilot:
@@ -283,10 +265,6 @@ async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: 
         assert table.subject.number == 133
         panel = screen.tab.query_one(SubjectPanel)
         assert str(panel.border_title) == "channel 133 (val)"
-        bars = [screen.query_one(BarsView).render_line(y).text for y in range(4)]
-        assert bars[1].split() == ["0", "4", "8", "12", "16"]  # the highest is 14
-        assert [one.split()[::2] for one in bars[2:]] == [["133", "14"], ["17", "4"]]
-        assert [one.count("█") > 20 for one in bars[2:]] == [True, False]
         assert "heights" not in {one.chart.id for one in screen.tab.query(ChartView)}
 
         await pilot.resize_terminal(80, 24)  # a narrow window keeps one half for later
@@ -328,9 +306,7 @@ async def test_a_channel_leads_to_its_evidence(finished: Path) -> None:
         assert first.name == "cats/1.jpg"
 
 
-async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_images(
-    finished: Path,
-) -> None:
+async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_images(finished):
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(200, 40)) as pilot:
         screen = await to_tab(pilot, app, "concepts")
@@ -399,9 +375,7 @@ async def test_a_chart_names_its_points(finished: Path) -> None:
         assert any("random directions, 0.5: 2.1" in one for one in lines), lines
 
 
-async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
-    finished: Path, copied: list[str]
-) -> None:
+async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(finished, copied):
     app = TuiprobeApp(open_run=finished)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await to_tab(pilot, app, "channels")
@@ -417,8 +391,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(
         grid.focus()
         await pilot.press("right")
         assert grid.current.name == f"cats/{EVIL}.jpg"
-        await pilot.press("enter")
-        await goes_to(pilot, PictureScreen)
+        await press_to(pilot, PictureScreen, "enter")
         await until(pilot, lambda: "8.8" in text_of(app, "#enlarged-about"))
         lines = ["highest values: 8.8", f"cats/{plain(EVIL)}.jpg"]
         assert text_of(app, "#enlarged-about").splitlines() == lines
@@ -494,9 +467,7 @@ async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: 
         assert app.screen.run != damaged
 
 
-async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory(
-    finished: Path,
-) -> None:
+async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory(finished):
     def kept(kind: type = Segment) -> int:
         gc.collect()
         return sum(isinstance(one, kind) for one in gc.get_objects())
@@ -516,9 +487,7 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
         assert kept(Report) <= before + 2
 
 
-async def test_a_finished_run_opens_without_libraries_of_arrays(
-    finished: Path, label_runs: list[Path]
-) -> None:
+async def test_a_finished_run_opens_without_libraries_of_arrays(finished, label_runs):
     """Nor does a walk through labelled runs load what computes: a process of its own does."""
     code = (
         "import asyncio, pathlib, sys\n"
@@ -596,9 +565,7 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
             )
 
 
-async def test_a_run_opens_without_half_drawn_states(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_opens_without_half_drawn_states(finished, monkeypatch):
     frames: list[str] = []
     refresh = ResultsScreen._compositor_refresh
 

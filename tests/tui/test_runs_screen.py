@@ -11,9 +11,9 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.report.samples import estimate, outliers, report
-from tests.tui.conftest import until
+from tests.tui.conftest import press_to, until
 from tests.tui.finished import full_report, write_run
-from tuiprobe.results.accuracy import Evidence, accuracy_from
+from tuiprobe.results.accuracy import accuracy_from
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.view import RunView
@@ -70,32 +70,20 @@ async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
     await until(pilot, lambda: app.screen.query(RunTable) and len(names(app)) == there)
 
 
-async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
-    root: Path, copied: list[str]
-) -> None:
+async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(root, copied):
     app = TuiprobeApp()
     async with app.run_test(size=(140, 30)) as pilot:
         await opened(pilot, app, root)
         latest = [EVIL, "weak", "half", "begun"]
         assert names(app) == latest
-        lines = drawn(app)
-        assert "\u202e" not in "".join(lines)
-        for line, parts in zip(
-            lines[1:],
-            (("✓ done", "23.5"), ("weak", "✓ done", "4.00"),
-             ("half", "◐ stopped"), ("begun", "mini_clip", "miniature", "○ stopped", "-")),
-            strict=True,
-        ):  # fmt: skip
-            assert all(part in line for part in parts), line
+        assert "\u202e" not in "".join(drawn(app))
         title = app.screen.query_one("#runs-title", Static)
         await until(pilot, lambda: " right on " in str(title.content))
         await pilot.press("y")
         assert copied == [str(root / EVIL)]
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        await press_to(pilot, ResultsScreen, "enter")
         assert app.screen.run == root / EVIL
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await press_to(pilot, RunsScreen, "escape")
 
         await pilot.press("slash", *"done")
         assert names(app) == [EVIL, "weak"]
@@ -136,17 +124,14 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         await pilot.press("home", "down", "space", "home", "space")
         assert drawn(app)[1].startswith("☑")
         assert "2 marked" in str(app.screen.query_one("#runs-count", Static).content)
-        await pilot.press("c")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await press_to(pilot, CompareScreen, "c")
         assert app.screen.runs == [root / "weak", root / EVIL]  # in the order of marking
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await press_to(pilot, RunsScreen, "escape")
 
         await pilot.press("end", "e")
         await pilot.pause()
         assert isinstance(app.screen, RunsScreen)  # nothing to export yet
-        await pilot.press("home", "e")
-        await until(pilot, lambda: isinstance(app.screen, ExportScreen))
+        await press_to(pilot, ExportScreen, "home", "e")
 
 
 @pytest.mark.parametrize(
@@ -157,9 +142,7 @@ async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(
         (116, "run model set time state your pictures top-1 shifts kurtosis"),
     ],
 )
-async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
-    root: Path, width: int, kept: str
-) -> None:
+async def test_narrow_lists_keep_the_accuracy_on_your_pictures(root, width, kept):
     row = changed(
         list_runs(root)[0],
         model="mini_clip",
@@ -171,9 +154,7 @@ async def test_narrow_lists_keep_the_accuracy_on_your_pictures(
 
 
 @pytest.mark.parametrize("evidence", ["estimate", "labels"])
-async def test_a_range_on_your_pictures_has_two_ends_that_are_never_cut(
-    root: Path, evidence: Evidence
-) -> None:
+async def test_a_range_on_your_pictures_has_two_ends_that_are_never_cut(root, evidence):
     target = accuracy_from(estimate(0.932, 0.011), "street", evidence)
     row = changed(list_runs(root)[0], target=target)
     text = row_text(columns_of([row], 76), run_cells(row, ""), 76)
@@ -193,13 +174,10 @@ async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path)
         await until(pilot, lambda: "○ stopped" in drawn(app)[4])
         await pilot.press("home")
         for answer in ("n", "escape", "enter"):  # No is where the cursor is
-            await pilot.press("x")
-            await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-            await pilot.press(answer)
-            await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+            await press_to(pilot, ConfirmScreen, "x")
+            await press_to(pilot, RunsScreen, answer)
         assert len(list(root.iterdir())) == 4
-        await pilot.press("x")
-        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await press_to(pilot, ConfirmScreen, "x")
         await pilot.press("y")
         await until(pilot, lambda: names(app) == ["weak", "half", "begun"])
         assert not (root / EVIL).exists()
@@ -252,8 +230,7 @@ async def test_marked_runs_without_results_are_named_when_others_are_compared(ro
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: len(table(app).rows) == 4)
         app.screen._marked = dict.fromkeys(row.path for row in table(app).rows)
-        await pilot.press("c")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await press_to(pilot, CompareScreen, "c")
         assert len(app.screen.runs) == 3
         assert any("begun" in one.message for one in app._notifications)
 

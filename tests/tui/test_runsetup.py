@@ -98,9 +98,7 @@ def test_a_value_that_is_the_default_is_left_out() -> None:
         ({}, "", ""),
     ],
 )
-def test_a_problem_is_named_at_its_field_before_the_run(
-    change: dict[str, str], field: str, word: str
-) -> None:
+def test_a_problem_is_named_at_its_field_before_the_run(change, field, word):
     problems = Setup(("a",), change).problems()
     assert list(problems) == ([field] if field else [])
     assert problems.get(field, "").startswith(word)

@@ -304,9 +304,7 @@ SHOWN: dict[str, tuple[tuple[int, int], Make]] = {
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_screen(
-    name: str, snap_compare: Callable[..., bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_screen(name, snap_compare, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     size, make = SHOWN[name]
     app, act = make(monkeypatch)

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.report.samples import report
-from tests.tui.conftest import until
+from tests.tui.conftest import press_to, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, publish
 from tuiprobe.run import locks
@@ -158,9 +158,7 @@ def test_hostile_plans_count_nothing(tmp_path: Path) -> None:
         assert (state(tmp_path).measured, state(tmp_path).planned) == (0, 0)
 
 
-def test_a_run_of_another_host_runs_while_its_heartbeat_moves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path, monkeypatch):
     run = plan(tmp_path, published=3)
     run.at("lock").write_text("process 1 on gpu07\n")
     before = RunView.read(run)
@@ -185,9 +183,7 @@ def test_the_shard_under_way_counts_while_its_rank_runs(tmp_path: Path) -> None:
 # Several ranks.
 
 
-def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(
-    tmp_path: Path,
-) -> None:
+def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(tmp_path):
     run = plan(tmp_path, shards=10)
     for number in (0, 2, 3, 5, 6, 8, 9):  # rank 1 of 3 has 1, 4 and 7
         publish(tmp_path, "val", number)
@@ -240,10 +236,6 @@ def about(app: TuiprobeApp) -> str:
     return str(titles.first(Static).content) if titles else ""
 
 
-async def go(pilot: Pilot[None], app: TuiprobeApp, to: type) -> None:
-    await until(pilot, lambda: isinstance(app.screen, to))
-
-
 async def choose(pilot: Pilot[None], app: TuiprobeApp, name: str, words: str) -> None:
     """Goes to a run in the list, and waits until its line says some words."""
     table = app.screen.query_one(RunTable)
@@ -281,8 +273,7 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
         await until(pilot, lambda: place(app).startswith("◐ killed: stopped at 60 %"))
         assert "r resumes" in whole(app)
         assert "r resumes" not in place(app)
-        await pilot.press("R")
-        await go(pilot, app, RunsScreen)
+        await press_to(pilot, RunsScreen, "R")
         await choose(pilot, app, "killed", "◐ killed: stopped at 60 % · r resumes")
         table = app.screen.query_one(RunTable)
         line = table.render_line(1 + table.cursor).text
@@ -291,16 +282,12 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
 
         with again.locked():  # a run that goes on opens live, whatever results it has
             await choose(pilot, app, "again", "● again: running 60 %")
-            await pilot.press("enter")
-            await go(pilot, app, LiveScreen)
-            await pilot.press("escape")
-            await go(pilot, app, RunsScreen)
+            await press_to(pilot, LiveScreen, "enter")
+            await press_to(pilot, RunsScreen, "escape")
         await choose(pilot, app, "again", "◐ again: stopped at 60 %")
-        await pilot.press("enter")
-        await go(pilot, app, ResultsScreen)
+        await press_to(pilot, ResultsScreen, "enter")
         await until(pilot, lambda: "◐ stopped at 60 %, r resumes" in place(app))
-        await pilot.press("escape")
-        await go(pilot, app, RunsScreen)
+        await press_to(pilot, RunsScreen, "escape")
 
         await choose(pilot, app, "early", "failed: no weights for x")
         await pilot.press("r")
@@ -388,13 +375,10 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert "killed" not in whole(app)  # it cannot know
         stamps = {one: one.stat().st_mtime_ns for one in (run / "shards").glob("val-*")}
         sentence = state(run).words
-        await pilot.press("escape")
-        await go(pilot, app, ModelsScreen)
-        await pilot.press("R")
-        await go(pilot, app, RunsScreen)
+        await press_to(pilot, ModelsScreen, "escape")
+        await press_to(pilot, RunsScreen, "R")
         await until(pilot, lambda: sentence in about(app))
-        await pilot.press("enter")
-        await go(pilot, app, LiveScreen)
+        await press_to(pilot, LiveScreen, "enter")
         await until(pilot, lambda: sentence in whole(app))
         await pilot.press("r")
         await until(pilot, lambda: app.engines)
@@ -403,12 +387,10 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
 
         await measured(run, len(stamps) + 6)
         with held(engine):
-            await pilot.press("x")
-            await go(pilot, app, ConfirmScreen)
+            await press_to(pilot, ConfirmScreen, "x")
             await pilot.press("enter")  # No is where the cursor is
-            await go(pilot, app, LiveScreen)
-            await pilot.press("x", "y")
-            await go(pilot, app, LiveScreen)
+            await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+            await press_to(pilot, LiveScreen, "x", "y")
         await ended(pilot, engine, 130)
         await until(pilot, lambda: "◐ mini_clip: stopped at" in place(app))
         assert "✓" not in place(app)
@@ -416,11 +398,9 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert state(run).state == "partial"
         (row,) = list_runs(tmp_path / "runs")
         assert row.words == sentence
-        await pilot.press("enter")
-        await go(pilot, app, ResultsScreen)
+        await press_to(pilot, ResultsScreen, "enter")
         await until(pilot, lambda: sentence in place(app))
-        await pilot.press("r")
-        await go(pilot, app, LiveScreen)
+        await press_to(pilot, LiveScreen, "r")
         await until(pilot, lambda: len(app.engines) == 2)
         shares: list[int] = []
 
@@ -436,5 +416,4 @@ async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path
         assert {one: one.stat().st_mtime_ns for one in stamps} == stamps
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
         assert app.screen.query_one(Forest).rows[0].evidence == "400 images"  # of both attempts
-        await pilot.press("enter")
-        await go(pilot, app, ResultsScreen)
+        await press_to(pilot, ResultsScreen, "enter")

@@ -75,9 +75,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
-def test_the_terminal_is_restored_after_a_run_was_chosen_started_and_killed(
-    terminal: Terminal, tmp_path: Path
-) -> None:
+def test_the_terminal_is_restored_after_a_run_was_chosen_started_and_killed(terminal, tmp_path):
     terminal.until(lambda s: "set up run" in s, "the list of models")
     terminal.keys("/")
     terminal.until(lambda s: "set up run" not in s, "the cursor in the filter")
@@ -106,9 +104,7 @@ def test_the_terminal_is_restored_after_a_run_was_chosen_started_and_killed(
         ("PYTHONIOENCODING", "latin-1", "LC_ALL=C.UTF-8", "\\u256d"),
     ],
 )
-def test_a_terminal_that_cannot_show_the_screens_is_told_why(
-    variable: str, value: str, told: str, not_told: str
-) -> None:
+def test_a_terminal_that_cannot_show_the_screens_is_told_why(variable, value, told, not_told):
     ours, theirs = os.openpty()
     words = [sys.executable, "-m", "tuiprobe"]
     ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}

@@ -96,9 +96,7 @@ def test_labels_are_those_of_their_rows(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "expected"), [(0, [1, 2, 3]), (1, [0, 1, 2])])
-def test_numbers_as_class_names_say_what_labels_count_from(
-    tmp_path: Path, first: int, expected: list[int]
-) -> None:
+def test_numbers_as_class_names_say_what_labels_count_from(tmp_path, first, expected):
     content = column([1, 2, 3, 3, 2, 1])
     names = tuple(str(i) for i in range(first, first + 4))
     result = labels_of(tmp_path, "l.csv", content, names=names)
@@ -253,9 +251,7 @@ def top1(run: Any) -> float:
     return float(next(figure for figure in figures if figure.id.startswith("top1")).figure.value)
 
 
-def test_the_accuracy_is_that_of_the_labels_and_a_line_says_how(
-    tmp_path: Path, measure: Any
-) -> None:
+def test_the_accuracy_is_that_of_the_labels_and_a_line_says_how(tmp_path, measure):
     draws = np.random.default_rng(1)
     x, weight = planted(480, 16), draws.normal(size=(12, 16)).astype(np.float32)
     weight -= weight.mean(0)

@@ -99,9 +99,7 @@ def test_no_row_becomes_a_line(tmp_path: Path, measure: Run) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_interrupted_and_resumed_equals_undisturbed(
-    tmp_path: Path, measure: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_and_resumed_equals_undisturbed(tmp_path, measure, monkeypatch):
     source = saved(tmp_path, planted(2_000, 12))
     whole = measure(source, "whole").directory
     measured = 0
@@ -157,9 +155,7 @@ def test_a_moved_file_resumes_and_a_changed_one_is_refused(tmp_path: Path, measu
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_rows_that_are_not_finite_are_counted_and_listed(
-    tmp_path: Path, measure: Run, dtype: str
-) -> None:
+def test_rows_that_are_not_finite_are_counted_and_listed(tmp_path, measure, dtype):
     x = planted(400, 8, dtype=dtype)
     x[7, 3] = np.nan
     x[399] = np.inf
@@ -270,9 +266,7 @@ def test_clip_retrieval_names_rows_by_its_metadata(tmp_path: Path, measure: Run)
         measure(tmp_path, "other", id_column="name")
 
 
-def test_readers_open_such_a_run(
-    tmp_path: Path, measure: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_readers_open_such_a_run(tmp_path, measure, capsys):
     first = measure(saved(tmp_path, planted(300, 8)), "runs/a").directory.path
     second = measure(saved(tmp_path, planted(300, 8, 3), "y.npy"), "runs/b").directory.path
     for words in (

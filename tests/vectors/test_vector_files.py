@@ -182,9 +182,7 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_bad_input_is_one_sentence(tmp_path, capsys, name):
     file, write, message = BAD[name]
     write(tmp_path / file)
     with pytest.raises(DataError, match=message):

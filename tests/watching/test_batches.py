@@ -100,9 +100,7 @@ def test_images_say_how_many_they_are(count: int, named: int | None) -> None:
         assert reason in unknown.refused["mixed"]
 
 
-def test_a_layer_that_is_refused_costs_no_walk_through_the_model_at_each_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_layer_that_is_refused_costs_no_walk_through_the_model_at_each_step(monkeypatch):
     model, walks = Images(), []
     with tuiprobe.watch(model, "mixed") as watched:
         model(pictures(LENGTH))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tuiprobe
+from tests.conftest import Program
 from tests.watching.networks import LAYERS, network, pictures
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
@@ -23,7 +24,7 @@ from tuiprobe.run.status import read_status, read_taps
 from tuiprobe.run.view import RunView
 
 
-def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readers_open_what_was_saved(tmp_path: Path, program: Program) -> None:
     model = network()
     with tuiprobe.watch(model, LAYERS, k=4) as watched:
         model(pictures(80))
@@ -51,9 +52,8 @@ def test_readers_open_what_was_saved(tmp_path: Path, capsys: pytest.CaptureFixtu
     with tuiprobe.watch(model, LAYERS, k=4) as watched:
         model(pictures(60))
     watched.save(tmp_path / "other")
-    capsys.readouterr()
-    assert run_cli(["compare", str(tmp_path / "run"), str(tmp_path / "other"), "--all"]) == 0
-    assert "kurtosis" in capsys.readouterr().out
+    out = program("compare", str(tmp_path / "run"), str(tmp_path / "other"), "--all").out
+    assert "kurtosis" in out
 
 
 def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path) -> None:
@@ -157,9 +157,7 @@ def test_a_directory_in_use_is_left_to_its_writer(tmp_path: Path) -> None:
     assert read_report(RunDir(run)).data[0].measured == 3
 
 
-def test_ranks_of_a_launcher_write_beside_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ranks_of_a_launcher_write_beside_the_first(tmp_path, monkeypatch):
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         watched_into(tmp_path / "run", 4)

@@ -6,7 +6,6 @@ import pytest
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tests.probes.subject import model
 from tuiprobe.probes.ablation.compute import (
-    ChannelAblations,
     Chosen,
     Removal,
     ablate_channels,
@@ -30,7 +29,6 @@ def outlier(*channels):
 
 def ablations(head, sets, channels, seed=0):
     result = ablate_channels(head, sets, outlier(*channels), seed)
-    assert isinstance(result, ChannelAblations)
     return result.ablations
 
 
@@ -140,7 +138,6 @@ def test_random_channels_are_seeded():
 def test_the_card_holds_the_loss_against_the_controls_of_the_same_set():
     head, images = signal()
     result = ablate_channels(head, [images], Chosen((5,), "offset"), 0)
-    assert isinstance(result, ChannelAblations)
     zero, mean = result.ablations
 
     def with_loss(loss, random):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import Program
 from tests.engine.fake_run import FakeSet, write_run
 from tests.parts import part
 from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
@@ -190,7 +191,7 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reprobe_takes_a_csv(tmp_path: Path, program: Program) -> None:
     from tuiprobe.cli.app import run_cli
 
     planted(tmp_path / "run", 0.7, 0.5)
@@ -202,10 +203,10 @@ def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     effective = part(report, Robustness).effective
     assert any(one.baseline == "own" for one in effective)  # type: ignore[union-attr]
     (tmp_path / "mine.csv").write_text("model\n")
-    assert (
-        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 2
-    )
-    assert "lacks the column 'imagenet'" in capsys.readouterr().err
+    err = program(
+        "reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv"), code=2
+    ).err
+    assert "lacks the column 'imagenet'" in err
 
 
 def read(text: str) -> list[ModelAccuracies]:

@@ -19,7 +19,6 @@ from tuiprobe.probes.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.probes.targets.compute import Targets
 from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
-from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
 pytestmark = pytest.mark.slow
@@ -48,7 +47,6 @@ def test_the_range_holds_the_truth(run: Path) -> None:
     assert result.left_out.shifts == len(miniature.SHIFTS)
     reader = RunReader(RunDir(run))
     head = reader.head
-    assert isinstance(head, HeadArrays)
     answers = (reader.features("street")["features"] @ head.weight.T).argmax(axis=1)
     paths = reader.paths("street")
     labels = [
@@ -95,7 +93,6 @@ def test_the_figures_of_the_card_follow_from_the_files(run: Path) -> None:
 def test_confidence_and_the_worst_class_follow_from_the_files(run: Path) -> None:
     report, hand = Report.read(run / "results.json"), ByHand(run)
     card = next(one for one in report.parts if one.probe == "calibration").section
-    assert card is not None
     assert card.card is not None
     confidence, worst = ("".join(map(str, text)) for text in card.card)
     gap = hand.gap("val")
