@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies, published_row, rows
+from tuiprobe.catalog.effective_robustness import (
+    bundled,
+    bundled_models,
+    effective_robustness,
+    logit,
+    mean_of,
+    sigmoid,
+)
 from tuiprobe.catalog.leave_family_out import ModelPoint, reach, residuals, solve, sums_of, total
 
 
@@ -62,3 +73,57 @@ def test_too_few_are_refused() -> None:
         residuals(points(19))
     with pytest.raises(ValueError, match="40 published models of 4 families"):
         residuals(points(40, 4))
+
+
+def axes(models: Sequence[ModelAccuracies]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ImageNet accuracy and the mean of the shifts, in logits."""
+    pairs = [(row.imagenet, mean_of(SHIFTS, row.shifts)) for row in models]
+    x, y = np.array(pairs, dtype=float).T
+    return np.log(x / (1 - x)), np.log(y / (1 - y))
+
+
+def test_peers_are_each_set_of_weights_once_without_those_measured_wrongly() -> None:
+    models = bundled_models("zero_shot")
+    assert len(models) == 110
+    assert len({(r.imagenet, *r.shifts.values()) for r in models}) == 110
+    assert not any(row.note for row in models)
+    assert {row.training for row in models} == {"zero-shot"}
+    left = [r for r in rows() if r.table == "open_clip" and r not in models]
+    assert len(left) == 11
+    assert all(row.note for row in left)
+    assert {row.pretraining for row in models} == {
+        "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
+        "laion2b", "yfcc15m", "cc12m", "nllb",
+    }  # fmt: skip
+    assert len(bundled_models("standard")) == 80
+
+
+def test_a_published_model_is_compared_without_its_family() -> None:
+    row = published_row("open_clip:ViT-B-16-quickgelu/openai")
+    assert row is not None
+    assert row.imagenet is not None
+    line = bundled("zero_shot", SHIFTS, row.pretraining)
+    others = [model for model in bundled_models("zero_shot") if model.pretraining != "openai"]
+    assert (line.n, len(line.families), line.without) == (101, 11, "openai")
+    slope, intercept = np.polyfit(*axes(others), 1)
+    assert line.expected(row.imagenet) == pytest.approx(
+        sigmoid(slope * logit(row.imagenet) + intercept)
+    )
+    assert line.expected(row.imagenet) == pytest.approx(0.6026, abs=5e-4)
+    er = effective_robustness(line, row.imagenet, row.shifts)
+    assert er is not None
+    assert er.value == pytest.approx(-0.016, abs=1e-3)
+    assert not er.above
+
+
+def test_the_interval_holds_for_families_that_were_left_out() -> None:
+    # By brute force: the line of each family from the eleven others alone.
+    rows = [row for row in bundled_models("zero_shot") if None not in row.shifts.values()]
+    inside = {}
+    for name in {row.pretraining for row in rows}:
+        slope, intercept = np.polyfit(*axes([row for row in rows if row.pretraining != name]), 1)
+        x, y = axes([row for row in rows if row.pretraining == name])
+        width = bundled("zero_shot", SHIFTS, name).reach
+        inside[name] = np.abs(y - slope * x - intercept) <= width
+    assert np.concatenate([*inside.values()]).mean() == pytest.approx(0.97, abs=0.006)
+    assert np.mean([one.mean() for one in inside.values()]) == pytest.approx(0.94, abs=0.006)

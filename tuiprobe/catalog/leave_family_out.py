@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 FEWEST_MODELS = 20
 FEWEST_FAMILIES = 5
-"""Fewest models and families for a forecast."""
+"""Fewest models and families for an interval."""
 
 Sums = tuple[float, float, float, float, float]
 """Of a set of points: n, x, y, xx, xy."""
@@ -65,7 +65,7 @@ def residuals(points: Sequence[ModelPoint]) -> Residuals:
     """Returns the residuals of each family, from the line of all the others.
 
     Raises:
-        ValueError: If there are too few models or families for a forecast.
+        ValueError: If there are too few models or families for an interval.
     """
     by_family: dict[str, list[ModelPoint]] = {}
     for point in points:
@@ -73,7 +73,7 @@ def residuals(points: Sequence[ModelPoint]) -> Residuals:
     if len(points) < FEWEST_MODELS or len(by_family) < FEWEST_FAMILIES:
         raise ValueError(
             f"{len(points)} published models of {len(by_family)} families are known, and a "
-            f"forecast needs {FEWEST_MODELS} of {FEWEST_FAMILIES}"
+            f"interval needs {FEWEST_MODELS} of {FEWEST_FAMILIES}"
         )
     sums = sums_of(points)
     left_out = {}

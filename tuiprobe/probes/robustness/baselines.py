@@ -1,16 +1,13 @@
-"""Which published models a run is compared with: baselines of its shifts, and a forecast.
+"""Which published models a run is compared with: the baselines of its shifts.
 
 ImageNet's sets are compared with published models, those of a built-in source with the models that
-it brings, anything else with nothing: accuracies of one world say nothing about another. The
-forecast is what published models of the same training and ImageNet accuracy reach under ImageNet's
-shifts, without the family of the model.
+it brings, anything else with nothing: accuracies of one world say nothing about another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import cast
 
 from tuiprobe import limits
@@ -30,7 +27,6 @@ from tuiprobe.catalog.effective_robustness import (
     fit,
     on_classes_of_shift,
 )
-from tuiprobe.catalog.forecast import LEVELS, TrainingKind, errors, family_of_model, kind_of, peers
 from tuiprobe.catalog.published_models import presets, right_spec
 from tuiprobe.datasets.input_tables import parse_csv
 from tuiprobe.datasets.registry import SOURCES
@@ -41,10 +37,8 @@ from tuiprobe.probes.robustness.compute import (
     Axis,
     Baseline,
     Baselines,
-    Forecast,
-    SetAccuracy,
 )
-from tuiprobe.results import Estimate, Model, NotRun, is_known
+from tuiprobe.results import Model, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest
 from tuiprobe.run.records import SetRecord, write_baseline
@@ -250,87 +244,3 @@ def read_baseline_csv(
         )
         for row, name in enumerate(names)
     ]
-
-
-@dataclass(frozen=True)
-class PeerChoice:
-    """Which published models a model is compared with, and by which ImageNet accuracy.
-
-    Attributes:
-        kind: Kind of training.
-        family: Family of the model, which is left out; empty if it is not known.
-        measured: Whether the run measures the accuracy on ImageNet's validation set.
-        published: Published accuracies of the model, if it has any.
-    """
-
-    kind: TrainingKind
-    family: str
-    measured: bool
-    published: ModelAccuracies | None
-
-
-def peers_of(model: Model, sets: Sequence[SetRecord]) -> PeerChoice | NotRun:
-    """Returns which published models a model is compared with; or why none are.
-
-    Args:
-        model: The encoder.
-        sets: The sets of the run, the in-distribution one first.
-    """
-    if model.weights.kind == "untrained":
-        return NotRun(reason="published models say nothing about random weights")
-    family = family_of(sets)
-    if family is not None and family.source is not None:
-        return NotRun(reason="too few models are published on these sets")
-    published = published_of(model)
-    try:
-        kind = kind_of(model.training, published)
-    except ValueError as error:
-        return NotRun(reason=str(error))
-    peers = family_of_model(kind, published, model.architecture)
-    return PeerChoice(kind, peers, family is not None, published)
-
-
-def forecast(by: PeerChoice | NotRun, id_set: SetAccuracy) -> Forecast | NotRun:
-    """Computes the accuracy to expect as the mean of ImageNet's shifts.
-
-    Args:
-        by: The published models.
-        id_set: Accuracy on the in-distribution set.
-    """
-    if isinstance(by, NotRun):
-        return by
-    x, n, published_as = 0.0, None, ""
-    if by.measured and is_known(id_set.top1):
-        x, n = id_set.top1.value, id_set.top1.n
-    elif by.published is not None and by.published.imagenet is not None:
-        x, published_as = by.published.imagenet, by.published.spec
-    else:
-        reason = "its accuracy on ImageNet is neither measured here nor published"
-        return NotRun(reason=reason, remedy="measure ImageNet's validation set: `--suite auto`")
-    try:
-        chosen = peers(by.kind, SHIFTS, by.family)
-        expected = chosen.expected(x, n)
-    except ValueError as error:
-        return NotRun(reason=str(error))
-    left_out = errors(by.kind)
-    low, high = expected.intervals[LEVELS[-1]]
-    return Forecast(
-        kind=by.kind,
-        target=expected.target,
-        expected=Estimate(
-            value=expected.value,
-            low=low,
-            high=high,
-            n=chosen.line.n,
-            method="least squares in logit space over published models; 95 % prediction interval "
-            "from residuals with families left out; n counts models",
-        ),
-        imagenet=x,
-        published_as=published_as,
-        models=chosen.line.n,
-        families=chosen.families,
-        without=by.family,
-        mean_error=fmean(family.error for family in left_out),
-        worst_family=left_out[0].family,
-        worst_error=left_out[0].error,
-    )

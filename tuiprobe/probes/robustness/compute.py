@@ -194,46 +194,6 @@ class ShiftNames(Frozen):
     accuracy: SetAccuracy | NotRun
 
 
-class Forecast(Frozen):
-    """What published models of the same training and ImageNet accuracy lead one to expect.
-
-    Attributes:
-        kind: Kind of training of these models.
-        target: The published shifts that the expectation is the mean of.
-        expected: Expected accuracy with the 95 % prediction interval.
-        imagenet: ImageNet accuracy that it starts from.
-        published_as: Spec of the published accuracy; empty where the run measured it.
-        models: Models that the line is fitted to.
-        families: Families that they are of.
-        without: Family of this model, which was left out; empty if it is not known.
-        mean_error: Mean absolute error over families, each left out in turn.
-        worst_family: The family with the largest error.
-        worst_error: Its error.
-    """
-
-    kind: Literal["zero-shot", "supervised"]
-    target: Many[str]
-    expected: Annotated[Share, Fig("forecast", "forecast", "forecast")]
-    imagenet: Real
-    published_as: str
-    models: Count
-    families: Count
-    without: str
-    mean_error: Real
-    worst_family: str
-    worst_error: Real
-
-    @property
-    def data(self) -> str:
-        """The shifts that it is about."""
-        return ", ".join(self.target)
-
-    @property
-    def place(self) -> str:
-        """The models that it is from."""
-        return f"published {self.kind} models"
-
-
 class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
@@ -247,8 +207,6 @@ class Robustness(ProbeResult):
         confidence: Mean largest softmax probability on the in-distribution set.
         baseline_models: Models of the baselines that are no published tables: those that a source
             brings, and the user's.
-        forecast: The accuracy to expect under ImageNet's shifts, or why published models say
-            nothing about this one.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -263,7 +221,6 @@ class Robustness(ProbeResult):
         Share, Fig("confidence", "mean confidence", "average-confidence", role="predictor")
     ] = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
-    forecast: Annotated[Forecast | NotRun, FIGURES] = NotRun(reason="not asked for")
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""

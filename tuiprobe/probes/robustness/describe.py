@@ -18,16 +18,12 @@ from tuiprobe.probes.content import bullets, heading, prose, table, value_or_das
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import (
-    PeerChoice,
     baselines_for,
-    forecast,
-    peers_of,
     published_of,
 )
 from tuiprobe.probes.robustness.compute import (
     Baselines,
     EffectiveRobustness,
-    Forecast,
     Robustness,
     SetAccuracy,
     probe_robustness,
@@ -81,14 +77,13 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, labelled representations, the lines to compare with, and published models like it."""
+    """Head, labelled representations, and the lines to compare with."""
 
     head: HeadArrays
     sets: list[SetFeatures]
     shifts: Mapping[str, str]
     baselines: Baselines
     shift_heads: Mapping[str, HeadArrays | NotRun]
-    peers: PeerChoice | NotRun
 
 
 class AccuracyUnderShift(Probe[Inputs, Robustness]):
@@ -114,16 +109,13 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             shifts=shifts,
             baselines=baselines,
             shift_heads=run.shift_heads,
-            peers=peers_of(run.plan.model, run.sets),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
-        """Computes accuracies, effective robustness, and the forecast from published models."""
-        result = probe_robustness(
+        """Computes accuracies and effective robustness."""
+        return probe_robustness(
             inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.shift_heads
         )
-        expected = forecast(inputs.peers, result.accuracies[0])
-        return result.model_copy(update={"forecast": expected})
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
         """Describes accuracy of every set, then effective robustness by every baseline."""
@@ -136,7 +128,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             card=card,
             block="your images" if len(result.accuracies) == 1 else None,
             pictures=tuple(chart.id for chart in charts[:1]),
-            content=(*_accuracies(result), *_effective(result), *_forecast(result), *charts),
+            content=(*_accuracies(result), *_effective(result), *charts),
         )
 
     def named(self, result: Robustness) -> Named:
@@ -231,8 +223,6 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
     for er in result.headlines()[:1]:
         if is_known(er.prediction) and is_known(id_set.top1):
             yield (_distance_to_line(er, er.prediction, id_set.top1.value),)
-    if not isinstance(result.forecast, NotRun):
-        yield _forecast_line(result.forecast)
 
 
 def _without_each(row: SetAccuracy) -> str:
@@ -246,29 +236,6 @@ def _without_each(row: SetAccuracy) -> str:
     if row.images < FEW_PER_CLASS * row.labels:
         words += f"; {row.images:,} of {row.labels:,} classes are too few to judge a head"
     return words
-
-
-def _forecast(result: Robustness) -> Iterator[SectionContent]:
-    """Yields the forecast, which is about ImageNet's shifts, and no image of the user."""
-    if not isinstance(result.forecast, NotRun):
-        yield heading("Forecast from published models")
-        yield prose(*_forecast_line(result.forecast))
-
-
-def _forecast_line(forecast: Forecast) -> Text:
-    """Returns the accuracy that published models lead one to expect, and the error of that."""
-    start = "its accuracy"
-    if forecast.published_as:
-        accuracy = number(forecast.imagenet, "share")
-        start = f"its published ImageNet accuracy ({accuracy}, not measured here)"
-    return (
-        f"Forecast from {forecast.kind} models of {start}, which was off by "
-        f"{number(forecast.mean_error, 'points')} on average over families left out "
-        f"({forecast.worst_family} {number(forecast.worst_error, 'points', bare=True)}), mean of "
-        f"{len(forecast.target)} shifts: ",
-        forecast.expected,
-        ".",
-    )
 
 
 def _distance_to_line(er: EffectiveRobustness, prediction: Estimate, accuracy: float) -> str:
