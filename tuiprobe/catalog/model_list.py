@@ -98,12 +98,18 @@ def missing_weights(models: Sequence[str]) -> list[Missing]:
         preset = presets().get(model)
         weights = published(preset.spec if preset is not None else model) or _at_hub(model)
         if weights is not None and cached_file(weights) is None:
-            row = published_row(model.partition("@")[0]) if weights.loader == "timm" else None
-            count = None if row is None or row.parameters is None else row.parameters * 1e6
-            count = count if preset is None else preset.parameters
-            tower = None if count is None else int(FLOAT32_BYTES * count)
-            missing.append(Missing(model, tower, weights))
+            missing.append(Missing(model, _tower(model, weights), weights))
     return missing
+
+
+def _tower(model: str, weights: Published) -> int | None:
+    """Returns the bytes of an image tower in float32, if a list has the number of parameters."""
+    if (preset := presets().get(model)) is not None:
+        return int(FLOAT32_BYTES * preset.parameters)
+    row = published_row(model.partition("@")[0]) if weights.loader == "timm" else None
+    if row is None or row.parameters is None:
+        return None
+    return int(FLOAT32_BYTES * (row.parameters * 1e6))
 
 
 def _at_hub(model: str) -> Published | None:

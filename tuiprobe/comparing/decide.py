@@ -108,7 +108,8 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
     """Decides between different measurements; of one alone nothing."""
     labels = label_evidence(runs, target, trust) if len(runs) > 1 else None
     data = target_set(runs, target, labels)
-    evidence = _evidence(runs, labels, None if data is None else data.name)
+    name = data.name if data is not None else None
+    evidence = _evidence(runs, labels, name)
     order, answered = evidence.order, evidence.answered
     others = [n for n in range(len(runs)) if n not in order.order]
     models = []
@@ -118,7 +119,7 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
                 place=n,
                 model=runs[n].report.model.name,
                 run=plain(str(runs[n].directory.path)),
-                accuracy=_accuracy(runs, n, data, labels, answered),
+                accuracy=_accuracy(runs, n, name, labels, answered),
                 standing=order.standings.get(n, "not compared"),
                 difference=order.leads.get(n, NOT_COMPARED if number else REFERENCE),
                 at_least=order.at_least.get(n),
@@ -127,7 +128,10 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
             )
         )
     if answered is None:
-        fields = label_fields(runs, order, data, labels)
+        measured: dict[str, Any] = {}
+        if data is not None:
+            measured = {"target": data.name, "pictures": data.measured}
+        fields = measured | label_fields(runs, order, name, labels)
     else:
         fields = {
             "question": answered.data(order.order[0]),
@@ -272,7 +276,7 @@ def _balanced_note(answered: AnsweredPictures, first: DecidedModel, other: Decid
 def _accuracy(
     runs: Sequence[Run],
     index: int,
-    target: SetSummary | None,
+    target: str | None,
     labels: LabelEvidence | NotRun | None,
     answered: AnsweredPictures | None,
 ) -> Accuracy | NotRun:
@@ -281,7 +285,7 @@ def _accuracy(
         fitted = runs[index].report.figure_or_absent("linear")
         if is_known(fitted):
             return accuracy_from(fitted, answered.data(index), "measured")
-    known = best_accuracy(runs[index].report, None if target is None else target.name)
+    known = best_accuracy(runs[index].report, target)
     if isinstance(labels, LabelEvidence) and index in labels.candidate_of:
         by_labels = labels.status.candidates[labels.candidate_of[index]].accuracy
         name, figure = labels.status.target, by_labels.figure
@@ -313,7 +317,7 @@ def target_set(
 def label_fields(
     runs: Sequence[Run],
     order: ModelOrder,
-    target: SetSummary | None,
+    target: str | None,
     labels: LabelEvidence | NotRun | None,
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.
@@ -322,8 +326,6 @@ def label_fields(
     models that may still be the best, or else for the first models of the order.
     """
     fields: dict[str, Any] = {}
-    if target is not None:
-        fields = {"target": target.name, "pictures": target.measured}
     if isinstance(labels, LabelEvidence):
         status = labels.status
         fields |= {"pictures": status.pictures, "labels": status.labelled}
@@ -335,8 +337,7 @@ def label_fields(
         still = [n for n in order.order if order.standings.get(n) in unbeaten]
         several = (of for of in (still, order.order) if len(of) > 1)
         some = sorted(next(several, [*range(len(runs))])[:MOST_TO_LABEL])
-        name = None if target is None else target.name
-        worth = [runs[n] for n in some if _answers_on_target(runs[n], name)]
+        worth = [runs[n] for n in some if _answers_on_target(runs[n], target)]
     paths = dict.fromkeys(
         str(run.directory.path)
         for run in worth
@@ -351,7 +352,7 @@ def label_fields(
         words = ["tuiprobe", "label", *paths]
         targets = [{data.name for data in run.report.data if data.target} for run in worth]
         if target is not None and len(set.intersection(*targets)) > 1:
-            words += ["--target", target.name]
+            words += ["--target", target]
         begun = isinstance(labels, LabelEvidence)
         if matched is not None and not begun and (folder := _labelled_folder(matched)):
             fields["answers_from"] = folder
@@ -370,14 +371,13 @@ def _answers_on_target(run: Run, target: str | None) -> bool:
     )
 
 
-def _matched(paths: Iterable[str], target: SetSummary | None) -> tuple[Matched | None, str]:
+def _matched(paths: Iterable[str], target: str | None) -> tuple[Matched | None, str]:
     """Returns runs that can be labelled together, and what is different where they cannot."""
     from tuiprobe.labelling.candidates import read_candidate  # scipy, which few decisions need
     from tuiprobe.labelling.matching import DifferentPoolsError, match
 
-    name = None if target is None else target.name
     try:
-        return match([read_candidate(RunDir(Path(path)), name) for path in paths]), ""
+        return match([read_candidate(RunDir(Path(path)), target) for path in paths]), ""
     except DifferentPoolsError as error:
         return None, plain(str(error))
     except TuiprobeError:

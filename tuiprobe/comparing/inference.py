@@ -34,6 +34,7 @@ _SEED = 0
 _TAILS = (0.025, 0.975)
 _SIMULATE_BELOW = 10_000
 """With more images the mean of a draw is normal far below the noise of 2,000 draws."""
+_ALL_ROWS = (slice(None), slice(None))
 _AGREES = 1e-5
 """Relative difference up to which per-image values give the figure of the report."""
 
@@ -192,7 +193,8 @@ class Pairing:
         if (kind, name) not in self._drawn:
             values = [of[name].values.get(kind) for of in (self.first, self.second)]
             known = [np.asarray(of, dtype=np.float64) for of in values if of is not None]
-            resampled = _resample(kind, name, known, self.rows.get(name))
+            rows = self.rows.get(name, _ALL_ROWS)
+            resampled = _resample(kind, name, known, rows)
             if resampled is None:
                 return None
             self._drawn[kind, name] = resampled
@@ -203,20 +205,19 @@ def _resample(
     kind: PerImage,
     name: str,
     values: Sequence[Float64],
-    rows: tuple[Int64, Int64] | None,
+    rows: tuple[Int64 | slice, Int64 | slice],
 ) -> _Resampled | None:
-    """Returns the means of both runs, or None if a run lacks these values.
+    """Returns the means of both runs, if both have values of the same images.
 
     Args:
         kind: Kind of the values.
         name: Name of the set.
         values: `[n]` of each run.
-        rows: Rows of the images that both hold; None where these are all.
+        rows: Rows of the images that both hold, of each run.
     """
     if len(values) < 2:
         return None
-    shared = values if rows is None else [of[row] for of, row in zip(values, rows, strict=True)]
-    both = np.stack(shared)
+    both = np.stack([of[row] for of, row in zip(values, rows, strict=True)])
     counted = np.isfinite(both)
     if not counted.any() or (counted[0] != counted[1]).any():
         return None
@@ -224,7 +225,7 @@ def _resample(
     rng = np.random.default_rng([_SEED, *name.encode("utf-8", "surrogatepass")])
     drawn = _binary_means(both, rng) if kind == "correct" else _means_of_draws(both, rng)
     means = both.mean(axis=1)
-    of_all = means if rows is None else np.array([of[np.isfinite(of)].mean() for of in values])
+    of_all = np.array([of[np.isfinite(of)].mean() for of in values])
     return _Resampled(both.shape[1], means, drawn, of_all)
 
 

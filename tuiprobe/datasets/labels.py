@@ -153,12 +153,15 @@ def numbered(
         DataError: If a label is no number of a class, or no name of one.
     """
     try:
-        numbers = _numbers(labels)
+        if not isinstance(labels, np.ndarray):
+            if not are_numbers(labels):
+                chosen = np.asarray(labels, dtype=object)[positions].tolist()
+                return _named(path, chosen, names)
+            labels = np.array(integer_labels(labels), dtype=np.int64)
+        numbers = _integers(labels)
     except ValueError as error:
         raise DataError(f"{path} cannot be read as labels: {first_line(error)}") from error
-    if numbers is not None:
-        return _counted(path, numbers[positions], names)
-    return _named(path, np.asarray(labels, dtype=object)[positions].tolist(), names)
+    return _counted(path, numbers[positions], names)
 
 
 def _positions(
@@ -265,21 +268,18 @@ def _refuse_spellings(path: Path, classes: Sequence[str]) -> None:
             )
 
 
-def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
-    """Returns labels as whole numbers; None if they are names.
+def _integers(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Returns numbers of NumPy as whole numbers.
 
     Raises:
-        ValueError: If a number is not whole, or a label is missing among numbers.
+        ValueError: If one is not whole.
     """
-    if isinstance(labels, np.ndarray):
-        values = labels.astype(np.float64)
-        integers = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
-        odd = np.flatnonzero((integers != values) & (labels.dtype.kind == "f"))
-        if odd.size:
-            raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
-        return np.asarray(integers, dtype=np.int64)
-    numbers = integer_labels(labels)
-    return None if numbers is None else np.array(numbers, dtype=np.int64)
+    values = labels.astype(np.float64)
+    integers = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
+    odd = np.flatnonzero((integers != values) & (labels.dtype.kind == "f"))
+    if odd.size:
+        raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
+    return np.asarray(integers, dtype=np.int64)
 
 
 def _npy(path: Path, id_column: str | None) -> _Column:
@@ -361,19 +361,27 @@ def label_column(table: InputTable, *first: str) -> str | None:
         cells = table.column(name)
         others = [cells[i] for i in filled]
         try:
-            numbers, other_numbers = integer_labels(labels), integer_labels(others)
+            agree = _agree(labels, others)
         except ValueError:  # measurements, or cells without a label
             continue
-        if numbers is not None and other_numbers is not None:
-            agree = numbers == other_numbers
-        else:
-            agree = len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
         if not agree:
             both = " and ".join(repr(plain(each[:80])) for each in (column, name))
             raise DataError(
                 f"{table.source}: its columns {both} hold different labels; keep the right one"
             )
     return column
+
+
+def _agree(labels: Sequence[str], others: Sequence[str]) -> bool:
+    """Returns whether two columns hold the same labels; numbers may stand beside names.
+
+    Raises:
+        ValueError: As for `integer_labels`.
+    """
+    numbers = [integer_labels(column) for column in (labels, others) if are_numbers(column)]
+    if len(numbers) == 2:
+        return numbers[0] == numbers[1]
+    return len({*zip(labels, others, strict=True)}) == len({*labels}) == len({*others})
 
 
 def _json(path: Path, id_column: str | None) -> _Column:
@@ -415,21 +423,30 @@ def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     return classes, [labels[name] for name in names]
 
 
-def integer_labels(texts: Sequence[str]) -> list[int] | None:
-    """Returns labels as whole numbers; None if they are names.
+def are_numbers(texts: Sequence[str]) -> bool:
+    """Returns whether labels are numbers; else they are names.
 
     Raises:
-        ValueError: If a number is not whole, or a label is missing among numbers.
+        ValueError: If a label is missing among numbers.
 
-    >>> integer_labels(["0", "1.0e+01", "2."]), integer_labels(["7up", "3.5"])
-    ([0, 10, 2], None)
+    >>> are_numbers(["0", "1.0e+01", "2."]), are_numbers(["7up", "3.5"])
+    (True, False)
     """
-    numeric = [NUMBER.fullmatch(text) is not None for text in texts]
-    if not all(numeric):
-        words = [i for i, is_number in enumerate(numeric) if not is_number]
-        if len(words) < len(texts) and all(texts[i].lower() in _MISSING for i in words):
-            raise ValueError(f"row {words[0]} has no label ({texts[words[0]]})")
-        return None
+    words = [i for i, text in enumerate(texts) if NUMBER.fullmatch(text) is None]
+    if words and len(words) < len(texts) and all(texts[i].lower() in _MISSING for i in words):
+        raise ValueError(f"row {words[0]} has no label ({texts[words[0]]})")
+    return not words
+
+
+def integer_labels(texts: Sequence[str]) -> list[int]:
+    """Returns labels that are numbers as whole numbers; see `are_numbers`.
+
+    Raises:
+        ValueError: If one is not whole.
+
+    >>> integer_labels(["0", "1.0e+01", "2."])
+    [0, 10, 2]
+    """
     numbers = []
     for row, text in enumerate(texts):
         value = float(text)

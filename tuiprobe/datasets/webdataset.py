@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tuiprobe.datasets.labels import by_class, integer_labels
+from tuiprobe.datasets.labels import are_numbers, by_class, integer_labels
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.sample import Content, Sample, Stamp, samples_of
 from tuiprobe.datasets.shard_files import expand, is_url, read_image
@@ -116,13 +116,12 @@ class WebDataset:
             return (), None
         try:
             decimal = all(text.isascii() and text.isdecimal() for text in known)
-            numbers = integer_labels(known) if decimal or not self.class_folders else None
+            if (decimal or not self.class_folders) and are_numbers(known):
+                return self._numbered(integer_labels(known), _class_names_near(source))
         except ValueError as error:
             raise DataError(
                 f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
             ) from error
-        if numbers is not None:
-            return self._numbered(numbers, _class_names_near(source))
         return by_class(known)
 
     def _numbered(

@@ -36,6 +36,11 @@ The prompts of a class are spread over batches; a class counts for as many promp
 """
 
 
+def all_tokens(tokens: Tensor) -> Tensor:
+    """Returns the number of tokens of each prompt, with its padding."""
+    return torch.full((len(tokens),), tokens.shape[1])
+
+
 @dataclass(frozen=True)
 class TextTower:
     """The text side of a CLIP.
@@ -44,7 +49,7 @@ class TextTower:
         tokenize: Maps prompts to token ids `[n, context_length]`.
         encode: Maps token ids to normalised embeddings, float32 `[n, width]`.
         lengths: Maps token ids to the number of leading tokens that each embedding depends on;
-            `encode` may be given no others. None if it depends on all.
+            `encode` may be given no others. `all_tokens` for a tower that sees the padding.
         context_length: Tokens per prompt.
         tokenizer: Name of the tokenizer, for the report.
         templates: Default prompt templates.
@@ -59,7 +64,12 @@ class TextTower:
     templates: tuple[str, ...]
     logit_scale: float | None = None
     logit_bias: float = 0.0
-    lengths: Callable[[Tensor], Tensor] | None = None
+    lengths: Callable[[Tensor], Tensor] = all_tokens
+
+    @property
+    def padded(self) -> bool:
+        """Whether embeddings depend on the padding."""
+        return self.lengths is all_tokens
 
 
 def trained_scale(model: nn.Module) -> tuple[float | None, float]:
@@ -229,8 +239,7 @@ def prompt_rows(
     tokens = text.tokenize(
         [template.replace("{}", name) for name in names for template in templates]
     )
-    padded = torch.full((len(tokens),), tokens.shape[1])
-    lengths = padded if text.lengths is None else text.lengths(tokens)
+    lengths = text.lengths(tokens)
     order = lengths.argsort(stable=True)
     embeddings = []
     with torch.inference_mode():

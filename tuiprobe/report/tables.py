@@ -19,6 +19,8 @@ CsvRow = Sequence[str | int | float | bool | None]
 OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
 """Names of the table files that are of no single probe."""
 FIGURE = ["value", "low", "high", "value_unit", "n", "method", "not_run_because"]
+_UNITS = {"none": None}
+"""Units without a name."""
 FIGURES = ["probe", "data", "place", "figure", "name", *FIGURE]
 
 
@@ -101,7 +103,7 @@ def figure_cells(figure: Figure) -> CsvRow:
     """Returns a figure under the columns `FIGURE`."""
     if not is_known(figure):
         return [None, None, None, None, None, None, figure.reason]
-    unit = None if figure.unit == "none" else figure.unit
+    unit = _UNITS.get(figure.unit, figure.unit)
     return [figure.value, figure.low, figure.high, unit, figure.n, figure.method, None]
 
 
@@ -134,7 +136,7 @@ def _figure_cells(value: Value, unit: str) -> CsvRow | None:
     if isinstance(value, Estimate | NotRun):
         return figure_cells(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return [value, None, None, None if unit == "none" else unit, None, None, None]
+        return [value, None, None, _UNITS.get(unit, unit), None, None, None]
     text = _cell(value)
     return None if text in (None, "") else [None, None, None, None, None, None, text]
 

@@ -183,7 +183,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         if text is None
         else {
             "context_length": text.context_length,
-            "padded": text.lengths is None,
+            "padded": text.padded,
             "tokenizer": text.tokenizer,
             "templates": len(text.templates),
         },

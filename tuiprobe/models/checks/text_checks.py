@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,12 +105,11 @@ def check_text(encoder: Encoder, classes: Sequence[str], templates: Sequence[str
         check("prompt length", encoder, lambda: _length(text, classes, templates)),
         check("prompt names", encoder, lambda: _names(text, classes, templates)),
     ]
-    shorten, dtype = text.lengths, encoder.dtype
-    if shorten is not None:
+    if not text.padded:
         longest = max(templates, key=len).replace("{}", max(classes, key=len))
         prompts = [templates[0].replace("{}", classes[0]), longest]
         checks.append(
-            check("short prompts", encoder, lambda: _shortened(text, shorten, prompts, dtype))
+            check("short prompts", encoder, lambda: _shortened(text, prompts, encoder.dtype))
         )
     return checks
 
@@ -194,15 +193,10 @@ def _names(text: TextTower, classes: Sequence[str], templates: Sequence[str]) ->
     return Check("prompt names", "pass", f"{len(first):,} different names")
 
 
-def _shortened(
-    text: TextTower,
-    shorten: Callable[[Tensor], Tensor],
-    prompts: Sequence[str],
-    dtype: torch.dtype,
-) -> Check:
+def _shortened(text: TextTower, prompts: Sequence[str], dtype: torch.dtype) -> Check:
     """Compares embeddings of tokens up to the end of prompts with those of all tokens."""
     tokens = text.tokenize(prompts)
-    lengths = shorten(tokens).tolist()
+    lengths = text.lengths(tokens).tolist()
     with torch.inference_mode():
         uncut = text.encode(tokens)
         cut = [text.encode(row[None, :n]) for row, n in zip(tokens, lengths, strict=True)]

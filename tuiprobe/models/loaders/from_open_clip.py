@@ -25,7 +25,7 @@ from tuiprobe.models.loaders.checkpoints import (
 )
 from tuiprobe.models.loaders.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.loaders.published_weights import fetch_published, quiet, resolve
-from tuiprobe.models.prompt_heads import TextTower, trained_scale
+from tuiprobe.models.prompt_heads import TextTower, all_tokens, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import PRE_PROJECTION, DerivedTap
 
@@ -277,8 +277,8 @@ class TextSide(nn.Module):
     of transformers) always get all tokens.
 
     Attributes:
-        lengths: Maps tokens `[n, length]` to the number of tokens up to the end token; None if the
-            tower sees all.
+        lengths: Maps tokens `[n, length]` to the number of tokens up to the end token;
+            `all_tokens` for a tower that sees the padding.
     """
 
     def __init__(self, model: Any) -> None:
@@ -287,7 +287,8 @@ class TextSide(nn.Module):
         custom = isinstance(model, open_clip.CustomTextCLIP)
         tower = model.text if custom else model
         self._prefix = "model.text." if custom else "model."
-        self.lengths = _lengths(tower) if custom or isinstance(model, open_clip.CLIP) else None
+        is_known = custom or isinstance(model, open_clip.CLIP)
+        self.lengths = _lengths(tower) if is_known else all_tokens
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Computes normalised embeddings `[n, width]` from tokens on the model's device."""
@@ -297,7 +298,7 @@ class TextSide(nn.Module):
     def encode(self, tokens: Tensor) -> Tensor:
         """Computes normalised embeddings, float32 `[n, width]`, from tokens `[n, length]`."""
         tokens = tokens.to(next(self.parameters()).device)
-        if self.lengths is None:
+        if self.lengths is all_tokens:
             return self.forward(tokens).float()
         length, prefix = tokens.shape[1], self._prefix
         cut = {
@@ -310,10 +311,10 @@ class TextSide(nn.Module):
         return embeddings.float()
 
 
-def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
-    """Returns the function that counts tokens up to the end; None if the tower sees others."""
+def _lengths(tower: Any) -> Callable[[Tensor], Tensor]:
+    """Returns the function that counts the tokens that a tower sees."""
     if getattr(tower, "attn_mask", None) is None or getattr(tower, "cls_emb", None) is not None:
-        return None
+        return all_tokens
     of_clip = "text_" if isinstance(tower, open_clip.CLIP) else ""
     pool: str = getattr(tower, f"{of_clip}pool_type", "")
     end: Any = getattr(tower, f"{of_clip}eos_id", None)
@@ -321,4 +322,4 @@ def _lengths(tower: Any) -> Callable[[Tensor], Tensor] | None:
         return lambda tokens: tokens.argmax(dim=1) + 1
     if pool == "eos":
         return lambda tokens: tokens.eq(end).int().argmax(dim=1) + 1
-    return None
+    return all_tokens

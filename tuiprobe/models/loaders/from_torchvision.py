@@ -64,8 +64,10 @@ def load(request: ModelRequest) -> Encoder:
 
     architecture, _, tag = request.rest.partition("/")
     entries = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
-    file = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
-    file = None if file is None else file.with_tensors(_current(file))
+    file: Checkpoint | None = None
+    if request.checkpoint is not None:
+        read = read_checkpoint(request.checkpoint)
+        file = read.with_tensors(_current(read))
     entry = _entry_of(architecture, entries, file or {})
     options, normalises = _options(architecture, entry, file)
 

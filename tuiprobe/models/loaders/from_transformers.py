@@ -22,7 +22,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.loaders.checkpoints import read_checkpoint, seeded, step_for
 from tuiprobe.models.loaders.from_module import parts_of_module
 from tuiprobe.models.loaders.published_weights import quiet, resolve, verified
-from tuiprobe.models.prompt_heads import TextTower, trained_scale
+from tuiprobe.models.prompt_heads import TextTower, all_tokens, trained_scale
 from tuiprobe.models.registry import Loader, ModelRequest
 from tuiprobe.models.taps import PRE_PROJECTION, DerivedTap
 from tuiprobe.plaintext import first_line, first_names, plain
@@ -278,7 +278,7 @@ def _text_tower(model: Any, folder: Path, where: str, clip: bool) -> TextTower:
     return TextTower(
         tokenize=tokenize,
         encode=encode,
-        lengths=lengths if clip else None,
+        lengths=lengths if clip else all_tokens,
         context_length=config.max_position_embeddings,
         tokenizer=tokenizer,
         templates=imagenet_templates(),

@@ -47,13 +47,9 @@ class SetFeatures:
 
     def select(self, images: Bool | Int64) -> "SetFeatures":
         """Returns the set with some of its images, by a mask [n] or by their indices."""
-        return replace(
-            self,
-            features=self.features[images],
-            labels=None if self.labels is None else self.labels[images],
-            left_out=None if self.left_out is None else self.left_out[images],
-            ids=None if self.ids is None else self.ids[images],
-        )
+        known = ("features", "labels", "left_out", "ids")
+        parts = {name: part for name in known if (part := getattr(self, name)) is not None}
+        return replace(self, **{name: part[images] for name, part in parts.items()})
 
     @property
     def reach(self) -> float:
