@@ -57,11 +57,10 @@ def test_the_default_run_counts_concepts_and_target_and_options_change_it() -> N
     assert looked_at("rn50_openai").images == 6 * 64  # without concepts
     assert looked_at(sample=64, concepts="none", target=["none"]).images == 6 * 64
     assert looked_at(sample=0, concept_sample=10).images == 14_000 + 10 + 500
-    for source in ("hf:owner/name:val", "torchvision:CIFAR10:/data"):
-        remote = looked_at(data=source)
-        assert remote.sets == Unknown(depends_on="data")
-        assert not remote.wrong
-        assert any(download.name == source for download in remote.downloads) == ("hf" in source)
+    remote = looked_at(data="hf:owner/name:val")
+    assert remote.sets == Unknown(depends_on="data")
+    assert not remote.wrong
+    assert any(download.name == "hf:owner/name:val" for download in remote.downloads)
 
 
 def test_weights_that_are_missing_are_downloads_and_refused_offline(tmp_path, monkeypatch):

@@ -66,7 +66,7 @@ def test_each_format_writes_its_files_and_never_the_results_over_themselves(tmp_
     for to in (tmp_path / "out", run.path):
         written = export(report(), run, list(RENDERED), to)
         names = {path.relative_to(to).as_posix() for path in written}
-        assert {"report.html", "report.md", "results.json", "model-card.md"} <= names
+        assert {"report.html", "report.md", "results.json"} <= names
         assert {"tables/figures.csv", "figures/heights.svg"} <= names
         assert all(path.is_file() for path in written)
     assert run.results_file.read_text() == before

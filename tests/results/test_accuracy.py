@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard, ModelCardData
 
 import tuiprobe
 from tests.report.samples import data_sets, model, report
@@ -20,7 +19,6 @@ from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import AccuracyUnderShift
-from tuiprobe.report.markdown import model_card
 from tuiprobe.results import Estimate, NotRun, Part, Report, SetSummary
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
@@ -67,19 +65,6 @@ def test_json_holds_the_best_accuracy_of_each_set_and_readers_compute_it_anew() 
     assert Accuracy.model_validate(tree["accuracies"][0]) == best_accuracy(made)
     tree["accuracies"] = [{"data": "forged"}]
     assert Report.model_validate(tree).accuracies == made.accuracies
-
-
-def test_the_hub_card_calls_no_80_percent_range_a_95_percent_interval() -> None:
-    text = model_card(with_target())
-    data = ModelCard(text).data
-    assert isinstance(data, ModelCardData)
-    results = data.eval_results or []
-    (name,) = (one.metric_name for one in results if one.metric_type == "estimated_accuracy")
-    assert "80 %" in name
-    assert "95 %" not in name
-    (row,) = (line for line in text.splitlines() if line.startswith("| estimated accuracy"))
-    assert "80 %" in row
-    assert "95 %" not in row
 
 
 @pytest.mark.parametrize("evidence", ["estimate", "measured", "confidence"])

@@ -63,7 +63,6 @@ BUILTIN = {
     "objectnet": "tuiprobe.datasets.objectnet:SOURCE",
     "webdataset": "tuiprobe.datasets.webdataset:SOURCE",
     "hf": "tuiprobe.datasets.hugging_face:SOURCE",
-    "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
     "vectors": "tuiprobe.datasets.vectors:SOURCE",
     "csv": "tuiprobe.datasets.concept_csv:SOURCE",
     "parquet": "tuiprobe.datasets.list_files:SOURCE",
@@ -176,8 +175,8 @@ def last_part(source: str) -> str:
 
     >>> last_part("imagefolder:/home/me/photos/"), last_part("lists/classes.txt")
     ('imagefolder:photos', 'classes.txt')
-    >>> last_part("torchvision:CIFAR10:~/data:test"), last_part("hf:org/birds:validation")
-    ('torchvision:CIFAR10:data:test', 'hf:org/birds:validation')
+    >>> last_part("webdataset:~/shards"), last_part("hf:org/birds:validation")
+    ('webdataset:shards', 'hf:org/birds:validation')
     """
     if "://" in source:
         return source

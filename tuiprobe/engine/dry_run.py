@@ -63,9 +63,6 @@ from tuiprobe.run.preview import (
 from tuiprobe.run.records import PlanRecord, read_plan, read_preflight, read_spec
 from tuiprobe.spec import ANSWERS, FINAL_TAP, RunSpec
 
-_READ_LATER = ("hf", "torchvision")
-"""Kinds of sources that only the run reads: one opens a socket, the other imports torch."""
-
 _SEPARATELY_KEYED = {"target", "concepts", "concept_sample"}
 """Options of sets with separate keys: another value leads to the same directory."""
 
@@ -131,7 +128,12 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         findings.refuse(error.name, error.cause, error.exit_code)
     for name, reason in unreadable_files(vars(spec)):
         findings.refuse(name, reason, FILES[name].exit_code)
-    later = _read_later(spec)
+    # Only the run reads these: they open a socket.
+    later = [
+        source
+        for source in (spec.data, *spec.target, spec.concepts or "")
+        if source.startswith("hf:")
+    ]
     if not later and "data" not in findings.wrong:
         _open_sets(findings)
     templates, names = _templates(findings), _names(findings)
@@ -156,12 +158,6 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         types=_types(request),
     )
     return result.with_head(expected_head(result))
-
-
-def _read_later(spec: RunSpec) -> list[str]:
-    """Returns the sources that only the run reads."""
-    sources = [spec.data, *spec.target, *filter(None, [spec.concepts])]
-    return [source for source in sources if source.partition(":")[0] in _READ_LATER]
 
 
 def _open_sets(findings: _Findings) -> None:
@@ -277,8 +273,7 @@ def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
         Download(kind="weights", name=missing.model, least=missing.size or missing.tower or 0)
         for missing in (missing_weights([spec.model]) if loads else ())
     ]
-    hub = [source for source in later if source.startswith("hf:")]
-    return (*weights, *(Download(kind="data", name=source) for source in hub))
+    return (*weights, *(Download(kind="data", name=source) for source in later))
 
 
 def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown:

@@ -85,7 +85,7 @@ def without_folders(report: Report, sources: Iterable[str]) -> Report:
 def _folders(text: str) -> Iterator[str]:
     """Yields the folder of each absolute path in an option or a data source.
 
-    >>> list(_folders("torchvision:CIFAR10:/home/me/data:test")), list(_folders("open_clip:a/b"))
+    >>> list(_folders("hf:/home/me/data:test")), list(_folders("open_clip:a/b"))
     (['/home/me'], [])
     """
     for part in re.split(r"[:=](?=[/~])", text):

@@ -83,12 +83,6 @@ def _predictions(report: Report, run: RunDir | None, _: bool) -> Files:
     return {"predictions.csv": predictions_table(report.predictions())}
 
 
-def _card(report: Report, *_: object) -> Files:
-    from tuiprobe.report.markdown import model_card
-
-    return {"model-card.md": model_card(report)}
-
-
 def _svg(report: Report, *_: object) -> Files:
     from tuiprobe.report.svg import svg
 
@@ -110,7 +104,6 @@ FORMATS: Final = {
         Format("csv", "every figure as tables", _csv),
         Format("svg", "every figure as a picture", _svg),
         Format("predictions", "label and answer of every image", _predictions),
-        Format("card", "a section with metadata for a model card", _card),
     )
 }
 

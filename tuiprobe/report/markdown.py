@@ -1,4 +1,4 @@
-"""report.md: the card, then the evidence in brief, readable in a terminal; and model-card.md.
+"""report.md: the card, then the evidence in brief, readable in a terminal.
 
 A section is its sentence, what it means, and one small table; `report.html` and tables/ hold the
 rest. A comparison is written in full.
@@ -7,11 +7,8 @@ rest. A comparison is written in full.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from string import Template
 
-from tuiprobe.numbers import suffix
-from tuiprobe.plaintext import markdown_table, plain
+from tuiprobe.plaintext import markdown_table
 from tuiprobe.report.page_layout import opening_pieces
 from tuiprobe.report.strings import (
     NAMED_IMAGES,
@@ -24,10 +21,8 @@ from tuiprobe.report.strings import (
     opening,
 )
 from tuiprobe.report.tables import table_files
-from tuiprobe.results import Report, is_known
-from tuiprobe.results.accuracy import range_of
+from tuiprobe.results import Report
 from tuiprobe.results.card import card, data_rows, left_out, not_run, sets_line, subject_rows
-from tuiprobe.results.figures import BY_ID
 from tuiprobe.results.reproduce import (
     command,
     command_note,
@@ -40,7 +35,6 @@ from tuiprobe.results.section import (
     Bullets,
     Chart,
     Heading,
-    NamedFigure,
     Prose,
     Section,
     SectionContent,
@@ -82,56 +76,6 @@ def markdown(report: Report) -> str:
     lines += ["## Not run", *missing, ""] if missing else []
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def model_card(report: Report) -> str:
-    """Returns metadata (`model-index`) and a section for a model card of the Hugging Face hub.
-
-    The text around them is `model-card.md` in this folder.
-    """
-    from huggingface_hub import EvalResult, ModelCardData
-
-    sources = {data.name: data.source for data in report.data}
-    rows, results = [], []
-    for named in (named for part in report.parts for named in part.figures):
-        value = named.figure
-        if named.headline is None or named.inner or named.id not in BY_ID or not is_known(value):
-            continue
-        name, data, span = named.name, _measured_on(named), range_of(named)
-        metric = name.replace(" ", "_")
-        if 0 < named.classes < named.of_classes:
-            name += f" among {named.classes:,} of {named.of_classes:,} classes"
-        rows.append([escaped(name), escaped(data), escaped(value.with_interval()), span])
-        if between := value.ends():
-            name += f" ({span}: {between}{suffix(value.unit)})"
-        results.append(
-            EvalResult(
-                task_type="image-classification",
-                dataset_type=plain(sources.get(data, data)),
-                dataset_name=plain(data),
-                metric_type="accuracy" if named.id == "top1" else metric,
-                metric_value=float(f"{value.value:.6g}"),
-                metric_name=name,
-            )
-        )
-    table = markdown_table(["figure", "of", "value", "range"], rows)
-    metadata = ModelCardData(
-        model_name=plain(report.model.name), tags=["tuiprobe"], eval_results=results or None
-    )
-    return Template(Path(__file__).with_name("model-card.md").read_text("utf-8")).substitute(
-        metadata=metadata.to_yaml(line_break="\n").rstrip("\n"),
-        opening="\n".join([opening(escaped(report.title)), *_warnings(report)]).rstrip("\n"),
-        card="\n".join(["", *_card(report, "###"), ""]),
-        figures="\n".join(table) if rows else "",
-        measured=escaped(provenance(report)),
-        command=_command(report),
-    )
-
-
-def _measured_on(figure: NamedFigure) -> str:
-    """Returns the set that a figure is of, or the sets that it is the mean of."""
-    sets = figure.mean_of.sets if figure.mean_of is not None else ()
-    return f"mean of {', '.join(sets)}" if len(sets) > 1 else (*sets, figure.data)[0]
 
 
 def section_markdown(section: Section) -> str:

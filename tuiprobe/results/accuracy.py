@@ -28,14 +28,6 @@ EVIDENCE: Final[dict[str, Evidence]] = {
 }
 """The evidence of each named figure that says how often a model is right, the strongest first."""
 
-RANGES: Final[dict[Range, str]] = {
-    "images": "95 % over images",
-    "estimates": "80 % over estimates",
-    "labels": "95 % by labels",
-    "proven": "what labels prove",
-}
-"""What a range is, in words."""
-
 _RANGE: Final[dict[Evidence, Range]] = {"labels": "labels", "estimate": "estimates"}
 """The range of a figure that does not say which one it has; `images` for other evidence."""
 
@@ -150,15 +142,6 @@ def accuracies(figures: Iterable[NamedFigure], sets: Sequence[SetSummary]) -> tu
             (targets if data.target else others).append(known)
     order = list(EVIDENCE.values())
     return (*sorted(targets, key=lambda known: order.index(known.evidence)), *others)
-
-
-def range_of(named: NamedFigure) -> str:
-    """Returns the kind of a named figure's range in words."""
-    if not is_known(named.figure) or named.figure.low is None:
-        return ""
-    if named.id not in EVIDENCE:
-        return "95 %"
-    return RANGES[named.range or _RANGE.get(EVIDENCE[named.id], "images")]
 
 
 def accuracy_from(
