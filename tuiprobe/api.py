@@ -207,7 +207,7 @@ def _encoder(
             f"tuiprobe.Encoder, not {kind}"
         )
     if "preprocess" in options:
-        raise UsageError("preprocess= belongs to a torch module; any other model brings its own")
+        raise UsageError("preprocess= belongs to a torch module; other models bring theirs")
     if not isinstance(model, Encoder):
         return None
     dtype = str(model.dtype).removeprefix("torch.")

@@ -18,13 +18,13 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 IMAGE_BYTES = 256 * 2**20
-"""An encoded image, which is read whole."""
+"""An encoded image, which is read at once."""
 
 DECODED_IMAGE_BYTES = 512 * 2**20
 """A decoded image: 134 megapixels of RGB, or 67 of a mode that is converted."""
 
 TEXT_BYTES = 256 * 2**20
-"""A text, a table or a JSON file, which is read whole."""
+"""A text, a table or a JSON file, which is read at once."""
 
 JSON_VALUES = 4_000_000
 """Values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""

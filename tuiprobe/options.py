@@ -190,7 +190,8 @@ class OptionField:
             return ""
         words = " and".join(f" {word} {at:g}" for word, _, at in bounds)
         more = "" if self.option.typed_none is None else f", or {self.option.typed_none} for all"
-        return f"give a {'whole ' * (self.kind is int)}number{words}{more}"
+        wanted = "whole number" if self.kind is int else "number"
+        return f"give a {wanted}{words}{more}"
 
 
 _METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}

@@ -116,7 +116,7 @@ def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
     if not lines:
         return type(error).__name__
-    # As many whole sentences as fit.
+    # As many complete sentences as fit.
     cut = lines[0][:200].rpartition(". ")[0] if len(lines[0]) > 200 else lines[0]
     return plain(cut or lines[0][:200]).rstrip(".")
 

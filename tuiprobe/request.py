@@ -58,8 +58,8 @@ FILES: Final[dict[str, type[TuiprobeError]]] = {
 
 _OWN_WEIGHTS: Final = {
     "answers": "a table of answers has none",
-    "py": "py: brings its own",
-    "transformers": "transformers: brings its own",
+    "py": "py: brings its weights",
+    "transformers": "transformers: brings its weights",
 }
 """Built-in loaders that take no checkpoint, with the reason; the others are known once loaded."""
 

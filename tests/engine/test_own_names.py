@@ -35,7 +35,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(prepared, 
     usual = next(accuracy for accuracy in robustness.accuracies if accuracy.data == "objectnet")
     (own,) = robustness.own_names
     assert (own.data, usual.classes) == ("objectnet", len(OBJECTNET))
-    assert "3 class names of its own" in own.head
+    assert "3 class names of the shift" in own.head
     assert not isinstance(own.accuracy, NotRun)
     assert is_known(own.accuracy.top1)
     model, tokenizer, _ = miniature.build("mini_clip")

@@ -289,5 +289,5 @@ def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:
     spec = make_spec(None, None, {**options, "id_column": "id"})
     rows = plan_run(RunRequest(spec=spec)).suite.sets["rows"]
     assert [sample.label for sample in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
-    with pytest.raises(DataError, match="name the vectors' own ids in Parquet by --id-column"):
+    with pytest.raises(DataError, match="name the ids of the vectors in Parquet by --id-column"):
         plan_run(RunRequest(spec=make_spec(None, None, options)))

@@ -31,7 +31,7 @@ _DATA: Final = 14
 _BESIDE: Final = 46
 """Columns of a terminal for the model, the data, and all that stands beside the name of the run.
 
-Longer texts are cut; a pipe and `--json` have them whole."""
+Longer texts are cut; a pipe and `--json` have them in full."""
 
 
 def runs(

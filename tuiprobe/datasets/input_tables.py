@@ -1,4 +1,4 @@
-"""People's small tables: CSV and Parquet with a header, read whole, columns by their names.
+"""People's small tables: CSV and Parquet with a header, read at once, columns by their names.
 
 Lists of images, labels, answers, baselines and concept sets are read here, so delimiters, byte
 order marks, empty rows, limits and errors are the same for all, and each reader can say what of a

@@ -187,7 +187,7 @@ def _positions(
         raise DataError(
             f"{path}: its column {name} does not hold 0 to {rows - 1:,}, each once, so nothing "
             "says which label belongs to which vector; put the labels in the order of the vectors "
-            "and remove the column, or name the vectors' own ids in Parquet by --id-column"
+            "and remove the column, or name the ids of the vectors in Parquet by --id-column"
         )
     return positions, f"by the row numbers in the column {name}"
 
@@ -243,7 +243,7 @@ def _named(
     if double is not None:
         raise DataError(
             f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
-            "row numbers in place of names, or give each class a name of its own"
+            "row numbers in place of names, or give each class another name"
         )
     others = [label for label in dict.fromkeys(labels) if label not in number]
     for name, row in zip(others, match_classes(others, classes).known, strict=True):

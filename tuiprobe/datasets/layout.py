@@ -157,7 +157,7 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     """Returns sample ids in the order they are processed.
 
     Within each class the samples are shuffled; the j-th of n samples of a class is then placed at
-    (j + u) / n of the whole order, where u is uniform and drawn per sample, so every prefix holds
+    (j + u) / n of the order, where u is uniform and drawn per sample, so every prefix holds
     every class in proportion, within one image. The shuffle hashes (seed, id) instead of drawing
     from a random generator, whose stream may change between NumPy releases.
 

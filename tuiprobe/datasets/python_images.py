@@ -57,7 +57,7 @@ _IMAGES = (
 class PythonImages:
     """Images and labels that an object gives by number.
 
-    What can only be iterated is read once, whole, and kept in memory. An image that comes without
+    What can only be iterated is read once and stays in memory. An image that comes without
     a label, or with None, has none.
 
     Args:
@@ -131,17 +131,16 @@ class PythonImages:
         """
         if not self._labelled:
             return None
-        indices = range(len(self.items))
-        found, unread = labels_of(self.items), set[int]()
-        if found is None or any(
-            _label(found[i]) != _label(self._label_at(i, found[i])) for i in (0, indices[-1])
-        ):
-            found = [self._label_at(i, _UNREAD) for i in indices]  # reads every image once
-            unread = {i for i in indices if found[i] is _UNREAD}
-        labels = [None if i in unread else _label(found[i]) for i in indices]
-        known = [label for label in labels if label is not None]
-        if known and len(known) < len(labels) - len(unread):
-            index = next(i for i in indices if labels[i] is None and i not in unread)
+        found = self._found_labels()
+        read = [i for i, label in enumerate(found) if label is not _UNREAD]
+        labels: list[int | str | None] = [None] * len(found)
+        for i in read:
+            labels[i] = _label(found[i])
+        without = [i for i in read if labels[i] is None]
+        if len(without) == len(read):
+            return None
+        if without:
+            index = without[0]
             raise DataError(
                 f"{self._nth(index)} has no label and others have: give all of them labels, or none"
             )
@@ -151,7 +150,16 @@ class PythonImages:
                 f"{self._nth(index)} has the label {_described(found[index])}: give the number of "
                 "its class, from 0, or its name"
             )
-        return labels if known else None
+        return labels
+
+    def _found_labels(self) -> list[Any]:
+        """Returns the labels that the data list, or those of all images; each is then read once."""
+        found, last = labels_of(self.items), len(self.items) - 1
+        if found is not None and all(
+            _label(found[i]) == _label(self._label_at(i, found[i])) for i in (0, last)
+        ):
+            return found
+        return [self._label_at(i, _UNREAD) for i in range(last + 1)]
 
     def _label_at(self, index: int, otherwise: Any) -> Any:
         """Returns the label of an image; `otherwise` if the image cannot be read."""

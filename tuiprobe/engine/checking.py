@@ -264,7 +264,7 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Check:
     name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     skipped = Check(name=ANSWER, status="skip", detail="", data=name)
     if plan.encoder.accuracies:
-        reason = "left to tuiprobe doctor: the model comes with its own accuracies"
+        reason = "left to tuiprobe doctor: the model comes with accuracies"
         return replace(skipped, detail=reason)
     expected, _ = expected_answer(plan.encoder, dataset)
     if expected is None:

@@ -227,7 +227,7 @@ def _shift_name_heads(
             continue
         head = plan.encoder.head(names, plan.head.templates, progress=progress)
         if head is not None:
-            source = f"{head.source}, {len(names)} class names of its own"
+            source = f"{head.source}, {len(names)} class names of the shift"
             yield name, _arrays_of(replace(head, source=source))
 
 

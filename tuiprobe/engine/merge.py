@@ -1,6 +1,6 @@
 """Merges a set's shards along a fixed binary tree, so results are the same to the last bit.
 
-Threads read, check and merge whole branches of the tree; what they do does not depend on how many
+Threads read, check and merge entire branches of the tree; what they do does not depend on how many
 there are.
 """
 

@@ -150,7 +150,7 @@ class LabelFiles:
         self.csv = Entry(folder, f"labels-{target}.csv")
         self.json = Entry(folder, f"labels-{target}.questions.json")
         self._descriptor: int | None = None
-        self._size: int | None = None  # bytes of whole lines, as they were read or written last
+        self._size: int | None = None  # bytes of complete lines, as they were read or written last
 
     def lines(self) -> list[LabelLine]:
         """Returns the labels in their order; none without a file.

@@ -1,6 +1,6 @@
 """The miniature: an embedded rendered world and small models trained on it.
 
-It lets the whole program run anywhere, and is used for the tutorial and the tests. It demonstrates
+With it every part of the program runs anywhere; tutorial and tests use it. It demonstrates
 the pipeline and is no evidence about real models. Rendering needs only NumPy; torch is imported
 when a model is built.
 

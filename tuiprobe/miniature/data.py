@@ -120,7 +120,7 @@ def _number(category: str, figure: SceneFigure, part: ObjectPart) -> int:
 def pixel_shares(indices: Sequence[int]) -> NDArray[np.float32]:
     """Returns the share of each image that shows each concept, float32 `[images, concepts]`.
 
-    Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
+    Scene and texture hold for all of the image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
     """
     shares = np.zeros((len(indices), len(CONCEPTS) + 1), dtype=np.float32)
     for row, index in enumerate(indices):

@@ -44,7 +44,7 @@ class Encoder:
         width: Channels of h.
         weights: Where the weights came from, with their digest.
         preprocessing: Description of `preprocess` and its source.
-        module: The whole model, including its text tower or classifier, if any.
+        module: The model, including its text tower or classifier, if any.
         tower: The vision tower; tap names are relative to it.
         preprocess: Converts a PIL RGB image to float32 `[3, H, W]`.
         device: Device of `module`.

@@ -25,7 +25,7 @@ from tuiprobe.run.head_file import FITTED_CONTENTS, LARGEST_WEIGHT
 from tuiprobe.torchfiles.archives import DAMAGED, open_archive
 
 _WEIGHTS = ("weight", "W", "coef_", "fc.weight", "head.weight", "classifier.weight")
-"""Names of the weight tensor, alone or as the last layer of a whole model."""
+"""Names of the weight tensor, alone or as the last layer of a model."""
 
 _BIASES = {"W": "b", "coef_": "intercept_"}
 """Names of the bias, where it is not `bias` in place of `weight`."""

@@ -1,6 +1,6 @@
 """From a run directory to its report: every probe is asked, from files only.
 
-Reports hold the last part of each path; `spec.json` and `plan.json` hold whole paths.
+Reports hold the last part of each path; `spec.json` and `plan.json` hold full paths.
 """
 
 from __future__ import annotations

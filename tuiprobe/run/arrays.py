@@ -1,4 +1,4 @@
-"""Arrays of a run: safetensors files with their checksum inside, read whole and verified.
+"""Arrays of a run: safetensors files with their checksum inside, read at once and verified.
 
 A file's header is checked before anything is allocated: its arrays fill the file without gaps or
 overlaps, so what is read needs as much memory as the file has bytes.

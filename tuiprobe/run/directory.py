@@ -1,6 +1,6 @@
 """The run directory, which the engine writes and everything else reads.
 
-Files appear whole or not at all: each is written under a temporary name, flushed to disk and
+Files appear complete or not at all: each is written under a temporary name, flushed to disk and
 renamed. Readers treat a directory as untrusted: sizes are limited, and links below it are not
 followed.
 """

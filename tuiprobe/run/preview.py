@@ -272,11 +272,18 @@ def expected_head(
         labels=preview.classes,
         names=preview.names,
     )
-    if kind != "zero-shot":
-        return kind if isinstance(kind, NotRun) else "yes"
+    if kind == "zero-shot":
+        return _prompted_head(preview, classes, model)
+    return kind if isinstance(kind, NotRun) else "yes"
+
+
+def _prompted_head(
+    preview: Preview, classes: int, model: Mapping[str, Any] | None
+) -> Literal["yes"] | Unknown | NotRun:
+    """Returns whether a zero-shot head is made, which may take a CPU too long."""
     templates = _MOST_TEMPLATES if model is None else int(model["text"]["templates"])
     prompts = classes * (preview.templates or templates)
-    if prompts <= MAX_CPU_PROMPTS or spec.head == "zero-shot":
+    if prompts <= MAX_CPU_PROMPTS or preview.spec.head == "zero-shot":
         return "yes"
     if model is None:
         return Unknown(depends_on="model")

@@ -38,7 +38,7 @@ from tuiprobe.watching.layers import (
 from tuiprobe.watching.saving import LiveFiles, save
 
 ROOT = -1
-"""Index that stands for the call of the whole model."""
+"""Index that stands for the call of the model itself."""
 END = -2
 """Index that stands for its return."""
 
@@ -89,7 +89,7 @@ def _(x: Tensor, seen: Tensor, number: int, index: int) -> None:
 
 
 class Hook:
-    """A forward hook, or a pre-hook of the whole model.
+    """A forward hook, or a pre-hook of the model itself.
 
     Only the model itself is watched: a copy has no hook, and an unpickled model one that does
     nothing, even where tuiprobe is not installed.

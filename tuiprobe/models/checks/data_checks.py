@@ -61,13 +61,13 @@ def check_labels(
             f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"
         )
         return [
-            Check("label map", "pass", f"{count} classes by the set's own mapping"),
+            Check("label map", "pass", f"{count} classes by the mapping of the set"),
             Check("class mask", "pass", detail),
         ]
     labels = imagenet_labels(classes)
     if labels is None:
         if not all(name.isdigit() for name in classes):
-            return [Check("label map", "pass", f"{count} classes by their own names")]
+            return [Check("label map", "pass", f"{count} classes by their names")]
         if named:
             return [Check("label map", "pass", f"{count} numbered classes, named")]
         detail = f"{count} numbered classes, but not ImageNet's 1,000: names unknown"

@@ -44,7 +44,7 @@ class LeaveOneOut:
     Attributes:
         rows: int64 [n], the row of the head that each image was fitted as.
         remainders: float64 [n], 1 - h_ii: one minus the leverage of each image.
-        shift: float64 [K], what every image adds to its scores beside `1 / (m - 1)` for its own
+        shift: float64 [K], what every image adds to its scores beside `1 / (m - 1)` for its
             class, of m images fitted to: `-shares / (m - 1)`. None where class counts differ by
             more than one.
         fitted: m.

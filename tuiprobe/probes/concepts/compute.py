@@ -350,7 +350,7 @@ def probe_concepts(
 
     Args:
         head: Whose singular vectors are probed, and whose row space random directions come from.
-            Without one, random directions come from the whole space of the representation.
+            Without one, random directions come from the full space of the representation.
         concepts: Images, what is in them, and their representations; images whose representation
             is not finite are left out.
         seed: Seed of random directions.

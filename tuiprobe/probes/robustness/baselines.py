@@ -6,7 +6,7 @@ it brings, anything else with nothing: accuracies of one world say nothing about
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -99,53 +99,69 @@ def baselines_for(
         if csv is not None:
             raise UsageError(
                 f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
-                "shifts of its own, so there is nothing to compare; name ImageNet and its shifts "
+                "shifts, so there is nothing to compare; name ImageNet and its shifts "
                 "in a --suite"
             )
         return {}, Baselines(nothing=NotRun(reason=f"no baseline applies to {sets[0].source}"))
     if not family.measured:
         return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
-    lines: list[Baseline] = []
-    not_run: list[NotRun] = []
-    measured = set(family.measured.values())
-
-    def add(name: str, models: Sequence[ModelAccuracies], known: Sequence[str]) -> None:
-        """Fits the mean of the measured shifts, each one, and each one among its classes."""
-        shifts = tuple(shift for shift in known if shift in measured)
-        targets = [shifts, *((shift,) for shift in shifts)] if len(shifts) > 1 else [shifts]
-        fits: list[tuple[Sequence[ModelAccuracies], tuple[str, ...], Axis]] = [
-            (models, target, family.id_set) for target in targets if target
-        ]
-        # open_clip's table has no accuracies among the classes of a shift.
-        if name != ZERO_SHOT and family.id_set == "imagenet":
-            fits += [
-                (on_classes_of_shift(models, shift), (shift,), "own classes")
-                for shift in shifts
-                if shift in SHIFT_CLASS_COLUMNS
-            ]
-        without = pretraining if name == ZERO_SHOT else ""
-        for rows, target, axis in fits:
-            try:
-                lines.append(Baseline(fit(name, rows, target, without), rows, axis))
-            except ValueError as error:
-                not_run.append(NotRun(reason=f"{name}: {error}"))
-        if not shifts:
-            not_run.append(NotRun(reason=f"{name}: none of its shifts was measured"))
-
+    fits: list[Baseline | NotRun] = []
     if csv is not None:  # first, so that it is the headline
-        own = read_baseline_csv(csv, source, family.id_set, family.shifts)
-        add("own", own, [s for s in family.shifts if any(r.shifts[s] is not None for r in own)])
-        if not lines:
-            raise UsageError(f"--baseline: {source} gives no line: {not_run[0].reason}")
+        rows = read_baseline_csv(csv, source, family.id_set, family.shifts)
+        known = [s for s in family.shifts if any(row.shifts[s] is not None for row in rows)]
+        fits += _fits(family, "own", rows, known)
+        if not any(isinstance(one, Baseline) for one in fits):
+            reasons = [one.reason for one in fits if isinstance(one, NotRun)]
+            raise UsageError(f"--baseline: {source} gives no line: {reasons[0]}")
     if family.source is not None:
         for name, models in family.source.models().items():
-            add(name, models, family.shifts)
+            fits += _fits(family, name, models, family.shifts)
     else:
         for name in BASELINES:
             without = pretraining if name == ZERO_SHOT else ""
-            add(name, bundled_models(name, without), default_target(name))
-    reasons = sorted({failure.reason for failure in not_run})
-    return dict(family.measured), Baselines(lines, not_run, NotRun(reason="; ".join(reasons)))
+            models = bundled_models(name, without)
+            fits += _fits(family, name, models, default_target(name), without)
+    not_run = [one for one in fits if isinstance(one, NotRun)]
+    nothing = NotRun(reason="; ".join(sorted({failure.reason for failure in not_run})))
+    lines = [one for one in fits if isinstance(one, Baseline)]
+    return dict(family.measured), Baselines(lines, not_run, nothing)
+
+
+def _fits(
+    family: SetFamily,
+    name: str,
+    models: Sequence[ModelAccuracies],
+    known: Sequence[str],
+    without: str = "",
+) -> Iterator[Baseline | NotRun]:
+    """Fits the mean of the measured shifts, each one, and each one among its classes.
+
+    Args:
+        family: The sets.
+        name: Name of the baseline.
+        models: Its models.
+        known: Shifts on which accuracies of these models are known.
+        without: Pretraining set that the models lack.
+    """
+    shifts = tuple(shift for shift in known if shift in family.measured.values())
+    targets = [shifts, *((shift,) for shift in shifts)] if len(shifts) > 1 else [shifts]
+    wanted: list[tuple[Sequence[ModelAccuracies], tuple[str, ...], Axis]] = [
+        (models, target, family.id_set) for target in targets if target
+    ]
+    # open_clip's table has no accuracies among the classes of a shift.
+    if name != ZERO_SHOT and family.id_set == "imagenet":
+        wanted += [
+            (on_classes_of_shift(models, shift), (shift,), "own classes")
+            for shift in shifts
+            if shift in SHIFT_CLASS_COLUMNS
+        ]
+    for rows, target, axis in wanted:
+        try:
+            yield Baseline(fit(name, rows, target, without), rows, axis)
+        except ValueError as error:
+            yield NotRun(reason=f"{name}: {error}")
+    if not shifts:
+        yield NotRun(reason=f"{name}: none of its shifts was measured")
 
 
 def published_of(model: Model) -> ModelAccuracies | None:

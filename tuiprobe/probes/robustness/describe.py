@@ -218,7 +218,7 @@ def _card(result: Robustness, targets: bool) -> Iterator[Text]:
     ]
     if among_all:
         classes = max(row.head_classes for row in result.accuracies)
-        yield (f"Answers among a shift's own classes, not all {classes:,} of the head: "
+        yield (f"Answers among the classes of a shift, not all {classes:,} of the head: "
                f"{'; '.join(among_all)}.",)  # fmt: skip
     for er in result.headlines()[:1]:
         if is_known(er.prediction) and is_known(id_set.top1):

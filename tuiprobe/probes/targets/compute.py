@@ -224,7 +224,7 @@ class Targets(ProbeResult):
     Attributes:
         data: The in-distribution set.
         basis: Whether the estimates rest on a labelled in-distribution set, or why not.
-        temperature: Fitted to the whole in-distribution set.
+        temperature: Fitted to all images in distribution.
         targets: In the order of the run.
         checks: The same estimators on every labelled shift.
         left_out: Errors of the scaled estimate.
