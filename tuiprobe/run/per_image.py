@@ -56,8 +56,8 @@ class Answers:
             distribution where there is one; NaN without an answer, or where it has none.
         widening: Factor on the ranges of accuracies and of their differences: above 1 where these
             answers vary more than those of a head that was made without these images.
-        uncalibrated: float64 [n], probability of the answer at the scale of the model; None where
-            that is not known, and in files of earlier versions.
+        uncalibrated: float64 [n], probability of the answer at the scale of the model, if that is
+            known.
         temperature: What logits were divided by for `confidence`.
     """
 
