@@ -242,7 +242,7 @@ def _unbuilt(plan: Plan, names: tuple[str, ...], interrupted: bool) -> NotRun | 
 def too_long(prompts: int, plan: Plan) -> bool:
     """Returns whether there are too many prompts to encode without being asked."""
     text = plan.encoder.text
-    padded = text is not None and text.lengths is None
+    padded = text is not None and text.padded
     return plan.device == "cpu" and padded and prompts > MAX_CPU_PROMPTS and not plan.head.requested
 
 
