@@ -56,6 +56,9 @@ def preprocess(image: Image.Image) -> Tensor:
     return to_tensor(image.resize((6, 6)))
 
 
+ASKED: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+
+
 CODE = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parent.parent)!r})
@@ -79,18 +82,21 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets runs go to the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def pairs(photos: Path) -> list[tuple[Path, str]]:
     return [(path, path.parent.name) for path in sorted(photos.rglob("*.png"))]
 
 
 @pytest.mark.slow
 def test_a_module_with_a_folder_and_the_file_that_holds_it_are_the_same_run(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    report = tuiprobe.probe(
-        Colors(), photos, preprocess=preprocess, classes=NAMES, output="python", **ALIKE
-    )
+    report = tuiprobe.probe(Colors(), photos, output="python", **ASKED)
     (tmp_path / "net.py").write_text(CODE)
     words = ["--headless", "--model", "py:net.py:model", "--data", str(photos), "--output", "file"]
     assert run_cli([*words, "--sample", "0", "--workers", "0", "--threads", "1"]) == 0
@@ -109,19 +115,17 @@ def test_a_module_with_a_folder_and_the_file_that_holds_it_are_the_same_run(
 
 
 @pytest.mark.slow
-def test_images_of_python_give_the_figures_of_their_folder(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+def test_images_of_python_give_the_figures_of_their_folder(photos, tmp_path):
     data = ImageFolder(str(photos))
     tensors = ImageFolder(str(photos), transform=preprocess)
     reports = [
-        tuiprobe.probe(Colors(), data, **own),
+        tuiprobe.probe(Colors(), data, **ASKED),
         tuiprobe.probe(Colors(), tensors, classes=NAMES, **ALIKE),
     ]
     assert ["92 % right" in report.title for report in reports] == [True] * 2
     assert "taken as preprocessed" in str(reports[1].warnings)
     assert "in label order" not in str([report.warnings for report in reports])
-    others = tuiprobe.probe(Colors(), data, **{**own, "classes": ["ant", "bee", "cow"]})
+    others = tuiprobe.probe(Colors(), data, **{**ASKED, "classes": ["ant", "bee", "cow"]})
     assert part(others, Robustness).accuracies[0].left_out  # knows no class: a head is fitted
     assert [warning for warning in others.warnings if "a head is fitted" in warning]
     encoder = tuiprobe.Encoder.from_module(Colors(), preprocess=preprocess, classes=NAMES)
@@ -153,20 +157,11 @@ def test_several_models_see_what_is_read_once_and_have_a_folder_each(photos, tmp
 
 
 @pytest.mark.slow
-def test_what_is_read_once_resumes_with_the_same_images_alone(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_is_read_once_resumes_with_the_same_images_alone(photos, tmp_path):
 
     def run(change: Callable[[Image.Image], Image.Image], *, fresh: bool = False) -> Report:
         images = ((change(Image.open(path)), name) for path, name in pairs(photos))
-        return tuiprobe.probe(
-            Colors(),
-            images,
-            preprocess=preprocess,
-            classes=NAMES,
-            output="run",
-            fresh=fresh,
-            **ALIKE,
-        )
+        return tuiprobe.probe(Colors(), images, output="run", fresh=fresh, **ASKED)
 
     first = run(lambda image: image)
     shard = tmp_path / "run/shards/images-00000.safetensors"
@@ -185,10 +180,8 @@ class Turned(Colors):
         return super().forward(images.roll(1, 1))
 
 
-def test_another_forward_with_the_same_weights_is_another_run(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
-    first = tuiprobe.probe(Colors(), photos, **own)
+def test_another_forward_with_the_same_weights_is_another_run(photos, tmp_path):
+    first = tuiprobe.probe(Colors(), photos, **ASKED)
     encoder = tuiprobe.Encoder.from_module(Turned(), preprocess=preprocess, classes=NAMES)
     encoder.name = "py:Colors"  # as where the code of a file changes
     second = tuiprobe.probe(encoder, photos, **ALIKE)
@@ -200,14 +193,12 @@ def test_another_forward_with_the_same_weights_is_another_run(photos, tmp_path, 
     assert first.directory != second.directory
     with pytest.raises(DataError, match=r"holds another run .*code of the model"):
         tuiprobe.probe(encoder, photos, output=first.directory, **ALIKE)
-    assert tuiprobe.probe(Colors(), photos, **own).directory == first.directory
+    assert tuiprobe.probe(Colors(), photos, **ASKED).directory == first.directory
 
 
 @pytest.mark.parametrize("named", [False, True])
 def test_other_rounding_on_another_node_resumes_the_same_run(named, photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
-    own["output"] = "run" if named else None
+    own = {**ASKED, "output": "run" if named else None}
     first = tuiprobe.probe(Colors(), photos, **own)
     assert first.directory is not None
     place = first.directory
@@ -229,8 +220,7 @@ def test_other_rounding_on_another_node_resumes_the_same_run(named, photos, tmp_
     assert shard.stat().st_mtime_ns == written
 
 
-def test_pictures_of_one_size_need_no_resize(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_pictures_of_one_size_need_no_resize(photos, tmp_path):
     own: dict[str, Any] = {"classes": NAMES, **ALIKE}
     for data in (photos, pairs(photos)):
         report = tuiprobe.probe(Colors(), data, preprocess=to_tensor, **own)
@@ -249,9 +239,7 @@ def test_pictures_of_one_size_need_no_resize(photos, tmp_path, monkeypatch):
         tuiprobe.Encoder.from_module(Colors(), preprocess=to_tensor)
 
 
-def test_models_that_are_not_what_they_seem_are_refused_or_said(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+def test_models_that_are_not_what_they_seem_are_refused_or_said(photos, tmp_path):
 
     class Dropping(Colors):
         def forward(self, images: Tensor) -> Tensor:
@@ -262,21 +250,21 @@ def test_models_that_are_not_what_they_seem_are_refused_or_said(photos, tmp_path
             return super().forward(images) if len(images) == 2 else {}["stem"]
 
     with pytest.raises(WeightsError, match=r"each time; .*dropout"):
-        tuiprobe.probe(Dropping(), photos, **own)
+        tuiprobe.probe(Dropping(), photos, **ASKED)
     assert not list(tmp_path.iterdir())  # it has no key, so each attempt would make a directory
     with pytest.raises(WeightsError, match=r"KeyError: 'stem' \(test_own_model.py, line"):
-        tuiprobe.probe(Broken(), photos, **own)
+        tuiprobe.probe(Broken(), photos, **ASKED)
     probabilities = nn.Sequential(Ensemble(), nn.Identity())
-    report = tuiprobe.probe(probabilities, photos, **own)
+    report = tuiprobe.probe(probabilities, photos, **ASKED)
     assert "92 % right" in report.title
     assert "are probabilities (they sum to 1)" in str(report.warnings)
     zero = Colors()
     zero.last.weight.data.zero_()
-    report = tuiprobe.probe(zero, photos, **own)
+    report = tuiprobe.probe(zero, photos, **ASKED)
     assert "nothing but zeros" in report.why_not("robustness")
     one = Colors()
     one.last.weight.data[:] = torch.tensor([[1.0, 0, 0], [2.0, 9, 9], [0, 1.0, 0]])
-    report = tuiprobe.probe(one, photos, **own)
+    report = tuiprobe.probe(one, photos, **ASKED)
     assert [doubt.data for doubt in report.doubts if doubt.id == "one-answer"]
 
 
@@ -302,21 +290,19 @@ def test_random_weights_at_chance_look_untrained_and_trained_ones_do_not(trained
     assert ("look untrained" in doubt.sentence) != trained
 
 
-def test_a_picture_in_two_classes_is_said(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    own: dict[str, Any] = {"preprocess": preprocess, "classes": NAMES, **ALIKE}
+def test_a_picture_in_two_classes_is_said(photos, tmp_path):
     shutil.copytree(photos, "data")
     for copy in (f"{NAMES[1]}/copy.png", f"{NAMES[2]}/copy.png", f"{NAMES[0]}/again.png"):
         shutil.copy(photos / NAMES[0] / "03.png", Path("data") / copy)
     Path("data", NAMES[0], "empty.png").touch()  # unreadable images have no label that counts
     Path("data", NAMES[1], "empty.png").touch()
-    report = tuiprobe.probe(Colors(), "data", **own)
+    report = tuiprobe.probe(Colors(), "data", **ASKED)
     (doubt,) = (doubt for doubt in report.doubts if doubt.id == "copies")
     assert doubt.figures["contradicting"] == 4
     assert doubt.sentence.count(".png") == 2
     for path in (*Path("data").rglob("copy.png"), *Path("data").rglob("empty.png")):
         path.unlink()
-    report = tuiprobe.probe(Colors(), "data", **own)
+    report = tuiprobe.probe(Colors(), "data", **ASKED)
     assert not any("contradicting" in doubt.figures for doubt in report.doubts)
 
 

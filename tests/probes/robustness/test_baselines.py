@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def one_hot(accuracy: float, n: int, classes: int = 40) -> tuple[np.ndarray, np.
     return np.eye(classes, dtype=np.float32)[shown], labels
 
 
-def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robustness:
+def planted_run(path: Path, x: float, shift: float, own: str | None = None) -> RunDir:
     """A run of ImageNet's sets; the shifts are of the first twenty classes."""
     first, labels = one_hot(x, 400)
     val = FakeSet(first, labels, more={"published": "imagenet"})
@@ -145,7 +146,11 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     run = write_run(path, sets, np.eye(40))
     if own is not None:
         run.baseline_file.write_text(own)
-    return part(make_report(run), Robustness)
+    return run
+
+
+def planted(*of: Any, **more: Any) -> Robustness:
+    return part(make_report(planted_run(*of, **more)), Robustness)
 
 
 @pytest.mark.slow
@@ -192,21 +197,15 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_reprobe_takes_a_csv(tmp_path: Path, program: Program) -> None:
-    from tuiprobe.cli.app import run_cli
-
-    planted(tmp_path / "run", 0.7, 0.5)
+    planted_run(tmp_path / "run", 0.7, 0.5)
     (tmp_path / "mine.csv").write_text(OWN)
-    assert (
-        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 0
-    )
+    words = ("reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv"))
+    program(*words)
     report = Report.model_validate_json((tmp_path / "run" / "results.json").read_text())
     effective = part(report, Robustness).effective
     assert any(one.baseline == "own" for one in effective)  # type: ignore[union-attr]
     (tmp_path / "mine.csv").write_text("model\n")
-    err = program(
-        "reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv"), code=2
-    ).err
-    assert "lacks the column 'imagenet'" in err
+    assert "lacks the column 'imagenet'" in program(*words, code=2).err
 
 
 def read(text: str) -> list[ModelAccuracies]:
