@@ -59,10 +59,6 @@ def correlated(reports: dict[str, Report]) -> Correlations:
     return correlate([old.model_copy(update={"model": models[n]}) for n, old in reports.items()])
 
 
-def text_of(result: Correlations) -> str:
-    return section_markdown(describe_indicator(result))
-
-
 def signature(result: Correlations, name: str = "kurtosis, final"):  # type: ignore[no-untyped-def]
     return next(row for row in (*result.signatures, *result.predictors) if row.signature == name)
 
@@ -80,10 +76,6 @@ def test_a_relation_within_a_stratum_is_found() -> None:
     assert len(correlations.runs) == 9
     for name in ("top-1, accuracy", "mean confidence, robustness"):  # the same for all of them
         assert "both vary" in signature(correlations, name).within.reason
-    text = text_of(correlations)
-    assert "9 encoders, effective robustness by standard" in text
-    assert "| kurtosis, final | 1.0" in text
-    assert "| what one has anyway | within strata | p | pooled | pooled, zero-shot or not |" in text
 
 
 def test_strata_under_eight_encoders_are_not_run() -> None:
@@ -102,9 +94,6 @@ def test_strata_under_eight_encoders_are_not_run() -> None:
     assert {(s.backbone, s.models) for s in kurtosis.strata} == {("RN50", 7), ("RN50", 4)}
     assert is_known(kurtosis.pooled)  # beside the trivial predictor
     assert is_known(kurtosis.pooled_trivial)
-    text = text_of(correlations)
-    assert "no stratum of 8 models" in text
-    assert "pooled, RN50: 4" in text
 
 
 def test_runs_that_do_not_count_say_why() -> None:
@@ -127,8 +116,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert set(reasons) == {"good", "random", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
-    text = text_of(correlations)
-    assert "- left out, PARTIAL: not all of its images were measured: partial" in text
+    text = section_markdown(describe_indicator(correlations))
     assert "No correlation is computed: it needs 8 encoders." in text
 
 
@@ -207,7 +195,6 @@ def planted() -> list[Run]:
 def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
     runs = planted()
     section = describe_indicator(correlated({run.report.model.name: run.report for run in runs}))
-    assert section.title == "Outlier figures against robustness"
     charts = [block for block in section.content if isinstance(block, Chart)]
     assert [chart.title for chart in charts] == [
         "Effective robustness by highest channel, pooled",

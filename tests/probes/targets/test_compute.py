@@ -157,7 +157,6 @@ def test_a_shift_of_one_class_checks_no_estimate():
     alone = SetFeatures("a", shift.features[keep], np.zeros(keep.sum(), dtype=np.int64), answers)
     result = found(shifts=[alone])
     assert "only one class may answer" in result.checks[0].measured.reason
-    assert "only one class may answer" in result.checks[0].expected.reason
     assert not is_known(result.left_out.mean_absolute)
 
 
@@ -165,7 +164,6 @@ def test_without_a_labelled_shift_the_error_is_unknown():
     result = found(shifts=[unlabelled("v2", seed=2)])
     assert result.checks == ()
     assert result.left_out.mean_absolute.reason == "unknown: no labelled shift in this run"
-    assert "the run has none" in card(result)[-1]
 
 
 def test_without_labels_the_average_confidence_is_not_validated():
