@@ -1,7 +1,5 @@
 """Shared fixtures: no network, real photographs as files."""
 
-from __future__ import annotations
-
 import fcntl
 import gc
 import json

@@ -5,8 +5,6 @@ order they are made. Before or after one of them the process is killed or gets a
 of them on the disk is full or read-only. Nothing in the program knows of this.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

@@ -1,7 +1,5 @@
 """What a prepared run calls before it starts; see `tests.prepared`."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes files as the Hugging Face hub's cache keeps them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Parts of a report with their types."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from tuiprobe.results import ProbeResult, Report

@@ -6,8 +6,6 @@ content of a file is safe once the file was flushed, a change of a name once its
 everything else any part may be there, in any order. Nothing in the program knows of this.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import threading

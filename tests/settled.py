@@ -1,7 +1,5 @@
 """Waiting until an app of Textual has done all that it can do now."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """What is imported when: the contracts, looked at from outside in `sys.modules`."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The embedded default, end to end, and the same figures by every way in."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable

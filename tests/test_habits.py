@@ -1,7 +1,5 @@
 """What keeps the project in order: hooks, the version, imports without circles, names."""
 
-from __future__ import annotations
-
 import ast
 import re
 import tomllib

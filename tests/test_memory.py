@@ -1,7 +1,5 @@
 """How much memory is available, within the limits of containers of both versions."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

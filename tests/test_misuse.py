@@ -2,8 +2,6 @@
 
 # mypy: disable-error-code="arg-type,attr-defined,list-item"
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Options have one home: the command line, its help, the reference and copied commands agree."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """An own module with own pictures: from Python and from a file the same run, resumed and typed."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Sequence

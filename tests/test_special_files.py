@@ -4,8 +4,6 @@ Every file of a run directory and every file that a user names, by every kind, t
 that reads it.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

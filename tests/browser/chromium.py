@@ -1,7 +1,5 @@
 """A headless Chromium, driven over the pipe of its DevTools protocol; needs no package."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import fcntl

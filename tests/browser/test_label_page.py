@@ -1,7 +1,5 @@
 """The page to label pictures, in a real browser: by keys and by touch, kept, and read back."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

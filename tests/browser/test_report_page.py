@@ -1,7 +1,5 @@
 """report.html in a real browser: quiet, closed, usable by mouse, keyboard and screen reader."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Lines and reaches with families left out, against numpy and scipy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What `tuiprobe models` lists, and what a run will download, told before it starts."""
 
-from __future__ import annotations
-
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace

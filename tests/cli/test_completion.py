@@ -1,7 +1,5 @@
 """Typer completes commands, options and models, and gives a shell nothing that it would execute."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

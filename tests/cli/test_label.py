@@ -1,7 +1,5 @@
 """`tuiprobe label`: decisions, exit codes, tables of pictures, labels of folders."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """`--models`: many models in one command, resumable, with a list of the gaps."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -1,7 +1,5 @@
 """Labelled pictures in question: which they are, how they are matched, and what they decide."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

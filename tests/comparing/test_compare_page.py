@@ -1,7 +1,5 @@
 """The page of a comparison: the decision, paired differences, pictures, and how large it is."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Outlier figures against robustness: which runs count, in which strata, and charts of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

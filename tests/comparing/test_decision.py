@@ -1,7 +1,5 @@
 """Which model to take: what orders models, at which levels, and when that is left undecided."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """No run is left out in silence: other pictures, no labels, the same measurement, equal answers."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What two runs found in common: channels, concepts, and what any probe names as a set."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

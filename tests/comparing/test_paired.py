@@ -1,7 +1,5 @@
 """Paired differences: against standard errors of theory and a plain bootstrap over images."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Runs on the same labelled pictures: matched by content, id or row, from their directories."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

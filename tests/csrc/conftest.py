@@ -1,7 +1,5 @@
 """Builds the C++ tests, once for all test processes."""
 
-from __future__ import annotations
-
 import fcntl
 import shutil
 import subprocess

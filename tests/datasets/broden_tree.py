@@ -1,7 +1,5 @@
 """A small Broden written by hand in the layout of the real one: JPEG pictures, PNG maps."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

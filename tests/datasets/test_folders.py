@@ -1,7 +1,5 @@
 """The path of a folder is a data source; a name that is a source and a folder is told apart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """People's tables: limits that hold before memory is taken, and what of a table is not used."""
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Images and labels in tables: CSV and Parquet lists, `--labels`, `metadata.csv` in a folder."""
 
-from __future__ import annotations
-
 import csv
 import pickle
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Images that Python code holds, in every form that a user of torch has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

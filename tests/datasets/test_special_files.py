@@ -1,7 +1,5 @@
 """A named pipe, a device or a file without end, wherever a reader of data expects a file."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Iterator

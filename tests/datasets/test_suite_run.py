@@ -1,7 +1,5 @@
 """`--suite` on the command line, and one whole run of a real encoder over all six sets."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

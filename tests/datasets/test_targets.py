@@ -1,7 +1,5 @@
 """Target sets: any source, without its labels, under a name of its own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

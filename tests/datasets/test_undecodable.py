@@ -1,7 +1,5 @@
 """Names and texts that are not UTF-8: refused by name and cause, never merged or replaced."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

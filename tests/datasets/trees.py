@@ -1,7 +1,5 @@
 """ImageNet, its shifts and ObjectNet as small trees in their real layouts on disk."""
 
-from __future__ import annotations
-
 import io
 import json
 import tarfile

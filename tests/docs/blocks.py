@@ -15,8 +15,6 @@ says what a block needs that tests do not have; then only its options are checke
 | `main`, `tests` | run by `.ci/run` from README.md |
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Every command on the pages fits the command line as it is; every Python block can be compiled."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import tomllib

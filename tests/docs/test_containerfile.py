@@ -1,7 +1,5 @@
 """The Containerfile cannot be built here: what it names must exist, and its command must parse."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """What the prose names exists in the program: screens, keys, packages, versions."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 import re

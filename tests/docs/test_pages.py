@@ -1,7 +1,5 @@
 """The pages name files that are there."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Three real networks on real photographs: the page does what it says, with their answers."""
 
-from __future__ import annotations
-
 import csv
 import re
 import subprocess

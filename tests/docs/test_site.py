@@ -1,7 +1,5 @@
 """The built site: every link within it leads to a page, a file and an id that exist."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The probe that CONTRIBUTING.md shows: it is built as it stands, and answers a run."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What the commands of the pages find: finished runs, pictures, vectors and tables."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An encoder whose channels are known: mean red, green and blue, and two that tell nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Real encoders from checkpoint files that the tests write, and the program as a subprocess."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import time

@@ -1,7 +1,5 @@
 """A plan of a few images, for what is decided before anything is measured."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import numpy as np

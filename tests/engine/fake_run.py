@@ -1,7 +1,5 @@
 """Run directories written from arrays alone, as the engine would have left them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from contextlib import suppress

@@ -5,8 +5,6 @@ that the preflight and the first shards take). What: `hang`, `doze`, `nap`, `die
 before torchrun starts it again), or the name of an exception.
 """
 
-from __future__ import annotations
-
 import builtins
 import os
 import signal

@@ -1,7 +1,5 @@
 """The outlier figures once more, straight from their definitions, in float64."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """An encoder with a classifier that gives NaN for black images, infinity for white ones."""
 
-from __future__ import annotations
-
 import torch
 
 from tests.engine.colors import encoder_of

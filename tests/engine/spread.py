@@ -1,7 +1,5 @@
 """An encoder that turns the brightness of one pixel into four channels, in little memory."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """The preflight of a run: what it refuses, warns of, keeps, and the known answer on ImageNet."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A wall clock that jumps by hours changes no figure, no progress and no state."""
 
-from __future__ import annotations
-
 import os
 import random
 import time

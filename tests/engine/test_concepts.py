@@ -1,7 +1,5 @@
 """Concepts through the whole engine, on images whose content and encoding are known."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Images are told apart by their contents, whatever their names, sizes and times."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """What a run would do, beside what runs do."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

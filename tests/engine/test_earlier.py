@@ -1,7 +1,5 @@
 """Results of another question in the same directory are replaced with a sentence before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The real torchrun: a rank dies, all are started again, and the run goes on where it was."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

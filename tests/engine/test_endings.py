@@ -1,7 +1,5 @@
 """Whatever is raised or hangs in a run, it ends within seconds, with a cause and an exit code."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """Extraction with an encoder whose activations the test chooses."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Bad input, full disks and missing rights: a clear message, the right exit code, nothing lost."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -3,8 +3,6 @@
 `TUIPROBE_FAULTS=all` tries every call, kind and side; a number, so many of them.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import signal

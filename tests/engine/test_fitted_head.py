@@ -1,7 +1,5 @@
 """A head fitted to the labels of a run: what it is fitted to, and what comes of a resume."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

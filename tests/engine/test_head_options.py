@@ -1,7 +1,5 @@
 """`--head`, `--classes`, `--templates`: what they choose, and what comes of it in a run."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -1,7 +1,5 @@
 """From prompts to accuracies: the head of a run against an independent computation."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """No altered, foreign or lost file counts as measured, and no success without results."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What a running rank shows: the rule of the results on what was scanned, and its progress."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Memory stays flat: only the final representations grow with the number of images."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.engine.conftest import job, write_pictures

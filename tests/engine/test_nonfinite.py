@@ -1,7 +1,5 @@
 """Images whose representation is not finite: counted, listed, and in no figure."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from pathlib import Path

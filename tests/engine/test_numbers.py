@@ -1,7 +1,5 @@
 """The whole job on real photographs, against a recomputation in float64."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

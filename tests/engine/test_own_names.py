@@ -1,7 +1,5 @@
 """ObjectNet by its own names, beside ImageNet's classes, over trees in the real layouts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -3,8 +3,6 @@
 `TUIPROBE_FAULTS=all` resumes after a loss of power at every change of the disk.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

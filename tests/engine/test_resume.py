@@ -1,7 +1,5 @@
 """Killed, interrupted, resumed, shared out: the figures are those of one undisturbed run."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """Concept set and targets have keys of their own: changing one measures no other image again."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

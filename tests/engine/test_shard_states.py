@@ -1,7 +1,5 @@
 """The states of several taps in one shard: back as they were, and checked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

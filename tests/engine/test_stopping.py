@@ -1,7 +1,5 @@
 """Signals at every stage: an exit code, a sentence, nobody left behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

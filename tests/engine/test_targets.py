@@ -1,7 +1,5 @@
 """`--target`: measured with the rest, never taken for a labelled set or a shift."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The same bits from any number of processes and threads."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Several encoders over one stream of images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

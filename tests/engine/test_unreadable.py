@@ -3,8 +3,6 @@
 `python -m benchmarks.soak` does the same with 10,000 of 50,000.
 """
 
-from __future__ import annotations
-
 import os
 
 import pytest

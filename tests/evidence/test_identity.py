@@ -1,7 +1,5 @@
 """The same pictures in two roles, copies and near copies within a set."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray

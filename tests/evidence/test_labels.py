@@ -1,7 +1,5 @@
 """Labels that are a candidate's answers, or fit none, by exact tests."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,7 +1,5 @@
 """Honest mistakes end in the truth, a refusal, or a decision that is withheld."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

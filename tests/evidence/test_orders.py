@@ -1,7 +1,5 @@
 """Wrong orders of names and labels are recognised; honest models that are weak are no such case."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

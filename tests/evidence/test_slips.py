@@ -1,7 +1,5 @@
 """Labels that slipped by a row are found and dated; honest lists are not accused."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray

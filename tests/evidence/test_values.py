@@ -1,7 +1,5 @@
 """Honest mistakes with tables, lists, loaders and vectors: none of them gives a wrong figure."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 `TUIPROBE_FUZZ_SEED` begins elsewhere; `TUIPROBE_FUZZ_SECONDS` is another sum.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import time

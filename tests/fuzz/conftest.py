@@ -1,7 +1,5 @@
 """One finished run for all that damage it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Damage to files of a run that bytes alone would not do: checksums that fit, odd JSON."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -9,8 +9,6 @@ then.
 atheris (`pip install -e '.[fuzz]'`) exists for CPython on Linux and macOS.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

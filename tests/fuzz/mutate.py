@@ -4,8 +4,6 @@ A reader is attacked by taking a valid file, `mutated(content, draws)`, and aski
 but the package's own errors comes out.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import struct

@@ -1,7 +1,5 @@
 """Damaged run directories: commands that read them answer or refuse in one sentence, and resume."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """A small source of images of every kind, with tables beside it, and their readers."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from pathlib import Path

@@ -4,8 +4,6 @@ A target of raw bytes reads them as a file; a target of decisions lets them stee
 valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
 """
 
-from __future__ import annotations
-
 import io
 import random
 import tarfile

@@ -1,7 +1,5 @@
 """What the fuzzer found, one small case each."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

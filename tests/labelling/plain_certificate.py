@@ -1,7 +1,5 @@
 """A second, plain implementation of the certificate, one picture and one prefix at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf, log

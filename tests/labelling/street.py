@@ -1,7 +1,5 @@
 """The street of the demonstration: answers of its four models, and what is there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

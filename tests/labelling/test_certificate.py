@@ -1,7 +1,5 @@
 """The certificate of a model's most confident answers."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

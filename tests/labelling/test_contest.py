@@ -1,7 +1,5 @@
 """Which picture is labelled next, and what the labels say: figures, toys and properties."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations, groupby, pairwise, takewhile

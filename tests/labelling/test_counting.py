@@ -1,7 +1,5 @@
 """Where labels count: headline, formats, lists, comparisons and gates of runs with labels."""
 
-from __future__ import annotations
-
 import json
 from hashlib import sha256
 from itertools import takewhile

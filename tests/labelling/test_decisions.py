@@ -1,7 +1,5 @@
 """One decision for the same runs and labels, wherever it is asked for: `label` and `compare`."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from pathlib import Path
 

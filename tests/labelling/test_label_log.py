@@ -1,7 +1,5 @@
 """The file of labels: what was answered is there, whatever ends the program or edits the file."""
 
-from __future__ import annotations
-
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor

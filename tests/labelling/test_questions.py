@@ -1,7 +1,5 @@
 """What was asked about the same pictures: the first question, further ones, and what they cost."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sessions of labelling over finished runs: resuming, questions, refusals, tables."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import shutil

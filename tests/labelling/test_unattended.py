@@ -1,7 +1,5 @@
 """What one run may answer alone by labels: order, questions, tables and predictions."""
 
-from __future__ import annotations
-
 import csv
 from hashlib import sha256
 from math import log

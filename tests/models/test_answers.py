@@ -1,7 +1,5 @@
 """Answers of a table in place of a model: the same figures as of the model that gave them."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """A torch module of the user's as an encoder, in Python and from a file."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Models that are not what they seem: each is refused or said, and sound ones pass."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any

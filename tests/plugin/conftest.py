@@ -1,7 +1,5 @@
 """Installs the package of a stranger into a scratch path, as pip would, without pip."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tomllib

@@ -1,7 +1,5 @@
 """A stranger's probe is in every format, in compare, in a gate and on the screens, untouched."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """A stranger's source and loader work from the command line; broken ones disturb nobody."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Probes as other packages might bring them: a sound one, and some that fail at each step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 

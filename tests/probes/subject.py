@@ -1,7 +1,5 @@
 """The encoder that planted arrays are said to come from."""
 
-from __future__ import annotations
-
 from tests.engine.fake_run import model as fake
 from tuiprobe.results import Model
 

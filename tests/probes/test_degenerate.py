@@ -1,7 +1,5 @@
 """Runs at the edge of what can be probed: figures or reasons, never nonsense, never a crash."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a run keeps of single images: what it is, whose it is, and that damage is noticed."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A sentence that has no figure gives the reason at its end: "Accuracy on val: not run: …"."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any

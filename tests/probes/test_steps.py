@@ -1,7 +1,5 @@
 """The steps of every built-in probe, on the results of planted data."""
 
-from __future__ import annotations
-
 import builtins
 import io
 import json

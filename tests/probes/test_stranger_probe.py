@@ -1,7 +1,5 @@
 """Probes of other packages: found, put in order, and alone in what they break."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint

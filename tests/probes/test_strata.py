@@ -1,7 +1,5 @@
 """Labels that an accuracy takes, against a labelling that draws and stops as `label` does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -5,8 +5,6 @@
 Uses the interpreter's own environment; this file's folder holds nothing of the program.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -4,8 +4,6 @@ Help, the default run of 60 images, the screen of its results, and a watch, in a
 `.ci/lowest` calls it where every package has the lowest version that pyproject.toml allows.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Checks that a tag fits version, changelog, citation and address: `python tag.py v0.2.0`."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -3,8 +3,6 @@
 `installed.py` checks, in an environment that holds nothing else, that the default run uses it.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

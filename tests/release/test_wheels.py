@@ -1,7 +1,5 @@
 """What users download: which wheels, what is in them, which module a process takes."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

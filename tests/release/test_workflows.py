@@ -1,7 +1,5 @@
 """The workflows fit this repository: scripts, files, actions. Steps run here where they can."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -4,8 +4,6 @@ A wheel is small, brings no library beside the native module, and links neither 
 runtime: the loops use the runtime that torch has loaded.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import sys

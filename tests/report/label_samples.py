@@ -1,7 +1,5 @@
 """A session of labelling over pictures that are painted here, of runs that hold no answers."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small reports, told by the probes themselves, for golden files and round trips."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a report holds of a probe that is not installed here: plain data, told in full."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.report.samples import estimate, report

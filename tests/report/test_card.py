@@ -1,7 +1,5 @@
 """Lines of the card that were wrong or had to be read twice."""
 
-from __future__ import annotations
-
 from tests.report.samples import data_sets, report
 from tests.report.samples_head import (
     head_report,

@@ -1,7 +1,5 @@
 """Concepts in report.md, in the tables and on standard output, from the probe itself."""
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import replace

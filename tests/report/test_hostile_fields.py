@@ -1,7 +1,5 @@
 """A hostile string in every text field of a report: nothing written or printed obeys it."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The page to label pictures: small, without anything of their files, inert, without names."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The page of a report: the card with its pictures first, the evidence folded, nothing loaded."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """Reports hold the last part of each path; spec.json holds paths whole, so that a run resumes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

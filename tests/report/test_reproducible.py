@@ -1,7 +1,5 @@
 """The same results give the same bytes, in any process."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

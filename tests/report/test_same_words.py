@@ -1,7 +1,5 @@
 """Terminal, JSON, page, notebook and Markdown give the same words and numbers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from html import unescape

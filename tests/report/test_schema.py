@@ -1,7 +1,5 @@
 """The JSON schema of `results.json`, and reports that must fit it."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, ClassVar

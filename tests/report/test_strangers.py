@@ -1,7 +1,5 @@
 """A part of a probe that is not installed here shows in every format, from its section alone."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.report.samples import PROBES, report

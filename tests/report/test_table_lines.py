@@ -1,7 +1,5 @@
 """Tables as text: what any width may do to words and ranges."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.report.samples import estimate

@@ -1,7 +1,5 @@
 """One accuracy of a set: the best evidence, what its range is, and every place that shows it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A figure is named by the declaration at its field, wherever its result stands."""
 
-from __future__ import annotations
-
 import re
 import typing
 from collections.abc import Iterator

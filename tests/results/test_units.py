@@ -1,7 +1,5 @@
 """Every figure says what it counts, and its field declares it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import pytest

@@ -3,8 +3,6 @@
 `python -m tests.run.bombs FOLDER` writes each there and prints what its reader says, as JSON.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import sys

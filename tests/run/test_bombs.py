@@ -1,7 +1,5 @@
 """A run directory that asks for gigabytes is refused in a sentence, in time and memory."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The file of the head, which may come from a stranger."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Names of runs: the field that differs, and a hash nowhere."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

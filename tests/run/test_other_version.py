@@ -1,7 +1,5 @@
 """A directory of another version ends every command in one sentence, and stays as it is."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

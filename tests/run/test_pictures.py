@@ -1,7 +1,5 @@
 """The images behind a figure: which ones a question gives, in which order, and what they say."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from collections import Counter

@@ -1,7 +1,5 @@
 """What a run would do, as data and as lines: head, probes, layers, downloads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

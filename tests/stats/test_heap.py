@@ -1,7 +1,5 @@
 """Shapes of every kind under glibc's checking allocator: nothing is written beyond its memory."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """`_native.pyi` says of the native module what pybind11 says of it."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What the oracle lets pass, and what not, on a small report of made-up figures."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

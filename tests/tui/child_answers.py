@@ -1,7 +1,5 @@
 """Answers in place of the child processes of the setup, and what was asked."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """What the tests of the screens share: waiting, colour, no surprise from the environment."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A finished run as files, with every part and with hostile names; all numbers are made up."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PIL import Image

@@ -1,7 +1,5 @@
 """Run directories as an engine leaves them while it runs, written by hand."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ runs of all embedded models side by side, and photographs with the answers of th
 them (`python -m tests.tui.screenshots FOLDER`, the folder that docs/howto/unlabelled.md makes).
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import csv

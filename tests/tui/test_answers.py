@@ -1,7 +1,5 @@
 """Lines of the live screen: the accuracy of a model, whatever the roles and the order of sets."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What holds on every screen: help, palette, themes, sizes, colours, leaving."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Processes that outlive the screens, and short questions."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

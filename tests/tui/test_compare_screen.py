@@ -1,7 +1,5 @@
 """Compare: the decision and the differences it rests on, all figures, what cannot be compared."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every screen: terms for whatever has the focus, and keys after any size of the window."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

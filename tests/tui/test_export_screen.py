@@ -1,7 +1,5 @@
 """Export: formats, pictures, destination, what would be replaced, and what went wrong."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

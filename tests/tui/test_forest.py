@@ -1,7 +1,5 @@
 """The forest: one axis for all lines, and ranges in digits that no width cuts."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.tui.conftest import until

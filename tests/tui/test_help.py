@@ -1,7 +1,5 @@
 """Help for the thing at the cursor, the palette, the line of keys, the kept theme."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """No key ends the program: whatever is pressed on any screen, also while it is being laid out."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Label: answers, other classes, undo, names, decisions, and what cannot be labelled."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The live screen against run directories written by hand."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Bars of the live view: an absolute scale, and a cursor that is seen in every theme."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from itertools import product

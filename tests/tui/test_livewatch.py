@@ -1,7 +1,5 @@
 """Reading a run while it is written: figures of all ranks, heartbeat, hostile directories."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The list of models as plain data."""
 
-from __future__ import annotations
-
 import pytest
 from rich.cells import cell_len
 

@@ -1,7 +1,5 @@
 """The list of models: every key, with the keyboard and the mouse."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pictures behind figures: which ones a row gives, their answers, originals and what remains."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

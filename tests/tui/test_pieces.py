@@ -1,7 +1,5 @@
 """Widgets and words as plain strings, without an app."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Results: every tab and every key, against a run of files with hostile names."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import subprocess

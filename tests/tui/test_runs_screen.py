@@ -1,7 +1,5 @@
 """Runs: every key, states that come from the directories, deleting only after a yes."""
 
-from __future__ import annotations
-
 import os
 import threading
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The setup of a run as plain data: options, problems, command, directory, preview."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The pictures of the documentation: each is drawn by the script, and shown on a page."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

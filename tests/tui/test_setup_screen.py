@@ -1,7 +1,5 @@
 """The setup of a run: fields, preview, and the start of an engine."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -3,8 +3,6 @@
 `pytest tests/tui/test_snapshots.py --snapshot-update` renews them after a wanted change.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

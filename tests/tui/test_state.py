@@ -1,7 +1,5 @@
 """One truth about the state of a run: the function that decides it, and the screens that say it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

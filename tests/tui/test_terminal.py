@@ -1,7 +1,5 @@
 """A real terminal: choose, set up, watch, leave. Needs tmux."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """Charts as characters: plain strings, no app."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

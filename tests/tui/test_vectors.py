@@ -1,7 +1,5 @@
 """A run of stored vectors on the screens: rows by name where images have pictures."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Small matrices of vectors, and runs of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

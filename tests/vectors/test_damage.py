@@ -1,7 +1,5 @@
 """Readers of a run of vectors trust none of its files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Labels of vectors: a file is understood in one way, or refused with counts or a remedy."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs of stored vectors: figures by NumPy, resuming, labels, targets, warnings, names."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

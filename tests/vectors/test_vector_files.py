@@ -1,7 +1,5 @@
 """Every format gives the figures of the npy file, and bad input gives one sentence."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Small networks to watch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

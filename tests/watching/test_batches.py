@@ -1,7 +1,5 @@
 """Which dimension of tokens a watch takes as the batch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

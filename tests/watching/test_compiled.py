@@ -1,7 +1,5 @@
 """A watched model keeps its graph under `torch.compile` and `torch.export`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """Two ranks of a distributed training: each sees whole activations of its own images."""
 
-from __future__ import annotations
-
 import pickle
 from contextlib import nullcontext
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Figures of a training, logged step by step."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

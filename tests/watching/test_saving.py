@@ -1,7 +1,5 @@
 """A watch as a run directory: live while it runs, and read by every reader at its end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

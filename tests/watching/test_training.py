@@ -1,7 +1,5 @@
 """A watch in training: activation checkpointing, forked workers."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from typing import Any

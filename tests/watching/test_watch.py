@@ -1,7 +1,5 @@
 """What a watch measures, against the same outputs collected by plain torch."""
 
-from __future__ import annotations
-
 import copy
 import gc
 import pickle

@@ -1,7 +1,5 @@
 """`reprobe RUN --ablate` against plain algebra, and bad input."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

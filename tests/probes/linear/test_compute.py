@@ -1,7 +1,5 @@
 """A head fitted to labels: its curve and its differences against explicit refits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which baselines a run is compared with, and that a planted effective robustness comes back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 Without class masks and without cross-fitting, so estimates agree to three points with few images.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The targets of a real run: the embedded default against labels that the run never saw."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

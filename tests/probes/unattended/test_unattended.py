@@ -1,7 +1,5 @@
 """Which answers may run unattended: the rules against their definition, and where they are read."""
 
-from __future__ import annotations
-
 import csv
 from math import floor, log
 from pathlib import Path
