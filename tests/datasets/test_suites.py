@@ -133,7 +133,6 @@ def test_a_suite_of_the_miniature(tmp_path: Path) -> None:
         ('id = "gone"', "id: 'gone': a suite names folders.* only; there is no folder .*gone"),
         ('id = "val"\n[shifts]\nx = "imagefolder:val"', r"shifts\.x: it has the images of 'val'"),
         ('id = "webdataset:pipe:touch x"', "id: .*runs a shell"),
-        ('id = "torchvision:os:/x"', "id: torchvision:os is not known"),
         ('id = "imagefolder:val"\nconcepts = "py:os:getcwd"', "concepts: 'py:os:getcwd'"),
         ('id = "imagefolder:val"\nconcepts = "x"', "concepts: 'x' is no concept set"),
         ('id = "miniature:val"\n[shifts]\nx = "few"',
