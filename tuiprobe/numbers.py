@@ -186,7 +186,7 @@ def percent_done(part: float) -> str:
 
 
 def short_count(count: float) -> str:
-    """Returns a large count in millions or billions, as for the parameters of a model.
+    """Returns a large count in millions or billions (parameters of a model).
 
     >>> short_count(1_450_392), short_count(38_316_896), short_count(2_539_567_000)
     ('1.5 M', '38 M', '2.5 B')

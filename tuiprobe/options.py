@@ -111,12 +111,12 @@ class OptionField:
 
     @property
     def flag(self) -> str:
-        """The option on the command line, as `--batch-size`."""
+        """The option on the command line, for example `--batch-size`."""
         return flag(self.name)
 
     @property
     def label(self) -> str:
-        """The option in a form, as `batch size`."""
+        """The option in a form, for example `batch size`."""
         return self.name.replace("_", " ")
 
     @property

@@ -35,7 +35,7 @@ class Preset:
         backbone: As in the paper, `RN50` or `ViT-B/32`.
         pretraining: Data set of the pretraining.
         training: `zero-shot`, `captions`, `finetuned` or `supervised`.
-        loader: Name of its loader, as `open_clip`.
+        loader: Name of its loader, for example `open_clip`.
         architecture: The library's name for it.
         tag: Of the published weights.
         width: Channels of the representation.
@@ -208,7 +208,7 @@ def generated_with(file: Path = FILE) -> dict[str, str]:
 
 
 def list_date(file: Path = FILE) -> str:
-    """Returns the day on which a list was generated, as `2026-11-25`."""
+    """Returns the day on which a list was generated, for example `2026-11-25`."""
     return next((part for part in _head(file) if _DAY.fullmatch(part)), "")
 
 

@@ -112,7 +112,7 @@ class ImageFolder(ImageFiles):
 
     @cached_property
     def several_parts(self) -> SeveralPartsError | None:
-        """The error that the first folders are parts of the data, as training and test."""
+        """The error that the first folders are parts of the data (training, test)."""
         remedy = "give one of these folders as data"
         return several_parts(self.source, "of folders", self._first_folders, remedy)
 

@@ -90,7 +90,7 @@ ALL_USED: Final = NotUsed()
 
 
 class SeveralPartsError(DataError):
-    """Pictures belong to several parts of the data, as training and test."""
+    """Pictures belong to several parts of the data (training, test)."""
 
 
 def is_part_column(name: str, values: Collection[str]) -> bool:
@@ -139,7 +139,7 @@ def parts_note(name: str, tested: Sequence[bool] | None) -> list[str]:
 def several_parts(
     source: object, name: str, cells: Collection[str], remedy: str
 ) -> SeveralPartsError | None:
-    """Returns the error that pictures are of several parts of the data, as training and test.
+    """Returns the error that pictures are of several parts of the data (training, test).
 
     Args:
         source: The table.

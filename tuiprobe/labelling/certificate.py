@@ -354,7 +354,7 @@ _SHARE = re.compile(r"\s*(\d*\.?\d+)\s*(%?)\s*")
 
 
 def tolerated_share(text: str) -> float:
-    """Returns a tolerated share of errors that a user names, as `5%` or `0.05`.
+    """Returns a tolerated share of errors that a user names, written `5%` or `0.05`.
 
     Raises:
         UsageError: If it is none, or not above 0 and at most `MOST_TOLERATED`.

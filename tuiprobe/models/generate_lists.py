@@ -50,7 +50,7 @@ def generate(day: str) -> str:
     """Returns the content of `names.tsv` for the installed libraries.
 
     Args:
-        day: The date in the list, as `2026-11-25`.
+        day: The date in the list, for example `2026-11-25`.
     """
     import open_clip
     import timm

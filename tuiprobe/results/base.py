@@ -182,7 +182,7 @@ class Estimate(Frozen):
         )
 
     def ends(self, signed: bool = False) -> str:
-        """Returns the ends of the interval for people, as `92.1 to 94.3`.
+        """Returns the ends of the interval for people, for example `92.1 to 94.3`.
 
         Args:
             signed: Whether positive ends get a plus sign.

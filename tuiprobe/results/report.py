@@ -390,7 +390,7 @@ class Report(Frozen):
 
 
 def _above(import_path: str) -> Callable[..., Any]:
-    """Returns a function, as `module:name`, of a package that stands above this one."""
+    """Returns a function, named `module:name`, of a package that stands above this one."""
     module, _, name = import_path.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -23,7 +23,7 @@ from tuiprobe.run.records import read_plan
 
 _MOST_NAME_BYTES = 4096
 _FIELDS = ("label", "label_row", "answer_row")
-"""Fields of samples that are shown; in the file there is an array of each, as `labels`."""
+"""Fields of samples that are shown; in the file there is an array of each, for example `labels`."""
 
 
 @dataclass(frozen=True, slots=True)
