@@ -73,7 +73,8 @@ class Strong(Frozen):
     strong: str
 
 
-Value = str | bool | int | float | Estimate | NotRun | Code | Strong | None
+_Object = Annotated[Estimate | NotRun | Code | Strong, Field(union_mode="left_to_right")]
+Value = str | bool | int | float | _Object | None
 """A cell of a table, or a piece of prose; figures are formatted where they are shown."""
 
 MOST_BLOCKS = 1000
