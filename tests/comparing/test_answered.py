@@ -15,6 +15,7 @@ from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.decision_section import describe_decision
 from tuiprobe.comparing.inference import best_reach, joint_reach
 from tuiprobe.comparing.runs import Run
+from tuiprobe.comparing.sentences import levels, sentence
 from tuiprobe.report.terminal import section_text
 from tuiprobe.results import Estimate, is_known
 from tuiprobe.results.accuracy import sets_in_question
@@ -148,6 +149,12 @@ def test_no_sentence_says_best_beside_a_range_that_holds_zero() -> None:
     assert second.at_least > 0
     assert "at least" in decision.sentence
     assert "(" not in decision.sentence
+    assert "one-sided" in levels(decision)  # why both hold
+    lead = second.difference.model_copy(update={"low": 0.0008})
+    behind = second.model_copy(update={"difference": lead, "standing": "behind"})
+    above = decision.model_copy(update={"models": (decision.models[0], behind)})
+    assert lead.with_interval(decimals=1) in sentence(above, [])  # the range of the row
+    assert "one-sided" not in levels(above)
 
 
 def test_the_factor_of_a_fitted_head_widens_every_range() -> None:

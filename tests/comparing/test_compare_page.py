@@ -7,8 +7,8 @@ import pytest
 
 from tests.report.samples import NO_RUN, model
 from tests.report.samples_head import head_report
-from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.decision import Decision
+from tuiprobe.comparing.decide import REFERENCE, decide
+from tuiprobe.comparing.decision import DecidedModel, Decision
 from tuiprobe.comparing.differences import Comparison, compare_runs
 from tuiprobe.comparing.forest import MOST_ROWS, PairedRow, paired_chart, paired_rows
 from tuiprobe.comparing.page import compare_page
@@ -44,18 +44,22 @@ def test_each_model_has_its_mark_and_every_row_its_place() -> None:
         change = Estimate(value=0.1, low=0.0, high=0.2, unit="points", n=9, method="test")
         return PairedRow(name=name, model=by, difference=change)
 
-    chart = paired_chart([row("mean of shifts", "b"), row("a", "b"), row("a", "c")], "top")
+    top = DecidedModel(
+        place=0, model="top", run="", accuracy=REFERENCE, standing="take", difference=REFERENCE
+    )
+    decision = Decision(verdict="best", evidence="shifts", models=(top,))
+    chart = paired_chart([row("mean of shifts", "b"), row("a", "b"), row("a", "c")], decision)
     assert chart.ticks == ("b · mean of shifts", "b · a", "c · a")
     assert [(of.name, of.x) for of in chart.series] == [
         ("b", (0.0, 1.0)), ("c", (2.0,)), ("no difference", (0.0, 1.0, 2.0)),
     ]  # fmt: skip
     assert len({of.role for of in chart.series}) == 3
-    assert paired_chart([], "top") is None
+    assert paired_chart([], decision) is None
     many = [row("mean of shifts", name) for name in "bcdefgh"]
-    chart = paired_chart(many, "top")  # more models than marks: their names stand at the rows
+    chart = paired_chart(many, decision)  # more models than marks: their names stand at the rows
     assert chart.ticks == tuple("bcdefgh")
     assert [of.x for of in chart.series] == [tuple(map(float, range(7)))] * 2
-    assert "by itself" not in chart.note
+    assert "Sets" not in chart.note
 
 
 def test_pictures_on_which_models_differ_have_each_ones_answer(label_runs: list[Path]) -> None:

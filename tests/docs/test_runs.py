@@ -31,8 +31,10 @@ from tests.docs.blocks import (
     programs,
 )
 from tests.prepared import Prepared
+from tuiprobe.report import read_report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.screens.results import read_tabs
+from tuiprobe.tui.screens.results import tabs_of
+from tuiprobe.tui.tabs.tab import RunResults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -143,7 +145,8 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
 
 
 def test_pages_name_the_parts_that_the_screen_of_a_run_has(made: Path) -> None:
-    parts = [part.replace("-", " ") for part in read_tabs(RunDir(made / "RUN"))[1]]
+    run = RunDir(made / "RUN")
+    parts = [part.replace("-", " ") for part in tabs_of(RunResults(run, read_report(run)))]
     text = " ".join((ROOT / "docs/tui.md").read_text("utf-8").split())
     assert f"this run has: {', '.join(parts)}." in text
     steps = re.findall(r"until \*(\w+)\* is", (ROOT / "docs/tutorial.md").read_text("utf-8"))

@@ -17,7 +17,9 @@ from tuiprobe.request import make_spec, shown_command
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.view import RunView
 from tuiprobe.tui import child
-from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments
+from tuiprobe.tui.child import Engine, ask, resuming_arguments
+from tuiprobe.tui.compared import Compared
+from tuiprobe.tui.worker import READER, start_early
 
 
 def wait(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -32,7 +34,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Lets an engine run a line of Python in place of tuiprobe."""
 
     def use(code: str) -> None:
-        monkeypatch.setattr(child, "command", lambda arguments: [sys.executable, "-c", code])
+        monkeypatch.setattr(child, "command", lambda *of: [sys.executable, "-c", code])
 
     return use
 
@@ -159,12 +161,15 @@ def test_questions_are_answered() -> None:
     assert wrong.reason.startswith("/does/not/exist is no directory")
 
 
-def test_a_question_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
+def test_a_question_that_is_cancelled_leaves_no_process(
+    tmp_path: Path, script: Callable[[str], None]
+) -> None:
     pid_file = tmp_path / "pid"
     code = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script(code)
 
     async def cancelled() -> None:
-        task = asyncio.create_task(ask_python(["-c", code]))
+        task = asyncio.create_task(ask([]))
         while not (pid_file.exists() and pid_file.read_text()):
             await asyncio.sleep(0.02)
         task.cancel()
@@ -180,3 +185,12 @@ def test_a_shown_command_is_one_quoted_line() -> None:
     line = shown_command(["--data", "imagefolder:a b\nrm -rf /", "--model", "$(x)"])
     assert "\n" not in line
     assert "'$(x)'" in line
+
+
+def test_the_reader_starts_early_only_where_it_will_be_asked_for(label_runs: list[Path]) -> None:
+    root = label_runs[0].parent
+    start_early(root / "nothing")
+    assert READER._process is None
+    start_early(root)
+    assert READER._process is not None
+    assert READER.call(Compared.read, label_runs) == READER.call(Compared.read, label_runs)

@@ -11,6 +11,7 @@ from textual.strip import Strip
 from tests.engine.fake_run import FakeSet
 from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
+from tests.report.samples_head import linear
 from tests.tui.conftest import contrast, press_to, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
@@ -30,6 +31,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.text import FigureText
+from tuiprobe.tui.widgets.textplot import ChartView
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -114,6 +116,22 @@ async def test_the_decision_stands_above_the_differences_that_it_rests_on(label_
             assert all(end in line for end in rows[0].difference.ends(signed=True).split(" to "))
             assert "◆" in line
             assert app.screen.query_one("#decided").region.height >= 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_the_curve_of_labels_takes_the_lines_that_answers_leave(count, tmp_path):
+    results = {"linear": linear()}
+    runs = [
+        write_run(tmp_path / name, report(**results, model=model(name=name)), pictures=False)
+        for name in "ab"[:count]
+    ]
+    app = TuiprobeApp(first=lambda: CompareScreen(runs) if count > 1 else ResultsScreen(runs[0]))
+    async with app.run_test(size=(80, 70)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(ChartView).region.height > 8, 60)
+        curve = app.screen.query_one(ChartView)
+        assert len(curve.chart.series) == count
+        await pilot.resize_terminal(80, 16)
+        await until(pilot, lambda: not curve.display, 60)
 
 
 async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(runs, copied):

@@ -332,7 +332,12 @@ async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not
         await press_to(pilot, ChoiceScreen, "b")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
-        assert app.screen.runs == label_runs
+        screen = app.screen
+        assert isinstance(screen, LabelScreen)
+        assert screen.runs == label_runs
+        await pressed(pilot, screen, "1")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen.compared.decision.labels == 1)
 
 
 async def test_the_command_opens_it_in_a_terminal_unless_something_else_is_asked_for(

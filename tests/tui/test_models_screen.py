@@ -132,22 +132,19 @@ async def test_other_libraries_and_packages_are_listed_in_processes(app, monkeyp
     }  # fmt: skip
     calls: list[list[str]] = []
 
-    async def listed(words: list[str]) -> ProcessOutput:
-        calls.append(list(words))
+    async def answered(words: list[str], module: str = "") -> ProcessOutput:
+        calls.append([module, *words])
+        if module:
+            monkeypatch.setattr(catalog, "is_stale", lambda: False)
+            return ProcessOutput(0, "", "")
         return ProcessOutput(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
-
-    async def refreshed(words: list[str]) -> ProcessOutput:
-        calls.append(list(words))
-        monkeypatch.setattr(catalog, "is_stale", lambda: False)
-        return ProcessOutput(0, "", "")
 
     monkeypatch.setattr(catalog, "is_stale", lambda: True)
     monkeypatch.setattr(models, "is_extended", lambda group: group == "tuiprobe.models")
-    monkeypatch.setattr(models, "ask", listed)
-    monkeypatch.setattr(models, "ask_python", refreshed)
+    monkeypatch.setattr(models, "ask", answered)
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: len(calls) == 2 and "toy:8" in names(app))
         await until(pilot, lambda: len(listed_models(app)) > 2000)
         assert names(app).count("mini_clip") == names(app).count("toy:8") == 1
-    refresh = ["-P", "-m", "tuiprobe.models.generate_lists", "--cache"]
-    assert sorted(calls) == sorted([refresh, ["models", "--json"]])
+    refresh = ["tuiprobe.models.generate_lists", "--cache"]
+    assert sorted(calls) == sorted([refresh, ["", "models", "--json"]])

@@ -22,7 +22,7 @@ from tuiprobe.comparing.same_pictures import (
     pictures_groups,
     shifts_groups,
 )
-from tuiprobe.comparing.sentences import by_models
+from tuiprobe.comparing.sentences import by_models, levels
 from tuiprobe.files import Entry
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import joined
@@ -34,7 +34,7 @@ from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, brief
 from tuiprobe.results.figures import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
-from tuiprobe.results.section import Code, Section, SectionContent, Strong, Text, Value
+from tuiprobe.results.section import Chart, Code, Section, SectionContent, Strong, Text, Value
 from tuiprobe.run.directory import RunDir
 
 MOST_SETS: Final = 4
@@ -142,11 +142,7 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
     """
     ordered = [runs[row.place] for row in decision.models]
     reports = [run.report for run in ordered]
-    same = [row for row in decision.models if row.standing != "not compared"]
-    curves = labels_chart(
-        [row.model for row in same], [runs[row.place].report for row in same],
-        folded=decision.evidence != "pictures",
-    )  # fmt: skip
+    curves = decided_curves(decision, runs)
     return Section(
         title="Decision",
         headline=(decision.sentence,),
@@ -158,6 +154,15 @@ def describe_decision(decision: Decision, runs: Sequence[Run]) -> Section:
             _inside(reports),
         ),
     )
+
+
+def decided_curves(decision: Decision, runs: Sequence[Run]) -> Chart | None:
+    """Returns the curves by the number of labels of the models that are compared as one chart."""
+    same = [row for row in decision.models if row.standing != "not compared"]
+    return labels_chart(
+        [row.model for row in same], [runs[row.place].report for row in same],
+        folded=decision.evidence != "pictures",
+    )  # fmt: skip
 
 
 def beneath(decision: Decision) -> Iterator[Text]:
@@ -273,9 +278,8 @@ def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     """Yields how to read the table."""
     known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
     if any(is_known(row.difference) for row in decision.models):
-        many = ", for all pairs of models together" if len(decision.models) > 2 else ""
         first = decision.models[0].model
-        yield f"Lead: {first} minus the other, {_over(decision)}; ranges hold with 95 %{many}."
+        yield f"Lead: {first} minus the other, {_over(decision)}; {levels(decision)}."
         if decision.evidence == "labels" and any(of.range == "labels" for of in known):
             yield (
                 "Differences come from the pictures on which two models differ, accuracies "

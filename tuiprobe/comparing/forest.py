@@ -7,6 +7,7 @@ from typing import Final
 
 from tuiprobe.comparing.decision import Decision
 from tuiprobe.comparing.differences import Comparison
+from tuiprobe.comparing.sentences import levels
 from tuiprobe.probes.content import series
 from tuiprobe.results import Estimate, Frozen, Report, is_known
 from tuiprobe.results.figures import LABELS_CURVE
@@ -62,12 +63,12 @@ def paired_rows(decision: Decision, comparisons: Sequence[Comparison]) -> tuple[
     return tuple(rows)
 
 
-def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
-    """Returns the paired differences to one model as a chart.
+def paired_chart(rows: Sequence[PairedRow], decision: Decision) -> Chart | None:
+    """Returns the paired differences to the model that leads a decision as a chart.
 
     Args:
         rows: The differences.
-        reference: The model that all others are subtracted from.
+        decision: The decision.
     """
     if not rows:
         return None
@@ -91,19 +92,15 @@ def paired_chart(rows: Sequence[PairedRow], reference: str) -> Chart | None:
         names = [row.name for row in rows]
     elif of_sets:
         names = [f"{row.model} · {row.name}" for row in rows]
-    single = " Each interval of a set has 95 %." if of_sets else ""
     return Chart(
         id="paired",
-        title=f"Leads of {reference} on the same pictures",
+        title=f"Leads of {decision.models[0].model} on the same pictures",
         x_label="",
         y_label="lead, points",
         series=(*drawn, zero),
         y_unit="points",
         ticks=tuple(names),
-        note=(
-            f"{rows[0].name}: ranges of all pairs hold together with 95 %.{single} Both models "
-            "measured the same images."
-        ),
+        note=f"{rows[0].name}: {levels(decision)}.{' Sets: 95 % each.' if of_sets else ''}",
         across=True,
     )
 

@@ -46,7 +46,7 @@ def compare_page(
     """
     decided = describe_decision(decision, runs)
     evidence: list[SectionContent] = []
-    if chart := paired_chart(paired_rows(decision, comparisons), decision.models[0].model):
+    if chart := paired_chart(paired_rows(decision, comparisons), decision):
         evidence.append(chart)
     small: dict[tuple[str, int], bytes] = {}
     compared = [row for row in decision.models if row.standing != "not compared"]

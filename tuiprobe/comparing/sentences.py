@@ -137,8 +137,8 @@ def label_notes(reports: Sequence[Report], labels: object) -> Iterator[str]:
 
 RISK: Final = "risk at most 5 %"
 
-_LEAST_SAID: Final = 0.001
-"""A lead that may be smaller than this is not said: the risk stands in its place."""
+_LEAST_SAID: Final = 0.0005
+"""A lead that may be smaller, and then reads 0.0 points, is not said: the risk takes its place."""
 
 _ROUNDED_TO_ZERO: Final = 0.005
 """A range from below this needs a decimal to be read as one that does not hold 0."""
@@ -262,6 +262,16 @@ def _lead(decision: Decision) -> str:
     if nearest.at_least is not None and nearest.at_least >= _LEAST_SAID:
         return f", at least {_rounded_down(nearest.at_least)} points ahead of {nearest.model}"
     return f" ({RISK} that {nearest.model} is better)"
+
+
+def levels(decision: Decision) -> str:
+    """Returns at which levels the ranges of leads hold, and what is "not the best", in words."""
+    if len(decision.models) < 3:
+        return "ranges hold with 95 %"
+    words = "ranges of all pairs hold together with 95 %"
+    if any(row.standing == "not the best" for row in decision.models):
+        words += '; "not the best" and "at least" are one-sided, so the range may include 0'
+    return words
 
 
 def _rounded_down(share: float) -> str:

@@ -24,12 +24,12 @@ from tuiprobe.run.locks import BusyError, holding, note_holder
 from tuiprobe.tui.livewatch import runs_of
 
 
-def command(arguments: Sequence[str]) -> list[str]:
-    """Returns the command line of a tuiprobe process.
+def command(arguments: Sequence[str], module: str = "tuiprobe") -> list[str]:
+    """Returns the command line of a process of tuiprobe or of one of its modules.
 
     `-P` keeps the working directory off the import path.
     """
-    return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def resuming_arguments(path: Path) -> list[str]:
@@ -167,16 +167,11 @@ class ProcessOutput:
         return (errors_in(lines) or lines)[-1]
 
 
-async def ask(arguments: Sequence[str]) -> ProcessOutput:
-    """Runs a short tuiprobe command and returns its output; ends it when cancelled."""
-    return await ask_python(command(arguments)[1:])
-
-
-async def ask_python(arguments: Sequence[str]) -> ProcessOutput:
-    """Runs the interpreter like `ask`, with these arguments."""
+async def ask(arguments: Sequence[str], module: str = "tuiprobe") -> ProcessOutput:
+    """Runs a short command of `module` and returns its output; ends it when cancelled."""
     pipe = subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+        *command(arguments, module), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
         start_new_session=True,
     )  # fmt: skip
     try:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.decision import DecidedModel, Decision
+from tuiprobe.comparing.decision_section import decided_curves
 from tuiprobe.comparing.differences import Comparison, Difference, compare_runs
-from tuiprobe.comparing.forest import paired_rows
+from tuiprobe.comparing.forest import PairedRow, paired_chart, paired_rows
 from tuiprobe.comparing.label_evidence import label_evidence
 from tuiprobe.comparing.runs import Run, read_runs
 from tuiprobe.comparing.same_pictures import shared_pictures
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.plaintext import holds_all
 from tuiprobe.results import Figure, NotRun, is_known
+from tuiprobe.results.section import Chart
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.manifest import MANIFEST
 from tuiprobe.run.pictures import Pictures, differing
 
 
@@ -47,12 +53,16 @@ class Compared:
         decision: Which model to take.
         comparisons: Its first model as `second`, with each of the others as `first`.
         rows: A row a set and model.
+        note: At which level their ranges hold.
+        curves: How right heads fitted to so many labels are; None for fewer than two models.
         specs: What was asked of the runs, as titles warn of it.
     """
 
     decision: Decision
     comparisons: tuple[Comparison, ...]
     rows: tuple[DifferenceRow, ...]
+    note: str
+    curves: Chart | None
     specs: tuple[dict[str, object], ...]
 
     @classmethod
@@ -62,18 +72,10 @@ class Compared:
         Raises:
             TuiprobeError: If one of them cannot be read.
         """
-        runs = read_runs(paths)
-        decision, labels = decide(runs), label_evidence(runs)
-        first, *others = (row.place for row in decision.models)
-        comparisons = tuple(compare_runs(runs, n, first, labels) for n in others)
-        return cls(
-            decision,
-            comparisons,
-            tuple(_difference_rows(decision, comparisons, runs)),
-            tuple(
-                {**run.report.spec, "weights": run.report.model.weights.kind} for run in runs
-            ),
-        )  # fmt: skip
+        runs = map(RunDir, paths)
+        states = ((labels_state(run), run.results_file.changed(), run.at(MANIFEST).changed())
+                  for run in runs)  # fmt: skip
+        return _compared(tuple(paths), tuple(states))
 
     def figures(self, query: str) -> list[tuple[str, Difference]]:
         """Returns all figures with all words, the headline figures first.
@@ -96,7 +98,27 @@ class Compared:
                 words,
             )
         ]
-        return sorted(rows, key=lambda item: 1000 if item[1].headline is None else item[1].headline)
+        rows.sort(key=lambda of: 1000 if of[1].headline is None else of[1].headline)
+        return sorted(rows, key=lambda of: not is_known(of[1].difference))
+
+
+@lru_cache(maxsize=8)
+def _compared(paths: tuple[Path, ...], states: tuple[tuple[object, ...], ...]) -> Compared:
+    """Compares runs; `states` changes whenever these or their labels do."""
+    runs = read_runs(paths)
+    decision, labels = decide(runs), label_evidence(runs)
+    first, *others = (row.place for row in decision.models)
+    comparisons = tuple(compare_runs(runs, n, first, labels) for n in others)
+    paired = paired_rows(decision, comparisons)
+    chart = paired_chart(paired, decision)
+    return Compared(
+        decision,
+        comparisons,
+        tuple(_difference_rows(decision, paired, runs)),
+        "" if chart is None else chart.note,
+        decided_curves(decision, runs),
+        tuple({**run.report.spec, "weights": run.report.model.weights.kind} for run in runs),
+    )
 
 
 def read_decision(paths: Sequence[Path]) -> Decision:
@@ -105,7 +127,7 @@ def read_decision(paths: Sequence[Path]) -> Decision:
 
 
 def _difference_rows(
-    decision: Decision, comparisons: Sequence[Comparison], runs: Sequence[Run]
+    decision: Decision, paired: Sequence[PairedRow], runs: Sequence[Run]
 ) -> list[DifferenceRow]:
     """Returns the paired differences, then the target, each with the pictures that differ."""
     by_name = {row.model: row for row in decision.models}
@@ -116,7 +138,6 @@ def _difference_rows(
             both = [runs[by_name[name].place] for name in (first, other)]
             pictures[other] = shared_pictures(both)
     sets = {name for shared in pictures.values() for name in shared}
-    paired = paired_rows(decision, comparisons)
     over = {"labels": decision.target, "pictures": decision.question}.get(
         decision.evidence, (*decision.shifts, "")[0]
     )

@@ -274,19 +274,6 @@ class EngineApp(App[None]):
 
     # What runs meanwhile.
 
-    def running_summary(self, run: Path | None) -> str:
-        """Returns how many runs of this program go on and how far they are; empty for none.
-
-        Args:
-            run: The run of the screen, which says more of it; it counts only beside others.
-        """
-        engine = None if run is None else self.engine(run)
-        if not self._counts or (engine is not None and [*self._counts] == [engine.run]):
-            return ""
-        done, planned = (sum(counts) for counts in zip(*self._counts.values(), strict=True))
-        percent = f" {percent_done(done / planned)}" if planned else ""
-        return f"● {len(self._counts)} running{percent}"
-
     def update_running(self) -> None:
         """Reads how far the runs of this program are, in a thread: a disk may be slow."""
         running = [engine.run for engine in self.engines if engine.exit_code() is None]
@@ -307,8 +294,16 @@ class EngineApp(App[None]):
         self.call_from_thread(show)
 
     def show_running(self, screen: Screen[Any]) -> None:
-        """Shows in the title of a screen how many runs go on and how far they are."""
-        text = self.running_summary(getattr(screen, "shown_run", None))
+        """Shows in the title of a screen how many runs go on and how far they are.
+
+        The run of the screen, which says more of it, counts only beside others.
+        """
+        run, text = getattr(screen, "shown_run", None), ""
+        engine = None if run is None else self.engine(run)
+        if self._counts and (engine is None or [*self._counts] != [engine.run]):
+            done, planned = (sum(counts) for counts in zip(*self._counts.values(), strict=True))
+            percent = f" {percent_done(done / planned)}" if planned else ""
+            text = f"● {len(self._counts)} running{percent}"
         for badge in screen.query("#badge").results(Static):  # none before it is laid out
             badge.update(text)
             badge.display = bool(text)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuiprobe.errors import error_line
+from tuiprobe.tui.worker import start_early
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -25,6 +27,9 @@ NO_TERMINAL = (
 )
 
 
+_AFTER_PAINT = 1.0
+"""Seconds after which the first screen is there and the process beside the screens is started."""
+
 _MMAP_THRESHOLD = -3
 """Its number in malloc.h of glibc."""
 
@@ -33,17 +38,6 @@ def has_terminal() -> bool:
     """Returns whether the screens can be shown; Textual writes to standard error."""
     terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     return terminal and os.environ.get("TERM") != "dumb"
-
-
-def _return_memory() -> None:
-    """Makes the C library return large blocks to the system; by itself it keeps them after a few.
-
-    The files of reports are large blocks: without this, opening ten runs takes 25 MB more.
-    """
-    import ctypes
-
-    with suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 128 * 1024)
 
 
 def start(
@@ -70,11 +64,19 @@ def start(
     except UnicodeEncodeError:
         print(error_line(NO_UTF8.format(encoding)), file=sys.stderr)
         return 2
+    import ctypes
+
     gc.disable()  # until the first screen is drawn: nothing that a start loads is garbage
     from tuiprobe.tui.app import TuiprobeApp
 
-    _return_memory()
+    # The C library keeps large blocks, such as files of reports, after a few. Unless it returns
+    # them to the system, opening ten runs takes 25 MB more.
+    with suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 128 * 1024)
     app = TuiprobeApp(open_run=open_run, first=first)
+    early = threading.Timer(_AFTER_PAINT, start_early, (app.runs,))
+    early.daemon = True
+    early.start()
     app.run()
     if app.exit_message:
         print(app.exit_message, file=sys.stderr)

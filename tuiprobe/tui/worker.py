@@ -10,6 +10,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-IDLE_SECONDS = 60
+IDLE_SECONDS = 600
 """Seconds without a call after which a worker ends."""
 
 
@@ -106,6 +107,24 @@ def serve(idle: int | None) -> None:
 
 READER = Worker()
 """Reads runs with labels, and compares runs: both take scipy and much memory."""
+
+
+def start_early(root: Path) -> None:
+    """Starts the reader where it will be asked for: beside labels, or two runs to compare.
+
+    Args:
+        root: Where run directories are kept.
+    """
+    names = ("*/key", "*/*/key", "labels-*.csv", "*/labels-*.csv")
+    with contextlib.suppress(OSError, TuiprobeError):
+        if len([*islice(chain(*map(root.glob, names)), 2)]) == 2:
+            READER.call(_load)
+
+
+def _load() -> None:
+    import tuiprobe.labelling.standing
+    import tuiprobe.probes.intervals
+    import tuiprobe.tui.compared  # noqa: F401
 
 
 def with_labels(views: Iterable[RunView]) -> Iterator[RunView]:

@@ -108,7 +108,12 @@ class ProbeScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        self._add_classes_of_size()
+        size = self.app.size
+        for length, breakpoints in (
+            (size.width, self.app.HORIZONTAL_BREAKPOINTS),
+            (size.height, self.app.VERTICAL_BREAKPOINTS),
+        ):  # Textual adds these classes after a first layout without them
+            self.add_class(max(of for of in breakpoints or [] if of[0] <= length)[1])
         with Horizontal(id="title"):
             yield TitleLine(f"tuiprobe  {self.HEADING}", id="place")
             yield Static(id="badge", markup=False)
@@ -120,15 +125,6 @@ class ProbeScreen(Screen[None]):
         if self.reading:
             yield Static("reading…", id="reading", markup=False)
         yield KeyLine()
-
-    def _add_classes_of_size(self) -> None:
-        """Adds the classes of this size, which Textual adds after a first layout without them."""
-        size = self.app.size
-        for length, breakpoints in (
-            (size.width, self.app.HORIZONTAL_BREAKPOINTS),
-            (size.height, self.app.VERTICAL_BREAKPOINTS),
-        ):
-            self.add_class(max(of for of in breakpoints or [] if of[0] <= length)[1])
 
     def compose_body(self) -> ComposeResult:
         """Yields the widgets between top line and footer."""

@@ -34,7 +34,8 @@ from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.screens.dialogs import ChoiceScreen
 from tuiprobe.tui.text import DIM, FigureText, inert
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
-from tuiprobe.tui.widgets.rows import RowColumn, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable, visible_columns
+from tuiprobe.tui.widgets.textplot import ChartView
 from tuiprobe.tui.worker import READER
 
 MAX_NAME = 24
@@ -144,19 +145,6 @@ class CompareScreen(FilteredScreen):
     reading = True
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["compare"]
-    DEFAULT_CSS = """
-    CompareScreen #decided { height: auto; max-height: 45%; padding: 0 1; }
-    CompareScreen .panel { height: 1fr; }
-    CompareScreen #estimates { color: $foreground 70%; max-height: 4; }
-    CompareScreen #compare-filter, CompareScreen #figures, CompareScreen #common { display: none; }
-    CompareScreen #common { max-height: 4; color: $foreground 70%; }
-    CompareScreen.-everything #compare-filter, CompareScreen.-everything #figures,
-    CompareScreen.-everything #common { display: block; }
-    CompareScreen.-everything #decided, CompareScreen.-everything #compared,
-    CompareScreen.-everything #estimates { display: none; }
-    CompareScreen.-low #common { display: none; }
-    CompareScreen.-low #estimates { max-height: 2; }
-    """
 
     def __init__(self, runs: list[Path]) -> None:
         super().__init__()
@@ -177,11 +165,12 @@ class CompareScreen(FilteredScreen):
                 )
                 yield CompareTable(id="compared")
                 yield FigureTable(id="figures")
+                yield FigureText(id="levels")
                 yield FigureText(id="estimates")
                 yield FigureText(id="common")
 
-    def on_mount(self) -> None:
-        """Reads the reports in a thread."""
+    def on_screen_resume(self) -> None:
+        """Reads the reports in a thread, again where labels may have been given meanwhile."""
         self.app.read(self, partial(READER.call, Compared.read, self.runs), self._arrived)
 
     @property
@@ -205,7 +194,16 @@ class CompareScreen(FilteredScreen):
         self.compared = compared
         decision.show(decision_text(compared.decision, "press b"))
         self.title_line.show(f"tuiprobe  {self.HEADING}", compared.specs)
-        self.query_one("#estimates", FigureText).show(self._estimates_text(compared.decision))
+        self.query_one("#levels", FigureText).show(inert(compared.note, DIM))
+        estimates = [
+            f"{row.model} {with_range(row.accuracy)} on {row.accuracy.data}"
+            for row in compared.decision.models
+            if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
+        ]
+        text = f"estimated, which orders nothing: {', '.join(estimates)}" if estimates else ""
+        self.query_one("#estimates", FigureText).show(inert(text, DIM))
+        if compared.curves is not None and not self.query(ChartView):
+            self.query_one("#differences").mount(ChartView(compared.curves))
         common = [
             inert(line(text))
             for comparison in compared.comparisons
@@ -226,31 +224,39 @@ class CompareScreen(FilteredScreen):
         )
         self._show()
 
-    def _estimates_text(self, decision: Decision) -> Content:
-        """Returns the estimates of the target, which order nothing."""
-        estimates = [
-            f"{row.model} {with_range(row.accuracy)} on {row.accuracy.data}"
-            for row in decision.models
-            if not isinstance(row.accuracy, NotRun) and row.accuracy.evidence == "estimate"
-        ]
-        text = f"estimated, which orders nothing: {', '.join(estimates)}"
-        return inert(text if estimates else "", DIM)
-
     def _show(self) -> None:
         if self.compared is None:
             return
         panel, leader = self.query_one("#differences"), self.compared.decision.models[0].model
         if not self.everything:
             self.query_one(CompareTable).show_rows(self.compared.rows)
+            self.call_after_refresh(self._fill)
             panel.border_title = inert(f"{leader} minus the other, on the same images")
             panel.border_subtitle = "⏎ pictures that the two answer differently · f: all figures"
             return
-        rows = self.compared.figures(self._query)
-        self.query_one(FigureTable).show_rows(rows)
+        rows, table = self.compared.figures(self._query), self.query_one(FigureTable)
+        visible = visible_columns(table.columns, panel.content_size.width - 1)
+        if hides := all(table.columns[i].drop != 2 for i in visible):  # neither of both figures
+            rows = [row for row in rows if is_known(row[1].difference)]
+        table.show_rows(rows)
         everything = self.compared.figures("")
         excluding = sum(row.differs is True for _, row in everything)
         panel.border_title = f"{len(rows)} of {len(everything)} figures · {excluding} exclude 0 (*)"
-        panel.border_subtitle = "f: the decision"
+        others = " · others need a wider window" if hides else ""
+        panel.border_subtitle = f"each interval has 95 %{others} · f: the decision"
+
+    def on_resize(self) -> None:
+        """Shows what the new size has room for."""
+        self.call_after_refresh(self._show)
+
+    def _fill(self) -> None:
+        """Gives the curves by the number of labels the lines that the decision leaves."""
+        table, texts = self.query_one(CompareTable), self.query("#levels, #estimates")
+        room = self.query_one("#differences").content_size.height
+        room -= sum(text.outer_size.height for text in texts if text.display)
+        table.styles.max_height = max(room, 3)
+        for chart in self.query(ChartView):
+            chart.fill(room - len(table.rows) - 1)
 
     @on(RowTable.Chosen, "#compared")
     def _chosen(self) -> None:

@@ -79,11 +79,6 @@ class ExportScreen(Dialog[None]):
     def _cells(self, name: str) -> list[str]:
         return [f"{'☑' if name in self.chosen else '☐'} {name:<9} {CHOICES[name]}"]
 
-    @property
-    def shown_run(self) -> Path:
-        """The run directory that is exported."""
-        return self.run
-
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the dialog."""
         return ("card",)

@@ -169,7 +169,9 @@ class LiveScreen(ProbeScreen):
         self._announce_end(view)
         if self._answer_asked and view.going:  # a later attempt
             self._hide_answer()
-        elif not self._answer_asked and self._ended_with_results(view):
+        others = [self._watch.other_views.get(run) for run in self._other_runs]
+        ended = view.final and all(other is not None and not other.going for other in others)
+        if ended and not self._answer_asked:
             self._answer_asked = True
             load = partial(self._read_answer, self.app.has_running_engine)
             self.app.read(self, load, self._show_answer)
@@ -181,8 +183,8 @@ class LiveScreen(ProbeScreen):
             self._messages = messages
             self._show_messages(view, ranks)
         before, self._shown = self._shown, view
-        others = tuple(self._watch.other_views.values())
-        states, self._other_states = self._other_states, tuple((o.state, o.beat) for o in others)
+        states = self._other_states
+        self._other_states = tuple((o.state, o.beat) for o in self._watch.other_views.values())
         # The last events follow the last heartbeat.
         changed = changed or states != self._other_states
         if changed or before is None or (view.beat, view.damage) != (before.beat, before.damage):
@@ -190,11 +192,6 @@ class LiveScreen(ProbeScreen):
             self._show_figures()
 
     # The answer, in place of the live figures.
-
-    def _ended_with_results(self, view: RunView) -> bool:
-        """Returns whether the run has results, and no other one of its group goes on."""
-        others = [self._watch.other_views.get(run) for run in self._other_runs]
-        return view.final and all(other is not None and not other.going for other in others)
 
     def _read_answer(self, has_engine: Callable[[Path], bool]) -> tuple[RunResults, Content | None]:
         """Reads the card of the run, and of a group that has all results which model to take.
@@ -351,20 +348,17 @@ class LiveScreen(ProbeScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Returns whether a key does something in this state of the run."""
         view = self.view
+        views = (view, *self._watch.other_views.values())
+        stopped = any(one is not None and one.resumable for one in views)
         return {
             "cancel": self.going,
             "kill": self.engine is not None and self.engine.exit_code() is None,
-            "resume": view is not None and self._resumable(view),
+            "resume": view is not None and (view.stopping or (not self.going and stopped)),
             "results": view is not None and view.results and not view.going,
             "layer": self._place is not None and len(self._taps_of(self._place[0])) > 1,
             "set": len({name for name, _ in self._taps}) > 1,
             "next_model": len(self._members) > 1,
         }.get(action, True)
-
-    def _resumable(self, view: RunView) -> bool:
-        """Returns whether a run or another one of its group can be resumed, once it has stopped."""
-        others = self._watch.other_views.values()
-        return view.stopping or (not self.going and any(o.resumable for o in (view, *others)))
 
     def action_cancel(self) -> None:
         """Asks whether to stop the run, then stops it."""

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from tuiprobe.catalog.published_models import ListedModel, similar_models
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python
+from tuiprobe.tui.child import ask
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.modellist import ModelTable
 from tuiprobe.tui.screens.base import FilteredScreen
@@ -92,7 +92,7 @@ class ModelsScreen(FilteredScreen):
                 self._others = [ListedModel(**row) for row in rows if row["preset"] is None]
                 self._show()
         if await asyncio.to_thread(published_models.is_stale):
-            answer = await ask_python(["-P", "-m", "tuiprobe.models.generate_lists", "--cache"])
+            answer = await ask(["--cache"], "tuiprobe.models.generate_lists")
             if answer.code == 0:
                 published_models.all_published.cache_clear()
                 await self._list_published()

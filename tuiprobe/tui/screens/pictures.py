@@ -198,12 +198,6 @@ class PicturesScreen(FilteredScreen):
     reading = True
     AUTO_FOCUS = "#sets"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["pictures"]
-    DEFAULT_CSS = """
-    PicturesScreen #body { layout: horizontal; }
-    PicturesScreen #queries { width: 40; height: 1fr; }
-    PicturesScreen.-narrow #queries { width: 34; }
-    PicturesScreen PicturePanel { width: 1fr; }
-    """
 
     def __init__(
         self, runs: Sequence[Path], models: Sequence[str] = (), data: str = "", words: str = ""

@@ -15,7 +15,6 @@ from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.results.report import Part
 from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
@@ -46,23 +45,18 @@ TABS_OF_BLOCK = {
 """The parts that may hold the evidence behind a block of the card, the first choice first."""
 
 
-def read_tabs(run: RunDir) -> tuple[RunResults, ResultTabs]:
-    """Reads a run, and returns its parts, without what no tab shows.
-
-    Raises:
-        DamagedFileError: If the report cannot be read.
-    """
-    results = RunResults(run, read_report(run, results=()))
-    return results, tabs_of(results)
-
-
 def tabs_of(results: RunResults) -> ResultTabs:
     """Returns the parts with content, in order: what to expect, why, and how sure.
 
     A section inside whose rows can be opened has a part of its own while there is room.
     """
     visible = [part for part in results.report.parts if part.section is not None]
-    opened = [part for part in visible if part.block == "inside" and _opens(part)]
+    opened = [
+        part
+        for part in visible
+        if part.block == "inside" and part.section is not None
+        if any(isinstance(piece, Table) and piece.subjects for piece in part.section.content)
+    ]
     channels = [part for part in visible if part.probe == "outliers"]
     opened = [part for part in opened if part not in channels][: MAX_TABS - 6]
     separate = (*channels, *opened)
@@ -83,12 +77,6 @@ def tabs_of(results: RunResults) -> ResultTabs:
     return parts
 
 
-def _opens(part: Part) -> bool:
-    """Returns whether a row of a part is about a channel or direction."""
-    content = part.section.content if part.section is not None else ()
-    return any(isinstance(piece, Table) and piece.subjects for piece in content)
-
-
 class ResultsScreen(ProbeScreen):
     """What a run found: numbers and tab show its parts, Enter the evidence behind a row.
 
@@ -99,14 +87,6 @@ class ResultsScreen(ProbeScreen):
     HEADING = "Results"
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
-    DEFAULT_CSS = """
-    ResultsScreen ContentSwitcher { height: 1fr; }
-    ResultsScreen Tabs { height: 1; }
-    ResultsScreen Tabs Underline { display: none; }
-    ResultsScreen Tab { padding: 0 1 0 0; color: $foreground 80%; }
-    ResultsScreen Tab:last-child { padding: 0; }
-    ResultsScreen Tab.-active { text-style: bold reverse; }
-    """
 
     def __init__(self, run: Path) -> None:
         super().__init__()
@@ -125,7 +105,9 @@ class ResultsScreen(ProbeScreen):
 
         def load() -> tuple[RunResults, ResultTabs]:
             self.view = RunView.read(RunDir(self.run), alive=running)
-            return read_tabs(RunDir(self.run))
+            run = RunDir(self.run)
+            results = RunResults(run, read_report(run, results=()))  # without what no tab shows
+            return results, tabs_of(results)
 
         self.app.read(self, load, self._arrived)
 
@@ -170,15 +152,12 @@ class ResultsScreen(ProbeScreen):
     def _uncover(self) -> None:
         """Shows the first part once it is laid out."""
         if self.alive and self.results is not None:
-            self.title_line.show(self._state_text() + self.results.about, [self.results.spec])
+            state = ""
+            if self.view is not None and self.view.state != "done":
+                hint = ", r resumes" if self.view.resumable else ""
+                state = f"{sign(self.view)} {self.view.words}{hint} · "
+            self.title_line.show(state + self.results.about, [self.results.spec])
             self.finish_reading()
-
-    def _state_text(self) -> str:
-        """Returns the part of the title on a run that is not done."""
-        if self.view is None or self.view.state == "done":
-            return ""
-        hint = ", r resumes" if self.view.resumable else ""
-        return f"{sign(self.view)} {self.view.words}{hint} · "
 
     @property
     def shown_run(self) -> Path:

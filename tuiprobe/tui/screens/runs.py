@@ -163,10 +163,6 @@ class RunsScreen(FilteredScreen):
     reading = True
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = KEYS["runs"]
-    DEFAULT_CSS = """
-    RunsScreen #runs-title { height: auto; min-height: 1; max-height: 8; }
-    RunsScreen #runs-count { height: 1; }
-    """
 
     def __init__(self, root: Path) -> None:
         super().__init__()
@@ -233,17 +229,16 @@ class RunsScreen(FilteredScreen):
 
     def on_resize(self) -> None:
         """Chooses the columns for the new width."""
-        self.call_after_refresh(self._fit)
-
-    def _fit(self) -> None:
-        if self.alive and not self.reading:
-            self._show()
+        if not self.reading:
+            self.call_after_refresh(self._show)
 
     def _cells(self, row: RunView) -> list[str]:
         marked = "☑" if row.path in self._marked else "☐"
         return run_cells(row, f"{marked} {self.app.mark(row.path).sign}", self._decimals)
 
     def _show(self) -> None:
+        if not self.alive:
+            return
         current = self.table.current
         rows = [row for row in self._all if matches(row, self._query.split())]
         if self.table.sorted_by is not None:

@@ -147,7 +147,10 @@ class SetupScreen(ProbeScreen):
         if not self._previews:
             self._preview_error = with_fields(answer.reason)
         self._show()
-        self._retry_models()
+        wrong = self._wrong(setup, self._previews)
+        sound = not {"checkpoint", "device", "dtype"} & wrong.keys() and not setup.of_vectors
+        if setup.trial_options != self._last_trial and sound:
+            self._try_models(offline=True)
         if self._start_pending:
             self._start_pending = False
             self._start()
@@ -196,14 +199,6 @@ class SetupScreen(ProbeScreen):
 
     # The trial of the models.
 
-    def _retry_models(self) -> None:
-        """Loads the model again if what determines it was changed, unless that is under way."""
-        setup = self.setup
-        wrong = self._wrong(setup, self._previews)
-        sound = not {"checkpoint", "device", "dtype"} & wrong.keys() and not setup.of_vectors
-        if setup.trial_options != self._last_trial and sound:
-            self._try_models(offline=True)
-
     @work(exclusive=True, group="trial")
     async def _try_models(self, offline: bool) -> None:
         """Loads each model once while the program runs: its layers, its head, its training."""
@@ -230,20 +225,16 @@ class SetupScreen(ProbeScreen):
             if trial is None:
                 if answer.code == WeightsError.exit_code and setup["checkpoint"]:
                     blamed = "checkpoint"
-                self._show_trial_failure(with_fields(reason), blamed, offline)
+                hint = "; ctrl+l tries again with downloads" if offline else ""
+                self._trial_note = f"! {with_fields(reason)}{hint}"
+                if blamed:
+                    self._trial_note = "see what is marked ✗"
+                    self._trial_problems = {blamed: with_fields(reason)}
                 self._show()
                 return
             self._memory.trials[(model, *setup.trial_options)] = trial
         self._trial_note = ""
         self._show()
-
-    def _show_trial_failure(self, reason: str, blamed: str, offline: bool) -> None:
-        """Notes why a trial failed, under the field that is to blame if there is one."""
-        hint = "; ctrl+l tries again with downloads" if offline else ""
-        self._trial_note = f"! {reason}{hint}"
-        if blamed:
-            self._trial_note = "see what is marked ✗"
-            self._trial_problems = {blamed: reason}
 
     # Actions of the keys.
 

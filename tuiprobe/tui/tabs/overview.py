@@ -20,12 +20,14 @@ from tuiprobe.report.strings import line
 from tuiprobe.results import Estimate
 from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.results.card import CardBlock, card
+from tuiprobe.results.figures import LABELS_CURVE
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Block, Chart, Text
 from tuiprobe.tui.tabs.tab import ResultTab
 from tuiprobe.tui.text import inert, wrapped
 from tuiprobe.tui.widgets.bars import bar_lines
 from tuiprobe.tui.widgets.forest import Forest, accuracy_row
+from tuiprobe.tui.widgets.textplot import ChartView
 
 ALWAYS_OPEN: frozenset[Block] = frozenset({"your images", "shifts"})
 """Blocks that are open in every window; the others as far as there is room for them."""
@@ -155,14 +157,6 @@ def block_answer(report: Report, block: CardBlock) -> tuple[str, str, Text] | No
     return headline, line(text[:at]).rstrip(": "), (rest[:1].upper() + rest[1:],)
 
 
-def answer_warnings(report: Report) -> list[str]:
-    """Returns why accuracies may be wrong, doubts first."""
-    sections = [part.section for part in report.parts if part.block in ("your images", "shifts")]
-    doubts = [doubt.words for doubt in report.doubts]
-    known = [section.warnings for section in sections if section is not None]
-    return [*doubts, *(warning for warnings in known for warning in warnings)]
-
-
 def _without_ranges(text: Text) -> Text:
     """Returns a line of the card with its values alone, for a window without room."""
     return tuple(
@@ -182,35 +176,33 @@ class OverviewTab(ResultTab):
         results: The run.
     """
 
-    SCOPED_CSS = False
-    DEFAULT_CSS = """
-    OverviewTab { layout: vertical; }
-    OverviewTab VerticalScroll { padding: 0; height: 1fr; }
-    OverviewTab BlockView { height: auto; padding: 0 1; }
-    OverviewTab .-warning { height: auto; padding: 0 1; }
-    OverviewTab BlockView.-folded { text-wrap: nowrap; text-overflow: ellipsis; }
-    OverviewTab BlockView.-folded:focus { text-style: reverse; }
-    """
-
     def compose(self) -> ComposeResult:
         """Lays the blocks out."""
         with VerticalScroll(can_focus=False):
-            for warning in answer_warnings(self.results.report):
-                yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
             report = self.results.report
+            answering = [part.section for part in report.parts if part.block in ALWAYS_OPEN]
+            warnings = [doubt.words for doubt in report.doubts]  # why accuracies may be wrong
+            for section in filter(None, answering):
+                warnings += section.warnings
+            for warning in warnings:
+                yield Static(inert(f"! {warning}", "$warning"), classes="-warning")
             blocks = card(report)
             sets = [known for known in report.accuracies if known.evidence != "confidence"]
             has_shifts = any(block.block == "shifts" for block in blocks)
-            answering = "shifts" if has_shifts else "your images"
+            first = "shifts" if has_shifts else "your images"
             for block in blocks:
-                yield BlockView(block, report, sets if block.block == answering else ())
-                if block.block == answering and sets:
+                yield BlockView(block, report, sets if block.block == first else ())
+                if block.block == first and sets:
                     forest = Forest(accuracy_row, ("set", "right", "evidence"), SET_TERMS)
                     forest.add_class("panel")
                     forest.border_title = "Right, by set: ◆ measured, ◇ estimated"
                     forest.border_subtitle = "⏎ pictures"
                     forest.show_rows(sets)
                     yield forest
+            pieces = (piece for section in self.results.sections for piece in section.content)
+            for piece in pieces:
+                if isinstance(piece, Chart) and piece.id == LABELS_CURVE:
+                    yield ChartView(piece, classes="panel")
 
     def on_resize(self, event: events.Resize) -> None:
         """Opens the blocks from the top as far as there is room."""
@@ -222,6 +214,8 @@ class OverviewTab(ResultTab):
             block.fits = more <= left
             left -= more if block.fits or block.block.block in ALWAYS_OPEN else 0
             block.draw()
+        for chart in self.query(ChartView):
+            chart.fill(left)
 
     def first(self) -> Widget | None:
         """Returns the first block."""

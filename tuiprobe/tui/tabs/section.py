@@ -264,19 +264,6 @@ class SectionTab(ResultTab):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS["section"]
-    SCOPED_CSS = False
-    DEFAULT_CSS = """
-    SectionTab .main > VerticalScroll { scrollbar-size-vertical: 1; }
-    SectionTab .main > VerticalScroll > .panel { height: auto; }
-    SectionTab Static { height: auto; margin: 0 0 1 0; }
-    SectionTab .section-heading { color: $secondary; text-style: bold; }
-    SectionTab .section-headline { text-style: bold; }
-    SectionTab ChartView { height: 18; margin: 0 0 1 0; }
-    SectionTab .main PictureGrid { height: 11; scrollbar-size-vertical: 0; }
-    SectionTab SubjectTable { margin: 0 0 1 0; scrollbar-size-vertical: 0; }
-    SectionTab Collapsible { padding: 0; background: $background; border-top: none; }
-    SectionTab CollapsibleTitle { margin: 0; padding: 0; }
-    """
 
     def __init__(self, results: RunResults, sections: Sequence[Section]) -> None:
         super().__init__(results)
@@ -337,9 +324,7 @@ class SectionTab(ResultTab):
             if isinstance(table, SubjectTable) and shown < len(piece.rows):
                 yield FigureText(inert(f"{len(piece.rows) - shown:,} more: end, or / filters", DIM))
         elif isinstance(piece, Chart):
-            chart = ChartView(piece)
-            chart.add_class("panel")
-            yield _folded(chart, piece.title, piece.folded)
+            yield _folded(ChartView(piece, classes="panel"), piece.title, piece.folded)
         elif isinstance(piece, Strip) and piece.subject is None and not piece.folded:
             grid = PictureGrid(self.results.picture_groups(piece))
             grid.border_title = inert(line(piece.title))

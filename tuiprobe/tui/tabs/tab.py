@@ -151,19 +151,9 @@ class ResultTab(Container):
 
     app: EngineApp
     ALLOW_SELECT = False
-    SCOPED_CSS = False  # the screen has the classes for narrow and low windows
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
     ]
-    DEFAULT_CSS = """
-    ResultTab { layout: horizontal; height: 1fr; }
-    ResultTab .main { width: 1fr; height: 1fr; }
-    ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
-    .-narrow ResultTab .aside, ResultTab .aside.-of-sets { display: none; }
-    .-wide ResultTab .aside.-of-sets { display: block; }
-    .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
-    .-only-aside ResultTab .aside { width: 1fr; display: block; }
-    """
 
     def __init__(self, results: RunResults) -> None:
         super().__init__()

@@ -137,7 +137,10 @@ class LivePanels(Vertical):
         if not total:
             return
         bars = self.query_one(ChannelBars)
-        answers = min(self._answers_height() + BORDER, total)
+        reason = self.query_one("#reason", FigureText)
+        lines = wrapped(reason.unwrapped, self.size.width - 4).plain.count("\n") + 1
+        lines = len(self.query_one(Forest).rows) + 1 + (lines if reason.display else 0)
+        answers = min(lines + BORDER, total)
         if total - answers < MIN_CHANNELS:
             answers = total
         lines = BORDER + bars.full_height
@@ -148,12 +151,6 @@ class LivePanels(Vertical):
             panel = self.query_one(f"#{id}")
             panel.display = height > 0 or id == "channels"  # which keeps the focus
             panel.styles.height = height
-
-    def _answers_height(self) -> int:
-        """Returns the lines of all sets under their axis, and of the reason why there are none."""
-        reason, width = self.query_one("#reason", FigureText), self.size.width - 4
-        lines = wrapped(reason.unwrapped, width).plain.count("\n") + 1 if reason.display else 0
-        return lines + len(self.query_one(Forest).rows) + 1
 
     def _show_pictures(self) -> bool:
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""

@@ -28,6 +28,8 @@ PlotLine = list[tuple[str, str]]
 """Runs of text, each with its kind: the role of a series, `axis`, `text`, `cursor` or `blank`."""
 
 MIN_SIZE = (16, 7)
+_FEWEST, _MOST = MIN_SIZE[1] + 2, 18
+"""Lines of a chart with its border."""
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LETTERS = "abcdefghijklmnop"
 _POINTS, _CLOUDS = "◆+○□▽△", "·:,;'"
@@ -316,6 +318,7 @@ class ChartView(Widget, can_focus=True):
 
     Args:
         chart: The chart.
+        classes: CSS classes.
     """
 
     ALLOW_SELECT = False
@@ -351,12 +354,16 @@ class ChartView(Widget, can_focus=True):
             super().__init__()
             self.chart, self.point = chart, point
 
-    def __init__(self, chart: Chart) -> None:
-        super().__init__()
+    def __init__(self, chart: Chart, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
         self.chart = chart
         self.point: int | None = None
         self.border_title = inert(chart.title)
         self._lines: list[PlotLine] = []
+
+    def fill(self, lines: int) -> None:
+        """Takes the lines that a window has left, or hides where these are too few."""
+        self.display, self.styles.height = lines >= _FEWEST, min(lines, _MOST)
 
     def on_resize(self) -> None:
         """Draws for the new size."""
