@@ -162,7 +162,7 @@ def growing(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_random_keys_on_all_screens_end_nothing(size, finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(child, "command", lambda arguments: [sys.executable, "-c", ""])
+    monkeypatch.setattr(child, "command", lambda *of: [sys.executable, "-c", ""])
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
     for name in ("a", "b"):

@@ -97,7 +97,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
     engines: list[child.Engine] = []
     begin = child.Engine.__init__
 
-    def fake(arguments: Any) -> list[str]:
+    def fake(arguments: Any, *module: str) -> list[str]:
         words.append(tuple(arguments))
         return [sys.executable, "-c", "print('loading')"]
 

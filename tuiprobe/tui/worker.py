@@ -109,15 +109,17 @@ READER = Worker()
 """Reads runs with labels, and compares runs: both take scipy and much memory."""
 
 
+_NEEDING = ("*/key", "*/*/key", "labels-*.csv", "*/labels-*.csv")
+
+
 def start_early(root: Path) -> None:
     """Starts the reader where it will be asked for: beside labels, or two runs to compare.
 
     Args:
         root: Where run directories are kept.
     """
-    names = ("*/key", "*/*/key", "labels-*.csv", "*/labels-*.csv")
     with contextlib.suppress(OSError, TuiprobeError):
-        if len([*islice(chain(*map(root.glob, names)), 2)]) == 2:
+        if len([*islice(chain(*map(root.glob, _NEEDING)), 2)]) == 2:
             READER.call(_load)
 
 

@@ -22,7 +22,7 @@ from tuiprobe.files import expand_home
 from tuiprobe.options import OptionField, flag
 from tuiprobe.spec import path_options
 from tuiprobe.tui.runsetup import COMMAND, FIELDS, OPTIONS, Setup, with_fields
-from tuiprobe.tui.text import inert
+from tuiprobe.tui.text import fitted, inert
 
 
 class Field(Input):
@@ -195,4 +195,6 @@ class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
             words = self.query_one(f"#{COMMAND}", Input).value.split()
             last = next((OPTIONS[word] for word in reversed(words) if word in OPTIONS), None)
             text = f"{last.flag}: {last.help}".replace("`", "") if last is not None else ""
-        self.query_one("#hint", Static).update(inert(text))
+        hint = self.query_one("#hint", Static)
+        room = hint.size.width * hint.size.height - 8  # words are wrapped
+        hint.update(inert(fitted(text, room).rstrip() if len(text) > room > 0 else text))

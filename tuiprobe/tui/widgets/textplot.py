@@ -28,8 +28,6 @@ PlotLine = list[tuple[str, str]]
 """Runs of text, each with its kind: the role of a series, `axis`, `text`, `cursor` or `blank`."""
 
 MIN_SIZE = (16, 7)
-_FEWEST, _MOST = MIN_SIZE[1] + 2, 18
-"""Lines of a chart with its border."""
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LETTERS = "abcdefghijklmnop"
 _POINTS, _CLOUDS = "◆+○□▽△", "·:,;'"
@@ -363,7 +361,8 @@ class ChartView(Widget, can_focus=True):
 
     def fill(self, lines: int) -> None:
         """Takes the lines that a window has left, or hides where these are too few."""
-        self.display, self.styles.height = lines >= _FEWEST, min(lines, _MOST)
+        self.display = lines >= MIN_SIZE[1] + 2  # with its border
+        self.styles.height = min(lines, 18)
 
     def on_resize(self) -> None:
         """Draws for the new size."""
