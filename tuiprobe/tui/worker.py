@@ -124,7 +124,7 @@ def start_early(root: Path) -> None:
 
 
 def _load() -> None:
-    import tuiprobe.labelling.standing  # and with it scipy
+    import tuiprobe.probes.intervals  # and with it scipy
     import tuiprobe.tui.compared  # noqa: F401
 
 
