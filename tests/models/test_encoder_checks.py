@@ -231,7 +231,7 @@ def test_no_cause_is_named_that_does_not_restore_the_answer(case):
          [("label map", "pass", "string order (1, 10, 100, 2), mapped by value"),
           ("image count", "warn", "")]),
         (["0", "1", "2"], 30, [("label map", "warn", "names unknown")]),
-        (["cat", "dog"], 30, [("label map", "pass", "by their own names")]),
+        (["cat", "dog"], 30, [("label map", "pass", "by their names")]),
         ([], 30, [("label map", "skip", "")]),
     ],
 )  # fmt: skip
