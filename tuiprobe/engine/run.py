@@ -196,62 +196,86 @@ def measure(
         The runs that ran out of memory, to be measured again one by one. One that was measured
         alone cuts its batches from then on.
     """
-    active, postponed = [run for run in runs if run.left], list[Extraction]()
-    together, plan = tuple(active), runs[0].job.plan
-    shards = [shard for shard in plan.all_shards if any(run.needs(shard) for run in active)]
+    one_pass = _Pass([run for run in runs if run.left], failed)
+    return one_pass.measure()
 
-    def attempt(run: Extraction, step: Callable[[], None]) -> None:
+
+class _Pass:
+    """One pass over the images of several runs; see `measure`."""
+
+    def __init__(
+        self,
+        runs: Sequence[Extraction],
+        failed: Callable[[Extraction, TuiprobeError | Interrupted], None],
+    ) -> None:
+        self._runs, self._failed = tuple(runs), failed
+        self._active, self._postponed = list(runs), list[Extraction]()
+
+    def measure(self) -> list[Extraction]:
+        """Measures the runs; returns those that ran out of memory."""
+        if not self._runs:
+            return []
+        plan = self._runs[0].job.plan
+        shards = [shard for shard in plan.all_shards if self._needing(shard)]
+        try:
+            with explaining_failures(), stop_signals().deferred(), ExitStack() as stack:
+                for run in self._runs:
+                    run.begin_pass()
+                    stack.enter_context(run.job.clock.stage("extract"))
+                decoded = stack.enter_context(_decoded(self._runs, shards))
+                self._measure_shards(shards, uploaded(decoded, plan.device))
+        except Interrupted as reason:
+            for run in (*self._active, *self._postponed):
+                run.stop(reason)
+            return []
+        except TuiprobeError as error:  # of the decoding, or raised by `failed`
+            if not self._active:
+                raise
+            for run in list(self._active):
+                self._attempt(run, partial(_raise, run, error))
+        return self._postponed
+
+    def _measure_shards(self, shards: Sequence[Shard], stream: Iterator[tuple[Batch, ...]]) -> None:
+        for shard in shards:
+            for _, run in self._needing(shard):
+                self._attempt(run, partial(run.begin, shard))
+            for batches in islice(stream, len(shard.batches)):
+                self._measure_batch(shard, batches)
+                if not any(run.left for run in self._active):
+                    return
+            for _, run in self._needing(shard):
+                self._attempt(run, run.publish)
+
+    def _measure_batch(self, shard: Shard, batches: Sequence[Batch]) -> None:
+        for i, run in self._needing(shard):
+            begin = time.monotonic()
+            self._attempt(run, partial(run.measure, batches[i]))
+            for other in set(self._runs) - {run}:
+                other.job.clock.others += time.monotonic() - begin
+
+    def _needing(self, shard: Shard) -> list[tuple[int, Extraction]]:
+        """Returns the active runs without this shard, and their positions in a tuple of batches."""
+        runs = enumerate(self._runs)
+        return [(i, run) for i, run in runs if run in self._active and run.needs(shard)]
+
+    def _attempt(self, run: Extraction, step: Callable[[], None]) -> None:
+        """Executes a step of a run; a failure ends the pass for this run alone."""
         try:
             with explaining_failures():
                 step()
         except Interrupted as reason:
-            active.remove(run)
+            self._active.remove(run)
             run.stop(reason)
         except TuiprobeError as error:
-            active.remove(run)
+            self._active.remove(run)
             if not out_of_memory(error.__cause__):
-                failed(run, error)
-            elif len(together) > 1 or run.cut_batches():
-                postponed.append(run)
+                self._failed(run, error)
+            elif len(self._runs) > 1 or run.cut_batches():
+                self._postponed.append(run)
             else:
                 advice = "use a smaller model or --device cpu"
-                failed(run, RunError(f"out of memory with one image at a time; {advice}"))
-
-    def needing(shard: Shard) -> list[tuple[int, Extraction]]:
-        return [(i, run) for i, run in enumerate(together) if run in active and run.needs(shard)]
-
-    if not shards:
-        return []
-    try:
-        with explaining_failures(), stop_signals().deferred(), ExitStack() as stack:
-            for run in together:
-                run.begin_pass()
-                stack.enter_context(run.job.clock.stage("extract"))
-            stream = uploaded(stack.enter_context(_decoded(together, shards)), plan.device)
-            for shard in shards:
-                for _, run in needing(shard):
-                    attempt(run, partial(run.begin, shard))
-                for batches in islice(stream, len(shard.batches)):
-                    for i, run in needing(shard):
-                        begin = time.monotonic()
-                        attempt(run, partial(run.measure, batches[i]))
-                        for other in set(together) - {run}:
-                            other.job.clock.others += time.monotonic() - begin
-                    if not any(run.left for run in active):
-                        return postponed
-                for _, run in needing(shard):
-                    attempt(run, run.publish)
-    except Interrupted as reason:
-        for run in together:
-            if run in active or run in postponed:
-                run.stop(reason)
-        return []
-    except TuiprobeError as error:  # of the decoding, or raised by `failed`
-        if not active:
-            raise
-        for run in list(active):
-            attempt(run, partial(_raise, run, error))
-    return postponed
+                reason = f"out of memory with one image at a time; {advice}"
+                self._failed(run, RunError(reason))
 
 
 def _decoded(
@@ -278,19 +302,7 @@ def finish(run: Extraction) -> RunOutcome:
         if not file.exists():
             raise RunError(f"{file} is gone; {_AGAIN}")
     waits = _others_missing(plan) if measured else ""
-    report, complete = None, measured
-    if not waits:
-        after = ", unless another rank has" if plan.rank.world > 1 else ""
-        if not measured:
-            after = " what is measured for a partial report; a second signal ends at once"
-        job.emit("stage", f"merging{after}", stage="merge")
-        try:
-            with directory.locked(MERGE_LOCK, wait=measured):
-                if not (measured and _merged_meanwhile(job)):
-                    report, complete = _merge_and_probe(job, measured)
-        except BusyError:
-            if measured:
-                raise
+    report, complete = (None, True) if waits else _merge_unless_merged(job, measured)
     job.status.end("measured" if waits else "done" if complete else "interrupted", waits)
     return RunOutcome(
         directory,
@@ -321,6 +333,23 @@ def _others_missing(plan: Plan) -> str:
         f"{count} of {len(ids)} shards are there; the last rank merges (waits for shards of "
         f"{named_ranks(missing)})"
     )
+
+
+def _merge_unless_merged(job: Job, measured: bool) -> tuple[Report | None, bool]:
+    """Does `_merge_and_probe`, unless another rank has done so or, after a stop, is doing it."""
+    after = ", unless another rank has" if job.plan.rank.world > 1 else ""
+    if not measured:
+        after = " what is measured for a partial report; a second signal ends at once"
+    job.emit("stage", f"merging{after}", stage="merge")
+    try:
+        with job.plan.directory.locked(MERGE_LOCK, wait=measured):
+            if measured and _merged_meanwhile(job):
+                return None, True
+            return _merge_and_probe(job, measured)
+    except BusyError:
+        if measured:
+            raise
+        return None, False
 
 
 def _merged_meanwhile(job: Job) -> bool:

@@ -195,37 +195,22 @@ def head_from_file(path: Path, *, width: int) -> Head:
     """
     state = _arrays(path) if path.suffix in (".npy", ".npz") else read_checkpoint(path)
     name = _name_of_weight(state, path)
-    weight, source = _float32(state[name], name, path), str(path)
-    shape = tuple(weight.shape)
-    weight = weight[None] if weight.ndim == 1 else weight
+    weight, source = _matrix(_float32(state[name], name, path), width, path)
     bias_name = _BIASES.get(name, name.removesuffix("weight") + "bias")
     bias = _float32(state[bias_name], bias_name, path) if bias_name in state else None
     bias = bias.reshape(1) if bias is not None and bias.numel() == 1 else bias
-    if weight.ndim == 2 and weight.shape[0] == width != weight.shape[1]:
-        weight, source = weight.T.contiguous(), f"{source}, {shape} transposed"
-    if weight.ndim != 2 or weight.shape[1] != width:
-        raise WeightsError(
-            f"the head in {path} is {shape}; it must have one row a class of {width}"
-        )
     if bias is not None and tuple(bias.shape) != (len(weight),):
         raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({len(weight)},)")
-    if len(weight) == 1 and "logit_scale" not in state:
+    scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
+    if len(weight) == 1 and scale is None:
         weight, bias = _two_rows(weight, bias)
         source += ", one row as the log-odds of the second class"
-    count = len(weight)
-    values = weight if bias is None else torch.cat([weight.flatten(), bias])
-    if not bool(values.isfinite().all()):
-        raise WeightsError(f"the head in {path} holds values that are not finite")
-    if bool(values.abs().gt(LARGEST_WEIGHT).any()):
-        raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
-    if not bool(weight.any()):
-        raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
+    _refuse_values(weight, bias, path)
     fitted = state.get(FITTED_CONTENTS)
     if fitted is not None and (fitted.ndim != 2 or fitted.shape[1] != DIGEST_BYTES):
         raise WeightsError(
             f"{path} does not say, in the form of a run, which images it was fitted to"
         )
-    scale, shift = (_number(state, name, path) for name in ("logit_scale", "logit_bias"))
     if scale is not None and scale <= 0:
         raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
     if scale is not None and bias is not None:
@@ -236,7 +221,7 @@ def head_from_file(path: Path, *, width: int) -> Head:
     head = Head(
         weight,
         bias,
-        tuple(map(str, range(count))),
+        tuple(map(str, range(len(weight)))),
         normalize=scale is not None or state.metadata.get("normalize") is True,
         regression=state.metadata.get("regression") is True,
         source=source,
@@ -245,6 +230,29 @@ def head_from_file(path: Path, *, width: int) -> Head:
         fitted_to=None if fitted is None else fitted.to(torch.uint8).numpy(),
     )
     return with_names(head, state.metadata, str(path))
+
+
+def _matrix(weight: Tensor, width: int, path: Path) -> tuple[Tensor, str]:
+    """Returns the weight with one row per class, and where it comes from."""
+    shape, source = tuple(weight.shape), str(path)
+    weight = weight[None] if weight.ndim == 1 else weight
+    if weight.ndim == 2 and weight.shape[0] == width != weight.shape[1]:
+        weight, source = weight.T.contiguous(), f"{source}, {shape} transposed"
+    if weight.ndim != 2 or weight.shape[1] != width:
+        raise WeightsError(
+            f"the head in {path} is {shape}; it must have one row a class of {width}"
+        )
+    return weight, source
+
+
+def _refuse_values(weight: Tensor, bias: Tensor | None, path: Path) -> None:
+    values = weight if bias is None else torch.cat([weight.flatten(), bias])
+    if not bool(values.isfinite().all()):
+        raise WeightsError(f"the head in {path} holds values that are not finite")
+    if bool(values.abs().gt(LARGEST_WEIGHT).any()):
+        raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
+    if not bool(weight.any()):
+        raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
 
 
 def _name_of_weight(state: Checkpoint, path: Path) -> str:

@@ -65,7 +65,7 @@ class RankView:
         status: What it says.
         changed: When the reader saw its status change, by the reader's clock.
         fresh: Whether the reader saw it change, or trusts the first status that it sees.
-        silence: Seconds since then.
+        silence: Seconds since `changed`.
         runs: Whether its process runs: on this host by its lock, on another one by its status,
             which changes. Clocks of other hosts do not matter.
         taps: Figures and channels by set and tap, the last that it wrote; empty for a list.
@@ -402,33 +402,49 @@ def read_ranks(
     Returns:
         The ranks, and why the status of another one cannot be read.
     """
-    from tuiprobe.run.status import read_status, read_taps  # loads pydantic
-
-    damage, ranks, seen = _too_large(directory), [], {rank.number: rank for rank in before}
-    for number in () if damage else directory.status_ranks():
-        rank = seen.get(number)
+    if damage := _too_large(directory):
+        return (), damage
+    ranks, seen = [], {rank.number: rank for rank in before}
+    for number in directory.status_ranks():
         try:
-            status = read_status(directory, number)
-            if status is None:
-                continue
-            if rank is None or rank.beat != (status.begun, status.sequence):
-                taps = dict(read_taps(directory, number, status)) if channels else {}
-                ends = _ends(status) if channels else {}
-                if rank is not None:  # while the head is built there are statuses without channels
-                    taps, ends = taps or dict(rank.taps), ends or dict(rank.ends)
-                fresh = rank is not None or (trusting and status.sequence > 0)
-                rank = RankView(number, status, now(), fresh, taps=taps, ends=ends)
+            rank = _read_rank(directory, number, seen.get(number), trusting, channels, now)
         except DamagedFileError as error:
             damage = str(error)[:_MOST_TEXT]
             continue
-        silence = now() - rank.changed
-        if status.here:
+        if rank is None:
+            continue
+        if rank.status.here:
             held = held_locks() if held is None else held
             runs = is_held(directory.at(lock_of(number)), held)
         else:
-            runs = rank.fresh and silence < locks.QUIET_SECONDS and not status.ended
-        ranks.append(replace(rank, status=status, silence=silence, runs=runs))
+            quiet = rank.silence >= locks.QUIET_SECONDS
+            runs = rank.fresh and not quiet and not rank.status.ended
+        ranks.append(replace(rank, runs=runs))
     return tuple(ranks), damage
+
+
+def _read_rank(
+    directory: RunDir,
+    number: int,
+    before: RankView | None,
+    trusting: bool,
+    channels: bool,
+    now: MonotonicClock,
+) -> RankView | None:
+    """Reads the status of a rank, without whether it runs; None if there is no status."""
+    from tuiprobe.run.status import read_status, read_taps  # loads pydantic
+
+    status = read_status(directory, number)
+    if status is None:
+        return None
+    if before is not None and before.beat == (status.begun, status.sequence):
+        return replace(before, status=status, silence=now() - before.changed)
+    taps = dict(read_taps(directory, number, status)) if channels else {}
+    ends = _ends(status) if channels else {}
+    if before is not None:  # while the head is built there are statuses without channels
+        taps, ends = taps or dict(before.taps), ends or dict(before.ends)
+    fresh = before is not None or (trusting and status.sequence > 0)
+    return RankView(number, status, now(), fresh, taps=taps, ends=ends)
 
 
 def _too_large(directory: RunDir) -> str:

@@ -284,46 +284,56 @@ class AnswerTable:
         if self.named_by == "id":
             for dataset in suite.sets.values():
                 refuse_other_order(self.table.source, dataset)
+        rows = self._rows_of_known(suite)
+        columns = (self.answered_by, self.labelled_by, "set", *_FOLDS, *self.probabilities)
+        for name, ids in order.items():
+            dataset, measured = suite.sets[name], np.asarray(ids).tolist()
+            for i in measured:
+                if i not in rows[name] and _readable(dataset, i):
+                    path = plain(dataset.samples[i].path)
+                    raise DataError(f"{self.table.source} has no answer on {path} of {name}")
+            used = {rows[name][i] for i in measured if i in rows[name]}
+            self.table.refuse_several_parts(_CHOOSE_PART, used, columns)
+            refuse_labels(self.table, self.answered_by, self.labelled_by, dataset, rows[name])
+        return rows
+
+    def _rows_of_known(self, suite: Suite) -> dict[str, dict[int, int]]:
+        """Returns the row of each picture, by set and sample id; each row is of a known picture."""
         known = self._pictures(suite)
         rows: dict[str, dict[int, int]] = {name: {} for name in suite.sets}
         assert self.named_by is not None
         sets = self.table.column("set") if "set" in self.table.header else []
         for row, cell in enumerate(self.table.column(self.named_by)):
-            cell = cell.lower() if self.named_by == "sha256" else cell
             if sets and sets[row] not in suite.sets:
                 continue  # of a set that this run leaves out
-            matches = known.get(cell) or known.get(path_key(cell), [])
-            matches = [p for p in matches if not sets or p[0] == sets[row]]
-            if not matches:
-                near = near_names(cell, known)
-                raise DataError(
-                    f"{self.table.where(row)}: there is no picture {plain(cell)!r}{near}"
-                )
-            names = {name for name, _ in matches}
-            if len(names) > 1 and self.named_by != "sha256":
-                where, count = self.table.where(row), len(names)
-                raise DataError(
-                    f"{where}: {plain(cell)!r} is in {count} sets; name them in a column set"
-                )
-            for name, i in matches:
+            for name, i in self._pictures_of_row(row, cell, sets[row] if sets else "", known):
                 before = rows[name].setdefault(i, row)
                 if before != row and not self._same_content(before, row):
                     raise DataError(
                         f"{self.table.where(row)}: {plain(cell)!r} has an answer already, "
                         f"in {self.table.where(before)}"
                     )
-        for name, ids in order.items():
-            for i in np.asarray(ids).tolist():
-                if i not in rows[name] and _readable(suite.sets[name], i):
-                    path = suite.sets[name].samples[i].path
-                    raise DataError(f"{self.table.source} has no answer on {plain(path)} of {name}")
-            used = {rows[name][i] for i in np.asarray(ids).tolist() if i in rows[name]}
-            columns = (self.answered_by, self.labelled_by, "set", *_FOLDS, *self.probabilities)
-            self.table.refuse_several_parts(_CHOOSE_PART, used, columns)
-            refuse_labels(
-                self.table, self.answered_by, self.labelled_by, suite.sets[name], rows[name]
-            )
         return rows
+
+    def _pictures_of_row(
+        self, row: int, cell: str, of_set: str, known: Mapping[str, list[tuple[str, int]]]
+    ) -> list[tuple[str, int]]:
+        """Returns set and sample id of the pictures that a cell names, in any set or in `of_set`.
+
+        Only a SHA-256 may name pictures of several sets.
+        """
+        cell = cell.lower() if self.named_by == "sha256" else cell
+        pictures = known.get(cell) or known.get(path_key(cell), [])
+        pictures = [picture for picture in pictures if of_set in ("", picture[0])]
+        where, count = self.table.where(row), len({name for name, _ in pictures})
+        if not pictures:
+            near = near_names(cell, known)
+            raise DataError(f"{where}: there is no picture {plain(cell)!r}{near}")
+        if count > 1 and self.named_by != "sha256":
+            raise DataError(
+                f"{where}: {plain(cell)!r} is in {count} sets; name them in a column set"
+            )
+        return pictures
 
     def _same_content(self, one: int, other: int) -> bool:
         """Returns whether two rows give the same answer to one SHA-256, as of equal pictures."""
