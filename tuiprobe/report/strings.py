@@ -1,6 +1,7 @@
 """How figures and outside strings are written in a report."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 
 from tuiprobe.numbers import MISSING, number
@@ -46,24 +47,23 @@ def cells_of(rows: Sequence[Sequence[Value]], columns: Sequence[Column]) -> list
     >>> cells_of([[0.7, 0.25], [0.657, "none"]], columns)
     [['0.700', '25.0 %'], ['0.657', 'none']]
     """
-    cells: list[list[Value]] = []
-    for i, column in enumerate(columns):
-        texts: list[Value] = [MISSING if row[i] is None else row[i] for row in rows]
-        of_unit: dict[str, dict[int, Estimate | float]] = {}
-        for at, value in enumerate(texts):
+    texts: list[list[Value]]
+    texts = [[MISSING if value is None else value for value in row] for row in rows]
+    by_unit: defaultdict[tuple[int, str], dict[int, Estimate | float]] = defaultdict(dict)
+    for at, row in enumerate(rows):
+        for i, (value, column) in enumerate(zip(row, columns, strict=True)):
             if isinstance(value, Estimate) and (value.low is None or value.unit != "none"):
-                of_unit.setdefault(value.unit, {})[at] = value
+                by_unit[i, value.unit][at] = value
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                of_unit.setdefault(column.unit, {})[at] = value
-        for unit, values in of_unit.items():
-            decimals = decimals_of(values.values(), unit)
-            for at, each in values.items():
-                if isinstance(each, Estimate):
-                    texts[at] = each.with_interval(decimals=decimals)
-                else:
-                    texts[at] = number(each, unit, decimals=decimals)
-        cells.append(texts)
-    return list(map(list, zip(*cells, strict=True)))
+                by_unit[i, column.unit][at] = value
+    for (i, unit), values in by_unit.items():
+        decimals = decimals_of(values.values(), unit)
+        for at, each in values.items():
+            if isinstance(each, Estimate):
+                texts[at][i] = each.with_interval(decimals=decimals)
+            else:
+                texts[at][i] = number(each, unit, decimals=decimals)
+    return texts
 
 
 def image_name(image: TopImage) -> str:

@@ -11,6 +11,7 @@ from tuiprobe.numbers import number
 from tuiprobe.probes.outliers.result import (
     Heights,
     Outcome,
+    OutlierChannel,
     OutlierFinding,
     RowFigures,
 )
@@ -75,42 +76,35 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
             f"{count} channel{'s' if count > 1 else ''} above a height of 6 in at least 90 % of "
             "the rows by Wilson's lower bound",
         )
-    share, explained = figures.persistence.value, figures.offset.explained
-    cut = HEAVY * figures.basis_reference
-    kurtosis = f"kurtosis {_text(figures.kurtosis)} against {number(cut)}, 1.5 times its reference"
-    moving = f"persistence {_text(share)} against {MOVING:g}"
-    part = f"part of the kurtosis that the offset explains: {_text(explained)}"
-    heavy, light = _at_least(figures.kurtosis, cut), _below(figures.kurtosis, cut)
+    kurtosis, share = figures.kurtosis, figures.persistence.value
+    explained, offset = figures.offset.explained, figures.offset.kurtosis
+    null = figures.offset.null_999
     leading = figures.heights.leading if isinstance(figures.heights, Heights) else ()
-    for channel in leading:
-        if not (_at_least(channel.height, TALL) and _at_least(channel.offset, CONSTANT)):
-            continue
-        tall = (
-            f"channel {channel.channel} has a median height of {_text(channel.height)}, and "
-            f"{_text(channel.offset)} of its energy is constant"
-        )
-        if light:
-            return Outcome.OFFSET, (tall, kurtosis)
-        if _at_least(explained, CONSTANT):
-            return Outcome.OFFSET, (tall, part)
-        break
-    else:
-        tall = ""
-    offset, null = figures.offset.kurtosis, figures.offset.null_999
-    concentrated = is_known(null) and _at_least(offset, null.value)
-    if concentrated and heavy and _at_least(explained, CONSTANT):
-        random = f"kurtosis of the offset {_text(offset)} against {_text(null)} of a random"
-        return Outcome.OFFSET, (f"{random} direction", part)
-    if heavy and _below(share, MOVING):
-        if tall:
-            return Outcome.MOVING_AND_CONSTANT, (kurtosis, moving, tall, part)
-        return Outcome.MOVING, (kurtosis, moving)
+    tall = [c for c in leading if _at_least(c.height, TALL) and _at_least(c.offset, CONSTANT)]
+    flat = leading and all(_below(channel.height, TALL) for channel in leading)
+    cut = HEAVY * figures.basis_reference
+    heavy, light = _at_least(kurtosis, cut), _below(kurtosis, cut)
+    moving, still = heavy and _below(share, MOVING), heavy and _at_least(share, MOVING)
+    from_offset = _at_least(explained, CONSTANT)
     unexplained = not is_known(explained) or _below(explained, CONSTANT)
-    if heavy and _at_least(share, MOVING) and unexplained:
-        return Outcome.UNEVEN, (kurtosis, moving, part)
-    if light and leading and all(_below(channel.height, TALL) for channel in leading):
-        return Outcome.NONE, (kurtosis, f"no channel has a median height of {TALL:g}")
-    return Outcome.UNDETERMINED, (kurtosis, moving, part)
+    concentrated = is_known(null) and _at_least(offset, null.value)
+
+    tails = f"kurtosis {_text(kurtosis)} against {number(cut)}, 1.5 times its reference"
+    moves = f"persistence {_text(share)} against {MOVING:g}"
+    part = f"part of the kurtosis that the offset explains: {_text(explained)}"
+    above = f"kurtosis of the offset {_text(offset)} against {_text(null)} of a random direction"
+    channel = _constancy(tall[0]) if tall else ""
+    rules = (
+        (tall and light, Outcome.OFFSET, (channel, tails)),
+        (tall and from_offset, Outcome.OFFSET, (channel, part)),
+        (concentrated and heavy and from_offset, Outcome.OFFSET, (above, part)),
+        (moving and tall, Outcome.MOVING_AND_CONSTANT, (tails, moves, channel, part)),
+        (moving, Outcome.MOVING, (tails, moves)),
+        (still and unexplained, Outcome.UNEVEN, (tails, moves, part)),
+        (light and flat, Outcome.NONE, (tails, f"no channel has a median height of {TALL:g}")),
+        (True, Outcome.UNDETERMINED, (tails, moves, part)),
+    )
+    return next((outcome, reasons) for holds, outcome, reasons in rules if holds)
 
 
 def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
@@ -132,6 +126,13 @@ def _withheld(figures: RowFigures, context: RowContext) -> Iterator[str]:
                 "most representations are alike: after centring, their mean cosine is "
                 f"{_text(figures.centred_cosine)}, above {SIMILAR:g}"
             )
+
+
+def _constancy(channel: OutlierChannel) -> str:
+    return (
+        f"channel {channel.channel} has a median height of {_text(channel.height)}, and "
+        f"{_text(channel.offset)} of its energy is constant"
+    )
 
 
 def _rows(figures: RowFigures) -> int:
