@@ -253,14 +253,12 @@ def words_of(options: Iterable[OptionField], values: Mapping[str, Any]) -> list[
         if value is None or value == option.default:
             continue
         if option.kind is bool:
-            if value:
-                words.append(option.flag)
-        else:
-            several = list(value) if isinstance(value, list | tuple) else [value]
-            for text in map(str, several):
-                # A value with a leading dash would be parsed as an option.
-                dashed = text.startswith("-")
-                words += [f"{option.flag}={text}"] if dashed else [option.flag, text]
+            words += [option.flag] if value else []
+            continue
+        for text in map(str, value if isinstance(value, list | tuple) else [value]):
+            # A value with a leading dash would be parsed as an option.
+            dashed = text.startswith("-")
+            words += [f"{option.flag}={text}"] if dashed else [option.flag, text]
     return words
 
 

@@ -84,9 +84,7 @@ def build_head(
         else:
             message = f"fitting a linear head to {len(fitting.features):,} labelled {plan.unit}"
             listen(Event("stage", message, {"stage": "head"}))
-            made = _fit(plan, run, fitting)
-            head, fitted = (made, None) if isinstance(made, NotRun) else made
-            fitted = None if fitted is None else replace(fitted, tested=tested)
+            head, fitted = _fit(plan, run, fitting, tested)
         shift_heads = dict(_shift_name_heads(plan, progress, interrupted))
     except Interrupted:
         stopped = NotRun(reason="stopped while the head was built", remedy=_RESUMES)
@@ -95,15 +93,7 @@ def build_head(
     if isinstance(head, NotRun):
         write_head(plan.directory, plan.key, HeadFile(head))
         return
-    answers, without = dict[str, NDArray[np.int64]](), dict[str, NotRun]()
-    for name, dataset in plan.suite.sets.items():
-        rows = class_of_each_row(plan.suite, choice, head.classes, name)
-        if rows is not None:
-            if plan.spec.answers_among == "all" or plan.encoder.with_answers is not None:
-                rows = np.where(rows < 0, OUTSIDE + np.arange(len(rows)), rows)
-            answers[name] = rows
-        elif dataset.classes:
-            without[name] = unmatched(plan.suite, choice, head.classes, name)
+    answers, without = _rows_of_sets(plan, head)
     file = HeadFile(
         _arrays_of(head),
         answers=answers | _of_targets(plan, answers, len(head.weight)),
@@ -116,6 +106,20 @@ def build_head(
         fitted_to=head.fitted_to,
     )
     write_head(plan.directory, plan.key, file)
+
+
+def _rows_of_sets(plan: Plan, head: Head) -> tuple[dict[str, NDArray[np.int64]], dict[str, NotRun]]:
+    """Returns the class of each row of a head by set, and why other sets have none."""
+    answers, without = dict[str, NDArray[np.int64]](), dict[str, NotRun]()
+    all_answer = plan.spec.answers_among == "all" or plan.encoder.with_answers is not None
+    for name, dataset in plan.suite.sets.items():
+        rows = class_of_each_row(plan.suite, plan.head, head.classes, name)
+        if rows is not None:
+            outside = OUTSIDE + np.arange(len(rows))
+            answers[name] = np.where(rows < 0, outside, rows) if all_answer else rows
+        elif dataset.classes:
+            without[name] = unmatched(plan.suite, plan.head, head.classes, name)
+    return answers, without
 
 
 def _arrays_of(head: Head) -> HeadArrays:
@@ -288,13 +292,16 @@ class HeadProgress:
             raise LongHeadError
 
 
-def _fit(plan: Plan, run: RunReader, images: SetFeatures) -> tuple[Head, FittedImages] | NotRun:
+def _fit(
+    plan: Plan, run: RunReader, images: SetFeatures, tested: NDArray[np.int64] | None
+) -> tuple[Head | NotRun, FittedImages | None]:
     """Fits the head to images, each of which it answers without having seen it.
 
     Args:
         plan: The plan of the run.
         run: What the run measured.
         images: Distinct labelled images of the in-distribution set.
+        tested: Ids of the images of its test part.
     """
     name, dataset = plan.suite.in_distribution_name, plan.suite.in_distribution
     classes, labels = plan.head.classes, np.asarray(images.labels)
@@ -305,7 +312,7 @@ def _fit(plan: Plan, run: RunReader, images: SetFeatures) -> tuple[Head, FittedI
     with fixed_threads():
         fit = fit_ridge(images.features, labels, len(classes))
     if isinstance(fit, NotRun):
-        return fit
+        return fit, None
     assert images.ids is not None
     head = Head(
         torch.from_numpy(fit.weight).float(),
@@ -314,4 +321,5 @@ def _fit(plan: Plan, run: RunReader, images: SetFeatures) -> tuple[Head, FittedI
         source=f"ridge regression on {len(labels):,} images of {name}, penalty {fit.penalty:.3g}",
         regression=True,
     )
-    return head, FittedImages(name, images.ids, labels, fit.remainders, run.contents(images))
+    contents = run.contents(images)
+    return head, FittedImages(name, images.ids, labels, fit.remainders, contents, tested)

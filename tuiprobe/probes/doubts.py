@@ -21,6 +21,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.compute import SetAccuracy
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.doubt import Doubt
+from tuiprobe.results.subject import Weights
 from tuiprobe.run.arrays import HeadArrays
 
 
@@ -47,16 +48,7 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
     yield from orders
     searched = [_row_orders(run, of) for of in sets]
     yield from slips([order for orders_of_set in searched for order in orders_of_set])
-    loaded = CHECK_HEAD
-    why = "the order of --classes or of the class folders may be wrong"
-    if norms := weights.initial_norms:
-        layers = count_of(norms, "normalisation layer")
-        loaded = why = f"the weights look untrained, with {layers} as before any training"
-    elif weights.kind == "checkpoint":
-        why = f"the classifier may be untrained or of other classes, or {why}"
-    if tables := dict.fromkeys(order.of for _, *others in searched for order in others):
-        named = " or ".join(tables)
-        why = f"rows of {named} may have slipped, or {why}"
+    loaded, why = _causes(weights, searched)
     explained = {doubt.data for doubt in orders}
     for images in sets:
         for doubt in one_answer(images.name, images.rows, images.labels, names, loaded):
@@ -76,6 +68,20 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
             ends = (top1.value, top1.low or 0.0, top1.high or 1.0)
             related = partial(_related, [of for of in sets if of.name == row.data])
             yield from at_chance(row.data, ends, top1.n, row.classes, why, related=related)
+
+
+def _causes(weights: Weights, searched: Sequence[Sequence[RowOrder]]) -> tuple[str, str]:
+    """Returns what may explain one answer on all images of a set, and an accuracy of chance."""
+    loaded = CHECK_HEAD
+    why = "the order of --classes or of the class folders may be wrong"
+    if norms := weights.initial_norms:
+        layers = count_of(norms, "normalisation layer")
+        loaded = why = f"the weights look untrained, with {layers} as before any training"
+    elif weights.kind == "checkpoint":
+        why = f"the classifier may be untrained or of other classes, or {why}"
+    if tables := dict.fromkeys(order.of for _, *others in searched for order in others):
+        why = f"rows of {' or '.join(tables)} may have slipped, or {why}"
+    return loaded, why
 
 
 def _row_orders(run: RunReader, images: LabelledAnswers) -> list[RowOrder]:

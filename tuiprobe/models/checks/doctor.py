@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import timeit
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 
 from tuiprobe.catalog.class_names import match_classes, read_classes, refuse_other_names
 from tuiprobe.catalog.model_list import hub_cache
-from tuiprobe.datasets.dataset import Dataset
+from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.layout import processing_order
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import SOURCES, source_named
@@ -98,6 +98,19 @@ def examine(
             read_classes(classes) if classes is not None else _CLASSES,
             read_templates(templates) if templates is not None else encoder.text.templates,
         )
+    description = _describe_timed(encoder, try_bfloat16, checks)
+    if suite is None or id_set is None:
+        return Examination(checks, description)
+    for name in suite.sets:
+        checks += [replace(check, data=name) for check in _of_set(encoder, suite, name, classes)]
+    checks.append(check_answer(encoder, id_set, classes, templates, progress))
+    return Examination(checks, description)
+
+
+def _describe_timed(
+    encoder: Encoder, try_bfloat16: bool, checks: list[Check]
+) -> dict[str, Any] | None:
+    """Describes an encoder after a trial batch, and adds its checks; None if the batch failed."""
     try:
         description = describe(encoder)
         cost = description["cost"]
@@ -110,26 +123,22 @@ def examine(
             types = check_types(encoder, made, compare=False)
             checks += types
             description["types"] = "".join(check.detail for check in types)
+        return description
     except Exception as error:  # A user's model may raise anything.
-        description = None
         checks.append(crashed("trial batch", encoder, error))
-    if suite is None or id_set is None:
-        return Examination(checks, description)
-    for name, images in suite.sets.items():
-        of_set = check_labels(
-            images.classes,
-            len(images.samples),
-            named=classes is not None,
-            imagenet=suite.imagenet.get(name),
-        )
-        if name not in suite.imagenet:
-            of_set += _unmatched(encoder, images.classes, classes)
-        order = processing_order(images.samples, 0)[:SAMPLE].tolist()
-        values = check_range(images, [images.samples[i] for i in order])
-        of_set += [values] if values is not None else []
-        checks += [replace(check, data=name) for check in of_set]
-    checks.append(check_answer(encoder, id_set, classes, templates, progress))
-    return Examination(checks, description)
+        return None
+
+
+def _of_set(encoder: Encoder, suite: Suite, name: str, classes: str | None) -> Iterator[Check]:
+    """Checks labels, classes and values of one set."""
+    images, imagenet = suite.sets[name], suite.imagenet.get(name)
+    count, named = len(images.samples), classes is not None
+    yield from check_labels(images.classes, count, named=named, imagenet=imagenet)
+    if imagenet is None:
+        yield from _unmatched(encoder, images.classes, classes)
+    order = processing_order(images.samples, 0)[:SAMPLE].tolist()
+    if values := check_range(images, [images.samples[i] for i in order]):
+        yield values
 
 
 def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:

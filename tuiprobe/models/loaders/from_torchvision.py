@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,8 +62,6 @@ def load(request: ModelRequest) -> Encoder:
         UsageError: If the architecture is unknown or does not end in a linear layer.
         WeightsError: If the weights are unavailable or do not fit.
     """
-    from torchvision import models
-
     architecture, _, tag = request.rest.partition("/")
     entries = _registered(request.name, architecture, tag, optional=request.checkpoint is not None)
     file: Checkpoint | None = None
@@ -71,27 +71,14 @@ def load(request: ModelRequest) -> Encoder:
     entry = _entry_of(architecture, entries, file or {})
     options, normalises = _options(architecture, entry, file)
 
-    def build(**classes: int) -> tuple[nn.Module, str, nn.Linear]:
-        with seeded(drawn=False):  # a file or the published weights replace all
-            model = models.get_model(architecture, weights=None, **options, **classes)
-        return (model, *_last_linear(architecture, model))
-
-    model, layer, linear = build()
-    rows: int | None
-    state = Checkpoint({})
+    build = partial(_built, architecture, options)
     if file is None:
-        rows, weights = linear.out_features, _load_published(request.name, model, entry)
+        model, _, linear = build()
+        state, classifies = Checkpoint({}), True
+        weights = _load_published(request.name, model, entry)
     else:
-        state, rows = with_classifier(file, layer, biased=linear.bias is not None)
-        source = str(request.checkpoint)
-        if rows and rows != linear.out_features:
-            model, layer, linear = build(num_classes=rows)
-        absent = "" if rows else layer
-        if absent:  # a backbone: no head is made of what is not in the file
-            for parameter in linear.parameters():
-                nn.init.zeros_(parameter)
-        part = load_into(model, state, source=source, target=request.name, absent=absent)
-        weights = weights_info(model, "checkpoint", source, state.entries or part)
+        model, linear, state, classifies = _of_file(build, file, request)
+        weights = weights_info(model, "checkpoint", str(request.checkpoint), state.entries)
     preprocess, preprocessing = _preprocessing(architecture, entries, entry, assumed=not tag)
     if normalises and not tag:
         source = f"{preprocessing.source}; {normalises}"
@@ -100,7 +87,7 @@ def load(request: ModelRequest) -> Encoder:
     noise = torch.randn(1, 3, *preprocessing.size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         h = forward(noise) if state.behind else noise
-    head = classifier_of_file(linear, state, weights.source, h) if rows else None
+    head = classifier_of_file(linear, state, weights.source, h) if classifies else None
     off = architecture in _NORMALISES and not options["transform_input"]
     return Encoder(
         name=request.name,
@@ -118,6 +105,38 @@ def load(request: ModelRequest) -> Encoder:
         tag=tag or None,
         classifier=head,
     )
+
+
+def _built(
+    architecture: str, options: dict[str, Any], **classes: int
+) -> tuple[nn.Module, str, nn.Linear]:
+    """Builds a model; also returns the name and layer of its classifier."""
+    from torchvision import models
+
+    with seeded(drawn=False):  # a file or the published weights replace all
+        model = models.get_model(architecture, weights=None, **options, **classes)
+    return (model, *_last_linear(architecture, model))
+
+
+def _of_file(
+    build: Callable[..., tuple[nn.Module, str, nn.Linear]], file: Checkpoint, request: ModelRequest
+) -> tuple[nn.Module, nn.Linear, Checkpoint, bool]:
+    """Builds a model with as many classes as a file has, and loads it.
+
+    Returns:
+        The model, its last layer, the tensors of the file, and whether they have this layer.
+    """
+    model, layer, linear = build()
+    state, rows = with_classifier(file, layer, biased=linear.bias is not None)
+    if rows and rows != linear.out_features:
+        model, layer, linear = build(num_classes=rows)
+    if not rows:  # a backbone: no head is made of what is not in the file
+        for parameter in linear.parameters():
+            nn.init.zeros_(parameter)
+    source, absent = str(request.checkpoint), "" if rows else layer
+    part = load_into(model, state, source=source, target=request.name, absent=absent)
+    state.entries = state.entries or part
+    return model, linear, state, bool(rows)
 
 
 def _registered(name: str, architecture: str, tag: str, *, optional: bool = False) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from tuiprobe.catalog.accuracies import rows
@@ -12,6 +13,7 @@ from tuiprobe.results.section import Chart, Series, SeriesRole
 
 MOST_NAMED = 2
 _STEPS = 40
+_OTHERS, _ZERO_SHOT = "timm and testbed, others", "open_clip, zero-shot"
 
 
 def scatter(result: Robustness, name: str) -> list[Chart]:
@@ -80,41 +82,34 @@ def _baseline(
 
 def _behind(er: EffectiveRobustness, result: Robustness) -> list[Series]:
     """Returns the models of the baseline, and behind one of ImageNet's sets all published ones."""
-    Point = tuple[str, float, float]
-    others: list[Point] = []
-    zero_shot: list[Point] = []
-    fitted: list[Point] = []
-
-    def add(points: list[Point], model: str, x: float, shifts: Mapping[str, float | None]) -> None:
+    fitted = f"models of {er.baseline}"
+    roles: dict[str, SeriesRole] = {_OTHERS: "context", _ZERO_SHOT: "third", fitted: "control"}
+    models: list[tuple[str, str, float, Mapping[str, float | None]]] = [
+        (fitted, model.name, model.x, model.shifts)
+        for baseline in result.baseline_models
+        if baseline.baseline == er.baseline
+        for model in baseline.models
+    ]
+    for row in rows() if er.axis == "imagenet" else ():
+        if er.baseline in row.baselines:
+            models.append((fitted, row.label, row.imagenet or 0.0, row.shifts))
+        elif row.imagenet is not None:
+            group = _ZERO_SHOT if row.table == "open_clip" else _OTHERS
+            models.append((group, row.label, row.imagenet, row.shifts))
+    points = defaultdict(list)
+    for group, name, x, shifts in models:
         mean = mean_of(er.target, shifts)
         if mean is not None:
-            points.append((model, x, mean))
-
-    for baseline in result.baseline_models:
-        if baseline.baseline == er.baseline:
-            for model in baseline.models:
-                add(fitted, model.name, model.x, model.shifts)
-    if er.axis == "imagenet":
-        for row in rows():
-            if er.baseline in row.baselines:
-                add(fitted, row.label, row.imagenet or 0.0, row.shifts)
-            elif row.imagenet is not None:
-                table = zero_shot if row.table == "open_clip" else others
-                add(table, row.label, row.imagenet, row.shifts)
-    groups: list[tuple[str, list[Point], SeriesRole]] = [
-        ("timm and testbed, others", others, "context"),
-        ("open_clip, zero-shot", zero_shot, "third"),
-        (f"models of {er.baseline}", fitted, "control"),
-    ]
+            points[group].append((name, x, mean))
     return [
         Series(
-            name=name,
-            x=tuple(x for _, x, _ in points),
-            y=tuple(y for _, _, y in points),
+            name=group,
+            x=tuple(x for _, x, _ in points[group]),
+            y=tuple(y for _, _, y in points[group]),
             mark="points",
             role=role,
-            names=tuple(model for model, _, _ in points),
+            names=tuple(name for name, _, _ in points[group]),
         )
-        for name, points, role in groups
-        if points
+        for group, role in roles.items()
+        if group in points
     ]
