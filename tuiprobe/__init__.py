@@ -85,7 +85,7 @@ def probe(
             classifier, if that is not the linear layer it ends in.
         target: Images without labels to estimate the accuracy on, as `data`, or several of them.
         output: The run directory; None makes one under `runs/`, named by content.
-        fresh: Whether to begin anew in a run directory that is there.
+        fresh: Whether to overwrite an existing run directory.
         progress: Whether to show stages and progress: a bar on a terminal, one line that is
             renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal
             or notebook, so that logs of programs stay quiet. A function gets every event instead.
@@ -258,7 +258,7 @@ def label(
         trust: Ids of doubts to overrule.
 
     Returns:
-        The decision by all labels beside the runs.
+        The decision by all labels stored for the runs.
 
     Raises:
         UsageError: If it is fewer than two runs, a label is wrong, or a table of labels is doubted.
@@ -294,7 +294,7 @@ def certify(
         tolerated: Share of wrong answers that is tolerated among them, for example 0.05.
         target: Name of the target set; None for the only one.
         answers: As for `label`.
-        answers_from: As for `label`; labels are taken until they certify no more.
+        answers_from: As for `label`; labels are read until they certify no more.
         trust: As for `label`.
 
     Returns:

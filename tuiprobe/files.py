@@ -155,7 +155,7 @@ def _kind(mode: int) -> str:
 def similar_folder(missing: Path) -> Path | None:
     """Returns the folder that a path without a folder probably means.
 
-    It differs in the first part of the path that is missing; what follows is kept if it is there.
+    It differs in the first part of the path that is missing; what follows stays if it exists.
     """
     given = missing
     while not missing.parent.is_dir():

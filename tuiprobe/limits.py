@@ -36,7 +36,7 @@ STATUS_BYTES, STATUSES_BYTES = 8 * 2**20, 32 * 2**20
 """The status of one rank, several times that of all layers of a large encoder; and of all ranks."""
 
 STATUS_ARRAY_BYTES, STATUSES_ARRAY_BYTES = 64 * 2**20, 512 * 2**20
-"""The arrays beside the status of one rank, and of all ranks."""
+"""The arrays that belong to the status of one rank, and of all ranks."""
 
 STATUS_VALUES = 200_000
 """Values of a status."""

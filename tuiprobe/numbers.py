@@ -1,7 +1,7 @@
 """How a number and its interval are written for people; files for programs keep full precision.
 
 Shares are written as per cent and differences of shares in points. The width of the interval
-decides how many digits stand there, never more than three: 93.2 (92.1 to 94.3), but 54 (49 to 59).
+decides how many digits are written, never more than three: 93.2 (92.1 to 94.3), but 54 (49 to 59).
 Without an interval, points and shares above 1 % have tenths, other numbers three digits. Counts
 are written in full.
 """
@@ -20,7 +20,7 @@ MISSING: Final = "-"
 """What stands where there is no number."""
 
 SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
-"""What is written behind a number; other units stand there themselves, as in 36.4 dB."""
+"""What is written behind a number; other units are written as they are, as in 36.4 dB."""
 
 Span: TypeAlias = "tuple[float | None, float | None, float | None]"
 """A value, and the ends of its interval."""
@@ -54,7 +54,7 @@ def number(
         value: The number; shares and points as fractions. None and values that are not finite
             are missing.
         unit: `share`, `points`, `dB`, `count`, `none`, or any other, which is written as it is.
-        low: Lower end of the interval; None without.
+        low: Lower end of the interval.
         high: Upper end.
         signed: Whether a positive number gets a plus sign.
         bare: Whether the unit is left out, because a heading says it.
@@ -244,7 +244,7 @@ def _decimals(
     high: float | None,
     decimals: int | None = None,
 ) -> int | None:
-    """Returns the decimal places that an interval allows; None without an interval.
+    """Returns the decimal places that an interval allows.
 
     `decimals` comes first.
 

@@ -239,7 +239,7 @@ def match_classes(classes: Sequence[str], rows: Sequence[str]) -> ClassMatches:
 def refuse_other_names(
     given: Sequence[str], names: Sequence[str], option: str, source: str
 ) -> None:
-    """Refuses names of the rows of a head that contradict those beside its weights.
+    """Refuses names of the rows of a head that contradict those that come with its weights.
 
     Args:
         given: The user's names, in the order of the rows.

@@ -35,7 +35,7 @@ PROGRAM = "Program"
 """Group of the options that say what the command does."""
 
 LINE = 57
-"""Characters beside an option on the first screen of help, in 80 columns."""
+"""Characters to the right of an option on the first screen of help, in 80 columns."""
 
 SHOW_ALL = "tuiprobe.help_all"
 """Entry of a context's `meta`: its help shows all options."""

@@ -1,8 +1,8 @@
-"""Which of several models to take on the same pictures, by the best evidence there is.
+"""Which of several models to choose on the same pictures, by the best available evidence.
 
 Labels of the target come first, then the labelled pictures in question, then the mean of the same
-labelled shifts. Neither an estimate without labels nor accuracy in distribution beside shifts
-orders models: both have ordered models wrongly, the latter backwards.
+labelled shifts. Neither an estimate without labels nor, where shifts are labelled, accuracy in
+distribution orders models: both have ordered models wrongly, the latter backwards.
 
 By measured accuracy, the best model is called "not the best" with a chance of at most 5 %, and all
 ranges of differences, so also "behind", hold together with 95 %. Both levels count the models,

@@ -61,7 +61,7 @@ class Decision(Frozen):
             others on every picture, or whether it is `undecided`.
         evidence: `labels` of the target, labelled `pictures` in question, or the mean of labelled
             `shifts`; else `none`.
-        models: In order. The first one is to be taken, or leads; it is the reference of all
+        models: In order. The first one is the choice, or leads; it is the reference of all
             differences. Without evidence in the order in which they were given.
         target: The target set that all models have and that could be labelled.
         question: By labelled pictures, the set that they are of in the first model; else empty.

@@ -207,7 +207,7 @@ class Difference(Frozen):
 
     @property
     def differs(self) -> bool | None:
-        """Whether its interval excludes zero; None without an interval."""
+        """Whether its interval excludes zero."""
         low, high = ends_of(self.difference)
         return None if isinf(low) else low > 0 or high < 0
 
@@ -287,7 +287,7 @@ def compare(
     Args:
         first: The report that the other one is compared with.
         second: The other report.
-        pairing: What the runs know of single images; None for nothing.
+        pairing: What the runs know of single images.
         labels: Second minus first by labels, by set, or why labels do not say it.
     """
     pairing = pairing or Pairing({}, {})

@@ -69,7 +69,7 @@ class MeasuredSet(NamedTuple):
     def differs_from(self, other: MeasuredSet) -> NotRun | None:
         """Returns why its pictures are not those of another set.
 
-        Where no values of single images are kept, name, source and number of images decide.
+        Where no values of single images are stored, name, source and number of images decide.
         """
         if self.name not in self.run.images or other.name not in other.run.images:
             return _differ_by_summary(self.summary, other.summary)

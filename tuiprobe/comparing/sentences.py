@@ -291,6 +291,6 @@ def _among(decision: Decision, runs: Sequence[Run]) -> str:
 
 
 def _chosen(decision: Decision, runs: Sequence[Run]) -> str:
-    """Returns which of several models that are as good is taken."""
+    """Returns which of several models that are as good is chosen."""
     known = costs_known(runs[row.place].report for row in decision.equal)
     return "the cheapest" if known else "one"

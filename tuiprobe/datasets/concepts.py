@@ -79,7 +79,7 @@ def concept_dataset(suite: Suite) -> ConceptDataset | None:
     """Returns the opened concept set of a suite."""
     if suite.concept_set is None:
         return None
-    return cast(ConceptDataset, suite.sets[suite.concept_set])  # put there by with_concepts
+    return cast(ConceptDataset, suite.sets[suite.concept_set])  # put in by with_concepts
 
 
 @dataclass(frozen=True, eq=False)

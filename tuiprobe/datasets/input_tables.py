@@ -323,7 +323,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> InputTable:
 
     Args:
         path: `.parquet`, or any other name as for `parse_csv`.
-        needed: Columns that must be there.
+        needed: Columns that the table must have.
 
     Raises:
         DataError: If the file is missing, too large, not text, has no row, lacks a column, or has

@@ -78,7 +78,7 @@ class _Column:
 
     Attributes:
         labels: One text or number a row.
-        ids: The row's id beside each label.
+        ids: The id in the row of each label.
         ids_name: Name of that column.
         table: The table; None for other files.
         used: Its columns that are read.
@@ -345,7 +345,7 @@ def label_column(table: InputTable, *first: str) -> str | None:
         first: Names that count before `LABEL_COLUMNS`.
 
     Raises:
-        DataError: If another column holds other labels; numbers may stand beside names.
+        DataError: If another column holds other labels; one may hold numbers and the other names.
     """
     folded = {name.lower() for name in table.header}
     names = [*first, *(name for name in LABEL_COLUMNS if name != "y" or "x" not in folded)]
@@ -373,7 +373,7 @@ def label_column(table: InputTable, *first: str) -> str | None:
 
 
 def _agree(labels: Sequence[str], others: Sequence[str]) -> bool:
-    """Returns whether two columns hold the same labels; numbers may stand beside names.
+    """Returns whether two columns hold the same labels; one may hold numbers and the other names.
 
     Raises:
         ValueError: As for `integer_labels`.

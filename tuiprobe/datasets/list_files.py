@@ -161,7 +161,7 @@ class Relabelled(WrappedDataset):
     Args:
         images: The set.
         classes: Class names by label.
-        labels: The label of each image; None without.
+        labels: The label of each image.
         remarks: Where the labels are from, and what of it was not used.
     """
 

@@ -205,7 +205,7 @@ def with_targets(suite: Suite, targets: Sequence[Dataset]) -> Suite:
     """Returns the suite with target sets as its last sets, each under a unique name.
 
     They come after the concept set, so that no other set is renamed by a target. A target whose
-    name is taken is called `NAME-target`, `NAME-target-2` and so on; of vectors `NAME-2`.
+    name is in use is called `NAME-target`, `NAME-target-2` and so on; of vectors `NAME-2`.
     """
     sets, names = dict(suite.sets), []
     for target in targets:

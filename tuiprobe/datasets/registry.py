@@ -160,7 +160,7 @@ def meant_source(text: str) -> str | None:
 
 
 def below(base: Path | None, text: str) -> str:
-    """Returns a path or pattern relative to `base`; URLs and absolute paths are kept.
+    """Returns a path or pattern relative to `base`; URLs and absolute paths stay.
 
     >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
     ('/data/val', '/val', 's3://b/v')
@@ -171,7 +171,7 @@ def below(base: Path | None, text: str) -> str:
 
 
 def last_part(source: str) -> str:
-    """Returns a path or a data source with the last part of its path; names and URLs are kept.
+    """Returns a path or a data source with the last part of its path; names and URLs stay.
 
     >>> last_part("imagefolder:/home/me/photos/"), last_part("lists/classes.txt")
     ('imagefolder:photos', 'classes.txt')

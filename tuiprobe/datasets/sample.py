@@ -71,7 +71,7 @@ class Content:
 
     Attributes:
         data: The encoded bytes; pixels if the data set holds no encoded image.
-        stamp: Stamp of the file, taken after the last byte was read.
+        stamp: Stamp of the file after the last byte was read.
         label_maps: Further files of the image, for example concept maps.
         decode: Decodes the bytes to an RGB image.
         prepared: The float32 tensor `[3, H, W]` that goes to the encoder, if the data set gives

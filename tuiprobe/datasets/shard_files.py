@@ -117,7 +117,7 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
         folder: What it is relative to, itself no pattern; None for the current directory.
 
     Raises:
-        DataError: If `**` is not a whole part of the pattern, or stands there too often.
+        DataError: If `**` is not a whole part of the pattern, or occurs too often.
     """
     pattern = Path(pattern)
     root = Path(pattern.anchor) if pattern.is_absolute() else folder or Path.cwd()
@@ -154,7 +154,7 @@ def stamp(source: str) -> str:
 
 
 def files_below(url: str) -> dict[str, tuple[int, str]]:
-    """Returns size and stamp of each file below a URL, by its path from there.
+    """Returns size and stamp of each file below a URL, by its path relative to the URL.
 
     Raises:
         DataError: If the source cannot be reached, or does not say how large its files are.

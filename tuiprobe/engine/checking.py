@@ -189,8 +189,7 @@ def _ranges(plan: Plan) -> Iterator[Check]:
     """Checks the values of the first images of every set that are measured."""
     for name, dataset in plan.suite.sets.items():
         first = plan.shards[name][0].ids
-        check = check_range(dataset, [dataset.samples[i] for i in first])
-        if check is not None:
+        for check in check_range(dataset, [dataset.samples[i] for i in first]):
             yield replace(check, data=name)
 
 

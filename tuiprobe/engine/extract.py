@@ -113,7 +113,7 @@ class Extraction:
             for images, ids in pieces:
                 features = self._forward(images, ids, current.measures)
                 sampled = current.measures[FINAL_TAP].sampled_images
-                current.features.append(features.float()[sampled])  # stays there: nothing waits
+                current.features.append(features.float()[sampled])  # on its device: nothing waits
                 current.ids.append(ids[sampled])
         lost = len(batch.skipped) + len(batch.lost)
         self._live.advance(len(batch.ids), lost, current.features, current.ids)
@@ -249,7 +249,7 @@ class TapMeasure:
                 taps; None to copy them.
         """
         x = select_tokens(activations, self.tap, self._spec.tokens)
-        if x.device.type != self._device.type:  # no kernels there
+        if x.device.type != self._device.type:  # no kernels for it
             x = x.to(self._device)
         device_ids = ids if copied_ids is None else copied_ids
         if (sampled := self._sampled(ids.numpy(), self._spec.seed)) is not None:
@@ -262,7 +262,7 @@ class TapMeasure:
         if self._rows_left > 0:
             rows = sampled_rows(x, ids, self.tap.channel_dim, self._spec.seed)
             rows = rows[: self._rows_left]
-            self._rows.append(rows.float())  # stays there, so that nothing waits
+            self._rows.append(rows.float())  # stays on its device, so that nothing waits
             self._rows_left -= len(rows)
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ else. It is fitted again when there are more of them.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -35,7 +36,7 @@ from tuiprobe.run.status import Event, Listener, bounded
 from tuiprobe.spec import MAX_CPU_PROMPTS
 
 TRIAL_SECONDS = 2.0
-"""After which the rate is taken for that of the rest."""
+"""Seconds after which the rate predicts that of the rest."""
 
 _RESUMES = "the same command resumes"
 
@@ -46,7 +47,7 @@ def build_head(
     *,
     interrupted: bool = False,
     check: Callable[[], None] = lambda: None,
-    seconds: float | None = None,
+    seconds: float = math.inf,
 ) -> None:
     """Publishes `head.safetensors`: the head, and the class of each row in each set.
 
@@ -59,7 +60,7 @@ def build_head(
         interrupted: Whether the run was interrupted; then only a head that needs no computation is
             written.
         check: Called while the head is built; raises to stop. Finished parts are kept.
-        seconds: Most that it may take; None for no limit.
+        seconds: Most that it may take.
 
     Raises:
         LongHeadError: As soon as it will take longer.
@@ -181,7 +182,7 @@ def _of_targets(
     """Returns which rows of a head may answer in the target sets.
 
     These are the rows that may answer in the in-distribution set, with the same classes. If no row
-    answers there, or the user named the classes and some of them are not in that set, all rows may
+    answers in it, or the user named the classes and some of them are not in that set, all rows may
     answer, each for itself.
     """
     of_id_set = answers.get(plan.suite.in_distribution_name)
@@ -261,11 +262,11 @@ class HeadProgress:
         unit: The counted unit, for example `classes`.
         listen: Receives progress.
         check: Called each time; raises to stop.
-        most: Seconds that the head may take; None for no limit.
+        most: Seconds that the head may take.
     """
 
     def __init__(
-        self, unit: str, listen: Listener, check: Callable[[], None], most: float | None = None
+        self, unit: str, listen: Listener, check: Callable[[], None], most: float = math.inf
     ) -> None:
         self._unit, self._listen, self._check = unit, listen, check
         self._begun, self._most = time.monotonic(), most
@@ -288,7 +289,7 @@ class HeadProgress:
         self._listen(Event("progress", "", {**data, "rate": rate, "eta": eta}))
         self._check()
         expected = now - self._begun + (eta if eta is not None and seconds > TRIAL_SECONDS else 0)
-        if self._most is not None and done < total and expected > self._most:
+        if done < total and expected > self._most:
             raise LongHeadError
 
 

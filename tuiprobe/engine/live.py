@@ -1,6 +1,6 @@
 """The live view of a rank: its status, progress of all ranks, thumbnails at the ends of channels.
 
-Until the end thumbnails are those of the first shard of a set, so that they are there soon and
+Until the end thumbnails are those of the first shard of a set, so that they appear soon and
 stay.
 """
 

@@ -39,7 +39,7 @@ SHARE_OF_MEMORY = 0.5
 
 
 _measuring_process: int | None = None
-"""The process that has begun to measure; threads that libraries started then exist only there."""
+"""The process that has begun to measure; only this one has the threads that libraries started."""
 
 
 def refuse_forked_child() -> None:
@@ -91,7 +91,7 @@ def choose_device(device: str, rank: Rank, before: str | None = None) -> str:
 def _earlier_device(before: str | None, rank: Rank) -> str | None:
     """Returns the device of an earlier attempt if this machine has it.
 
-    Where it has not, the run uses what is there: its shards then differ in their
+    Where it has not, the run uses what exists: its shards then differ in their
     fingerprint, which is refused without `--mix`.
     """
     if before is None:
@@ -157,7 +157,7 @@ def _memory(spec: RunSpec) -> float:
 
 
 def statistics_device(device: str) -> str:
-    """Returns where statistics of activations on a device are computed: there, or on the CPU."""
+    """Returns where statistics of activations on a device are computed: on it, or on the CPU."""
     return device if device.startswith("cuda") else "cpu"
 
 
@@ -183,7 +183,7 @@ def current_fingerprint(
 
     Args:
         device: Torch device of the encoder.
-        top_k: Images kept a channel and end; long lists take another path on CUDA.
+        top_k: Images stored per channel and end; long lists use another path on CUDA.
         memory_format: How the maps of the encoder lie in memory.
     """
     kind = torch.device(device).type
@@ -241,7 +241,7 @@ def _processor() -> tuple[str, str]:
 def _blas() -> str:
     """Returns the kinds of linear algebra that are loaded, each with the core it chose.
 
-    How many copies are loaded depends on what else the process did; NumPy's is always there.
+    How many copies are loaded depends on what else the process did; NumPy's is always loaded.
     """
     loaded = {
         f"{library['internal_api']} {library.get('architecture', '')}".strip()

@@ -39,7 +39,7 @@ _MOST_THREADS = 4  # Python's lock leaves no work for more
 _BRANCH = 8  # shards that one thread merges; a power of two, so that they are a branch of the tree
 SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 _OF_IMAGES: Final = ("features", "ids", "images", "digests", "lost")
-"""Arrays of a shard that are kept when it is merged, beside `<tap>/rows` of some inner taps."""
+"""Arrays of a shard that are kept when it is merged, with `<tap>/rows` of some inner taps."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _branches(
 
 
 def _load(reader: ShardReader, shard: Shard, spares: deque[TapStats]) -> tuple[TapStats, _Leaf]:
-    """Reads a shard; copies what is kept, or all of its file would stay in memory."""
+    """Reads a shard; copies what is merged, or all of its file would stay in memory."""
     file = reader.read(shard)
     try:
         states = spares.pop()

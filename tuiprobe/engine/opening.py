@@ -101,7 +101,7 @@ class Job:
         stop: The stop requests to it.
         status: The status of this rank.
         resumed: Number of images that earlier attempts had measured.
-        results_before: When the results of an earlier attempt were written; None without.
+        results_before: When the results of an earlier attempt were written.
     """
 
     def __init__(self, plan: Plan, clock: Clock, listen: Listener, mix: bool) -> None:

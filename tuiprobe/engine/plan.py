@@ -235,7 +235,7 @@ def _identified(
 
     Of code that is not tuiprobe's (a user's `forward`) only its outputs tell what it
     computes: their signature is part of the key, in few digits. An earlier attempt on another
-    device may have rounded to others; where its signature agrees, its key and directory are taken.
+    device may have rounded to others; where its signature agrees, its key and directory are used.
     Outputs that are drawn at random would give a new directory to every attempt.
 
     Args:

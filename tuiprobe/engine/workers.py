@@ -24,7 +24,7 @@ from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.plugins import in_words
 
 _POLL_SECONDS = 1.0  # between two signal checks while waiting
-_BATCHES_AHEAD = 2  # that each worker reads before the first of them is taken
+_BATCHES_AHEAD = 2  # that each worker reads before the first of them is used
 _WATCH_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _NAMED = 3

@@ -61,7 +61,7 @@ class Contents(NamedTuple):
 
     @property
     def keys(self) -> NDArray[np.uint64]:
-        """Eight bytes of each digest, which tell contents apart."""
+        """Eight bytes of each digest, enough to distinguish contents."""
         return np.ascontiguousarray(self.digests[:, :8]).view("<u8")[:, 0]
 
 

@@ -46,7 +46,7 @@ _USUAL: Final = 0.9
 
 
 class LabelledPictures(NamedTuple):
-    """Labels of some pictures, and what candidates answer there.
+    """Labels of some pictures, and the answers of candidates.
 
     Attributes:
         data: Name of the set.
@@ -85,7 +85,7 @@ def answers_as_labels(
 
     Args:
         labelled: The labels.
-        known: The same in distribution; None without. Its labels say how often a candidate can be
+        known: The same in distribution. Its labels say how often a candidate can be
             right; without them there is a note alone.
         names: Names of the candidates.
     """
@@ -208,7 +208,7 @@ def at_chance(
     """Yields that the share of right answers is that of guessing, or below.
 
     It withholds where that range holds the share of guessing, and labels rule out with 99.9 % that
-    the best candidate is `ABOVE_CHANCE` of the way from there to always right, or that any
+    the best candidate is `ABOVE_CHANCE` of the way from guessing to always right, or that any
     of several candidates is right on `ANY_ABOVE` of the way.
 
     Args:
@@ -263,7 +263,7 @@ def one_answer(
     Args:
         data: Name of the set.
         answers: int64 `[n]`, rows of the head.
-        labels: int64 `[n]`; None without.
+        labels: int64 `[n]`.
         names: Name of each row; empty for numbers.
         why: What may be wrong, or what to do.
     """

@@ -1,7 +1,7 @@
 """Whether labels, or the names of a head's rows, are right in another order than the given one.
 
 A wrong order gives a wrong accuracy and no error. Fixed orders that mistakes lead to are tried
-first; nothing is fitted to them. On the first set the classes are also matched to the rows anew,
+first; nothing is fitted to them. On the first set the classes are also matched to the rows again,
 by half of the images, and judged by the other half.
 """
 

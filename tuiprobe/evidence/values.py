@@ -1,4 +1,4 @@
-"""Whether values can be what they are taken for: answers that are missing, vectors rescaled."""
+"""Whether values can mean what they should: answers that are missing, vectors rescaled."""
 
 from __future__ import annotations
 

@@ -12,5 +12,5 @@ accuracies, and what one run alone needs. `certificate.py` says how many of the 
 answers of one run need no look. `candidates.py` reads runs and `matching.py` puts them on
 the same pictures; `files.py` keeps the labels, `session.py` joins them, `answer_table.py` hands
 pictures out as a table, and `status.py` describes how far it is. `report_part.py` has what the
-labels beside a finished run mean for it.
+labels mean for a finished run.
 """

@@ -97,7 +97,7 @@ def _same_answers(labelling: Labelling) -> Iterator[Doubt]:
 def refuse_doubted(
     labelling: Labelling, path: Path, rows: Sequence[tuple[int, str]], trust: Collection[str]
 ) -> None:
-    """Refuses a table of labels before one of them is taken, if doubts withhold what it says.
+    """Refuses a table of labels before one of them is recorded, if doubts withhold what it says.
 
     Args:
         labelling: The session.
@@ -165,7 +165,7 @@ def _orders(matched: Matched, candidate: int, indices: Ints, labels: Ints) -> tu
 
 
 def _in_distribution(matched: Matched) -> LabelledPictures | None:
-    """Returns labelled pictures in distribution that all candidates answer; None without."""
+    """Returns labelled pictures in distribution that all candidates answer."""
     directories = [candidate.directory for candidate in matched.candidates]
     states = tuple(directory.at(MANIFEST).changed() for directory in directories)
     try:

@@ -84,7 +84,7 @@ class ImportedAnswers:
     """What became of the rows of a table.
 
     Attributes:
-        new: Answers that were taken.
+        new: Answers that were recorded.
         repeated: Answers that were known already.
         skipped: Pictures without an answer before others that have one.
         unsure: Pictures without an answer that were skipped for the second time.

@@ -1,4 +1,4 @@
-"""The labels of a target set, and what was asked about them, beside the run directories.
+"""The labels of a target set, and what was asked about them, in files next to the run directories.
 
 `labels-<target>.csv` has a line for each label in the order of labelling. Each is on disk before
 the next picture shows; a line that a kill cut short was never acknowledged and is dropped.
@@ -247,10 +247,10 @@ class LabelFiles:
         """Removes the last label from the file.
 
         Args:
-            line: What is expected there.
+            line: The label that must be the last one.
 
         Raises:
-            DataError: If another one stands there.
+            DataError: If the file ends in another one.
         """
         descriptor, content = self.held(), line.text().encode("utf-8", "backslashreplace")
         start = max((self._size or 0) - len(content), 0)
@@ -383,7 +383,7 @@ def label_lines(path: Path, text: str, header: bool = True) -> list[LabelLine]:
 
 
 def run_paths(paths: Iterable[Path], fewest: int = 1) -> list[Path]:
-    """Returns paths without files that lie beside run directories, which `runs/*` names too.
+    """Returns paths without files next to run directories, which `runs/*` names too.
 
     These are labels and comparisons.
 
@@ -408,6 +408,6 @@ def _is_beside_runs(path: Path) -> bool:
 
 
 def label_targets(folder: Path) -> list[str]:
-    """Returns the sets that have labels beside the run directories of a folder, by name."""
+    """Returns the sets that have labels in a folder of run directories, by name."""
     matches = map(_NAME.fullmatch, names_below(folder))
     return [match[1] for match in matches if match is not None]

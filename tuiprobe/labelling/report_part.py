@@ -1,7 +1,7 @@
 """What labels say, as a part of a report: they are given after `results.json` was written.
 
-Labels stay beside the runs. Whoever reads a report for people or programs gets them with it, so
-that every format, comparison and screen shows the same.
+Labels stay in files next to the runs. Every reader of a report adds them, so that all formats,
+comparisons and screens show the same.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class LabelledSet(Frozen):
 
 
 class TargetLabels(ProbeResult):
-    """What the labels beside a run say of it.
+    """What labels say of a run.
 
     Attributes:
         targets: In the order of the run.
@@ -121,7 +121,7 @@ class TargetLabels(ProbeResult):
 
 
 def with_labels(report: Report, directory: RunDir) -> Report:
-    """Adds to a report what the labels beside its run say: a part, the title, or a warning.
+    """Adds to a report what labels say of its run: a part, the title, or a warning.
 
     Args:
         report: As it was written.
@@ -172,7 +172,7 @@ def label_file_states(folder: Path) -> tuple[object, ...]:
 def labels_state(
     directory: RunDir, folder_state: Callable[[Path], tuple[object, ...]] = label_file_states
 ) -> tuple[object, ...]:
-    """Returns a state that changes with a run and the labels beside it.
+    """Returns a state that changes with a run and its labels.
 
     Args:
         directory: The run.
@@ -284,7 +284,7 @@ def certified_by_digest(path: Path, target: str) -> dict[str, float]:
 
 
 def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
-    """Returns a labelled set with the number of classes among which the run answered there."""
+    """Returns a labelled set with the number of classes among which the run answered."""
     known = best_accuracy(report, data.data)
     if isinstance(known, NotRun):
         return data

@@ -87,7 +87,7 @@ class LastLabel:
 
     Attributes:
         label: The class, or what stands for one; empty where the picture was skipped.
-        answers: What each candidate answers there, by letter; nothing while it has no label.
+        answers: The answer of each candidate, by letter; nothing while the picture has no label.
     """
 
     label: str
@@ -247,8 +247,8 @@ class Labelling:
         """Returns the accuracy of each candidate, whichever others it is asked about with.
 
         Labels that were drawn for the first question are random in the blocks of that question: for
-        its candidates the larger of the samples there and of the run alone counts, and of equal
-        ones the narrower range. Where neither is narrow enough to be stated, this question's may
+        its candidates the larger sample counts, that of these blocks or of the run alone, and of
+        equal ones the narrower range. If neither is narrow enough to be stated, this question's may
         be. Whether samples or what labels prove are stated is the same for all candidates of the
         first question, and else of this one.
         """

@@ -1,4 +1,4 @@
-"""Labels of random pictures: what candidates answer there, and the accuracies that follow.
+"""Labels of random pictures: the answers of candidates, and the accuracies that follow.
 
 `StratifiedSample` is the survey of one run; `contest.py` has that of several runs. Each is computed
 from the labels alone: the sample of a block of pictures is what is labelled before the first gap in

@@ -6,7 +6,7 @@ scene and texture are labels of the entire image, as in Broden. Masks are read f
 image was painted from.
 
 `export` writes `DIR/imagefolder/<set>/<class>/<number>.png` and `DIR/webdataset/<set>-<shard>.tar`
-(png, cls, txt), so that the readers of real data can be tried. Everything is written beside DIR
+(png, cls, txt), so that the readers of real data can be tried. Everything is written next to DIR
 first and renamed at the end.
 """
 

@@ -46,7 +46,7 @@ class Head:
             parameter. None if unknown, and for classifiers.
         logit_bias: What is added after that (SigLIP).
         named: Whether the user gave the names of the rows, which may be numbers.
-        names_from: What beside the weights names the rows.
+        names_from: What in the file names the rows, besides the weights.
         note: What a user must know of how the file was read.
         regression: Whether scores are those of a regression on one-hot labels.
         fitted_to: uint8 `[m, 32]`, SHA-256 of the images that another run fitted it to.
@@ -81,7 +81,7 @@ class Head:
 def classifier_head(layer: nn.Linear) -> Head:
     """Returns the classifier of a model; 1,000 rows are ImageNet's classes, others have numbers.
 
-    One row is taken as the log-odds of the second of two classes, as a sigmoid reads it.
+    One row is read as the log-odds of the second of two classes, as a sigmoid reads it.
     """
     weight: Tensor = layer.weight.detach().float().cpu()
     bias: Tensor | None = None if layer.bias is None else layer.bias.detach().float().cpu()
@@ -94,7 +94,7 @@ def classifier_head(layer: nn.Linear) -> Head:
 
 
 def classifier_of_file(layer: nn.Linear, file: Checkpoint, source: str, h: Tensor) -> Head:
-    """Returns the classifier of a model whose weights come from a file, with its names there.
+    """Returns the classifier of a model whose weights come from a file, with the names it gives.
 
     Args:
         layer: The classifier.
@@ -123,7 +123,7 @@ def _ambiguous(layer: str, source: str) -> WeightsError:
 
 
 def with_names(head: Head, metadata: Mapping[str, object], source: str) -> Head:
-    """Returns a head with the names of its rows that values beside its weights give, if any.
+    """Returns a head with the names of its rows, if other values in its file give them.
 
     The arguments are those of `class_names`.
     """
@@ -179,7 +179,7 @@ def _two_rows(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | Non
 def head_from_file(path: Path, *, width: int) -> Head:
     """Reads a linear head: `weight [K, width]` and optionally `bias [K]`.
 
-    A matrix `[width, K]` is transposed where it fits in no other way, and one row is taken as the
+    A matrix `[width, K]` is transposed where it fits in no other way, and one row is read as the
     log-odds of the second of two classes; `source` says so. Arrays of NumPy may be named as
     scikit-learn does, `coef_` and `intercept_`. The `head.safetensors` of a run also tells the
     names of its rows. A file with `logit_scale`, one number, holds a zero-shot head: its logits are
@@ -282,7 +282,7 @@ _LAYER = re.compile(
 
 
 def _arrays(path: Path) -> Checkpoint:
-    """Reads the arrays of numbers of a file of NumPy, with the texts beside them.
+    """Reads the arrays of numbers and the texts of a file of NumPy.
 
     A single array is `weight`.
 

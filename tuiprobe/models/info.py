@@ -90,7 +90,7 @@ def weights_info(
 def initial_norms(state: Mapping[str, Any]) -> int:
     """Returns the number of normalisation layers if none was trained; 0 if one was, or is not.
 
-    Training moves the channels of a scale apart. A layer is known by a scale of one dimension.
+    Training makes the channels of a scale differ. A layer is known by a scale of one dimension.
 
     >>> layer = torch.nn.BatchNorm2d(4)
     >>> initial_norms(layer.state_dict())
@@ -110,7 +110,7 @@ def initial_norms(state: Mapping[str, Any]) -> int:
 
 
 def pooling_of(module: torch.nn.Module) -> str:
-    """Returns how a timm model pools its tokens; empty if it has no class token beside patches.
+    """Returns how a timm model pools its tokens; empty if it has no class token.
 
     A distilled one reads two tokens.
     """

@@ -251,7 +251,7 @@ def fetch_head(
 
     Raises:
         UsageError: If a file cannot be used.
-        WeightsError: If the model cannot be loaded, or a kept head is damaged.
+        WeightsError: If the model cannot be loaded, or a cached head is damaged.
     """
     names = read_classes(classes) if classes is not None else imagenet_names()
     prompts = read_templates(templates) if templates is not None else None

@@ -88,7 +88,7 @@ def trained_scale(model: nn.Module) -> tuple[float | None, float]:
 
 @dataclass(frozen=True)
 class PromptHead:
-    """The zero-shot head of some class names and templates: kept by `tuiprobe fetch`, or built.
+    """The zero-shot head of some class names and templates: cached by `tuiprobe fetch`, or built.
 
     Attributes:
         text: Text tower of the model.
@@ -96,7 +96,7 @@ class PromptHead:
         templates: Prompt templates with `{}` for the class name.
         digest: What the weights, the architecture and the precision are.
         conditions: What the last bits of a row depend on besides; a head that was built under
-            other conditions is not taken up.
+            other conditions is not resumed.
         cache: Folder of heads; None for the user's cache folder.
     """
 
@@ -150,7 +150,7 @@ class PromptHead:
         return entry.path
 
     def fetched(self, width: int) -> Head | None:
-        """Returns a kept head, of this machine or a copied one.
+        """Returns a cached head, of this machine or a copied one.
 
         Its last bits are those of the machine that built it.
 

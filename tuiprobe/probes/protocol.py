@@ -37,7 +37,7 @@ class Subject:
     Attributes:
         model: The encoder.
         data: Sets of images, the in-distribution one first, target sets too.
-        concept_set: Name of the set with concepts; None without.
+        concept_set: Name of the set with concepts.
     """
 
     model: Model
@@ -75,7 +75,7 @@ class Probe(Generic[_Inputs, _Result]):
     title: ClassVar[str]
     """Heads its section and its tab."""
     block: ClassVar[Block | None] = None
-    """The block of the card that its lines belong to; None for none."""
+    """The block of the card that its lines belong to."""
     Options: ClassVar[type[Options]] = Options
     Result: ClassVar[type[ProbeResult]]
     after: ClassVar[tuple[str, ...]] = ()

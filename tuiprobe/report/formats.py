@@ -111,7 +111,7 @@ RENDERED: Final = tuple(name for name in FORMATS if name != "predictions")
 """Formats of what is in a report; the others take files of its run."""
 
 WRITTEN: Final = ("html", "md", "csv", "svg")
-"""What a finished run writes by itself; results.json is there before."""
+"""What a finished run writes by itself; results.json is written before these."""
 
 SCHEMA_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -260,7 +260,7 @@ def _other(file: Path, content: bytes) -> bool:
 
 
 def renew_labelled(runs: Iterable[RunDir]) -> list[str]:
-    """Writes summary and reports of runs again, with the labels beside them.
+    """Writes summary and reports of runs again, with the labels that belong to them.
 
     `results.json` stays as it is. `predictions.csv` is written again where a run has one.
 

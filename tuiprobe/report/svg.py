@@ -335,7 +335,7 @@ def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def tick_text(value: float, unit: str = "none") -> str:
-    """Returns a round value on an axis as text; of the units, only per cent stands there.
+    """Returns a round value on an axis as text; the only unit that it writes is per cent.
 
     >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0), tick_text(0.2, "share")
     ('0.2', '1,500', '0', '20 %')

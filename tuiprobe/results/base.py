@@ -39,7 +39,7 @@ Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
 Unit = Annotated[str, Field(pattern=r"^[\w/%°². ^-]{1,32}$")]
 """What a figure counts: `share`, `points`, `count` or `none`; plugins may say another one.
 
-Shares, and points as differences of shares, are kept as fractions: -0.035 is -3.5 points.
+Shares, and points as differences of shares, are stored as fractions: -0.035 is -3.5 points.
 """
 
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
@@ -303,7 +303,7 @@ Share = Annotated[Figure, *in_unit("share")]
 """A part of something, like an accuracy; stored as a fraction."""
 
 Points = Annotated[Figure, *in_unit("points")]
-"""A difference of shares; kept as a fraction."""
+"""A difference of shares, stored as a fraction."""
 
 Counted = Annotated[Figure, *in_unit("count")]
 """How many; a mean count may lie between whole numbers."""

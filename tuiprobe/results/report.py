@@ -82,8 +82,8 @@ class Part(Frozen):
     Attributes:
         probe: Id of the probe.
         title: Title of the probe, for people.
-        block: Block of the card that it belongs to; None for none.
-        not_run: Why there is no result, and what would make it run; None where there is one.
+        block: Block of the card that it belongs to.
+        not_run: Why there is no result, and what would make it run.
         applies: Whether a result is missing where there is none: False where this model or these
             data do not ask for one.
         failed: Whether the probe raised an error.

@@ -30,12 +30,12 @@ class TopImage(Frozen):
 
 
 class AnsweredImage(Frozen):
-    """An image with what it was taken for.
+    """An image and the class that it was assigned to.
 
     Attributes:
         sample_id: Id in the run's sample list.
         path: Relative path in the data set.
-        answer: The class that it was taken for.
+        answer: The class that it was assigned to.
         confidence: Of that answer, after temperature scaling where there is a temperature.
     """
 
@@ -213,7 +213,7 @@ class Series(Frozen):
 
     @property
     def labelled(self) -> bool:
-        """Whether the name stands beside the only point, and in no legend."""
+        """Whether the name is written next to the only point, and in no legend."""
         return self.mark == "points" and self.role == "main" and len(self.x) == 1
 
     @model_validator(mode="after")
@@ -357,7 +357,7 @@ class Section(Frozen):
         card: Lines of the card, none where nothing is worth one; None for the headline.
         block: The block of the card that the lines belong to; None for that of the probe.
         warnings: What a reader must know before any figure.
-        pictures: Ids of the charts and strips of `content` that stand beside the card. Of several
+        pictures: Ids of the charts and strips of `content` that are next to the card. Of several
             sections in one block of the card, those of the last one that names any.
         content: In order.
     """
@@ -410,7 +410,7 @@ class MeanOf(Frozen):
     Attributes:
         values: Which of the per-image values.
         sets: Names of the sets.
-        line: What is subtracted; None for nothing.
+        line: What is subtracted.
     """
 
     values: PerImage
@@ -433,7 +433,7 @@ class NamedFigure(Frozen):
         place: Layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
         figure: itself.
         headline: Its rank among those that a reader sees first; None for the others.
-        role: What it is to effective robustness; None for nothing.
+        role: What it is to effective robustness.
         about: For an outcome, what it belongs to: baseline, axis, then the shifts.
         inner: Whether it is of a layer before the final representation.
         mean_of: The values of single images that it is the mean of; None if of none that a run

@@ -133,7 +133,7 @@ class Model(Frozen):
         name: The name that the user typed, for example `open_clip:RN50-quickgelu/openai`.
         loader: `open_clip`, `timm`, ...
         architecture: The library's name of the architecture.
-        tag: Tag of the pretrained weights; None without.
+        tag: Tag of the pretrained weights.
         representation: `projected` (after a CLIP's visual projection), `pooled` (before a
             classifier, post-activation) or `token`; `none` of a table of answers. Figures
             compare only within one kind.

@@ -89,7 +89,7 @@ def _offset(head: bytes, checksum: str) -> int:
     """Returns the offset of the checksum in a file; quotes in other texts are escaped.
 
     Raises:
-        ValueError: If it is not there.
+        ValueError: If it is missing.
     """
     member = f'"{_MEMBER}":"'
     return head.index(f'{member}{checksum}"'.encode("utf-8", "replace")) + len(member)
@@ -339,7 +339,7 @@ def below(named: Mapping[str, _T], prefix: str) -> dict[str, _T]:
 
 
 class CheckedArrays:
-    """The arrays of one file, each checked when it is taken.
+    """The arrays of one file, each checked when it is read.
 
     Args:
         file: File of the arrays, for errors.

@@ -22,7 +22,7 @@ _ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
 
 OUTSIDE = 2**20
-"""Row r of a head that has no class in a set, but may answer there, has the class `OUTSIDE + r`.
+"""Row r of a head that has no class in a set, but may answer in it, has the class `OUTSIDE + r`.
 
 Its answers are counted, and are wrong for every image of the set. In a set of cats and dogs, row 7
 (`truck`) of a head has the class `OUTSIDE + 7`, where a row that may not answer has -1.

@@ -1,4 +1,4 @@
-"""Names of runs: the shortest that tell them apart, by the options in which they differ."""
+"""Names of runs: the shortest that distinguish them, by the options in which they differ."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _models(runs: Sequence[NamedRun]) -> list[str]:
 
 
 def _shortest(texts: Sequence[str]) -> list[str]:
-    """Returns paths by as few of their last parts as tell them apart.
+    """Returns paths by as few of their last parts as distinguish them.
 
     >>> _shortest(["/data/a/photos/", "/data/b/photos"]), _shortest(["lists/x.txt", ""])
     (['a/photos', 'b/photos'], ['x.txt', ''])

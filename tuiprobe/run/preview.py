@@ -408,7 +408,7 @@ def _layers_line(preview: Preview) -> str:
 
 
 def directory_line(directory: PlannedDirectory, images: int) -> str:
-    """Returns where a run goes, and what becomes of an earlier attempt there.
+    """Returns where a run goes, and what becomes of an earlier attempt in it.
 
     >>> directory_line(PlannedDirectory(path="runs/a", state="resumed", done=5632), 15000)
     'runs/a: resumed, 5,632 of 15,000 are measured'

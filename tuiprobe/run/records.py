@@ -125,7 +125,7 @@ class PlanRecord(Record):
     signature: Annotated[tuple[Real, ...], Field(max_length=64)] = ()
 
     def set_named(self, name: str) -> SetRecord:
-        """Returns the set of a name, which there must be."""
+        """Returns the set of a name, which must exist."""
         return next(record for record in self.sets if record.name == name)
 
     @model_validator(mode="after")

@@ -119,7 +119,7 @@ def write_shown_samples(
         key: Key of the run.
         rows: Their indices, ascending.
         names: Names by index; empty where samples go by their index.
-        columns: int64 `[len(rows)]` of each of `labels`, `label_rows` and `answer_rows` there is.
+        columns: int64 `[len(rows)]` of each of `labels`, `label_rows` and `answer_rows` in use.
     """
     arrays = {"rows": np.array(rows, dtype=np.int64), **columns}
     if names:

@@ -96,7 +96,7 @@ def _manifest(run: RunDir) -> Finding:
 
 
 def _files(run: RunDir) -> Iterator[Finding]:
-    """Compares every record and merged file that is there, or should be, with the manifest."""
+    """Compares every record and merged file that exists, or should, with the manifest."""
     named = read_manifest(run.path) or {}
     needed = ("key",) if saved_by_watch(run) else _NEEDED
     names = [*FILES, *(f"{folder}{name}" for folder in FOLDERS for name in _names(run, folder))]

@@ -361,7 +361,7 @@ class RunView:
 
     @property
     def taps(self) -> dict[tuple[str, str], LiveTap]:
-        """The figures by set and tap so far, of the rank that has measured most images there.
+        """The figures by set and tap so far, of the rank that has measured most images of that set.
 
         Nothing once it is `final`.
         """

@@ -269,7 +269,7 @@ class _Accumulator:
         return self
 
     def to(self, device: str | torch.device) -> Self:
-        """Returns an accumulator on another device with the same state; itself if it is there."""
+        """Returns an accumulator with the same state on a device; itself if it is on this one."""
         if _device(device) == self.device:
             return self
         return _restored(self._description(), device, self.state_dict())
@@ -280,7 +280,7 @@ class _Accumulator:
         return type(self), self.channels, self._parts, fixed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and copies by the state, which keeps its bits; the device must be there then."""
+        """Pickles and copies by the state, which keeps its bits; the device must exist then."""
         return _restored, (self._description(), str(self.device), self.state_dict())
 
     def __repr__(self) -> str:

@@ -157,7 +157,7 @@ _HARMLESS = {
         "scalar", "_reconstruct"
     )),
 }  # fmt: skip
-"""Names of data that training code stores beside weights (its arguments, for example); not read."""
+"""Names of data that training code stores with weights (its arguments, for example); not read."""
 
 _MARKS = ("neg", "conj")
 """Marks of a tensor whose values are not its data."""

@@ -108,7 +108,7 @@ class LayerStatistics:
 
     Args:
         tap: The layer and its layout.
-        k: Images kept per channel and end.
+        k: Images stored per channel and end.
         kind: Which calls of it.
     """
 
@@ -223,7 +223,7 @@ class WatchOptions:
 
     Attributes:
         every: Of how many calls of the model one is measured; None for 1, or 10 of many layers.
-        k: Images kept per channel and end.
+        k: Images stored per channel and end.
         batch_dim: Dimension of the batch in tokens.
         channel_dim: Dimension of the channels where a module does not fix it.
 
@@ -260,7 +260,7 @@ class Layer:
     Attributes:
         name: Its name in figures: that in the model, and which calls where there are several.
         kind: Which of its calls; None before the first.
-        assumed: Whether the batch of its tokens was taken to be in front.
+        assumed: Whether the batch of its tokens was assumed to be in front.
     """
 
     def __init__(self, path: str, module: nn.Module, options: WatchOptions) -> None:
@@ -400,7 +400,7 @@ class ObservedModel:
 
     @property
     def assumption(self) -> str:
-        """Which dimension was taken as the batch where nothing says so; empty if that is known."""
+        """Which dimension was assumed to be the batch; empty if that is known."""
         layers = [layer for layer in self._all_layers if layer.statistics and layer.assumed]
         names = ", ".join(layer.name for layer in layers)
         return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"

@@ -80,8 +80,8 @@ def _in_folder(folder: Path) -> list[Path]:
 def named_by(files: Sequence[Path]) -> tuple[Path, ...]:
     """Returns the Parquet file that names the rows of each file.
 
-    Vectors in Parquet are named there. `img_emb/img_emb_3.npy` of clip-retrieval is named by
-    `metadata/metadata_3.parquet` beside its folder.
+    A Parquet file of vectors names its rows itself. Those of `img_emb/img_emb_3.npy` of
+    clip-retrieval are named by `metadata/metadata_3.parquet` next to its folder.
 
     Raises:
         UsageError: If the file does not exist.

@@ -95,8 +95,8 @@ def check_labels(
     return checks
 
 
-def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
-    """Checks that 16-bit images use their range; None if the first images have 8 bits.
+def check_range(images: Dataset, samples: Sequence[Sample]) -> list[Check]:
+    """Checks that 16-bit images use their range; no check if the first images have 8 bits.
 
     A set whose values end far below white (12 bits in files of 16) would be measured as
     black. Reads a few images, and decodes those with more than 8 bits a channel.
@@ -120,16 +120,14 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
         counts += np.bincount(values, minlength=256)
         deep.append(sample.path)
     if not deep:
-        return None
+        return []
     level = int(np.searchsorted(np.cumsum(counts), 0.999 * counts.sum()))
     detail = f"99.9 % of the values in {len(deep)} of the 16-bit images are at most {level} of 255"
     if level >= 255 / 8:
-        return Check("value range", "pass", detail)
-    return Check(
-        "value range",
-        "fail",
-        f"{detail}, so they would be measured as black ({', '.join(deep[:3])})",
+        return [Check("value range", "pass", detail)]
+    detail += f", so they would be measured as black ({', '.join(deep[:3])})"
+    fix = (
         "scale the values of all files to the full range of 16 bits, by one factor, or save them "
-        "with 8 bits",
-        cause="images",
+        "with 8 bits"
     )
+    return [Check("value range", "fail", detail, fix, cause="images")]

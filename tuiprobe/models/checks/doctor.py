@@ -137,8 +137,7 @@ def _of_set(encoder: Encoder, suite: Suite, name: str, classes: str | None) -> I
     if imagenet is None:
         yield from _unmatched(encoder, images.classes, classes)
     order = processing_order(images.samples, 0)[:SAMPLE].tolist()
-    if values := check_range(images, [images.samples[i] for i in order]):
-        yield values
+    yield from check_range(images, [images.samples[i] for i in order])
 
 
 def _of_trial(encoder: Encoder, images: Dataset | None) -> list[Check]:
@@ -158,7 +157,7 @@ def _unmatched(encoder: Encoder, folders: Sequence[str], classes: str | None) ->
     """Returns a warning if class folders have no row of the head, by name or by their order.
 
     Raises:
-        UsageError: If `--classes` contradicts the names beside the weights.
+        UsageError: If `--classes` contradicts the names that come with the weights.
     """
     head = encoder.classifier
     known = head.classes if head is not None else ()

@@ -68,7 +68,7 @@ def check_trial(encoder: Encoder, images: Tensor, head: Head | None = None) -> l
     Args:
         encoder: The encoder.
         images: Preprocessed images of the data `[n, 3, H, W]`, n from 1 to `images_of_trial`.
-        head: The head of the encoder; None without.
+        head: The head of the encoder.
     """
     size = encoder.preprocessing.size
     if tuple(images.shape[1:]) != (3, *size) or images.dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""Whether columns of a table of answers can be what they are taken for."""
+"""Whether columns of a table of answers can mean what their names say."""
 
 from __future__ import annotations
 

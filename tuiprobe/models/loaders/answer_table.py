@@ -42,7 +42,7 @@ ANSWER_COLUMNS: Final = ("predicted_class", "predicted_label", "predicted_name",
 
 LABEL_COLUMNS: Final = ("label", "labels", "truth", "true_class", "true_label", "gt",
                         "ground_truth", "y_true", "class")  # fmt: skip
-"""Names of a column of labels beside answers; `class` is one where another column has these."""
+"""Names of a column of labels; `class` is one where another column has the answers."""
 
 _NAMELESS: Final = ("", "Unnamed: 0", "__index_level_0__")
 """Names of a column where pandas writes an index without a name, for example of paths."""
@@ -101,7 +101,7 @@ class AnswerTable:
 
     @property
     def labelled_by(self) -> str | None:
-        """The column of labels beside the answers."""
+        """The column of labels."""
         names = (name for name in LABEL_COLUMNS if name != self.answered_by)
         return next((name for name in names if name in self.table.header), None)
 
@@ -120,7 +120,7 @@ class AnswerTable:
     def probabilities(self) -> tuple[str, ...]:
         """The columns of probabilities, one for each class; empty where there are confidences.
 
-        Beside answers, a column whose first cell is no number holds something else.
+        If there are answers, a column whose first cell is no number holds something else.
         """
         columns = (self.named_by, self.answered_by, self.labelled_by)
         known = {*columns, *PICTURE_COLUMNS, *_OTHER_COLUMNS}
@@ -244,7 +244,7 @@ class AnswerTable:
     def not_used(self, sets: Collection[str]) -> NotUsed:
         """Returns the columns and rows that a run of these sets does not use.
 
-        `second` and further columns that name pictures are what programs write beside answers.
+        `second` and further columns that name pictures are what programs write with answers.
         """
         never_counted = {*PICTURE_COLUMNS, *PATH_COLUMNS, *_OTHER_COLUMNS}
         others = [name for name in self.table.column("set") if name and name not in sets]

@@ -115,7 +115,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _metadata(path: Path) -> dict[str, object]:
-    """Returns the texts beside the tensors of a safetensors file, those of JSON as their values."""
+    """Returns the metadata of a safetensors file, texts of JSON as their values."""
     values: dict[str, object] = {}
     with safe_open(path, framework="pt") as file:
         for name, text in (file.metadata() or {}).items():
@@ -176,7 +176,7 @@ def load_into(
 ) -> tuple[str, ...]:
     """Loads all weights of `state` into `model`, or none.
 
-    Returns the part of the file that was read and what it holds beside it, see `part_for`.
+    Returns the part of the file that was read and the other parts, see `part_for`.
 
     Args:
         model: The built architecture.
@@ -285,11 +285,11 @@ def part_for(
 ) -> tuple[StateDict, tuple[str, ...]]:
     """Returns the part of a file whose names are the model's after a prefix, that removed.
 
-    Training modules hold the model as one of their attributes, beside losses and metrics. If so,
-    the second value names that part and what is beside it.
+    Training modules hold the model as one attribute among losses and metrics. If so,
+    the second value names that part and the others.
 
     Raises:
-        WeightsError: If other layers are beside it, for example averaged weights or another head.
+        WeightsError: If the file has other layers, for example averaged weights or another head.
 
     >>> w = torch.zeros(1)
     >>> state = {"net.enc.w": w, "net.enc.b": w, "loss.w": w}

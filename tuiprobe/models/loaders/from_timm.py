@@ -174,7 +174,7 @@ def _pool(model: Any, name: TimmName) -> str:
     Its classifier was trained on the other representation, so it goes.
 
     Raises:
-        UsageError: If the model has no class token beside its patches.
+        UsageError: If the model has only patches and no class token.
     """
     if name.pooling in ("", pooling_of(model)):
         return ""

@@ -1,4 +1,4 @@
-"""What files of weights hold: the innermost named tensors, and values beside them.
+"""What files of weights hold: the innermost named tensors, and other values.
 
 Wrappers and prefixes that training code adds are removed.
 """
@@ -34,7 +34,7 @@ _COMPILED = "_orig_mod."
 def unwrap(
     loaded: object, path: Path
 ) -> tuple[dict[str, StoredTensor], tuple[str, ...], dict[str, object]]:
-    """Returns the tensor descriptions of the innermost wrapper, the `entries` and what is beside.
+    """Returns the tensor descriptions of the innermost wrapper, the `entries` and the other values.
 
     Beside the weights are the other entries of all wrappers, like names of classes, the
     outermost first, and the attributes of a TorchScript module that are no tensors.
@@ -137,7 +137,7 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
 def class_names(
     metadata: Mapping[str, object], rows: int, source: str
 ) -> tuple[tuple[str, ...], str]:
-    """Returns the names of the rows of a classifier that values beside its weights give.
+    """Returns the names of the rows of a classifier that other values in its file give.
 
     Numbers are no names; ImageNet's in their order are those of prompts.
 

@@ -38,7 +38,7 @@ Why = Literal["outlier", "offset"]
 
 
 class Ablation(Frozen):
-    """What one set loses without the channels, beside three controls.
+    """What one set loses without the channels, and what three controls lose.
 
     Attributes:
         data: Data set.
@@ -98,7 +98,7 @@ class ChannelAblations(ProbeResult):
         stand_out: Whether the outcome of the outlier probe says that a channel stands out.
         mean_of: Set whose means replace the channels.
         matched: Other channels whose energy on that set is as near as attainable.
-        matched_energy: Their energy there as a fraction of the ablated channels'.
+        matched_energy: Their energy on that set as a fraction of the ablated channels'.
         ablations: One entry per labelled set and mode.
     """
 
@@ -309,7 +309,7 @@ def right_without(
     Args:
         head: The head.
         images: A labelled set; representations are finite and not zero.
-        removals: What to replace; None for nothing.
+        removals: What to replace.
 
     Raises:
         DataError: If the set has no labels.

@@ -56,7 +56,7 @@ class ChannelAblation(Probe[ChannelInputs, ChannelAblations]):
         return ChannelInputs(run.head, sets, acted_on(outliers.finals()[0]), run.spec.seed)
 
     def compute(self, inputs: ChannelInputs, options: Options) -> ChannelAblations | NotRun:
-        """Sets the channels to zero and to their mean, beside three controls."""
+        """Sets the channels to zero and to their mean, and does the same to three controls."""
         return ablate_channels(inputs.head, inputs.sets, inputs.chosen, inputs.seed)
 
     def describe(self, result: ChannelAblations, subject: Subject) -> Section:

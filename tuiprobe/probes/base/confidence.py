@@ -33,7 +33,7 @@ UNKNOWN_SCALE = NotRun(reason="logit scale unknown")
 """What stands for a figure of uncalibrated probabilities where the head does not tell its scale."""
 
 CACHED_VALUES = 1 << 26
-"""Logits that are kept between passes (256 MiB); more are computed again in each."""
+"""Logits that are cached between passes (256 MiB); more are computed again in each."""
 
 
 def scale_known(head: HeadArrays) -> bool:

@@ -217,7 +217,7 @@ def _answers(
         others = np.where(answered, -np.inf, block)
         next_row = np.searchsorted(numbers, logits.classes[others.argmax(axis=1)])
         none = answered.all(axis=1)
-        if table:  # it does not tell equal classes apart
+        if table:  # it does not distinguish equal classes
             none |= (others == others.max(axis=1, keepdims=True)).sum(axis=1) > 1
         second[usable[span]] = np.where(none, -1, rows[next_row])
     if images.labels is not None:

@@ -44,7 +44,7 @@ class LeaveOneOut:
     Attributes:
         rows: int64 [n], the row of the head that each image was fitted as.
         remainders: float64 [n], 1 - h_ii: one minus the leverage of each image.
-        shift: float64 [K], what every image adds to its scores beside `1 / (m - 1)` for its
+        shift: float64 [K], what every image adds to its scores besides `1 / (m - 1)` for its
             class, of m images fitted to: `-shares / (m - 1)`. None where class counts differ by
             more than one.
         fitted: m.
@@ -62,7 +62,7 @@ class LeaveOneOut:
         """Returns that of all images that a head was fitted to.
 
         Leaving an image out lowers the base rate of its class, by which a head of equally
-        common classes would answer it wrongly. There the intercept of the refit moves back, so that
+        common classes would answer it wrongly. The intercept of the refit corrects this, so that
         the mean score of the others is the share of each class among all.
 
         Args:

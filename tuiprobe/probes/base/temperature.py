@@ -112,7 +112,7 @@ class _Slopes(NamedTuple):
 def _root(
     likelihood: _Likelihood, ends: tuple[float, float], start: float, close: float
 ) -> tuple[float, _Slopes]:
-    """Returns log beta where the slope is zero: Newton's method kept within a bracket."""
+    """Returns log beta where the slope is zero: Newton's method within a bracket."""
     low, high = ends
     at = start
     for _ in range(_STEPS):

@@ -31,7 +31,7 @@ from tuiprobe.run.head_file import class_name
 
 
 class Bin(Frozen):
-    """Images of similar confidence: their mean confidence beside their accuracy."""
+    """Images of similar confidence: their mean confidence and their accuracy."""
 
     confidence: Real
     accuracy: Share
@@ -45,7 +45,7 @@ class SetCalibration(Frozen):
         before: Expected calibration error at the scale of the head.
         after: After temperature scaling: cross-fitted in distribution; on shifts at the
             in-distribution temperature.
-        gap_before: Mean confidence less accuracy at the scale of the head; None without `before`.
+        gap_before: Mean confidence less accuracy at the scale of the head.
         gap: The same after temperature scaling.
         bins: What `after` rests on.
         bins_before: What `before` rests on.
@@ -71,7 +71,7 @@ class ClassChange(Frozen):
         first: In distribution, with the answers that the shift allows.
         shift: On the shift.
         change: Newcombe's interval.
-        taken_for: The class that most of its images on the shift were wrongly taken for; empty
+        taken_for: The wrong class that most of its images on the shift got; empty
             where none was.
         taken: Number of those images.
     """

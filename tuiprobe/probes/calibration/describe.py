@@ -137,7 +137,7 @@ def _gaps(gaps: Sequence[float | None], sets: Sequence[str], bare: bool = False)
 
 
 def _worst_class_line(result: Calibration) -> Iterator[Text]:
-    """Yields the accuracy of the class that falls most, and what its images are taken for."""
+    """Yields the accuracy of the class that falls most, and the commonest answer."""
     shift = result.worst
     if shift is None:
         return

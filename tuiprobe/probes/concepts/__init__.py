@@ -1,1 +1,1 @@
-"""Unique concepts that directions encode, beside what random directions encode."""
+"""Unique concepts that directions encode, compared with random directions."""

@@ -61,7 +61,7 @@ class Inputs:
 
 
 class UniqueConcepts(Probe[Inputs, Concepts]):
-    """How many concepts single directions encode, beside random directions."""
+    """How many concepts single directions encode, compared with random directions."""
 
     id = "concepts"
     title = BUILT_IN["concepts"].title

@@ -1,7 +1,7 @@
 """Pruning curves: accuracy against the fraction of rank(W) pruned, with controls.
 
-Every order is a change of coordinates: logits = constant + left[:, :k] @ right[:k] with the k
-components kept first. Rows are not renormalised and the bias is kept.
+Every order is a change of coordinates: logits = constant + left[:, :k] @ right[:k] where the
+first k components are kept. Rows are not renormalised and the bias is kept.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class PruningCurve(Frozen):
 
     Attributes:
         data: Data set.
-        order: What is kept longest.
+        order: Which directions are pruned last.
         control: Whether this is a control for the order by importance.
         points: By fraction.
     """

@@ -1,4 +1,4 @@
-"""Accuracy of a head fitted to the labels, by the number of labels, beside the head in use."""
+"""Accuracy of a head fitted to the labels, by their number, compared with the head in use."""
 
 from __future__ import annotations
 

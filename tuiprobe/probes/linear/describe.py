@@ -35,7 +35,7 @@ class Inputs:
 
 
 class FittedHead(Probe[Inputs, Linear]):
-    """A head fitted to the labels, by their number, beside the head in use."""
+    """A head fitted to the labels, by their number, compared with the head in use."""
 
     id = "linear"
     title = BUILT_IN["linear"].title

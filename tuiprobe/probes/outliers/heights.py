@@ -1,8 +1,9 @@
 """Heights: how far each channel stands from the others of its row, in sigmas.
 
 height = |x_c - m| / s, with m and s the median and standard deviation of the 95 % of channels
-nearest the row's median, s divided by the standard deviation of a normal cut there. Computed in
-blocks in float32; extra memory is one block, and n values for each of a few columns.
+nearest the row's median, s divided by the standard deviation of the middle 95 % of a normal
+distribution. Computed in blocks in float32; extra memory is one block, and n values for each of a
+few columns.
 
 An outlier channel has a height above 6 in at least 90 % of the rows by Wilson's lower bound.
 """

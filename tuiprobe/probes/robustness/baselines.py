@@ -87,7 +87,7 @@ def baselines_for(
 
     Args:
         sets: The sets of the run, the in-distribution one first.
-        csv: Text of the user's CSV; None without.
+        csv: Text of the user's CSV.
         source: What names it in errors.
         pretraining: Pretraining set of the model, whose published models `zero_shot` leaves out.
 

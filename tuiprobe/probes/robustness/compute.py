@@ -124,7 +124,7 @@ class EffectiveRobustness(Frozen):
         prediction: ER with the prediction interval, which adds the scatter of single models.
         above: Whether the model is above the baseline, that is outside the prediction interval.
         extrapolated: Whether no baseline model reaches this in-distribution accuracy.
-        nearest: Distance of the nearest baseline model in in-distribution accuracy; None without.
+        nearest: Distance of the nearest baseline model in in-distribution accuracy.
     """
 
     baseline: str

@@ -187,7 +187,7 @@ def _clause(result: Robustness) -> str:
 
 
 def _card(result: Robustness, targets: bool) -> Iterator[Text]:
-    """Yields the accuracies; a single labelled set beside target sets is the in-distribution one.
+    """Yields the accuracies; a single labelled set among target sets is the in-distribution one.
 
     Args:
         result: Accuracies and effective robustness.

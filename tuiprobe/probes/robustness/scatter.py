@@ -17,7 +17,7 @@ _OTHERS, _ZERO_SHOT = "timm and testbed, others", "open_clip, zero-shot"
 
 
 def scatter(result: Robustness, name: str) -> list[Chart]:
-    """Returns the charts of a run's accuracies beside its baselines; none without a baseline.
+    """Returns the charts of a run's accuracies and its baselines; none without a baseline.
 
     Args:
         result: Accuracies and effective robustness.

@@ -112,7 +112,7 @@ def class_mix(
     Args:
         id_set: The in-distribution set.
         logits: Of the set, under its class mask.
-        answers: int64 [n >= 1], the classes that are answered there.
+        answers: int64 [n >= 1], the classes that are answered on it.
         names: Name of each class, by ascending class.
     """
     labelled = on_classes_of(logits.head.weight.shape[0], id_set, logits.set)

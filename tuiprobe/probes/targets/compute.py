@@ -175,7 +175,7 @@ class TargetSet(Frozen):
 
 
 class ShiftCheck(Frozen):
-    """Estimates for a labelled shift beside its accuracy.
+    """Estimates for a labelled shift, to compare with its accuracy.
 
     Attributes:
         data: Name of the set.

@@ -337,7 +337,7 @@ def _errors(result: Targets) -> Iterator[SectionContent]:
 
 
 def _answers(number: int, target: TargetSet) -> Iterator[Chart]:
-    """Yields the classes that the images of a set were taken for."""
+    """Yields the classes that the images of a set were assigned to."""
     answered = [row for row in target.predicted if row.images]
     if not answered:
         return

@@ -121,7 +121,7 @@ def _thresholded_with_interval(source: CrossFitted, others: Sequence[Float64]) -
         below += _below(thresholds, scores) / len(halves)
     n = others[0].size
     # At a fixed threshold, the number of drawn images below it is binomial. One image is added on
-    # either side, so that a few images that all lie on one side are not taken for certain.
+    # either side, so that a few images that all lie on one side do not count as certain.
     drawn = 1 - rng.binomial(n, (n * np.clip(below, 0, 1) + 1) / (n + 2)) / n
     return around_draws(value, drawn, n, "bootstrap over both sets, thresholds refitted")
 
