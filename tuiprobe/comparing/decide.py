@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tuiprobe.comparing.decision import DecidedModel, Decision, DecisionEvidence
 from tuiprobe.comparing.doubts import decision_doubts
-from tuiprobe.comparing.inference import joint_reach
+from tuiprobe.comparing.inference import ends_of, joint_reach
 from tuiprobe.comparing.label_evidence import (
     AnsweredPictures,
     LabelEvidence,
@@ -44,7 +44,7 @@ from tuiprobe.comparing.same_pictures import (
 from tuiprobe.comparing.sentences import NAMED, sentence, weakening
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import count_of, joined, plain
-from tuiprobe.results import NotRun, SetSummary, is_known
+from tuiprobe.results import Estimate, NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy
 from tuiprobe.results.doubt import Doubt, ordered
 from tuiprobe.run.directory import RunDir
@@ -79,26 +79,22 @@ def decide(runs: Sequence[Run], target: str | None = None, trust: Collection[str
         return _decide(runs, target, trust)
     indices = [n for n in range(len(runs)) if n not in same]
     decision = _decide([runs[n] for n in indices], target, trust)
-    again = tuple(
-        left_out(runs, n, "same measurement", f"the same as {runs[first].report.model.name}")
-        for n, first in same.items()
-    )
-    others = (of.model_copy(update={"place": indices[of.place]}) for of in decision.not_compared)
+    again, doubts = [], []
+    for n, first in same.items():
+        earlier = runs[first].report.model.name
+        again.append(left_out(runs, n, "same measurement", f"the same as {earlier}"))
+        text = f"{runs[n].report.model.name} is the same measurement as {earlier}"
+        doubts.append(Doubt(id="same-measurement", sentence=text))
     changes: dict[str, Any] = {
         "models": tuple(
             row.model_copy(update={"place": indices[row.place]}) for row in decision.models
         ),
-        "not_compared": (*again, *others),
+        "not_compared": (
+            *again,
+            *(of.model_copy(update={"place": indices[of.place]}) for of in decision.not_compared),
+        ),
+        "doubts": ordered((*decision.doubts, *doubts), trust),
     }
-    doubts = (
-        Doubt(
-            id="same-measurement",
-            sentence=f"{runs[n].report.model.name} is the same measurement as "
-            f"{runs[first].report.model.name}",
-        )
-        for n, first in same.items()
-    )
-    changes["doubts"] = ordered((*decision.doubts, *doubts), trust)
     if len(indices) == 1:
         changes["sentence"] = "Nothing to compare: all runs are the same measurement."
     return decision.model_copy(update=changes)
@@ -112,26 +108,25 @@ def _decide(runs: Sequence[Run], target: str | None, trust: Collection[str]) -> 
     evidence = _evidence(runs, labels, name)
     order, answered = evidence.order, evidence.answered
     others = [n for n in range(len(runs)) if n not in order.order]
-    models = []
-    for number, n in enumerate((*order.order, *others)):
-        models.append(
-            DecidedModel(
-                place=n,
-                model=runs[n].report.model.name,
-                run=plain(str(runs[n].directory.path)),
-                accuracy=_accuracy(runs, n, name, labels, answered),
-                standing=order.standings.get(n, "not compared"),
-                difference=order.leads.get(n, NOT_COMPARED if number else REFERENCE),
-                at_least=order.at_least.get(n),
-                images_per_second=_speed(runs[n]),
-                **_by_class(answered, order.order, n),
-            )
+    leads = {order.order[0]: REFERENCE} | order.leads
+    models = [
+        DecidedModel(
+            place=n,
+            model=runs[n].report.model.name,
+            run=plain(str(runs[n].directory.path)),
+            accuracy=_accuracy(runs, n, name, labels, answered),
+            standing=order.standings.get(n, "not compared"),
+            difference=leads.get(n, NOT_COMPARED),
+            at_least=order.at_least.get(n),
+            images_per_second=_speed(runs[n]),
+            **_by_class(answered, order.order, n),
         )
+        for n in (*order.order, *others)
+    ]
+    fields: dict[str, Any]
     if answered is None:
-        measured: dict[str, Any] = {}
-        if data is not None:
-            measured = {"target": data.name, "pictures": data.measured}
-        fields = measured | label_fields(runs, order, name, labels)
+        fields = {} if data is None else {"target": data.name, "pictures": data.measured}
+        fields |= label_fields(runs, order, name, labels)
     else:
         fields = {
             "question": answered.data(order.order[0]),
@@ -224,13 +219,13 @@ def _pictures_notes(
     """Yields what weakens a decision by labelled pictures, first a lead by balanced accuracy."""
     if answered is None:
         return
-    changes = [(row, row.balanced_difference) for row in models]
-    ahead = [(change.value, row) for row, change in changes if change is not None]
-    if ahead and answered.pictures >= FEWEST_PICTURES:
-        _, other = min(ahead, key=lambda of: of[0])
-        change = other.balanced_difference
-        if change is not None and change.high is not None and change.high < 0:
-            yield _balanced_note(answered, models[0], other)
+    changes = [(row.balanced_difference, row) for row in models if row.balanced_difference]
+    if changes and answered.pictures >= FEWEST_PICTURES:
+        change, other = min(changes, key=lambda of: of[0].value)
+        low, high = ends_of(change)
+        if high < 0:
+            lead = change.model_copy(update={"value": -change.value, "low": -high, "high": -low})
+            yield _balanced_note(answered, models[0], other, lead)
     if answered.left_out:
         left = count_of(answered.left_out, "labelled picture")
         yield f"{left} left out: not all models answer {'it' if answered.left_out == 1 else 'them'}"
@@ -256,15 +251,10 @@ def _speed(run: Run) -> float | None:
     return run.report.timings.images_per_second if run.report.model.parameters else None
 
 
-def _balanced_note(answered: AnsweredPictures, first: DecidedModel, other: DecidedModel) -> str:
+def _balanced_note(
+    answered: AnsweredPictures, first: DecidedModel, other: DecidedModel, lead: Estimate
+) -> str:
     """Returns the note that a model leads by balanced accuracy, and where the first one gains."""
-    change = other.balanced_difference
-    assert change is not None
-    assert change.low is not None
-    assert change.high is not None
-    lead = change.model_copy(
-        update={"value": -change.value, "low": -change.high, "high": -change.low}
-    )
     text = f"by balanced accuracy {other.model} leads by {lead.with_interval()}"
     largest = answered.classes == answered.largest_class()
     rows = [answered.runs.index(model.place) for model in (first, other)]
@@ -331,13 +321,8 @@ def label_fields(
         fields |= {"pictures": status.pictures, "labels": status.labelled}
         if status.verdict in VERDICTS:
             return fields
-        fields["more"], worth = status.more, [runs[n] for n in labels.candidate_of]
-    else:
-        unbeaten = ("undecided", "as good", "take")
-        still = [n for n in order.order if order.standings.get(n) in unbeaten]
-        several = (of for of in (still, order.order) if len(of) > 1)
-        some = sorted(next(several, [*range(len(runs))])[:MOST_TO_LABEL])
-        worth = [runs[n] for n in some if _answers_on_target(runs[n], target)]
+        fields["more"] = status.more
+    worth = _worth_labels(runs, order, target, labels)
     paths = dict.fromkeys(
         str(run.directory.path)
         for run in worth
@@ -346,19 +331,36 @@ def label_fields(
     if len(paths) < 2:
         return fields
     matched, fields["obstacle"] = _matched(paths, target)
-    if matched is not None and (matched.answers == matched.answers[0]).all():
-        return fields  # no label orders them
-    if not fields["obstacle"] and (matched is not None or target is not None):
-        words = ["tuiprobe", "label", *paths]
-        targets = [{data.name for data in run.report.data if data.target} for run in worth]
-        if target is not None and len(set.intersection(*targets)) > 1:
-            words += ["--target", target]
-        begun = isinstance(labels, LabelEvidence)
-        if matched is not None and not begun and (folder := _labelled_folder(matched)):
-            fields["answers_from"] = folder
-            words += ["--answers-from", folder]
-        fields["command"] = plain(shlex.join(words))
+    no_label_orders_them = matched is not None and (matched.answers == matched.answers[0]).all()
+    unknown_target = matched is None and target is None
+    if fields["obstacle"] or no_label_orders_them or unknown_target:
+        return fields
+    words = ["tuiprobe", "label", *paths]
+    targets = [{data.name for data in run.report.data if data.target} for run in worth]
+    if target is not None and len(set.intersection(*targets)) > 1:
+        words += ["--target", target]
+    begun = isinstance(labels, LabelEvidence)
+    if matched is not None and not begun and (folder := _labelled_folder(matched)):
+        fields["answers_from"] = folder
+        words += ["--answers-from", folder]
+    fields["command"] = plain(shlex.join(words))
     return fields
+
+
+def _worth_labels(
+    runs: Sequence[Run],
+    order: ModelOrder,
+    target: str | None,
+    labels: LabelEvidence | NotRun | None,
+) -> list[Run]:
+    """Returns the runs that labels are for; see `label_fields`."""
+    if isinstance(labels, LabelEvidence):
+        return [runs[n] for n in labels.candidate_of]
+    unbeaten = ("undecided", "as good", "take")
+    still = [n for n in order.order if order.standings.get(n) in unbeaten]
+    several = (of for of in (still, order.order) if len(of) > 1)
+    some = sorted(next(several, [*range(len(runs))])[:MOST_TO_LABEL])
+    return [runs[n] for n in some if _answers_on_target(runs[n], target)]
 
 
 def _answers_on_target(run: Run, target: str | None) -> bool:

@@ -277,40 +277,55 @@ def _largest_loss(report: Report) -> tuple[str, Figure]:
 def _reading(decision: Decision, reports: Sequence[Report]) -> Iterator[str]:
     """Yields how to read the table."""
     known = [row.accuracy for row in decision.models if not isinstance(row.accuracy, NotRun)]
-    if any(is_known(row.difference) for row in decision.models):
-        first = decision.models[0].model
-        yield f"Lead: {first} minus the other, {_over(decision)}; {levels(decision)}."
-        if decision.evidence == "labels" and any(of.range == "labels" for of in known):
-            yield (
-                "Differences come from the pictures on which two models differ, accuracies "
-                "from samples of each run. So two accuracies may differ by another number, or "
-                "even order the models differently."
-            )
-    if any(accuracy.evidence == "estimate" for accuracy in known):
-        yield ("Estimated: without labels, with an 80 % range. Estimates do not order the models.")
-    if any(accuracy.most_right is not None for accuracy in known):
-        yield (
-            "Or at most: how many can be right if the classes of the pictures are as frequent as "
-            "in distribution."
-        )
-    if len(reports) <= MANY:
-        if any(is_known(_largest_loss(report)[1]) for report in reports):
-            yield (
-                "Largest loss: the largest fall of accuracy on a labelled shift, compared with "
-                "the same classes in distribution."
-            )
-        if any(report.timings.images_per_second is not None for report in reports):
-            yield "Speed: images per second of this model, decoding included."
-    if any(of.range == "proven" for of in known):
-        yield "Ranges of accuracies that labels prove are certain, if the labels are right."
+    leads = any(is_known(row.difference) for row in decision.models)
     on_id_sets = [best_accuracy(of, of.data[0].name) for of in reports if of.data]
-    others = [of for of in (*known, *on_id_sets) if not isinstance(of, NotRun)]
-    sampled = [of for of in others if of.evidence in ("labels", "measured")]
-    by_images = any(of.low is not None and of.range != "proven" for of in sampled)
-    if by_images or any(is_known(_figure(report, MEAN_SHIFT.id)) for report in reports):
-        yield "Other ranges are 95 % intervals, each for one run."
-    count = len(reports)
-    yield from by_models([(f"{provenance(report)}.", report) for report in reports], count)
+    accuracies = [of for of in (*known, *on_id_sets) if not isinstance(of, NotRun)]
+    by_images = any(
+        of.evidence in ("labels", "measured") and of.low is not None and of.range != "proven"
+        for of in accuracies
+    )
+    costs = len(reports) <= MANY
+    sentences = (
+        (
+            leads,
+            f"Lead: {decision.models[0].model} minus the other, {_over(decision)}; "
+            f"{levels(decision)}.",
+        ),
+        (
+            leads and decision.evidence == "labels" and any(of.range == "labels" for of in known),
+            "Differences come from the pictures on which two models differ, accuracies from "
+            "samples of each run. So two accuracies may differ by another number, or even order "
+            "the models differently.",
+        ),
+        (
+            any(accuracy.evidence == "estimate" for accuracy in known),
+            "Estimated: without labels, with an 80 % range. Estimates do not order the models.",
+        ),
+        (
+            any(accuracy.most_right is not None for accuracy in known),
+            "Or at most: how many can be right if the classes of the pictures are as frequent as "
+            "in distribution.",
+        ),
+        (
+            costs and any(is_known(_largest_loss(report)[1]) for report in reports),
+            "Largest loss: the largest fall of accuracy on a labelled shift, compared with the "
+            "same classes in distribution.",
+        ),
+        (
+            costs and any(report.timings.images_per_second is not None for report in reports),
+            "Speed: images per second of this model, decoding included.",
+        ),
+        (
+            any(of.range == "proven" for of in known),
+            "Ranges of accuracies that labels prove are certain, if the labels are right.",
+        ),
+        (
+            by_images or any(is_known(_figure(report, MEAN_SHIFT.id)) for report in reports),
+            "Other ranges are 95 % intervals, each for one run.",
+        ),
+    )
+    yield from (sentence for holds, sentence in sentences if holds)
+    yield from by_models([(f"{provenance(report)}.", report) for report in reports], len(reports))
 
 
 def _over(decision: Decision) -> str:

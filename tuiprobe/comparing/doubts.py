@@ -21,8 +21,8 @@ from tuiprobe.results import NotRun, Report
 from tuiprobe.results.doubt import Doubt, ordered
 from tuiprobe.run.head_file import class_name, read_head
 
-_NAMED = 4
-"""Models that a note names."""
+NAMED = 4
+"""Models that a doubt names."""
 
 
 def equal_answers(runs: Sequence[Run]) -> Iterator[Doubt]:
@@ -30,17 +30,17 @@ def equal_answers(runs: Sequence[Run]) -> Iterator[Doubt]:
     answers = [_answers(run) for run in runs]
     noted: set[int] = set()
     for first, run in enumerate(runs):
-        equal = [
-            other
+        equal = {
+            other: count
             for other in range(first + 1, len(runs))
             if {first, other}.isdisjoint(noted)
-            and _shared(run, runs[other], answers[first], answers[other])
-        ]
+            and (count := _shared(run, runs[other], answers[first], answers[other]))
+        }
         if equal:
             noted |= {first, *equal}
             names = [runs[index].report.model.name for index in (first, *equal)]
-            count = _shared(run, runs[equal[0]], answers[first], answers[equal[0]])
-            text = f"all answers equal, on {count:,} pictures: {joined(names, _NAMED)}"
+            count = next(iter(equal.values()))
+            text = f"all answers equal, on {count:,} pictures: {joined(names, NAMED)}"
             yield Doubt(id="equal-answers", sentence=text, figures={"pictures": count})
 
 
@@ -75,10 +75,6 @@ def _shared(one: Run, other: Run, first: Mapping[str, str], second: Mapping[str,
     ]
     equal = all(first[name] == second[name] for name in shared)
     return sum(len(one.images[name].ids) for name in shared) if equal else 0
-
-
-NAMED = 4
-"""Models that a doubt names."""
 
 
 def decision_doubts(

@@ -1,9 +1,9 @@
 """Labels as evidence about several runs: those of a target, and those of labelled pictures.
 
-`LabelEvidence` is what `tuiprobe label` found on a target. `Answered` says which run is right on
-each labelled picture. Pictures are matched by content, stored vectors by their id column, or else
-by row number. Runs are compared on the pictures that all of them answer; if some have no head that
-does, by heads fitted to the labels.
+`LabelEvidence` is what `tuiprobe label` found on a target. `AnsweredPictures` says which run is
+right on each labelled picture. Pictures are matched by content, stored vectors by their id column,
+or else by row number. Runs are compared on the pictures that all of them answer; if some have no
+head that does, by heads fitted to the labels.
 """
 
 from __future__ import annotations

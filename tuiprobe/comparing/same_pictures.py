@@ -6,9 +6,9 @@ Runs that did not are left out of a decision, each with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -163,13 +163,18 @@ def pictures_groups(sets: Mapping[int, MeasuredSet]) -> list[list[int]]:
     Returns:
         The indices of each group, in their order; the largest group first.
     """
+    return _grouped(sets, lambda one, other: sets[one].differs_from(sets[other]) is None)
+
+
+def _grouped(indices: Iterable[int], alike: Callable[[int, int], bool]) -> list[list[int]]:
+    """Groups indices that are like the first one of their group; the largest group first."""
     groups: list[list[int]] = []
-    for index, of in sets.items():
-        same = (group for group in groups if sets[group[0]].differs_from(of) is None)
-        if (group := next(same, None)) is not None:
-            group.append(index)
-        else:
+    for index in indices:
+        group = next((group for group in groups if alike(group[0], index)), None)
+        if group is None:
             groups.append([index])
+        else:
+            group.append(index)
     return sorted(groups, key=len, reverse=True)
 
 
@@ -181,14 +186,7 @@ def means_of_shifts(runs: Sequence[Run]) -> dict[int, NamedFigure]:
 
 def shifts_groups(runs: Sequence[Run], means: Mapping[int, NamedFigure]) -> list[list[int]]:
     """Groups runs by the pictures of the shifts that their means are over, largest group first."""
-    groups: list[list[int]] = []
-    for n in means:
-        group = next((of for of in groups if _same_shifts(runs, means, of[0], n)), None)
-        if group is None:
-            groups.append([n])
-        else:
-            group.append(n)
-    return sorted(groups, key=len, reverse=True)
+    return _grouped(means, partial(_same_shifts, runs, means))
 
 
 def _same_shifts(

@@ -169,9 +169,8 @@ def by(decision: Decision) -> str:
         return f"{decision.target} by {count_of(decision.labels, 'label')}"
     if decision.evidence == "pictures":
         return f"your {count_of(decision.pictures, 'labelled picture')}"
-    return (
-        count_of(len(decision.shifts), "labelled shift") if decision.shifts else "labelled shifts"
-    )
+    shifts = len(decision.shifts)
+    return count_of(shifts, "labelled shift") if shifts else "labelled shifts"
 
 
 def _undecided(decision: Decision) -> str:
@@ -204,9 +203,9 @@ def _more(decision: Decision) -> str:
             f"; more pictures would hardly decide, since they are within {MARGIN_POINTS} of "
             "each other"
         )
-    known = decision.more is not None
-    count = f"{_rounded(decision.more or 0):,}"
-    more = f"; about {count} more labelled pictures would decide" if known else ""
+    if decision.more is None:
+        return _unmeasured(decision)
+    more = f"; about {_rounded(decision.more):,} more labelled pictures would decide"
     return more + _unmeasured(decision)
 
 

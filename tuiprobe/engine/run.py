@@ -273,9 +273,9 @@ class _Pass:
             elif len(self._runs) > 1 or run.cut_batches():
                 self._postponed.append(run)
             else:
-                advice = "use a smaller model or --device cpu"
-                reason = f"out of memory with one image at a time; {advice}"
-                self._failed(run, RunError(reason))
+                remedy = "use a smaller model or --device cpu"
+                memory = RunError(f"out of memory with one image at a time; {remedy}")
+                self._failed(run, memory)
 
 
 def _decoded(

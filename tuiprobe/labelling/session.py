@@ -99,15 +99,14 @@ class Labelling:
 
     Args:
         matched: The candidates.
-        files: Where the labels are kept.
+        files: The files of its labels.
         asking: Whether someone asks which candidate is best, or for the certificate, which is
             recorded once labels exist.
-        tolerated: The share of wrong answers of the certificate that is asked for, of one run; None
-            without.
+        tolerated: The share of wrong answers of the certificate that is asked for, of one run.
 
     Attributes:
-        survey: The contest, or what there is for one run alone.
-        alone: The same labels as a survey of each candidate; of one, the survey itself.
+        survey: The contest, or the sample of one run.
+        by_candidate: The same labels as a sample of each candidate; of one, the survey itself.
         counted: The labels that it has, in their order.
         decisions: Each change of what is decided, in their order.
         asked: Number of candidates asked about on these pictures, where this is not the first
@@ -205,7 +204,7 @@ class Labelling:
     def _count(self, row: CountedLabel) -> None:
         """Adds a label to the survey, and records what it decides."""
         self.counted.append(row)
-        # Of one candidate, the survey is the one of it alone.
+        # The survey of one candidate is also its sample.
         surveys: dict[Survey, None] = dict.fromkeys((self.survey, *self.by_candidate))
         if self.certificate is not None:
             surveys[self.certificate] = None

@@ -79,8 +79,8 @@ def _encoded(members: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     """Returns the bytes before the arrays, which begin at multiples of 8."""
     compact = (",", ":")
     texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=compact)
-    described = json.dumps(members, separators=compact, ensure_ascii=False)[1:-1]
-    header = f"{texts[:-1]}{',' * bool(described)}{described}}}".encode()
+    described = json.dumps(members, separators=compact, ensure_ascii=False)
+    header = (f"{texts[:-1]},{described[1:]}" if members else texts).encode()
     header += b" " * (-len(header) % _HEADER_LENGTH_BYTES)
     return len(header).to_bytes(_HEADER_LENGTH_BYTES, "little") + header
 

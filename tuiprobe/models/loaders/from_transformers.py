@@ -274,7 +274,8 @@ def _text_tower(model: Any, folder: Path, where: str, clip: bool) -> TextTower:
     if clip and config.vocab_size == _CLIP_VOCABULARY:
         tokenizer = "CLIP's byte-pair tokenizer"
     elif not clip:
-        tokenizer = f"SigLIP{'2' * (config.vocab_size >= _SIGLIP2_VOCABULARY)}'s tokenizer"
+        family = "SigLIP2" if config.vocab_size >= _SIGLIP2_VOCABULARY else "SigLIP"
+        tokenizer = f"{family}'s tokenizer"
     return TextTower(
         tokenize=tokenize,
         encode=encode,
