@@ -34,6 +34,15 @@ def test_ids_follow_the_byte_order_of_paths_and_folders_give_labels(
     assert folder.notes == ((mixed,) if names == ["a.png", "cats/b.png"] else ())
 
 
+def test_a_folder_around_the_classes_is_warned_of(tmp_path: Path) -> None:
+    folder = write_images(tmp_path, "all/cat/1.png", "all/dog/1.png")
+    assert [note.split(",")[0] for note in ImageFolder(folder).notes] == [
+        "all images lie below all"
+    ]
+    write_images(tmp_path, "fish/1.png")
+    assert ImageFolder(folder).notes == ()
+
+
 def test_what_is_no_image_of_the_set_is_left_out(tmp_path: Path) -> None:
     kept = ["a/1.png", "b/1.png", "c/key/1.png"]
     write_images(tmp_path, *kept, "runs/m/thumbs/a/0.jpg", ".hidden.png", ".git/b.png")

@@ -13,7 +13,7 @@ from skimage import data
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from tests.engine.conftest import SMALL, write_pictures
+from tests.engine.conftest import SMALL
 from tests.engine.fake_plan import fake_plan
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
@@ -33,7 +33,7 @@ from tuiprobe.models.checks.known_answer import SAMPLE, sample_of
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.results.subject import TYPES, Check
+from tuiprobe.results.subject import TYPES
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preview import Preview
 from tuiprobe.run.records import read_preflight
@@ -169,21 +169,6 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(published, tmp
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(chosen, lambda event: None)
     assert error.value.exit_code == 4
-
-
-def test_a_folder_around_the_classes_is_warned_of(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "photos" / "all", 12)
-    (tmp_path / "photos" / "all" / "class1").rename(tmp_path / "photos" / "class1")
-    both = preflight_of(tmp_path / "photos", tmp_path / "both")
-    (tmp_path / "photos" / "class1").rename(tmp_path / "photos" / "all" / "class1")
-    around = preflight_of(tmp_path / "photos", tmp_path / "around")
-    assert [check.status for check in around if check.name == "class folders"] == ["warn"]
-    assert "class folders" not in {check.name for check in both}
-
-
-def preflight_of(photos: Path, run: Path) -> tuple[Check, ...]:
-    probe("py:tests.engine.colors:build", f"imagefolder:{photos}", output=run, workers=0)
-    return read_preflight(RunDir(run))
 
 
 def test_a_diverged_checkpoint_is_refused_by_a_run(small_checkpoint, pictures, tmp_path):

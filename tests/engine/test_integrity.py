@@ -309,7 +309,7 @@ def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command
     for command in (["report"], ["reprobe"], ["compare", str(finished)]):
         err = program(*command, str(run.path), code=4).err
         assert err.startswith(f"error: {run.path} has no manifest.json")
-        assert "the command that made the run finishes it" in err
+        assert "run the same command or loop again" in err
     assert listed_state(run, program) == "damaged"
     assert state_of(run, "manifest.json") == "missing"
     with pytest.raises(DamagedFileError, match="no manifest"):

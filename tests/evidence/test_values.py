@@ -367,6 +367,8 @@ def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
     columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
     file = table(tmp_path / "a.csv", {**columns, "confidence": [*(1 - sure)]})
     assert "its difference from 1 would fit" in refused(file, street, tmp_path / "run", program)
+    table(file, {**columns, "confidence": [*(sure / 100)]})
+    assert "100 times as much would fit" in refused(file, street, tmp_path / "run", program)
     table(file, {**columns, "confidence": [*(1 - sure)], "max_prob": [*sure]})
     assert "column max_prob would fit" in refused(file, street, tmp_path / "run", program)
     table(file, {**columns, "confidence": ["0.2", *sure[1:]]})  # one of a hundred may be odd

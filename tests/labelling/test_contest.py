@@ -260,6 +260,21 @@ def test_accuracies_hold_with_labels_from_outside_after_the_first_draw() -> None
     assert np.mean(held) >= 0.95
 
 
+def test_labels_behind_a_gap_in_the_order_wait_and_those_of_a_walk_never_do() -> None:
+    contest = Contest(street([1, 3], 0))
+    differ = [i for i in contest.pool.order.tolist() if len({*contest.pool.answers[:, i]}) > 1]
+    add(contest, differ[10:40])
+    assert contest.waiting == 30
+    while len(contest.labels) < 40:
+        add(contest, contest.upcoming(1))
+    gap = next(i for i in differ if i not in contest.labels)
+    assert contest.waiting == len({*differ[differ.index(gap) :]} & contest.labels.keys())
+    walk = Contest(street([0, 1, 2, 3], 0))
+    for _ in range(80):
+        add(walk, walk.upcoming(1))
+        assert walk.waiting == 0
+
+
 def test_labels_of_nearly_all_pictures_prove_the_best_and_cut_every_range() -> None:
     held = []
     for seed in range(20):

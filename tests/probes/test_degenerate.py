@@ -48,6 +48,14 @@ def test_two_classes(tmp_path: Path) -> None:
     assert "nearly all" in part(report, Robustness).accuracies[0].top5.reason  # type: ignore[union-attr]
 
 
+def test_one_class(tmp_path: Path) -> None:
+    report = probed(
+        tmp_path, WEIGHT, val=FakeSet(H, 0 * LABELS, answers=np.where(LABELS[:8], -1, 0))
+    )
+    for probe in ("calibration", "unattended"):
+        assert str(report.why_not(probe)).startswith("only one class may answer")
+
+
 def test_a_rank_deficient_head(tmp_path: Path) -> None:
     report = probed(tmp_path, np.tile(WEIGHT[:3], (3, 1))[:8], val=FakeSet(H, LABELS))
     assert [basis.rank for basis in part(report, Directions).bases] == [3, 2]

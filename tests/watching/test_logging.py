@@ -38,6 +38,7 @@ def test_each_logged_point_describes_what_was_seen_since_the_one_before() -> Non
             optimiser.step()
             if step % 4 == 3:
                 watched.log(step, board)
+    assert "the last one at step 7" in watched.table()
     names = {name for name, _ in board.scalars}
     assert names == {
         f"tuiprobe/{layer}/{figure}"

@@ -16,6 +16,7 @@ from tuiprobe.report import read_report
 from tuiprobe.results.card import card
 from tuiprobe.run.deletion import delete_run
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import BusyError
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.status import read_status, read_taps
@@ -113,6 +114,7 @@ def test_a_script_that_runs_again_keeps_the_earlier_watches(tmp_path: Path) -> N
     run = tmp_path / "run"
     outputs = [watched_into(run, images) for images in (4, 5, 6)]
     assert outputs == [run, run / "2", run / "3"]
+    assert {view.name for view in list_runs(tmp_path)} == {"run", "run/2", "run/3"}
     measured = [read_report(RunDir(path)).data[0].measured for path in outputs if path]
     assert measured == [4, 5, 6]
     assert run_cli(["verify", str(run)]) == 0

@@ -286,7 +286,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="html, md, json, csv, svg, predictions or card; repeats. "
+            help="html, md, json, csv, svg or predictions; repeats. "
             "Default: html, md, csv and svg.",
         ),
     ] = None,

@@ -23,7 +23,7 @@ from tuiprobe.datasets.sample import Content, ImageFiles, Sample, Stamp, samples
 from tuiprobe.datasets.shard_files import files_below, is_url, read_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import similar_folder
-from tuiprobe.plaintext import encodable
+from tuiprobe.plaintext import encodable, joined
 
 METADATA = "metadata.csv"
 """Table of files and labels in a folder, as Hugging Face lays it out."""
@@ -135,6 +135,12 @@ class ImageFolder(ImageFiles):
             more = f" and {len(flat) - 1:,} more lie" if len(flat) > 1 else " lies"
             notes.append(
                 f"labels are not used: {encodable(flat[0])}{more} beside the class folders"
+            )
+        below = sorted({path.split("/")[1] for path in self._paths if path.count("/") > 1})
+        if len(self.classes) == 1 and len(below) > 1:
+            notes.append(
+                f"all images lie below {encodable(self.classes[0])}, which is their one class; if "
+                f"{joined(list(map(encodable, below)), 3)} are the classes, give that folder"
             )
         if self.ignored:
             notes.append(f"files left out, no image extension: {_counted_names(self.ignored)}")

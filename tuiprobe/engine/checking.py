@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.class_names import match_classes, prompt_names
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.engine.head_building import HeadProgress, too_long
-from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, deeper_folders, unmatched
+from tuiprobe.engine.head_choice import HeadChoice, class_of_each_row, unmatched
 from tuiprobe.engine.machine import has_bfloat16
 from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, WeightsError
@@ -171,18 +171,6 @@ def _of_labels(plan: Plan, name: str) -> Iterator[Check]:
     ):
         if one_file_each or check.name != "image count":
             yield replace(check, cause="labels", data=name)
-    if len(dataset.classes) != 1 or not one_file_each:
-        return
-    deeper = deeper_folders(dataset)
-    if len(deeper) > 1:
-        yield Check(
-            name="class folders",
-            status="warn",
-            detail=f"all images lie below {plain(dataset.classes[0])}, which is their one class",
-            fix=f"if {joined(list(map(plain, deeper)), 3)} are the classes, give that folder",
-            cause="labels",
-            data=name,
-        )
 
 
 def _ranges(plan: Plan) -> Iterator[Check]:

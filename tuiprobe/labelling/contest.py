@@ -234,6 +234,13 @@ class Contest(Survey):
         return low / self.pool.pictures, high / self.pool.pictures
 
     @property
+    def waiting(self) -> int:
+        """Labelled pictures behind one without a label, in the order of bets of survivors."""
+        pairs = permutations(self.survivors, 2)
+        ahead = {i for pair in pairs for i in self.duels[pair].ahead}
+        return len(ahead & self.labels.keys())
+
+    @property
     def progress(self) -> float:
         """How close the leader's closest rival is to being dropped, from 0 to 1; 1 drops it."""
         return min(max(self._closest[1] / self.needed, 0.0), 1.0)

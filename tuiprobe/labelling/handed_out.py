@@ -168,7 +168,8 @@ def import_answers(
             matched.number(row.label, row.where)
             if labels.setdefault(index, row.label) != row.label:
                 raise UsageError(
-                    f"{row.where} says {row.label}, but an earlier label says {labels[index]}"
+                    f"{row.where} says {row.label}, but an earlier label says {labels[index]}; if "
+                    f"that one is wrong, delete its line in {labelling.files.csv}"
                 )
         indices.append(index)
     table_rows = [(index, row.label) for index, row in zip(indices, rows, strict=True)]

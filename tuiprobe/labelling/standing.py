@@ -13,7 +13,13 @@ from tuiprobe.labelling.certificate import Certificate, CertificateStatus, outlo
 from tuiprobe.labelling.contest import MARGIN_POINTS, UNDECIDED, Contest, LabelVerdict
 from tuiprobe.labelling.doubts import label_doubts
 from tuiprobe.labelling.session import LabelDecision, Labelling
-from tuiprobe.labelling.survey import NOBODY, NOT_SURE, LabelledAccuracy, StratifiedSample
+from tuiprobe.labelling.survey import (
+    AGAIN_AFTER,
+    NOBODY,
+    NOT_SURE,
+    LabelledAccuracy,
+    StratifiedSample,
+)
 from tuiprobe.numbers import MISSING, ends, interval
 from tuiprobe.plaintext import count_of, joined
 from tuiprobe.probes.base.strata import CLOSE_ENOUGH
@@ -112,6 +118,7 @@ class LabelStatus:
         progress: Part of the way to the next decision, from 0 to 1.
         more: Roughly how many more labels that takes, at most all that are left; None while it is
             not known.
+        waiting: Labels that decide nothing yet, since an earlier picture of the order has none.
         decisions: Each change of what is decided, in their order; withdrawals too.
         notes: Remarks of the source of the pictures.
         doubts: What speaks against the labels; where one withholds, nothing is decided.
@@ -136,6 +143,7 @@ class LabelStatus:
     leader: int
     progress: float
     more: int | None
+    waiting: int
     decisions: tuple[LabelDecision, ...]
     notes: tuple[str, ...]
     doubts: tuple[Doubt, ...]
@@ -214,6 +222,12 @@ class LabelStatus:
         ]
         if self.unattended is not None:
             remarks = [*outlook(self.unattended, self.pictures, self.labelled), *remarks]
+        if self.waiting > AGAIN_AFTER and self.verdict == "open":
+            remarks.append(
+                f"{self.waiting:,} labels do not count for the differences yet: evidence follows "
+                "one random order, which nobody chooses, and an earlier picture of it has no "
+                "label. It is the next one that is asked for, in --todo FILE too"
+            )
         if self.asked:
             again = "it was decided before; " if self.reopened else ""
             remarks.append(
@@ -236,9 +250,9 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
     doubts = ordered(label_doubts(labelling), trust)
     withheld = bool(stopping(doubts))
     survey, matched, decided = labelling.survey, labelling.matched, labelling.decided
-    leader, progress, more = labelling.leader, 0.0, None
+    leader, progress, more, waiting = labelling.leader, 0.0, None, 0
     if isinstance(survey, Contest):
-        progress, more = survey.progress, survey.labels_left
+        progress, more, waiting = survey.progress, survey.labels_left, survey.waiting
     candidates = []
     for index, accuracy in enumerate(labelling.accuracies()):
         compared = isinstance(survey, Contest) and index != leader
@@ -267,6 +281,7 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
         leader=leader,
         progress=progress,
         more=None if more is None else min(more, len(matched.digests) - len(survey.labels)),
+        waiting=waiting,
         decisions=() if withheld else tuple(labelling.decisions),
         notes=matched.source_run.notes,
         doubts=doubts,

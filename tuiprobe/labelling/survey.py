@@ -150,7 +150,10 @@ class LabelledAccuracy:
     def sentence(self) -> str:
         """Returns the accuracy with its range, or what labels prove in words."""
         figure = self.figure
-        return figure.reason if isinstance(figure, NotRun) else figure.with_interval()
+        if isinstance(figure, NotRun):
+            return figure.reason
+        counts = f", right on {self.right:,} of {self.sure:,} labelled"
+        return figure.with_interval() + (counts if self.value is None else "")
 
 
 class SampledRange(NamedTuple):

@@ -32,7 +32,7 @@ def list_runs(
     before: Iterable[RunView] = (),
     alive: Callable[[Path], bool] = lambda path: False,
 ) -> list[RunView]:
-    """Reads the runs directly below a directory and below its groups, latest first.
+    """Reads the runs directly below a directory and those below them, latest first.
 
     Args:
         root: Folder of run directories; may itself be a run.
@@ -65,13 +65,18 @@ def run_directories(root: Path) -> Iterator[Path]:
     """Yields run directories; a start that failed before it had a key is one too."""
     if RunDir(root).key_file.exists():
         yield root
+        yield from _runs_below(root)
         return
     for folder in _folders(root):
-        if RunDir(folder).key_file.exists():
+        below, directory = _runs_below(folder), RunDir(folder)
+        if directory.key_file.exists() or (directory.log_file.exists() and not below):
             yield folder
-            continue
-        group = [path for path in _folders(folder) if RunDir(path).key_file.exists()]
-        yield from group or ([folder] if RunDir(folder).log_file.exists() else [])
+        yield from below
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """Returns the runs of a group, or the later watches of a loop."""
+    return [path for path in _folders(folder) if RunDir(path).key_file.exists()]
 
 
 def recorded_runs(root: Path, file: Callable[[RunDir], Entry]) -> Iterator[tuple[RunDir, RunSpec]]:

@@ -84,7 +84,7 @@ def require_manifest(root: Path) -> Manifest | None:
     if manifest is None and Entry(root, "key").exists():
         raise DamagedFileError(
             f"{root} has no {MANIFEST}, which is written last: the run was stopped before its "
-            "end, or the file was deleted; the command that made the run finishes it"
+            "end, or the file was deleted; run the same command or loop again"
         )
     return manifest
 

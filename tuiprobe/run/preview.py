@@ -377,8 +377,9 @@ def _set_lines(preview: Preview) -> list[str]:
     for planned in preview.sets:
         of = f" of {planned.found:,}" if planned.planned < planned.found else ""
         unit = f"vectors of {planned.channels:,} channels" if planned.channels else "images"
+        classes = count_of(planned.classes, "class", "classes")
         role = {"concepts": "the concept set", "target": "a target without labels"}.get(
-            planned.role, f"{planned.classes:,} classes" if planned.classes else "no labels"
+            planned.role, classes if planned.classes else "no labels"
         )
         lines.append(f"✓ {planned.name}: {planned.planned:,}{of} {unit}, {role}")
     return lines

@@ -252,6 +252,8 @@ class RunView:
             if self.planned:
                 after = self.measured >= self.planned
                 stopped = "stopped after measuring" if after else f"stopped at {self.percent}"
+            elif any(rank.status.phase == "extract" for rank in self.ranks):  # a watch has no plan
+                stopped = "stopped before its figures were saved"
             return stopped + silent + self.waiting
         reason = " ".join(self.reason.split())  # in one line
         if self.state == "failed":

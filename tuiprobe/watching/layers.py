@@ -356,6 +356,7 @@ class ObservedModel:
         every: Of how many calls of the model one is measured.
         layers: The watched modules, each for the first calls of a pass in the mode of the model
             that was seen first.
+        logged: The step of the last `log`, after which figures start over; None before the first.
 
     Raises:
         UsageError: If a pattern matches no module.
@@ -368,6 +369,7 @@ class ObservedModel:
             Layer(name, module, options) for name, module in _chosen(model, patterns)
         )
         self.every = options.every or (10 if len(self.layers) > _MANY else 1)
+        self.logged: int | None = None
         self._other_calls: dict[tuple[int, CallKind], Layer] = {}
         self._lock = threading.RLock()
 
@@ -404,6 +406,13 @@ class ObservedModel:
         layers = [layer for layer in self._all_layers if layer.statistics and layer.assumed]
         names = ", ".join(layer.name for layer in layers)
         return names and f"dimension 0 was taken as the batch, batch_dim names another: {names}"
+
+    @property
+    def span(self) -> str:
+        """Which calls the figures are of; empty if of all."""
+        if self.logged is None:
+            return ""
+        return f"figures start over at each log, the last one at step {self.logged}"
 
     @property
     def refused(self) -> dict[str, str]:

@@ -169,8 +169,7 @@ def _warnings(watched: ObservedModel, final: Outliers) -> list[str]:
         )
     if watched.model.training:
         warnings.append("the model was in training mode; its weights may have changed meanwhile")
-    if watched.assumption:
-        warnings.append(watched.assumption)
+    warnings += filter(None, (watched.assumption, watched.span))
     return warnings + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]
 
 

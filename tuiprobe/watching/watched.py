@@ -308,7 +308,7 @@ class Watched(ObservedModel):
         measured = -(-self._steps // self.every)
         calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
         cost = f"measuring{calls} took {self._seconds:.2f} s"
-        return [self.assumption, cost] if self.assumption else [cost]
+        return [*filter(None, (self.assumption, self.span)), cost]
 
     @property
     def output(self) -> Path | None:
@@ -344,6 +344,7 @@ class Watched(ObservedModel):
         gathered = type(self)(self.model, self.patterns, options=self.options)
         gathered.key = self.key  # so that a later one replaces what an earlier one saved
         gathered._steps, gathered._seconds = self._steps, self._seconds
+        gathered.logged = self.logged
         try:
             for _, seen in parts:
                 gathered._take(seen)
@@ -390,6 +391,7 @@ class Watched(ObservedModel):
             _write(scalars, step, writer)
             for layer, seen in fresh:
                 layer.logged, layer.seen = seen, None
+            self.logged = step
 
     def reset(self) -> None:
         """Forgets what was seen."""

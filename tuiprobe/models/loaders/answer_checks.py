@@ -53,7 +53,9 @@ def class_of_confidence(
     shares = {name: _share_too_low(table, name, answers, k) for name in others}
     fit = [name for name, share in shares.items() if share is not None and share <= MOST_TOO_LOW]
     remedy = f"column {plain(fit[0])} would fit" if fit else "give the probability of the class"
-    if not fit and np.mean(1 - values < 1 / k) <= MOST_TOO_LOW:
+    if not fit and values.max() <= 0.01 and np.mean(100 * values < 1 / k) <= MOST_TOO_LOW:
+        remedy = "100 times as much would fit"
+    elif not fit and np.mean(1 - values < 1 / k) <= MOST_TOO_LOW:
         remedy = "its difference from 1 would fit"
     raise DataError(
         f"{table.source}: {column} is below 1/{k} in {low:.0%} of the answers, so it is not the "

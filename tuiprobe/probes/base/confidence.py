@@ -21,7 +21,7 @@ from scipy import special
 
 from tuiprobe.errors import DataError
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, answers_of, logit_blocks
+from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest
 from tuiprobe.probes.intervals import bootstrap_mean
@@ -215,7 +215,14 @@ MIN_LABELLED = 30
 """Labelled images below which no temperature is fitted."""
 
 ONE_CLASS: Final = NotRun(reason="only one class may answer, so every answer would count as right")
-"""Why a set of one class has neither accuracy nor temperature among its classes."""
+"""Why a set of one class has neither accuracy nor confidence among its classes."""
+
+
+def one_class(images: SetFeatures, rows: int) -> bool:
+    """Returns whether all of K `rows` that may answer on a set are of one class."""
+    answers = images.classes_of_rows(rows)
+    return np.unique(answers[answers >= 0]).size == 1
+
 
 FOLD_SEED = 20
 
@@ -266,7 +273,7 @@ def cross_fit(head: HeadArrays, id_set: SetFeatures, images: SetFeatures) -> Cro
     source = on_classes_of(head.weight.shape[0], id_set, images)
     if isinstance(source, NotRun):
         return source
-    if np.unique(answers_of(source, head.weight.shape[0])).size == 1:
+    if one_class(source, head.weight.shape[0]):
         return ONE_CLASS
     n = source.features.shape[0]
     if n < MIN_LABELLED:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.base.confidence import (
+    ONE_CLASS,
     Confidences,
     CrossFitted,
     Logits,
     cross_fit,
+    one_class,
     scale_known,
 )
 from tuiprobe.probes.base.head_arrays import (
@@ -145,6 +147,8 @@ def ranked_answers(
     assert isinstance(run.head, HeadArrays)
     if not has_confidence(run):
         return NO_CONFIDENCES
+    if one_class(images, len(run.head.weight)):
+        return ONE_CLASS
     temperature = 1.0 if scale_known(run.head) else temperatures.of(images)
     if temperature is None:
         return NotRun(reason="its scale is not known, and no temperature could be fitted")

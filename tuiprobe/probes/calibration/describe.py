@@ -11,6 +11,7 @@ import numpy as np
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.base.confidence import ONE_CLASS, one_class
 from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
@@ -70,6 +71,8 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
         id_set = run.head_sets[0]
         if id_set.labels is None:
             return id_set.unlabelled
+        if one_class(id_set, len(run.head.weight)):
+            return ONE_CLASS
         ids_and_paths = {
             images.name: (np.asarray(images.ids), run.paths(images.name))
             for images in run.head_sets

@@ -15,7 +15,13 @@ from tuiprobe.catalog.effective_robustness import (
     mean_of,
 )
 from tuiprobe.errors import DataError
-from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, mean_confidence, on_classes_of
+from tuiprobe.probes.base.confidence import (
+    ONE_CLASS,
+    Logits,
+    mean_confidence,
+    on_classes_of,
+    one_class,
+)
 from tuiprobe.probes.base.head_arrays import (
     SetFeatures,
     answered_rows,
@@ -418,7 +424,7 @@ def _on_shift_classes(head: HeadArrays, first: SetFeatures, images: SetFeatures)
     source = on_classes_of(rows, first, images)
     if isinstance(source, NotRun):
         return source
-    if np.unique(answers_of(source, rows)).size == 1:
+    if one_class(source, rows):
         return ONE_CLASS
     usable = usable_images(source)
     return _share_right(hits(head, usable), source.features.shape[0], usable)
