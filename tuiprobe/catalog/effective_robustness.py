@@ -44,8 +44,6 @@ IMAGES = {
 }
 """Images in each set; for ObjectNet, those of the 113 classes shared with ImageNet."""
 
-AXIS = "accuracy on all 50,000 validation images"
-
 SUPERVISED = ("standard", "standard_and_low", "timm_imagenet1k")
 """Baselines of supervised models: testbed, testbed with low accuracies, timm on ImageNet-1k."""
 

@@ -14,13 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from tuiprobe import __version__
-from tuiprobe.cli import (
-    compare,
-    doctor,
-    label,
-    models,
-    runs,
-)
+from tuiprobe.cli import compare, doctor, label, models, runs
 from tuiprobe.cli.options import with_options
 from tuiprobe.cli.output import NO_FILE, drop_output, printing
 from tuiprobe.errors import RunError, TuiprobeError, UsageError, error_line

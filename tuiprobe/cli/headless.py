@@ -267,7 +267,7 @@ class _Models:
         return self._exit_code(bool(outcomes or self.finished))
 
     def _groups(self) -> list[list[RunRequest]]:
-        """Returns what is left to measure, in groups that are loaded together."""
+        """Returns the runs left to measure, in groups that are loaded together."""
         from tuiprobe.engine.machine import affordable, choose_device, free_memory
 
         if not self.from_list:

@@ -31,7 +31,7 @@ def printing(work: Callable[[], int]) -> int:
     """Runs a command that prints, and returns its exit code; 5 if output cannot be written.
 
     A reader that ends (`| head -1`, `2>&1 | head -1`, a closed terminal) changes nothing else: the
-    command goes on, and its exit code is that of its work. Messages that cannot be written are
+    command continues, and its exit code is that of its work. Messages that cannot be written are
     dropped. Characters that the encoding lacks are replaced or escaped.
     """
     if sys.stderr is None:  # closed by the caller; what is opened next would take its place

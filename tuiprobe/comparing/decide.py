@@ -216,7 +216,7 @@ def _by_class(
 def _pictures_notes(
     answered: AnsweredPictures | None, models: Sequence[DecidedModel]
 ) -> Iterator[str]:
-    """Yields what weakens a decision by labelled pictures, first a lead by balanced accuracy."""
+    """Yields notes on a decision by labelled pictures, first on a lead by balanced accuracy."""
     if answered is None:
         return
     changes = [(row.balanced_difference, row) for row in models if row.balanced_difference]
@@ -247,7 +247,7 @@ def _pictures_notes(
 
 
 def _speed(run: Run) -> float | None:
-    """Returns the speed of a model; rows of answers and stored vectors say nothing of theirs."""
+    """Returns the speed of a model; that of models whose answers or vectors are read is unknown."""
     return run.report.timings.images_per_second if run.report.model.parameters else None
 
 
@@ -270,7 +270,7 @@ def _accuracy(
     labels: LabelEvidence | NotRun | None,
     answered: AnsweredPictures | None,
 ) -> Accuracy | NotRun:
-    """Returns the accuracy of a run by its best evidence: by labels as `tuiprobe label` says it."""
+    """Returns the accuracy of a run by its best evidence; by labels as `tuiprobe label` does."""
     if answered is not None and answered.headless and index in answered.runs:
         fitted = runs[index].report.figure_or_absent("linear")
         if is_known(fitted):
@@ -312,7 +312,7 @@ def label_fields(
 ) -> dict[str, Any]:
     """Returns the fields about labels of the target: how many, and what more of them would take.
 
-    A labelling that began goes on with all its runs. Before that, labels are worth most for the
+    A labelling that began continues with all its runs. Before that, labels are worth most for the
     models that may still be the best, or else for the first models of the order.
     """
     fields: dict[str, Any] = {}
@@ -374,7 +374,7 @@ def _answers_on_target(run: Run, target: str | None) -> bool:
 
 
 def _matched(paths: Iterable[str], target: str | None) -> tuple[Matched | None, str]:
-    """Returns runs that can be labelled together, and what is different where they cannot."""
+    """Returns runs that can be labelled together, or how they differ if they cannot."""
     from tuiprobe.labelling.candidates import read_candidate  # scipy, which few decisions need
     from tuiprobe.labelling.matching import DifferentPoolsError, match
 

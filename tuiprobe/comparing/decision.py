@@ -1,4 +1,4 @@
-"""What a decision between models says, as data."""
+"""A decision between models as data."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Decision(Frozen):
             models have a head that does.
         labels: Pictures of the target that are labelled.
         shifts: The labelled shifts that the mean is of.
-        command: What to type to decide it by labels, or to find stronger evidence; empty where
+        command: The command that decides it by labels, or finds stronger evidence; empty where
             labels have decided, or cannot.
         answers_from: The folder of the target whose subfolders `command` takes as labels; else
             empty.
@@ -84,10 +84,10 @@ class Decision(Frozen):
             known, as before the first label.
         close: Whether the undecided models are within 2 points of each other, so that more labelled
             pictures would hardly decide.
-        doubts: What speaks against believing it, those that withhold it first.
-        notes: What else weakens it.
-        not_compared: Runs that it leaves out, each with the reason. What is an earlier run again
-            is not among the models.
+        doubts: Reasons to doubt it, those that withhold it first.
+        notes: Other remarks that weaken it.
+        not_compared: Runs that it leaves out, each with the reason. A run that repeats an earlier
+            one is not among the models.
     """
 
     sentence: str = ""
@@ -113,7 +113,7 @@ class Decision(Frozen):
     not_compared: tuple[NotCompared, ...] = ()
 
     def withheld(self) -> Decision:
-        """Returns it undecided where doubts withhold it; figures and doubts stay."""
+        """Returns it as undecided if doubts withhold it; figures and doubts stay."""
         stops = stopping(self.doubts)
         if not stops:
             return self

@@ -265,7 +265,7 @@ def compare_runs(
         runs: The runs.
         first: Index of the one that the other is compared with.
         second: Index of the other.
-        labels: What labels say of all of them; see `tuiprobe.comparing.runs.label_evidence`.
+        labels: The evidence of labels for all of them; see `label_evidence`.
     """
     known: Mapping[str, Figure] | NotRun | None = None
     if isinstance(labels, LabelEvidence):

@@ -1,4 +1,4 @@
-"""Doubts about a comparison: those of its runs, and what speaks against comparing these.
+"""Doubts about a comparison: those of its runs, and reasons not to compare these.
 
 Runs whose answers are all equal are doubted too, as those of a model that did not change.
 """
@@ -90,7 +90,7 @@ def decision_doubts(
         runs: The runs.
         order: Indices of those that are compared, first the one that the others are compared with.
         sets: The sets that it rests on.
-        labels: What labels say of the runs.
+        labels: The evidence of labels.
         answered: The labelled pictures on which they are compared.
     """
     target = labels.status.target if isinstance(labels, LabelEvidence) else None

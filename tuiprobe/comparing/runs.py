@@ -1,4 +1,4 @@
-"""Runs to compare: what is read of each, what each is called, and what labels say of them."""
+"""Runs to compare: their reports and images, and unique names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuiprobe.run.per_image import ImageValues, read_per_image
 
 
 class Run(NamedTuple):
-    """A run to compare: its report, what it knows of single images, and where its labels lie."""
+    """A run to compare: its report, its values of single images, and its directory."""
 
     report: Report
     images: ImageValues
@@ -67,7 +67,7 @@ def directory_named(run: Report | str | PathLike[str]) -> Path:
 def with_names(runs: Sequence[Run]) -> list[Run]:
     """Returns runs whose models differ in their names; see `distinct_names`.
 
-    What is an earlier run again has the name of that one with a number.
+    A repeated measurement has the name of the first one with a number.
     """
     same = same_measurements(runs)
     first = [n for n in range(len(runs)) if n not in same]
@@ -86,7 +86,7 @@ def with_names(runs: Sequence[Run]) -> list[Run]:
 
 
 def same_measurements(runs: Sequence[Run]) -> dict[int, int]:
-    """Returns the indices of runs that are an earlier one again, each with the index of that.
+    """Returns the indices of runs that repeat an earlier one, each with the index of that one.
 
     A copied directory is the same measurement: its results began and ended at the same moments.
     """

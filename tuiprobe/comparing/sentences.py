@@ -34,7 +34,7 @@ def weakening(
 
     Args:
         runs: The runs.
-        labels: What labels say of them.
+        labels: The evidence of labels.
     """
     reports = [run.report for run in runs]
     warnings = [(text, report) for report in reports for text in report.warnings]
@@ -61,7 +61,7 @@ def weakening(
 
 
 def _bounds(reports: Sequence[Report]) -> Iterator[tuple[str, Report]]:
-    """Yields what the mix of classes bounds on sets where nothing was measured or estimated."""
+    """Yields bounds by the mix of classes on sets where nothing was measured or estimated."""
     for report in reports:
         known = {of.data for of in report.accuracies}
         for bound in (named for part in report.parts for named in part.figures):

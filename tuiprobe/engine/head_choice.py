@@ -250,7 +250,7 @@ def _from_file(spec: RunSpec, width: int, suite: Suite, written: Sequence[str]) 
 
 
 def _assumed(of: str, labels: Sequence[str]) -> str:
-    """Returns that 1,000 outputs are taken as ImageNet's; empty where the labels are."""
+    """Returns a note if 1,000 outputs count as ImageNet's and the labels do not."""
     if imagenet_labels(labels) is not None:
         return ""
     return f"nothing names the classes of {of}: they are taken as ImageNet's; --classes names them"
@@ -357,7 +357,7 @@ def _refuse_misread(
     Args:
         spec: The spec of the run.
         suite: The sets of images.
-        given: Names of the outputs that the user gave; numbers among them say what labels are.
+        given: Names of the outputs that the user gave; numbers among them define the labels.
         rows: The number of outputs or names.
         other: What has so many, in words.
 

@@ -45,7 +45,7 @@ _MAX_COST = 0.01  # share of the run's time that thumbnails may take
 class LiveView:
     """Counts what a rank measures, for its status and for the listener.
 
-    Both hear of it at most five times per second, and less often if that would take more than 1 %
+    Both are updated at most five times per second, and less often if that would take more than 1 %
     of the run's time.
 
     Args:
@@ -191,7 +191,7 @@ class LiveView:
     def _answer(
         self, features: Sequence[torch.Tensor], ids: Sequence[torch.Tensor], last: bool
     ) -> None:
-        """Counts the answers so far; where that fails, the run goes on without them."""
+        """Counts the answers so far; if that fails, the run continues without them."""
         assert self._shard is not None
         if self._answers is None:
             return
@@ -248,7 +248,7 @@ def write_thumbnails(
         directory: The run directory.
         datasets: Data sets by set name.
         sample_ids: The images by set name.
-        workers: Processes that write them; with 0 this process does, and goes on after a stop was
+        workers: Processes that write them; with 0 this process does, and continues after a stop was
             requested.
     """
     pictures = [(name, i) for name, ids in sample_ids.items() for i in sorted(ids)]

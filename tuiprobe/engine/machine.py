@@ -146,7 +146,7 @@ def affordable(requests: Sequence[RunRequest], available: int | None) -> list[li
 
 
 def _memory(spec: RunSpec) -> float:
-    """Returns the bytes that opening a model takes at most; infinity if nothing says so."""
+    """Returns the bytes that opening a model takes at most; infinity if that is unknown."""
     preset = presets().get(spec.model)
     if preset is not None:
         return preset.parameters * BYTES_A_PARAMETER

@@ -21,11 +21,7 @@ from tuiprobe.datasets.layout import layout_of
 from tuiprobe.datasets.load import open_suite, refuse_several_parts
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.engine.head_choice import refuse_unmatched
-from tuiprobe.engine.machine import (
-    available_cores,
-    choose_device,
-    current_fingerprint,
-)
+from tuiprobe.engine.machine import available_cores, choose_device, current_fingerprint
 from tuiprobe.engine.plan import Plan, list_images, make_plan, option_files
 from tuiprobe.engine.resume import ShardReader, refuse_other_images
 from tuiprobe.engine.shards import Rank, current_rank

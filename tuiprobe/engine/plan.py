@@ -30,12 +30,7 @@ from tuiprobe.run.counting import SetCount, in_turns
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import write_named, write_record
 from tuiprobe.run.preview import chosen_layers
-from tuiprobe.run.records import (
-    FileRecord,
-    PlanRecord,
-    TapRecord,
-    read_plan,
-)
+from tuiprobe.run.records import FileRecord, PlanRecord, TapRecord, read_plan
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 from tuiprobe.stats import ActivationStats
 

@@ -123,7 +123,7 @@ class _Worker:
 
     Args:
         source: The source to read.
-        progress: Where the process says what it is reading.
+        progress: Where the process records what it is reading.
         number: Number of the worker.
     """
 

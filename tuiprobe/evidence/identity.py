@@ -116,7 +116,7 @@ def counted_once(digests: NDArray[np.uint8], labels: NDArray[np.int64] | None) -
 
 
 def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Doubt]:
-    """Yields that a set holds copies, and that copies have different labels.
+    """Yields doubts if a set holds copies, and if copies have different labels.
 
     Args:
         pictures: The set.
@@ -149,7 +149,7 @@ def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Dou
 def near_copies(
     model: str, pictures: Contents, features: NDArray[np.float32], seed: int = 0
 ) -> Iterator[Doubt]:
-    """Yields that a model hardly tells more than `MOST_NEAR` of a set from other pictures of it.
+    """Yields a doubt if a model hardly separates pictures of a set, more than `MOST_NEAR` of it.
 
     Args:
         model: Its name.

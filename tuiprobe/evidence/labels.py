@@ -205,7 +205,7 @@ def at_chance(
     found: tuple[int, int, float] = (0, 0, 0.0),
     related: Callable[[], bool] = lambda: False,
 ) -> Iterator[Doubt]:
-    """Yields that the share of right answers is that of guessing, or below.
+    """Yields a doubt if the share of right answers is that of guessing, or below.
 
     It withholds where that range holds the share of guessing, and labels rule out with 99.9 % that
     the best candidate is `ABOVE_CHANCE` of the way from guessing to always right, or that any
@@ -256,7 +256,7 @@ CHECK_HEAD: Final = (
 def one_answer(
     data: str, answers: _Int64, labels: _Int64 | None, names: Sequence[str], why: str
 ) -> Iterator[Doubt]:
-    """Yields that every image of a set of several classes gets the same answer.
+    """Yields a doubt if every image of a set of several classes gets the same answer.
 
     Without labels it says that the set may have one class.
 

@@ -33,7 +33,7 @@ _ROWS: Final = 1024
 
 
 def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt]:
-    """Yields that `many_empty` pictures of a set have no answer.
+    """Yields a doubt if `many_empty` pictures of a set have no answer.
 
     Args:
         data: Name of the set.
@@ -59,7 +59,7 @@ def no_answers(data: str, n: int, empty: int, model: str = "") -> Iterator[Doubt
 def other_lengths(
     data: str, features: _Float32, weight: _Float32, bias: _Float32, labels: _Int64
 ) -> Iterator[Doubt]:
-    """Yields that a head was fitted to vectors of other lengths, by labels.
+    """Yields a doubt if, by labels, a head was fitted to vectors of other lengths.
 
     Vectors of length 1 are looked at with greater lengths, others with length 1. The bias of a head
     counts for more the shorter the vectors are. It withholds where the mean probability of a class

@@ -34,7 +34,7 @@ class Duel:
     Args:
         queue: int64 `[n]`, pictures on which they differ, in the order of labelling.
         support: float64 `[n]`, support of a minus that of b on each.
-        hypotheses: Each says that the sum over the queue is at most so much.
+        hypotheses: Upper limits of the sum over the queue.
 
     Attributes:
         settled: Number of pictures that are settled.

@@ -427,7 +427,7 @@ def promise(state: CertificateStatus, pictures: int) -> str:
 
 
 def outlook(state: CertificateStatus, pictures: int, labelled: int) -> Iterator[str]:
-    """Yields what more labels would do, and what the promise is about, a sentence each.
+    """Yields the effect of more labels, and the scope of the promise, a sentence each.
 
     Args:
         state: The certificate.

@@ -43,7 +43,7 @@ WHY: Final = "check whether these are labels of these pictures, and in which ord
 
 
 def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
-    """Yields what speaks against the labels of a session."""
+    """Yields reasons to doubt the labels of a session."""
     matched, n = labelling.matched, labelling.survey.sure
     for candidate in matched.candidates:
         read = sum(digest != UNREADABLE_PICTURE for digest in candidate.digests.values())
@@ -77,7 +77,7 @@ def label_doubts(labelling: Labelling) -> Iterator[Doubt]:
 
 
 def _same_answers(labelling: Labelling) -> Iterator[Doubt]:
-    """Yields that all candidates answer alike, and each that gives one answer to all pictures."""
+    """Yields a doubt if all candidates answer alike, and for each that always gives one answer."""
     matched, survey = labelling.matched, labelling.survey
     if isinstance(survey, Contest) and survey.equal_answers:
         n, target = len(matched.digests), matched.source_run.target

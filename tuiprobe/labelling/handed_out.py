@@ -35,7 +35,7 @@ unsure, while a row that was listed before that skip, or is read twice, is not s
 
 
 def batch_of(digests: Iterable[str]) -> str:
-    """Returns the name of a batch of pictures: it says whether all of them came back."""
+    """Returns the name of a batch of pictures, by which a complete return is recognised."""
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:12]
 
 

@@ -52,7 +52,7 @@ class PictureToLabel:
         index: Its index in the pool.
         name: Its path in its set.
         digest: Its SHA-256.
-        choices: The classes that candidates answer, in an order that says nothing about who
+        choices: The classes that candidates answer, in an order that does not reveal who
             answers what, or how many do.
         skipped: Whether it was skipped before: skipped again it is unsure.
     """
@@ -239,7 +239,7 @@ class Labelling:
 
     @property
     def leader(self) -> int:
-        """Index of the candidate that is ahead, of several the first."""
+        """Index of the candidate that leads; of several the first."""
         return self.survey.leader
 
     def accuracies(self) -> list[LabelledAccuracy]:
@@ -304,7 +304,7 @@ class Labelling:
 
     @property
     def ended(self) -> bool:
-        """Whether more labels only narrow what is known, or certify no more."""
+        """Whether more labels only narrow ranges, or certify no more."""
         if self.certificate is not None:
             return self.certificate.following() is None
         return self.decided.verdict in FINAL
@@ -353,7 +353,7 @@ class Labelling:
     # Answers.
 
     def label(self, index: int, label: str) -> None:
-        """Labels a picture; the label is on disk when this returns.
+        """Labels a picture, durably on disk.
 
         Args:
             index: Index of the picture in the pool.

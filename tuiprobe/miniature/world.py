@@ -18,15 +18,7 @@ from numpy.typing import NDArray
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.captions import caption as _caption
 from tuiprobe.miniature.objects import CLASS_NAMES
-from tuiprobe.miniature.palette import (
-    COLOR_NAMES,
-    COLORS,
-    SIZE,
-    Draws,
-    FloatImage,
-    background,
-    rgb,
-)
+from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, SIZE, Draws, FloatImage, background, rgb
 from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
 from tuiprobe.miniature.scene import PROFILES, SHIFTS, Profile, Scene, sample_scene
 

@@ -26,7 +26,7 @@ from tuiprobe.run.arrays import HeadArrays
 
 
 def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Doubt]:
-    """Yields what speaks against believing the figures of a run.
+    """Yields reasons to doubt the figures of a run.
 
     Args:
         run: The run.
@@ -71,7 +71,7 @@ def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Do
 
 
 def _causes(weights: Weights, searched: Sequence[Sequence[RowOrder]]) -> tuple[str, str]:
-    """Returns what may explain one answer on all images of a set, and an accuracy of chance."""
+    """Returns what may cause one answer on all images of a set, and an accuracy at chance."""
     loaded = CHECK_HEAD
     why = "the order of --classes or of the class folders may be wrong"
     if norms := weights.initial_norms:
@@ -102,7 +102,7 @@ def _related(sets: Sequence[LabelledAnswers]) -> bool:
 
 
 def _lengths(run: RunReader, head: HeadArrays) -> Iterator[Doubt]:
-    """Yields that a head was fitted to vectors of other lengths; one without bias answers alike."""
+    """Yields a doubt if a head was fitted to vectors of other lengths, unless it has no bias."""
     if head.normalize or head.bias is None:
         return
     for of_set in run.head_sets:

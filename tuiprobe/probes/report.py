@@ -50,12 +50,7 @@ from tuiprobe.run.arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import require_manifest
 from tuiprobe.run.per_image import write_per_image
-from tuiprobe.run.records import (
-    MeasuredRecord,
-    PlanRecord,
-    write_baseline,
-    write_spec,
-)
+from tuiprobe.run.records import MeasuredRecord, PlanRecord, write_baseline, write_spec
 from tuiprobe.run.results import withdraw_results, write_results
 from tuiprobe.spec import content_key, path_options
 

@@ -212,7 +212,7 @@ def _figures_folded(
 
 
 def only_in_a_file(table: Table) -> bool:
-    """Returns whether a page only says where a table is."""
+    """Returns whether a page only links to a table."""
     return table.file and table.shown is None and len(table.rows) > LISTED_ROWS
 
 

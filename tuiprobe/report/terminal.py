@@ -99,7 +99,7 @@ def table_lines(table: Table, width: int = WIDTH) -> list[str]:
     """Returns a table as aligned lines; where it does not fit, each row as a list of its cells.
 
     Args:
-        table: The table; columns in which no row says anything are left out.
+        table: The table; columns without content are left out.
         width: Columns of the terminal.
     """
     titles, rows = _filled(table)
@@ -107,7 +107,7 @@ def table_lines(table: Table, width: int = WIDTH) -> list[str]:
 
 
 def _filled(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Returns titles and cells of the columns in which some row says anything."""
+    """Returns titles and cells of the columns with content."""
     cells = [
         [unbroken(line((cell,))) for cell in row]
         for row in cells_of(table.rows[: table.shown], table.columns)

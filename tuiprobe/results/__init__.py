@@ -8,14 +8,7 @@ that stands for "unknown". No torch in this package.
 from tuiprobe.results.base import Estimate, Failed, Figure, Frozen, Inapplicable, NotRun, is_known
 from tuiprobe.results.report import Part, ProbeResult, Report, Timings
 from tuiprobe.results.section import TopImage
-from tuiprobe.results.subject import (
-    Fingerprint,
-    Model,
-    Preprocessing,
-    SetSummary,
-    Skipped,
-    Weights,
-)
+from tuiprobe.results.subject import Fingerprint, Model, Preprocessing, SetSummary, Skipped, Weights
 
 __all__ = [
     "Estimate",

@@ -98,7 +98,7 @@ def best_accuracy(report: Answered, data: str | None = None) -> Accuracy | NotRu
 
 
 def sets_in_question(sets: Sequence[SetSummary]) -> tuple[SetSummary, ...]:
-    """Returns the sets that say how good a model is on the user's pictures.
+    """Returns the sets that measure how good a model is on the user's pictures.
 
     These are the target sets, or else the only labelled set. Of several labelled sets without a
     target there is none: the mean of the shifts is in question.

@@ -37,7 +37,7 @@ Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
 """Number of a channel or of a direction."""
 
 Unit = Annotated[str, Field(pattern=r"^[\w/%°². ^-]{1,32}$")]
-"""What a figure counts: `share`, `points`, `count` or `none`; plugins may say another one.
+"""What a figure counts: `share`, `points`, `count` or `none`; plugins may use another one.
 
 Shares, and points as differences of shares, are stored as fractions: -0.035 is -3.5 points.
 """

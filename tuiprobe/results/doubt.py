@@ -19,7 +19,7 @@ class Doubt(Frozen):
 
     Attributes:
         id: What it is about.
-        case: What exactly, for example the order of names; empty if its id says all.
+        case: The exact case, such as the order of names; empty if the id is exact.
         data: The set whose figures are in doubt; empty for all.
         sentence: What was found, with its numbers, and what to do; without a full stop.
         withholds: Whether no model is named, no gate passes and no labelling is decided by it.

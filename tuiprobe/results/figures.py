@@ -28,7 +28,7 @@ class Fig:
     Attributes:
         id: For programs: words, joined by dots.
         name: For people.
-        term: Id of what the glossary says about it.
+        term: Id in the glossary.
         heading: Of a column; the name if empty.
         role: See `NamedFigure`.
         headline: Rank among the figures that a reader sees first.

@@ -53,7 +53,7 @@ def wilson(hits: int, n: int, reach: float = 1.0, undecided: int = 0) -> Figure:
         hits: Number of hits.
         n: Number of trials.
         reach: As for `wilson_bounds`.
-        undecided: Misses that say nothing of further trials; at the upper end they are hits.
+        undecided: Misses that predict no further trial; at the upper end they are hits.
     """
     if n == 0:
         return NotRun(reason="no images")

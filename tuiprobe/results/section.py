@@ -137,7 +137,7 @@ class Column(Frozen):
         id: Name of the column in CSV.
         title: Heading of the column.
         unit: What its plain numbers count; figures say it themselves.
-        term: Id of what the glossary says about it; empty where the title is its word.
+        term: Id in the glossary; empty where the title is its word.
     """
 
     id: str

@@ -274,7 +274,7 @@ class Prediction:
         digest: SHA-256 of its content; empty for a stored vector.
         label: Class of its label.
         answer: Class that the model answers.
-        confidence: Probability of that class as the model says it, where it tells its scale.
+        confidence: Probability of that class at the model's scale, if that is known.
         calibrated: The same after the temperature scaling that was fitted in distribution, where
             one was.
         second: The next class; None where no other may answer.

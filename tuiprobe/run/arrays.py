@@ -18,14 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from tuiprobe.files import (
-    UNFIT,
-    DamagedFileError,
-    Entry,
-    parse_json,
-    reading,
-    refuse_beyond_memory,
-)
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading, refuse_beyond_memory
 from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest, refuse_other

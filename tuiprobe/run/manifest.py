@@ -18,13 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tuiprobe import limits
-from tuiprobe.files import (
-    UNFIT,
-    DamagedFileError,
-    Entry,
-    flush_folder,
-    parse_json,
-)
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, flush_folder, parse_json
 
 MANIFEST: Final = "manifest.json"
 RESULTS: Final = "results.json"

@@ -1,4 +1,4 @@
-"""Reads and writes `per_image.safetensors`: what a run knows of single images.
+"""Reads and writes `per_image.safetensors`: the values of single images.
 
 Two runs that measured the same samples are compared image by image. The samples of a set are the
 same if their list (id, path, label, size) is, and if their contents are, where both runs know
@@ -123,7 +123,7 @@ class SetValues:
 
 
 ImageValues = Mapping[str, SetValues]
-"""What a run knows of single images, by set."""
+"""The values of single images, by set."""
 
 
 def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> str:

@@ -43,7 +43,7 @@ class Pictures:
     Attributes:
         directory: The run.
         record: The set.
-        values: What the run keeps of each image; its ids are ascending, or in the order of another
+        values: Its values of each image; the ids are ascending, or in the order of another
             run.
         samples: Samples of the set by id.
         names: The class of each row of the head.

@@ -10,14 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import (
-    DIGEST_BYTES,
-    UNFIT,
-    DamagedFileError,
-    Entry,
-    parse_json,
-    unless_damaged,
-)
+from tuiprobe.files import DIGEST_BYTES, UNFIT, DamagedFileError, Entry, parse_json, unless_damaged
 from tuiprobe.options import OptionError, validated
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import ByName, Count, Many, Real, Record, mistake
@@ -26,13 +19,7 @@ from tuiprobe.results.subject import Check
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
 from tuiprobe.run.counting import ShardId
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.manifest import (
-    exists_in_run,
-    read_named,
-    read_record,
-    write_named,
-    write_record,
-)
+from tuiprobe.run.manifest import exists_in_run, read_named, read_record, write_named, write_record
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", "PlanRecord", "Measured")

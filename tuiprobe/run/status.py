@@ -271,7 +271,7 @@ class Status(_Part):
 
     @property
     def ended(self) -> bool:
-        """Whether the rank said how it ended."""
+        """Whether the rank recorded how it ended."""
         return self.phase in ENDS
 
     @property

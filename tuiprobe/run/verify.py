@@ -7,7 +7,7 @@ how much is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -102,23 +102,25 @@ def _files(run: RunDir) -> Iterator[Finding]:
     names = [*FILES, *(f"{folder}{name}" for folder in FOLDERS for name in _names(run, folder))]
     names = [f"{n}/images.safetensors" if n.startswith(FOLDERS[0]) else n for n in names]
     for name in dict.fromkeys((*names, *named)):
-        entry = run.at(name)
-        try:
-            entry.path.lstat()
-        except PermissionError as error:
-            yield Finding(name, "cannot be read", str(error.strerror))
-            continue
-        except OSError:
-            if name in named or name in needed:
-                yield Finding(name, "missing")
-            continue
-        if RESULTS in named and name not in named:
-            yield Finding(name, "not named", f"{MANIFEST} does not name it, so it is not used")
-        else:
-            finding = _read(entry, partial(_content, run, entry))
-            if finding.state == "whole" and name not in named and not _is_array_file(name):
-                finding = Finding(name, "not covered", f"no {MANIFEST} names it")
+        finding = _file(run, name, named)
+        if finding.state != "missing" or name in named or name in needed:
             yield finding
+
+
+def _file(run: RunDir, name: str, named: Container[str]) -> Finding:
+    entry = run.at(name)
+    try:
+        entry.path.lstat()
+    except PermissionError as error:
+        return Finding(name, "cannot be read", str(error.strerror))
+    except OSError:
+        return Finding(name, "missing")
+    if RESULTS in named and name not in named:
+        return Finding(name, "not named", f"{MANIFEST} does not name it, so it is not used")
+    finding = _read(entry, partial(_content, run, entry))
+    if finding.state == "whole" and name not in named and not _is_array_file(name):
+        return Finding(name, "not covered", f"no {MANIFEST} names it")
+    return finding
 
 
 def _is_array_file(name: str) -> bool:

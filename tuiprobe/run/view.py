@@ -1,6 +1,6 @@
 """How a run stands: one shape for the list of runs, the live screen, `open`, resume and `--json`.
 
-`RunView.read` looks at the kernel's list of locks, the status of all ranks, the published shards
+`RunView.read` reads the kernel's list of locks, the status of all ranks, the published shards
 and the results, and takes no lock itself. A directory may come from anywhere: sizes are limited,
 no link is followed, and what cannot be read counts as missing.
 """
@@ -29,14 +29,7 @@ from tuiprobe.run.counting import (
     set_counts,
 )
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.run.locks import (
-    held_locks,
-    is_held,
-    is_running,
-    last_host,
-    lock_of,
-    this_host,
-)
+from tuiprobe.run.locks import held_locks, is_held, is_running, last_host, lock_of, this_host
 
 if TYPE_CHECKING:  # the screens list directories without numpy and pydantic
     from tuiprobe.run.results import Summary
@@ -62,7 +55,7 @@ class RankView:
 
     Attributes:
         number: Its number.
-        status: What it says.
+        status: Its status file.
         changed: When the reader saw its status change, by the reader's clock.
         fresh: Whether the reader saw it change, or trusts the first status that it sees.
         silence: Seconds since `changed`.
@@ -119,7 +112,7 @@ class RunView:
             runs; else empty.
         waits: Ranks that do not run and whose shards are missing, of a run of several ranks.
         path: The run directory.
-        name: Path below the listed directory.
+        name: Its path below the listed directory.
         short_name: What a list calls it; empty where it is not of a list.
         changed: Time when results were last written, or when the run began, in nanoseconds since
             the epoch.
@@ -205,7 +198,7 @@ class RunView:
 
     @property
     def going(self) -> bool:
-        """Whether it goes on."""
+        """Whether its engine starts or works."""
         return self.state in ("waiting", "running")
 
     @property
@@ -272,7 +265,7 @@ class RunView:
         """Whose shards the run waits for; empty if it has one rank, or all others run."""
         return f", waits for shards of {named_ranks(self.waits)}" if self.waits else ""
 
-    # What its ranks say.
+    # The status of its ranks.
 
     @property
     def unreadable(self) -> str:
@@ -320,12 +313,12 @@ class RunView:
 
     @property
     def silence(self) -> float:
-        """Seconds since the reader saw any rank go on."""
+        """Seconds since the reader saw progress of any rank."""
         return min((rank.silence for rank in self.ranks), default=0.0)
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """What all ranks say, unreadable images last."""
+        """Messages of all ranks, unreadable images last."""
         from tuiprobe.run.status import Message
 
         messages = [message for rank in self.ranks for message in rank.status.messages]
@@ -339,7 +332,7 @@ class RunView:
 
     @property
     def answers(self) -> dict[str, SetAnswers]:
-        """What the head answers so far: counts of all ranks, the estimate of that with most images.
+        """Answers so far: counts of all ranks, and the estimate of the rank with most images.
 
         Nothing once it is `final`.
         """

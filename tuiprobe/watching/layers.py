@@ -53,7 +53,7 @@ class InputBatch:
 
     Attributes:
         images: Number of images.
-        assumed: Whether nothing says which dimension of the input holds them.
+        assumed: Whether the dimension of the input that holds them is unknown.
     """
 
     images: int

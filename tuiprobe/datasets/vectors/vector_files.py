@@ -16,12 +16,7 @@ from typing import IO
 import numpy as np
 
 from tuiprobe.datasets.sample import Stamp, stamp_of
-from tuiprobe.datasets.vectors.matrix import (
-    FLOATS,
-    Matrix,
-    StoredMatrix,
-    refuse_shape,
-)
+from tuiprobe.datasets.vectors.matrix import FLOATS, Matrix, StoredMatrix, refuse_shape
 from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading

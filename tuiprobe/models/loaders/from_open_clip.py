@@ -17,12 +17,7 @@ from tuiprobe.catalog.model_list import hub_cache
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, weights_info
-from tuiprobe.models.loaders.checkpoints import (
-    StateDict,
-    load_into,
-    read_checkpoint,
-    seeded,
-)
+from tuiprobe.models.loaders.checkpoints import StateDict, load_into, read_checkpoint, seeded
 from tuiprobe.models.loaders.open_clip_source import CONFIG_FILE, OpenClipSource, locate
 from tuiprobe.models.loaders.published_weights import fetch_published, quiet, resolve
 from tuiprobe.models.prompt_heads import TextTower, all_tokens, trained_scale

@@ -14,12 +14,7 @@ import numpy as np
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.probes.ablation.compute import Removal, paired, right_without
-from tuiprobe.probes.base.head_arrays import (
-    FITTED_TO_THEM,
-    LOGIT_ROWS,
-    SetFeatures,
-    answers_of,
-)
+from tuiprobe.probes.base.head_arrays import FITTED_TO_THEM, LOGIT_ROWS, SetFeatures, answers_of
 from tuiprobe.probes.base.inputs import Bool, Float32
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.directions.compute import decompose

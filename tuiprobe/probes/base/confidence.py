@@ -241,7 +241,7 @@ class CrossFitted:
         second: bool [n], the images of the second half.
         temperature: Fitted to all images; `NotRun` where no finite one fits best.
         halves: Temperatures fitted to the first and to the second half.
-        scores: What the head says of each image at the temperature of the other half.
+        scores: Scores by the head of each image at the temperature of the other half.
     """
 
     logits: Logits
@@ -297,7 +297,7 @@ def on_classes_of(rows: int, id_set: SetFeatures, images: SetFeatures) -> SetFea
     Args:
         rows: K, rows of the head.
         id_set: The labelled in-distribution set.
-        images: The other set; its `answers` say which rows may answer, and for which class.
+        images: The other set; its `answers` hold the class of each row that may answer.
     """
     if id_set.labels is None:
         return id_set.unlabelled

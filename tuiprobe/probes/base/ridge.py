@@ -39,7 +39,7 @@ CONSTANT: Final = NotRun(reason="the representations of these images do not vary
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneOut:
-    """What turns the scores of a head on images that it was fitted to into those of heads without.
+    """Turns scores of a head on images that it was fitted to into those of heads without them.
 
     Attributes:
         rows: int64 [n], the row of the head that each image was fitted as.
@@ -59,7 +59,7 @@ class LeaveOneOut:
 
     @classmethod
     def of(cls, labels: Int64, remainders: Float64, classes: int) -> LeaveOneOut:
-        """Returns that of all images that a head was fitted to.
+        """Returns the corrections for all images that a head was fitted to.
 
         Leaving an image out lowers the base rate of its class, by which a head of equally
         common classes would answer it wrongly. The intercept of the refit corrects this, so that
@@ -78,7 +78,7 @@ class LeaveOneOut:
         return cls(labels, remainders, shift, n, counts[labels] == 1)
 
     def __getitem__(self, images: slice | Bool | Int64) -> LeaveOneOut:
-        """Returns that of some of the images."""
+        """Returns the corrections for some of the images."""
         return replace(
             self,
             rows=self.rows[images],

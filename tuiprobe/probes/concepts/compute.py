@@ -14,12 +14,7 @@ from pydantic import Field
 from scipy.special import gammaln
 
 from tuiprobe.probes.base.inputs import Float32, Float64, Int64
-from tuiprobe.probes.concepts.concept_set import (
-    FEWEST,
-    ConceptSet,
-    Split,
-    split_up,
-)
+from tuiprobe.probes.concepts.concept_set import FEWEST, ConceptSet, Split, split_up
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.intervals import band, exact, mean_interval

@@ -21,13 +21,7 @@ from tuiprobe.probes.base.inputs import Float32, Float64
 from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
 from tuiprobe.probes.intervals import band
 from tuiprobe.results import Figure
-from tuiprobe.results.base import (
-    Count,
-    Frozen,
-    Many,
-    Real,
-    Share,
-)
+from tuiprobe.results.base import Count, Frozen, Many, Real, Share
 from tuiprobe.results.proportions import wilson
 from tuiprobe.run.arrays import HeadArrays
 

@@ -9,12 +9,7 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import (
-    SetFeatures,
-    answered_right,
-    fit_head,
-    right_counted,
-)
+from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head, right_counted
 from tuiprobe.probes.base.inputs import Bool, Float64, Int64
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import Estimate, Figure, Inapplicable, NotRun, is_known

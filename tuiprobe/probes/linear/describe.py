@@ -114,7 +114,7 @@ def _as_rows(
 
 
 def _card(result: Linear) -> Iterator[Text]:
-    """Yields what is known of the labels and of more of them."""
+    """Yields the accuracy by these labels, and by more of them."""
     worth_fitting = result.in_use or not is_known(result.difference)
     if is_known(result.difference) and (result.difference.low or 0) > 0:
         worth_fitting = True
@@ -133,7 +133,7 @@ def _card(result: Linear) -> Iterator[Text]:
 
 
 def _limits(result: Linear) -> Iterator[Text]:
-    """Yields what limits a fitted head: images that were not measured, or too few of them."""
+    """Yields limits of a fitted head: images that were not measured, or too few of them."""
     if not result.in_use:
         return
     if result.images < result.found and not result.train:

@@ -12,11 +12,7 @@ import numpy as np
 from tuiprobe.probes.base.inputs import Float32, Float64, Int64, TapArrays
 from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, exact, mean_interval
-from tuiprobe.probes.outliers.heights import (
-    HeightScan,
-    median_ranks,
-    scan_heights,
-)
+from tuiprobe.probes.outliers.heights import HeightScan, median_ranks, scan_heights
 from tuiprobe.probes.outliers.moments import (
     RowMoments,
     basis_reference,

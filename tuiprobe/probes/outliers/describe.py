@@ -196,7 +196,7 @@ FILES_ONLY = ("centred_cosine", "nearest_cosine")
 
 
 def clause(figures: RowFigures) -> str:
-    """Returns the outcome as a title says it."""
+    """Returns the outcome as words of a title."""
     outcome = figures.outcome
     if outcome is Outcome.WITHHELD:
         return "outlier outcome withheld"

@@ -33,11 +33,7 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.plaintext import text_of
-from tuiprobe.probes.robustness.compute import (
-    Axis,
-    Baseline,
-    Baselines,
-)
+from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.results import Model, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.manifest import drop_stale_manifest

@@ -17,10 +17,7 @@ from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import bullets, heading, prose, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.baselines import (
-    baselines_for,
-    published_of,
-)
+from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import (
     Baselines,
     EffectiveRobustness,
