@@ -1,6 +1,7 @@
 """Where labels count: headline, formats, lists, comparisons and gates of runs with labels."""
 
 import json
+from contextlib import closing
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
@@ -346,3 +347,22 @@ def test_labels_of_answers_among_few_classes_say_so(label_runs: list[Path], coun
     named = report.headline("labelled", "photos")
     assert (named.classes, named.of_classes) == (5, 40)
     assert "among these 5 classes" in report.title
+
+
+def test_labels_behind_a_gap_give_a_difference_bounds_and_no_value(label_runs: list[Path]) -> None:
+    with closing(open_labelling(label_runs, "photos")) as labelling:
+        order, answers = labelling.survey.pool.order.tolist(), labelling.matched.answers
+        first, *others = [i for i in order if answers[0, i] != answers[1, i]]
+        for picture in (others := others[:6]):
+            labelling.label(picture, labelling.matched.classes[0])
+    status = label_status(labelling)
+    (row,) = (row for row in status.candidates if row.difference is not None)
+    assert row.difference is not None
+    value, low, high = row.difference
+    assert (status.waiting, value) == (len(others), None)
+    lead = decide(read_runs(label_runs)).models[1].difference
+    assert isinstance(lead, Estimate)
+    assert (lead.value, lead.low, lead.high) == pytest.approx(((low + high) / 2, low, high))
+    assert difference_words(row) == lead.with_interval()
+    labelling.label(first, labelling.matched.classes[0])
+    assert label_status(labelling).waiting == 0

@@ -238,7 +238,9 @@ def _lead(model: DecidedModel) -> str | None:
     change = model.difference
     if not is_known(change):
         return None
-    return interval(change.value, change.low, change.high, change.unit, bare=True)
+    return interval(
+        change.value, change.low, change.high, change.unit, bare=True, outward=change.range_alone
+    )  # fmt: skip
 
 
 def _balanced(model: DecidedModel) -> str | None:

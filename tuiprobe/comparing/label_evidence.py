@@ -31,7 +31,7 @@ from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun
 from tuiprobe.results.accuracy import sets_in_question
-from tuiprobe.results.base import Count
+from tuiprobe.results.base import BOUNDS_ALONE, Count
 from tuiprobe.results.proportions import LEFT_OUT_REACH
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.head_file import class_name, read_head
@@ -68,8 +68,10 @@ class LabelEvidence:
         )
         if low > high:
             return NotRun(reason="labels contradict each other")
-        n = self.status.labelled
-        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=BOUNDS)
+        n, method = self.status.labelled, BOUNDS
+        if self.status.behind_gap:
+            value, method = (low + high) / 2, BOUNDS_ALONE
+        return Estimate(value=value, low=low, high=high, unit="points", n=n, method=method)
 
 
 def label_evidence(

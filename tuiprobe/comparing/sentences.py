@@ -244,8 +244,9 @@ def _by_labels(decision: Decision, take: DecidedModel, chosen: str) -> str:
         words = f"{labels} {shows} that no other is more than {MARGIN_POINTS} better on {pictures}"
         words += f" ({RISK})"
     nearest = decision.models[1]
-    if is_known(nearest.difference) and nearest.difference.value > 0:
-        words += f"; it leads {nearest.model} by about {nearest.difference.point()}"
+    lead = nearest.difference
+    if is_known(lead) and lead.value > 0 and not lead.range_alone:
+        words += f"; it leads {nearest.model} by about {lead.point()}"
     return f"Take {take.model}: {words}."
 
 

@@ -47,7 +47,7 @@ class CandidateStatus:
         dropped: Whether it is not the best.
         difference: The leader's accuracy minus that of this one, with bounds, as fractions; None
             for the leader and for a run alone. A lower bound above the upper one: labels contradict
-            each other.
+            each other. The value is None while labels wait behind a gap.
     """
 
     letter: str
@@ -55,7 +55,7 @@ class CandidateStatus:
     run: str
     accuracy: LabelledAccuracy
     dropped: bool
-    difference: tuple[float, float, float] | None
+    difference: tuple[float | None, float, float] | None
 
     def name(self, names: bool) -> str:
         """Returns its model or its letter."""
@@ -164,6 +164,11 @@ class LabelStatus:
         return self.verdict not in UNDECIDED
 
     @property
+    def behind_gap(self) -> bool:
+        """Whether labels decide nothing yet, other than those that a skipped picture holds up."""
+        return self.waiting > AGAIN_AFTER
+
+    @property
     def forecast(self) -> str:
         """Roughly how many more labels the next decision takes, in words; empty if unknown."""
         if self.more is None:
@@ -222,11 +227,12 @@ class LabelStatus:
         ]
         if self.unattended is not None:
             remarks = [*outlook(self.unattended, self.pictures, self.labelled), *remarks]
-        if self.waiting > AGAIN_AFTER and self.verdict == "open":
+        if self.behind_gap and self.verdict == "open":
             remarks.append(
                 f"{self.waiting:,} labels do not count for the differences yet: evidence follows "
                 "one random order, which nobody chooses, and an earlier picture of it has no "
-                "label. It is the next one that is asked for, in --todo FILE too"
+                "label. It is the next one that is asked for, in --todo FILE too; or compare runs "
+                "of the labelled pictures alone (--data FILE.csv with path and class)"
             )
         if self.asked:
             again = "it was decided before; " if self.reopened else ""
@@ -255,7 +261,10 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
         progress, more, waiting = survey.progress, survey.labels_left, survey.waiting
     candidates = []
     for index, accuracy in enumerate(labelling.accuracies()):
-        compared = isinstance(survey, Contest) and index != leader
+        difference = None
+        if isinstance(survey, Contest) and index != leader:
+            value, low, high = labelling.first_minus_second(leader, index)
+            difference = None if waiting > AGAIN_AFTER else value, low, high
         candidates.append(
             CandidateStatus(
                 letter=labelling.letters[index],
@@ -263,7 +272,7 @@ def label_status(labelling: Labelling, trust: Collection[str] = ()) -> LabelStat
                 run=matched.candidates[index].directory.path.name,
                 accuracy=accuracy,
                 dropped=index in decided.dropped and not withheld,
-                difference=labelling.first_minus_second(leader, index) if compared else None,
+                difference=difference,
             )
         )
     return LabelStatus(
@@ -411,4 +420,7 @@ def difference_words(row: CandidateStatus) -> str:
     if row.difference is None:
         return MISSING
     value, low, high = row.difference
-    return "contradictory" if low > high else interval(value, low, high, "points")
+    if low > high:
+        return "contradictory"
+    middle = (low + high) / 2 if value is None else value
+    return interval(middle, low, high, "points", outward=value is None)

@@ -117,7 +117,13 @@ PROVEN: Final = (
     "what labels prove: pictures without a label are all wrong, or all right; the value is the "
     "middle of the range, and no estimate"
 )
-"""The method of a figure whose range is certain. People are shown the range without a value."""
+"""The method of a figure whose range is certain."""
+
+BOUNDS_ALONE: Final = (
+    "bounds from labels: they hold at any time, for all pairs together, with 95 %; most of these "
+    "labels wait for others, so the value is the middle of the range, and no estimate"
+)
+"""The method of a difference of which labels give bounds, and no estimate."""
 
 
 class Estimate(Frozen):
@@ -143,9 +149,9 @@ class Estimate(Frozen):
     method: str
 
     @property
-    def proven(self) -> bool:
-        """Whether the truth is certain to lie between the ends, which are then rounded outward."""
-        return self.method == PROVEN
+    def range_alone(self) -> bool:
+        """Whether people are shown the range without a value, rounded outward."""
+        return self.method in (PROVEN, BOUNDS_ALONE)
 
     def with_interval(self, signed: bool = False, decimals: int | None = None) -> str:
         """Returns value and interval for people, as `numbers.interval` writes them.
@@ -159,20 +165,20 @@ class Estimate(Frozen):
         """
         return numbers.interval(
             self.value, self.low, self.high, self.unit, signed=signed, decimals=decimals,
-            outward=self.proven,
+            outward=self.range_alone,
         )  # fmt: skip
 
     def point(self, signed: bool = False, bare: bool = False, decimals: int | None = None) -> str:
         """Returns the value for people, with the digits that its interval allows.
 
-        It is the interval where that is proven, since it has no value then.
+        It is the interval where that has no value.
 
         Args:
             signed: Whether a positive value gets a plus sign.
             bare: Whether the unit is left out.
             decimals: Decimal places instead of these, which a column shares.
         """
-        if self.proven:
+        if self.range_alone:
             return numbers.interval(
                 self.value, self.low, self.high, self.unit, signed=signed, bare=bare,
                 decimals=decimals, outward=True,
@@ -188,7 +194,7 @@ class Estimate(Frozen):
             signed: Whether positive ends get a plus sign.
         """
         return numbers.ends(
-            self.value, self.low, self.high, self.unit, signed=signed, outward=self.proven
+            self.value, self.low, self.high, self.unit, signed=signed, outward=self.range_alone
         )
 
     @model_validator(mode="after")
