@@ -235,25 +235,28 @@ def user_spec(
             the problem.
     """
     values = {**options, "model": model, "data": data}
-    resolved = True
+    resolve = True
     while True:
-        others = dict(values)
-        model, data = others.pop("model"), others.pop("data")
         try:
-            if resolved:
-                data = _source("data", typed("data", data))
-                if (targets := typed("target", others.get("target"))) is not None:
-                    others["target"] = tuple(_source("target", target) for target in targets)
-            return make_spec(model, data, others)
+            others = _with_sources(values) if resolve else dict(values)
+            return make_spec(others.pop("model"), others.pop("data"), others)
         except OptionError as error:
             if refused is None or values.get(error.name) is None:
                 raise
             if error.name not in [known.name for known in refused]:
                 refused.append(error)
-            if error.name == "data" and resolved and values.get("embeddings") is None:
-                resolved = False
+            if error.name == "data" and resolve and values.get("embeddings") is None:
+                resolve = False
             else:
                 values[error.name] = None
+
+
+def _with_sources(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options with sources in place of folders."""
+    named = {**values, "data": _source("data", typed("data", values["data"]))}
+    if (targets := typed("target", values.get("target"))) is not None:
+        named["target"] = tuple(_source("target", target) for target in targets)
+    return named
 
 
 def _source(option: str, value: Any) -> Any:

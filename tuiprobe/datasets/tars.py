@@ -84,14 +84,7 @@ def read_index(file: IO[bytes], source: str) -> Index:
     Raises:
         DataError: If it is not a tar, or is compressed, truncated or damaged.
     """
-    magic = file.read(6)
-    file.seek(0)
-    for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
-        if magic.startswith(start):
-            raise DataError(
-                f"{source} is compressed with {name}, and members of it cannot be found without "
-                "reading all before them; unpack it to a plain .tar"
-            )
+    _refuse_compressed(file, source)
     index = Index()
     images: dict[str, tarfile.TarInfo] = {}
     labels: dict[str, str] = {}
@@ -126,6 +119,17 @@ def read_index(file: IO[bytes], source: str) -> Index:
         else:
             index.left_out["images beside another"] += 1
     return index
+
+
+def _refuse_compressed(file: IO[bytes], source: str) -> None:
+    magic = file.read(6)
+    file.seek(0)
+    for name, start in {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}.items():
+        if magic.startswith(start):
+            raise DataError(
+                f"{source} is compressed with {name}, and members of it cannot be found without "
+                "reading all before them; unpack it to a plain .tar"
+            )
 
 
 class _HeaderReads(BoundedReads):

@@ -103,12 +103,7 @@ def baselines_for(
         return {}, Baselines(nothing=NotRun(reason="no shift that a baseline has was measured"))
     fits: list[Baseline | NotRun] = []
     if csv is not None:  # first, so that it is the headline
-        rows = read_baseline_csv(csv, source, family.id_set, family.shifts)
-        known = [s for s in family.shifts if any(row.shifts[s] is not None for row in rows)]
-        fits += _fits(family, "own", rows, known)
-        if not any(isinstance(one, Baseline) for one in fits):
-            reasons = [one.reason for one in fits if isinstance(one, NotRun)]
-            raise UsageError(f"--baseline: {source} gives no line: {reasons[0]}")
+        fits += _fits_of_csv(family, csv, source)
     if family.source is not None:
         for name, models in family.source.models().items():
             fits += _fits(family, name, models, family.shifts)
@@ -121,6 +116,16 @@ def baselines_for(
     nothing = NotRun(reason="; ".join(sorted({failure.reason for failure in not_run})))
     lines = [one for one in fits if isinstance(one, Baseline)]
     return dict(family.measured), Baselines(lines, not_run, nothing)
+
+
+def _fits_of_csv(family: SetFamily, csv: str, source: str) -> list[Baseline | NotRun]:
+    rows = read_baseline_csv(csv, source, family.id_set, family.shifts)
+    known = [s for s in family.shifts if any(row.shifts[s] is not None for row in rows)]
+    fits = [*_fits(family, "own", rows, known)]
+    reasons = [one.reason for one in fits if isinstance(one, NotRun)]
+    if len(reasons) == len(fits):
+        raise UsageError(f"--baseline: {source} gives no line: {reasons[0]}")
+    return fits
 
 
 def _fits(
