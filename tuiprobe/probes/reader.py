@@ -180,6 +180,13 @@ class RunReader:
         """The linear head, or why there is none."""
         return self.head_file.head
 
+    @property
+    def labelled_head(self) -> HeadArrays | NotRun:
+        """The head, or why it does not answer on labelled images in distribution."""
+        if isinstance(self.head, NotRun) or self.head_sets[0].labels is not None:
+            return self.head
+        return self.head_sets[0].unlabelled
+
     @cached_property
     def head_file(self) -> HeadFile:
         """The head, names of its classes, and what its rows stand for in each set."""

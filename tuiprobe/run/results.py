@@ -124,7 +124,7 @@ class Summary(Frozen):
 
     @classmethod
     def absent(cls, title: str = "", model: str = "", data: str = "", images: int = 0) -> "Summary":
-        """Returns the view of a run without results: its options, and that it has none."""
+        """Returns the summary of a run without results, of its options."""
         title, model, data = (encodable(text)[:LONGEST_TEXT] for text in (title, model, data))
         return cls(
             title=title, partial=True, model=model, data=data, source=data, kind=None,
@@ -173,10 +173,9 @@ def write_summary(run: RunDir, report: Report) -> None:
 
 
 def withdraw_results(run: RunDir) -> None:
-    """Publishes a manifest without results: it names only what they are computed from.
+    """Publishes a manifest that names only what results are computed from.
 
-    From now on until `write_results`, readers refuse the results, and only `tuiprobe reprobe` goes
-    on.
+    Until `write_results`, readers refuse the results, and only `tuiprobe reprobe` continues.
     """
     manifest = read_manifest(run.path)
     if manifest is None:

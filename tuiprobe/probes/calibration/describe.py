@@ -66,18 +66,16 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head and labelled sets."""
-        if isinstance(run.head, NotRun):
-            return run.head
-        id_set = run.head_sets[0]
-        if id_set.labels is None:
-            return id_set.unlabelled
-        if one_class(id_set, len(run.head.weight)):
+        head = run.labelled_head
+        if isinstance(head, NotRun):
+            return head
+        if one_class(run.head_sets[0], len(head.weight)):
             return ONE_CLASS
         ids_and_paths = {
             images.name: (np.asarray(images.ids), run.paths(images.name))
             for images in run.head_sets
         }
-        return Inputs(run.head, run.head_sets, run.head_file.classes, ids_and_paths)
+        return Inputs(head, run.head_sets, run.head_file.classes, ids_and_paths)
 
     def compute(self, inputs: Inputs, options: Options) -> Calibration:
         """Computes calibration errors and accuracy by class."""

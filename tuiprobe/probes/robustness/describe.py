@@ -93,15 +93,14 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads head, labels, and the baselines that belong to the sets."""
-        if isinstance(run.head, NotRun):
-            return run.head
-        if run.head_sets[0].labels is None:
-            return run.head_sets[0].unlabelled
+        head = run.labelled_head
+        if isinstance(head, NotRun):
+            return head
         row = published_of(run.plan.model)
         pretraining = "" if row is None else row.pretraining
         shifts, baselines = baselines_for(run.sets, run.baseline, pretraining=pretraining)
         return Inputs(
-            head=run.head,
+            head=head,
             sets=run.head_sets,
             shifts=shifts,
             baselines=baselines,

@@ -62,11 +62,9 @@ class RunsUnattended(Probe[Inputs, Unattended]):
 
     def inputs(self, run: RunReader, options: Options, results: Results) -> Inputs | NotRun:
         """Reads answers and confidences."""
-        if isinstance(run.head, NotRun):
-            return run.head
+        if isinstance(run.labelled_head, NotRun):
+            return run.labelled_head
         id_set, *shifts = run.head_sets
-        if id_set.labels is None:
-            return id_set.unlabelled
         temperatures = Temperatures(run)
 
         def ranked(images: SetFeatures) -> Ranked | NotRun:
