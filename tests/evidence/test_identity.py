@@ -63,10 +63,10 @@ def test_near_copies_are_counted_and_exact_ones_are_not() -> None:
     rng = np.random.default_rng(0)
     scenes = rng.normal(size=(40, 64)).astype(np.float32) + 9  # an offset that all share
     views = np.repeat(scenes, 3, axis=0) + 0.02 * rng.normal(size=(120, 64)).astype(np.float32)
-    (doubt,) = near_copies("rn", pictures("val", "in distribution", np.arange(120)), views)
+    (doubt,) = near_copies(pictures("val", "in distribution", np.arange(120)), views)
     assert doubt.figures == {"near": 120, "pictures": 120}
     assert not doubt.withholds
-    assert doubt.sentence.startswith("rn hardly tells 120 of 120")
+    assert doubt.sentence.startswith("the model hardly tells 120 of 120")
     same = pictures("val", "in distribution", np.repeat(np.arange(40), 3))
-    assert list(near_copies("rn", same, np.repeat(scenes, 3, axis=0))) == []
-    assert list(near_copies("rn", pictures("val", "in distribution", np.arange(40)), scenes)) == []
+    assert list(near_copies(same, np.repeat(scenes, 3, axis=0))) == []
+    assert list(near_copies(pictures("val", "in distribution", np.arange(40)), scenes)) == []

@@ -147,12 +147,11 @@ def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Dou
 
 
 def near_copies(
-    model: str, pictures: Contents, features: NDArray[np.float32], seed: int = 0
+    pictures: Contents, features: NDArray[np.float32], seed: int = 0
 ) -> Iterator[Doubt]:
     """Yields a doubt if a model hardly separates pictures of a set, more than `MOST_NEAR` of it.
 
     Args:
-        model: Its name.
         pictures: The set.
         features: float32 `[n, C]`, final representations.
         seed: Of the sample that is looked at.
@@ -178,7 +177,7 @@ def near_copies(
     yield Doubt(
         id="near-copies",
         data=pictures.name,
-        sentence=f"{model} hardly tells {int(near.sum()):,} of {len(rows):,} pictures of "
+        sentence=f"the model hardly tells {int(near.sum()):,} of {len(rows):,} pictures of "
         f"{pictures.name} from others (cosine above {NEAR}): if they are of the same scene, "
         "patient or video, keep one of each, since ranges are too narrow and a head fitted to "
         "them has seen the others",

@@ -231,8 +231,7 @@ class RunReader:
                 images = self.images_of(name)
                 ids, digests = np.asarray(images.ids).tolist(), self.contents(images)
                 contents = Contents(name, "in distribution", digests, ids, self.paths(name))
-                model, seed = self.plan.model.name, self.spec.seed
-                found = tuple(near_copies(model, contents, images.features, seed))
+                found = tuple(near_copies(contents, images.features, self.spec.seed))
             self._near_copies[name] = found
         return self._near_copies[name]
 
