@@ -119,6 +119,9 @@ PATTERN_PATHS = 100_000
 PATTERN_SEARCHES = 3
 """`**` of a pattern: the ways through a deep folder are that power of its depth."""
 
+PATTERN_PARTS = 256
+"""Folders that a pattern names, one in another: each is a level of recursion of `Path.glob`."""
+
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 _USED = ("memory.current", "memory.usage_in_bytes")
 """Bytes in use, with the pages of files that the kernel can drop."""

@@ -18,7 +18,7 @@ from tuiprobe.datasets.registry import SCHEMES
 from tuiprobe.datasets.sample import stamp_of
 from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.files import open_regular
-from tuiprobe.limits import IMAGE_BYTES, PATTERN_PATHS, PATTERN_SEARCHES
+from tuiprobe.limits import IMAGE_BYTES, PATTERN_PARTS, PATTERN_PATHS, PATTERN_SEARCHES
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -117,7 +117,8 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
         folder: What it is relative to, itself no pattern; None for the current directory.
 
     Raises:
-        DataError: If `**` is not a whole part of the pattern, or occurs too often.
+        DataError: If `**` is not a whole part of the pattern, or occurs too often, or the pattern
+            names too many folders.
     """
     pattern = Path(pattern)
     root = Path(pattern.anchor) if pattern.is_absolute() else folder or Path.cwd()
@@ -125,6 +126,8 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
     parts = (*parts, "*") if parts[-1:] == ("**",) else parts
     if parts.count("**") > PATTERN_SEARCHES:
         raise DataError(f"{pattern} has more than {PATTERN_SEARCHES} `**`; name its folders")
+    if len(parts) > PATTERN_PARTS:
+        raise DataError(f"a pattern of {len(parts):,} parts is no path; at most {PATTERN_PARTS}")
     hidden = [part for part in parts if part.startswith(".")]
 
     def is_visible(part: str) -> bool:
