@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,8 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.comparing.decision import Decision
     from tuiprobe.comparing.differences import Comparison
+    from tuiprobe.comparing.gates import Gate
     from tuiprobe.comparing.runs import Run
-    from tuiprobe.results.doubt import Doubt
 
 
 def compare(
@@ -74,17 +75,17 @@ def compare(
     labels = label_evidence(runs)
     given = [compare_runs(runs, 0, n, labels) for n in range(1, len(runs)) if gates]
     trusted = checked_trust(trust or ())
-    trips = {
-        gate.text: [
-            f"gate {word} by {plain(str(path))}: {gate.text}: {reason}"
-            for n, (path, comparison) in enumerate(zip(others, given, strict=True), 1)
-            for word, reasons in [
-                _failed(tripped(gate, comparison), gate_doubts(runs, n, gate, unpaired, trusted))
-            ]
-            for reason in reasons
-        ]
-        for gate in gates
-    }
+
+    def failures(gate: Gate) -> Iterator[str]:
+        for n, (path, comparison) in enumerate(zip(others, given, strict=True), 1):
+            reasons = tripped(gate, comparison)
+            doubts = gate_doubts(runs, n, gate, unpaired, trusted)
+            withheld = [plain(doubt.words) for doubt in doubts]
+            word = "withheld" if withheld else "tripped"  # figures in doubt trip no gate
+            for reason in withheld or reasons:
+                yield f"gate {word} by {plain(str(path))}: {gate.text}: {reason}"
+
+    trips = {gate.text: [*failures(gate)] for gate in gates}
     decision = decide(runs, trust=trusted)
     reference, *compared = (row.place for row in decision.models)
     if as_json:
@@ -107,14 +108,6 @@ def compare(
         for text in reasons or [plain(passed)]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))
-
-
-def _failed(reasons: list[str], doubts: list[Doubt]) -> tuple[str, list[str]]:
-    """Returns how a gate fails, if it does, and why: figures in doubt trip none."""
-    from tuiprobe.plaintext import plain
-
-    withheld = [plain(doubt.words) for doubt in doubts]
-    return ("withheld", withheld) if withheld else ("tripped", reasons)
 
 
 def _text(

@@ -292,13 +292,8 @@ def _channel_dim(
         candidates = [dim for dim in candidates if _is_grid(shape, dim, scene.image)]
         if not candidates:
             raise NotTappableError(f"its output {shape} holds no image grid")
-    if isinstance(module, (*_CHANNELS_SECOND, *_POOLS)):
-        known = 1
-    elif isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
-        known = -1
-    elif scene.channel_dim is not None:
-        known = scene.channel_dim
-    else:
+    known = _known_dim(module, scene)
+    if known is None:
         widths = {width for layer in layers for width in _widths(layer)}
         candidates = [dim for dim in candidates if shape[dim] in widths]
         if len(candidates) > 1:
@@ -311,6 +306,14 @@ def _channel_dim(
     if known not in candidates:
         raise NotTappableError(f"its output {shape} has its channels in an unexpected place")
     return known
+
+
+def _known_dim(module: nn.Module, scene: TapContext) -> int | None:
+    if isinstance(module, (*_CHANNELS_SECOND, *_POOLS)):
+        return 1
+    if isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
+        return -1
+    return scene.channel_dim
 
 
 def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module) -> list[int]:

@@ -36,32 +36,13 @@ def unwrap(
 ) -> tuple[dict[str, StoredTensor], tuple[str, ...], dict[str, object]]:
     """Returns the tensor descriptions of the innermost wrapper, the `entries` and the other values.
 
-    Beside the weights are the other entries of all wrappers, like names of classes, the
-    outermost first, and the attributes of a TorchScript module that are no tensors.
+    The other values are those of all wrappers, like names of classes, the outermost first, and the
+    attributes of a TorchScript module that are no tensors.
 
     Raises:
         WeightsError: If there are no weights, or several sets of them.
     """
-    entries: tuple[str, ...] = ()
-    metadata: dict[str, object] = {}
-    for _ in range(WRAPPERS):
-        if not isinstance(loaded, dict):
-            break
-        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
-        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
-        wrapper = next((k for k in known if k in sets), next(iter(known), None))
-        wrapper = wrapper or _only_wrapper(loaded, sets, path)
-        metadata = {str(k): v for k, v in loaded.items() if k != wrapper} | metadata
-        if wrapper is None:
-            break
-        others = [name for name in sets if name != wrapper]
-        entries = entries or ((wrapper, *others) if others else ())
-        loaded = loaded[wrapper]
-    else:
-        raise WeightsError(
-            f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save "
-            "only the state_dict"
-        )
+    loaded, entries, metadata = _innermost(loaded, path)
     if isinstance(loaded, Module):
         metadata = {str(k): v for k, v in loaded.attributes.items()} | metadata
         loaded = _attributes(loaded, path)
@@ -78,6 +59,29 @@ def unwrap(
     if not state:
         raise WeightsError(f"{path} holds no weights; its entries are {first_names(named)}")
     return state, entries, {k: v for k, v in metadata.items() if k not in state}
+
+
+def _innermost(loaded: object, path: Path) -> tuple[object, tuple[str, ...], dict[str, object]]:
+    """Returns what the wrappers hold, the `entries`, and the other values of all wrappers."""
+    entries: tuple[str, ...] = ()
+    metadata: dict[str, object] = {}
+    for _ in range(WRAPPERS):
+        if not isinstance(loaded, dict):
+            return loaded, entries, metadata
+        sets = [str(name) for name, value in loaded.items() if _holds_weights(value)]
+        known = [k for k in _WRAPPERS if isinstance(loaded.get(k), dict)]
+        wrapper = next((k for k in known if k in sets), next(iter(known), None))
+        wrapper = wrapper or _only_wrapper(loaded, sets, path)
+        metadata = {str(k): v for k, v in loaded.items() if k != wrapper} | metadata
+        if wrapper is None:
+            return loaded, entries, metadata
+        others = [name for name in sets if name != wrapper]
+        entries = entries or ((wrapper, *others) if others else ())
+        loaded = loaded[wrapper]
+    raise WeightsError(
+        f"{path} wraps its weights more than {WRAPPERS} deep, or in themselves; save only the "
+        "state_dict"
+    )
 
 
 def _holds_weights(value: object) -> bool:
