@@ -58,8 +58,7 @@ def compare(
     from tuiprobe.cli.output import print_file
     from tuiprobe.comparing.decide import decide
     from tuiprobe.comparing.differences import compare_runs
-    from tuiprobe.comparing.doubts import gate_doubts
-    from tuiprobe.comparing.gates import parse_gate, tripped
+    from tuiprobe.comparing.gates import parse_gate
     from tuiprobe.comparing.indicator import SEVERAL
     from tuiprobe.comparing.label_evidence import label_evidence
     from tuiprobe.comparing.runs import read_runs
@@ -70,22 +69,11 @@ def compare(
     if as_html and as_json:
         raise UsageError("choose one of --html and --json")
     gates = [parse_gate(text) for text in fail_if or ()]
-    _, *others = paths = run_paths([first, *others], 2)
-    runs = read_runs(paths)
+    runs = read_runs(run_paths([first, *others], 2))
     labels = label_evidence(runs)
     given = [compare_runs(runs, 0, n, labels) for n in range(1, len(runs)) if gates]
     trusted = checked_trust(trust or ())
-
-    def failures(gate: Gate) -> Iterator[str]:
-        for n, (path, comparison) in enumerate(zip(others, given, strict=True), 1):
-            reasons = tripped(gate, comparison)
-            doubts = gate_doubts(runs, n, gate, unpaired, trusted)
-            withheld = [plain(doubt.words) for doubt in doubts]
-            word = "withheld" if withheld else "tripped"  # figures in doubt trip no gate
-            for reason in withheld or reasons:
-                yield f"gate {word} by {plain(str(path))}: {gate.text}: {reason}"
-
-    trips = {gate.text: [*failures(gate)] for gate in gates}
+    trips = {gate.text: [*_failures(gate, runs, given, unpaired, trusted)] for gate in gates}
     decision = decide(runs, trust=trusted)
     reference, *compared = (row.place for row in decision.models)
     if as_json:
@@ -108,6 +96,27 @@ def compare(
         for text in reasons or [plain(passed)]:
             print(text, file=sys.stderr)
     raise typer.Exit(int(any(trips.values())))
+
+
+def _failures(
+    gate: Gate,
+    runs: list[Run],
+    comparisons: list[Comparison],
+    unpaired: bool,
+    trusted: tuple[str, ...],
+) -> Iterator[str]:
+    """Yields why a gate fails for each run but the first; figures in doubt trip none."""
+    from tuiprobe.comparing.doubts import gate_doubts
+    from tuiprobe.comparing.gates import tripped
+    from tuiprobe.plaintext import plain
+
+    for n, comparison in enumerate(comparisons, 1):
+        reasons = tripped(gate, comparison)
+        doubts = gate_doubts(runs, n, gate, unpaired, trusted)
+        withheld = [plain(doubt.words) for doubt in doubts]
+        word = "withheld" if withheld else "tripped"
+        for reason in withheld or reasons:
+            yield f"gate {word} by {plain(str(runs[n].directory.path))}: {gate.text}: {reason}"
 
 
 def _text(

@@ -10,6 +10,7 @@ import numpy as np
 from tuiprobe.probes.base.confidence import (
     UNKNOWN_SCALE,
     Confidences,
+    CrossFitted,
     Logits,
     cross_fit,
     ece,
@@ -175,30 +176,10 @@ def probe_calibration(
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature
     if isinstance(temperature, NotRun):
         source = temperature  # scores at a scale that nobody fitted are not scaled ones
-    calibrated = []
-    for images in (id_set, *shifts):
-        logits = Logits(head, images)
-        plain = logits.confidences() if scale_known(head) else UNKNOWN_SCALE
-        scaled: Confidences | NotRun = source if isinstance(source, NotRun) else source.scores
-        if images is not id_set and not isinstance(source, NotRun):
-            scaled = logits.confidences(source.pooled)
-        before, gap_before, bins_before = _calibration(plain)
-        after, gap, bins = _calibration(scaled)
-        calibrated.append(
-            SetCalibration(
-                data=images.name,
-                before=before,
-                after=after,
-                gap_before=gap_before,
-                gap=gap,
-                bins=bins,
-                bins_before=bins_before,
-            )
-        )
     result = Calibration(
         data=id_set.name,
         temperature=temperature,
-        sets=tuple(calibrated),
+        sets=tuple(_calibrated(head, images, id_set, source) for images in (id_set, *shifts)),
         classes=tuple(_by_class(head, id_set, images, names) for images in shifts),
     )
     worst = result.worst
@@ -219,6 +200,30 @@ def probe_calibration(
         for row, answer in wrong
     )
     return result.model_copy(update={"pictured": pictured.name, "wrong": shown})
+
+
+def _calibrated(
+    head: HeadArrays, images: SetFeatures, id_set: SetFeatures, source: CrossFitted | NotRun
+) -> SetCalibration:
+    """Computes the calibration of a set at the scale of the head, and after temperature scaling."""
+    logits = Logits(head, images)
+    plain = logits.confidences() if scale_known(head) else UNKNOWN_SCALE
+    scaled: Confidences | NotRun
+    if isinstance(source, NotRun):
+        scaled = source
+    else:
+        scaled = source.scores if images is id_set else logits.confidences(source.pooled)
+    before, gap_before, bins_before = _calibration(plain)
+    after, gap, bins = _calibration(scaled)
+    return SetCalibration(
+        data=images.name,
+        before=before,
+        after=after,
+        gap_before=gap_before,
+        gap=gap,
+        bins=bins,
+        bins_before=bins_before,
+    )
 
 
 def _wrong_answers(
