@@ -55,7 +55,7 @@ class DamagedFileError(DataError):
 
 
 def unless_damaged(read: Callable[[], _Content]) -> _Content | None:
-    """Returns what `read` returns; None if its file is missing or damaged."""
+    """Returns what `read` returns, unless its file is missing or damaged."""
     try:
         return read()
     except DamagedFileError:
@@ -286,7 +286,7 @@ class Entry:
         return self.root / self.name
 
     def status(self) -> os.stat_result | None:
-        """Returns the status of a regular file; None if it is missing or something else."""
+        """Returns the status of a file, if it exists and is a regular one."""
         try:
             with self._folder() as folder:
                 status = os.stat(self._last, dir_fd=folder, follow_symlinks=False)

@@ -139,7 +139,7 @@ class Registry(Generic[Plugin]):
         return self.load(parts[0]) if parts else None
 
     def package_of(self, name: str) -> str | None:
-        """Returns the package that provides a name; None if it is built in or unknown."""
+        """Returns the package that provides a name, unless it is built in or unknown."""
         if name in self._builtin:
             return None
         return next((part.package for part in self.foreign() if part.name == name), None)

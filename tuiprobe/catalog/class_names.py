@@ -146,7 +146,7 @@ class ClassMatches:
 
     @property
     def known(self) -> tuple[int | None, ...]:
-        """The row of each class; None where there is none or several."""
+        """The row of each class that has exactly one."""
         return tuple(rows[0] if len(rows) == 1 else None for rows in self.candidates)
 
     @property
@@ -298,7 +298,7 @@ def index_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
 
 
 def _in_order(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns the index of each class by its label alone; None if the numbers do not fit."""
+    """Returns the index of each class by its label alone, if the numbers fit."""
     labels = imagenet_labels(classes)
     if labels is not None and len(names) == len(imagenet_wnids()):
         return labels

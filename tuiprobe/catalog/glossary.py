@@ -98,7 +98,7 @@ def _by_words() -> dict[str, Term]:
 
 
 def named(heading: str) -> Term | None:
-    """Returns the term that a heading or label is a name of; None if it is of none.
+    """Returns the term that a heading or label names, if any.
 
     >>> named("after centring").id, named("image 12")
     ('centring', None)

@@ -31,7 +31,7 @@ class DecidedModel(Frozen):
         difference: Accuracy of the reference minus that of this model, by the evidence: its lead.
             The ranges of all pairs hold together with 95 %.
         at_least: The least lead of the reference at the level of "not the best", as a fraction;
-            None where the evidence is no measured accuracy.
+            only by measured accuracy.
         balanced: On labelled pictures, the mean of its recalls over the classes.
         balanced_difference: Balanced accuracy of the reference minus that of this model; ranges as
             of `difference`.

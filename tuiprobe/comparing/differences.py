@@ -43,7 +43,7 @@ class Overlap(Frozen):
         second_only: Found by the second run only.
         jaccard: Shared part of all that was found; `NotRun` where nothing was.
         by_chance: Number shared if each run drew as many at random; the range holds 95 % of these
-            draws. None where it is not known out of how many they were found. Easy concepts are
+            draws. Known if it is known out of how many they were found. Easy concepts are
             found by most models, so an overlap beyond it is no sign of a common mechanism.
     """
 

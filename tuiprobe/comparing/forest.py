@@ -106,9 +106,7 @@ def paired_chart(rows: Sequence[PairedRow], decision: Decision) -> Chart | None:
 
 
 def labels_chart(models: Sequence[str], reports: Sequence[Report], *, folded: bool) -> Chart | None:
-    """Returns the curves of several models by the number of labels as one chart.
-
-    None where fewer than two models have one.
+    """Returns the curves of several models by the number of labels as one chart, if two have one.
 
     Args:
         models: Name of each model, the one to take first.

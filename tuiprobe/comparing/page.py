@@ -63,7 +63,7 @@ def compare_page(
 def _first_shared(decision: Decision, runs: Sequence[Run]) -> tuple[list[Pictures], Indices] | None:
     """Returns the target, the labelled set or the first shift as each model answers it.
 
-    With it the indices of the images on which they differ; None where they differ on none.
+    Also returns the indices of the images on which they differ, if they differ on any.
     """
     with suppress(TuiprobeError):  # the decision and the figures need none of it
         shared = shared_pictures(runs)

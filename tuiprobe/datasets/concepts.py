@@ -89,7 +89,7 @@ class ImageRow:
     Attributes:
         line: Its line in the table.
         image: Path of the image.
-        train: Whether the image is in the split `train`; None if the table has no splits.
+        train: Whether the image is in the split `train`, if the table has splits.
         cells: Its cells, one per column.
     """
 

@@ -148,7 +148,7 @@ def several_parts(
         remedy: How to choose one.
 
     Returns:
-        The error; None if it is no column of parts, or all are of one.
+        The error, if it is a column of parts and they are of several.
     """
     counts = Counter(cells)
     if len(counts) < 2 or not is_part_column(name, counts):
@@ -218,7 +218,7 @@ class InputTable:
     def several_parts(
         self, remedy: str, rows: Collection[int] | None = None, used: Collection[str | None] = ()
     ) -> SeveralPartsError | None:
-        """Returns the error that rows are of several parts of the data; None if they are not.
+        """Returns an error if rows are of several parts of the data.
 
         Args:
             remedy: How to choose one.

@@ -57,7 +57,7 @@ class Listing:
         return [f"{plain(self.file.name)}: {words}"] if words else []
 
     def several_parts(self, rows: Sequence[int]) -> SeveralPartsError | None:
-        """Returns the error that some rows are of several parts of the data; None if they are not.
+        """Returns an error if some rows are of several parts of the data.
 
         Args:
             rows: The rows that count.
@@ -69,7 +69,7 @@ class Listing:
         return self.table.several_parts(remedy, rows, self.used[:2])
 
     def tested(self, rows: Sequence[int]) -> list[bool] | None:
-        """Returns which of some rows are of a test part; None unless it has both parts of a fit.
+        """Returns which of some rows are of a test part, if it has both parts of a fit.
 
         Args:
             rows: The rows that count.

@@ -274,7 +274,7 @@ def cache_folder() -> Path:
 
 
 def _read(path: Path) -> Index | None:
-    """Returns a cached index; None if it cannot be read, so that it is rebuilt."""
+    """Returns a cached index, if it can be read; else it is rebuilt."""
     try:
         content = parse_json(read_regular(path))
         members = [

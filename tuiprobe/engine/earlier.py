@@ -33,7 +33,7 @@ _LONGEST = 500  # characters of a value in a sentence
 
 
 def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
-    """Returns, for each spec, the latest run that has finished it; None if it must be opened.
+    """Returns, for each spec, the latest run that has finished it, if there is one.
 
     Args:
         specs: The specs of the runs.

@@ -260,7 +260,7 @@ class Labelling:
 
     @property
     def _first(self) -> Labelling | None:
-        """The labelling of the first question; None where its runs are not at hand."""
+        """The labelling of the first question, if its runs are at hand."""
         return self if self.first is None and not self.asked else self.first
 
     def _ranges(self) -> list[SampledRange]:

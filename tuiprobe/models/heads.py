@@ -139,7 +139,7 @@ def joined_classifier(layers: Sequence[nn.Module], width: int) -> nn.Linear | No
         width: Channels of h.
 
     Returns:
-        The layer, which is right only if they are linear; None if they take something else.
+        The layer, which is right only if they are linear, unless they take something else.
     """
     matrices = [[p for p in layer.parameters() if p.ndim > 1] for layer in layers]
     if not layers or not all(matrices):

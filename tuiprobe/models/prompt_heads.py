@@ -253,7 +253,7 @@ def prompt_rows(
 
 
 def _stored(entry: Entry, rows: int) -> Tensor | None:
-    """Returns a finished shard; None if it has to be built again."""
+    """Returns a finished shard, unless it has to be built again."""
     try:
         return _weight(entry.read_bytes(), rows)
     except DamagedFileError:

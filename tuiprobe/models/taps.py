@@ -211,7 +211,7 @@ def _only_output(outputs: list[object]) -> Tensor:
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """Returns the only tensor of a module's output; None if it has several or none.
+    """Returns the tensor of a module's output, if it has exactly one.
 
     Attention layers return `(tensor, None)`. Several tensors do not make one activation.
     """

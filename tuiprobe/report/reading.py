@@ -51,7 +51,7 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
 
 
 def labelled_summary(path: Path) -> Summary | None:
-    """Returns the row of a run in lists, with its labels; None where it cannot be read."""
+    """Returns the row of a run in lists, with its labels, if it can be read."""
     try:
         return summary_of(read_report(RunDir(path)))
     except TuiprobeError:  # its view says so already
@@ -148,7 +148,7 @@ def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
 
 
 def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
-    """Returns the path of a picture; None if the set's name would lead out of the run.
+    """Returns the path of a picture, unless the set's name would lead out of the run.
 
     >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
     (True, None)

@@ -135,10 +135,7 @@ def sets_line(report: Report) -> Text:
 
 
 def sets_axis(report: Report) -> Chart | None:
-    """Returns the accuracy on every set on one axis, the user's first.
-
-    None where fewer than two accuracies are known.
-    """
+    """Returns the accuracy on every set on one axis, the user's first, if two or more are known."""
     known = set_accuracies(report)
     if len(known) < 2:
         return None

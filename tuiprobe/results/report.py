@@ -64,7 +64,7 @@ class Timings(Frozen):
         seconds: Duration by stage.
         images_per_second: Images per second of the extraction, less the time in which other models
             of the same command computed.
-        measured_by: Version of tuiprobe that measured; None if `Report.tuiprobe`, or not known.
+        measured_by: Version of tuiprobe that measured, if known and not `Report.tuiprobe`.
         reprobed: When the figures were computed again from what was measured; ISO 8601, UTC.
     """
 

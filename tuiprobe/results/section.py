@@ -328,7 +328,7 @@ class Strip(Frozen):
         data: The set that the images are of.
         ends: The images at each end.
         folded: Whether a page leaves the pictures out.
-        subject: The channel or direction; None where they show another thing.
+        subject: The channel or direction, if they show one.
     """
 
     kind: Literal["strip"] = "strip"
@@ -436,8 +436,7 @@ class NamedFigure(Frozen):
         role: What it is to effective robustness.
         about: For an outcome, what it belongs to: baseline, axis, then the shifts.
         inner: Whether it is of a layer before the final representation.
-        mean_of: The values of single images that it is the mean of; None if of none that a run
-            keeps.
+        mean_of: The values of single images that it is the mean of, if a run stores them.
         range: Of an accuracy, what its range is; None for the usual one of its evidence.
         classes: Of an accuracy, among how many classes answers were counted; 0 if not known.
         of_classes: How many classes the head has then.
@@ -475,8 +474,8 @@ class NamedSet(Frozen):
         data: Set of images.
         place: What else it is of.
         members: What was found.
-        universe: Number of possible members; None where the overlap of two runs cannot be
-            compared with chance.
+        universe: Number of possible members, if the overlap of two runs can be compared with
+            chance.
         basis: What must be equal in two runs to make their members comparable, by name.
     """
 

@@ -277,7 +277,7 @@ class Prediction:
         confidence: Probability of that class at the model's scale, if that is known.
         calibrated: The same after the temperature scaling that was fitted in distribution, where
             one was.
-        second: The next class; None where no other may answer.
+        second: The next class, if another may answer.
         unattended: The smallest share of wrong answers that is promised of the images like this
             one; None without a promise.
     """

@@ -307,7 +307,7 @@ class HeadArrays:
 
     Attributes:
         weight: float32 [K, C], W.
-        bias: float32 [K]; None if there is none, as always where `normalize` is set.
+        bias: float32 [K]; never with `normalize`.
         normalize: Whether logits are W h / |h| (zero-shot) or W h + bias.
         source: Where the head comes from, for the report.
         logit_scale: What logits are multiplied by before the softmax (exp of a CLIP's trained

@@ -58,8 +58,8 @@ class FittedImages:
         rows: int64 [m], the row of the head of each label.
         remainders: float64 [m], one minus the leverage of each, above 0.
         contents: uint8 [m, 32], SHA-256 of each picture, or of the float32 values of a vector.
-        tested: int64 [t], sample ids of the images of a test part, by which the head is judged;
-            None where it is judged by those that it was fitted to, each answered without itself.
+        tested: int64 [t], sample ids of the images of a test part, by which the head is judged. A
+            head without one is judged by the images above, each answered without itself.
     """
 
     data: str

@@ -96,7 +96,7 @@ class SetValues:
         contents: Digest of their contents; empty where the run does not know it.
         ids: int64 [n], the images with a finite representation, ascending.
         values: Values [n] by kind; NaN for an image that has none.
-        answers: What the head answers; None without a head, or where none of its rows may answer.
+        answers: The answers of the head, if it has one whose rows may answer.
     """
 
     samples: str

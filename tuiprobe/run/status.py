@@ -93,8 +93,8 @@ class LiveTap(_Part):
 
     Attributes:
         kurtosis: Mean kurtosis over images; None before two images.
-        low: Lower end of its 95 % interval; None if `kurtosis` is.
-        high: Upper end of that interval; None if `kurtosis` is.
+        low: Lower end of its 95 % interval.
+        high: Upper end of that interval.
         n: Number of images.
         scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
             is too small for heights.

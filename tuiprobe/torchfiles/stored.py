@@ -87,7 +87,7 @@ class Global:
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """The torch dtype that it names; None for anything else."""
+        """The torch dtype that it names, if any."""
         import torch
 
         named = getattr(torch, self.name, None) if self.module == "torch" else None

@@ -128,7 +128,7 @@ class RowSet(SetLayout):
 
     Args:
         source: What the user typed, as for `vector_files`.
-        id_column: Column of a Parquet file that names the rows; None where they go by their index.
+        id_column: Column of a Parquet file that names the rows; without it their index does.
 
     Attributes:
         matrices: The vectors of each file.

@@ -54,8 +54,7 @@ class Examination:
 
     Attributes:
         checks: All checks, in the order in which they were made.
-        encoder: The encoder as plain data, see `describe`; None without a model, or where a trial
-            batch failed.
+        encoder: The encoder as plain data, see `describe`, if its trial batch did not fail.
     """
 
     checks: list[Check]
@@ -110,7 +109,7 @@ def examine(
 def _describe_timed(
     encoder: Encoder, try_bfloat16: bool, checks: list[Check]
 ) -> dict[str, Any] | None:
-    """Describes an encoder after a trial batch, and adds its checks; None if the batch failed."""
+    """Adds the checks of a trial batch; returns the description of the encoder if it passed."""
     try:
         description = describe(encoder)
         cost = description["cost"]

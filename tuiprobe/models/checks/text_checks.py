@@ -27,7 +27,7 @@ class PublishedForm:
 
     Attributes:
         family: Pattern of the architecture's and tokenizer's names, in any case.
-        pad: Token of the padding; None if the tower does not see it.
+        pad: Token of the padding, if the tower sees it.
         end: Token at the end of a prompt.
         punctuation: Whether punctuation is kept. All families have lower case.
         sources: Where this is stated.

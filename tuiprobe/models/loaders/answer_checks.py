@@ -25,7 +25,7 @@ _ENOUGH: Final = 20  # answers from which no disagreement is no chance
 def class_of_confidence(
     table: InputTable, column: str, answers: Mapping[int, int], k: int, others: Sequence[str]
 ) -> int | None:
-    """Returns the class whose probability a column is; None where it is that of the answer.
+    """Returns the class whose probability a column is, if it is not that of the answer.
 
     The likeliest of K classes has at least 1 / K. Where that does not hold, the column may still be
     the probability of one of two classes, if the answers are what a threshold of 0.5 on it gives.
@@ -67,7 +67,7 @@ def class_of_confidence(
 def _share_too_low(
     table: InputTable, column: str, answers: Mapping[int, int], k: int
 ) -> float | None:
-    """Returns the share of answers with a value below 1 / K; None if the column is no probability.
+    """Returns the share of answers with a value below 1 / K, if the column holds probabilities.
 
     A rounded value counts with half a unit of its last digit.
     """
@@ -131,7 +131,7 @@ def _other_classes(
     """Returns the rows where a column names another class than the picture's label.
 
     Returns:
-        Their numbers; None if the column holds other things than classes.
+        Their numbers, if the column holds classes.
     """
     cells = table.column(column)
     names = tuple(dict.fromkeys(cells[row] for row in rows.values() if cells[row]))

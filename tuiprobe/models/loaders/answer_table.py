@@ -213,7 +213,7 @@ class AnswerTable:
         return values
 
     def confidence_of(self, classes: Sequence[str]) -> int | None:
-        """Returns the class whose probability the confidences are; None where it is the answer's.
+        """Returns the class whose probability the confidences are, if it is not the answer's.
 
         Args:
             classes: The K classes.

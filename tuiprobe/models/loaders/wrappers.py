@@ -97,7 +97,7 @@ def _holds_weights(value: object) -> bool:
 
 
 def _only_wrapper(loaded: dict[object, object], sets: list[str], path: Path) -> str | None:
-    """Returns the entry that wraps the weights; None if the weights are not wrapped."""
+    """Returns the entry that wraps the weights, if one does."""
     if any(isinstance(value, StoredTensor) and len(value.size) > 1 for value in loaded.values()):
         return None
     if len(sets) > 1:

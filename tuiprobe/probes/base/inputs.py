@@ -47,7 +47,7 @@ class TapArrays:
         final: Whether this is the final representation.
         rows: float32, [n, C] all final representations, or at inner taps [m, C], a seeded sample
             of one position per image, at most 4,096 images.
-        shards: Per-shard sums; None where they are not stored.
+        shards: Per-shard sums, where they are stored.
         labels: int64 [n], class of each image.
     """
 

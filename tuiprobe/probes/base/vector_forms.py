@@ -70,7 +70,7 @@ class Shape:
 
 @fixed_threads()
 def shape_of(mean: Float64, var: Float64, n: int, rows: Float32) -> Shape | None:
-    """Returns the shape of vectors; None if there are too few, or they do not vary.
+    """Returns the shape of vectors, if there are enough and they vary.
 
     Args:
         mean: [C], over all rows.

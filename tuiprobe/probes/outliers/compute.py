@@ -331,7 +331,7 @@ def large_norm_tokens(tap: TapArrays) -> Figure:
 
 
 def second_mode(histogram: Int64) -> int | None:
-    """Returns the first bin above the valley before a second mode; None for a single mode.
+    """Returns the first bin above the valley before a second mode, if there is one.
 
     Bins are quarter octaves of the norm. A second mode lies at least an octave above the main one,
     holds at least 0.1 % of the tokens, and stands at least twice as high as the valley between.

@@ -51,7 +51,7 @@ class Rule(Frozen):
         tolerated: ε.
         percent: It in per cent, two digits.
         share: Pictures with a confidence above the threshold, of all.
-        threshold: Of confidence; None where all pictures may, or none.
+        threshold: Of confidence, if only pictures above one may.
         right_in_a_row: As many right answers, and no wrong one, are the least that shows it.
     """
 
