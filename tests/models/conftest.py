@@ -4,7 +4,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tests.hub_cache import put_tiny
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.published_weights import quiet
 
 
@@ -38,6 +39,20 @@ def toy(tower: nn.Module, size: tuple[int, int] = (16, 16), **options: Any) -> E
         ),
         module=tower, preprocess=lambda image: torch.zeros(3, *size), forward=tower, **options,
     )  # fmt: skip
+
+
+def load_saved(spec: str, state: Mapping[str, Any], file: Path) -> Encoder:
+    """Writes weights to a file, and loads a model with them."""
+    torch.save(state, file)
+    return load_encoder(spec, checkpoint=file)
+
+
+def has_logits_of(model: nn.Module, encoder: Encoder, images: Tensor, atol: float = 1e-4) -> bool:
+    """Tells whether the head answers images as the model of a library does."""
+    head = encoder.head()
+    assert head is not None
+    with torch.inference_mode():
+        return torch.allclose(head.logits(encoder.encode(images)), model(images), atol=atol)
 
 
 @pytest.fixture(autouse=True)

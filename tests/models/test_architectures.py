@@ -7,6 +7,7 @@ import timm
 import torch
 from torchvision import models as vision
 
+from tests.models.conftest import has_logits_of, load_saved
 from tools.architectures import rows, timm_specs, torchvision_specs
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.from_module import made_pictures
@@ -41,8 +42,7 @@ def test_classifiers_that_were_distilled_read_one_representation(tmp_path: Path)
     torch.manual_seed(0)
     name = "levit_128s"
     model = timm.create_model(name).eval()
-    torch.save(model.state_dict(), tmp_path / "w.pth")
-    encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved(f"timm:{name}", model.state_dict(), tmp_path / "w.pth")
     images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
         h = model.forward_head(model.forward_features(images), pre_logits=True)
@@ -56,27 +56,21 @@ def test_a_classifier_of_batch_normalisation_and_a_linear_layer(name: str, tmp_p
     for layer, buffer in model.named_buffers():
         if layer.endswith("running_mean"):
             buffer.add_(torch.randn_like(buffer))  # its linear layer alone gives other answers
-    torch.save(model.state_dict(), tmp_path / "w.pth")
-    encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved(f"timm:{name}", model.state_dict(), tmp_path / "w.pth")
     images = torch.randn(2, 3, 224, 224)
-    with torch.inference_mode():
-        logits = encoder.head().logits(encoder.encode(images))
-        assert torch.allclose(logits, model(images), atol=1e-4)
+    assert has_logits_of(model, encoder, images)
 
 
 def test_a_distilled_transformer_of_other_classes_or_none(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=5).eval()
     state = model.state_dict()
-    torch.save(state, tmp_path / "w.pth")
-    encoder = load_encoder("timm:deit_tiny_distilled_patch16_224", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved("timm:deit_tiny_distilled_patch16_224", state, tmp_path / "w.pth")
     images = torch.randn(2, 3, 224, 224)
-    with torch.inference_mode():
-        logits = encoder.head().logits(encoder.encode(images))
-        assert torch.allclose(logits, model(images), atol=1e-5)
+    assert has_logits_of(model, encoder, images, 1e-5)
     heads = ("head.", "head_dist.")
-    torch.save({n: t for n, t in state.items() if not n.startswith(heads)}, tmp_path / "w.pth")
-    backbone = load_encoder("timm:deit_tiny_distilled_patch16_224", checkpoint=tmp_path / "w.pth")
+    rest = {n: t for n, t in state.items() if not n.startswith(heads)}
+    backbone = load_saved("timm:deit_tiny_distilled_patch16_224", rest, tmp_path / "w.pth")
     assert backbone.head() is None
     assert backbone.width == encoder.width
 
@@ -87,16 +81,14 @@ def test_own_networks_that_may_normalise_their_input(tmp_path: Path) -> None:
     name = "googlenet"
     plain = {"weights": None, "num_classes": 5, "init_weights": False}
     trained = vision.get_model(name, transform_input=True, aux_logits=False, **plain).eval()
-    torch.save(trained.state_dict(), tmp_path / "w.pth")
-    encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved(f"torchvision:{name}", trained.state_dict(), tmp_path / "w.pth")
     transform = vision.get_model_weights(name).DEFAULT.transforms()
     images = torch.stack([transform(picture) for picture in made_pictures()])
     assert (encoder.preprocessing.size, encoder.preprocessing.assumed) == ((224, 224), True)
     assert "transform_input assumed" in encoder.preprocessing.source
     with torch.inference_mode():
         assert torch.equal(torch.stack([*map(encoder.preprocess, made_pictures())]), images)
-        logits = encoder.head().logits(encoder.encode(images))
-        assert torch.allclose(logits, trained(images), atol=1e-5)
+        assert has_logits_of(trained, encoder, images, 1e-5)
     tagged = load_encoder(f"torchvision:{name}/IMAGENET1K_V1", checkpoint=tmp_path / "w.pth")
     assert (tagged.architecture, tagged.preprocessing.assumed) == (name, False)
 
@@ -112,9 +104,7 @@ def test_torchscript_says_whether_it_normalises_its_input(tmp_path: Path) -> Non
     assert encoder.architecture != "inception_v3"  # so are the keys of its runs
     assert "transform_input" not in encoder.preprocessing.source
     images = torch.randn(2, 3, 299, 299)
-    with torch.inference_mode():
-        logits = encoder.head().logits(encoder.encode(images))
-        assert torch.allclose(logits, model(images), atol=1e-5)
+    assert has_logits_of(model, encoder, images, 1e-5)
 
 
 def test_a_transformer_of_a_registered_size(tmp_path: Path) -> None:
@@ -123,8 +113,7 @@ def test_a_transformer_of_a_registered_size(tmp_path: Path) -> None:
     state = model.state_dict()
     for now, earlier in names.items():
         state = {name.replace(now, earlier): tensor for name, tensor in state.items()}
-    torch.save(state, tmp_path / "w.pth")
-    encoder = load_encoder("torchvision:vit_b_16", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved("torchvision:vit_b_16", state, tmp_path / "w.pth")
     assert encoder.preprocessing.size == (384, 384)
     loaded = encoder.module.state_dict()
     assert all(torch.equal(loaded[name], t) for name, t in model.state_dict().items())

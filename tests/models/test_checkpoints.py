@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.models.conftest import load_saved
 from tests.models.hostile import Harmful, archive
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
@@ -283,8 +284,8 @@ def test_loaders_name_the_rows_as_the_file_does(spec: str, tmp_path: Path) -> No
         loader, _, name = spec.partition(":")
         library = timm.create_model if loader == "timm" else torchvision.models.get_model
         state = library(name, num_classes=2).state_dict()
-        torch.save({"model": state, "classes": ["bus", "tree"]}, tmp_path / "w.pt")
-        head = load_encoder(spec, checkpoint=tmp_path / "w.pt").head()
+        of_two = {"model": state, "classes": ["bus", "tree"]}
+        head = load_saved(spec, of_two, tmp_path / "w.pt").head()
         metadata = {"class_to_idx": '{"bus": 0, "tree": 1}'}
         save_file(state, tmp_path / "w.safetensors", metadata)
         same = load_encoder(spec, checkpoint=tmp_path / "w.safetensors").head()
@@ -301,8 +302,7 @@ def test_a_classifier_behind_a_layer_that_the_file_does_not_tell(spec, layer, tm
     library = timm.create_model if loader == "timm" else torchvision.models.get_model
     model = library(name, num_classes=2)
     state = {n.replace(f"{layer}.", f"{layer}.1."): t for n, t in model.state_dict().items()}
-    torch.save(state, tmp_path / "w.pt")
-    head = load_encoder(spec, checkpoint=tmp_path / "w.pt").head()
+    head = load_saved(spec, state, tmp_path / "w.pt").head()
     assert torch.equal(head.weight, model.get_submodule(layer).weight)
     read_as = "a dropout or ReLU" if layer == "fc" else "a dropout, not a ReLU"
     assert f"{layer}.1 read as behind {read_as}" in head.source

@@ -7,6 +7,7 @@ import timm
 import torch
 from PIL import Image
 
+from tests.models.conftest import load_saved
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.checks.encoder_checks import check_encoder
@@ -66,12 +67,11 @@ def test_h_feeds_the_classifier_and_maps_know_their_channels(name, kind, dims, t
 def test_a_classifier_of_other_classes_or_none_is_taken_as_it_is(prefix, tmp_path):
     model = saved("test_resnet", tmp_path / "w.pt", num_classes=10)
     state = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
-    torch.save(state, tmp_path / "w.pt")
-    encoder = load_encoder("timm:test_resnet", checkpoint=tmp_path / "w.pt")
+    encoder = load_saved("timm:test_resnet", state, tmp_path / "w.pt")
     assert encoder.module.num_classes == 10
     assert encoder.preprocessing.source.startswith("preprocessing assumed")
-    torch.save({n: t for n, t in state.items() if ".fc." not in f".{n}"}, tmp_path / "w.pt")
-    backbone = load_encoder("timm:test_resnet", checkpoint=tmp_path / "w.pt")
+    rest = {n: t for n, t in state.items() if ".fc." not in f".{n}"}
+    backbone = load_saved("timm:test_resnet", rest, tmp_path / "w.pt")
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(backbone.encode(images), encoder.encode(images))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models as vision
 
+from tests.models.conftest import has_logits_of, load_saved
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.load import load_encoder
 
@@ -34,10 +35,8 @@ def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     assert (encoder.representation, encoder.width) == (kind, width)
     assert encoder.training == "unknown"  # never taken for zero-shot
     images = torch.randn(2, 3, 224, 224)
-    with torch.inference_mode():
-        head = encoder.head()
-        assert torch.allclose(head.logits(encoder.encode(images)), model(images), atol=1e-4)
-    assert head.classes[0] == "tench"
+    assert has_logits_of(model, encoder, images)
+    assert encoder.head().classes[0] == "tench"
     assert encoder.preprocessing.source.startswith(f"torchvision {name}/IMAGENET1K_V1")
     assert encoder.taps()[-1].name == "embedding"
 
@@ -50,19 +49,16 @@ def test_a_torchvision_classifier_of_other_classes_or_none(name, layer, prefix, 
     torch.manual_seed(0)
     model = vision.get_model(name, num_classes=5).eval()
     state = {f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}
-    torch.save(state, tmp_path / "w.pth")
-    encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    encoder = load_saved(f"torchvision:{name}", state, tmp_path / "w.pth")
     images = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode():
-        logits = encoder.head().logits(encoder.encode(images))
-        assert torch.allclose(logits, model(images), atol=1e-4)
-    torch.save({n: t for n, t in state.items() if not n.endswith(f"{layer}.bias")}, tmp_path / "w")
-    without = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w").head()
+    assert has_logits_of(model, encoder, images)
+    rest = {n: t for n, t in state.items() if not n.endswith(f"{layer}.bias")}
+    without = load_saved(f"torchvision:{name}", rest, tmp_path / "w").head()
     assert torch.equal(without.weight, encoder.head().weight)
     assert not without.bias.any()
     ends = (f"{layer}.weight", f"{layer}.bias")
-    torch.save({n: t for n, t in state.items() if not n.endswith(ends)}, tmp_path / "w.pth")
-    backbone = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
+    rest = {n: t for n, t in state.items() if not n.endswith(ends)}
+    backbone = load_saved(f"torchvision:{name}", rest, tmp_path / "w.pth")
     with torch.inference_mode():
         assert torch.equal(backbone.encode(images), encoder.encode(images))
     assert backbone.classifier is None
@@ -86,11 +82,8 @@ def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(name
         model = vision.get_model(name)
         model.set_submodule(place, classifier)
         model.eval()
-        torch.save(model.state_dict(), tmp_path / "w.pth")
-        encoder = load_encoder(f"torchvision:{name}", checkpoint=tmp_path / "w.pth")
-        with torch.inference_mode():
-            logits = encoder.head().logits(encoder.encode(images))
-            assert torch.allclose(logits, model(images), atol=1e-4)
+        encoder = load_saved(f"torchvision:{name}", model.state_dict(), tmp_path / "w.pth")
+        assert has_logits_of(model, encoder, images)
     model = vision.get_model(name)
     model.set_submodule(layer, nn.Sequential(nn.Linear(width, 8), nn.ReLU(), nn.Linear(8, 5)))
     torch.save(model.state_dict(), tmp_path / "w.pth")
@@ -100,16 +93,15 @@ def test_a_torchvision_classifier_behind_a_dropout_or_in_place_of_its_block(name
 
 def test_a_torchvision_classifier_that_has_no_bias(tmp_path: Path) -> None:
     state = vision.get_model("maxvit_t", num_classes=5).state_dict()
-    torch.save(state, tmp_path / "w.pth")
-    head = load_encoder("torchvision:maxvit_t", checkpoint=tmp_path / "w.pth").head()
+    head = load_saved("torchvision:maxvit_t", state, tmp_path / "w.pth").head()
     assert torch.equal(head.weight, state["classifier.5.weight"])
     assert head.bias is None
 
 
 def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:
     """Its residual blocks call one ReLU twice: an image would come twice in a batch."""
-    torch.save(vision.resnet18(weights=None).state_dict(), tmp_path / "w.pth")
-    encoder = load_encoder("torchvision:resnet18", checkpoint=tmp_path / "w.pth")
+    state = vision.resnet18(weights=None).state_dict()
+    encoder = load_saved("torchvision:resnet18", state, tmp_path / "w.pth")
     assert "called 2 times" in encoder.untappable()["layer1.0.relu"]
     assert "layer1.0" in {tap.name for tap in encoder.taps()}
     assert encoder.preprocessing.source.startswith("preprocessing assumed")

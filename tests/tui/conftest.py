@@ -4,7 +4,8 @@ import asyncio
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,16 @@ def forgotten() -> Iterator[None]:
     yield
     worker.READER.end()
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def screens(
+    size: tuple[int, int], **options: Any
+) -> AsyncIterator[tuple[Pilot[None], TuiprobeApp]]:
+    """Opens the screens in a terminal of some width and height."""
+    app = TuiprobeApp(**options)
+    async with app.run_test(size=size) as pilot:
+        yield pilot, app
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 120) -> None:

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.conftest import drawn, until
+from tests.tui.conftest import drawn, screens, until
 from tests.tui.live_run import live_run
-from tuiprobe.tui.app import TuiprobeApp
 
 
 @pytest.mark.asyncio
 async def test_no_color_sends_no_colour_not_even_grey(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    app = TuiprobeApp(open_run=live_run(tmp_path))
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=live_run(tmp_path)) as (pilot, app):
         await until(pilot, lambda: "about 57 %" in drawn(app))
         for strip in app.screen._compositor.render_strips():
             for segment in strip:

@@ -12,7 +12,7 @@ from tests.engine.fake_run import FakeSet
 from tests.engine.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import linear
-from tests.tui.conftest import contrast, press_to, until
+from tests.tui.conftest import contrast, press_to, screens, until
 from tests.tui.conftest import drawn as screen_text
 from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
@@ -79,8 +79,7 @@ async def test_the_decision_stands_above_the_differences_that_it_rests_on(label_
     decision = decide(runs)
     first, *rest = (row.place for row in decision.models)
     comparisons = [compare_runs(runs, place, first, None) for place in rest]
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         await opened(pilot, app, label_runs)
         text = text_of(app, "#decision").replace("\n  ", " ")
         assert text.startswith(decision.sentence)
@@ -125,8 +124,9 @@ async def test_the_curve_of_labels_takes_the_lines_that_answers_leave(count, tmp
         write_run(tmp_path / name, report(**results, model=model(name=name)), pictures=False)
         for name in "ab"[:count]
     ]
-    app = TuiprobeApp(first=lambda: CompareScreen(runs) if count > 1 else ResultsScreen(runs[0]))
-    async with app.run_test(size=(80, 70)) as pilot:
+    async with screens(
+        (80, 70), first=lambda: CompareScreen(runs) if count > 1 else ResultsScreen(runs[0])
+    ) as (pilot, app):
         await until(pilot, lambda: app.screen.query_one(ChartView).region.height > 8, 60)
         curve = app.screen.query_one(ChartView)
         assert len(curve.chart.series) == count
@@ -135,8 +135,7 @@ async def test_the_curve_of_labels_takes_the_lines_that_answers_leave(count, tmp
 
 
 async def test_figures_of_all_pairs_are_listed_filtered_copied_and_left(runs, copied):
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         app.push_screen(CompareScreen(runs))
         await until(pilot, lambda: app.screen.compared)
         leader = app.screen.compared.decision.models[0].model
@@ -180,8 +179,7 @@ async def test_a_run_of_several_models_opens_on_the_decision_once_all_have_resul
     for run in pair:
         shutil.copytree(run, group / run.name)
     (group / "b" / "results.json").rename(tmp_path / "results.json")
-    app = TuiprobeApp()
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with screens((100, 30)) as (pilot, app):
         app.open(group)
         await until(pilot, lambda: isinstance(app.screen, LiveScreen) and app.screen.view)
         (tmp_path / "results.json").rename(group / "b" / "results.json")
@@ -204,8 +202,7 @@ def _others(app: TuiprobeApp) -> Sequence[DecidedModel]:
 
 async def test_two_models_are_named_in_the_columns_and_drawn_without_colour(pair, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    app = TuiprobeApp()
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with screens((110, 36)) as (pilot, app):
         await opened(pilot, app, pair)
         decision = app.screen.compared.decision
         assert (decision.evidence, decision.take.model) == ("pictures", "a")
@@ -223,8 +220,7 @@ async def test_two_models_are_named_in_the_columns_and_drawn_without_colour(pair
 
 async def test_what_cannot_be_compared_is_told(runs: list[Path], tmp_path: Path) -> None:
     pooled = write_run(tmp_path / "pooled", report(model=model(representation="pooled")), False)
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         app.push_screen(CompareScreen([runs[0], pooled]))  # of another kind
         await until(pilot, lambda: app.screen.compared)
         await pilot.press("f")
@@ -251,8 +247,7 @@ def paired_run(path: Path, signal: float) -> Path:
 
 
 async def test_a_run_has_one_sign_and_colour_everywhere(runs):
-    app = TuiprobeApp(runs=runs[0].parent)
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with screens((110, 36), runs=runs[0].parent) as (pilot, app):
         app.push_screen(RunsScreen(runs[0].parent))
         await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == 3)
         listed = app.screen.query_one(RunTable)
@@ -284,8 +279,7 @@ async def test_no_figure_is_cut_where_columns_have_no_room(runs, tmp_path):
         report(model=model(), outliers=(outliers(kurtosis=estimate(-1234567.891, 23456.789)),)),
         pictures=False,
     )
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 30)) as pilot:
+    async with screens((80, 30)) as (pilot, app):
         app.push_screen(CompareScreen([wide, *runs[:1]]))
         await until(pilot, lambda: app.screen.compared)
         await pilot.press("f")

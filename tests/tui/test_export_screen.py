@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from tests.tui.conftest import press_to, until
+from tests.tui.conftest import press_to, screens, until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.screens.export import ExportScreen, ExportTable
@@ -29,8 +29,7 @@ def message(app: TuiprobeApp) -> str:
 
 async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(run, tmp_path, copied):
     results, out = (run / "results.json").read_bytes(), tmp_path / "out"
-    app = TuiprobeApp()
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with screens((100, 30)) as (pilot, app):
         screen = await opened(pilot, app, run)
         await pilot.press("down", "down", "space", "enter")  # results.json too
         await until(pilot, lambda: "✓ 3 files written" in message(app))
@@ -67,8 +66,7 @@ async def test_enter_writes_what_is_chosen_and_asks_before_it_replaces(run, tmp_
 
 
 async def test_the_dialog_lies_over_the_screen_it_belongs_to(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         await until(pilot, lambda: app.screen.query(BlockView))
         below = app.screen
         assert isinstance(below, ResultsScreen)
@@ -82,8 +80,7 @@ async def test_the_dialog_lies_over_the_screen_it_belongs_to(finished: Path) -> 
 async def test_what_went_wrong_is_told_whole(run: Path, tmp_path: Path, copied: list[str]) -> None:
     place = tmp_path / "file" / ("a long name " * 8).strip()
     (tmp_path / "file").write_text("")
-    app = TuiprobeApp()
-    async with app.run_test(size=(60, 15)) as pilot:
+    async with screens((60, 15)) as (pilot, app):
         screen = await opened(pilot, app, run)
         screen.query_one("#to", Input).value = str(place)
         await pilot.press("enter")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tui.conftest import until
+from tests.tui.conftest import screens, until
 from tuiprobe.numbers import interval
 from tuiprobe.results.accuracy import Accuracy, Evidence
 from tuiprobe.tui.app import TuiprobeApp
@@ -54,8 +54,7 @@ async def test_differences_share_a_scale_around_zero() -> None:
     ]
     titles = ("set", "model", "points", "differ")
     forest = Forest[ForestRow](lambda row: row, titles, (), differences=True)
-    app = TuiprobeApp()
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with screens((100, 30)) as (pilot, app):
         await app.screen.mount(forest)
         forest.show_rows(rows)
         await until(pilot, lambda: forest.size.width > 60)

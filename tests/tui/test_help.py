@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.command import CommandList, CommandPalette
 from textual.widgets import Input, Static
 
-from tests.tui.conftest import drawn, palette, press_to, until
+from tests.tui.conftest import drawn, palette, press_to, screens, until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
@@ -66,8 +66,7 @@ async def shown_help(app: TuiprobeApp) -> str:
 @pytest.mark.asyncio
 @pytest.mark.slow
 async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice() -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         app.push_screen(Plain())
         await until(pilot, lambda: app.screen.query(Thing))
         app.screen.query_one(Thing).focus()
@@ -121,8 +120,7 @@ async def test_help_shows_the_keys_then_what_is_at_the_cursor_and_nothing_twice(
 async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = live_run(tmp_path)
-    app = TuiprobeApp(open_run=run, runs=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run, runs=tmp_path) as (pilot, app):
         await until(pilot, lambda: "about 57 %" in drawn(app))  # some keys work from now on
         actions = {b.binding.action for b in app.screen.active_bindings.values() if b.binding.show}
         assert actions <= {binding.action for binding, _ in working_keys(app.screen)}
@@ -143,8 +141,7 @@ async def test_the_palette_lists_every_key_and_runs_commands_by_their_names(tmp_
 async def test_the_palette_has_every_action_of_every_screen(tmp_path: Path, settings: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps({"keymap": {"runs.compare": "C"}}))
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), runs=tmp_path) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
         await palette(pilot, "compare", "compare: ", "colon")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))

@@ -17,7 +17,7 @@ from textual.widgets import Input
 
 from tests.settled import settled
 from tests.tui.child_answers import answered
-from tests.tui.conftest import press_to, type_ahead, until
+from tests.tui.conftest import press_to, screens, type_ahead, until
 from tests.tui.live_run import live_run, write_live
 from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
@@ -45,8 +45,7 @@ SIZES = ((60, 15), (80, 24), (120, 40), (220, 60))
 
 
 async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         for turns in range(0, 60, 4):
             screen = ResultsScreen(finished)
             app.push_screen(screen)
@@ -67,8 +66,7 @@ async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_pa
     answered(monkeypatch)
     for name in ("a", "b"):
         shutil.copytree(finished, tmp_path / name)
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=tmp_path) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
         type_ahead(app, "enter", *"photos")
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
@@ -89,8 +87,7 @@ async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_pa
 
 
 async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         results = app.screen
         await press_to(pilot, HelpScreen, "question_mark")
@@ -115,8 +112,7 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(keys, fini
     group, names = tmp_path / "group", ("a", "b")
     for name in names:
         live_run(group / name)
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), runs=tmp_path) as (pilot, app):
         for done in range(len(names) + 1):
             screen = LiveScreen(group)
             app.push_screen(screen)

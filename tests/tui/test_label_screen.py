@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from tests.tui.conftest import drawn, press_to, unexplained, until
+from tests.tui.conftest import drawn, press_to, screens, unexplained, until
 from tuiprobe.cli.app import run_cli
 from tuiprobe.labelling import session
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE, LabelFiles
@@ -75,8 +75,7 @@ def truth(screen: LabelScreen) -> str:
 
 
 async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         screen = await opened(pilot, label_runs)
         first = screen.picture
         assert "▀" in screen.query_one(PictureView).render_line(0).text
@@ -115,8 +114,7 @@ async def test_each_answer_is_on_disk_and_leaving_loses_none(label_runs: list[Pa
 
 
 async def test_a_picture_that_comes_back_says_that_skipping_it_again_is_unsure(label_runs):
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, _):
         screen = await opened(pilot, label_runs)
         first = screen.picture.index
         assert "k skip again: unsure" not in text_of(screen, "#choices")
@@ -144,8 +142,7 @@ async def test_leaving_renews_the_reports_once_a_label_has_changed(label_runs: l
 
 
 async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         screen = await opened(pilot, label_runs)
         await press_to(pilot, ChoiceScreen, "slash")
         names = app.screen.query_one(OptionList)
@@ -169,8 +166,7 @@ async def test_another_class_is_searched_among_all(label_runs: list[Path]) -> No
 
 
 async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[Path]) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         screen = await opened(pilot, label_runs[::-1])
         models = [of["model"] for of in screen.view.models]
         await pilot.press("v")  # does nothing yet
@@ -199,8 +195,7 @@ async def test_no_name_and_no_vote_is_shown_before_the_answer(label_runs: list[P
 
 
 async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(label_runs):
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         screen = await opened(pilot, label_runs)
         for _ in range(40):
             if screen.picture is None:
@@ -227,8 +222,7 @@ async def test_the_decision_takes_the_place_of_the_picture_until_more_is_wanted(
 
 
 async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(label_runs):
-    app = TuiprobeApp(open_run=label_runs[0])
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=label_runs[0]) as (pilot, app):
         await until(pilot, lambda: getattr(app.screen, "tab", None))
         await press_to(pilot, ChoiceScreen, "B")  # it has two targets
         await pilot.press("enter")
@@ -251,8 +245,7 @@ async def test_a_run_alone_is_known_by_its_name_and_opened_from_its_results(labe
 
 async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(label_runs, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, app):
         screen = await opened(pilot, label_runs)
         picture = screen.query_one(PictureView)
         wide = len(picture.render_line(0).text.strip())
@@ -269,8 +262,7 @@ async def test_the_picture_needs_no_colour_and_fits_the_smallest_window(label_ru
 
 
 async def test_what_cannot_be_labelled_says_why(label_runs, runs_on_targets, monkeypatch):
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         read = session.read_candidate
 
         def other(directory, target=None):
@@ -319,8 +311,7 @@ async def test_what_cannot_be_labelled_says_why(label_runs, runs_on_targets, mon
 
 
 async def test_compare_opens_it_for_all_runs_and_results_without_a_target_do_not(label_runs, run):
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=run) as (pilot, app):
         await until(pilot, lambda: getattr(app.screen, "tab", None))
         results = app.screen
         assert "label" not in {binding.action for binding, _ in working_keys(results)}
@@ -363,8 +354,7 @@ async def test_the_file_of_a_picture_is_opened(label_runs, tmp_path, monkeypatch
     for name in ("open", "xdg-open"):
         (place / name).write_text(f'#!/bin/sh\nprintf "%s" "$1" > {tmp_path}/given\n')
         (place / name).chmod(0o755)
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         screen = await opened(pilot, label_runs, "photos")
         monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
         await pilot.press("o")
@@ -378,8 +368,7 @@ async def test_the_file_of_a_picture_is_opened(label_runs, tmp_path, monkeypatch
 
 
 async def test_what_a_run_may_answer_alone_is_certified_on_the_screen(label_runs) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40)) as (pilot, _):
         screen = await opened(pilot, label_runs[:1], tolerated=0.3)
         assert "none of 40 certified for at most 30 % errors" in so_far(screen)
         while screen.picture is not None:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tests.results.test_accuracy import with_target
-from tests.tui.conftest import drawn, press_to, until
+from tests.tui.conftest import drawn, press_to, screens, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, say, status_of, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
@@ -82,8 +82,7 @@ def words(app: TuiprobeApp) -> set[str]:
 async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     shutil.rmtree(run / "thumbs")
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await until(pilot, measures(app))
         assert isinstance(app.screen, LiveScreen)
         for node in (app.screen, *app.screen.query("*")):
@@ -133,8 +132,7 @@ async def test_every_panel_follows_the_run(tmp_path: Path) -> None:
 async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     change(run, sequence=2, answers={}, unanswered="the model has no head", messages=[])
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(60, 15)) as pilot:
+    async with screens((60, 15), open_run=run) as (pilot, app):
         await until(pilot, lambda: len(answers(app)) > 2)
         assert content(app, "#reason") == "the model has no head"
         assert answers(app)[0].split() == ["val", "640", "of", "2,000", "images"]
@@ -150,8 +148,7 @@ async def test_without_a_head_the_reason_stands_in_place_of_the_answers(tmp_path
 
 async def test_keys_walk_channels_layers_and_the_log(tmp_path: Path) -> None:
     run = live_run(tmp_path)
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await until(pilot, measures(app))
         bars = app.screen.query_one(ChannelBars)
         await pilot.press("enter")  # no results yet
@@ -190,8 +187,7 @@ async def test_keys_walk_channels_layers_and_the_log(tmp_path: Path) -> None:
 async def test_a_title_and_a_warning_are_drawn_anew_at_once_and_end_in_an_ellipsis(tmp_path):
     run = live_run(tmp_path)
     say(run, "warning", "a long warning " * 20)
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await until(pilot, lambda: "─ 32 %" in content(app, "#place"))
         app.screen._timer.pause()  # no tick draws it
         await pilot.resize_terminal(60, 20)
@@ -204,8 +200,7 @@ async def test_keys_that_do_nothing_are_not_shown_and_sets_can_be_chosen(tmp_pat
     run = live_run(tmp_path)
     write_live(run, 2, layers=("embedding",))
     (run / "log.txt").unlink()
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=run) as (pilot, app):
         await until(pilot, measures(app))
         assert " of " not in titles(app, "#channels")[0]
         assert {"stop", "detach", "help"} <= words(app)
@@ -237,8 +232,7 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(tmp_pat
     monkeypatch.setattr(view, "_planned", lambda path, written: about.get(path.name, {}))
     for name in about:
         live_run(tmp_path / name)
-    app = TuiprobeApp(open_run=tmp_path)
-    async with app.run_test(size=(150, 40)) as pilot:
+    async with screens((150, 40), open_run=tmp_path) as (pilot, app):
         await until(
             pilot,
             lambda: content(app, "#place").startswith("● mini_clip, 1 of 2 models "),
@@ -272,8 +266,7 @@ async def test_a_group_shows_a_run_at_a_time_and_warns_before_any_figure(tmp_pat
 
 async def test_a_run_of_elsewhere_is_cancelled_by_a_file_and_may_vanish(tmp_path: Path) -> None:
     run = live_run(tmp_path / "run")
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await until(pilot, measures(app))
         await pilot.press("x", "enter")  # No is where the cursor is
         assert not (run / "cancel").exists()
@@ -413,8 +406,7 @@ async def test_resuming_a_run_that_stops_waits_until_it_has_stopped(tmp_path, mo
 
 async def test_the_last_figures_are_those_of_the_results(tmp_path: Path) -> None:
     run = live_run(tmp_path / "run")
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await until(pilot, lambda: "57 % (38 to 76)" in answers(app)[0])
         known = with_target()
         write_run(run, known, pictures=False)
@@ -434,8 +426,7 @@ async def test_at_the_end_of_several_models_stands_which_one_to_take(tmp_path: P
     group = tmp_path / "group"
     for name in ("a", "b"):
         live_run(group / name)
-    app = TuiprobeApp(open_run=group)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=group) as (pilot, app):
         await until(pilot, lambda: app.screen.query(ChannelBars))
         for name in ("a", "b"):
             assert not app.screen.query(OverviewTab)
@@ -457,8 +448,7 @@ async def test_results_stand_until_a_later_attempt_answers(tmp_path: Path) -> No
         say(group / name, "stage", "loading", phase="load")
     photos = best_accuracy(known, "photos")
     assert isinstance(photos, Accuracy)
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=tmp_path) as (pilot, app):
         app.push_screen(LiveScreen(group))
         await until(pilot, lambda: any(with_range(photos) in line for line in answers(app)))
         assert content(app, "#place").startswith("● ")
@@ -470,8 +460,7 @@ async def test_results_stand_until_a_later_attempt_answers(tmp_path: Path) -> No
 async def test_an_attached_run_says_its_figures_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(WatchThread, "_loop", lambda thread: None)  # nothing is read again
     run = live_run(tmp_path / "run")
-    app = TuiprobeApp(runs=tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=tmp_path) as (pilot, app):
         app.open(run)
         await until(pilot, lambda: app.screen.query(Forest) and len(answers(app)) > 2)
         assert "57 % (38 to 76)" in answers(app)[0]

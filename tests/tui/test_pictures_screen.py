@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from tests.tui.conftest import drawn, press_to, until
+from tests.tui.conftest import drawn, press_to, screens, until
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import differing, read_pictures
 from tuiprobe.tui.app import TuiprobeApp
@@ -31,8 +31,7 @@ def row(app: TuiprobeApp) -> PictureRow:
 
 
 async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(label_runs):
-    app = TuiprobeApp()
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with screens((110, 36)) as (pilot, app):
         app.push_screen(CompareScreen(label_runs))
         await until(pilot, lambda: app.screen.query_one(CompareTable).rows)
         chosen = app.screen.query_one(CompareTable).current
@@ -75,8 +74,7 @@ async def test_enter_in_a_comparison_opens_what_its_models_answer_differently(la
 
 async def test_wrong_pictures_of_a_class_stand_under_what_they_are_called(label_runs):
     of = read_pictures(RunDir(label_runs[1]))["val"]
-    app = TuiprobeApp()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24)) as (pilot, app):
         app.push_screen(PicturesScreen([label_runs[1]], data="val"))
         await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         rows = app.screen.table.rows
@@ -138,8 +136,7 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
     label_runs: list[Path], runs_on_targets: Path
 ) -> None:
     photos, away = runs_on_targets / "photos", runs_on_targets / "away"
-    app = TuiprobeApp()
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with screens((110, 36)) as (pilot, app):
         app.push_screen(PicturesScreen([label_runs[0]], data="photos"))
         await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         await until(pilot, lambda: "▀" in drawn(app))
@@ -159,8 +156,7 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
 
 
 async def test_a_wide_window_has_the_pictures_beside_the_table(label_runs: list[Path]) -> None:
-    app = TuiprobeApp(open_run=label_runs[1])
-    async with app.run_test(size=(220, 50)) as pilot:
+    async with screens((220, 50), open_run=label_runs[1]) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         app.screen.show_tab("yours")
         await until(pilot, lambda: app.screen.tab.id == "tab-yours")

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static, Tabs
 from tests.engine.fake_run import vouch
 from tests.report.samples import data_sets, model
 from tests.tui.conftest import drawn as drawn_screen
-from tests.tui.conftest import press_to, unexplained, until
+from tests.tui.conftest import press_to, screens, unexplained, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
@@ -75,8 +75,7 @@ def offered(app) -> set[str]:
 
 
 async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 44)) as pilot:
+    async with screens((120, 44), open_run=finished) as (pilot, app):
         screen = await at_overview(pilot, app)
         blocks = list(screen.tab.query(BlockView))
         assert [block.block for block in blocks] == list(card(screen.results.report))
@@ -111,8 +110,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
 
 
 async def test_a_block_that_opens_below_the_edge_is_scrolled_into_sight(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(80, 15)) as pilot:
+    async with screens((80, 15), open_run=finished) as (pilot, app):
         screen = await at_overview(pilot, app)
         last = [view for view in screen.tab.query(BlockView) if view.folded][-1]
         last.focus()
@@ -133,8 +131,7 @@ async def test_a_warning_of_the_answers_stands_above_them(tmp_path: Path) -> Non
         for part in report.parts
     )
     run = write_run(tmp_path / "run", report.model_copy(update={"parts": warned}))
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         screen = await at_overview(pilot, app)
         (warning,) = screen.query("OverviewTab .-warning")
         first = next(iter(screen.query(BlockView)))
@@ -153,8 +150,7 @@ async def test_untrained_hostile_and_spoiled_runs_say_so_and_no_markup_is_obeyed
     whole = {"model": "mini_clip", "data": "/home/me/my photos", "sample": 5000}
     RunDir(run).spec_file.write_json(whole)
     vouch(RunDir(run))
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=run) as (pilot, app):
         await to_tab(pilot, app, "channels")
         assert text_of(app, "#place").startswith("rn50 · zero-shot · 38 M · 1,024 channels")
         assert " UNTRAINED" in text_of(app, "#place")
@@ -181,8 +177,10 @@ async def test_keys_and_the_mouse_reach_every_part_models_and_runs(tmp_path: Pat
     ]
     report = full_report()
     report = report.model_copy(update={"parts": (*report.parts, *gone)})
-    app = TuiprobeApp(open_run=write_run(tmp_path / "run", report), runs=tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=write_run(tmp_path / "run", report), runs=tmp_path) as (
+        pilot,
+        app,
+    ):
         screen = await at_overview(pilot, app)
         names = ["overview", "shifts", "channels", "directions", "concepts"]
         for number, name in enumerate(names, 1):  # no part without content
@@ -253,8 +251,7 @@ async def test_every_tab_stands_every_size_explains_its_cursor_and_copies_its_ro
 
 
 async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "channels")
         table = screen.query_one(SubjectTable)
         assert screen.tab.first() is table
@@ -283,8 +280,7 @@ async def test_channels_stand_beside_their_pictures_or_in_their_place(finished: 
 
 
 async def test_a_channel_leads_to_its_evidence(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "channels")
         await pilot.press("down")
         panel = screen.tab.query_one(SubjectPanel)
@@ -305,8 +301,7 @@ async def test_a_channel_leads_to_its_evidence(finished: Path) -> None:
 
 
 async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_images(finished):
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(200, 40)) as pilot:
+    async with screens((200, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "concepts")
 
         def names() -> list[str]:
@@ -362,8 +357,7 @@ async def test_rows_of_a_section_are_filtered_sorted_and_followed_by_their_image
 
 
 async def test_a_chart_names_its_points(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(100, 40)) as pilot:
+    async with screens((100, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "concepts")
         chart = screen.query_one(ChartView)
         chart.focus()
@@ -374,8 +368,7 @@ async def test_a_chart_names_its_points(finished: Path) -> None:
 
 
 async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(finished, copied):
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "channels")
         panel = screen.tab.query_one(SubjectPanel)
         grid = panel.pictures
@@ -414,8 +407,7 @@ async def test_pictures_follow_the_cursor_and_are_enlarged_by_keys(finished, cop
 
 
 async def test_a_tab_scrolls_as_a_whole_and_cuts_no_figure_that_has_room(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(60, 15)) as pilot:
+    async with screens((60, 15), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "directions")
         first, second = screen.tab.query(SubjectTable)
         assert first.size.height == len(first.rows) + 1
@@ -441,8 +433,10 @@ async def test_a_tab_scrolls_as_a_whole_and_cuts_no_figure_that_has_room(finishe
 async def test_what_was_not_run_or_is_damaged_says_why_and_what_to_do(tmp_path: Path) -> None:
     damaged = write_run(tmp_path / "run")
     (damaged / "results.json").write_text('{"title": "[b]\\u001b"}')
-    app = TuiprobeApp(open_run=write_run(tmp_path / "bare", bare_report()))
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with screens((100, 30), open_run=write_run(tmp_path / "bare", bare_report())) as (
+        pilot,
+        app,
+    ):
         screen = await at_overview(pilot, app)
         assert not {"concepts", "directions", "shifts"} & set(screen._tabs)
         reasons = "\n".join(
@@ -472,8 +466,7 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
 
     before = kept(Report)
 
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(160, 50)) as pilot:
+    async with screens((160, 50), open_run=finished) as (pilot, app):
         counts = []
         for _ in range(4):
             await to_tab(pilot, app, "channels")
@@ -524,8 +517,7 @@ async def test_a_finished_run_opens_without_libraries_of_arrays(finished, label_
 
 
 async def test_results_are_read_without_what_only_files_hold(finished: Path) -> None:
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=finished) as (pilot, app):
         screen = await to_tab(pilot, app, "channels")
         assert screen.tab.query(SubjectTable)
         parts = screen.results.report.parts
@@ -544,8 +536,7 @@ async def test_no_name_of_a_tab_is_cut_and_the_active_one_is_in_sight(tmp_path: 
         own.model_copy(update={"probe": "calibration", "block": "how sure"}),
     ]
     report = report.model_copy(update={"parts": (*report.parts, *more)})
-    app = TuiprobeApp(open_run=write_run(tmp_path / "run", report))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=write_run(tmp_path / "run", report)) as (pilot, app):
         screen = await to_tab(pilot, app, "checks")
         bar = screen.query_one(Tabs)
         assert drawn_screen(app).splitlines()[bar.region.y] == (
@@ -573,8 +564,7 @@ async def test_a_run_opens_without_half_drawn_states(finished, monkeypatch):
         frames.append("\n".join(lines[1:-1]))  # the line of keys follows the focus
 
     monkeypatch.setattr(ResultsScreen, "_compositor_refresh", noted)
-    app = TuiprobeApp(open_run=finished)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), open_run=finished) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and not app.screen.reading)
         await pilot.pause()
     shown = [frame for frame in dict.fromkeys(frames) if "reading…" not in frame]

@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.report.samples import estimate, outliers, report
-from tests.tui.conftest import press_to, until
+from tests.tui.conftest import press_to, screens, until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.results.accuracy import accuracy_from
 from tuiprobe.run.directory import RunDir
@@ -69,8 +69,7 @@ async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
 
 
 async def test_runs_are_listed_sorted_filtered_opened_exported_and_compared(root, copied):
-    app = TuiprobeApp()
-    async with app.run_test(size=(140, 30)) as pilot:
+    async with screens((140, 30)) as (pilot, app):
         await opened(pilot, app, root)
         latest = [EVIL, "weak", "half", "begun"]
         assert names(app) == latest
@@ -161,8 +160,7 @@ async def test_a_range_on_your_pictures_has_two_ends_that_are_never_cut(root, ev
 
 
 async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path) -> None:
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with screens((120, 30)) as (pilot, app):
         await opened(pilot, app, root)
         with RunDir(root / "begun").locked():
             await until(pilot, lambda: "● running" in drawn(app)[4])
@@ -188,8 +186,7 @@ async def test_runs_are_deleted_after_a_yes_and_never_while_they_run(root: Path)
 async def test_an_empty_place_says_how_to_fill_it_and_runs_appear(root: Path) -> None:
     place = root / "empty"
     place.mkdir()
-    app = TuiprobeApp()
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with screens((120, 30)) as (pilot, app):
         app.push_screen(RunsScreen(place))
         await until(pilot, lambda: "M goes to" in table(app).render_line(1).text)
         await pilot.press("enter", "space", "x", "e", "c", "y")
@@ -213,8 +210,7 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
         return listed(screen)
 
     monkeypatch.setattr(RunsScreen, "_listed", slowly)
-    app = TuiprobeApp()
-    async with app.run_test(size=(140, 30)) as pilot:
+    async with screens((140, 30)) as (pilot, app):
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: "reading…" in table(app).render_line(1).text)
         await pilot.press(*keys)
@@ -223,8 +219,7 @@ async def test_keys_pressed_while_runs_are_read_count_once_they_are_there(
 
 
 async def test_marked_runs_without_results_are_named_when_others_are_compared(root: Path) -> None:
-    app = TuiprobeApp(runs=root)
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with screens((110, 36), runs=root) as (pilot, app):
         app.push_screen(RunsScreen(root))
         await until(pilot, lambda: len(table(app).rows) == 4)
         app.screen._marked = dict.fromkeys(row.path for row in table(app).rows)

@@ -13,7 +13,7 @@ from textual import events
 from textual.widgets import Button, Input, Static
 
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, image_set, tried
-from tests.tui.conftest import press_to, until
+from tests.tui.conftest import press_to, screens, until
 from tuiprobe.catalog.glossary import term
 from tuiprobe.request import shown_command
 from tuiprobe.run.preview import Download, PlannedDirectory, Unknown, Wrong
@@ -150,8 +150,7 @@ async def test_the_form_says_what_it_means_and_follows_its_fields(asked, tmp_pat
 async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
     asked: ChildAnswers, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
-    app = TuiprobeApp(runs=tmp_path / "runs")
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with screens((80, 24), runs=tmp_path / "runs") as (pilot, app):
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is app.screen.query(".field Input").first())
         await until(pilot, lambda: known(app))
@@ -238,8 +237,7 @@ async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(asked, tm
 
 
 async def test_the_form_is_kept_on_escape_and_the_trial_with_it(asked, tmp_path):
-    app = TuiprobeApp(runs=tmp_path / "runs")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=tmp_path / "runs") as (pilot, app):
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app) and known(app))
         before = understood(app)

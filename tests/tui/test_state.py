@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.report.samples import report
-from tests.tui.conftest import press_to, until
+from tests.tui.conftest import press_to, screens, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import change, live_run, publish
 from tuiprobe.run import locks
@@ -50,46 +49,78 @@ def state(run: Path) -> RunView:
 
 
 def here(run: Path, phase: str, rank: int = 0, **fields: object) -> None:
-    """Writes the status of a rank of this host."""
-    change(run, rank, host=os.uname().nodename, phase=phase, **fields)
+    """Writes the status of a rank, of this host unless another one is named."""
+    change(run, rank, **{"host": os.uname().nodename, "phase": phase, **fields})
 
 
 # The function.
 
 
-def test_what_a_kill_leaves_is_told_by_its_shards(tmp_path: Path) -> None:
-    run = plan(tmp_path, shards=1000, published=600)
-    here(tmp_path, "extract", begun=1.0)
-    assert (state(tmp_path).state, state(tmp_path).words) == ("unfinished", "stopped at 60 %")
-    assert state(tmp_path).resumable
-    for number in range(600, 999):
+EXTRACT = {"phase": "extract", "begun": 1.0}
+LATE = {**EXTRACT, "set": "val", "shard": 999, "images": 1}
+STOPPED = {"phase": "interrupted", "begun": 1.0, "time": 4.0}
+MEASURED = {"phase": "measured", "begun": 1.0, "time": 5.0}
+OF_TWO, OF_THREE = {**MEASURED, "world": 2}, {**MEASURED, "world": 3}
+KILLED = {**EXTRACT, "begun": 2.0, "world": 3, "set": "val", "shard": 4, "images": 10}
+FULL = {**OF_THREE, "phase": "failed", "begun": 2.0, "time": 6.0, "message": "no space left"}
+HERE = {**EXTRACT, "world": 2}
+AWAY = {**HERE, "host": "gpu07", "set": "val", "shard": 1}
+NO_SHARD_OF_1 = {0, 2, 3, 5, 6, 8, 9}
+"""Of ten shards rank 1 of 3 has 1, 4 and 7."""
+
+
+@pytest.mark.parametrize(
+    ("shards", "published", "results", "statuses", "locks", "expected"),
+    [
+        (1000, range(600), "", [EXTRACT], [], ("unfinished", "stopped at 60 %")),
+        (1000, range(999), "", [EXTRACT], [], ("unfinished", "stopped at 99 %")),
+        (1000, range(999), "", [LATE], ["lock"], ("running", "running")),
+        (1000, range(1000), "", [LATE], [], ("unfinished", "stopped after measuring")),
+        (10, range(4), "partial", [STOPPED], [], ("partial", "stopped at 40 %")),
+        (10, range(4), "whole", [OF_TWO], [],
+         ("partial", "stopped at 40 %, waits for shards of ranks 0 and 1")),
+        (10, range(10), "whole", [{**STOPPED, "world": 1}], [],
+         ("partial", "stopped after measuring")),
+        (10, (), "whole", [{**OF_TWO, "phase": "done"}, OF_TWO], [], ("done", "done")),
+        (10, NO_SHARD_OF_1, "", [OF_THREE, None, OF_THREE], [],
+         ("unfinished", "stopped at 70 %, waits for shards of rank 1")),
+        (10, {1, *NO_SHARD_OF_1}, "", [OF_THREE, KILLED, OF_THREE], [],
+         ("unfinished", "stopped at 80 %, waits for shards of rank 1")),
+        (10, {1, *NO_SHARD_OF_1}, "", [OF_THREE, KILLED, OF_THREE], ["lock-1"],
+         ("running", "running")),
+        (10, {1, *NO_SHARD_OF_1} - {0}, "", [OF_THREE, KILLED, OF_THREE], ["lock-1"],
+         ("running", "running, waits for shards of rank 0")),
+        (10, {1, *NO_SHARD_OF_1}, "", [OF_THREE, KILLED, FULL], [],
+         ("failed", "failed: rank 2: no space left")),
+        (10, NO_SHARD_OF_1, "", [{"phase": "load", "begun": 9.0, "world": 1}, KILLED, FULL], [],
+         ("unfinished", "stopped at 70 %")),
+        (2, (), "", [HERE, AWAY], ["lock"], ("running", "running")),
+        (2, (), "", [HERE, AWAY], [],
+         ("unfinished", "stopped at 0 %, or silent on gpu07, waits for shards of ranks 0 and 1")),
+        (2, (), "", [HERE, {**AWAY, "phase": "failed"}], ["lock"],
+         ("running", "running, waits for shards of rank 1")),
+    ],
+)  # fmt: skip
+def test_a_run_is_told_by_its_shards_its_ranks_and_their_locks(
+    shards, published, results, statuses, locks, expected, tmp_path
+):
+    run = plan(tmp_path, shards=shards)
+    for number in published:
         publish(tmp_path, "val", number)
-    assert state(tmp_path).words == "stopped at 99 %"  # not at a hundred before it is
-    here(tmp_path, "extract", set="val", shard=999, images=1)
+    if results:
+        write_run(tmp_path, report(partial=results == "partial"), pictures=False)
+    for rank, status in enumerate(statuses):
+        if status:
+            here(tmp_path, rank=rank, **status)
     with run.locked():
-        assert state(tmp_path).state == "running"
-    publish(tmp_path, "val", 999)
-    assert state(tmp_path).words == "stopped after measuring"
-
-
-def test_results_of_a_run_that_stopped_or_waits_are_partial(tmp_path: Path) -> None:
-    plan(tmp_path, published=4)
-    write_run(tmp_path, report(partial=True), pictures=False)
-    here(tmp_path, "interrupted", begun=1.0, time=4.0)
-    assert (state(tmp_path).state, state(tmp_path).words) == ("partial", "stopped at 40 %")
-    assert state(tmp_path).results
-    write_run(tmp_path, report(), pictures=False)  # of before
-    here(tmp_path, "measured", begun=1.0, time=2.0, world=2)
-    assert state(tmp_path).words == "stopped at 40 %, waits for shards of ranks 0 and 1"
-    assert state(tmp_path).state == "partial"
-    for number in range(4, 10):
-        publish(tmp_path, "val", number)
-    here(tmp_path, "interrupted", begun=1.0, time=3.0, world=1)  # in its head
-    assert (state(tmp_path).state, state(tmp_path).words) == ("partial", "stopped after measuring")
-    shutil.rmtree(tmp_path / "shards")
-    for rank, phase in enumerate(("done", "measured")):  # whose shards were deleted
-        here(tmp_path, phase, rank, begun=4.0, time=5.0, world=2)
-    assert (state(tmp_path).state, state(tmp_path).words) == ("done", "done")
+        pass  # as an engine that has ended leaves it
+    with contextlib.ExitStack() as held:
+        for lock in locks:
+            held.enter_context(run.locked(lock))
+        view = state(tmp_path)
+    assert (view.state, view.words) == expected
+    assert view.results == bool(results)
+    assert view.resumable == (view.state in ("unfinished", "partial", "failed"))
 
 
 def test_an_engine_that_was_killed_does_not_seem_to_start_again(tmp_path: Path) -> None:
@@ -170,45 +201,6 @@ def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path, monkeypa
     assert RunView.read(run, running).state == "unfinished"
 
 
-# Several ranks.
-
-
-def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(tmp_path):
-    run = plan(tmp_path, shards=10)
-    for number in (0, 2, 3, 5, 6, 8, 9):  # rank 1 of 3 has 1, 4 and 7
-        publish(tmp_path, "val", number)
-    here(tmp_path, "measured", begun=1.0, time=5.0, world=3)
-    here(tmp_path, "measured", 2, begun=1.0, time=5.0, world=3)
-    assert state(tmp_path).state == "unfinished"
-    assert state(tmp_path).words == "stopped at 70 %, waits for shards of rank 1"
-    publish(tmp_path, "val", 1)
-    here(tmp_path, "extract", 1, begun=2.0, world=3, set="val", shard=4, images=10)
-    assert state(tmp_path).words == "stopped at 80 %, waits for shards of rank 1"  # it was killed
-    with run.locked("lock-1"):
-        assert (state(tmp_path).words, state(tmp_path).measured) == ("running", 810)
-    run.shard_file("val", 0).unlink()
-    with run.locked("lock-1"):
-        assert state(tmp_path).words == "running, waits for shards of rank 0"
-    here(tmp_path, "failed", 2, begun=2.0, time=6.0, world=3, message="no space left")
-    assert state(tmp_path).words == "failed: rank 2: no space left"
-    here(tmp_path, "load", begun=9.0, world=1)  # the same command, alone
-    assert state(tmp_path).words == "stopped at 70 %"
-
-
-def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> None:
-    run = plan(tmp_path, shards=2)
-    here(tmp_path, "extract", begun=1.0, world=2)
-    change(tmp_path, 1, host="gpu07", world=2, begun=1.0, phase="extract", set="val", shard=1)
-    with run.locked():
-        assert state(tmp_path).words == "running"
-    assert state(tmp_path).words == (
-        "stopped at 0 %, or silent on gpu07, waits for shards of ranks 0 and 1"
-    )
-    change(tmp_path, 1, phase="failed", message="no space left")
-    with run.locked():
-        assert state(tmp_path).words == "running, waits for shards of rank 1"
-
-
 # The screens.
 
 
@@ -256,8 +248,7 @@ async def test_screens_say_the_same_of_every_run_and_what_to_do(tmp_path: Path) 
     def notified(*parts: str) -> bool:
         return any(all(part in n.message for part in parts) for n in app._notifications)
 
-    app = TuiprobeApp(runs=root, open_run=run.path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=root, open_run=run.path) as (pilot, app):
         with run.locked():
             await until(pilot, lambda: re.match(r"● (\S+ )?killed ", place(app)))
         await until(pilot, lambda: place(app).startswith("◐ killed: stopped at 60 %"))
@@ -352,8 +343,7 @@ async def ended(pilot: Pilot[None], engine: Engine, code: int) -> None:
 async def test_a_run_that_is_killed_and_cancelled_is_resumed_to_its_end(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
     engine = started(run)  # as another program would
-    app = TuiprobeApp(runs=tmp_path / "runs", open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), runs=tmp_path / "runs", open_run=run) as (pilot, app):
         with held(engine):
             await until(pilot, lambda: "○ one: starting" in place(app))
         await measured(run, 6)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tui.conftest import until
+from tests.tui.conftest import screens, until
 from tests.vectors.conftest import planted
 from tuiprobe.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
@@ -25,8 +25,7 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", planted(200, 24, seed=5))
     given = {"embeddings": str(tmp_path / "x.npy"), "target_embeddings": (str(tmp_path / "y.npy"),)}
     run([RunRequest(spec=make_spec(None, None, given), output=tmp_path / "run")])
-    app = TuiprobeApp(open_run=tmp_path / "run")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with screens((120, 40), open_run=tmp_path / "run") as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         await pilot.pause()
         for tab in app.screen._tabs:
