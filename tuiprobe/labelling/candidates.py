@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,12 +68,12 @@ def shared_targets(runs: Sequence[Path]) -> list[str]:
     Raises:
         DamagedFileError: If a directory is no run, or is damaged.
     """
-    names: list[list[str]] = []
+    names: list[tuple[str, ...]] = []
     for run in map(RunDir, runs):
         run.refuse_no_run()
         if not run.measured_file.exists():
             return []
-        names.append([target.name for target in RunReader(run).targets])
+        names.append(RunReader(run).target_names)
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
@@ -90,7 +90,8 @@ def read_candidate(directory: RunDir, target: str | None = None) -> Candidate:
         DamagedFileError: If a file of the run is damaged.
     """
     files = (directory.measured_file, directory.results_file, directory.at(MANIFEST))
-    return _read(directory.path, target, tuple(file.changed() for file in files))
+    changed = tuple(file.changed() for file in files)
+    return replace(_read(directory.path.resolve(), target, changed), directory=directory)
 
 
 @lru_cache(maxsize=16)
@@ -136,7 +137,7 @@ def _read(path: Path, target: str | None, changed: tuple[int, ...]) -> Candidate
 
 def _target(reader: RunReader, target: str | None) -> str:
     """Returns the name of a target set, or of the only one."""
-    path, sets = reader.directory.path, [data.name for data in reader.targets]
+    path, sets = reader.directory.path, reader.target_names
     if not sets:
         raise NoCandidateError(f"{path} has no target set: run it again with --target FOLDER")
     if target is None and len(sets) > 1:

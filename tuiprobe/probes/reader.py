@@ -116,6 +116,11 @@ class RunReader:
         """The target sets, or else the data if they have no labels."""
         return tuple(data for data in self.data if data.target)
 
+    @cached_property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of `targets`, for which no representation is read."""
+        return tuple(record.name for record in self.sets if self._is_target(record))
+
     # Arrays.
 
     def features(self, name: str) -> Arrays:
@@ -369,6 +374,9 @@ class RunReader:
         images = (record for record in self.sets if record.name != self.plan.concept_set)
         return not any(record.classes or record.target for record in images)
 
+    def _is_target(self, record: SetRecord) -> bool:
+        return record.target or (record == self.sets[0] and self._without_labels)
+
     def _data_set(self, record: SetRecord) -> SetSummary:
         samples, measured = self.samples.get(record.name, {}), self.measured.sets[record.name]
         features = self._features[record.name]
@@ -390,5 +398,5 @@ class RunReader:
             nonfinite_images=tuple(samples[i].path for i in named[:LISTED_NONFINITE]),
             classes=len(record.classes),
             labelled=bool(record.classes),
-            target=record.target or (record == self.sets[0] and self._without_labels),
+            target=self._is_target(record),
         )
