@@ -191,32 +191,18 @@ def _refuse_unfit(model: str | None, data: str, values: Mapping[str, Any]) -> No
             cause = f"{target} is of {kind_of(target)}, and the data are {kind}"
             raise OptionError("target", cause, f"--target {cause}")
     scheme = (model or "").partition(":")[0]
-    weights = _OWN_WEIGHTS.get(scheme, "")
-    refusals = (
-        (
-            "checkpoint",
-            weights and values.get("checkpoint") is not None,
-            f"replaces the weights of a network, and {weights}: leave it out",
-        ),
-        (
-            "dtype",
-            scheme == "answers" and values.get("dtype") not in (None, RunSpec.dtype),
-            "belongs to a network, and answers have none: leave it out",
-        ),
-        (
-            "model",
-            kind == "vectors" and model is not None,
-            "the data are vectors, which have an encoder already: leave out --model",
-        ),
-        (
-            "head",
-            kind == "vectors" and values.get("head") == "zero-shot",
-            "zero-shot needs an encoder: pass --head FILE or --head probe",
-        ),
-    )
-    for name, holds, cause in refusals:
-        if holds:
-            raise OptionError(name, cause, cause if name == "model" else f"{flag(name)} {cause}")
+    if scheme in _OWN_WEIGHTS and values.get("checkpoint") is not None:
+        cause = f"replaces the weights of a network, and {_OWN_WEIGHTS[scheme]}: leave it out"
+        raise OptionError("checkpoint", cause, f"--checkpoint {cause}")
+    if scheme == "answers" and values.get("dtype") not in (None, RunSpec.dtype):
+        cause = "belongs to a network, and answers have none: leave it out"
+        raise OptionError("dtype", cause, f"--dtype {cause}")
+    if kind == "vectors" and model is not None:
+        cause = "the data are vectors, which have an encoder already: leave out --model"
+        raise OptionError("model", cause, cause)
+    if kind == "vectors" and values.get("head") == "zero-shot":
+        cause = "zero-shot needs an encoder: pass --head FILE or --head probe"
+        raise OptionError("head", cause, f"--head {cause}")
 
 
 def unreadable_files(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -108,14 +108,8 @@ def parts_of_module(
         width, forward = layer.in_features, BeforeLayers(copied, layers)
     else:
         width, forward = output.shape[1], vectors
-        logits = _logits_of(vectors, images) if head is None else None
-        if logits is not None and classes is not None:
-            forward, where = nn.Sequential(vectors, logits), f" {logits.description}"
-            outputs = f"the outputs of {kind} are probabilities ({logits.description}); "
-            outputs += "their logits count"
-        elif logits is not None and not logits.of_sigmoid:
-            outputs = f"the outputs of {kind} are probabilities, and taken as its representation; "
-            outputs += "classes= names them as answers"
+        if head is None:
+            forward, where, outputs = _outputs_read(vectors, images, kind, classes is not None)
     parameters = {name.rpartition(".")[2] for name, _ in copied.named_parameters()}
     return {
         "name": f"py:{(name or kind).replace(':', '-')}",
@@ -130,6 +124,24 @@ def parts_of_module(
         "classifier": _classifier(layer or head, classes, width, module),
         "outputs": outputs,
     }
+
+
+def _outputs_read(
+    vectors: ModuleOutput, images: Tensor, kind: str, named: bool
+) -> tuple[Callable[[Tensor], Tensor], str, str]:
+    """Returns how outputs are read: as logits if they are probabilities of `named` classes.
+
+    Returns:
+        The forward pass, its addition to the architecture, and a note on the outputs.
+    """
+    logits, probabilities = _logits_of(vectors, images), f"the outputs of {kind} are probabilities"
+    if logits is not None and named:
+        note = f"{probabilities} ({logits.description}); their logits count"
+        return nn.Sequential(vectors, logits), f" {logits.description}", note
+    if logits is None or logits.of_sigmoid:
+        return vectors, "", ""
+    names = "classes= names them as answers"
+    return vectors, "", f"{probabilities}, and taken as its representation; {names}"
 
 
 def _kind(thing: object) -> str:
