@@ -27,15 +27,6 @@ pytestmark = [
 
 AXE = Path(__file__).parents[2] / "build/axe/node_modules/axe-core/axe.min.js"
 PHONE, DESK = (390, 844), (1280, 800)
-EVIL = (
-    "<script>window.evil = 1</script>",
-    '"><img src="http://e.example/x" onerror="window.evil = 1">',
-    "</script><svg onload=window.evil=1></style>",
-    '=HYPERLINK("http://e.example", "x")',
-    r"$\frac{1$ \input{/etc/passwd}",
-    "\x1b[31m\x1b]8;;http://e.example\x07\u202eevil\u2066\u200f",
-    "W" * 1_000,
-)
 
 
 @pytest.fixture(scope="module")
@@ -255,10 +246,10 @@ def test_axe_finds_no_violation(browser: Browser, folder: Path, name: str, dark:
 
 
 def test_hostile_names_in_every_place_stay_text(browser: Browser, tmp_path: Path) -> None:
-    from tests.report.test_hostile_fields import in_report
+    from tests.report.test_hostile_fields import EVIL, HOSTILES, in_report
 
     file = tmp_path / "report.html"
-    file.write_text(html(in_report(" ".join(EVIL)), {("val", 3): picture()}), "utf-8")
+    file.write_text(html(in_report(" ".join((EVIL, *HOSTILES))), {("val", 3): picture()}), "utf-8")
     assert file.stat().st_size < 3_000_000
     for tab in shown(browser, file, size=PHONE):
         tab.value(UNFOLD)

@@ -2,12 +2,15 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.formats import RENDERED, json_schema
+from tuiprobe.report.markdown import markdown
+from tuiprobe.report.terminal import summary
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.results import write_results
 
@@ -75,16 +78,26 @@ def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, program):
     assert "--to" in program("report", str(run), "--no-pictures", code=2).err
 
 
-def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys, program):
-    assert run_cli(["report", str(run)]) == 0  # all of them, beside the results
-    assert "kurtosis" in capsys.readouterr().out
-    for name in ("report.html", "report.md", "tables/figures.csv", "figures/heights.svg"):
+def test_formats_go_where_they_are_asked_to(run, tmp_path, program):
+    assert program("report", str(run)).out == summary(report(), str(run))  # beside the results
+    assert (run / "report.md").read_text("utf-8") == markdown(report())
+    for name in ("report.html", "tables/figures.csv", "figures/heights.svg"):
         assert (run / name).is_file()
-    to = tmp_path / "out"
+    results, to = (run / "results.json").stat(), tmp_path / "out"
+    every = [word for name in RENDERED for word in ("--format", name)]
+    written = program("report", str(run), *every, "--to", str(tmp_path / "all")).out.splitlines()
+    assert program("report", str(run), *every, "--to", str(run)).out
+    assert (run / "results.json").stat().st_ino == results.st_ino  # not written again
+    assert {"report.html", "report.md", "figures.csv", "heights.svg", "results.json"} <= {
+        Path(file).name for file in written
+    }
+    assert all(Path(file).is_file() for file in written)
     out = program("report", str(run), "--format", "md", "--format", "html", "--to", str(to)).out
     assert out.splitlines() == [str(to / "report.md"), str(to / "report.html")]
     assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.md"]
     assert program("report", str(run), "--format", "json", "--to", "-").out == report().to_json()
     assert program("report", "--schema").json == json_schema()
-    for wrong in (["--format", "csv", "--to", "-"], ["--format", "pdf"]):
-        assert run_cli(["report", str(run), *wrong]) == 2
+    assert run_cli(["report", str(run), "--format", "csv", "--to", "-"]) == 2
+    assert "html, md" in program("report", str(run), "--format", "pdf", code=2).err
+    (run / "results.json").write_text(report().to_json().replace('"title"', '"headline"'))
+    assert "tuiprobe reprobe" in program("report", str(run), code=4).err

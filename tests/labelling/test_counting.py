@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Program
-from tests.labelling.test_session import answer, truth
+from tests.labelling.test_session import labelled, truth
 from tuiprobe.comparing.decide import decide
 from tuiprobe.comparing.differences import compare_runs
 from tuiprobe.comparing.label_evidence import label_evidence
@@ -86,9 +86,7 @@ def by_hand(runs: list[Path], labelling: Labelling) -> list[tuple[float, float, 
 def test_the_headline_of_a_run_is_what_labels_measured(label_runs, program):
     before = (label_runs[0] / "results.json").read_bytes()
     estimated = read_report(RunDir(label_runs[0])).title
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 24)
-    labelling.close()
+    labelling = labelled(label_runs, 24)
     for run, hand in zip(label_runs, by_hand(label_runs, labelling), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
@@ -162,10 +160,7 @@ def test_labels_outside_of_any_sample_prove_something_all_the_same(label_runs: l
 
 
 def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    for place in range(38):
-        labelling.label(place, truth(labelling, place))
-    labelling.close()
+    labelling = labelled(label_runs, places=range(38))
     for run, right in zip(label_runs, labelling.survey.right.tolist(), strict=True):
         report = read_report(RunDir(run))
         figure = report.figure("labelled", "photos")
@@ -184,10 +179,7 @@ def test_no_estimate_stands_where_labels_prove_more(label_runs: list[Path]) -> N
 
 @pytest.mark.parametrize("count", [12, 38])
 def test_a_reader_of_no_results_cuts_estimates_like_any_other(label_runs, count):
-    labelling = open_labelling(label_runs, "photos")
-    for place in range(count):
-        labelling.label(place, truth(labelling, place))
-    labelling.close()
+    labelled(label_runs, places=range(count))
     for run in map(RunDir, label_runs):
         some, all_results = read_report(run, results=()), read_report(run)
         assert some.accuracies == all_results.accuracies
@@ -202,9 +194,7 @@ def test_a_reader_of_no_results_cuts_estimates_like_any_other(label_runs, count)
 
 @pytest.mark.parametrize("count", [8, 24, 34, 39])
 def test_a_run_has_one_accuracy_whoever_asks(label_runs: list[Path], count: int) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, count)
-    labelling.close()
+    labelled(label_runs, count)
     for some in (label_runs, label_runs[::-1]):
         status = label_status(open_labelling(some, "photos"))
         models = {model.model: model for model in decide(read_runs(some)).models}
@@ -248,9 +238,7 @@ def test_where_nearly_all_is_labelled_no_value_lies_on_an_end_and_no_range_is_a_
 
 
 def test_models_are_ordered_and_gated_by_labels(label_runs: list[Path], program: Program) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 40)
-    labelling.close()
+    labelling = labelled(label_runs, 40)
     names = np.array(labelling.matched.classes)
     labels = [truth(labelling, place) for place in range(40)]
     rights = (names[labelling.matched.answers] == labels).mean(axis=1)
@@ -295,9 +283,7 @@ def test_models_are_ordered_and_gated_by_labels(label_runs: list[Path], program:
 @pytest.mark.parametrize("damage", ["conflict", "damaged", "no class"])
 def test_labels_that_cannot_count_are_a_warning_that_names_the_line(label_runs, damage, program):
     written = read_results(RunDir(label_runs[0]))
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, 4)
-    labelling.close()
+    labelling = labelled(label_runs, 4)
     file = label_runs[0].parent / "labels-photos.csv"
     lines = file.read_text("utf-8").splitlines(keepends=True)
     digest, label = lines[2].split(",")[1:3]
@@ -325,9 +311,7 @@ def test_labels_that_cannot_count_are_a_warning_that_names_the_line(label_runs, 
 
 @pytest.mark.parametrize("count", [24, 40])  # 40: all, so no estimate stands beside them
 def test_labels_of_answers_among_few_classes_say_so(label_runs: list[Path], count: int) -> None:
-    labelling = open_labelling(label_runs, "photos")
-    answer(labelling, count)
-    labelling.close()
+    labelled(label_runs, count)
     directory = RunDir(label_runs[0])
     written = read_results(directory)
     parts = tuple(

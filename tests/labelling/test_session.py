@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +39,16 @@ def answer(labelling: Labelling, count: int, label: str | None = None) -> None:
         labelling.label(picture.index, truth(labelling, picture.index) if label is None else label)
 
 
+def labelled(runs: list[Path], count: int = 0, places: Iterable[int] = ()) -> Labelling:
+    """Labels pictures in the order of the session or by their places; returns it closed."""
+    labelling = open_labelling(runs, "photos")
+    answer(labelling, count)
+    for place in places:
+        labelling.label(place, truth(labelling, place))
+    labelling.close()
+    return labelling
+
+
 def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
     labelling = open_labelling(label_runs, "photos")
     states = []
@@ -68,9 +79,7 @@ def test_leaving_and_coming_back_loses_nothing(label_runs: list[Path]) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "..", "x" * 5000, "\ud800", "", None])
 def test_questions_of_strangers_cost_a_sentence_at_most(label_runs, name):
-    labelling = open_labelling(label_runs[:1], "photos")
-    answer(labelling, 1)
-    labelling.close()
+    labelling = labelled(label_runs[:1], 1)
     digests = ["0" * 64] * 2 if name is not None else []
     pool = {
         "pictures": labelling.matched.pictures_digest, "first": digests, "asked": digests,

@@ -9,14 +9,11 @@ import pytest
 from tests.report.samples import charts, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.test_reports import layered
-from tuiprobe.errors import UsageError
-from tuiprobe.report.formats import RENDERED, export, files_of
 from tuiprobe.report.html import html
 from tuiprobe.report.reading import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results.card import sets_axis
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.results import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 JPEG = b"\xff\xd8\xff\xe0picture"
@@ -57,21 +54,6 @@ def test_svg_is_as_agreed(name):
     if os.environ.get("TUIPROBE_RENEW"):
         path.write_text(result, encoding="utf-8")
     assert result == path.read_text(encoding="utf-8")
-
-
-def test_each_format_writes_its_files_and_never_the_results_over_themselves(tmp_path):
-    run = RunDir(tmp_path / "run")
-    write_results(run, report())
-    before = run.results_file.read_text()
-    for to in (tmp_path / "out", run.path):
-        written = export(report(), run, list(RENDERED), to)
-        names = {path.relative_to(to).as_posix() for path in written}
-        assert {"report.html", "report.md", "results.json"} <= names
-        assert {"tables/figures.csv", "figures/heights.svg"} <= names
-        assert all(path.is_file() for path in written)
-    assert run.results_file.read_text() == before
-    with pytest.raises(UsageError, match=r"'pdf'.*html, md"):
-        files_of(report(), RunDir("none"), ["pdf"])
 
 
 def test_pictures_are_small_regular_files_within_the_run(tmp_path):

@@ -60,12 +60,15 @@ from tuiprobe.run.directory import RunDir
 pytestmark = pytest.mark.slow
 
 HARMLESS = "Harmless"  # no id, as the hostile ones
-EVIL = "</script><script>window.evil = 1</script>\"><img src=x onerror='window.evil = 1'>"
+EVIL = (
+    "<script>window.evil = 1</script></script><script>window.evil = 1</script>"
+    "\"><img src=x onerror='window.evil = 1'></script><svg onload=window.evil=1></style>"
+)
 """What shows in a browser that it was obeyed."""
 
 HOSTILES = [
     "=1+1|<b>x</b>`*_y_*[a](http://e.example)\n# h\n\n- i",
-    "\x1b[31m\u202eb\x85\x9b2J\u200f\u2066\x00\x7f",
+    "\x1b[31m\x1b]8;;http://e.example\x07\u202eb\x85\x9b2J\u200f\u2066\x00\x7f",
     r"\input{/etc/passwd}^^5cinput $x$ %_#&~",
     "@x\r\n|---|\n<script>alert(1)</script> www.e.example ~~x~~ ![i](x)",
     "\t+1\t-2",

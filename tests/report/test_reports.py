@@ -9,21 +9,17 @@ import pytest
 
 from tests.report.samples import model, outliers, report, without_outliers
 from tests.report.samples_head import head_report
-from tuiprobe.errors import DataError
 from tuiprobe.numbers import MISSING
 from tuiprobe.probes.concepts.compute import Concepts
 from tuiprobe.probes.directions.compute import Directions
 from tuiprobe.probes.outliers.result import Outcome, Persistence
 from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.strings import line
 from tuiprobe.report.tables import tables
 from tuiprobe.report.terminal import summary
 from tuiprobe.results import NotRun, SetSummary, Skipped
 from tuiprobe.results.card import card
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.results import write_results
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -67,19 +63,6 @@ def rectangular(text):
     for block in text.split("\n\n"):
         rows = [line for line in block.split("\n") if line.startswith("|")]
         assert len({line.replace("\\|", "").count("|") for line in rows}) <= 1, block
-
-
-def test_reports_are_written_beside_the_results(tmp_path):
-    run = RunDir(tmp_path)
-    write_results(run, report())
-    out = write_reports(run)
-    assert out == summary(report(), str(tmp_path))
-    assert (tmp_path / "report.md").read_text(encoding="utf-8") == markdown(report())
-    assert (tmp_path / "tables" / "figures.csv").exists()
-    assert read_report(run) == report()
-    run.results_file.write_text(report().to_json().replace('"title"', '"headline"'))
-    with pytest.raises(DataError, match=r"results\.json.*reprobe"):
-        read_report(run)
 
 
 def test_csv_tables_hold_every_point_as_numbers():

@@ -8,8 +8,6 @@ from markdown_it import MarkdownIt
 from tuiprobe.plaintext import csv_cell, csv_text, plain
 from tuiprobe.report.strings import code, code_cell, escaped, opening
 
-HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
-
 
 @with_any(st.text())
 def test_code_spans_close_where_they_should(text):
