@@ -140,8 +140,8 @@ def _outputs_read(
         return nn.Sequential(vectors, logits), f" {logits.description}", note
     if logits is None or logits.of_sigmoid:
         return vectors, "", ""
-    names = "classes= names them as answers"
-    return vectors, "", f"{probabilities}, and taken as its representation; {names}"
+    note = f"{probabilities}, and taken as its representation; classes= names them as answers"
+    return vectors, "", note
 
 
 def _kind(thing: object) -> str:
