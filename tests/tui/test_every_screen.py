@@ -1,5 +1,6 @@
 """Every screen: terms for whatever has the focus, and keys after any size of the window."""
 
+import gc
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.color import Color
 from textual.screen import Screen
+from textual.strip import Strip
 
 from tests.tui.child_answers import answered
 from tests.tui.conftest import accented, contrast, drawn, faint, press_to, unexplained, until
@@ -82,3 +84,22 @@ async def test_a_screen_stays_usable_in_any_window(name, runs, monkeypatch):
             keys = {chip.label for line in lines for chip in line.keys} | set("123456789/nskv")
             assert set(accented(app)) <= keys  # no other word has the colour of keys
         await press_to(pilot, HelpScreen, "f1")
+
+
+@pytest.mark.asyncio
+async def test_screens_that_are_left_hold_no_lines(runs):
+    """Textual keeps the caches of 1,024 widgets, those of scrollbars too."""
+    app = TuiprobeApp(runs=runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        held = []
+        for _ in range(10):
+            screen = ResultsScreen(runs / "a")
+            app.push_screen(screen)
+            await until(pilot, lambda: app.screen is screen and screen.tab)  # noqa: B023
+            await pilot.press("tab", "tab")
+            await app.run_action("back")
+            await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+            gc.collect()
+            held.append(sum(isinstance(one, Strip) for one in gc.get_objects()))
+        assert held[-1] < held[1] + 100, held

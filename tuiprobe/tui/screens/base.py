@@ -138,10 +138,15 @@ class ProbeScreen(Screen[None]):
     def on_screen_suspend(self) -> None:
         """Drops what was drawn: Textual keeps the lines of 1,024 widgets after their screens.
 
-        Behind a dialog the screen stays in sight.
+        Behind a dialog the screen stays in sight. Scrollbars are no children.
         """
         for widget in () if self.app.screen.is_modal else self.walk_children(Widget):
             widget.refresh()
+            vertical, horizontal = widget.scrollbars_enabled
+            if vertical:
+                widget.vertical_scrollbar.refresh()
+            if horizontal:
+                widget.horizontal_scrollbar.refresh()
 
     @property
     def alive(self) -> bool:
