@@ -298,10 +298,13 @@ def test_a_picture_in_two_classes_is_said(photos, tmp_path):
     (doubt,) = (doubt for doubt in report.doubts if doubt.id == "copies")
     assert doubt.figures["contradicting"] == 4
     assert doubt.sentence.count(".png") == 2
+    assert report.figure("top1").n == 3 * EACH - 1  # none of the four
     for path in (*Path("data").rglob("copy.png"), *Path("data").rglob("empty.png")):
         path.unlink()
     report = tuiprobe.probe(Colors(), "data", **ASKED)
-    assert not any("contradicting" in doubt.figures for doubt in report.doubts)
+    (doubt,) = (doubt for doubt in report.doubts if doubt.id == "copies")
+    assert doubt.figures == {"copies": 1, "pictures": 3 * EACH + 1}
+    assert report.figure("top1").n == 3 * EACH
 
 
 class Ensemble(nn.Module):

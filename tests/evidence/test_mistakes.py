@@ -293,18 +293,3 @@ def test_a_head_that_was_fitted_to_these_pictures_is_in_doubt(tmp_path: Path) ->
         )  # fmt: skip
     assert [ids(report.doubts) for report in heads] == [[], ["same-content"]]
     assert "was fitted to" in heads[1].doubts[0].sentence
-
-
-def test_copies_count_once(tmp_path: Path) -> None:
-    miniature.export(tmp_path, sets=("val",), layouts=("imagefolder",), images=40)
-    folder = tmp_path / "imagefolder/val"
-    for file in [*folder.rglob("*.png"), *folder.rglob("*.jpg")]:
-        for copy in range(6):
-            shutil.copy(file, file.with_name(f"{file.stem}-{copy}{file.suffix}"))
-    report = tuiprobe.probe(
-        "mini_clip", f"imagefolder:{folder}", output=str(tmp_path / "run"), sample=0, threads=1,
-        concepts="none", target=(), workers=0,
-    )  # fmt: skip
-    (doubt,) = [doubt for doubt in report.doubts if doubt.id == "copies"]
-    assert doubt.figures == {"copies": 240, "pictures": 280}
-    assert report.figure("top1").n == 40

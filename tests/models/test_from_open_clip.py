@@ -139,6 +139,17 @@ def test_wrong_shapes_and_missing_keys_are_named(tiny: Saved, tmp_path: Path) ->
         ("zzz", UsageError, "a preset, open_clip:ARCH/TAG"),
         ("open_clip:", UsageError, "names no model"),
         ("gguf:x", UsageError, "unknown kind of model 'gguf'"),
+        ("x" * 5000, UsageError, "there is no preset"),
+        ("timm:resnet5O", UsageError, r"did you mean .*resnet50"),
+        ("timm:resnet50.nope", WeightsError, r"no tag 'nope'; its tags are .*a1_in1k"),
+        ("timm:resnet18.a1_in1k", WeightsError, r"tuiprobe fetch timm:resnet18\.a1_in1k"),
+        ("timm:vit_base_patch16_clip_224.openai", WeightsError,
+         r"use timm:vit_base_patch16_clip_quickgelu_224\.openai"),
+        ("timm:vit_base_patch16_clip_224.openai@gelu", WeightsError, "are not available"),
+        ("torchvision:resnet5O", UsageError, r"did you mean .*resnet50"),
+        ("torchvision:resnet50/V9", WeightsError, "its tags are IMAGENET1K_V1, IMAGENET1K_V2"),
+        ("torchvision:resnet50", WeightsError, "names no weights"),
+        ("transformers:nobody/nothing", WeightsError, "tuiprobe fetch transformers:nobody/nothing"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_loaded_says_why_in_one_sentence(spec, kind, message):

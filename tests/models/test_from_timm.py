@@ -113,14 +113,8 @@ def test_the_training_size_is_the_default_and_the_test_size_is_asked_for(tmp_pat
         load_encoder("timm:test_vit", checkpoint=tmp_path / "w.pt")
 
 
-def test_unknown_names_and_missing_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
-        load_encoder("timm:resnet5O")
-    with pytest.raises(WeightsError, match=r"no tag 'nope'; its tags are .*a1_in1k"):
-        load_encoder("timm:resnet50.nope")
-    with pytest.raises(WeightsError, match=r"tuiprobe fetch timm:resnet18\.a1_in1k"):
-        load_encoder("timm:resnet18.a1_in1k")
-    monkeypatch.setattr(timm, "create_model", None)  # refused unbuilt
+def test_a_model_without_weights_is_refused_unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm, "create_model", None)
     for name in ("vit_giant_patch14_224", "vit_giant_patch14_224.untrained"):
         with pytest.raises(WeightsError, match=r"random ones.*FILE, or take one .*vit_"):
             load_encoder(f"timm:{name}")

@@ -37,8 +37,6 @@ def test_models_of_other_kinds(name: str, step: str, tmp_path: Path) -> None:
     if path.is_dir() and name != "folder/config.json" and find_spec("transformers"):
         with pytest.raises(WeightsError, match=step):
             load_encoder(f"transformers:{path}")
-    with pytest.raises(UsageError, match="there is no preset"):
-        load_encoder("x" * 5000)
 
 
 def test_pickled_models(tmp_path: Path) -> None:

@@ -69,13 +69,6 @@ def test_the_plain_architecture_of_a_quickgelu_tag_is_refused(preset: Preset) ->
         load_encoder(f"{spec}@gelu")
 
 
-def test_timm_has_the_same_trap() -> None:
-    with pytest.raises(WeightsError, match=r"use timm:vit_base_patch16_clip_quickgelu_224\.openai"):
-        load_encoder("timm:vit_base_patch16_clip_224.openai")
-    with pytest.raises(WeightsError, match="are not available"):
-        load_encoder("timm:vit_base_patch16_clip_224.openai@gelu")
-
-
 def test_an_encoder_without_public_weights_is_untrained_and_reproducible() -> None:
     state = torch.random.get_rng_state()
     first = load_encoder("rn50_captions")

@@ -105,12 +105,6 @@ def test_torchvision_shared_activations_are_not_tapped(tmp_path: Path) -> None:
     assert "called 2 times" in encoder.untappable()["layer1.0.relu"]
     assert "layer1.0" in {tap.name for tap in encoder.taps()}
     assert encoder.preprocessing.source.startswith("preprocessing assumed")
-    with pytest.raises(UsageError, match=r"did you mean .*resnet50"):
-        load_encoder("torchvision:resnet5O")
-    with pytest.raises(WeightsError, match="its tags are IMAGENET1K_V1, IMAGENET1K_V2"):
-        load_encoder("torchvision:resnet50/V9")
-    with pytest.raises(WeightsError, match="names no weights"):
-        load_encoder("torchvision:resnet50")
     with pytest.raises(UsageError, match="no linear classifier"):
         load_encoder("torchvision:squeezenet1_0", checkpoint=tmp_path / "w.pth")
 
