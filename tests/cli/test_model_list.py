@@ -27,8 +27,6 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.outliers.describe import OutlierFeatures
 from tuiprobe.request import RunRequest, make_spec
 
-Captured = pytest.CaptureFixture[str]
-
 OPENING = "tuiprobe.engine.opening"
 
 LIST = """

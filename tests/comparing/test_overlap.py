@@ -6,18 +6,12 @@ from scipy import stats
 
 from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.comparing.differences import Comparison, Overlap, by_chance, overlaps
-from tuiprobe.comparing.differences_section import describe
+from tuiprobe.comparing.differences import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import RANDOM, Concepts, probe_concepts
-from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun
 from tuiprobe.run.arrays import HeadArrays
 
 HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
-
-
-def markdown_of(result: Comparison) -> str:
-    return section_markdown(describe(result))
 
 
 @pytest.fixture(scope="module")

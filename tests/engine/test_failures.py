@@ -17,8 +17,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="POSIX rights and signals"),
 ]
 
-Capture = pytest.CaptureFixture[str]
-
 
 def failing(code: int, message: str, command: list[str], program: Program) -> None:
     err = program(*command, code=code).err

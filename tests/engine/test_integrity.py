@@ -31,7 +31,6 @@ pytestmark = pytest.mark.slow
 
 Harm = Callable[[RunDir, Path], None]
 Again = Callable[..., int]
-Capture = pytest.CaptureFixture[str]
 IMAGES = 32
 
 
