@@ -82,6 +82,7 @@ WRONG: list[tuple[str, list[str], str]] = [
     ("head", ["--head", "/gone.pt"], "No such file"),
     ("checkpoint", ["--checkpoint", "/gone.pt"], "No such file"),
     ("max_unreadable", ["--max-unreadable", "7"], "at most 1"),
+    ("batch_size", ["--batch-size", "0"], "at least 1"),
     ("probe", ["--probe", "x"], "write ID.KEY=VALUE"),
     ("labels", ["--labels", "/gone.csv", "--data", "miniature:val"], "No such file"),
     ("training", ["--training", "supervised"], "belongs to --embeddings"),
@@ -106,7 +107,8 @@ def test_what_is_wrong_is_named_with_the_exit_code_of_the_run(
         [] if words[0] in ("--embeddings", "--training") else ["--sample", "8", "--workers", "0"]
     )
     capsys.readouterr()
-    err = program("--headless", *words, *small, code=code).err
+    out, err = program("--headless", *words, *small, code=code)
+    assert out == ""
     assert "[Errno" not in err
     assert "loading" not in err or option not in FILES  # no model is loaded before
 

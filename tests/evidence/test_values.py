@@ -1,7 +1,7 @@
 """Honest mistakes with tables, lists, loaders and vectors: none of them gives a wrong figure."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -77,17 +77,36 @@ def table(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
     return path
 
 
-def reported(file: Path, data: str | Path, output: Path, **options: Any) -> Report:
-    return tuiprobe.probe(f"answers:{file}", data, output=output, progress=False, **options)
+Reported = Callable[..., Report]
+Refused = Callable[..., str]
 
 
-def refused(file: Path, data: Path, output: Path, program: Program) -> str:
-    """Returns the sentence with which a run, and a dry run, refuse a table of answers."""
-    words = ["--headless", "--model", f"answers:{file}", "--data", str(data)]
-    (wrong,) = program(*words, "--dry-run", "--json", code=4).json["wrong"]
-    assert wrong["reason"] in program(*words, "--output", str(output), code=4).err
-    assert not output.exists()
-    return str(wrong["reason"])
+@pytest.fixture
+def reported(street: Path, tmp_path: Path) -> Reported:
+    """Makes a function that reports a table of answers with these columns."""
+
+    def report(
+        columns: Mapping[str, Any], data: Path | str = street, output: str = "run"
+    ) -> Report:
+        model = f"answers:{table(tmp_path / 'a.csv', columns)}"
+        return tuiprobe.probe(model, data, output=tmp_path / output, progress=False)
+
+    return report
+
+
+@pytest.fixture
+def refused(street: Path, tmp_path: Path, program: Program) -> Refused:
+    """Makes a function for the sentence with which a run, and a dry run, refuse such a table."""
+
+    def reason(columns: Mapping[str, Any], data: Path | str = street) -> str:
+        model, output = f"answers:{table(tmp_path / 'a.csv', columns)}", tmp_path / "refused"
+        words = ["--headless", "--model", model, "--data", str(data)]
+        (wrong,) = program(*words, "--dry-run", "--json", code=4).json["wrong"]
+        assert wrong["reason"] in program(*words, "--output", str(output), code=4).err
+        assert not output.exists()
+        return str(wrong["reason"])
+
+    return reason
 
 
 def withheld(report: Report) -> list[str]:
@@ -179,25 +198,22 @@ def test_a_list_of_several_parts_is_refused_and_one_can_be_chosen(street, truth,
 
 
 def test_a_list_to_fit_and_to_test_on_is_refused_for_a_head_that_is_not_fitted(
-    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
-) -> None:
+    street, truth, tmp_path, refused, reported
+):
     answers = answers_of(truth, 0.8)
     parts = ["test" if n % 5 == 0 else "train" for n in range(len(answers))]
     labels = [truth[path] for path in answers]
     paths = [str(street / path) for path in answers]
     data = table(tmp_path / "list.csv", {"path": paths, "label": labels, "split": parts})
-    file = table(tmp_path / "a.csv", {"path": paths, "class": [*answers.values()]})
-    words = ["--headless", "--model", f"answers:{file}", "--data"]
-    err = program(*words, f"csv:{data}", "--output", str(tmp_path / "run"), code=4).err
-    assert "split (train 80, test 20)" in err
-    assert run_cli([*words, f"csv:{data}", "--dry-run"]) == 4
+    columns = {"path": paths, "class": [*answers.values()]}
+    assert "split (train 80, test 20)" in refused(columns, f"csv:{data}")
     clip = ["--headless", "--model", "mini_clip", "--classes", ",".join(CLASSES)]
     assert run_cli([*clip, "--data", f"csv:{data}", "--output", str(tmp_path / "clip")]) == 4
     shift = ["--data", "miniature", "--target", f"csv:{data}"]
     assert run_cli([*clip[:3], *shift, "--output", str(tmp_path / "shift")]) == 4
-    table(file, {"path": paths[::5], "class": [*answers.values()][::5]})
-    report = reported(file, f"csv:{data}@split=test", tmp_path / "test")
-    right = np.mean([a == t for a, t in zip([*answers.values()][::5], labels[::5], strict=True)])
+    tested = {name: values[::5] for name, values in columns.items()}
+    report = reported(tested, f"csv:{data}@split=test")
+    right = np.mean([a == t for a, t in zip(tested["class"], labels[::5], strict=True)])
     assert report.figure("top1", "list-test").value == right
 
 
@@ -246,27 +262,23 @@ def test_rows_of_hugging_face_of_several_parts_are_refused(tmp_path: Path, stree
         tuiprobe.probe("mini_clip", rows, output=tmp_path / "run", progress=False)
 
 
-def test_answers_on_pictures_of_several_parts_are_refused(street, truth, tmp_path, program):
+def test_answers_on_pictures_of_several_parts_are_refused(truth, refused, reported):
     answers = answers_of(truth, 0.8)
-    columns = {
+    columns: dict[str, Any] = {
         "path": [*answers],
         "class": [*answers.values()],
         "split": ["test" if n % 4 == 0 else "train" for n in range(len(answers))],
     }
-    file = table(tmp_path / "a.csv", columns)
-    assert "split (train 75, test 25)" in refused(file, street, tmp_path / "run", program)
-    folds = [*range(5)] * 20
-    table(file, {**columns, "split": ["test"] * 100, "fold": folds, "confidence": [0.9] * 100})
-    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
+    assert "split (train 75, test 25)" in refused(columns)
+    columns |= {"split": ["test"] * 100, "fold": [*range(5)] * 20, "confidence": [0.9] * 100}
+    assert reported(columns).figure("top1", "street").value == 0.8
 
 
 # Columns of a table of answers
 
 
 @pytest.mark.parametrize("name", ["pred", "Predicted Class", "y_pred", "prediction"])
-def test_answers_beside_labels_are_those_of_the_column_of_predictions(
-    street: Path, truth: dict[str, str], tmp_path: Path, name: str
-) -> None:
+def test_answers_beside_labels_are_those_of_the_column_of_predictions(truth, reported, name):
     answers = answers_of(truth, 0.87)
     columns: dict[str, Any] = {
         "path": [*answers],
@@ -274,31 +286,29 @@ def test_answers_beside_labels_are_those_of_the_column_of_predictions(
         name: [*answers.values()],
         "confidence": [0.9] * len(answers),
     }
-    report = reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
-    assert report.figure("top1", "street").value == 0.87
+    assert reported(columns).figure("top1", "street").value == 0.87
 
 
 def test_labels_that_pass_for_answers_or_contradict_the_folders_are_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
-) -> None:
+    truth, refused, reported
+):
     answers = answers_of(truth, 0.87)
     columns = {"path": [*answers], "class": [truth[path] for path in answers]}
-    file = table(tmp_path / "a.csv", {**columns, "output": [*answers.values()]})
-    assert "call the answers prediction" in refused(file, street, tmp_path / "run", program)
+    output = [*answers.values()]
+    assert "call the answers prediction" in refused({**columns, "output": output})
     right = [int(answers[path] == truth[path]) for path in answers]
-    table(file, {**columns, "correct": right, "confidence": [0.9] * len(answers)})
-    assert "correct says otherwise" in refused(file, street, tmp_path / "run", program)
-    table(file, {**columns, "output": ["v2"] * len(answers)})
-    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 1
+    marked = {**columns, "correct": right, "confidence": [0.9] * len(answers)}
+    assert "correct says otherwise" in refused(marked)
+    versioned = {**columns, "output": ["v2"] * len(answers)}
+    assert reported(versioned).figure("top1", "street").value == 1
     other = [truth[path] for path in answers]
     other[7] = "tree"
-    table(file, {"path": [*answers], "class": [*answers.values()], "label": other})
-    assert "line 9" in refused(file, street, tmp_path / "other", program)
+    assert "line 9" in refused({"path": [*answers], "class": output, "label": other})
 
 
 @pytest.mark.parametrize("folders", ["bus stop", "bus_stop"])
 def test_ids_in_an_order_that_torchvision_has_otherwise_are_refused(
-    street, truth, tmp_path, program, folders
+    street, truth, tmp_path, refused, reported, folders
 ):
     for name in CLASSES:
         (tmp_path / "s" / name.replace("bus stop", folders)).parent.mkdir(exist_ok=True)
@@ -309,21 +319,18 @@ def test_ids_in_an_order_that_torchvision_has_otherwise_are_refused(
     ]
     answers = answers_of({path: path.split("/")[0] for path in paths}, 0.88)
     columns = {"id": range(len(paths)), "class": [answers[path] for path in paths]}
-    file = table(tmp_path / "a.csv", columns)
     if folders == "bus stop":  # a blank sorts before the sign between folders
-        reason = refused(file, tmp_path / "s", tmp_path / "run", program)
-        assert "id 0 is bus stop/00.png" in reason
+        assert "id 0 is bus stop/00.png" in refused(columns, tmp_path / "s")
     else:
-        assert reported(file, tmp_path / "s", tmp_path / "run").figure("top1", "s").value == 0.88
+        assert reported(columns, tmp_path / "s").figure("top1", "s").value == 0.88
 
 
-def test_ids_of_an_unsorted_list_are_refused(street, truth, tmp_path, program):
+def test_ids_of_an_unsorted_list_are_refused(street, truth, tmp_path, refused):
     paths = sorted(truth)[::-1]
     columns = {"path": [str(street / p) for p in paths], "label": [truth[p] for p in paths]}
     table(tmp_path / "list.csv", columns)
-    file = table(tmp_path / "a.csv", {"id": range(100), "class": [truth[p] for p in paths]})
-    words = ["--headless", "--model", f"answers:{file}", "--data", f"csv:{tmp_path / 'list.csv'}"]
-    assert "by a column path" in program(*words, "--output", str(tmp_path / "run"), code=4).err
+    numbered = {"id": range(100), "class": [truth[p] for p in paths]}
+    assert "by a column path" in refused(numbered, f"csv:{tmp_path / 'list.csv'}")
 
 
 # Confidences
@@ -341,7 +348,7 @@ def two_classes(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize("positive", ["malign", "benign"])
-def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, positive: str) -> None:
+def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path, reported, positive):
     root, truth = two_classes(tmp_path)
     answers, rng = answers_of(truth, 0.8), np.random.default_rng(1)
     sure = 0.5 + 0.5 * rng.beta(2, 1, len(answers))
@@ -349,8 +356,7 @@ def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, pos
     of_class = [s if a == positive else 1 - s for s, a in zip(sure, answers.values(), strict=True)]
     expected = None
     for number, confidence in enumerate((sure.tolist(), of_class)):
-        file = table(tmp_path / "a.csv", {**columns, "confidence": confidence})
-        report = reported(file, root, tmp_path / str(number))
+        report = reported({**columns, "confidence": confidence}, root, str(number))
         figures = {part.probe: part for part in report.parts}["calibration"].figures
         values = [getattr(named.figure, "value", None) for named in figures]
         assert report.figure("top1", "pair").value == 0.8
@@ -359,46 +365,41 @@ def test_a_probability_of_one_of_two_classes_is_read_as_that(tmp_path: Path, pos
     assert any(f"as the probability of {positive}" in warning for warning in report.warnings)
 
 
-def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(
-    street: Path, truth: dict[str, str], tmp_path: Path, program: Program
-) -> None:
+def test_a_confidence_that_cannot_be_that_of_the_answer_is_refused(truth, refused, reported):
     answers, rng = answers_of(truth, 0.8), np.random.default_rng(1)
     sure = 0.5 + 0.5 * rng.beta(3, 1, len(answers))
     columns: dict[str, Any] = {"path": [*answers], "class": [*answers.values()]}
-    file = table(tmp_path / "a.csv", {**columns, "confidence": [*(1 - sure)]})
-    assert "its difference from 1 would fit" in refused(file, street, tmp_path / "run", program)
-    table(file, {**columns, "confidence": [*(sure / 100)]})
-    assert "100 times as much would fit" in refused(file, street, tmp_path / "run", program)
-    table(file, {**columns, "confidence": [*(1 - sure)], "max_prob": [*sure]})
-    assert "column max_prob would fit" in refused(file, street, tmp_path / "run", program)
-    table(file, {**columns, "confidence": ["0.2", *sure[1:]]})  # one of a hundred may be odd
-    assert reported(file, street, tmp_path / "run").figure("top1", "street").value == 0.8
+    columns["confidence"] = [*(1 - sure)]
+    assert "its difference from 1 would fit" in refused(columns)
+    assert "column max_prob would fit" in refused({**columns, "max_prob": [*sure]})
+    columns["confidence"] = [*(sure / 100)]
+    assert "100 times as much would fit" in refused(columns)
+    columns["confidence"] = ["0.2", *sure[1:]]  # one of a hundred may be odd
+    assert reported(columns).figure("top1", "street").value == 0.8
 
 
-def test_permuted_columns_of_probabilities_withhold(street, truth, tmp_path):
+def test_permuted_columns_of_probabilities_withhold(truth, reported):
     answers, names = answers_of(truth, 0.87), sorted(set(truth.values()))
     columns: dict[str, Any] = {"path": [*answers]}
     for name, header in zip(names, [names[2], names[0], names[3], names[1]], strict=True):
         columns[header] = [0.7 if of == name else 0.1 for of in answers.values()]
-    report = reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
-    assert withheld(report) == ["other-order"]
+    assert withheld(reported(columns)) == ["other-order"]
 
 
-def test_rounded_confidences_are_accepted(street, truth, tmp_path):
+def test_rounded_confidences_are_accepted(truth, reported):
     columns = {"path": [*truth], "class": [*truth.values()], "confidence": ["0,2"] * len(truth)}
-    assert reported(table(tmp_path / "a.csv", columns), street, tmp_path / "run")
+    assert reported(columns)
 
 
 # Answers that are missing
 
 
-def test_many_empty_answers_are_unknown_and_withhold_decisions(street, truth, tmp_path):
+def test_many_empty_answers_are_unknown_and_withhold_decisions(truth, tmp_path, reported):
     answers = answers_of(truth, 0.8)
     kept = [path for n, path in enumerate(answers) if n % 2]
     right = sum(answers[path] == truth[path] for path in kept)
     cells = [answers[path] if path in kept else "" for path in answers]
-    file = table(tmp_path / "a.csv", {"path": [*answers], "class": cells})
-    report = reported(file, street, tmp_path / "run")
+    report = reported({"path": [*answers], "class": cells})
     top1 = report.figure("top1", "street")
     assert top1.value == right / len(kept)
     assert top1.low < right / 100
@@ -407,8 +408,7 @@ def test_many_empty_answers_are_unknown_and_withhold_decisions(street, truth, tm
     live = read_status(RunDir(tmp_path / "run"), 0).answers["street"].accuracy("street")
     assert (live.value, live.low, live.high) == (top1.value, top1.low, top1.high)
     cells = [answers[path] if n % 25 else "" for n, path in enumerate(answers)]
-    table(file, {"path": [*answers], "class": cells})
-    few = reported(file, street, tmp_path / "few")
+    few = reported({"path": [*answers], "class": cells}, output="few")
     assert few.figure("top1", "street").value == sum(
         a == t for a, t in zip(cells, map(truth.get, answers), strict=True)
     ) / len(answers)
@@ -487,16 +487,11 @@ def test_a_run_of_normalised_vectors_withholds(tmp_path: Path, measure: Run) -> 
     assert withheld(read_report(outcome.directory)) == []
 
 
-def test_labels_of_vectors_of_several_parts_are_refused(tmp_path: Path) -> None:
+def test_labels_of_vectors_of_several_parts_are_refused(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", vectors()[0])
     parts = ["train"] * 300 + ["test"] * 100
     table(tmp_path / "y.csv", {"label": vectors()[1].tolist(), "split": parts})
-    words = [
-        "--headless",
-        "--embeddings",
-        str(tmp_path / "x.npy"),
-        "--labels",
-        str(tmp_path / "y.csv"),
-    ]
-    assert run_cli([*words, "--output", str(tmp_path / "run")]) == 4
-    assert not RunDir(tmp_path / "run").path.exists()
+    monkeypatch.chdir(tmp_path)
+    words = ["--headless", "--embeddings", "x.npy", "--labels", "y.csv"]
+    assert run_cli([*words, "--output", "run"]) == 4
+    assert not Path("run").exists()

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tuiprobe
@@ -25,16 +25,18 @@ def kind(annotation: str) -> str:
     return annotation.removeprefix("tuiprobe._native.").partition("[")[0]
 
 
-def signature(function: ast.FunctionDef) -> str:
+def signature(function: ast.stmt) -> str:
     """Returns the arguments with their kinds and defaults, and what comes back."""
+    assert isinstance(function, ast.FunctionDef)
     given = function.args
     for number, argument in enumerate(given.posonlyargs[1:]):
         argument.arg = f"arg{number}"  # as pybind11 calls them
     given.args[:0], given.posonlyargs = given.posonlyargs, []
     for argument in (*given.args, *given.kwonlyargs):
-        written = "self" if argument.arg == "self" else ast.unparse(argument.annotation)
-        argument.annotation = ast.Name(kind(written))
-    return f"({ast.unparse(given)}) -> {ast.unparse(function.returns).partition('[')[0]}"
+        written = ast.unparse(argument.annotation or ast.Name("self"))
+        argument.annotation = ast.Name("self" if argument.arg == "self" else kind(written))
+    returned = ast.unparse(function.returns or ast.Name("None")).partition("[")[0]
+    return f"({ast.unparse(given)}) -> {returned}"
 
 
 def stubbed(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, str]]:
@@ -46,7 +48,7 @@ def stubbed(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, str]]:
             yield f"{owner}{node.name}", signature(node)
 
 
-def built(names: dict[str, object], owner: str = "") -> Iterator[tuple[str, str]]:
+def built(names: Mapping[str, object], owner: str = "") -> Iterator[tuple[str, str]]:
     """Yields each function and method of the module with the signature that pybind11 wrote."""
     for name, thing in names.items():
         if isinstance(thing, type):
