@@ -179,7 +179,7 @@ def different_pictures(seed: int) -> Iterator[Doubt]:
     first = Contents("val", "in distribution", digests[: n // 2], range(n // 2), {})
     yield from shared_content([first, Contents("shift", "shift", digests[n // 2 :], range(n), {})])
     yield from copies(first, labels[: n // 2])
-    yield from near_copies("model", first, vectors[: n // 2])
+    yield from near_copies(first, vectors[: n // 2])
 
 
 def ridge_heads(seed: int) -> Iterator[Doubt]:

@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from tuiprobe import limits
 from tuiprobe.errors import DataError, RunError
+from tuiprobe.plaintext import similar_names
 
 _Content = TypeVar("_Content")
 
@@ -162,7 +162,7 @@ def similar_folder(missing: Path) -> Path | None:
         missing = missing.parent
     with suppress(OSError):
         names = [path.name for path in missing.parent.iterdir() if path.is_dir()]
-        if near := get_close_matches(missing.name, names, n=1):
+        if near := similar_names(missing.name, names, most=1):
             meant = missing.parent / near[0]
             inside = meant / given.relative_to(missing)
             return inside if inside.is_dir() else meant

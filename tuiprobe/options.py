@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
-from tuiprobe.plaintext import undecodable
+from tuiprobe.plaintext import similar_names, undecodable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -321,11 +321,9 @@ def refuse_unknown(beginning: str, name: str, known: Iterable[str]) -> None:
     Raises:
         UsageError: Always; suggests the nearest known name.
     """
-    from difflib import get_close_matches
-
     names = list(known)
     if name not in names:
-        nearest = get_close_matches(name, names, n=1)
+        nearest = similar_names(name, names, most=1)
         advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
         raise UsageError(f"{beginning} {name!r}; {advice if names else 'none is installed'}")
 

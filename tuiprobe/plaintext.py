@@ -19,6 +19,9 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _MARKED = ("=", "+", "-", "@", "'")
 """What a spreadsheet takes for a formula, and the mark before one."""
 
+_LONGEST_NAME = 255
+"""Characters of a file's name on most systems; names of options, classes and models are shorter."""
+
 GAP = "  "
 """Between two columns of a table."""
 
@@ -105,6 +108,21 @@ def first_names(names: Iterable[str]) -> str:
     """
     texts = [plain(name if len(name) <= 100 else f"{name[:100]}…") for name in names]
     return ", ".join([*texts[:6], *(["…"] if len(texts) > 6 else [])])
+
+
+def similar_names(name: str, names: Iterable[str], most: int = 3, cutoff: float = 0.6) -> list[str]:
+    """Returns the names that a misspelt one may mean, the most similar first.
+
+    None is similar to a text that is too long for a name: comparing takes memory by its length.
+
+    >>> similar_names("vla", ["val", "train", "sketch"]), similar_names("v" * 300, ["val"])
+    (['val'], [])
+    """
+    from difflib import get_close_matches  # late: help needs none
+
+    if len(name) > _LONGEST_NAME:
+        return []
+    return get_close_matches(name, names, most, cutoff)  # type: ignore[type-var,unused-ignore]
 
 
 def first_line(error: Exception) -> str:

@@ -12,14 +12,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.plaintext import plain, text_of
+from tuiprobe.plaintext import plain, similar_names, text_of
 
 _MOST_LISTED = 5
 _SIMILAR = 0.8
@@ -193,7 +192,7 @@ class ClassMatches:
             columns = (*imagenet_columns()[1], *imagenet_columns()[2])
             words = (word.strip() for names in columns for word in names.split(","))
         by_folded = {folded_name(word): word for word in words}
-        near = get_close_matches(folded_name(name), by_folded, n=2, cutoff=_SIMILAR)
+        near = similar_names(folded_name(name), by_folded, most=2, cutoff=_SIMILAR)
         return [plain(by_folded[word][:80]) for word in near]
 
 

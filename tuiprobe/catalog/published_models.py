@@ -12,10 +12,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from tuiprobe.plaintext import similar_names
 
 NORMALIZATIONS = {
     "openai": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
@@ -121,7 +122,7 @@ def similar_models(models: Iterable[ListedModel], query: str) -> list[str]:
     for model in models:
         architecture = re.split("[/.]", model.spec.partition(":")[2])[0]
         names |= {name.casefold(): name for name in (model.name, architecture)}
-    return [names[near] for near in get_close_matches(query.casefold(), names, 3)]
+    return [names[near] for near in similar_names(query.casefold(), names)]
 
 
 @lru_cache(maxsize=1)

@@ -10,12 +10,12 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuiprobe.errors import UsageError
 from tuiprobe.options import Kind
+from tuiprobe.plaintext import similar_names
 from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
@@ -140,9 +140,6 @@ _KINDS = {".csv": "csv", ".tar": "webdataset", ".toml": "suite"} | dict.fromkeys
 """What reads a file, by its extension."""
 
 
-_LONGEST_KIND = 40  # no longer text is a misspelt kind, and comparing takes memory by its length
-
-
 def meant_source(text: str) -> str | None:
     """Returns the source that a wrong one may mean: by the kind of a file, or a near name.
 
@@ -153,9 +150,9 @@ def meant_source(text: str) -> str | None:
     by_file = _KINDS.get(Path(text).suffix.lower())
     if by_file is not None and os.path.isfile(text):  # noqa: PTH113 - no text is too long
         return f"{by_file}:{text}"
-    if not rest or "/" in kind or len(kind) > _LONGEST_KIND:
+    if not rest or "/" in kind:
         return None
-    meant = next(iter(get_close_matches(kind.casefold(), suite_kinds(), 1)), by_file)
+    meant = next(iter(similar_names(kind.casefold(), suite_kinds(), most=1)), by_file)
     return None if meant is None else f"{meant}:{rest}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from tuiprobe.labelling.label_log import (
     label_targets,
 )
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
-from tuiprobe.plaintext import first_names, in_any_spelling, plain
+from tuiprobe.plaintext import first_names, in_any_spelling, plain, similar_names
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
@@ -99,7 +98,7 @@ class Matched:
             UsageError: If it is none of these.
         """
         if plain(label) not in self._numbers:
-            near = get_close_matches(plain(label).casefold(), map(str.casefold, self._numbers), 3)
+            near = similar_names(plain(label).casefold(), map(str.casefold, self._numbers))
             similar = [name for name in self._numbers if name.casefold() in near]
             words = f"{' or '.join(similar)}?" if similar else first_names(self._numbers)
             raise UsageError(f"{where}: {plain(label)!r} is no class of these runs: {words}")
@@ -131,7 +130,7 @@ class Matched:
             name: A path in its set, or a SHA-256.
             where: What names it, for the message.
         """
-        near = get_close_matches(plain(name), self.digests_by_path, 1)
+        near = similar_names(plain(name), self.digests_by_path, most=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         return UsageError(f"{where}: {plain(name)!r} is no picture that these runs measured{meant}")
 

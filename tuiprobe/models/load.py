@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +22,7 @@ from tuiprobe.models.loaders.checkpoints import step_for
 from tuiprobe.models.loaders.published_weights import sha256, unpublished
 from tuiprobe.models.prompt_heads import PromptProgress, read_templates
 from tuiprobe.models.registry import LOADERS, ModelRequest, model_forms
+from tuiprobe.plaintext import similar_names
 from tuiprobe.plugins import in_words
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _preset(name: str) -> Preset:
     if step := step_for(Path(name)):
         raise UsageError(step)
     specs = [m.spec for m in all_published().values() if m.architecture == name]
-    near = get_close_matches(name, presets(), n=3, cutoff=0.5)
+    near = similar_names(name, presets(), cutoff=0.5)
     near = near or [right_spec(spec) for spec in specs[:3]]
     hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
     raise UsageError(f"there is no preset {name!r}; {hint}")

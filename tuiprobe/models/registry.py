@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuiprobe.plaintext import similar_names
 from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def near_names(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     >>> near_names("resnet5O", ["resnet50", "vit"])
     '; did you mean resnet50?'
     """
-    near = get_close_matches(name, list(names), n=3, cutoff=cutoff)
+    near = similar_names(name, names, cutoff=cutoff)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
-from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import Field, ValidationError, computed_field, model_validator
 
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.plaintext import json_text, plain
+from tuiprobe.plaintext import json_text, plain, similar_names
 from tuiprobe.results.accuracy import Accuracy, accuracies
 from tuiprobe.results.base import (
     ByName,
@@ -238,7 +237,7 @@ class Report(Frozen):
         """
         known = {named.id for part in self.parts for named in part.figures if not named.inner}
         if known and id not in known and id not in BY_ID:
-            near = get_close_matches(id, known, cutoff=0.5) or sorted(known)
+            near = similar_names(id, known, cutoff=0.5) or sorted(known)
             raise UsageError(f"no figure is called {id!r}; there is {', '.join(near)}")
         return self.figure_or_absent(id, data)
 

@@ -7,13 +7,13 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionField, words_of
+from tuiprobe.plaintext import similar_names
 from tuiprobe.request import rows_name, shown_command
 from tuiprobe.spec import MODEL_AND_IMAGES, VECTORS, kind_of, run_option, run_options
 
@@ -96,7 +96,7 @@ class Setup:
             name, equals, value = word.partition("=")
             option = OPTIONS.get(name)
             if option is None and word not in ("tuiprobe", "--headless"):
-                near = get_close_matches(name, OPTIONS, 1)
+                near = similar_names(name, OPTIONS, most=1)
                 meant = f"; did you mean {near[0]}?" if near else ""
                 raise UsageError(f"{word} is no option of a run{meant}")
             if option is None:

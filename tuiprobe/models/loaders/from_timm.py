@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from tuiprobe.models.loaders.published_weights import (
     verified,
 )
 from tuiprobe.models.registry import Loader, ModelRequest, near_names
+from tuiprobe.plaintext import similar_names
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -199,7 +199,7 @@ def _check_name(name: TimmName, *, random: bool) -> None:
     tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{base}.*")]
     if not tags and random:
         trained = sorted({n.partition(".")[0] for n in timm.list_pretrained()})
-        near = ", ".join(get_close_matches(base, trained))
+        near = ", ".join(similar_names(base, trained))
         hint = f", or take one that has them: {near}" if near else ""
         raise WeightsError(
             f"timm's {base} has no published weights, and random ones would say nothing of a "
