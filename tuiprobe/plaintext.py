@@ -125,6 +125,16 @@ def similar_names(name: str, names: Iterable[str], most: int = 3, cutoff: float 
     return get_close_matches(name, names, most, cutoff)  # type: ignore[type-var,unused-ignore]
 
 
+def did_you_mean(name: str, names: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """Returns the end of a sentence that asks for names like a wrong one; empty without any.
+
+    >>> did_you_mean("resnet5O", ["resnet50", "vit"])
+    '; did you mean resnet50?'
+    """
+    near = similar_names(name, names, most, cutoff)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def first_line(error: Exception) -> str:
     r"""Returns the part of a library's message that names the cause, as one line.
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from tuiprobe.comparing.differences import Comparison, Difference, Overlap
 from tuiprobe.errors import UsageError
-from tuiprobe.plaintext import plain, similar_names
+from tuiprobe.plaintext import did_you_mean, plain
 from tuiprobe.results import is_known
 from tuiprobe.results.figures import HEADLINES, LABELLED
 
@@ -160,8 +160,7 @@ def _no_figure(gate: Gate, comparison: Comparison) -> str:
         rows = [row for row in comparison.differences if row.id == gate.name]
         sets = dict.fromkeys(f"{row.data}/{row.place}" if row.inner else row.data for row in rows)
         return f"{gate.name} is known for {', '.join(sets)}"
-    near = similar_names(gate.name, known, most=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(gate.name, known, most=1)
     return f"no figure of both reports has this id{meant} (--all lists the ids)"
 
 

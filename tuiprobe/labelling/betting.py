@@ -58,12 +58,6 @@ class Duel:
         return len(self.queue) - self.settled
 
     @property
-    def ahead(self) -> list[int]:
-        """The pictures that are not settled, in their order."""
-        pictures: list[int] = self.queue[self.settled :].tolist()
-        return pictures
-
-    @property
     def following(self) -> int:
         """The picture that is settled next; -1 at the end of the queue."""
         return int(self.queue[self.settled]) if self.left else -1

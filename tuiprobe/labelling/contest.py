@@ -236,8 +236,8 @@ class Contest(Survey):
     @property
     def waiting(self) -> int:
         """Labelled pictures behind one without a label, in the order of bets of survivors."""
-        pairs = permutations(self.survivors, 2)
-        ahead = {i for pair in pairs for i in self.duels[pair].ahead}
+        duels = (self.duels[pair] for pair in permutations(self.survivors, 2))
+        ahead = {picture for duel in duels for picture in duel.queue[duel.settled :].tolist()}
         return len(ahead & self.labels.keys())
 
     @property

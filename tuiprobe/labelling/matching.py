@@ -25,7 +25,7 @@ from tuiprobe.labelling.label_log import (
     label_targets,
 )
 from tuiprobe.labelling.survey import NOBODY, NOT_SURE, Pool
-from tuiprobe.plaintext import first_names, in_any_spelling, plain, similar_names
+from tuiprobe.plaintext import did_you_mean, first_names, in_any_spelling, plain, similar_names
 
 UNREADABLE_PICTURE = UNREADABLE.hex()
 
@@ -130,8 +130,7 @@ class Matched:
             name: A path in its set, or a SHA-256.
             where: What names it, for the message.
         """
-        near = similar_names(plain(name), self.digests_by_path, most=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(plain(name), self.digests_by_path, most=1)
         return UsageError(f"{where}: {plain(name)!r} is no picture that these runs measured{meant}")
 
     @cached_property

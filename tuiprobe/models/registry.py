@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.plaintext import similar_names
 from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
 
 if TYPE_CHECKING:
@@ -79,16 +78,6 @@ BUILTIN = {
 """All built-in loaders, in the order that messages list them."""
 
 LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
-
-
-def near_names(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """Returns the end of a sentence that asks for names like a wrong one.
-
-    >>> near_names("resnet5O", ["resnet50", "vit"])
-    '; did you mean resnet50?'
-    """
-    near = similar_names(name, names, cutoff=cutoff)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def model_forms() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.datasets.dataset import safe_name
 from tuiprobe.errors import UsageError
 from tuiprobe.options import OptionField, words_of
-from tuiprobe.plaintext import similar_names
+from tuiprobe.plaintext import did_you_mean
 from tuiprobe.request import rows_name, shown_command
 from tuiprobe.spec import MODEL_AND_IMAGES, VECTORS, kind_of, run_option, run_options
 
@@ -96,8 +96,7 @@ class Setup:
             name, equals, value = word.partition("=")
             option = OPTIONS.get(name)
             if option is None and word not in ("tuiprobe", "--headless"):
-                near = similar_names(name, OPTIONS, most=1)
-                meant = f"; did you mean {near[0]}?" if near else ""
+                meant = did_you_mean(name, OPTIONS, most=1)
                 raise UsageError(f"{word} is no option of a run{meant}")
             if option is None:
                 continue

@@ -26,8 +26,7 @@ from tuiprobe.models.loaders.answer_checks import (
     refuse_labels,
     refuse_other_order,
 )
-from tuiprobe.models.registry import near_names
-from tuiprobe.plaintext import in_any_spelling, path_key, plain
+from tuiprobe.plaintext import did_you_mean, in_any_spelling, path_key, plain
 
 LogProbabilities = NDArray[np.float32]
 
@@ -191,7 +190,7 @@ class AnswerTable:
                 where = (
                     self.table.where(answers.index(name)) if name in answers else self.table.source
                 )
-                near = near_names(name, classes)
+                near = did_you_mean(name, classes)
                 raise DataError(f"{where}: {plain(name)!r} is not a class of the pictures{near}")
             column_of[name] = number
         return column_of
@@ -327,7 +326,7 @@ class AnswerTable:
         pictures = [picture for picture in pictures if of_set in ("", picture[0])]
         where, count = self.table.where(row), len({name for name, _ in pictures})
         if not pictures:
-            near = near_names(cell, known)
+            near = did_you_mean(cell, known)
             raise DataError(f"{where}: there is no picture {plain(cell)!r}{near}")
         if count > 1 and self.named_by != "sha256":
             raise DataError(

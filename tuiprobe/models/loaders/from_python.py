@@ -13,7 +13,8 @@ from torch import nn
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.files import expand_home
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.registry import Loader, ModelRequest, near_names
+from tuiprobe.models.registry import Loader, ModelRequest
+from tuiprobe.plaintext import did_you_mean
 from tuiprobe.plugins import in_words
 
 
@@ -40,7 +41,7 @@ def load(request: ModelRequest) -> Encoder:
         module = importlib.import_module(source) if file is None else _run(file)
         names = [public for public in vars(module) if not public.startswith("_")]
         if not hasattr(module, name):
-            raise UsageError(f"{source} has no {name!r}{near_names(name, names)}")
+            raise UsageError(f"{source} has no {name!r}{did_you_mean(name, names)}")
         model = getattr(module, name)
         if isinstance(model, type):
             raise UsageError(f"{request.name} is a class; name an object of it with its weights")

@@ -33,8 +33,8 @@ from tuiprobe.models.loaders.published_weights import (
     resolve,
     verified,
 )
-from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.plaintext import similar_names
+from tuiprobe.models.registry import Loader, ModelRequest
+from tuiprobe.plaintext import did_you_mean, similar_names
 
 _LOCATED = ("hf-hub:", "local-dir:")
 """Beginnings of names of a repository or folder, which are not in timm's registry."""
@@ -195,7 +195,9 @@ def _check_name(name: TimmName, *, random: bool) -> None:
 
     base, _, tag = name.architecture.partition(".")
     if not timm.is_model(base):
-        raise UsageError(f"timm has no architecture {base!r}{near_names(base, timm.list_models())}")
+        raise UsageError(
+            f"timm has no architecture {base!r}{did_you_mean(base, timm.list_models())}"
+        )
     tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{base}.*")]
     if not tags and random:
         trained = sorted({n.partition(".")[0] for n in timm.list_pretrained()})

@@ -34,8 +34,8 @@ from tuiprobe.models.loaders.published_weights import (
     resolve,
     sha256,
 )
-from tuiprobe.models.registry import Loader, ModelRequest, near_names
-from tuiprobe.plaintext import joined
+from tuiprobe.models.registry import Loader, ModelRequest
+from tuiprobe.plaintext import did_you_mean, joined
 
 _NORMALISES = ("googlenet", "inception_v3")
 """Architectures that may normalise their input once more, which no state dict says.
@@ -152,7 +152,7 @@ def _registered(name: str, architecture: str, tag: str, *, optional: bool = Fals
 
     names = models.list_models(module=models)
     if architecture not in names:
-        near = near_names(architecture, names)
+        near = did_you_mean(architecture, names)
         raise UsageError(f"torchvision has no classifier {architecture!r}{near}")
     registry = models.get_model_weights(architecture)
     refuse_tag(name, f"torchvision's {architecture}", tag, [e.name for e in registry], optional)

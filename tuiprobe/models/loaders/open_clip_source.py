@@ -11,7 +11,8 @@ from tuiprobe.catalog.published_models import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, parse_json, read_regular
 from tuiprobe.models.loaders.published_weights import check_reachable, refuse_tag, resolve, verified
-from tuiprobe.models.registry import ModelRequest, near_names
+from tuiprobe.models.registry import ModelRequest
+from tuiprobe.plaintext import did_you_mean
 
 CONFIG_FILE = "open_clip_config.json"
 
@@ -81,7 +82,7 @@ def _from_registry(request: ModelRequest) -> OpenClipSource:
     architecture, _, tag = named.partition("/")
     config = open_clip.get_model_config(architecture)
     if config is None:
-        near = near_names(architecture, open_clip.list_models(), cutoff=0.4)
+        near = did_you_mean(architecture, open_clip.list_models(), cutoff=0.4)
         raise UsageError(f"open_clip has no architecture {architecture!r}{near}")
     built = "quickgelu" if config.get("quick_gelu", False) else "gelu"
     other = bool(activation) and activation != built
