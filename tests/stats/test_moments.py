@@ -69,6 +69,21 @@ def pieces_of(x, rng, count):
     return [x[a:b] for a, b in itertools.pairwise(cuts)]
 
 
+def check_of(x, values=None, **options):
+    """Checks the figures of one update; `values` are those of `x` in plain memory."""
+    rows = as_rows(x if values is None else values)
+    stats = ChannelMoments(rows.shape[-1])
+    stats.update(x, **options)
+    check_moments(stats.compute(), rows)
+
+
+def check_updates(batches):
+    stats = Tracked(batches[0].shape[1])
+    for batch in batches:
+        stats.update(batch)
+    stats.check()
+
+
 def compute_in_parts(x, rng, parts):
     """Splits the rows, accumulates each part in several updates, merges in random order."""
     stats = []
@@ -96,9 +111,7 @@ def test_guarantee_under_any_split_and_merge_order(x, seed, parts):
 def test_guarantee_on_every_instruction_set(isa, x):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUIPROBE_ISA", isa)
-        stats = ChannelMoments(x.shape[1])
-        stats.update(x)
-        check_moments(stats.compute(), as_rows(x))
+        check_of(x)
 
 
 @given(
@@ -204,10 +217,7 @@ def test_five_values_in_eight_batches():
     x = np.zeros((400, 3000), np.float32)
     for column in x.T:
         column[rng.choice(400, 5, replace=False)] = rng.standard_normal(5)
-    stats = Tracked(3000)
-    for batch in np.split(x, 8):
-        stats.update(batch)
-    stats.check()
+    check_updates(np.split(x, 8))
 
 
 def test_the_proof_counts_the_roundings_of_the_code():
@@ -252,9 +262,7 @@ def test_two_values_of_float16():
     x = np.zeros((33, 2000), np.float16)
     for column in x.T:
         column[rng.choice(33, 2, replace=False)] = rng.standard_normal(2)
-    stats = Tracked(2000)
-    stats.update(torch.from_numpy(x))
-    stats.check()
+    check_updates([torch.from_numpy(x)])
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -271,11 +279,7 @@ def test_distributions_of_the_benchmark(name):
 
 @pytest.mark.parametrize("name", HARD)
 def test_updates_that_are_hard_to_join(name):
-    parts = [part.astype(np.float32) for part in HARD[name]()]
-    stats = Tracked(parts[0].shape[1])
-    for part in parts:
-        stats.update(part)
-    stats.check()
+    check_updates([part.astype(np.float32) for part in HARD[name]()])
 
 
 def layouts(x):
@@ -301,20 +305,14 @@ def test_layouts_and_dtypes_agree(dtype, isa, shape, monkeypatch):
     monkeypatch.setenv("TUIPROBE_ISA", isa)
     x = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 1).to(dtype)
     for view, channel_dim in layouts(x):
-        stats = ChannelMoments(shape[-1])
-        stats.update(view, channel_dim=channel_dim)
-        check_moments(stats.compute(), as_rows(x))
+        check_of(view, x, channel_dim=channel_dim)
 
 
 def test_expanded_and_flipped_views():
     x = torch.randn(9, 5)
-    stats = ChannelMoments(5)
-    stats.update(x[:, None, :].expand(9, 4, 5))
-    check_moments(stats.compute(), as_rows(x[:, None, :].expand(9, 4, 5)))
+    check_of(x[:, None, :].expand(9, 4, 5))
     array = x.numpy()[::-1, ::-1]
-    stats = ChannelMoments(5)
-    stats.update(array)
-    check_moments(stats.compute(), as_rows(array.copy()))
+    check_of(array, array.copy())
 
 
 def test_half_specials_on_every_set(monkeypatch):
@@ -323,6 +321,4 @@ def test_half_specials_on_every_set(monkeypatch):
         x = torch.from_numpy(every.view(np.int16).copy()).view(dtype).reshape(-1, 4)
         for isa in supported_instruction_sets():
             monkeypatch.setenv("TUIPROBE_ISA", isa)
-            stats = ChannelMoments(4)
-            stats.update(x)
-            check_moments(stats.compute(), as_rows(x))
+            check_of(x)

@@ -3,13 +3,15 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual import events
+from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
 from tests.tui.child_answers import TRIAL, ChildAnswers, answered, image_set, tried
@@ -35,12 +37,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> ChildAnswers:
     return answered(monkeypatch)
 
 
-def opened(tmp_path: Path, models: list[str] | None = None) -> TuiprobeApp:
-    class App(TuiprobeApp):
-        def on_ready(self) -> None:
-            self.push_screen(SetupScreen(models or ["mini_clip"]))
-
-    return App(runs=tmp_path / "runs")
+@asynccontextmanager
+async def opened(
+    size: tuple[int, int], tmp_path: Path, *models: str
+) -> AsyncIterator[tuple[Pilot[None], TuiprobeApp]]:
+    async with screens(size, runs=tmp_path / "runs") as (pilot, app):
+        app.push_screen(SetupScreen([*models] or ["mini_clip"]))
+        yield pilot, app
 
 
 def understood(app: TuiprobeApp) -> str:
@@ -114,8 +117,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
 
 
 async def test_the_form_says_what_it_means_and_follows_its_fields(asked, tmp_path):
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with opened((120, 40), tmp_path) as (pilot, app):
         await until(pilot, lambda: known(app))
         assert command(app) == "tuiprobe --headless --model mini_clip --data miniature"
         await pilot.press("ctrl+y")
@@ -183,8 +185,7 @@ async def test_keys_walk_the_fields_scroll_what_it_means_and_enter_twice_starts(
 
 
 async def test_what_is_wrong_stands_under_its_field_and_starts_nothing(asked, tmp_path, started):
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with opened((120, 40), tmp_path) as (pilot, app):
         await until(pilot, lambda: "✓ val" in understood(app))
         none = Wrong(option="data", reason="imagefolder: [red]none[/] does not exist", exit_code=4)
         empty = Wrong(option="target", reason="it is empty", exit_code=4)
@@ -267,8 +268,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
     asked: ChildAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked.trial = ProcessOutput(3, "", "error: the file is damaged")
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with opened((120, 40), tmp_path) as (pilot, app):
         await until(pilot, lambda: "the file is damaged; ctrl+l tries" in understood(app))
         asked.trial = tried(None, "RuntimeError: [b]its own[/] code")
         await pilot.press("ctrl+l")
@@ -298,8 +298,7 @@ async def test_a_trial_that_fails_says_why_and_missing_weights_are_announced_onc
 
 async def test_the_start_does_what_the_command_says_or_says_why_not(asked, tmp_path, started):
     asked.set_preview(directory=PlannedDirectory(path="runs/x", state="resumed", done=775))
-    app = opened(tmp_path, ["mini_clip", "mini_supervised"])
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with opened((80, 24), tmp_path, "mini_clip", "mini_supervised") as (pilot, app):
         await until(pilot, lambda: "resumes 1,550 of " in button(app))
         refused = app.screen.query_one("#refused", Static)
         other = "runs/x holds a run of other images: choose another one"
@@ -337,8 +336,7 @@ async def test_the_start_does_what_the_command_says_or_says_why_not(asked, tmp_p
 async def test_what_is_missing_is_named_by_the_field_of_the_form(asked, tmp_path):
     asked.trial = tried({**TRIAL, "head": None})
     asked.set_preview(sets=(image_set("val", 9, "unlabelled"),))
-    app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with opened((120, 40), tmp_path) as (pilot, app):
         await until(pilot, lambda: "no answers: " in understood(app))
         assert '"classes" names.txt' in understood(app)
         assert "--classes" not in understood(app)
@@ -350,8 +348,7 @@ async def test_what_is_missing_is_named_by_the_field_of_the_form(asked, tmp_path
 
 
 async def test_what_is_typed_ahead_goes_to_the_next_field(tmp_path, asked):
-    app = opened(tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with opened((80, 24), tmp_path) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
         data, labels = (app.screen.query_one(f"#{name}", Input) for name in ("data", "labels"))
         for onwards in ("tab", "down"):
@@ -393,8 +390,7 @@ async def test_fields_are_completed(field, typed, suggested, tmp_path, monkeypat
 
 
 async def test_pasted_lines_are_refused_rather_than_lost(tmp_path, asked):
-    app = opened(tmp_path)
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with opened((110, 36), tmp_path) as (pilot, app):
         await until(pilot, lambda: known(app))
         field = app.screen.query_one("#classes", Input)
         field.focus()
@@ -410,19 +406,16 @@ async def test_what_is_wrong_for_one_of_several_models_stops_the_others_not(tmp_
     asked.set_preview(names=5)
     classifier = {"text": None, "head": {"classes": 40, "source": "classifier"}}
     asked.trials["mini_supervised"] = tried({**TRIAL, **classifier})
-    app = opened(tmp_path, ["mini_clip", "mini_supervised"])
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with opened((110, 36), tmp_path, "mini_clip", "mini_supervised") as (pilot, app):
         await until(pilot, lambda: "✗ mini_supervised" in understood(app))
         assert "✓ mini_clip answers" in understood(app)
         assert wrong(app, "classes") == ""
-    app = opened(tmp_path, ["mini_supervised"])
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with opened((110, 36), tmp_path, "mini_supervised") as (pilot, app):
         await until(pilot, lambda: "5 names for the 40 classes" in wrong(app, "classes"))
 
 
 async def test_the_command_line_and_the_fields_are_one(tmp_path: Path, asked: ChildAnswers) -> None:
-    app = opened(tmp_path)
-    async with app.run_test(size=(110, 36)) as pilot:
+    async with opened((110, 36), tmp_path) as (pilot, app):
         await until(pilot, lambda: known(app))
         line = app.screen.query_one("#command", Input)
         fill(app, data="my photos")
