@@ -61,6 +61,8 @@ def test_a_pattern_with_too_many_ways_through_folders_is_refused(tmp_path: Path)
         shard_files.expand(f"{tmp_path}/**/d/**/d/*.tar")
     with pytest.raises(DataError, match="at most 256"):
         shard_files.expand(f"{tmp_path}/{'d/' * 400}*.tar")
+    with pytest.raises(DataError, match="at most 256"):
+        shard_files.matching_files("[d]" * 100 + "*", tmp_path)
 
 
 def test_braces_without_end_are_refused() -> None:

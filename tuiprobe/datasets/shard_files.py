@@ -126,8 +126,8 @@ def matching_files(pattern: str | Path, folder: Path | None = None) -> list[Path
     parts = (*parts, "*") if parts[-1:] == ("**",) else parts
     if parts.count("**") > PATTERN_SEARCHES:
         raise DataError(f"{pattern} has more than {PATTERN_SEARCHES} `**`; name its folders")
-    if len(parts) > PATTERN_PARTS:
-        raise DataError(f"a pattern of {len(parts):,} parts is no path; at most {PATTERN_PARTS}")
+    if len(parts) > PATTERN_PARTS or any(len(part) > PATTERN_PARTS for part in parts):
+        raise DataError(f"a pattern has at most {PATTERN_PARTS} parts, of as many characters each")
     hidden = [part for part in parts if part.startswith(".")]
 
     def is_visible(part: str) -> bool:
