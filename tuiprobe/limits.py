@@ -120,8 +120,8 @@ PATTERN_SEARCHES = 3
 """`**` of a pattern: the ways through a deep folder are that power of its depth."""
 
 PATTERN_PARTS = 256
-"""Parts of a pattern, each a level of recursion of `Path.glob`, and characters of a part, of which a
-regular expression is made; names of files have fewer."""
+"""Parts of a pattern, each a level of recursion of `Path.glob`, and characters of a part, of which
+a regular expression is made; names of files have fewer."""
 
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 _USED = ("memory.current", "memory.usage_in_bytes")
