@@ -26,7 +26,9 @@ from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.export import ExportScreen
+from tuiprobe.tui.screens.label import LabelScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
@@ -476,6 +478,22 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
             await pilot.pause()
         assert counts[-1] < 1.2 * counts[1], counts
         assert kept(Report) <= before + 2
+
+
+async def test_labels_that_were_given_meanwhile_count_without_reopening(label_runs):
+    async with screens((120, 40), open_run=label_runs[0]) as (pilot, app):
+        opened = await at_overview(pilot, app)
+        await press_to(pilot, HelpScreen, "question_mark")
+        await press_to(pilot, ResultsScreen, "escape")
+        assert app.screen is opened  # no label changed
+        app.push_screen(LabelScreen(label_runs, "street"))
+        await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
+        first = app.screen.picture
+        await pilot.press("1")
+        await until(pilot, lambda: app.screen.picture != first)
+        await press_to(pilot, ResultsScreen, "escape")
+        await until(pilot, lambda: app.screen is not opened)
+        await at_overview(pilot, app)
 
 
 async def test_a_finished_run_opens_without_libraries_of_arrays(finished, label_runs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ from textual.containers import Container
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.plaintext import plain
 from tuiprobe.results.section import Table
 from tuiprobe.run.directory import RunDir
@@ -93,6 +95,7 @@ class ResultsScreen(ProbeScreen):
         self.run = run
         self.results: RunResults | None = None
         self.view: RunView | None = None
+        self._labels: tuple[object, ...] = ()
         self._tabs: ResultTabs = {}
 
     def compose_body(self) -> ComposeResult:
@@ -106,10 +109,17 @@ class ResultsScreen(ProbeScreen):
         def load() -> tuple[RunResults, ResultTabs]:
             self.view = RunView.read(RunDir(self.run), alive=running)
             run = RunDir(self.run)
+            self._labels = labels_state(run)
             results = RunResults(run, read_report(run, results=()))  # without what no tab shows
             return results, tabs_of(results)
 
         self.app.read(self, load, self._arrived)
+
+    def on_screen_resume(self) -> None:
+        """Opens the results again where labels were given or taken back meanwhile."""
+        with suppress(OSError):  # deleted meanwhile: what was read stays
+            if self.results is not None and labels_state(RunDir(self.run)) != self._labels:
+                self.app.switch_screen(ResultsScreen(self.run))
 
     async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
         if isinstance(results, TuiprobeError):
