@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
-from tuiprobe.plaintext import similar_names, undecodable
+from tuiprobe.plaintext import did_you_mean, undecodable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -323,9 +323,8 @@ def refuse_unknown(beginning: str, name: str, known: Iterable[str]) -> None:
     """
     names = list(known)
     if name not in names:
-        nearest = similar_names(name, names, most=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
-        raise UsageError(f"{beginning} {name!r}; {advice if names else 'none is installed'}")
+        others = f"; there are {', '.join(names)}" if names else "; none is installed"
+        raise UsageError(f"{beginning} {name!r}{did_you_mean(name, names, most=1) or others}")
 
 
 def installed_probes() -> dict[str, Callable[[], type]]:

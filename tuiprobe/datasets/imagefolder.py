@@ -16,7 +16,7 @@ from tuiprobe.datasets.input_tables import (
     several_parts,
     tested_parts,
 )
-from tuiprobe.datasets.labels import by_class
+from tuiprobe.datasets.labels import by_class, deeper_folders
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.registry import DataSource, meant_source
 from tuiprobe.datasets.sample import Content, ImageFiles, Sample, Stamp, samples_of
@@ -136,8 +136,8 @@ class ImageFolder(ImageFiles):
             notes.append(
                 f"labels are not used: {encodable(flat[0])}{more} beside the class folders"
             )
-        below = sorted({path.split("/")[1] for path in self._paths if path.count("/") > 1})
-        if len(self.classes) == 1 and len(below) > 1:
+        below = deeper_folders(self) if len(self.classes) == 1 else []
+        if len(below) > 1:
             notes.append(
                 f"all images lie below {encodable(self.classes[0])}, which is their one class; if "
                 f"{joined(list(map(encodable, below)), 3)} are the classes, give that folder"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.catalog.class_names import folded_name, match_classes
+from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.datasets.input_tables import ALL_USED, PATH_COLUMNS, InputTable, NotUsed, parse_csv
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
@@ -410,6 +411,12 @@ def in_class_order(names: Iterable[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdecimal() for name in distinct):
         return tuple(sorted(distinct, key=lambda name: (int(name), name)))
     return tuple(sorted(distinct, key=lambda name: name.encode("utf-8", "surrogateescape")))
+
+
+def deeper_folders(dataset: Dataset) -> list[str]:
+    """Returns the folders below those of the classes."""
+    paths = (sample.path.split("/") for sample in dataset.samples)
+    return sorted({path[1] for path in paths if len(path) > 2})
 
 
 def by_class(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:

@@ -29,7 +29,7 @@ from tuiprobe.catalog.class_names import (
     written_classes,
 )
 from tuiprobe.datasets import Dataset, Suite
-from tuiprobe.datasets.labels import counts_from_one, open_origin
+from tuiprobe.datasets.labels import counts_from_one, deeper_folders, open_origin
 from tuiprobe.datasets.layout import layout_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
@@ -418,12 +418,6 @@ def _refuse_levels(dataset: Dataset, names: Sequence[str]) -> None:
             f"{plain(dataset.source)} holds one folder, {folder}, and the classes are below it "
             f"({joined(list(map(plain, deeper)), 3)}): give {folder} in place of it"
         )
-
-
-def deeper_folders(dataset: Dataset) -> list[str]:
-    """Returns the folders below those of the classes."""
-    paths = (sample.path.split("/") for sample in dataset.samples)
-    return sorted({path[1] for path in paths if len(path) > 2})
 
 
 def class_of_each_row(

@@ -196,8 +196,7 @@ def measure(
         The runs that ran out of memory, to be measured again one by one. One that was measured
         alone cuts its batches from then on.
     """
-    one_pass = _Pass([run for run in runs if run.left], failed)
-    return one_pass.measure()
+    return _Pass([run for run in runs if run.left], failed).measure()
 
 
 class _Pass:

@@ -236,9 +236,10 @@ class Contest(Survey):
     @property
     def waiting(self) -> int:
         """Labelled pictures behind one without a label, in the order of bets of survivors."""
-        duels = (self.duels[pair] for pair in permutations(self.survivors, 2))
-        ahead = {picture for duel in duels for picture in duel.queue[duel.settled :].tolist()}
-        return len(ahead & self.labels.keys())
+        ahead = np.zeros(self.pool.pictures, dtype=bool)
+        for pair in permutations(self.survivors, 2):
+            ahead[self.duels[pair].queue[self.duels[pair].settled :]] = True
+        return int(np.count_nonzero(ahead & ~self._unlabelled))
 
     @property
     def progress(self) -> float:

@@ -210,7 +210,7 @@ class Survey:
         self.right = np.zeros(pool.candidates, dtype=np.int64)
         self.sure = 0
         self._labels = np.full(pool.pictures, NOT_SURE, dtype=np.int64)
-        self._waiting = np.ones(pool.pictures, dtype=bool)
+        self._unlabelled = np.ones(pool.pictures, dtype=bool)
 
     def add(self, picture: int, label: int) -> None:
         """Adds the label of a picture that has none.
@@ -220,7 +220,7 @@ class Survey:
             label: Number of a class, `NOBODY` or `NOT_SURE`.
         """
         self.labels[picture] = self._labels[picture] = label
-        self._waiting[picture] = False
+        self._unlabelled[picture] = False
         if label != NOT_SURE:
             self.right += self.pool.answers[:, picture] == label
             self.sure += 1
@@ -251,7 +251,7 @@ class Survey:
             sequence: int64 `[n]`, pictures.
             of: bool `[N]`, restricts them; None for all.
         """
-        waiting = self._waiting if of is None else self._waiting & of
+        waiting = self._unlabelled if of is None else self._unlabelled & of
         left: list[int] = sequence[waiting[sequence]].tolist()
         yield from (picture for picture in left if picture not in self.skipped)
 
@@ -278,7 +278,7 @@ class Survey:
 
     def _before_gap(self, sequence: Ints) -> Ints:
         """Returns the pictures up to the first unlabelled one, which is in it if it was skipped."""
-        gaps = np.flatnonzero(self._waiting[sequence])
+        gaps = np.flatnonzero(self._unlabelled[sequence])
         end = int(gaps[0]) if len(gaps) else len(sequence)
         skipped = len(gaps) > 0 and int(sequence[end]) in self.skipped
         return sequence[: end + skipped]

@@ -128,8 +128,7 @@ def _preset(name: str) -> Preset:
     if step := step_for(Path(name)):
         raise UsageError(step)
     specs = [m.spec for m in all_published().values() if m.architecture == name]
-    near = similar_names(name, presets(), cutoff=0.5)
-    near = near or [right_spec(spec) for spec in specs[:3]]
+    near = similar_names(name, presets(), cutoff=0.5) or [right_spec(spec) for spec in specs[:3]]
     hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
     raise UsageError(f"there is no preset {name!r}; {hint}")
 

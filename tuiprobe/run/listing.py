@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -89,7 +90,8 @@ def recorded_runs(root: Path, file: Callable[[RunDir], Entry]) -> Iterator[tuple
 
 def _folders(path: Path) -> list[Path]:
     try:
-        return sorted(p for p in path.iterdir() if p.is_dir() and not p.is_symlink())
+        with os.scandir(path) as entries:  # which know what they are without another call
+            return sorted(Path(of) for of in entries if of.is_dir(follow_symlinks=False))
     except OSError:
         return []
 
