@@ -116,6 +116,9 @@ TAR_HEADER_BYTES = 2**17
 PATTERN_PATHS = 100_000
 """Paths that the braces of a pattern stand for."""
 
+PATTERN_CHARACTERS = 50_000_000
+"""Characters of all these paths together."""
+
 PATTERN_SEARCHES = 3
 """`**` of a pattern: the ways through a deep folder are that power of its depth."""
 

@@ -69,6 +69,8 @@ def test_braces_without_end_are_refused() -> None:
     assert shard_files.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):
         shard_files.expand_braces("{a,b}" * 3000)
+    with pytest.raises(DataError, match="too long to name 100,000 shards"):
+        shard_files.expand_braces("{0..99999}" + "x" * 10_000)
     long = "9" * 5000
     assert shard_files.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 

@@ -19,7 +19,7 @@ from tests.fuzz.runs import ask_about_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.registry import meant_source
-from tuiprobe.datasets.vectors.parquet import read_names
+from tuiprobe.datasets.vectors.parquet import read_columns, read_names
 from tuiprobe.datasets.vectors.vector_files import open_matrix
 from tuiprobe.errors import DataError
 from tuiprobe.run.arrays import read_arrays, write_arrays
@@ -278,6 +278,14 @@ def test_few_bytes_of_parquet_stand_for_few_values(tmp_path: Path) -> None:
     assert path.stat().st_size < 2000
     with pytest.raises(DataError, match=r"4,194,304 values in 1 rows, above the limit"):
         open_matrix(path)
+
+
+def test_text_of_parquet_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    buffers = [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")]
+    column = pa.Array.from_buffers(pa.string(), 1, buffers)
+    parquet.write_table(pa.table({"path": column}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_columns(tmp_path / "a.parquet")
 
 
 def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +19,13 @@ from tuiprobe.datasets.registry import SCHEMES
 from tuiprobe.datasets.sample import stamp_of
 from tuiprobe.errors import DataError, UnreadableImageError
 from tuiprobe.files import open_regular
-from tuiprobe.limits import IMAGE_BYTES, PATTERN_PARTS, PATTERN_PATHS, PATTERN_SEARCHES
+from tuiprobe.limits import (
+    IMAGE_BYTES,
+    PATTERN_CHARACTERS,
+    PATTERN_PARTS,
+    PATTERN_PATHS,
+    PATTERN_SEARCHES,
+)
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -49,15 +56,15 @@ def expand_braces(pattern: str) -> list[str]:
     >>> expand_braces("{a,b}/{0..1}")
     ['a/0', 'a/1', 'b/0', 'b/1']
     """
-    expanded, end = [""], 0
-    for match in _BRACES.finditer(pattern):
-        items = _items(match[1])
-        if len(items) * len(expanded) > PATTERN_PATHS:
+    paths, parts = 1, list[list[str]]()
+    for number, text in enumerate(_BRACES.split(pattern)):  # every second one stands in braces
+        parts.append(_items(text) if number % 2 else [text])
+        paths *= len(parts[-1])
+        if paths > PATTERN_PATHS:
             raise DataError(f"{pattern[:200]!r} names more than {PATTERN_PATHS:,} shards")
-        before = pattern[end : match.start()]
-        expanded = [start + before + item for start in expanded for item in items]
-        end = match.end()
-    return [start + pattern[end:] for start in expanded]
+    if paths * sum(max(map(len, part)) for part in parts) > PATTERN_CHARACTERS:
+        raise DataError(f"{pattern[:200]!r} is too long to name {paths:,} shards")
+    return ["".join(chosen) for chosen in product(*parts)]
 
 
 def _items(inside: str) -> list[str]:

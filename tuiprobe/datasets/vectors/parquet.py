@@ -96,9 +96,9 @@ def read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if _unpacked_bytes(opened, columns) > TEXT_BYTES:
             raise DataError(f"{path}: more than {TEXT_BYTES:,} bytes when unpacked")
         table = opened.read(columns=columns)
-    cells = [
-        [cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns
-    ]
+        cells = [
+            [cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns
+        ]
     return tuple(table.column_names), list(zip(*cells, strict=True))
 
 
