@@ -4,6 +4,7 @@ import asyncio
 import gc
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.pictures import PictureScreen
 from tuiprobe.tui.widgets.textplot import ChartView
 from tuiprobe.tui.widgets.thumbnail import PictureView
+from tuiprobe.tui.worker import Worker
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -480,20 +482,25 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
         assert kept(Report) <= before + 2
 
 
-async def test_labels_that_were_given_meanwhile_count_without_reopening(label_runs):
+async def test_labels_that_were_given_meanwhile_count_without_reopening(label_runs, monkeypatch):
+    call = Worker.call
+
+    def slow(*arguments):
+        time.sleep(0.3)
+        return call(*arguments)
+
     async with screens((120, 40), open_run=label_runs[0]) as (pilot, app):
         opened = await at_overview(pilot, app)
         await press_to(pilot, HelpScreen, "question_mark")
         await press_to(pilot, ResultsScreen, "escape")
         assert app.screen is opened  # no label changed
+        await to_tab(pilot, app, "yours")
         app.push_screen(LabelScreen(label_runs, "street"))
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
-        first = app.screen.picture
-        await pilot.press("1")
-        await until(pilot, lambda: app.screen.picture != first)
-        await press_to(pilot, ResultsScreen, "escape")
-        await until(pilot, lambda: app.screen is not opened)
-        await at_overview(pilot, app)
+        monkeypatch.setattr(Worker, "call", slow)  # the label is on disk after the screen has gone
+        await press_to(pilot, ResultsScreen, "1", "escape")
+        await until(pilot, lambda: app.screen is not opened and app.screen.tab)
+        assert app.screen.query_one(Tabs).active == "yours"
 
 
 async def test_a_finished_run_opens_without_libraries_of_arrays(finished, label_runs):

@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import ScreenResume
 from textual.widgets import ContentSwitcher
 
 from tuiprobe.errors import TuiprobeError
@@ -104,12 +105,15 @@ class LabelScreen(ProbeScreen):
     def on_unmount(self) -> None:
         """Releases the labels for other processes, once the last one is written.
 
+        The screen below, which resumed before that, resumes again: it may show what they say.
         Reports of the runs are written again meanwhile, which nothing waits for but the end of the
         program.
         """
         if self._asked:
             wait([self._thread.submit(self._worker.call, release)], CLOSE_SECONDS)
             self._thread.submit(self._worker.call, renew_reports)
+            if self.app.return_code is None:
+                self.app.screen.post_message(ScreenResume())
         self._thread.submit(self._worker.end)
         self._thread.shutdown(wait=False)
 

@@ -84,15 +84,16 @@ class ResultsScreen(ProbeScreen):
 
     Args:
         run: The run directory.
+        first: The part to begin with; the overview where there is none of this name.
     """
 
     HEADING = "Results"
     reading = True
     BINDINGS: ClassVar[list[BindingType]] = KEYS["results"]
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, first: str = "") -> None:
         super().__init__()
-        self.run = run
+        self.run, self._first = run, first
         self.results: RunResults | None = None
         self.view: RunView | None = None
         self._labels: tuple[object, ...] = ()
@@ -118,15 +119,17 @@ class ResultsScreen(ProbeScreen):
     def on_screen_resume(self) -> None:
         """Opens the results again where labels were given or taken back meanwhile."""
         with suppress(OSError):  # deleted meanwhile: what was read stays
-            if self.results is not None and labels_state(RunDir(self.run)) != self._labels:
-                self.app.switch_screen(ResultsScreen(self.run))
+            arrived = self.is_current and self.results is not None
+            if arrived and labels_state(RunDir(self.run)) != self._labels:
+                self.app.switch_screen(ResultsScreen(self.run, self.query_one(Tabs).active))
 
     async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
         if isinstance(results, TuiprobeError):
             self.finish_reading(str(results))
             return
         self.results, self._tabs = results
-        bar = Tabs(*(Tab(name, id=name) for name in self._tabs))
+        first = self._first if self._first in self._tabs else None
+        bar = Tabs(*(Tab(name, id=name) for name in self._tabs), active=first)
         bar.can_focus = False
         await self.query_one("#body").mount_all([bar, ContentSwitcher()])
         if self.alive:  # else left meanwhile
