@@ -3,9 +3,9 @@
 `python -m benchmarks.peers`. ViT-B/32 beside CLIP_benchmark, with threads that spin while they wait
 and with such that sleep (`OMP_WAIT_POLICY=passive`), and beside a loop that encodes and keeps
 nothing, which is the limit; ResNet-50 beside the loop of timm's `validate.py`. All decode in other
-processes, and compute in float32, CLIP_benchmark by default in mixed precision, which is bfloat16
-on CPUs; further rows are tuiprobe in bfloat16 and CLIP_benchmark in float32. tuiprobe computes its
-statistics, probes and pages as well.
+processes. Every program is timed in float32 and in bfloat16; the default of tuiprobe and of timm is
+float32, that of CLIP_benchmark mixed precision, which on CPUs is bfloat16 beside float32 weights.
+tuiprobe computes its statistics, probes and pages as well.
 
 CLIP_benchmark has an environment of its own, whose Python `TUIPROBE_CLIP_BENCHMARK` names
 (`python -m venv ENV; ENV/bin/pip install clip-benchmark`); without it its rows are left out. Its
@@ -41,14 +41,19 @@ PEER = "TUIPROBE_CLIP_BENCHMARK"
 """Environment variable with the Python that has CLIP_benchmark."""
 CLASSES, TEMPLATES = sorted(imagenet_names()[:50]), imagenet_templates()[:4]
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
 OURS, OURS_16 = "tuiprobe (float32)", "tuiprobe, bfloat16"
-LIMIT = "encoding alone"
+LIMITS = {"encoding alone, float32": FLOAT32, "encoding alone, bfloat16": BFLOAT16}
 THEIRS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("CLIP_benchmark (mixed bfloat16)", "mixed", {}), ("the same, passive", "mixed", PASSIVE),
-    ("CLIP_benchmark, float32", "float32", {}),
+    ("CLIP_benchmark (mixed)", "mixed", {}), ("the same, passive", "mixed", PASSIVE),
+    ("CLIP_benchmark, float32", FLOAT32, {}), ("CLIP_benchmark, bfloat16", BFLOAT16, {}),
 )  # fmt: skip
 """How CLIP_benchmark is started: by its default first."""
-IN_BFLOAT16 = ["--dtype", "bfloat16"]
+LOOPS_OF_TIMM: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("timm's loop (float32)", FLOAT32, {}), ("the same, passive", FLOAT32, PASSIVE),
+    ("timm's loop, bfloat16", BFLOAT16, {}),
+)  # fmt: skip
+IN_BFLOAT16 = ["--dtype", BFLOAT16]
 CLIP_SCRIPT, LOOPS = "_clip_benchmark.py", "_loops.py"
 CLIP, TIMM = "ViT-B/32, zero-shot", "ResNet-50, validated"
 
@@ -105,7 +110,7 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     for name, options in (("first", ours), ("first16", ours_16)):  # fill the cache
         measured(folder / name, weights, folder / "images", options, cache)
     if os.environ.get(PEER):
-        answered(os.environ[PEER], CLIP_SCRIPT, request, {}, "float32")  # writes the head
+        answered(os.environ[PEER], CLIP_SCRIPT, request, {}, FLOAT32)  # writes the head
     costs: Rounds = defaultdict(list)
     agree = 0
     for number in range(rounds):
@@ -119,10 +124,12 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
                 script = (CLIP_SCRIPT, request, environment, precision)
                 answer, cost = answered(os.environ[PEER], *script)
                 costs[label].append(cost)
-                agree = sum(
-                    theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
-                )
-        costs[LIMIT].append(answered(sys.executable, LOOPS, request, {}, "bare")[1])
+                if precision == FLOAT32:
+                    agree = sum(
+                        theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
+                    )
+        for label, dtype in LIMITS.items():
+            costs[label].append(answered(sys.executable, LOOPS, request, {}, "bare", dtype)[1])
     return {"costs": costs, "agree": agree}
 
 
@@ -146,12 +153,14 @@ def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
         costs[OURS].append(measured(output, weights, folder / "images", ours))
         ours += IN_BFLOAT16
         costs[OURS_16].append(measured(folder / f"half{number}", weights, folder / "images", ours))
-        for label, environment in (("timm's loop", {}), ("the same, passive", PASSIVE)):
-            answer, cost = answered(sys.executable, LOOPS, request, environment, "timm")
+        for label, dtype, environment in LOOPS_OF_TIMM:
+            answer, cost = answered(sys.executable, LOOPS, request, environment, "timm", dtype)
             costs[label].append(cost)
+            if dtype == FLOAT32:
+                theirs = answer["accuracy"]
     accuracy = best_accuracy(read_report(RunDir(output)))
     assert not isinstance(accuracy, NotRun)
-    return {"costs": costs, "accuracies": [accuracy.value, answer["accuracy"]]}
+    return {"costs": costs, "accuracies": [accuracy.value, theirs]}
 
 
 def measured(
@@ -201,7 +210,7 @@ def table(figures: dict[str, Any]) -> str:
                     f"{statistics.median(cost['seconds'] for cost in costs):.1f}",
                     f"{statistics.median(cost['processor'] for cost in costs):.1f}",
                     "" if program == OURS else f"{ratio:.2f}",
-                    "**faster**" if program not in (OURS, OURS_16, LIMIT) and ratio < 1 else "",
+                    "**faster**" if program not in (OURS, OURS_16, *LIMITS) and ratio < 1 else "",
                 ]
             )  # fmt: skip
     header = ["network, images", "command", "seconds", "processor seconds", "/ ours", ""]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.widgets import Input
 
 from tests.settled import settled
@@ -60,6 +60,18 @@ async def test_leaving_results_while_they_are_laid_out_ends_nothing(finished: Pa
             await app.run_action("back")
         await settled()
         assert not isinstance(app.screen, ResultsScreen)
+
+
+@pytest.mark.parametrize("action", ["command_palette", "change_theme"])
+async def test_keys_before_a_palette_has_lines_end_nothing(action: str) -> None:
+    async with screens((80, 24)) as (pilot, app):
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await app.run_action(action)
+        while not any(listed.option_count for listed in app.screen.query(CommandList)):
+            await asyncio.sleep(0)
+        for key in ("page_up", "page_down", "last"):
+            await app.screen.run_action(f"command_list('{key}')")
+        await press_to(pilot, ModelsScreen, "escape")
 
 
 async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Pictures behind figures: which ones a row gives, their answers, originals and what remains."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,16 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
             assert kept.size == (8, 8)
         finally:
             away.rename(photos)
+
+
+async def test_a_run_that_is_deleted_while_its_pictures_are_shown_says_so(label_runs) -> None:
+    async with screens((110, 36)) as (pilot, app):
+        app.push_screen(PicturesScreen([label_runs[0]]))
+        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
+        shutil.rmtree(label_runs[0])
+        await pilot.press("end")  # of a set whose answers are still to be read
+        await until(pilot, lambda: not shown(app))
+        assert "cannot read" in drawn(app)
 
 
 async def test_a_wide_window_has_the_pictures_beside_the_table(label_runs: list[Path]) -> None:

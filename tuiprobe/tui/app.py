@@ -12,7 +12,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
 
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
@@ -205,6 +205,10 @@ class TuiprobeApp(EngineApp):
         """Opens the palette; Textual's own has an id, which one that still closes has too."""
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette())
+
+    def search_themes(self) -> None:
+        """Lists all themes, in this palette too."""
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
     def action_help(self) -> None:
         """Explains the terms at the cursor, and shows the keys that work here."""

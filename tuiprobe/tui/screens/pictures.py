@@ -30,7 +30,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.pictures import Indices, Pictures, differing, read_pictures
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.pictures import Picture, PictureGrid, PictureGroups, PicturePanel
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
@@ -245,8 +245,11 @@ class PicturesScreen(FilteredScreen):
         row, panel = self.table.current, self.query_one(PicturePanel)
         if row is None or self._pictures is None:
             panel.show("", [], Content())
-        else:
+            return
+        try:
             panel.show(*self._pictures.shown(row), paired=len(self.models) > 1)
+        except TuiprobeError as error:  # deleted or damaged meanwhile
+            panel.show(row.name, [], inert(str(error), "$error"))
 
     @on(RowTable.Chosen, "#sets")
     def _chosen(self) -> None:
