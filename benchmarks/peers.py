@@ -1,10 +1,9 @@
 """Whole commands beside those of others, on the same weights (random) and JPEG files.
 
-`python -m benchmarks.peers`. ViT-B/32 beside CLIP_benchmark, with threads that spin while they wait
-and with such that sleep (`OMP_WAIT_POLICY=passive`), and beside a loop that encodes and keeps
-nothing, which is the limit; ResNet-50 beside the loop of timm's `validate.py`. All decode in other
-processes. Every program is timed in float32 and in bfloat16; the default of tuiprobe and of timm is
-float32, that of CLIP_benchmark mixed precision, which on CPUs is bfloat16 beside float32 weights.
+`python -m benchmarks.peers`. ViT-B/32 beside CLIP_benchmark, and beside a loop that encodes and
+keeps nothing, which is the limit; ResNet-50 beside the loop of timm's `validate.py`. All decode in
+other processes, and are timed in float32 and in bfloat16; float32 is the default of tuiprobe and of
+timm, that of CLIP_benchmark mixed precision, which on CPUs is bfloat16 beside float32 weights.
 tuiprobe computes its statistics, probes and pages as well.
 
 CLIP_benchmark has an environment of its own, whose Python `TUIPROBE_CLIP_BENCHMARK` names
@@ -21,7 +20,6 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +38,15 @@ TITLE = "Whole commands beside others"
 PEER = "TUIPROBE_CLIP_BENCHMARK"
 """Environment variable with the Python that has CLIP_benchmark."""
 CLASSES, TEMPLATES = sorted(imagenet_names()[:50]), imagenet_templates()[:4]
-PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 OURS, OURS_16 = "tuiprobe (float32)", "tuiprobe, bfloat16"
 LIMITS = {"encoding alone, float32": FLOAT32, "encoding alone, bfloat16": BFLOAT16}
-THEIRS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("CLIP_benchmark (mixed)", "mixed", {}), ("the same, passive", "mixed", PASSIVE),
-    ("CLIP_benchmark, float32", FLOAT32, {}), ("CLIP_benchmark, bfloat16", BFLOAT16, {}),
-)  # fmt: skip
+THEIRS = {
+    "CLIP_benchmark (mixed)": "mixed", "CLIP_benchmark, float32": FLOAT32,
+    "CLIP_benchmark, bfloat16": BFLOAT16,
+}  # fmt: skip
 """How CLIP_benchmark is started: by its default first."""
-LOOPS_OF_TIMM: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("timm's loop (float32)", FLOAT32, {}), ("the same, passive", FLOAT32, PASSIVE),
-    ("timm's loop, bfloat16", BFLOAT16, {}),
-)  # fmt: skip
+LOOPS_OF_TIMM = {"timm's loop (float32)": FLOAT32, "timm's loop, bfloat16": BFLOAT16}
 IN_BFLOAT16 = ["--dtype", BFLOAT16]
 CLIP_SCRIPT, LOOPS = "_clip_benchmark.py", "_loops.py"
 CLIP, TIMM = "ViT-B/32, zero-shot", "ResNet-50, validated"
@@ -103,14 +97,14 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     request.write_text(json.dumps({**asked, "classes": CLASSES, "templates": TEMPLATES}))
     ours = [
         "--model", "open_clip:ViT-B-32", "--classes", str(folder / "classes"),
-        "--templates", str(folder / "templates"),
+        "--templates", str(folder / "templates"), "--answers-among", "all",
     ]  # fmt: skip
     cache = {"XDG_CACHE_HOME": str(folder / "cache")}
     ours_16 = [*ours, *IN_BFLOAT16]
     for name, options in (("first", ours), ("first16", ours_16)):  # fill the cache
         measured(folder / name, weights, folder / "images", options, cache)
     if os.environ.get(PEER):
-        answered(os.environ[PEER], CLIP_SCRIPT, request, {}, FLOAT32)  # writes the head
+        answered(os.environ[PEER], CLIP_SCRIPT, request, FLOAT32)  # writes the head
     costs: Rounds = defaultdict(list)
     agree = 0
     for number in range(rounds):
@@ -120,16 +114,15 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
         costs[OURS_16].append(in_16)
         if os.environ.get(PEER):
             theirs = predictions(output)
-            for label, precision, environment in THEIRS:
-                script = (CLIP_SCRIPT, request, environment, precision)
-                answer, cost = answered(os.environ[PEER], *script)
+            for label, precision in THEIRS.items():
+                answer, cost = answered(os.environ[PEER], CLIP_SCRIPT, request, precision)
                 costs[label].append(cost)
                 if precision == FLOAT32:
                     agree = sum(
                         theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
                     )
         for label, dtype in LIMITS.items():
-            costs[label].append(answered(sys.executable, LOOPS, request, {}, "bare", dtype)[1])
+            costs[label].append(answered(sys.executable, LOOPS, request, "bare", dtype)[1])
     return {"costs": costs, "agree": agree}
 
 
@@ -153,8 +146,8 @@ def validated(folder: Path, images: int, rounds: int) -> dict[str, Any]:
         costs[OURS].append(measured(output, weights, folder / "images", ours))
         ours += IN_BFLOAT16
         costs[OURS_16].append(measured(folder / f"half{number}", weights, folder / "images", ours))
-        for label, dtype, environment in LOOPS_OF_TIMM:
-            answer, cost = answered(sys.executable, LOOPS, request, environment, "timm", dtype)
+        for label, dtype in LOOPS_OF_TIMM.items():
+            answer, cost = answered(sys.executable, LOOPS, request, "timm", dtype)
             costs[label].append(cost)
             if dtype == FLOAT32:
                 theirs = answer["accuracy"]
@@ -178,12 +171,10 @@ def measured(
     )
 
 
-def answered(
-    python: str, script: str, request: Path, environment: Mapping[str, str], *words: str
-) -> tuple[dict[str, Any], Cost]:
+def answered(python: str, script: str, request: Path, *words: str) -> tuple[dict[str, Any], Cost]:
     """Returns the answer of a script beside this one, and what it cost."""
     file, answer = Path(__file__).with_name(script), request.with_name("answer.json")
-    cost = timed([python, str(file), *words, str(request), str(answer)], environment)
+    cost = timed([python, str(file), *words, str(request), str(answer)])
     return json.loads(answer.read_text()), cost
 
 
@@ -198,22 +189,23 @@ def table(figures: dict[str, Any]) -> str:
     """Returns every command and how many times as long it takes as ours."""
     about, rows = figures["machine"], []
     for figure in figures["figures"]:
-        ours = figure["costs"][OURS]
-        for program, costs in figure["costs"].items():
+        by_program = figure["costs"]
+        for program, costs in by_program.items():
+            seconds, processor = (
+                statistics.median(cost[of] for cost in costs) for of in ("seconds", "processor")
+            )
             ratios = [
-                other["seconds"] / own["seconds"] for other, own in zip(costs, ours, strict=True)
+                statistics.median(
+                    other["seconds"] / own["seconds"]
+                    for other, own in zip(costs, by_program[ours], strict=True)
+                )
+                for ours in (OURS, OURS_16)
             ]
-            ratio = statistics.median(ratios)
+            name = f"{figure['network']}, {figure['images']:,}"
             rows.append(
-                [
-                    f"{figure['network']}, {figure['images']:,}", program,
-                    f"{statistics.median(cost['seconds'] for cost in costs):.1f}",
-                    f"{statistics.median(cost['processor'] for cost in costs):.1f}",
-                    "" if program == OURS else f"{ratio:.2f}",
-                    "**faster**" if program not in (OURS, OURS_16, *LIMITS) and ratio < 1 else "",
-                ]
-            )  # fmt: skip
-    header = ["network, images", "command", "seconds", "processor seconds", "/ ours", ""]
+                [name, program, f"{seconds:.1f}", f"{processor:.1f}", *map("{:.2f}".format, ratios)]
+            )
+    header = ["network, images", "command", "seconds", "processor seconds", "/ ours", "/ bfloat16"]
     checks = [
         f"{figure['agree']} of {figure['images']}" for figure in figures["figures"]
         if figure.get("agree")

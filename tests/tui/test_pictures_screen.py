@@ -133,7 +133,7 @@ async def test_a_set_a_class_and_a_point_lead_to_their_pictures(label_runs: list
                 assert (chosen.data, label in ("", chosen.name)) == (data, True)
 
 
-async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
+async def test_originals_that_are_gone_leave_what_the_run_keeps_and_a_deleted_run_says_so(
     label_runs: list[Path], runs_on_targets: Path
 ) -> None:
     photos, away = runs_on_targets / "photos", runs_on_targets / "away"
@@ -154,12 +154,6 @@ async def test_originals_that_are_gone_leave_the_pictures_that_the_run_keeps(
             assert kept.size == (8, 8)
         finally:
             away.rename(photos)
-
-
-async def test_a_run_that_is_deleted_while_its_pictures_are_shown_says_so(label_runs) -> None:
-    async with screens((110, 36)) as (pilot, app):
-        app.push_screen(PicturesScreen([label_runs[0]]))
-        await until(pilot, lambda: isinstance(app.screen, PicturesScreen) and shown(app))
         shutil.rmtree(label_runs[0])
         await pilot.press("end")  # of a set whose answers are still to be read
         await until(pilot, lambda: not shown(app))

@@ -484,11 +484,6 @@ async def test_screens_that_are_left_keep_neither_pictures_nor_reports_in_memory
 
 async def test_labels_that_were_given_meanwhile_count_without_reopening(label_runs, monkeypatch):
     call = Worker.call
-
-    def slow(*arguments):
-        time.sleep(0.3)
-        return call(*arguments)
-
     async with screens((120, 40), open_run=label_runs[0]) as (pilot, app):
         opened = await at_overview(pilot, app)
         await press_to(pilot, HelpScreen, "question_mark")
@@ -497,8 +492,8 @@ async def test_labels_that_were_given_meanwhile_count_without_reopening(label_ru
         await to_tab(pilot, app, "yours")
         app.push_screen(LabelScreen(label_runs, "street"))
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
-        monkeypatch.setattr(Worker, "call", slow)  # the label is on disk after the screen has gone
-        await press_to(pilot, ResultsScreen, "1", "escape")
+        monkeypatch.setattr(Worker, "call", lambda *of: time.sleep(0.3) or call(*of))
+        await press_to(pilot, ResultsScreen, "1", "escape")  # before the label is on disk
         await until(pilot, lambda: app.screen is not opened and app.screen.tab)
         assert app.screen.query_one(Tabs).active == "yours"
 

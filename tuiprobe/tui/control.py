@@ -255,12 +255,9 @@ class EngineApp(App[None]):
 
     def engine(self, run: Path) -> Engine | None:
         """Returns the latest engine that was started for a directory or for its group."""
-        run = run.absolute()
-        directories = (run, run.parent)
-        for engine in reversed(self.engines):
-            if engine.run.absolute() in directories:
-                return engine
-        return None
+        directories = (run.absolute(), run.absolute().parent)
+        found = (of for of in reversed(self.engines) if of.run.absolute() in directories)
+        return next(found, None)
 
     def has_running_engine(self, run: Path) -> bool:
         """Returns whether an engine of this program works on a directory."""
@@ -383,13 +380,8 @@ class EngineApp(App[None]):
 
     def fail(self, cause: str, fix: str = "") -> None:
         """Shows an error: the cause, and what to do."""
-        self.notify(
-            "\n".join(part for part in (cause, fix) if part),
-            title="error",
-            severity="error",
-            timeout=12,
-            markup=False,
-        )
+        words = "\n".join(filter(None, (cause, fix)))
+        self.notify(words, title="error", severity="error", timeout=12, markup=False)
 
 
 @dataclass
@@ -411,8 +403,7 @@ class Settings:
             values = parse_json(read_regular(_file()))
         except (OSError, ValueError, TuiprobeError):
             return cls()
-        if not isinstance(values, dict):
-            return cls()
+        values = values if isinstance(values, dict) else {}
         theme, keymap = values.get("theme"), values.get("keymap")
         keymap = keymap if isinstance(keymap, dict) else {}
         return cls(

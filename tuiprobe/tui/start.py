@@ -54,8 +54,8 @@ def start(
         The exit code: 2 without a terminal, or without one that can show them.
     """
     if not has_terminal():
-        terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-        reason = "TERM is dumb" if terminal else "standard input, output or error is not one"
+        dumb = os.environ.get("TERM") == "dumb"
+        reason = "TERM is dumb" if dumb else "standard input, output or error is not one"
         print(error_line(NO_TERMINAL.format(reason)), file=sys.stderr)
         return 2
     encoding = sys.stderr.encoding or "ascii"

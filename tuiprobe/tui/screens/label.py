@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -23,10 +23,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.labelling.candidates import shared_targets
 from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
 from tuiprobe.labelling.session import LastLabel, PictureToLabel
-from tuiprobe.labelling.standing import (
-    LabelStatus,
-    difference_words,
-)
+from tuiprobe.labelling.standing import LabelStatus, difference_words
 from tuiprobe.numbers import MISSING, NO_BREAK
 from tuiprobe.plaintext import plain
 from tuiprobe.results import is_known
@@ -38,9 +35,6 @@ from tuiprobe.tui.text import DIM, FigureText, inert, inert_lines
 from tuiprobe.tui.widgets.forest import Forest, ForestRow, RangeEnds
 from tuiprobe.tui.widgets.thumbnail import PictureView
 from tuiprobe.tui.worker import Worker
-
-if TYPE_CHECKING:
-    pass
 
 READING_SECONDS, CLOSE_SECONDS = 0.3, 2.0
 """Seconds until the screen says that it reads, and that its end waits for the last label."""

@@ -242,14 +242,14 @@ class PicturesScreen(FilteredScreen):
 
     @on(RowTable.Highlighted, "#sets")
     def _moved(self) -> None:
-        row, panel = self.table.current, self.query_one(PicturePanel)
-        if row is None or self._pictures is None:
-            panel.show("", [], Content())
-            return
+        row = self.table.current
+        shown: tuple[str, PictureGroups, Content] = ("", [], Content())
         try:
-            panel.show(*self._pictures.shown(row), paired=len(self.models) > 1)
+            if row is not None and self._pictures is not None:
+                shown = self._pictures.shown(row)
         except TuiprobeError as error:  # deleted or damaged meanwhile
-            panel.show(row.name, [], inert(str(error), "$error"))
+            shown = ("", [], inert(str(error), "$error"))
+        self.query_one(PicturePanel).show(*shown, paired=len(self.models) > 1)
 
     @on(RowTable.Chosen, "#sets")
     def _chosen(self) -> None:

@@ -119,8 +119,8 @@ class ResultsScreen(ProbeScreen):
     def on_screen_resume(self) -> None:
         """Opens the results again where labels were given or taken back meanwhile."""
         with suppress(OSError):  # deleted meanwhile: what was read stays
-            arrived = self.is_current and self.results is not None
-            if arrived and labels_state(RunDir(self.run)) != self._labels:
+            changed = self.tab is not None and labels_state(RunDir(self.run)) != self._labels
+            if changed and self.is_current:
                 self.app.switch_screen(ResultsScreen(self.run, self.query_one(Tabs).active))
 
     async def _arrived(self, results: tuple[RunResults, ResultTabs] | TuiprobeError) -> None:
