@@ -72,6 +72,13 @@ async def test_keys_before_a_palette_has_lines_end_nothing(action: str) -> None:
         for key in ("page_up", "page_down", "last"):
             await app.screen.run_action(f"command_list('{key}')")
         await press_to(pilot, ModelsScreen, "escape")
+        for turns in range(40):  # closed at every moment before its search begins
+            app.call_next(app.run_action, action)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            while len(app.screen_stack) > 2:
+                await app.pop_screen()
+        await press_to(pilot, ModelsScreen, "escape")
 
 
 async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.style import Style
 from textual.timer import Timer, TimerCallback
+from textual.worker import Worker
 
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
@@ -149,6 +150,15 @@ class Palette(CommandPalette):
                 callback()
 
         return super().set_timer(delay, while_open, **options)
+
+    def run_worker(self, work: Any, *values: Any, **options: Any) -> Worker[Any]:
+        """Searches, unless the palette is closed before that begins."""
+
+        async def while_open() -> None:
+            if self.query(CommandList):
+                await work()
+
+        return super().run_worker(while_open, *values, **options)
 
     def on_screen_suspend(self) -> None:
         """Ends the search where another screen takes its place."""
