@@ -38,8 +38,8 @@ def measure(request: dict[str, Any], precision: str) -> dict[str, Any]:
         transform.transforms.append(lambda image: image.to(torch.bfloat16))
     images = ImageFolder(request["images"], transform=transform)
     loader = DataLoader(images, batch_size=64, shuffle=False, num_workers=4)
-    mixed = precision == "mixed"
-    logits, _ = zero_shot.run_classification(model, head, loader, "cpu", amp=mixed)
+    amp = precision == "mixed"
+    logits, _ = zero_shot.run_classification(model, head, loader, "cpu", amp=amp)
     root = Path(request["images"])
     paths = [str(Path(path).relative_to(root)) for path, _ in images.samples]
     best = logits.argmax(dim=1).tolist()

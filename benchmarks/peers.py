@@ -106,20 +106,20 @@ def zero_shot(folder: Path, images: int, rounds: int) -> dict[str, Any]:
     if os.environ.get(PEER):
         answered(os.environ[PEER], CLIP_SCRIPT, request, FLOAT32)  # writes the head
     costs: Rounds = defaultdict(list)
-    agree = 0
+    agree = None
     for number in range(rounds):
         output = folder / f"run{number}"
         costs[OURS].append(measured(output, weights, folder / "images", ours, cache))
         in_16 = measured(folder / f"half{number}", weights, folder / "images", ours_16, cache)
         costs[OURS_16].append(in_16)
         if os.environ.get(PEER):
-            theirs = predictions(output)
+            classes = predictions(output)
             for label, precision in THEIRS.items():
                 answer, cost = answered(os.environ[PEER], CLIP_SCRIPT, request, precision)
                 costs[label].append(cost)
                 if precision == FLOAT32:
                     agree = sum(
-                        theirs[path] == CLASSES[best] for path, best in answer["predicted"].items()
+                        classes[path] == CLASSES[best] for path, best in answer["predicted"].items()
                     )
         for label, dtype in LIMITS.items():
             costs[label].append(answered(sys.executable, LOOPS, request, "bare", dtype)[1])
@@ -208,7 +208,7 @@ def table(figures: dict[str, Any]) -> str:
     header = ["network, images", "command", "seconds", "processor seconds", "/ ours", "/ bfloat16"]
     checks = [
         f"{figure['agree']} of {figure['images']}" for figure in figures["figures"]
-        if figure.get("agree")
+        if figure.get("agree") is not None
     ]  # fmt: skip
     validated = figures["figures"][-1]["accuracies"]
     return (

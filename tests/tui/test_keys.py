@@ -118,6 +118,10 @@ async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> Non
         assert app.screen is results
 
 
+def decisions(app: TuiprobeApp) -> list[CompareScreen]:
+    return [screen for screen in app.screen_stack if isinstance(screen, CompareScreen)]
+
+
 @pytest.mark.parametrize(
     "keys",
     [["enter", "enter", "f"], pytest.param(["n", "enter", "enter"], marks=pytest.mark.nightly)],
@@ -137,9 +141,7 @@ async def test_enter_at_every_moment_around_the_end_of_several_models(keys, fini
                     await asyncio.sleep(0)
             await settled()
             if done == len(names):  # a second Enter opens the pictures where they differ
-                await until(
-                    pilot, lambda: any(getattr(of, "compared", None) for of in app.screen_stack)
-                )
+                await until(pilot, lambda: any(s.compared for s in decisions(app)))
             app.action_open_list("models")
             await settled()
             if done < len(names):

@@ -335,7 +335,7 @@ async def test_the_command_opens_it_in_a_terminal_unless_something_else_is_asked
     label_runs: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[LabelScreen] = []
-    monkeypatch.setattr(start, "has_terminal", lambda: True)
+    monkeypatch.setattr(start, "obstacle", str)
     monkeypatch.setattr(start, "start", lambda first: opened.append(first()) or 0)
     words = ["label", *map(str, label_runs), "--target", "street"]
     assert run_cli([*words, "--difference"]) == 0

@@ -18,6 +18,7 @@ from tests.tui.conftest import drawn as drawn_screen
 from tests.tui.conftest import press_to, screens, unexplained, until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.catalog.glossary import term
+from tuiprobe.labelling.report_part import labels_state
 from tuiprobe.plaintext import plain
 from tuiprobe.report.strings import line
 from tuiprobe.results import NotRun, Part, Weights
@@ -492,9 +493,16 @@ async def test_labels_that_were_given_meanwhile_count_without_reopening(label_ru
         await to_tab(pilot, app, "yours")
         app.push_screen(LabelScreen(label_runs, "street"))
         await until(pilot, lambda: isinstance(app.screen, LabelScreen) and app.screen.picture)
+        first = app.screen.picture
+        await pilot.press("1")
+        await until(pilot, lambda: app.screen.picture not in (None, first))
         monkeypatch.setattr(Worker, "call", lambda *of: time.sleep(0.3) or call(*of))
-        await press_to(pilot, ResultsScreen, "1", "escape")  # before the label is on disk
+        await press_to(pilot, ResultsScreen, "2", "escape")  # one label on disk, one soon
+        (labels,) = label_runs[0].parent.glob("labels-*.csv")
+        await until(pilot, lambda: len(labels.read_text().splitlines()) == 3)
+        run = RunDir(label_runs[0])
         await until(pilot, lambda: app.screen is not opened and app.screen.tab)
+        await until(pilot, lambda: app.screen.tab and app.screen._labels == labels_state(run))
         assert app.screen.query_one(Tabs).active == "yours"
 
 

@@ -107,7 +107,7 @@ def label(
     from tuiprobe.report.formats import renew_labelled
     from tuiprobe.report.terminal import section_text
     from tuiprobe.results.doubt import checked_trust
-    from tuiprobe.tui.start import has_terminal
+    from tuiprobe.tui.start import obstacle
 
     trusted = checked_trust(trust or ())
     files = (todo, page, answers, answers_from)
@@ -115,7 +115,7 @@ def label(
     tolerated = None if unattended is None else tolerated_share(unattended)
     named = run_paths(runs)
     runs = _with_answers(named, data)
-    if not headless and has_terminal():
+    if not headless and not obstacle():
         raise typer.Exit(_screen(runs, target, difference, trusted, tolerated))
     with closing(open_labelling(runs, target, tolerated=tolerated)) as labelling:
         labelling.narrow = difference

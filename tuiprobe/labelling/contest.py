@@ -237,8 +237,8 @@ class Contest(Survey):
     def waiting(self) -> int:
         """Labelled pictures behind one without a label, in the order of bets of survivors."""
         ahead = np.zeros(self.pool.pictures, dtype=bool)
-        for pair in permutations(self.survivors, 2):
-            ahead[self.duels[pair].queue[self.duels[pair].settled :]] = True
+        for duel in map(self.duels.__getitem__, permutations(self.survivors, 2)):
+            ahead[duel.queue[duel.settled :]] = True
         return int(np.count_nonzero(ahead & ~self._unlabelled))
 
     @property

@@ -34,10 +34,11 @@ _MMAP_THRESHOLD = -3
 """Its number in malloc.h of glibc."""
 
 
-def has_terminal() -> bool:
-    """Returns whether the screens can be shown; Textual writes to standard error."""
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    return terminal and os.environ.get("TERM") != "dumb"
+def obstacle() -> str:
+    """Returns why the screens cannot be shown, or nothing; Textual writes to standard error."""
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return "standard input, output or error is not one"
+    return "TERM is dumb" if os.environ.get("TERM") == "dumb" else ""
 
 
 def start(
@@ -53,9 +54,7 @@ def start(
     Returns:
         The exit code: 2 without a terminal, or without one that can show them.
     """
-    if not has_terminal():
-        dumb = os.environ.get("TERM") == "dumb"
-        reason = "TERM is dumb" if dumb else "standard input, output or error is not one"
+    if reason := obstacle():
         print(error_line(NO_TERMINAL.format(reason)), file=sys.stderr)
         return 2
     encoding = sys.stderr.encoding or "ascii"

@@ -171,6 +171,7 @@ class ResultsScreen(ProbeScreen):
                 state = f"{sign(self.view)} {self.view.words}{hint} · "
             self.title_line.show(state + self.results.about, [self.results.spec])
             self.finish_reading()
+            self.on_screen_resume()  # a label may have come while it was read
 
     @property
     def shown_run(self) -> Path:
