@@ -1,5 +1,6 @@
 """Two ranks of a distributed training: each sees whole activations of its own images."""
 
+import gc
 import pickle
 from contextlib import nullcontext
 from pathlib import Path
@@ -68,6 +69,8 @@ def rank(number: int, folder: Path) -> None:
             model(pictures(2))
         with tuiprobe.watch(model, "inner.head") if number else nullcontext():  # one rank alone
             model(pictures(2)).sum().backward()
+    del model, watched, everyone
+    gc.collect()  # what holds the group: its thread must end before the interpreter does
     distributed.destroy_process_group()
 
 
