@@ -1,5 +1,6 @@
 """Every screen: terms for whatever has the focus, and keys after any size of the window."""
 
+import asyncio
 import gc
 import shutil
 from collections.abc import Callable
@@ -52,6 +53,21 @@ def runs(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", SCREENS)
+async def test_a_screen_may_be_left_at_any_time(name, runs, monkeypatch):
+    answered(monkeypatch)
+    app = TuiprobeApp(runs=runs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        below = app.screen
+        for rounds in (*range(0, 60, 3), *range(60, 600, 30)):
+            app.push_screen(SCREENS[name](runs))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            app.pop_screen()
+        await until(pilot, lambda: app.screen is below)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", SCREENS)
 async def test_a_screen_stays_usable_in_any_window(name, runs, monkeypatch):
     answered(monkeypatch)
     app = TuiprobeApp(runs=runs)
@@ -84,6 +100,21 @@ async def test_a_screen_stays_usable_in_any_window(name, runs, monkeypatch):
             keys = {chip.label for line in lines for chip in line.keys} | set("123456789/nskv")
             assert set(accented(app)) <= keys  # no other word has the colour of keys
         await press_to(pilot, HelpScreen, "f1")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["runs", "compare", "results"])
+async def test_every_theme_of_the_list_draws_tables(name, runs):
+    app = TuiprobeApp(runs=runs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = SCREENS[name](runs)
+        app.push_screen(screen)
+        await until(pilot, lambda: app.screen is screen and not screen.reading)
+        for theme in app.available_themes:  # some name a terminal's colours, which have no RGB
+            app.theme = theme
+            await pilot.pause()
+            assert app.theme_variables["primary"]
+            drawn(app)
 
 
 @pytest.mark.asyncio

@@ -22,6 +22,7 @@ from tests.tui.live_run import live_run, write_live
 from tests.tui.test_every_screen import SCREENS
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.commands import Palette
 from tuiprobe.tui.screens.compare import CompareScreen
 from tuiprobe.tui.screens.dialogs import HelpScreen
 from tuiprobe.tui.screens.live import LiveScreen
@@ -105,11 +106,12 @@ async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_pa
         assert len(app.screen_stack) == 2
 
 
-async def test_a_box_closes_once_whatever_was_typed_ahead(finished: Path) -> None:
+@pytest.mark.parametrize(("key", "kind"), [("question_mark", HelpScreen), ("colon", Palette)])
+async def test_a_box_closes_once_whatever_was_typed_ahead(key, kind, finished: Path) -> None:
     async with screens((120, 40), open_run=finished) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         results = app.screen
-        await press_to(pilot, HelpScreen, "question_mark")
+        await press_to(pilot, kind, key)
         box = app.screen
         for _ in range(2):  # as by keys that it has before it closes
             box.dismiss()

@@ -160,6 +160,19 @@ async def test_originals_that_are_gone_leave_what_the_run_keeps_and_a_deleted_ru
         assert "cannot read" in drawn(app)
 
 
+async def test_beside_a_table_a_run_damaged_meanwhile_says_so(label_runs: list[Path]) -> None:
+    async with screens((220, 50), open_run=label_runs[1]) as (pilot, app):
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        app.screen.show_tab("yours")
+        await until(pilot, lambda: app.screen.tab.id == "tab-yours")
+        panel, table = app.screen.query_one(SetPanel), app.screen.tab.table
+        await until(pilot, lambda: panel.pictures.groups)
+        shutil.rmtree(label_runs[1] / "shards")
+        for _ in table.rows:  # to one whose answers are still to be read
+            await pilot.press("down")
+        await until(pilot, lambda: "cannot read" in drawn(app))
+
+
 async def test_a_wide_window_has_the_pictures_beside_the_table(label_runs: list[Path]) -> None:
     async with screens((220, 50), open_run=label_runs[1]) as (pilot, app):
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)

@@ -22,6 +22,7 @@ from textual.worker import Worker
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
 from tuiprobe.tui.text import DIM, fitted, inert
+from tuiprobe.tui.widgets.dialog import Dialog
 
 KEY_WIDTH = 11
 
@@ -132,7 +133,7 @@ class Commands(Provider):
                 yield Hit(score, line, command.run, command.text)
 
 
-class Palette(CommandPalette):
+class Palette(CommandPalette, Dialog[None]):
     """Textual's palette, without what ends the program when keys come faster than it is drawn."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from textual import events, work
+from textual._context import active_message_pump
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
+from textual.worker import WorkerFailed
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, parse_json, read_regular
@@ -237,6 +240,14 @@ class EngineApp(App[None]):
     def is_open(self, owner: Widget) -> bool:
         """Returns whether a widget is on a screen; what was read may arrive too late."""
         return self.is_running and owner.is_attached and owner.screen in self.screen_stack
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Ends the program by a bug: what a screen that is left still does finds no widgets."""
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        owner = active_message_pump.get(None)
+        is_late = isinstance(owner, Widget) and not self.is_open(owner)
+        if not (is_late and isinstance(cause, NoMatches)):
+            super()._handle_exception(error)
 
     def _raise(self, error: Exception) -> None:
         raise error

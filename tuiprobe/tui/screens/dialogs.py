@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Button, Input, OptionList, Static
 
 from tuiprobe.catalog import glossary
 from tuiprobe.catalog.glossary import Term
 from tuiprobe.plaintext import holds_all
 from tuiprobe.tui.text import inert, inert_lines
-
-T = TypeVar("T")
-
-
-class Dialog(ModalScreen[T]):
-    """A box of class `dialog` in the middle of the screen it belongs to; it has its own keys."""
-
-    ALLOW_SELECT = False
-
-    def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Closes the box once: a second key, typed ahead, does not close the screen below."""
-        return super().dismiss(result) if self.is_current else AwaitComplete()
+from tuiprobe.tui.widgets.dialog import Dialog
 
 
 class ConfirmScreen(Dialog[bool]):

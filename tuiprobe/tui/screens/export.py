@@ -17,8 +17,9 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.formats import FORMATS, ReplacedFilesError, export
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.control import EngineApp
-from tuiprobe.tui.screens.dialogs import ConfirmScreen, Dialog
+from tuiprobe.tui.screens.dialogs import ConfirmScreen
 from tuiprobe.tui.text import FigureText, inert, inert_lines
+from tuiprobe.tui.widgets.dialog import Dialog
 from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 from tuiprobe.tui.worker import read_report
 

@@ -116,7 +116,16 @@ class PictureSets:
         return next((i for i, row in of_set if row.name in wanted), first)
 
     def shown(self, row: PictureRow) -> tuple[str, PictureGroups, Content]:
-        """Returns the title of a row, its pictures, and how many of them each model has right."""
+        """Returns the title of a row, its pictures, and how many of them each model has right.
+
+        Of a run that was deleted or damaged meanwhile it says so in place of pictures.
+        """
+        try:
+            return self._shown(row)
+        except TuiprobeError as error:
+            return "", [], inert(str(error), "$error")
+
+    def _shown(self, row: PictureRow) -> tuple[str, PictureGroups, Content]:
         indices = row.indices[:SHOWN]
         several = len(self._models) > 1
         groups: dict[str, list[Picture]] = {ONLY.format(model): [] for model in self._models}
@@ -244,11 +253,8 @@ class PicturesScreen(FilteredScreen):
     def _moved(self) -> None:
         row = self.table.current
         shown: tuple[str, PictureGroups, Content] = ("", [], Content())
-        try:
-            if row is not None and self._pictures is not None:
-                shown = self._pictures.shown(row)
-        except TuiprobeError as error:  # deleted or damaged meanwhile
-            shown = ("", [], inert(str(error), "$error"))
+        if row is not None and self._pictures is not None:
+            shown = self._pictures.shown(row)
         self.query_one(PicturePanel).show(*shown, paired=len(self.models) > 1)
 
     @on(RowTable.Chosen, "#sets")

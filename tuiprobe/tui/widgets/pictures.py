@@ -17,7 +17,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region, Size
-from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
@@ -27,6 +26,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.text import FigureText, fitted, inert, inert_lines
+from tuiprobe.tui.widgets.dialog import Dialog
 from tuiprobe.tui.widgets.thumbnail import PictureView, picture_strips, read_picture, scaled
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class PicturePanel(Vertical):
         return tuple(dict.fromkeys((*(term.id for term in mentioned(about)), "ablation")))
 
 
-class PictureScreen(ModalScreen[int]):
+class PictureScreen(Dialog[int]):
     """One picture large, with its path and its value; the arrow keys go on.
 
     Args:

@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.color import Color
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -316,7 +317,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             if start < 0:  # drawn for a width that is no more
                 continue
             before, middle, after = strip.divide([start, min(end, width), width])
-            coloured = style + Style(color=variables[colour])
+            coloured = style + Style(color=Color.parse(variables[colour]).rich_color)
             middle = Strip([Segment(part, coloured) for part, *_ in middle])
             strip = Strip.join([before, middle, after])
         return strip
