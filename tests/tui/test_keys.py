@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from textual.command import CommandList, CommandPalette
 from textual.widgets import Input
+from textual.worker import Worker, WorkerState
 
 from tests.settled import settled
 from tests.tui.child_answers import answered
@@ -80,6 +81,24 @@ async def test_keys_before_a_palette_has_lines_end_nothing(action: str) -> None:
             while len(app.screen_stack) > 2:
                 await app.pop_screen()
         await press_to(pilot, ModelsScreen, "escape")
+
+
+async def test_a_search_may_end_after_its_palette_is_closed() -> None:
+    async with screens((80, 24)) as (pilot, app):
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await press_to(pilot, Palette, "colon")
+        palette = app.screen
+
+        async def search() -> None:
+            while palette.query(CommandList):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
+            palette.query_one(CommandList)
+
+        worker: Worker[None] = palette.run_worker(search())
+        await until(pilot, lambda: worker.state is WorkerState.RUNNING)
+        await press_to(pilot, ModelsScreen, "escape")
+        await until(pilot, lambda: worker.state is WorkerState.ERROR)
 
 
 async def test_keys_typed_ahead_arrive_at_the_screen_that_opens(finished, tmp_path, monkeypatch):

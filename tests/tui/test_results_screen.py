@@ -100,7 +100,7 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         await until(pilot, lambda: text_of(app, "#place").endswith("  DEMONSTRATION"))
         assert len(text_of(app, "#place")) == 58
 
-        await pilot.resize_terminal(80, 20)  # low: a line each of what there is no room for
+        await pilot.resize_terminal(80, 17)  # low: a line each of what there is no room for
         inside = next(view for view in blocks if view.block.block == "inside")
         await until(pilot, lambda: inside.outer_size.height == 1)
         for view in blocks[1:]:
@@ -112,6 +112,21 @@ async def test_the_overview_answers_first_and_leads_to_the_evidence(finished: Pa
         assert "outlier channel" in text(inside)
         await pilot.press("enter")
         await until(pilot, lambda: screen.tab.id == "tab-channels")
+
+
+async def test_a_folded_block_is_cut_only_where_there_is_no_room(finished: Path) -> None:
+    async with screens((80, 15), open_run=finished) as (pilot, app):
+        screen = await at_overview(pilot, app)
+        inside = next(view for view in screen.tab.query(BlockView) if view.block.block == "inside")
+        last, seen = screen.tab.query(BlockView).last(), set()
+        for height in range(15, 25):
+            await pilot.resize_terminal(80, height)
+            await until(pilot, lambda: last.parent.size.height == height - 3)  # noqa: B023
+            room = last.parent.region.bottom - last.region.bottom
+            if inside.folded:
+                seen.add(inside.outer_size.height)
+                assert inside.outer_size.height == 3 or room < 2, height
+        assert seen == {1, 3}
 
 
 async def test_a_block_that_opens_below_the_edge_is_scrolled_into_sight(finished: Path) -> None:

@@ -16,8 +16,6 @@ from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.style import Style
-from textual.timer import Timer, TimerCallback
-from textual.worker import Worker
 
 from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.keys import KEYS
@@ -140,26 +138,6 @@ class Palette(CommandPalette, Dialog[None]):
         """Returns whether the list has lines to move in, which it has once it is laid out."""
         moves = action == "command_list"
         return not moves or any(one.scrollable_content_region for one in self.query(CommandList))
-
-    def set_timer(
-        self, delay: float, callback: TimerCallback | None = None, **options: Any
-    ) -> Timer:
-        """Sets a timer that does nothing once the palette is closed."""
-
-        def while_open() -> None:
-            if self.is_current and callback is not None:
-                callback()
-
-        return super().set_timer(delay, while_open, **options)
-
-    def run_worker(self, work: Any, *values: Any, **options: Any) -> Worker[Any]:
-        """Searches, unless the palette is closed before that begins."""
-
-        async def while_open() -> None:
-            if self.query(CommandList):
-                await work()
-
-        return super().run_worker(while_open, *values, **options)
 
     def on_screen_suspend(self) -> None:
         """Ends the search where another screen takes its place."""

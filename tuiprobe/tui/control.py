@@ -23,7 +23,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
-from textual.worker import WorkerFailed
+from textual.worker import WorkerFailed, get_current_worker
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, parse_json, read_regular
@@ -244,7 +244,7 @@ class EngineApp(App[None]):
     def _handle_exception(self, error: Exception) -> None:
         """Ends the program by a bug: what a screen that is left still does finds no widgets."""
         cause = error.error if isinstance(error, WorkerFailed) else error
-        owner = active_message_pump.get(None)
+        owner = active_message_pump.get(None) if cause is error else get_current_worker().node
         is_late = isinstance(owner, Widget) and not self.is_open(owner)
         if not (is_late and isinstance(cause, NoMatches)):
             super()._handle_exception(error)

@@ -69,6 +69,7 @@ class BlockView(Static, can_focus=True):
         self._report = report
         self._opened = False
         self.fits = True  # whether there is room for all of it
+        self.wraps = False  # whether there is room for more than one line of the folded one
 
     @property
     def folded(self) -> bool:
@@ -76,8 +77,13 @@ class BlockView(Static, can_focus=True):
         return not (self._opened or self.fits or self.block.block in ALWAYS_OPEN)
 
     def full_height(self, width: int) -> int:
-        """Returns the lines of the open block with its border in a window of a width."""
-        return len(Content("\n").join(self._body(width - 6)[1]).plain.splitlines()) + 2
+        """Returns the lines of the open block without its border in a window of a width."""
+        return len(Content("\n").join(self._body(width - 6)[1]).plain.splitlines())
+
+    def folded_text(self) -> Content:
+        """Returns what stands in place of the folded block."""
+        first = line(_without_ranges(self.block.lines[0]))
+        return Content(f"▸ {self.block.title:<12} {first}")
 
     @on(events.Resize)
     @on(events.Focus)
@@ -86,11 +92,11 @@ class BlockView(Static, can_focus=True):
         """Draws the block, folded or open, and with the focus what Enter does."""
         folded = self.folded
         self.set_class(folded, "-folded")
-        if folded:
-            first = line(_without_ranges(self.block.lines[0]))
-            self.update(Content(f"▸ {self.block.title:<12} {first}"))
-            return
         width = self.scrollable_content_region.width or self.app.size.width - 6
+        if folded:
+            text = self.folded_text()
+            self.update(wrapped(text, width) if self.wraps else text)
+            return
         self.border_title, body = self._body(width)
         self.border_subtitle = "⏎ evidence" if self.has_focus else ""
         self.update(Content("\n").join(body))
@@ -208,11 +214,16 @@ class OverviewTab(ResultTab):
         """Opens the blocks from the top as far as there is room."""
         blocks = [*self.query(BlockView)]
         left = event.size.height - len(blocks) - len(self.query(".-warning"))
-        left -= sum(len(forest.rows) + 3 for forest in self.query(Forest))
+        border = 1 if self.screen.has_class("-low") else 2
+        left -= sum(len(forest.rows) + 1 + border for forest in self.query(Forest))
         for block in blocks:
-            more = block.full_height(event.size.width) - 1
+            more = block.full_height(event.size.width) + border - 1
             block.fits = more <= left
             left -= more if block.fits or block.block.block in ALWAYS_OPEN else 0
+        for block in blocks:
+            more = wrapped(block.folded_text(), event.size.width - 6).plain.count("\n")
+            block.wraps = block.folded and more <= left
+            left -= more if block.wraps else 0
             block.draw()
         for chart in self.query(ChartView):
             chart.fill(left)
