@@ -181,7 +181,7 @@ def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
     assert fetched is not None
     assert torch.equal(fetched.weight, head.weight)
     source = f"{head.source}, built by tuiprobe fetch"
-    assert replace(fetched, weight=head.weight) == replace(head, source=source)
+    assert vars(replace(fetched, weight=head.weight)) == vars(replace(head, source=source))
     assert encoder.prompts_left(CLASSES[::-1], TEMPLATES) == every
     assert encoder.prompts_left(CLASSES, TEMPLATES[::-1]) == every
     assert load_encoder("mini_clip", dtype="float16").prompts_left(CLASSES, TEMPLATES) == every
