@@ -37,7 +37,7 @@ SET_TERMS = ("top-1", "estimate", "interval", "set", "shift")
 
 
 class BlockView(Static, can_focus=True):
-    """One block of the card: a panel, or one line that Enter opens.
+    """One block of the card: a panel, or its first sentence, which Enter opens.
 
     Args:
         block: The block.
@@ -73,7 +73,7 @@ class BlockView(Static, can_focus=True):
 
     @property
     def folded(self) -> bool:
-        """Whether it is one line."""
+        """Whether its first sentence is all that is shown."""
         return not (self._opened or self.fits or self.block.block in ALWAYS_OPEN)
 
     def full_height(self, width: int) -> int:
