@@ -11,9 +11,9 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from tuiprobe.labelling.betting import Bools, Floats, Ints
-from tuiprobe.labelling.contest import MARGIN, UNDECIDED, Contest
-from tuiprobe.labelling.survey import NOT_SURE, Pool
+from tuiprobe.choose.labelling.betting import Bools, Floats, Ints
+from tuiprobe.choose.labelling.contest import MARGIN, UNDECIDED, Contest
+from tuiprobe.choose.labelling.survey import NOT_SURE, Pool
 
 SEED = 40_817
 PLANNED = (50, 100, 200)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tui import Screen, measuring
-from tests.engine.conftest import write_pictures
+from tests.measure.engine.conftest import write_pictures
 from tests.prepared import Prepared
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.view import RunView
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.view import RunView
 
 TERMINALS, WINDOW = 8, 15.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +106,7 @@ def unreadable(folder: Path, images: int) -> dict[str, Any]:
         for kind in ("some", "none"):
             run, begin, peak = folder / f"run-{kind}", time.perf_counter(), 0.0
             process = prepared.start(
-                "--headless", "--model", "py:tests.engine.colors:build", "--output", run,
+                "--headless", "--model", "py:tests.measure.engine.colors:build", "--output", run,
                 "--data", f"imagefolder:{folder / kind}", "--max-unreadable", "0.25",
                 "--sample", "0", "--workers", "2", cwd=ROOT,
             )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tuiprobe.labelling.betting import Floats, Ints
+from tuiprobe.choose.labelling.betting import Floats, Ints
 
 _ERROR: Final = 0.45
 """How often the best model errs, in its likelihood: what its authors use for these answers."""

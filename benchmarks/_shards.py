@@ -19,19 +19,19 @@ from torch import nn
 
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
 from tuiprobe.datasets.sample import Content, Stamp
-from tuiprobe.engine.decoding import Batch
-from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.machine import current_fingerprint
-from tuiprobe.engine.merge import MergedSet, merge_set
-from tuiprobe.engine.opening import Clock, Job
-from tuiprobe.engine.plan import Plan, list_images, make_plan
-from tuiprobe.engine.resume import ShardReader
-from tuiprobe.engine.shards import Shard
 from tuiprobe.files import DIGEST_BYTES
+from tuiprobe.measure.engine.decoding import Batch
+from tuiprobe.measure.engine.extract import Extraction
+from tuiprobe.measure.engine.machine import current_fingerprint
+from tuiprobe.measure.engine.merge import MergedSet, merge_set
+from tuiprobe.measure.engine.opening import Clock, Job
+from tuiprobe.measure.engine.plan import Plan, list_images, make_plan
+from tuiprobe.measure.engine.resume import ShardReader
+from tuiprobe.measure.engine.shards import Shard
+from tuiprobe.measure.run.status import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.request import RunRequest
-from tuiprobe.run.status import Event
 from tuiprobe.spec import RunSpec
 
 

@@ -28,7 +28,7 @@ APART = "directions"
 _MEASURE = """
 import json, sys
 from pathlib import Path
-from tuiprobe.engine.run import run
+from tuiprobe.measure.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 spec = make_spec(None, None, json.loads(sys.argv[1]))
 [end] = run([RunRequest(spec=spec, output=Path(sys.argv[2]))])
@@ -42,9 +42,9 @@ from tuiprobe.probes import registry
 from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.report import read_report
+from tuiprobe.show.report import read_report
 from tuiprobe.results import NotRun
-from tuiprobe.run.directory import RunDir
+from tuiprobe.measure.run.directory import RunDir
 directory = RunDir(Path(sys.argv[1]))
 known = {probe.id: probe for probe in registry().probes}
 probe = known[sys.argv[2]]

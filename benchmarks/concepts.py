@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse
 
 from benchmarks._common import command, machine, markdown
-from tuiprobe.probes.concepts.compute import probe_concepts
-from tuiprobe.probes.concepts.concept_set import ConceptSet
-from tuiprobe.run.arrays import HeadArrays
+from tuiprobe.inside.concepts.compute import probe_concepts
+from tuiprobe.inside.concepts.concept_set import ConceptSet
+from tuiprobe.measure.run.arrays import HeadArrays
 
 TITLE = "Concepts at the size of Broden"
 IMAGES, CHANNELS = 63_305, 1024

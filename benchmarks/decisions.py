@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks._common import command, markdown
-from tuiprobe.comparing.inference import joint_reach
-from tuiprobe.comparing.label_evidence import AnsweredPictures
-from tuiprobe.comparing.orders import BEATEN, order_by_pictures
-from tuiprobe.comparing.runs import Run
-from tuiprobe.labelling.contest import MARGIN
+from tuiprobe.choose.comparing.inference import joint_reach
+from tuiprobe.choose.comparing.label_evidence import AnsweredPictures
+from tuiprobe.choose.comparing.orders import BEATEN, order_by_pictures
+from tuiprobe.choose.comparing.runs import Run
+from tuiprobe.choose.labelling.contest import MARGIN
 from tuiprobe.probes import intervals
 
 TITLE = "Decisions by labelled pictures"

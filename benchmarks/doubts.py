@@ -24,18 +24,18 @@ from scipy.special import softmax
 from benchmarks._common import command, machine, markdown
 from tuiprobe.datasets.input_tables import InputTable
 from tuiprobe.errors import DataError
-from tuiprobe.evidence.identity import Contents, copies, near_copies, shared_content
-from tuiprobe.evidence.labels import (
+from tuiprobe.models.loaders.answer_checks import class_of_confidence
+from tuiprobe.probes.evidence.identity import Contents, copies, near_copies, shared_content
+from tuiprobe.probes.evidence.labels import (
     LabelledPictures,
     answers_as_labels,
     are_related,
     at_chance,
     found_by_any,
 )
-from tuiprobe.evidence.orders import LabelledAnswers, other_orders
-from tuiprobe.evidence.slips import RowOrder, slips
-from tuiprobe.evidence.values import other_lengths
-from tuiprobe.models.loaders.answer_checks import class_of_confidence
+from tuiprobe.probes.evidence.orders import LabelledAnswers, other_orders
+from tuiprobe.probes.evidence.slips import RowOrder, slips
+from tuiprobe.probes.evidence.values import other_lengths
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.proportions import wilson_bounds
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import Cost, command, machine, markdown, timed
-from tuiprobe.report import read_report
-from tuiprobe.run.directory import RunDir
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.show.report import read_report
 
 TITLE = "End to end"
 HEADLESS = [sys.executable, "-m", "tuiprobe", "--headless"]

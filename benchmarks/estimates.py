@@ -7,7 +7,7 @@ training each. On corrupted copies (35 rows of CIFAR-C) the ratio of drops is .7
 Four of the five ways besides plain training adapt to the shifted images, and no model is a CLIP.
 
 How often a range holds the truth is counted over rows and over data sets, which then count equally.
-The constants of `tuiprobe.probes.targets.estimators` were chosen on these rows; so the ratio of
+The constants of `tuiprobe.choose.targets.estimators` were chosen on these rows; so the ratio of
 drops and the width are also refitted without each data set and tried on that one.
 """
 
@@ -25,12 +25,9 @@ from numpy.typing import NDArray
 
 import tuiprobe
 from benchmarks._common import command
-from tuiprobe.miniature import world
-from tuiprobe.probes.protocol import Options
-from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.targets.compute import Images, estimate_targets, shift_estimates
-from tuiprobe.probes.targets.describe import ExpectedAccuracy
-from tuiprobe.probes.targets.estimators import (
+from tuiprobe.choose.targets.compute import Images, estimate_targets, shift_estimates
+from tuiprobe.choose.targets.describe import ExpectedAccuracy
+from tuiprobe.choose.targets.estimators import (
     FLOOR,
     HEADLINE,
     PRIOR_K,
@@ -44,9 +41,12 @@ from tuiprobe.probes.targets.estimators import (
     left_out_errors,
     scaled_by,
 )
+from tuiprobe.measure.run.arrays import HeadArrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.miniature import world
+from tuiprobe.probes.protocol import Options
+from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.run.arrays import HeadArrays
-from tuiprobe.run.directory import RunDir
 
 TITLE = "Accuracy without labels: constants and coverage"
 FILE = Path(__file__).with_name("label_free_estimates.csv")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks._common import command
-from tuiprobe.engine.extract import TapMeasure
+from tuiprobe.measure.engine.extract import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.taps import Tap

@@ -1,7 +1,7 @@
 """Labels until a decision, wrong claims and coverage, on the demonstration's street.
 
 The street is labelled by its generator, by the answers of default runs of its four models.
-`tests/labelling/street.npz` holds these answers, so that the tests need no runs;
+`tests/choose/labelling/street.npz` holds these answers, so that the tests need no runs;
 `python -m benchmarks.label_street --quick` says whether fresh runs still give them.
 """
 
@@ -18,13 +18,13 @@ import numpy as np
 import tuiprobe
 from benchmarks._common import command, machine, markdown, row
 from benchmarks._labelling import PLANNED, Case, follow, labelled, one_by_one, skipping
-from tuiprobe.labelling.betting import Floats, Ints
-from tuiprobe.labelling.candidates import read_candidate
-from tuiprobe.labelling.contest import Contest
-from tuiprobe.labelling.matching import Matched, match
-from tuiprobe.labelling.survey import NOBODY, Pool, StratifiedSample
+from tuiprobe.choose.labelling.betting import Floats, Ints
+from tuiprobe.choose.labelling.candidates import read_candidate
+from tuiprobe.choose.labelling.contest import Contest
+from tuiprobe.choose.labelling.matching import Matched, match
+from tuiprobe.choose.labelling.survey import NOBODY, Pool, StratifiedSample
+from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.miniature import world
-from tuiprobe.run.directory import RunDir
 
 TITLE = "Labels until a decision, on the demonstration"
 SKIPS = {
@@ -42,7 +42,7 @@ SKIPS = {
 """Pictures that are skipped."""
 
 MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
-STREET = Path(__file__).parent.parent / "tests/labelling/street.npz"
+STREET = Path(__file__).parent.parent / "tests/choose/labelling/street.npz"
 
 
 class Street(NamedTuple):

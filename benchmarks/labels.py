@@ -41,8 +41,8 @@ from benchmarks._labelling import (
     unsure_where_best,
 )
 from benchmarks._model_selector import model_selector
-from tuiprobe.labelling.betting import Ints
-from tuiprobe.labelling.contest import UNDECIDED, Contest
+from tuiprobe.choose.labelling.betting import Ints
+from tuiprobe.choose.labelling.contest import UNDECIDED, Contest
 
 TITLE = "Labels until a decision, on real answers"
 ANSWERS: Final = "--answers"

@@ -29,10 +29,10 @@ from PIL import Image
 
 from benchmarks._common import Cost, command, machine, markdown, timed
 from tuiprobe.catalog.class_names import imagenet_names, imagenet_templates, imagenet_wnids
-from tuiprobe.report import read_report
+from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import best_accuracy
-from tuiprobe.run.directory import RunDir
+from tuiprobe.show.report import read_report
 
 TITLE = "Whole commands beside others"
 PEER = "TUIPROBE_CLIP_BENCHMARK"

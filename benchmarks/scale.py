@@ -20,9 +20,9 @@ import torch
 
 from benchmarks._common import command, machine, markdown, row
 from benchmarks._shards import batch_of, extraction_of, merged, plan_of, reader_of
-from tuiprobe.engine.extract import MAX_ROWS
-from tuiprobe.engine.merge import merge_set, write_merged
-from tuiprobe.engine.plan import Plan
+from tuiprobe.measure.engine.extract import MAX_ROWS
+from tuiprobe.measure.engine.merge import merge_set, write_merged
+from tuiprobe.measure.engine.plan import Plan
 from tuiprobe.stats import average_precision
 
 TITLE = "Scale"

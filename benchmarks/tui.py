@@ -226,7 +226,7 @@ def filtering(rounds: int) -> float:
     from dataclasses import replace
 
     from tuiprobe.catalog.model_list import list_models
-    from tuiprobe.tui import modellist
+    from tuiprobe.show.tui import modellist
 
     rows = [*list_models()]
     rows = [replace(rows[i % len(rows)], name=f"{i}") for i in range(5000)]

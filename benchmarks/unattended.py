@@ -15,18 +15,18 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from benchmarks._common import command, machine, markdown
-from tuiprobe.labelling.betting import Bools, Floats
-from tuiprobe.labelling.certificate import Certificate
-from tuiprobe.labelling.survey import NOBODY, Pool
-from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
-from tuiprobe.probes.unattended.compute import (
+from tuiprobe.choose.labelling.betting import Bools, Floats
+from tuiprobe.choose.labelling.certificate import Certificate
+from tuiprobe.choose.labelling.survey import NOBODY, Pool
+from tuiprobe.choose.unattended.compute import (
     LEFT_OUT_LEVEL,
     LEVEL,
     TOLERATED,
     above_thresholds,
     last_passed,
 )
+from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.results import NotRun
 
 TITLE = "How much may run unattended"

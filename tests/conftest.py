@@ -19,7 +19,7 @@ import typer.main
 
 from tests.prepared import Prepared
 from tests.settled import settled
-from tuiprobe.engine.stopping import SIGNALS
+from tuiprobe.measure.engine.stopping import SIGNALS
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Compiled files are kept even where the environment forbids it: otherwise each process that a test
@@ -87,7 +87,7 @@ Program = Callable[..., Printed]
 @pytest.fixture
 def program(capsys: pytest.CaptureFixture[str]) -> Program:
     """Returns a function that runs the program in process and checks its exit code."""
-    from tuiprobe.cli.app import run_cli
+    from tuiprobe.show.cli.app import run_cli
 
     def run(*words: str, code: int = 0) -> Printed:
         capsys.readouterr()

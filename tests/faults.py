@@ -1,8 +1,8 @@
 """Faults of the disk, put between the program and the operating system from outside.
 
-Calls with which `tuiprobe.files` and `tuiprobe.run.directory` change a disk are numbered, in the
-order they are made. Before or after one of them the process is killed or gets an error, or from one
-of them on the disk is full or read-only. Nothing in the program knows of this.
+Calls with which `tuiprobe.files` and `tuiprobe.measure.run.directory` change a disk are numbered,
+in the order they are made. Before or after one of them the process is killed or gets an error, or
+from one of them on the disk is full or read-only. Nothing in the program knows of this.
 """
 
 import errno
@@ -41,7 +41,7 @@ class Faults:
     def install(self) -> None:
         """Puts itself between the program and the system, for the rest of this process."""
         from tuiprobe import files
-        from tuiprobe.run import directory
+        from tuiprobe.measure.run import directory
 
         names = {name: getattr(os, name) for name in dir(os)}
         names |= {name: self._numbered(name) for name in CHANGES}

@@ -23,7 +23,7 @@ def probe_installed() -> None:
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
-    from tuiprobe.engine import preparing, run, stopping
+    from tuiprobe.measure.engine import preparing, run, stopping
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)

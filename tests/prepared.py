@@ -150,8 +150,8 @@ class Prepared:
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["PIL.Image", "scipy.special", "tuiprobe.miniature", "tuiprobe.report.reading",
-     "tuiprobe.tui.compared", "tuiprobe.tui.label_session"]
+    ["PIL.Image", "scipy.special", "tuiprobe.miniature", "tuiprobe.show.report.reading",
+     "tuiprobe.show.tui.compared", "tuiprobe.show.tui.label_session"]
 )  # fmt: skip
 
 
@@ -201,13 +201,14 @@ def _serve(requests: Connection, results: Connection, code: str) -> None:
 
 PREPARED = (
     "jinja2.ext", "safetensors.numpy", "safetensors.torch", "scipy.optimize", "scipy.sparse",
-    "threadpoolctl", "tuiprobe.cli.app", "tuiprobe.cli.headless",
-    "tuiprobe.comparing.decision_section", "tuiprobe.datasets.decode",
-    "tuiprobe.datasets.imagefolder", "tuiprobe.engine.head_choice", "tuiprobe.evidence.labels",
-    "tuiprobe.evidence.slips", "tuiprobe.evidence.values", "tuiprobe.models.checks.data_checks",
+    "threadpoolctl", "tuiprobe.show.cli.app", "tuiprobe.show.cli.headless",
+    "tuiprobe.choose.comparing.decision_section", "tuiprobe.datasets.decode",
+    "tuiprobe.datasets.imagefolder", "tuiprobe.measure.engine.head_choice",
+    "tuiprobe.probes.evidence.labels", "tuiprobe.probes.evidence.slips",
+    "tuiprobe.probes.evidence.values", "tuiprobe.models.checks.data_checks",
     "tuiprobe.models.checks.known_answer", "tuiprobe.models.checks.text_checks",
     "tuiprobe.models.checks.trial", "tuiprobe.models.load",
-    "tuiprobe.models.loaders.from_python", "tuiprobe.report.html",
+    "tuiprobe.models.loaders.from_python", "tuiprobe.show.report.html",
 )  # fmt: skip
 """What a run imports, but for the native core, which refuses to be forked, and what needs it."""
 
@@ -262,7 +263,7 @@ def _be_the_program(question: dict[str, Any]) -> NoReturn:
     for name, arguments in question["before"]:
         module, _, function = name.partition(":")
         getattr(importlib.import_module(module), function)(*arguments)
-    from tuiprobe.cli.app import run_cli
+    from tuiprobe.show.cli.app import run_cli
 
     code = run_cli(question["arguments"])
     # What the interpreter does at its end, but for taking down a thousand modules.

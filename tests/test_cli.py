@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.prepared import Prepared
-from tests.report.samples import report
+from tests.show.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.results import write_results
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.results import write_results
 
 
 def test_version() -> None:
@@ -149,6 +149,6 @@ def test_code_1_is_for_gates_alone(failure, tmp_path, monkeypatch, program):
     def fails(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr("tuiprobe.run.listing.list_runs", fails)
+    monkeypatch.setattr("tuiprobe.measure.run.listing.list_runs", fails)
     err = program("runs", "--root", str(tmp_path), code=5).err
     assert err.splitlines()[-1].startswith("error: ")

@@ -22,14 +22,15 @@ def imported(code: str) -> set[str]:
     ("code", "allowed"),
     [
         (
-            "import tuiprobe, tuiprobe.cli, tuiprobe.errors, tuiprobe.tui.start,"
+            "import tuiprobe, tuiprobe.show.cli, tuiprobe.errors, tuiprobe.show.tui.start,"
             "tuiprobe.catalog.effective_robustness, tuiprobe.catalog.published_models,"
             "tuiprobe.catalog.published_models",
             set(),
         ),
         (
-            "import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory, tuiprobe.report,"
-            "tuiprobe.comparing.decision_section, tuiprobe.comparing.forest",
+            "import tuiprobe.spec, tuiprobe.results, tuiprobe.measure.run.directory,"
+            "tuiprobe.show.report,"
+            "tuiprobe.choose.comparing.decision_section, tuiprobe.choose.comparing.forest",
             {"numpy", "pydantic"},
         ),
         (
@@ -38,11 +39,12 @@ def imported(code: str) -> set[str]:
             {"numpy", "PIL"},
         ),
         (
-            "import tuiprobe.tui.app, tuiprobe.tui.screens.models, tuiprobe.tui.screens.setup,"
-            "tuiprobe.tui.screens.dialogs, tuiprobe.tui.screens.dialogs",
+            "import tuiprobe.show.tui.app, tuiprobe.show.tui.screens.models,"
+            "tuiprobe.show.tui.screens.setup,"
+            "tuiprobe.show.tui.screens.dialogs, tuiprobe.show.tui.screens.dialogs",
             {"textual"},
         ),
-        ("import tuiprobe.tui.screens.live", {"textual", "pydantic"}),  # it draws accuracies
+        ("import tuiprobe.show.tui.screens.live", {"textual", "pydantic"}),  # it draws accuracies
     ],
 )
 def test_light_rooms_stay_light(code: str, allowed: set[str]) -> None:
@@ -52,7 +54,7 @@ def test_light_rooms_stay_light(code: str, allowed: set[str]) -> None:
 def test_the_embedded_model_loads_without_libraries_of_models() -> None:
     """Each of them takes longer to import than the rest of a small run."""
     code = (
-        "import tuiprobe.cli.headless, tuiprobe.probes.report, tuiprobe.report, sys\n"
+        "import tuiprobe.show.cli.headless, tuiprobe.probes.report, tuiprobe.show.report, sys\n"
         "from tuiprobe.models import load_encoder\n"
         "load_encoder('mini_clip').head(['cat', 'dog'])\n"
         "assert 'scipy.stats' not in sys.modules\n"

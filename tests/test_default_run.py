@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 import tuiprobe
-from tests.engine.conftest import write_pictures
+from tests.measure.engine.conftest import write_pictures
 from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
+from tuiprobe.choose.robustness.compute import Robustness
+from tuiprobe.inside.concepts.compute import Concepts
+from tuiprobe.inside.outliers.result import Outcome, OutlierResult
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.concepts.compute import Concepts
-from tuiprobe.probes.outliers.result import Outcome, OutlierResult
-from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 

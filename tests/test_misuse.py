@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 import tuiprobe
-from tuiprobe.engine import machine
 from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.measure.engine import machine
 from tuiprobe.models.load import load_encoder
 from tuiprobe.results import Report
 
@@ -72,7 +72,7 @@ def test_what_dir_lists_needs_no_import_of_its_own() -> None:
 
 
 def test_a_part_is_asked_for_by_its_class(tmp_path: Path) -> None:
-    from tests.report.samples import report
+    from tests.show.report.samples import report
 
     with pytest.raises(UsageError, match=r"part_of\('targets'\) finds by id"):
         report().part("targets")

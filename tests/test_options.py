@@ -16,7 +16,6 @@ from tests.conftest import Program
 from tools.options_page import PAGE, page
 from tuiprobe import options
 from tuiprobe.api import ARGUMENTS
-from tuiprobe.cli import app, headless
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
@@ -33,6 +32,7 @@ from tuiprobe.request import (
     command_of,
     make_spec,
 )
+from tuiprobe.show.cli import app, headless
 from tuiprobe.spec import RunSpec, run_option, run_options
 
 

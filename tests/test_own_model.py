@@ -20,17 +20,17 @@ import tuiprobe
 from tests.parts import part
 from tools.typed_options import FILE, OWN, module
 from tuiprobe import miniature
-from tuiprobe.cli.app import run_cli
+from tuiprobe.choose.robustness.compute import Robustness
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.records import read_plan
 from tuiprobe.models.checks import trial
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import Report
 from tuiprobe.results.reproduce import command, command_note
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import read_plan
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.tui.child import resuming_arguments
 from tuiprobe.spec import RunOptions, run_options
-from tuiprobe.tui.child import resuming_arguments
 
 NAMES = ("red", "green", "blue")
 EACH = 12
@@ -211,8 +211,8 @@ def test_other_rounding_on_another_node_resumes_the_same_run(named, photos, tmp_
         here = tuple(values) == read_plan(RunDir(place)).signature
         return digits(values) if here else ["another", *digits(values)]
 
-    monkeypatch.setattr("tuiprobe.engine.plan.signature", elsewhere)
-    monkeypatch.setattr("tuiprobe.engine.plan.rounded", other_digits)
+    monkeypatch.setattr("tuiprobe.measure.engine.plan.signature", elsewhere)
+    monkeypatch.setattr("tuiprobe.measure.engine.plan.rounded", other_digits)
     again = tuiprobe.probe(Colors(), photos, **own)
     assert (again.key, again.directory) == (first.key, first.directory)
     assert shard.stat().st_mtime_ns == written
@@ -332,7 +332,7 @@ def test_the_options_are_typed_from_their_one_declaration(tmp_path: Path) -> Non
     assert FILE.read_text("utf-8") == module(), "python -m tools.typed_options"
     assert {option.name for option in run_options()} > set(OWN)
     (tmp_path / "mypy.ini").write_text(
-        "[mypy]\n[mypy-torch.*,PIL.*,tuiprobe.comparing.*,tuiprobe.datasets.*,tuiprobe.miniature.*,"
+        "[mypy]\n[mypy-torch.*,PIL.*,tuiprobe.choose.comparing.*,tuiprobe.datasets.*,tuiprobe.miniature.*,"
         "tuiprobe.models.*,tuiprobe.probes.*,tuiprobe.results.*,tuiprobe.stats.*,"
         "tuiprobe.watching.*]\nfollow_imports = skip\n"
     )

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
-from tests.tui.live_run import live_run
-from tuiprobe.cli.app import run_cli
+from tests.measure.engine.fake_run import FakeSet, write_run
+from tests.show.tui.live_run import live_run
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.report import read_report
-from tuiprobe.report.reading import picture_file, pictures
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.view import RunView
-from tuiprobe.tui.livewatch import Tail, runs_of
-from tuiprobe.tui.widgets.thumbnail import read_picture
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.view import RunView
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report import read_report
+from tuiprobe.show.report.reading import picture_file, pictures
+from tuiprobe.show.tui.livewatch import Tail, runs_of
+from tuiprobe.show.tui.widgets.thumbnail import read_picture
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

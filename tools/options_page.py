@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuiprobe.cli.app import COMMANDS, MINIATURE, all_options
 from tuiprobe.options import OptionField
+from tuiprobe.show.cli.app import COMMANDS, MINIATURE, all_options
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from tuiprobe import datasets, errors, miniature, models, probes, results, stats, watching
-    from tuiprobe.comparing.decision import Decision
-    from tuiprobe.labelling.session import Labelling
-    from tuiprobe.labelling.standing import LabelStatus
+    from tuiprobe.choose.comparing.decision import Decision
+    from tuiprobe.choose.labelling.session import Labelling
+    from tuiprobe.choose.labelling.standing import LabelStatus
+    from tuiprobe.measure.run.status import Event
     from tuiprobe.models.encoder import Encoder
     from tuiprobe.models.heads import Head
     from tuiprobe.results.report import Report
-    from tuiprobe.run.status import Event
     from tuiprobe.spec import RunOptions
     from tuiprobe.watching import Watched
 
@@ -230,8 +230,8 @@ def compare(
             `trust` names no doubt.
         DamagedFileError: If a run is missing or damaged.
     """
-    from tuiprobe.comparing.decide import decide
-    from tuiprobe.comparing.runs import directories, read_runs
+    from tuiprobe.choose.comparing.decide import decide
+    from tuiprobe.choose.comparing.runs import directories, read_runs
     from tuiprobe.results.doubt import checked_trust
 
     return decide(read_runs(directories(runs)), target, checked_trust(trust))
@@ -266,9 +266,9 @@ def label(
     """
     from contextlib import closing
 
-    from tuiprobe.comparing.decide import decide
-    from tuiprobe.comparing.runs import directories, read_runs
-    from tuiprobe.labelling.session import open_labelling
+    from tuiprobe.choose.comparing.decide import decide
+    from tuiprobe.choose.comparing.runs import directories, read_runs
+    from tuiprobe.choose.labelling.session import open_labelling
     from tuiprobe.results.doubt import checked_trust
 
     paths, trusted = directories(runs), checked_trust(trust)
@@ -308,10 +308,10 @@ def certify(
     """
     from contextlib import closing
 
-    from tuiprobe.comparing.runs import directory_named
-    from tuiprobe.labelling.certificate import tolerated_share
-    from tuiprobe.labelling.session import open_labelling
-    from tuiprobe.labelling.standing import label_status
+    from tuiprobe.choose.comparing.runs import directory_named
+    from tuiprobe.choose.labelling.certificate import tolerated_share
+    from tuiprobe.choose.labelling.session import open_labelling
+    from tuiprobe.choose.labelling.standing import label_status
     from tuiprobe.results.doubt import checked_trust
 
     share, trusted = tolerated_share(repr(tolerated)), checked_trust(trust)
@@ -331,8 +331,8 @@ def _take_labels(
     from os import fspath
     from pathlib import Path
 
-    from tuiprobe.labelling.handed_out import import_answers, known_labels, label_known
-    from tuiprobe.report.formats import renew_labelled
+    from tuiprobe.choose.labelling.handed_out import import_answers, known_labels, label_known
+    from tuiprobe.show.report.formats import renew_labelled
 
     if answers is not None:
         import_answers(labelling, Path(answers), trust)

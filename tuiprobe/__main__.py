@@ -24,7 +24,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")  # 2^16 ticks, instead of 2^26
     try:
-        from tuiprobe.cli.output import printing
+        from tuiprobe.show.cli.output import printing
 
         code = printing(_run)
     except KeyboardInterrupt:  # SIGINT while libraries are imported
@@ -50,13 +50,13 @@ def _run() -> int:
         return 0
     completing = "_TUIPROBE_COMPLETE" in os.environ  # set by Typer's script, which passes no words
     if not completing and not sys.argv[1:]:  # no argument parser: paint sooner
-        from tuiprobe.tui.start import start
+        from tuiprobe.show.tui.start import start
 
         return start()
     # Objects of libraries are all that is there while they are imported: looking for garbage among
     # them takes a tenth of that time.
     gc.set_threshold(100_000, 20, 50)
-    from tuiprobe.cli.app import run_cli
+    from tuiprobe.show.cli.app import run_cli
 
     return run_cli(sys.argv[1:])
 

@@ -18,17 +18,17 @@ from tuiprobe.datasets.dataset import Dataset, safe_name
 from tuiprobe.datasets.load import load_suite, user_spec
 from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
-from tuiprobe.engine.opening import PythonObjects, RunOutcome
-from tuiprobe.engine.run import run
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.measure.engine.opening import PythonObjects, RunOutcome
+from tuiprobe.measure.engine.run import run
+from tuiprobe.measure.run.status import Event, Listener
 from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.loaders.from_module import ImagesAreTensors, tried_on
-from tuiprobe.narration import announce_downloads, is_interactive, logged, narrated
-from tuiprobe.report import read_report, write_reports
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
-from tuiprobe.run.status import Event, Listener
+from tuiprobe.show.narration import announce_downloads, is_interactive, logged, narrated
+from tuiprobe.show.report import read_report, write_reports
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:

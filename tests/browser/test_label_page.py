@@ -10,14 +10,14 @@ import pytest
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
 from tests.browser.test_report_page import AUDIT, AXE, DESK, OVERFLOW, PHONE, browser
-from tests.report.label_samples import painted
-from tests.report.test_label_page import HOSTILE
-from tuiprobe.labelling.handed_out import batch_of, import_answers
-from tuiprobe.labelling.label_log import NONE_OF_THESE, UNSURE
-from tuiprobe.labelling.session import Labelling
-from tuiprobe.labelling.survey import NOT_SURE
+from tests.show.report.label_samples import painted
+from tests.show.report.test_label_page import HOSTILE
+from tuiprobe.choose.labelling.handed_out import batch_of, import_answers
+from tuiprobe.choose.labelling.label_log import NONE_OF_THESE, UNSURE
+from tuiprobe.choose.labelling.session import Labelling
+from tuiprobe.choose.labelling.survey import NOT_SURE
 from tuiprobe.plaintext import plain
-from tuiprobe.report.label_page import write_label_page
+from tuiprobe.show.report.label_page import write_label_page
 
 __all__ = ["browser"]
 

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image, ImageStat
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
-from tests.report.samples import NO_RUN, model, report
-from tests.report.samples_head import calibration, head_results, targets
-from tests.report.strangers import stranger
-from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.differences import compare_runs
-from tuiprobe.comparing.page import compare_page
-from tuiprobe.comparing.runs import Run
-from tuiprobe.report.html import html
+from tests.show.report.samples import NO_RUN, model, report
+from tests.show.report.samples_head import calibration, head_results, targets
+from tests.show.report.strangers import stranger
+from tuiprobe.choose.comparing.decide import decide
+from tuiprobe.choose.comparing.differences import compare_runs
+from tuiprobe.choose.comparing.page import compare_page
+from tuiprobe.choose.comparing.runs import Run
 from tuiprobe.results import Report
+from tuiprobe.show.report.html import html
 
 pytestmark = [
     pytest.mark.slow,
@@ -246,7 +246,7 @@ def test_axe_finds_no_violation(browser: Browser, folder: Path, name: str, dark:
 
 
 def test_hostile_names_in_every_place_stay_text(browser: Browser, tmp_path: Path) -> None:
-    from tests.report.test_hostile_fields import EVIL, HOSTILES, in_report
+    from tests.show.report.test_hostile_fields import EVIL, HOSTILES, in_report
 
     file = tmp_path / "report.html"
     file.write_text(html(in_report(" ".join((EVIL, *HOSTILES))), {("val", 3): picture()}), "utf-8")

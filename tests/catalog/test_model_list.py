@@ -11,10 +11,10 @@ from huggingface_hub.errors import EntryNotFoundError
 from tuiprobe.catalog import model_list
 from tuiprobe.catalog.model_list import download_words, list_models, missing_weights
 from tuiprobe.catalog.published_models import presets
+from tuiprobe.measure.run.status import Event
 from tuiprobe.models.loaders.published_weights import with_sizes
-from tuiprobe.narration import announce_downloads
 from tuiprobe.request import make_spec
-from tuiprobe.run.status import Event
+from tuiprobe.show.narration import announce_downloads
 
 TWO = ["vitb16_openai", "vitb32_openai"]
 

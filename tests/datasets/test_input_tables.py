@@ -9,13 +9,13 @@ import pytest
 
 import tuiprobe
 from tests.datasets.trees import write_images
+from tuiprobe.choose.labelling.label_log import LabelFiles
 from tuiprobe.datasets.input_tables import NotUsed, parse_csv, read_table
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.load import load_dataset
 from tuiprobe.datasets.vectors import parquet
 from tuiprobe.errors import DataError
-from tuiprobe.labelling.label_log import LabelFiles
 from tuiprobe.models.loaders.answer_table import AnswerTable
 
 MIB = 2**20

@@ -7,8 +7,8 @@ import pytest
 from tests.datasets.trees import IMAGENET_LABELS, RED, picture, write_json, write_objectnet
 from tuiprobe.datasets import UnreadableImageError
 from tuiprobe.datasets.objectnet import ObjectNet
-from tuiprobe.engine.head_choice import answers_for
 from tuiprobe.errors import DataError
+from tuiprobe.measure.engine.head_choice import answers_for
 
 
 @pytest.fixture

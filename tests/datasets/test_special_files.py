@@ -10,7 +10,6 @@ import pytest
 from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_images, write_objectnet, write_tar
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
@@ -20,6 +19,7 @@ from tuiprobe.limits import IMAGE_BYTES
 from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.loaders.checkpoints import read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
+from tuiprobe.show.cli.headless import read_models
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ from safetensors.numpy import load_file
 from tests.parts import part
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.class_names import imagenet_wnids
-from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.directions.compute import Directions
-from tuiprobe.probes.robustness.compute import Robustness
+from tuiprobe.choose.robustness.compute import Robustness
+from tuiprobe.inside.directions.compute import Directions
 from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
+from tuiprobe.show.cli.app import run_cli
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from tuiprobe.catalog.class_names import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, read_suite
-from tuiprobe.engine.head_choice import answers_for
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.measure.engine.head_choice import answers_for
 
 ALL = ("imagenet", *SHIFTS)
 

@@ -9,8 +9,8 @@ import pytest
 from tests.datasets.trees import jpeg, write_tar
 from tuiprobe.catalog.class_names import read_classes
 from tuiprobe.datasets.load import load_suite, open_suite
-from tuiprobe.engine.opening import plan_run
 from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.measure.engine.opening import plan_run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.spec import RunSpec
 

@@ -26,8 +26,8 @@ from tests.docs.blocks import (
     programs,
     spans,
 )
-from tuiprobe.cli import app, headless
 from tuiprobe.request import make_spec
+from tuiprobe.show.cli import app, headless
 
 OF_OTHERS = {"--max-restarts", "--index", "--from", "--spec"}
 """Options of torchrun, podman and uvx."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.docs.blocks import ROOT
-from tuiprobe.cli import app, headless
 from tuiprobe.request import RunRequest, make_spec
+from tuiprobe.show.cli import app, headless
 from tuiprobe.spec import RunSpec
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

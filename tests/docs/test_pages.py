@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from tests.docs.blocks import PAGES, ROOT, name
 from tuiprobe.errors import INTERRUPTED, TuiprobeError
-from tuiprobe.report.formats import json_schema
+from tuiprobe.show.report.formats import json_schema
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -31,10 +31,10 @@ from tests.docs.blocks import (
     programs,
 )
 from tests.prepared import Prepared
-from tuiprobe.report import read_report
-from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.screens.results import tabs_of
-from tuiprobe.tui.tabs.tab import RunResults
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.show.report import read_report
+from tuiprobe.show.tui.screens.results import tabs_of
+from tuiprobe.show.tui.tabs.tab import RunResults
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -11,13 +11,13 @@ import pytest
 import tuiprobe.probes
 from tests.docs.blocks import ROOT, blocks
 from tuiprobe import plugins
-from tuiprobe.cli.app import run_cli
-from tuiprobe.engine import dry_run as preview
+from tuiprobe.measure.engine import dry_run as preview
+from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.options import PROBE_GROUP
 from tuiprobe.probes import BUILT_IN, BuiltIn, registry
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
-from tuiprobe.run.directory import RunDir
+from tuiprobe.show.cli.app import run_cli
 
 LINE = BuiltIn("Lengths", "tuiprobe.probes.lengths:Lengths")
 

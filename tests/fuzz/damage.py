@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engine.fake_run import vouch
 from tests.fuzz.mutate import mutated, mutated_tree
-from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.directory import RunDir
+from tests.measure.engine.fake_run import vouch
+from tuiprobe.measure.run.arrays import read_arrays, write_arrays
+from tuiprobe.measure.run.directory import RunDir
 
 DTYPES = ("f4", "f8", "i8", "i4", "u1", "i2", "f2", "?", "u8", "u2", "i1", "u4")
 

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engine.fake_run import FakeSet, vouch, write_run
 from tests.fuzz.damage import damage
-from tests.tui.live_run import HOST, live_run
-from tuiprobe.cli.app import run_cli
+from tests.measure.engine.fake_run import FakeSet, vouch, write_run
+from tests.show.tui.live_run import HOST, live_run
+from tuiprobe.choose.robustness.baselines import read_baseline_csv
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.probes.robustness.baselines import read_baseline_csv
-from tuiprobe.report import read_report
-from tuiprobe.report.reading import pictures
-from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.counting import images_done
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.status import StatusWriter, read_status
-from tuiprobe.run.view import RunView, read_ranks
-from tuiprobe.tui.progress import ranks_line
+from tuiprobe.measure.run.arrays import write_arrays
+from tuiprobe.measure.run.counting import images_done
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.status import StatusWriter, read_status
+from tuiprobe.measure.run.view import RunView, read_ranks
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report import read_report
+from tuiprobe.show.report.reading import pictures
+from tuiprobe.show.tui.progress import ranks_line
 
 READERS = {
     "results.json": ["runs", "several", "report", "compare", "screens", "verify"],

@@ -5,8 +5,8 @@ import tarfile
 from pathlib import Path
 
 from tests.datasets.trees import jpeg, write_folders, write_objectnet
+from tuiprobe.choose.robustness.baselines import read_baseline_csv
 from tuiprobe.datasets.load import load_concepts, load_suite
-from tuiprobe.probes.robustness.baselines import read_baseline_csv
 
 
 def make_sources(root: Path) -> None:

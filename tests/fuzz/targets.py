@@ -19,23 +19,23 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tests.datasets.broden_tree import write_tree
-from tests.engine.conftest import small_job, write_pictures
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.runs import make_template, read_damaged, resume_damaged
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
+from tests.measure.engine.conftest import small_job, write_pictures
 from tuiprobe.catalog.class_names import read_classes
-from tuiprobe.cli.app import run_cli
-from tuiprobe.cli.headless import read_models
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.list_files import read_listing
 from tuiprobe.datasets.tars import index_of, read_index
+from tuiprobe.datasets.torchfiles.archives import PickleReader
 from tuiprobe.datasets.vectors.vector_files import open_matrix
 from tuiprobe.models.heads import head_from_file
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.loaders.checkpoints import read_checkpoint
 from tuiprobe.models.prompt_heads import read_templates
-from tuiprobe.torchfiles.archives import PickleReader
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.cli.headless import read_models
 
 Ask = Callable[[bytes], object]
 

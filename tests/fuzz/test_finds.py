@@ -14,19 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from tests.engine.fake_run import PRINT, vouch
 from tests.fuzz.runs import ask_about_ranks
-from tuiprobe.cli.app import run_cli
+from tests.measure.engine.fake_run import PRINT, vouch
 from tuiprobe.datasets.labels import read_labels
 from tuiprobe.datasets.registry import meant_source
 from tuiprobe.datasets.vectors.parquet import read_columns, read_names
 from tuiprobe.datasets.vectors.vector_files import open_matrix
 from tuiprobe.errors import DataError
-from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import list_runs
-from tuiprobe.run.verify import verify
-from tuiprobe.run.view import read_ranks
+from tuiprobe.measure.run.arrays import read_arrays, write_arrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.listing import list_runs
+from tuiprobe.measure.run.verify import verify
+from tuiprobe.measure.run.view import read_ranks
+from tuiprobe.show.cli.app import run_cli
 
 Change = Callable[[dict[str, Any]], object]
 

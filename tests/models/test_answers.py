@@ -14,21 +14,21 @@ import torch
 from PIL import Image
 
 import tuiprobe
-from tests.engine.colors import encoder_of, to_tensor
-from tuiprobe.cli.app import run_cli
-from tuiprobe.comparing.decide import decide
-from tuiprobe.comparing.runs import read_run, read_runs
-from tuiprobe.comparing.sentences import weakening
+from tests.measure.engine.colors import encoder_of, to_tensor
+from tuiprobe.choose.comparing.decide import decide
+from tuiprobe.choose.comparing.runs import read_run, read_runs
+from tuiprobe.choose.comparing.sentences import weakening
+from tuiprobe.choose.targets.class_mix import bound_accuracy
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.per_image import read_per_image
+from tuiprobe.measure.run.pictures import read_digests
+from tuiprobe.measure.run.records import read_plan
 from tuiprobe.models.heads import Head
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.probes.targets.class_mix import bound_accuracy
-from tuiprobe.report.reading import read_report
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.subject import NO_REPRESENTATION
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import read_per_image
-from tuiprobe.run.pictures import read_digests
-from tuiprobe.run.records import read_plan
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report.reading import read_report
 
 CLASSES = ("blue", "green", "red")
 EACH = 40

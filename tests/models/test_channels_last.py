@@ -9,12 +9,12 @@ import torch
 import torchvision
 from torch import nn
 
-from tuiprobe.engine.extract import TapMeasure
-from tuiprobe.engine.machine import current_fingerprint
+from tuiprobe.measure.engine.extract import TapMeasure
+from tuiprobe.measure.engine.machine import current_fingerprint
+from tuiprobe.measure.run.arrays import Arrays
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
-from tuiprobe.run.arrays import Arrays
 from tuiprobe.spec import RunSpec
 
 CONVOLUTIONAL = ("timm:test_resnet", "torchvision:mobilenet_v3_small")

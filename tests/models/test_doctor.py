@@ -64,7 +64,7 @@ def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Program
 ) -> None:
     (tmp_path / "broken_model.py").write_text(
-        "from tests.engine.colors import build as colors\n"
+        "from tests.measure.engine.colors import build as colors\n"
         "def build():\n"
         "    one = colors()\n"
         "    def fail(images): raise KeyError('inside')\n"

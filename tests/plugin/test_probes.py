@@ -13,7 +13,7 @@ import pytest
 from tests.plugin.conftest import Typed
 from tests.plugin.test_sources_and_loaders import SMALL
 from tests.prepared import Prepared
-from tuiprobe.report.formats import FORMATS
+from tuiprobe.show.report.formats import FORMATS
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_its_options_are_tried_on_a_finished_run(runs, stranger, typed, tmp_path
 SCREENS = """
 import asyncio, sys
 from pathlib import Path
-from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.show.tui.app import TuiprobeApp
 
 async def show():
     app = TuiprobeApp(open_run=Path(sys.argv[1]))

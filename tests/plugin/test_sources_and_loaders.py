@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import Typed, install, register
-from tuiprobe.cli.headless import read_models
+from tuiprobe.choose.robustness.baselines import family_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.registry import SOURCES, DataSource
 from tuiprobe.datasets.suites import read_suite
 from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.measure.run.records import SetRecord
 from tuiprobe.models import load_encoder
 from tuiprobe.models.registry import LOADERS, foreign_models, model_forms
 from tuiprobe.plugins import PluginError, Registry
-from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.request import make_spec
-from tuiprobe.run.records import SetRecord
+from tuiprobe.show.cli.headless import read_models
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """The encoder that planted arrays are said to come from."""
 
-from tests.engine.fake_run import model as fake
+from tests.measure.engine.fake_run import model as fake
 from tuiprobe.results import Model
 
 

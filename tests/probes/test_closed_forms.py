@@ -3,9 +3,9 @@
 import pytest
 from scipy import stats
 
-from tuiprobe.evidence.orders import by_chance
-from tuiprobe.probes.directions.compute import _expected
-from tuiprobe.probes.outliers.heights import median_ranks
+from tuiprobe.inside.directions.compute import _expected
+from tuiprobe.inside.outliers.heights import median_ranks
+from tuiprobe.probes.evidence.orders import by_chance
 
 
 def test_ranks_of_a_median() -> None:

@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.confidence import (
     Logits,
     ece,
@@ -17,7 +18,6 @@ from tuiprobe.probes.base.confidence import (
 from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.run.arrays import HeadArrays
 
 
 def drawn(chances, seed=0):

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
+from tests.measure.engine.fake_run import FakeSet, write_run
 from tests.parts import part
-from tuiprobe.probes.directions.compute import Directions
-from tuiprobe.probes.directions.describe import PrivilegedDirections
+from tuiprobe.choose.robustness.compute import Robustness
+from tuiprobe.inside.directions.compute import Directions
+from tuiprobe.inside.directions.describe import PrivilegedDirections
+from tuiprobe.inside.outliers.result import OutlierResult
 from tuiprobe.probes.intervals import exact
-from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.report import make_report
-from tuiprobe.probes.robustness.compute import Robustness
-from tuiprobe.report.markdown import markdown
-from tuiprobe.report.tables import tables
 from tuiprobe.results import is_known
 from tuiprobe.results.report import Report
+from tuiprobe.show.report.markdown import markdown
+from tuiprobe.show.report.tables import tables
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.standard_normal((8, 12)).astype("f4")

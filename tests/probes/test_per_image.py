@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from tests.engine.fake_run import FakeSet, vouch, write_run
-from tuiprobe.probes.ablation.targeted import Question, ablate
-from tuiprobe.probes.report import make_report
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import (
+from tests.measure.engine.fake_run import FakeSet, vouch, write_run
+from tuiprobe.inside.ablation.targeted import Question, ablate
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.per_image import (
     OTHER_CONTENTS,
     OTHER_COUNTED,
     OTHER_IMAGES,
     list_digest,
     read_per_image,
 )
-from tuiprobe.run.results import write_results
-from tuiprobe.run.samples import SampleRecord
+from tuiprobe.measure.run.results import write_results
+from tuiprobe.measure.run.samples import SampleRecord
+from tuiprobe.probes.report import make_report
 
 N, C, K = 60, 8, 5
 

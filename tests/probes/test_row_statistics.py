@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.probes.planted import shares
+from tuiprobe.inside.outliers.moments import moments
 from tuiprobe.probes.base.row_statistics import (
     has_kurtosis,
     kurtosis_and_slope,
     shares_and_kurtosis,
 )
-from tuiprobe.probes.outliers.moments import moments
 
 
 @settings(max_examples=40, deadline=None)

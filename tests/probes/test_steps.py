@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
+from tests.measure.engine.fake_run import FakeSet, write_run
 from tuiprobe.catalog.glossary import mentioned, named, terms
+from tuiprobe.measure.run.arrays import write_arrays
+from tuiprobe.measure.run.records import write_preflight
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
 from tuiprobe.results.subject import Check
-from tuiprobe.run.arrays import write_arrays
-from tuiprobe.run.records import write_preflight
 
 IMAGES, CHANNELS = 300, 64
 ABOUT = {"training": "zero-shot"}

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
+from tests.measure.engine.fake_run import FakeSet, write_run
 from tests.probes import strangers
-from tuiprobe.cli.app import run_cli
+from tuiprobe.choose.calibration.describe import CalibrationOfTheHead as Calibrated
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.results import write_results
 from tuiprobe.probes import BUILT_IN, registry
-from tuiprobe.probes.calibration.describe import CalibrationOfTheHead as Calibrated
 from tuiprobe.probes.report import make_report
-from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Report
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.results import write_results
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report.markdown import markdown
 
 Install = Callable[..., None]
 

@@ -24,7 +24,7 @@ LATE = {"huggingface-hub", "open-clip-torch", "textual", "timm", "torchvision"}
 
 MAIN_JOB = """
 import sys
-from tuiprobe.cli.app import run_cli
+from tuiprobe.show.cli.app import run_cli
 code = run_cli(["--headless", "--sample", "64"])
 with open("modules.txt", "w") as file:
     print(*{name.partition(".")[0] for name in sys.modules}, file=file)

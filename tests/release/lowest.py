@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 import tuiprobe
-from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.show.tui.app import TuiprobeApp
+from tuiprobe.show.tui.screens.results import ResultsScreen
 
 
 def program(*words: str) -> None:

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 import tuiprobe
-from tests.report.samples import data_sets, model, report
-from tests.report.samples_head import one_hot, targets
+from tests.show.report.samples import data_sets, model, report
+from tests.show.report.samples_head import one_hot, targets
 from tuiprobe import miniature
+from tuiprobe.choose.robustness.compute import Baselines, probe_robustness
+from tuiprobe.choose.robustness.describe import AccuracyUnderShift
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.per_image import read_per_image
+from tuiprobe.measure.run.results import summary_of
 from tuiprobe.probes import LABELS
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
-from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
-from tuiprobe.probes.robustness.describe import AccuracyUnderShift
 from tuiprobe.results import Estimate, NotRun, Part, Report, SetSummary
 from tuiprobe.results.accuracy import Accuracy, Evidence, best_accuracy, on_your_pictures, sentence
 from tuiprobe.results.card import card, title
 from tuiprobe.results.figures import LABELLED
 from tuiprobe.results.section import NamedFigure
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import read_per_image
-from tuiprobe.run.results import summary_of
 
 PHOTOS = SetSummary(name="photos", source="photos", images=200, measured=200, target=True)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from tests.report.samples import (
+from tests.show.report.samples import (
     NO_CONCEPTS,
     PROBES,
     estimate,
@@ -14,12 +14,12 @@ from tests.report.samples import (
     report,
     without_outliers,
 )
-from tests.report.samples_head import head_report
-from tests.report.strangers import strange_report
+from tests.show.report.samples_head import head_report
+from tests.show.report.strangers import strange_report
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.directions.compute import Directions
-from tuiprobe.probes.outliers.result import Outcome, OutlierResult
+from tuiprobe.inside.directions.compute import Directions
+from tuiprobe.inside.outliers.result import Outcome, OutlierResult
 from tuiprobe.results import Estimate, NotRun, Report, Timings, is_known
 from tuiprobe.results.report import ABSENT
 

@@ -5,12 +5,12 @@ from typing import Annotated
 import pytest
 from pydantic import ValidationError
 
-from tests.report.samples_head import head_report
-from tuiprobe.comparing.inference import second_minus_first
-from tuiprobe.report.formats import json_schema
+from tests.show.report.samples_head import head_report
+from tuiprobe.choose.comparing.inference import second_minus_first
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.base import Frozen, Share, in_unit
 from tuiprobe.results.figures import BY_ID
+from tuiprobe.show.report.formats import json_schema
 
 UNITS = {
     "labelled": "share",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tuiprobe.engine.opening import RunOutcome
-from tuiprobe.engine.run import run
+from tuiprobe.measure.engine.opening import RunOutcome
+from tuiprobe.measure.engine.run import run
 from tuiprobe.request import RunRequest, make_spec
 
 Run = Callable[..., RunOutcome]

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import vouch
+from tests.measure.engine.fake_run import vouch
 from tests.vectors.conftest import Run, planted
-from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.run.arrays import read_arrays, write_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.samples import read_samples
-from tuiprobe.run.verify import verify
+from tuiprobe.measure.run.arrays import read_arrays, write_arrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.samples import read_samples
+from tuiprobe.measure.run.verify import verify
+from tuiprobe.show.cli.app import run_cli
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from safetensors.numpy import save_file
 
 from tests.vectors.conftest import planted
 from tuiprobe.catalog.class_names import index_of_each
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.labels import RowLabels, read_labels
-from tuiprobe.engine.opening import plan_run
-from tuiprobe.engine.plan import Plan
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.report import read_report
+from tuiprobe.measure.engine.opening import plan_run
+from tuiprobe.measure.engine.plan import Plan
+from tuiprobe.measure.run.status import Event
 from tuiprobe.request import RunRequest, make_spec
-from tuiprobe.run.status import Event
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report import read_report
 
 ROWS = 6
 TRUTH = [2, 0, 1, 1, 0, 2]

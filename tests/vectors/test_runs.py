@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from tests.vectors.conftest import Run, planted
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors import row_set as sampling
 from tuiprobe.datasets.vectors.row_set import sampled_rows
-from tuiprobe.engine.extract import Extraction
-from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.measure.engine.extract import Extraction
+from tuiprobe.measure.engine.stopping import Interrupted
+from tuiprobe.measure.run.arrays import read_arrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.verify import verify
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.report import read_report
 from tuiprobe.results import Report
-from tuiprobe.run.arrays import read_arrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.verify import verify
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report import read_report
 
 pytestmark = pytest.mark.slow
 

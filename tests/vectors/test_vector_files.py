@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from tests.vectors.conftest import planted
-from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.datasets.vectors.row_set import RowSet
 from tuiprobe.errors import DataError, TuiprobeError
+from tuiprobe.show.cli.app import run_cli
 
 Writer = Callable[[Path, NDArray[Any]], str]
 

@@ -17,8 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 import tuiprobe
 from tests.watching.networks import LAYERS, network, pictures
-from tuiprobe.report import read_report
-from tuiprobe.run.directory import RunDir
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.show.report import read_report
 
 KINDS = ("ddp", "fsdp")
 

@@ -8,19 +8,19 @@ import pytest
 import tuiprobe
 from tests.conftest import Program
 from tests.watching.networks import LAYERS, network, pictures
-from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.outliers.result import OutlierResult
-from tuiprobe.report import read_report
+from tuiprobe.inside.outliers.result import OutlierResult
+from tuiprobe.measure.run.deletion import delete_run
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.listing import list_runs
+from tuiprobe.measure.run.locks import BusyError
+from tuiprobe.measure.run.records import read_plan
+from tuiprobe.measure.run.status import read_status, read_taps
+from tuiprobe.measure.run.view import RunView
 from tuiprobe.results.card import card
-from tuiprobe.run.deletion import delete_run
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import list_runs
-from tuiprobe.run.locks import BusyError
-from tuiprobe.run.records import read_plan
-from tuiprobe.run.status import read_status, read_taps
-from tuiprobe.run.view import RunView
+from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report import read_report
 
 
 def test_readers_open_what_was_saved(tmp_path: Path, program: Program) -> None:

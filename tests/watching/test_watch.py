@@ -17,8 +17,8 @@ from torch.optim.swa_utils import AveragedModel
 
 import tuiprobe
 from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
-from tuiprobe.engine.extract import MAX_ROWS
 from tuiprobe.errors import UsageError
+from tuiprobe.measure.engine.extract import MAX_ROWS
 from tuiprobe.results import NotRun
 
 

@@ -16,8 +16,8 @@ from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.sample import Sample, Stamp
 
 if TYPE_CHECKING:
+    from tuiprobe.measure.run.records import StoredFile
     from tuiprobe.results.subject import Check
-    from tuiprobe.run.records import StoredFile
     from tuiprobe.spec import RunSpec
 
 Ids: TypeAlias = NDArray[np.int64] | Sequence[int]
@@ -26,7 +26,7 @@ KEYED_CONTENTS = 8
 """Number of first images of each set whose content is part of the key.
 
 Folders with equal names and sizes (BMP files of two corruptions) thus get different keys.
-The contents of all images are compared when a run is resumed; see `tuiprobe.engine.resume`.
+The contents of all images are compared when a run is resumed; see `tuiprobe.measure.engine.resume`.
 """
 
 

@@ -41,39 +41,39 @@ class BuiltIn(NamedTuple):
 BUILT_IN = {
     "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight:PreflightChecks"),
     "targets": BuiltIn(
-        "Accuracy on your images", "tuiprobe.probes.targets.describe:ExpectedAccuracy",
+        "Accuracy on your images", "tuiprobe.choose.targets.describe:ExpectedAccuracy",
         ("target", "head"),
     ),
     "calibration": BuiltIn(
-        "Calibration", "tuiprobe.probes.calibration.describe:CalibrationOfTheHead",
+        "Calibration", "tuiprobe.choose.calibration.describe:CalibrationOfTheHead",
         ("head", "labels"),
     ),
     "robustness": BuiltIn(
-        "Accuracy under shift", "tuiprobe.probes.robustness.describe:AccuracyUnderShift",
+        "Accuracy under shift", "tuiprobe.choose.robustness.describe:AccuracyUnderShift",
         ("head", "labels"),
     ),
     "linear": BuiltIn(
-        "Fitted head", "tuiprobe.probes.linear.describe:FittedHead",
+        "Fitted head", "tuiprobe.choose.linear.describe:FittedHead",
         ("representation", "labels"),
     ),
     "outliers": BuiltIn(
-        "Outlier features", "tuiprobe.probes.outliers.describe:OutlierFeatures",
+        "Outlier features", "tuiprobe.inside.outliers.describe:OutlierFeatures",
         ("representation",),
     ),
     "ablation": BuiltIn(
-        "Channel ablation", "tuiprobe.probes.ablation.describe:ChannelAblation",
+        "Channel ablation", "tuiprobe.inside.ablation.describe:ChannelAblation",
         ("representation", "head", "labels", "channel"),
     ),
     "directions": BuiltIn(
-        "Privileged directions", "tuiprobe.probes.directions.describe:PrivilegedDirections",
+        "Privileged directions", "tuiprobe.inside.directions.describe:PrivilegedDirections",
         ("representation", "head"),
     ),
     "concepts": BuiltIn(
-        "Concepts", "tuiprobe.probes.concepts.describe:UniqueConcepts",
+        "Concepts", "tuiprobe.inside.concepts.describe:UniqueConcepts",
         ("representation", "concepts"),
     ),
     "unattended": BuiltIn(
-        "Unattended answers", "tuiprobe.probes.unattended.describe:RunsUnattended",
+        "Unattended answers", "tuiprobe.choose.unattended.describe:RunsUnattended",
         ("head", "labels"),
     ),
 }  # fmt: skip

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.evidence.identity import Contents, PictureRole, copies, shared_content
-from tuiprobe.evidence.labels import CHECK_HEAD, are_related, at_chance, one_answer
-from tuiprobe.evidence.orders import LabelledAnswers, other_orders
-from tuiprobe.evidence.slips import RowOrder, row_orders, slips
-from tuiprobe.evidence.values import no_answers, other_lengths
+from tuiprobe.choose.robustness.compute import SetAccuracy
+from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.plaintext import count_of, plain
 from tuiprobe.probes.base.head_arrays import answered_rows, logit_blocks, usable_images
+from tuiprobe.probes.evidence.identity import Contents, PictureRole, copies, shared_content
+from tuiprobe.probes.evidence.labels import CHECK_HEAD, are_related, at_chance, one_answer
+from tuiprobe.probes.evidence.orders import LabelledAnswers, other_orders
+from tuiprobe.probes.evidence.slips import RowOrder, row_orders, slips
+from tuiprobe.probes.evidence.values import no_answers, other_lengths
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.compute import SetAccuracy
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.subject import Weights
-from tuiprobe.run.arrays import HeadArrays
 
 
 def run_doubts(run: RunReader, accuracies: Sequence[SetAccuracy]) -> Iterator[Doubt]:

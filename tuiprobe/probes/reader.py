@@ -14,20 +14,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.evidence.identity import Contents, counted_once, near_copies
 from tuiprobe.files import DIGEST_BYTES, DamagedFileError
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
-from tuiprobe.probes.base.inputs import ShardSums, TapArrays
-from tuiprobe.probes.base.ridge import LeaveOneOut
-from tuiprobe.probes.base.row_statistics import final_statistics, finite_images, without_nonfinite
-from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
-from tuiprobe.results.doubt import Doubt
-from tuiprobe.run.arrays import Arrays, CheckedArrays, HeadArrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import FittedImages, HeadFile, read_head
-from tuiprobe.run.measurements import ROW_SAMPLE, Labels, read_features, read_labels, tap_statistics
-from tuiprobe.run.pictures import read_digests
-from tuiprobe.run.records import (
+from tuiprobe.measure.run.arrays import Arrays, CheckedArrays, HeadArrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.head_file import FittedImages, HeadFile, read_head
+from tuiprobe.measure.run.measurements import (
+    ROW_SAMPLE,
+    Labels,
+    read_features,
+    read_labels,
+    tap_statistics,
+)
+from tuiprobe.measure.run.pictures import read_digests
+from tuiprobe.measure.run.records import (
     Measured,
     PlanRecord,
     SetRecord,
@@ -37,7 +36,14 @@ from tuiprobe.run.records import (
     read_plan,
     read_spec,
 )
-from tuiprobe.run.samples import RowPaths, SampleRecord, read_samples
+from tuiprobe.measure.run.samples import RowPaths, SampleRecord, read_samples
+from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
+from tuiprobe.probes.base.inputs import ShardSums, TapArrays
+from tuiprobe.probes.base.ridge import LeaveOneOut
+from tuiprobe.probes.base.row_statistics import final_statistics, finite_images, without_nonfinite
+from tuiprobe.probes.evidence.identity import Contents, counted_once, near_copies
+from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
+from tuiprobe.results.doubt import Doubt
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 LISTED_NONFINITE = 100

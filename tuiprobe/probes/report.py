@@ -19,9 +19,17 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__, limits
+from tuiprobe.choose.robustness.baselines import refuse_baseline
+from tuiprobe.choose.robustness.compute import Robustness
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.measure.run.arrays import HeadArrays
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.manifest import require_manifest
+from tuiprobe.measure.run.per_image import write_per_image
+from tuiprobe.measure.run.records import MeasuredRecord, PlanRecord, write_baseline, write_spec
+from tuiprobe.measure.run.results import withdraw_results, write_results
 from tuiprobe.options import probe_options, with_options
 from tuiprobe.plugins import in_words
 from tuiprobe.probes import BUILT_IN, PROBES, registry
@@ -31,8 +39,6 @@ from tuiprobe.probes.base.vector_forms import vector_notes
 from tuiprobe.probes.doubts import run_doubts
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.baselines import refuse_baseline
-from tuiprobe.probes.robustness.compute import Robustness
 from tuiprobe.results import (
     Failed,
     Inapplicable,
@@ -46,12 +52,6 @@ from tuiprobe.results import (
 from tuiprobe.results.card import title
 from tuiprobe.results.doubt import ordered
 from tuiprobe.results.subject import NO_REPRESENTATION
-from tuiprobe.run.arrays import HeadArrays
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.manifest import require_manifest
-from tuiprobe.run.per_image import write_per_image
-from tuiprobe.run.records import MeasuredRecord, PlanRecord, write_baseline, write_spec
-from tuiprobe.run.results import withdraw_results, write_results
 from tuiprobe.spec import content_key, path_options
 
 _PATTERN: Final = re.compile(r"[*?\[{]")

@@ -302,7 +302,7 @@ class Report(Frozen):
             UsageError: If the report was not read from a run directory.
             DamagedFileError: If a file of the run is missing or damaged.
         """
-        pictures: list[Prediction] = _above("tuiprobe.report.reading:predictions")(self)
+        pictures: list[Prediction] = _above("tuiprobe.show.report.reading:predictions")(self)
         return pictures
 
     def to_frame(self) -> Any:
@@ -311,7 +311,7 @@ class Report(Frozen):
         Raises:
             UsageError: If pandas is not installed.
         """
-        return _above("tuiprobe.report.tables:figures_frame")(self)
+        return _above("tuiprobe.show.report.tables:figures_frame")(self)
 
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""
@@ -323,11 +323,11 @@ class Report(Frozen):
 
     def _repr_html_(self) -> str:
         """Returns the card as HTML, which notebooks show."""
-        return str(_above("tuiprobe.report.html:card_html")(self))
+        return str(_above("tuiprobe.show.report.html:card_html")(self))
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Prints the card as text, as IPython shows it."""
-        printer.text(_above("tuiprobe.report.terminal:summary")(self).rstrip("\n"))
+        printer.text(_above("tuiprobe.show.report.terminal:summary")(self).rstrip("\n"))
 
     @classmethod
     def read(cls, file: Path, results: Collection[str] | None = None) -> "Report":
@@ -345,7 +345,7 @@ class Report(Frozen):
         if not isinstance(file, str | Path):
             raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
         path = Path(file) / "results.json" if Path(file).is_dir() else Path(file)
-        report: Report = _above("tuiprobe.run.results:read_file")(path, results)
+        report: Report = _above("tuiprobe.measure.run.results:read_file")(path, results)
         return report
 
     @classmethod

@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from tuiprobe.inside.outliers.compute import outlying_channels
+from tuiprobe.inside.outliers.moments import basis_reference, persistence_of_sums
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import TextColumn, text_table
 from tuiprobe.probes.intervals import mean_interval
-from tuiprobe.probes.outliers.compute import outlying_channels
-from tuiprobe.probes.outliers.moments import basis_reference, persistence_of_sums
 from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.watching.layers import LayerStatistics
 

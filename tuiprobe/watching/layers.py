@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.datasets.layout import hash_ids
-from tuiprobe.engine.extract import MAX_ROWS, sampled_rows
 from tuiprobe.errors import UsageError
+from tuiprobe.measure.engine.extract import MAX_ROWS, sampled_rows
 from tuiprobe.models.taps import (
     Extract,
     NotTappableError,

@@ -13,26 +13,26 @@ import numpy as np
 from torch import distributed
 
 from tuiprobe import __version__
-from tuiprobe.engine.extract import MAX_ROWS
-from tuiprobe.engine.machine import current_fingerprint
-from tuiprobe.engine.running import RunningTap, live_pace
 from tuiprobe.errors import DataError
+from tuiprobe.inside.outliers.compute import probe_outliers
+from tuiprobe.inside.outliers.result import OutlierResult, Outliers
+from tuiprobe.measure.engine.extract import MAX_ROWS
+from tuiprobe.measure.engine.machine import current_fingerprint
+from tuiprobe.measure.engine.running import RunningTap, live_pace
+from tuiprobe.measure.run.deletion import clear
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.locks import BusyError
+from tuiprobe.measure.run.manifest import write_record
+from tuiprobe.measure.run.records import saved_by_watch
+from tuiprobe.measure.run.results import write_results
+from tuiprobe.measure.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.base.inputs import TapArrays, flatten_summary
-from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.results import Inapplicable, Model, Report, SetSummary
 from tuiprobe.results.card import title
-from tuiprobe.run.deletion import clear
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import BusyError
-from tuiprobe.run.manifest import write_record
-from tuiprobe.run.records import saved_by_watch
-from tuiprobe.run.results import write_results
-from tuiprobe.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.layers import LayerStatistics, ObservedModel
 

@@ -22,10 +22,10 @@ from tuiprobe.datasets.shard_files import matching_files
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.datasets.vectors.vector_files import SUFFIXES, open_matrix
 from tuiprobe.errors import DataError, UnreadableImageError, UsageError
+from tuiprobe.measure.run.records import StoredFile
+from tuiprobe.measure.run.samples import row_name
 from tuiprobe.request import rows_name
 from tuiprobe.results.subject import Check
-from tuiprobe.run.records import StoredFile
-from tuiprobe.run.samples import row_name
 from tuiprobe.spec import VECTORS, RunSpec
 
 _RETRIEVAL = "img_emb"

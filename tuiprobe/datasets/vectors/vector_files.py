@@ -1,7 +1,7 @@
 """Finds the vectors in a file: NumPy, safetensors, torch and Parquet.
 
 Nothing of a file is executed: npy headers are literals, object arrays are refused, and pickles of
-torch are interpreted by `tuiprobe.torchfiles.archives`.
+torch are interpreted by `tuiprobe.datasets.torchfiles.archives`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from typing import IO
 import numpy as np
 
 from tuiprobe.datasets.sample import Stamp, stamp_of
+from tuiprobe.datasets.torchfiles.archives import (
+    DAMAGED,
+    content_offset,
+    open_archive,
+    open_torch_file,
+)
+from tuiprobe.datasets.torchfiles.stored import StoredTensor, UnsafePickleError
 from tuiprobe.datasets.vectors.matrix import FLOATS, Matrix, StoredMatrix, refuse_shape
 from tuiprobe.datasets.vectors.parquet import open_parquet
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
 from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.plaintext import first_line, first_names
-from tuiprobe.torchfiles.archives import DAMAGED, content_offset, open_archive, open_torch_file
-from tuiprobe.torchfiles.stored import StoredTensor, UnsafePickleError
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 

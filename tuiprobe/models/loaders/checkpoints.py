@@ -18,14 +18,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from tuiprobe.datasets.torchfiles.archives import DAMAGED, open_torch_file
+from tuiprobe.datasets.torchfiles.stored import UnsafePickleError
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import UNFIT, DamagedFileError, open_regular, parse_json
 from tuiprobe.limits import ARRAY_HEADER_BYTES, BUILT_CLASSES
 from tuiprobe.models.loaders.published_weights import quiet
 from tuiprobe.models.loaders.wrappers import unwrap, without_prefix
 from tuiprobe.plaintext import first_line, first_names
-from tuiprobe.torchfiles.archives import DAMAGED, open_torch_file
-from tuiprobe.torchfiles.stored import UnsafePickleError
 
 StateDict = dict[str, Tensor]
 

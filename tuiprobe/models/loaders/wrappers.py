@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuiprobe.catalog.class_names import imagenet_labels, imagenet_names
+from tuiprobe.datasets.torchfiles.stored import Module, StoredTensor, Unread
 from tuiprobe.errors import WeightsError
 from tuiprobe.limits import NAME_LENGTH, PICKLE_VALUES, WRAPPERS
 from tuiprobe.plaintext import first_names, plain
 from tuiprobe.results.base import LONGEST_TEXT
-from tuiprobe.torchfiles.stored import Module, StoredTensor, Unread
 
 _Named = TypeVar("_Named")
 

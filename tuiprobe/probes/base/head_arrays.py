@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.inputs import Bool, Float32, Int64
 from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.results.proportions import LEFT_OUT_REACH
-from tuiprobe.run.arrays import HeadArrays
 
 LOGIT_ROWS = 2048
 """Images whose logits are in memory at once."""

@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.run.arrays import HeadArrays
+from tuiprobe.measure.run.per_image import (
+    Answers,
+    ConfidenceColumn,
+    ImageValues,
+    SetValues,
+    list_digest,
+)
 from tuiprobe.probes.base.confidence import (
     ONE_CLASS,
     Confidences,
@@ -30,8 +38,6 @@ from tuiprobe.probes.base.row_statistics import blocks, has_kurtosis, shares_and
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.section import PerImage
-from tuiprobe.run.arrays import HeadArrays
-from tuiprobe.run.per_image import Answers, ConfidenceColumn, ImageValues, SetValues, list_digest
 
 NO_CONFIDENCES: Final = NotRun(
     reason="the answers have no confidences",

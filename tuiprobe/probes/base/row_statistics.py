@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from tuiprobe.measure.run.arrays import Arrays
 from tuiprobe.probes.base.inputs import Bool, Float32, Float64, flatten_summary
-from tuiprobe.run.arrays import Arrays
 
 BLAS_THREADS = 2
 """Products and decompositions round differently with every number of threads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from tuiprobe.measure.run.records import read_preflight, warnings_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.content import table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
@@ -14,7 +15,6 @@ from tuiprobe.results.base import Many
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import Code, Section, Strong, Value
 from tuiprobe.results.subject import PROBE, Check, CheckStatus
-from tuiprobe.run.records import read_preflight, warnings_of
 
 
 class Preflight(ProbeResult):

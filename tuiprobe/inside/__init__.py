@@ -1,0 +1,1 @@
+"""What a representation looks like inside: probes of channels, directions and concepts."""

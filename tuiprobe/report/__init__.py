@@ -1,6 +1,0 @@
-"""Report writers, one file a format; they read results and nothing else."""
-
-from tuiprobe.report.formats import write_reports
-from tuiprobe.report.reading import read_report
-
-__all__ = ["read_report", "write_reports"]

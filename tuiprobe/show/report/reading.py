@@ -1,0 +1,162 @@
+"""Reports, lists of runs and pictures as people and programs get them from run directories.
+
+Reports and lists count the labels of the runs. Pictures may come from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path, PurePath
+
+from tuiprobe.choose.labelling.report_part import (
+    ESTIMATES,
+    certified_by_digest,
+    label_file_states,
+    labels_by_digest,
+    labels_state,
+    with_labels,
+)
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.measure.run.results import Summary, read_results, summary_of
+from tuiprobe.measure.run.view import RunView
+from tuiprobe.results import Report
+from tuiprobe.results.doubt import stopping
+from tuiprobe.results.subject import Prediction
+
+LARGEST = 64 * 1024
+"""Bytes of a picture that is still shown."""
+
+
+def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
+    """Reads the report of a run directory, with what its labels prove.
+
+    Labels that cannot be read are a warning of the report. Where there are some, the estimates that
+    they cut are read too.
+
+    Args:
+        run: The directory.
+        results: Probes whose results are read, as for `Report.read`.
+
+    Raises:
+        DamagedFileError: As `read_results` does.
+    """
+    if results is not None and labels_state(run):
+        results = {*results, ESTIMATES}
+    return with_labels(read_results(run, results), run).read_from(run.path)
+
+
+def labelled_summary(path: Path) -> Summary | None:
+    """Returns the row of a run in lists, with its labels, if it can be read."""
+    try:
+        return summary_of(read_report(RunDir(path)))
+    except TuiprobeError:  # its view says so already
+        return None
+
+
+def views_with_labels(
+    views: Iterable[RunView], read: Callable[[Path], Summary | None] = labelled_summary
+) -> Iterator[RunView]:
+    """Yields runs, each with title and accuracies by its labels.
+
+    Args:
+        views: The runs.
+        read: Reads the row of one that has labels; the screens do it in another process.
+    """
+    folder_state = cache(label_file_states)  # each folder is listed once
+    for view in views:
+        state = labels_state(RunDir(view.path), folder_state) if view.state == "done" else ()
+        renewed = any(known.evidence == "labels" for known in view.summary.accuracies)
+        labelled = _by_labels(view.path.absolute(), read, state) if state or renewed else None
+        yield view if labelled is None else replace(view, summary=labelled)
+
+
+@lru_cache(maxsize=10_000)
+def _by_labels(
+    path: Path, read: Callable[[Path], Summary | None], state: tuple[object, ...]
+) -> Summary | None:
+    """Returns the row of a run by its labels, read again where their state has changed."""
+    return read(path)
+
+
+def predictions(report: Report) -> list[Prediction]:
+    """Returns label, answer and confidence of every image of a run; see `Report.predictions`.
+
+    Images of a target have the labels beside the run, unless these are unsure. Of sets whose labels
+    are in doubt, none is promised to run unattended.
+    """
+    from tuiprobe.measure.run import (
+        pictures as images,  # numpy, which the results are shown without
+    )
+
+    doubted = {doubt.data for doubt in stopping(report.doubts)}
+    known = [
+        replace(row, unattended=None) if doubted & {"", row.set} else row
+        for row in _with_rules(report, images.predictions(report))
+    ]
+    if report.directory is None or not labels_state(RunDir(report.directory)):
+        return known
+    labels = {
+        data.name: labels_by_digest(Path(report.directory), data.name)
+        for data in report.data
+        if data.target
+    }
+    certified = {
+        name: {} if doubted & {"", name} else certified_by_digest(Path(report.directory), name)
+        for name in labels
+    }
+    return [
+        replace(
+            row,
+            label=labels[row.set].get(row.digest, row.label),
+            unattended=certified[row.set].get(row.digest),
+        )
+        if row.set in labels
+        else row
+        for row in known
+    ]
+
+
+def _with_rules(report: Report, rows: Iterable[Prediction]) -> Iterator[Prediction]:
+    """Yields images, each with the smallest share of errors whose rule covers it."""
+    from tuiprobe.choose.unattended.compute import Unattended
+
+    result = None
+    with suppress(DamagedFileError):  # what another version wrote
+        result = report.part(Unattended)
+    sets = {} if result is None else {rules.data: rules for rules in result.sets}
+    for row in rows:
+        if (rules := sets.get(row.set)) is None:
+            yield row
+            continue
+        confidence = row.confidence if rules.column == "confidence" else row.calibrated
+        yield replace(row, unattended=rules.tolerated(confidence))
+
+
+def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
+    """Returns the small pictures that the sections show, by set and sample id."""
+    shown = [(data.name, id) for data in report.data for id in sorted(report.pictured(data.name))]
+    contents: dict[tuple[str, int], bytes] = {}
+    for picture in shown:
+        file = picture_file(run, *picture)
+        with suppress(DamagedFileError):
+            if file is not None:
+                contents[picture] = file.read_bytes(LARGEST)
+    return contents
+
+
+def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
+    """Returns the path of a picture, unless the set's name would lead out of the run.
+
+    >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
+    (True, None)
+    """
+    if PurePath(set_name).name != set_name:
+        return None
+    with suppress(DamagedFileError):
+        return run.thumbnail_file(set_name, sample_id)
+    return None
